@@ -1,0 +1,273 @@
+"""What the control plane and the compute tell each other: specifications in, transitions and results out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import boto3
+from botocore.config import Config
+
+
+class ContainerFailed(Exception):
+    """A container could not be started, ended badly or never became healthy; its text is AWS's FailureReason."""
+
+
+class UnknownImage(ContainerFailed):
+    """No algorithm is registered for the repository an image URI names."""
+
+
+@dataclass(frozen=True)
+class ComputeSettings:
+    """Where the compute finds AWS, where it keeps its files, and how it runs containers.
+
+    :param endpoint_url: the AWS to download from, upload to and log to
+    :param state_dir: a directory that is the compute's alone; it survives a restart
+    :param kind: name of a compute back end, see `local_aws.compute.kinds.KINDS`
+    :param pace_seconds: how long Starting, Downloading and Creating last at least
+    :param secret_access_key: secret of the access key, which is the account's 12 digits
+    """
+
+    endpoint_url: str
+    state_dir: Path
+    kind: str = "process"
+    pace_seconds: float = 0.0
+    secret_access_key: str = "local"  # noqa: S105 - the local AWS checks no secret unless it is told to
+
+    def client(self, service: str, account_id: str, region: str) -> Any:
+        """Return a boto3 client of one account and region; clients may be used by any thread."""
+        session: Any = boto3.session.Session()
+        return session.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=region,
+            aws_access_key_id=account_id,
+            aws_secret_access_key=self.secret_access_key,
+            config=Config(
+                retries={"mode": "standard", "max_attempts": 5},
+                s3={"addressing_style": "path"},
+                # An object of another tool may carry a checksum of a kind that the server does not know.
+                response_checksum_validation="when_required",
+                request_checksum_calculation="when_required",
+            ),
+        )
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One container: an image run with `train` or `serve`.
+
+    :param name: unique among the running ones, shown in logs and process lists
+    :param opt_ml: the directory that the container sees as /opt/ml
+    """
+
+    name: str
+    image: str
+    command: Literal["train", "serve"]
+    opt_ml: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Container(Protocol):
+    """A started container; every method may be called by any thread."""
+
+    def logs(self) -> Iterator[str]:
+        """Yield the lines of stdout and stderr as they are written, until the container ends; one reader only."""
+
+    def wait(self, timeout_seconds: float | None = None) -> int | None:
+        """Return the exit status, negative for a signal; None when it still runs after the timeout."""
+
+    def stop(self, grace_seconds: float) -> None:
+        """Send SIGTERM, after the grace period SIGKILL, to every process of the container; return when it is gone."""
+
+
+class Compute(Protocol):
+    """A way to run containers; every method may be called by any thread."""
+
+    def start(self, spec: ContainerSpec) -> Container:
+        """Start a container.
+
+        :raises UnknownImage: nothing is registered for the image
+        """
+
+    def reap_orphans(self) -> list[str]:
+        """Kill what an earlier host process left running when it was killed; return the names of the containers."""
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+class SecondaryStatus(StrEnum):
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html"""
+
+    STARTING = "Starting"
+    DOWNLOADING = "Downloading"
+    TRAINING = "Training"
+    UPLOADING = "Uploading"
+    STOPPING = "Stopping"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
+
+    @property
+    def job_status(self) -> str:
+        """The TrainingJobStatus that goes with this secondary status."""
+        if self in (SecondaryStatus.COMPLETED, SecondaryStatus.FAILED, SecondaryStatus.STOPPED):
+            return str(self.value)
+        if self is SecondaryStatus.MAX_RUNTIME_EXCEEDED:
+            return "Stopped"
+        return "Stopping" if self is SecondaryStatus.STOPPING else "InProgress"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One entry of InputDataConfig."""
+
+    name: str
+    s3_uri: str
+    s3_data_type: str = "S3Prefix"
+    s3_data_distribution_type: str = "FullyReplicated"
+    content_type: str | None = None
+    compression_type: str = "None"
+    record_wrapper_type: str = "None"
+
+    @classmethod
+    def from_request(cls, entry: Mapping[str, Any]) -> Self:
+        """Read an entry of CreateTrainingJob's InputDataConfig."""
+        source = entry["DataSource"]["S3DataSource"]
+        return cls(
+            name=entry["ChannelName"],
+            s3_uri=source["S3Uri"],
+            s3_data_type=source["S3DataType"],
+            s3_data_distribution_type=source.get("S3DataDistributionType", "FullyReplicated"),
+            content_type=entry.get("ContentType"),
+            compression_type=entry.get("CompressionType", "None"),
+            record_wrapper_type=entry.get("RecordWrapperType", "None"),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """What a training job runs.
+
+    :param s3_output_uri: S3OutputPath; the artifact goes to {S3OutputPath}/{job}/output/model.tar.gz
+    :param metric_definitions: (name, regular expression with one group) pairs, beside the algorithm's own
+    """
+
+    account_id: str
+    region: str
+    job_name: str
+    job_arn: str
+    image: str
+    hyperparameters: Mapping[str, str]
+    channels: tuple[Channel, ...]
+    s3_output_uri: str
+    max_runtime_seconds: int
+    instance_type: str = "ml.m4.xlarge"
+    instance_count: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    metric_definitions: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_request(cls, account_id: str, region: str, job_arn: str, request: Mapping[str, Any]) -> Self:
+        """Read the parameters of CreateTrainingJob (validated before)."""
+        algorithm = request["AlgorithmSpecification"]
+        return cls(
+            account_id=account_id,
+            region=region,
+            job_name=request["TrainingJobName"],
+            job_arn=job_arn,
+            image=algorithm["TrainingImage"],
+            hyperparameters=dict(request.get("HyperParameters", {})),
+            channels=tuple(Channel.from_request(entry) for entry in request.get("InputDataConfig", [])),
+            s3_output_uri=request["OutputDataConfig"]["S3OutputPath"],
+            max_runtime_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400),
+            instance_type=request["ResourceConfig"].get("InstanceType", "ml.m4.xlarge"),
+            instance_count=request["ResourceConfig"].get("InstanceCount", 1),
+            environment=dict(request.get("Environment", {})),
+            metric_definitions=tuple((m["Name"], m["Regex"]) for m in algorithm.get("MetricDefinitions", [])),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingTransition:
+    """A job enters a secondary status; it ends the one before."""
+
+    status: SecondaryStatus
+    message: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class FinalMetric:
+    """The last value of a metric that the job logged."""
+
+    name: str
+    value: float
+    time: datetime
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a job ended; the last transition has been reported before.
+
+    :param status: Completed, Failed, Stopped or MaxRuntimeExceeded (whose job status is Stopped)
+    :param training_start_time: when the instances were there; None if the job ended before
+    """
+
+    status: SecondaryStatus
+    failure_reason: str | None
+    model_artifacts_s3_uri: str | None
+    final_metrics: tuple[FinalMetric, ...]
+    training_start_time: datetime | None
+    training_end_time: datetime
+    training_seconds: int
+
+
+# --- hosting ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EndpointKey:
+    """Names an endpoint among those of all accounts and regions."""
+
+    account_id: str
+    region: str
+    name: str
+
+
+@dataclass(frozen=True)
+class VariantSpec:
+    """One production variant of an endpoint.
+
+    :param weight: share of the traffic relative to the sum of all weights
+    """
+
+    name: str
+    model_name: str
+    image: str
+    model_data_url: str | None
+    instance_count: int
+    weight: float = 1.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InvokeResult:
+    """The HTTP answer of InvokeEndpoint, ready to be sent.
+
+    :param error_code: AWS's code of a failed call, such as ModelError
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    error_code: str | None = None
