@@ -1,0 +1,1 @@
+"""Slipway launches SageMaker models with Airflow: train, deploy to development, approve, deploy to production."""

@@ -1,0 +1,186 @@
+"""What can go wrong, in one place: what failed, on which resource, why, and what to do about it."""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+# Answers that say "not now" and nothing about the request itself. HTTP 5xx counts as well.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+TRANSIENT_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerException",
+        "PriorRequestNotComplete",
+        "RequestExpired",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+# Answers that a second attempt with the same request and the same rights can only repeat.
+PERMANENT_CODES = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidParameterValue",
+        "NoSuchBucket",
+        "NotAuthorized",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnknownOperationException",
+        "UnrecognizedClientException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+
+
+class SlipwayError(AirflowException):
+    """The base of every error Slipway raises.
+
+    :param what: what failed, as a clause without a full stop
+    :param resource: the AWS resource, file or field it failed on
+    :param why: the cause, in the words of whoever reported it
+    :param fix: what the reader can do about it
+    """
+
+    def __init__(
+        self, what: str, *, resource: str | None = None, why: str | None = None, fix: str | None = None
+    ) -> None:
+        self.what = what
+        self.resource = resource
+        self.why = why
+        self.fix = fix
+        message = f"{what} ({resource})" if resource else what
+        message = f"{message}: {why}" if why else message
+        if fix:
+            message = f"{message.rstrip('.')}. Fix: {fix}"
+        super().__init__(message)
+
+
+class PermanentError(SlipwayError, AirflowFailException):
+    """A failure that a retry cannot mend: Airflow fails the task at once."""
+
+
+class RequestRefused(PermanentError):
+    """The uploaded zip is not a release request: wrong archive, wrong members, wrong fields."""
+
+
+class PolicyViolation(RequestRefused):
+    """The zip is well formed but asks for something that the model's policy does not allow."""
+
+
+class ModelFileError(PermanentError, ValueError):
+    """A file below include/models/ is not a valid model file."""
+
+
+class NameConflict(PermanentError):
+    """Something of the wanted name exists already and belongs to another revision."""
+
+
+class TrainingFailed(PermanentError):
+    """The training job ended as Failed."""
+
+
+class TrainingStopped(PermanentError):
+    """The training job was stopped, by somebody or by its runtime limit."""
+
+
+class GateFailed(PermanentError):
+    """A metric is outside the bounds the model file sets."""
+
+
+class StackFailed(PermanentError):
+    """A CloudFormation stack did not reach the wanted state."""
+
+
+class NotApproved(PermanentError):
+    """The Model Registry holds no approval for this model and digest."""
+
+
+class Rejected(PermanentError):
+    """A person, or the end of the response time, rejected the release."""
+
+
+class Superseded(PermanentError):
+    """A newer release has taken this one's place."""
+
+
+class EndpointTestFailed(PermanentError):
+    """The endpoint does not serve this release, or serves it badly."""
+
+
+class AwsError(SlipwayError):
+    """AWS refused or did not answer a call.
+
+    :param what: what was being done
+    :param code: AWS's error code, or the name of the connection error
+    :param operation: the API operation
+    :param transient: True when waiting and asking again may help
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        resource: str | None = None,
+        why: str | None = None,
+        fix: str | None = None,
+        code: str = "",
+        operation: str = "",
+        transient: bool = False,
+    ) -> None:
+        self.code = code
+        self.operation = operation
+        self.transient = transient
+        super().__init__(what, resource=resource, why=why, fix=fix)
+
+
+class AwsRefused(AwsError, PermanentError):
+    """AWS refused a call for a reason that a retry cannot mend."""
+
+
+def translate(error: Exception, *, what: str, resource: str | None = None) -> AwsError:
+    """Turn a botocore error into an AwsError; hooks call it once, at the boundary.
+
+    :param error: a ClientError or any other BotoCoreError
+    :param what: what was being done, as a clause
+    :param resource: the AWS resource it was done to
+    :returns: the error to raise ``from`` the given one
+    """
+    from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError, MetadataRetrievalError
+
+    if not isinstance(error, ClientError):
+        transient = isinstance(error, HTTPClientError | CredentialRetrievalError | MetadataRetrievalError)
+        return AwsError(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
+    detail = error.response.get("Error", {})
+    code = str(detail.get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    transient = code in TRANSIENT_CODES or status >= 500 or status == 429
+    kind = AwsRefused if code in PERMANENT_CODES and not transient else AwsError
+    return kind(
+        what,
+        resource=resource,
+        why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
+        code=code,
+        operation=error.operation_name,
+        transient=transient,
+    )

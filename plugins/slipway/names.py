@@ -1,0 +1,85 @@
+"""Every name Slipway gives, each a function of the model and of the revision, so that any task finds its work again."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from slipway.states import Environment
+
+# Training jobs, models, endpoint configs and endpoints share this limit.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+SAGEMAKER_NAME_MAX_CHARS = 63
+# SageMaker's pattern, and CloudFormation's for stacks that begin with a letter, as all of Slipway's do.
+NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
+
+_TIMESTAMP = "%Y-%m-%d-%H-%M-%S"
+_TIMESTAMP_CHARS = len("2024-01-31-23-59-59")
+_REVISION_CHARS = 8
+_ATTEMPT_CHARS = len("-9")
+
+# What is left of the 63 characters once the rest of the longest name has its place.
+PREFIX_MAX_CHARS = (
+    SAGEMAKER_NAME_MAX_CHARS - len("mlops--") - _TIMESTAMP_CHARS - len("-") - _REVISION_CHARS - _ATTEMPT_CHARS
+)
+ENDPOINT_PREFIX_MAX_CHARS = SAGEMAKER_NAME_MAX_CHARS - len("-") - max(len(environment) for environment in Environment)
+
+
+def revision_id(bucket: str, key: str, version_id: str) -> str:
+    """Identify one object version.
+
+    :param bucket: the source bucket
+    :param key: the object's key
+    :param version_id: S3's VersionId
+    :returns: 32 hexadecimal digits
+    """
+    return hashlib.sha256("\0".join((bucket, key, version_id)).encode()).hexdigest()[:32]
+
+
+def auto_run_id(bucket: str, key: str, version_id: str) -> str:
+    """Name the DAG run that an upload starts; Airflow keeps it unique, so a version starts one run at most."""
+    return f"s3__{revision_id(bucket, key, version_id)}"
+
+
+def training_job_name(prefix: str, last_modified: datetime, revision: str, attempt: int = 1) -> str:
+    """Name the training job of a revision.
+
+    :param prefix: the model's prefix
+    :param last_modified: when the object version was written; aware
+    :param revision: the revision's id
+    :param attempt: 2 to 9 for a further job after a lack of capacity
+    :returns: at most 63 characters
+    :raises ValueError: when the time is naive or the attempt out of range
+    """
+    if last_modified.tzinfo is None:
+        raise ValueError("last_modified needs a time zone")
+    if not 1 <= attempt <= 9:
+        raise ValueError(f"attempt must be 1 to 9, not {attempt}")
+    moment = last_modified.astimezone(UTC).strftime(_TIMESTAMP)
+    name = f"mlops-{prefix}-{moment}-{revision[:_REVISION_CHARS]}"
+    return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def stack_name(prefix: str, environment: Environment) -> str:
+    """Name the CloudFormation stack of an environment."""
+    return f"mlops-deploy-{prefix}-{environment.short}"
+
+
+def endpoint_name(endpoint_prefix: str, environment: Environment) -> str:
+    """Name the endpoint of an environment."""
+    return f"{endpoint_prefix}-{environment.value}"
+
+
+def model_package_group(prefix: str) -> str:
+    """Name the model's group in the Model Registry."""
+    return f"mlops-{prefix}"
+
+
+def source_key(prefix: str) -> str:
+    """The key a model's zip is uploaded to unless its model file says otherwise."""
+    return f"training_jobs/{prefix}/trainingjob.zip"
+
+
+def run_prefix(prefix: str, revision: str) -> str:
+    """The key prefix, in the source bucket, of everything a release keeps."""
+    return f"releases/{prefix}/{revision}/"
