@@ -1,0 +1,231 @@
+"""The framework of the added services: AWS JSON 1.1 requests in, checked operations, AWS's errors out.
+
+https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+"""
+
+import base64
+import binascii
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.model import ServiceModel
+
+from local_aws.store import Scope
+from local_aws.validation import Validator, WrongType, project
+
+Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RequestContext(Scope):
+    """Who asks, and for which account and region.
+
+    :param caller: access key or ARN
+    :param request_id: what the answer's ``x-amzn-RequestId`` says
+    """
+
+    caller: str = "local"
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class ServiceError(Exception):
+    """An error as AWS answers it.
+
+    :param code: such as ``ValidationException``
+    :param message: AWS's text
+    :param status: of HTTP
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+@cache
+def service_model(service_name: str) -> ServiceModel:
+    """Load botocore's model of a service.
+
+    :param service_name: boto3's name for it
+    :returns: the model, loaded once
+    """
+    return botocore.session.get_session().get_service_model(service_name)
+
+
+class JsonService:
+    """One AWS service that speaks JSON 1.1.
+
+    :param service_name: boto3's name for it
+    :param operations: what it can do, by operation name; each runs in a worker thread
+    """
+
+    def __init__(self, service_name: str, operations: dict[str, Operation]) -> None:
+        self.service_name = service_name
+        self.operations = operations
+        self._model = service_model(service_name)
+        unknown = operations.keys() - set(self._model.operation_names)
+        if unknown:
+            raise ValueError(f"{service_name} has no operation {', '.join(sorted(unknown))}")
+
+    @property
+    def target_prefix(self) -> str:
+        """What the ``X-Amz-Target`` header of its requests begins with."""
+        return self._model.metadata["targetPrefix"]
+
+    def call(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check a request and do it.
+
+        :param context: who asks
+        :param operation: such as ``CreateModel``
+        :param parameters: the request; operations see times as epoch seconds
+        :returns: the answer, with times as epoch seconds
+        :raises ServiceError: the operation is not there, refuses, or the request breaks the service's model
+        """
+        if operation not in self.operations:
+            raise ServiceError(
+                "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
+            )
+        model = self._model.operation_model(operation)
+        result = self.operations[operation](context, self._checked(model.input_shape, parameters))
+        return project(model.output_shape, result)
+
+    def handle(self, context: RequestContext, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Answer one HTTP request.
+
+        :param context: who asks
+        :param target: the ``X-Amz-Target`` header, such as ``SageMaker.CreateModel``
+        :param body: the JSON document
+        :returns: status, headers and body; an error of AWS's is an answer, never an exception
+        """
+        operation = target.rpartition(".")[2]
+        try:
+            status, answer = 200, self.call(context, operation, _decoded(body))
+        except ServiceError as error:
+            status, answer = error.status, {"__type": error.code, "message": error.message}
+        except Exception:
+            _log.exception("%s.%s broke (request %s)", self.service_name, operation, context.request_id)
+            status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}
+        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": context.request_id}
+        return status, headers, json.dumps(answer).encode()
+
+    def _checked(self, shape: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+        if shape is None:
+            return {}
+        validator = Validator()
+        try:
+            converted = validator.check(shape, parameters)
+        except WrongType as error:
+            raise ServiceError("SerializationException", str(error)) from error
+        count = len(validator.failures)
+        if count:
+            errors = "error" if count == 1 else "errors"
+            raise ServiceError(
+                "ValidationException", f"{count} validation {errors} detected: {'; '.join(validator.failures)}"
+            )
+        return converted
+
+
+def paginate(
+    items: list[dict[str, Any]],
+    parameters: dict[str, Any],
+    *,
+    key: Callable[[dict[str, Any]], tuple[Any, ...]],
+    descending: bool = False,
+    default_size: int = 100,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Sort a List's items and cut out the page a request asks for.
+
+    The token holds the last item's sort key, so a page is right even if items came or went since the one before.
+
+    :param items: all of them, in any order
+    :param parameters: the request, of which MaxResults and NextToken are read
+    :param key: JSON values an item is sorted by; unique, so end it with the name
+    :param descending: sort the other way round
+    :param default_size: items of a page when MaxResults is absent
+    :returns: the page, and the NextToken of the next one or None
+    :raises ServiceError: NextToken was not made here
+    """
+    ordered = sorted(items, key=key, reverse=descending)
+    if "NextToken" in parameters:
+        last = _position(parameters["NextToken"])
+        ordered = [item for item in ordered if (key(item) < last if descending else key(item) > last)]
+    page = ordered[: parameters.get("MaxResults", default_size)]
+    if len(page) == len(ordered):
+        return page, None
+    return page, base64.urlsafe_b64encode(json.dumps(key(page[-1])).encode()).decode()
+
+
+def _position(token: str) -> tuple[Any, ...]:
+    try:
+        return tuple(json.loads(base64.urlsafe_b64decode(token)))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise ServiceError("ValidationException", "Invalid pagination token.") from error
+
+
+def select(
+    documents: list[dict[str, Any]],
+    parameters: dict[str, Any],
+    *,
+    name_field: str,
+    sort_fields: dict[str, str],
+    status_field: str | None = None,
+    default_sort: str = "CreationTime",
+    default_order: str = "Descending",
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Filter, sort and page documents by the parameters SageMaker's List operations share.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
+
+    :param documents: all of them
+    :param parameters: the request: NameContains, StatusEquals, Creation-/LastModifiedTimeAfter/-Before, SortBy,
+        SortOrder, MaxResults, NextToken
+    :param name_field: the member that holds the name
+    :param sort_fields: member to sort by, for each value of SortBy
+    :param status_field: the member StatusEquals is compared with
+    :param default_sort: SortBy when absent
+    :param default_order: SortOrder when absent
+    :returns: the page, and the NextToken of the next one or None
+    :raises ServiceError: NextToken was not made here
+    """
+    found = [document for document in documents if _wanted(document, parameters, name_field, status_field)]
+    sort_field = sort_fields[parameters.get("SortBy", default_sort)]
+    return paginate(
+        found,
+        parameters,
+        key=lambda document: (document[sort_field], document[name_field]),
+        descending=parameters.get("SortOrder", default_order) == "Descending",
+        default_size=10,
+    )
+
+
+def _wanted(document: dict[str, Any], parameters: dict[str, Any], name_field: str, status_field: str | None) -> bool:
+    if parameters.get("NameContains", "").lower() not in document[name_field].lower():
+        return False
+    if status_field and parameters.get("StatusEquals", document[status_field]) != document[status_field]:
+        return False
+    return all(
+        parameters.get(f"{member}After", float("-inf"))
+        <= document[member]
+        <= parameters.get(f"{member}Before", float("inf"))
+        for member in ("CreationTime", "LastModifiedTime")
+        if member in document
+    )
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        parameters = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
+    if not isinstance(parameters, dict):
+        raise ServiceError("SerializationException", "The request is not a JSON object.")
+    return parameters

@@ -1,0 +1,1 @@
+"""Application Auto Scaling: the API and its CloudFormation resource types."""

@@ -1,0 +1,1 @@
+"""SageMaker: the API, its CloudFormation resource types and its model registry."""

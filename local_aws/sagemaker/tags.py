@@ -1,0 +1,110 @@
+"""Tags of every SageMaker resource: AddTags, ListTags, DeleteTags, and what the other operations call.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
+"""
+
+from typing import Any
+
+from local_aws.api import Operation, RequestContext, ServiceError, paginate
+from local_aws.store import Collection, Scope, Store
+
+MAXIMUM_TAGS = 50
+
+Tag = dict[str, str]
+
+
+class Tags:
+    """The tags of each resource, by ARN; a resource is known here from its creation to its deletion.
+
+    :param store: where they are kept
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._tags: Collection = store.collection("sagemaker_tags")
+
+    def attach(self, scope: Scope, arn: str, tags: list[Tag] | None) -> None:
+        """Remember a new resource and its tags; every Create calls this, with no tags too.
+
+        :param scope: the resource's account and region
+        :param arn: the resource
+        :param tags: the request's Tags
+        :raises ServiceError: a key twice, a reserved key, or too many
+        """
+        check(tags or [])
+        self._tags.put(scope, arn, {"tags": {tag["Key"]: tag["Value"] for tag in tags or []}})
+
+    def detach(self, scope: Scope, arn: str) -> None:
+        """Forget a deleted resource.
+
+        :param scope: the resource's account and region
+        :param arn: the resource
+        """
+        self._tags.delete(scope, arn)
+
+    def of(self, scope: Scope, arn: str) -> dict[str, str]:
+        """Read a resource's tags.
+
+        :param scope: the resource's account and region
+        :param arn: the resource
+        :returns: value by key
+        """
+        return (self._tags.get(scope, arn) or {"tags": {}})["tags"]
+
+    def operations(self) -> dict[str, Operation]:
+        """Give the operations of SageMaker's API.
+
+        :returns: operation by name
+        """
+        return {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
+
+    def _add(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        check(parameters["Tags"])
+
+        def add(document: dict[str, Any]) -> None:
+            document["tags"].update({tag["Key"]: tag["Value"] for tag in parameters["Tags"]})
+            check(as_list(document["tags"]))
+
+        return {"Tags": as_list(self._changed(context, parameters["ResourceArn"], add)["tags"])}
+
+    def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        document = self._changed(context, parameters["ResourceArn"], lambda document: None)
+        page, token = paginate(as_list(document["tags"]), parameters, key=lambda tag: (tag["Key"],), default_size=50)
+        return {"Tags": page, "NextToken": token}
+
+    def _delete(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        def remove(document: dict[str, Any]) -> None:
+            for key in parameters["TagKeys"]:
+                document["tags"].pop(key, None)
+
+        self._changed(context, parameters["ResourceArn"], remove)
+        return {}
+
+    def _changed(self, context: RequestContext, arn: str, change: Any) -> dict[str, Any]:
+        document = self._tags.update(context, arn, change)
+        if document is None:
+            raise ServiceError("ValidationException", f"The resource {arn} does not exist.")
+        return document
+
+
+def check(tags: list[Tag]) -> None:
+    """Refuse tags SageMaker refuses.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
+
+    :param tags: of a request
+    :raises ServiceError: a key twice, a key of AWS's, or more than 50
+    """
+    keys = [tag["Key"] for tag in tags]
+    if len(keys) != len(set(keys)):
+        raise ServiceError("ValidationException", "Duplicate tag keys found. Please remove them and try again.")
+    if len(keys) > MAXIMUM_TAGS:
+        raise ServiceError("ValidationException", f"The number of tags exceeds the limit of {MAXIMUM_TAGS}.")
+
+
+def as_list(tags: dict[str, str]) -> list[Tag]:
+    """Write tags as AWS lists them.
+
+    :param tags: value by key
+    :returns: by key
+    """
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
