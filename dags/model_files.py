@@ -1,0 +1,10 @@
+"""Reports invalid model files as a DAG import error, without taking a valid model's release DAG along.
+
+Airflow keeps one import error per DAG file and hides every DAG of such a file, so the errors have a file of their own:
+this one makes no DAG.
+"""
+
+from slipway.model_config import check_models
+from slipway.paths import models_folder
+
+check_models(models_folder())
