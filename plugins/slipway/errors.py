@@ -120,6 +120,10 @@ class Rejected(PermanentError):
     """A person, or the end of the response time, rejected the release."""
 
 
+class AlreadyDecided(PermanentError):
+    """Somebody has decided on this model before; the first decision stands."""
+
+
 class Superseded(PermanentError):
     """A newer release has taken this one's place."""
 

@@ -1,0 +1,307 @@
+"""The SageMaker Model Registry: what was trained, and who decided what about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
+from slipway.hooks.sagemaker_base import SageMakerBaseHook, aws_call, is_missing
+from slipway.states import ModelApprovalStatus
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+METADATA_VALUE_MAX_CHARS = 256
+APPROVAL_DESCRIPTION_MAX_CHARS = 1024
+_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
+
+DIGEST = "slipway-digest"
+REVISION = "slipway-revision"
+VERSION_ID = "slipway-version-id"
+RUN = "slipway-run"
+METRIC_PREFIX = "metric/"
+_DECISION = "slipway-decision"
+_DECIDED_BY = "slipway-decided-by"
+_DECIDED_AT = "slipway-decided-at"
+_DECIDED_HOW = "slipway-decided-how"
+HOW_OUTSIDE = "SageMaker"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One recorded decision on a model package.
+
+    ``decision`` is Approved or Rejected, ``decided_at`` ISO 8601 in UTC, ``how`` the way it came in.
+    """
+
+    decision: ModelApprovalStatus
+    decided_by: str
+    decided_at: str
+    how: str
+    comment: str = ""
+
+    @property
+    def approved(self) -> bool:
+        """Whether the model may go to production."""
+        return self.decision is ModelApprovalStatus.APPROVED
+
+    def to_xcom(self) -> dict[str, str]:
+        """:returns: plain JSON; the XCom of ``approve``"""
+        return {**asdict(self), "decision": self.decision.value}
+
+
+def metadata_value(text: str) -> str:
+    """Fit a text into what CustomerMetadataProperties allow.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param text: Any text.
+    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
+    """
+    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
+
+
+def decision_of(package: Mapping[str, Any]) -> Decision | None:
+    """Read the decision from a model package's description.
+
+    A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
+    LastModifiedBy then says who it was.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: The decision, or None while it is pending.
+    """
+    status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
+    if status is ModelApprovalStatus.PENDING:
+        return None
+    properties = package.get("CustomerMetadataProperties", {})
+    comment = package.get("ApprovalDescription", "")
+    # The status is what IAM guards, so properties that contradict it count for nothing.
+    if properties.get(_DECISION) == status:
+        who, when, how = (properties.get(key, "unknown") for key in (_DECIDED_BY, _DECIDED_AT, _DECIDED_HOW))
+        return Decision(status, who, when, how, comment)
+    modified_by = package.get("LastModifiedBy", {})
+    who = modified_by.get("UserProfileName") or modified_by.get("IamIdentity", {}).get("Arn") or "unknown"
+    modified_at = package.get("LastModifiedTime") or package.get("CreationTime")
+    when = modified_at.astimezone(UTC).isoformat() if modified_at else "unknown"
+    return Decision(status, who, when, HOW_OUTSIDE, comment)
+
+
+def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
+    """Read the final training metrics that `register` wrote into a model package.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: Values by metric name.
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    return {
+        key.removeprefix(METRIC_PREFIX): float(value)
+        for key, value in properties.items()
+        if key.startswith(METRIC_PREFIX)
+    }
+
+
+class ModelRegistryHook(SageMakerBaseHook):
+    """Model package groups and model packages.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
+    """
+
+    def ensure_model_package_group(self, group: str, *, description: str, tags: Mapping[str, str]) -> None:
+        """Create a model package group unless it is there.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
+
+        :param group: The group's name.
+        :param description: What it holds.
+        :param tags: Tag values by key.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        if self.describe_model_package_group(group) is not None:
+            return
+        with aws_call("create the model package group", group):
+            try:
+                self.conn.create_model_package_group(
+                    ModelPackageGroupName=group,
+                    ModelPackageGroupDescription=description,
+                    Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+                )
+            except ClientError as error:
+                # Another release of this model created it in between.
+                if "already exists" not in str(error):
+                    raise
+
+    def describe_model_package_group(self, group: str) -> dict | None:
+        """Describe a model package group.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackageGroup.html
+
+        :param group: The group's name.
+        :returns: The description, or None if there is no such group.
+        """
+        return self.describe_or_none("describe_model_package_group", group, ModelPackageGroupName=group)
+
+    def create_model_package(self, parameters: dict) -> str:
+        """Register a version of a model.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+        :param parameters: The operation's parameters.
+        :returns: The model package's ARN.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        with aws_call("register the model in", parameters["ModelPackageGroupName"]):
+            return self.conn.create_model_package(**parameters)["ModelPackageArn"]
+
+    def describe_model_package(self, arn: str) -> dict | None:
+        """Describe a model package.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
+
+        :param arn: The package's ARN.
+        :returns: The description, or None if there is no such package.
+        """
+        return self.describe_or_none("describe_model_package", arn, ModelPackageName=arn)
+
+    def find_model_package(self, group: str, *, revision_id: str, digest: str) -> dict | None:
+        """Find the package of one release.
+
+        The same zip uploaded twice is two revisions with one digest and two trained models, so both have to match.
+
+        :param group: The model package group's name.
+        :param revision_id: The revision's id.
+        :param digest: SHA-256 of the zip, hexadecimal.
+        :returns: The package's description, or None.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        for arn in self.model_package_arns(group):
+            package = self.describe_model_package(arn) or {}
+            properties = package.get("CustomerMetadataProperties", {})
+            if properties.get(REVISION) == revision_id and properties.get(DIGEST) == digest:
+                return package
+        return None
+
+    def latest_approved_package(self, group: str) -> dict | None:
+        """Describe the newest approved package of a group: the model that production serves or will serve.
+
+        :param group: The model package group's name.
+        :returns: The package's description, or None if none is approved or the group is missing.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        for arn in self.model_package_arns(group, ModelApprovalStatus=ModelApprovalStatus.APPROVED.value):
+            return self.describe_model_package(arn)
+        return None
+
+    def model_package_arns(self, group: str, **filters: str) -> Iterator[str]:
+        """List the packages of a group, the newest first.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
+
+        :param group: The group's name.
+        :param filters: Further parameters of ListModelPackages.
+        :returns: ARNs; none where the group is missing.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        with aws_call("list the model packages", group):
+            try:
+                pages = self.conn.get_paginator("list_model_packages").paginate(
+                    ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **filters
+                )
+                for page in pages:
+                    yield from (item["ModelPackageArn"] for item in page["ModelPackageSummaryList"])
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+
+    def record_decision(
+        self, model_package_arn: str, *, approved: bool, decided_by: str, how: str, comment: str, digest: str
+    ) -> Decision:
+        """Record a person's decision on a model package; the first one wins.
+
+        The registry has no compare-and-set, so the record is read again after the write: of two decisions in the same
+        instant both writers see the one that stands.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+
+        :param model_package_arn: The package decided upon.
+        :param approved: True to approve, False to reject.
+        :param decided_by: Who decided.
+        :param how: The way it came in, as ``Airflow UI``.
+        :param comment: What they said.
+        :param digest: SHA-256 of the zip the decision was made for.
+        :returns: The decision as recorded; the same one made again is given back unchanged.
+        :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        package = self._package_of(model_package_arn, digest)
+        wanted = ModelApprovalStatus.APPROVED if approved else ModelApprovalStatus.REJECTED
+        who = metadata_value(decided_by)
+        if first := decision_of(package):
+            return _same_or_raise(first, wanted, who, model_package_arn)
+        # The values registered before are sent along: the service does not say whether it merges or replaces.
+        properties = {
+            **package.get("CustomerMetadataProperties", {}),
+            _DECISION: wanted.value,
+            _DECIDED_BY: who,
+            _DECIDED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+            _DECIDED_HOW: metadata_value(how),
+        }
+        with aws_call("record the decision on", model_package_arn):
+            self.conn.update_model_package(
+                ModelPackageArn=model_package_arn,
+                ModelApprovalStatus=wanted.value,
+                ApprovalDescription=" ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS],
+                CustomerMetadataProperties=properties,
+            )
+        standing = decision_of(self._package_of(model_package_arn, digest))
+        if standing is None:
+            raise SlipwayError("The decision was not recorded", resource=model_package_arn, fix="run the task again")
+        return _same_or_raise(standing, wanted, who, model_package_arn)
+
+    def delete_model_package(self, arn: str) -> bool:
+        """Delete a model package.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html
+
+        :param arn: The package's ARN.
+        :returns: False if it was gone.
+        """
+        return self.delete("delete_model_package", arn, ModelPackageName=arn)
+
+    def delete_model_package_group(self, group: str) -> bool:
+        """Delete a model package group, which has to be empty.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
+
+        :param group: The group's name.
+        :returns: False if it was gone.
+        """
+        return self.delete("delete_model_package_group", group, ModelPackageGroupName=group)
+
+    def _package_of(self, arn: str, digest: str) -> dict:
+        package = self.describe_model_package(arn)
+        if package is None:
+            raise NotApproved("There is no model package to decide upon", resource=arn, fix="run register again")
+        found = package.get("CustomerMetadataProperties", {}).get(DIGEST)
+        if found != digest:
+            raise NotApproved(
+                "The decision was made for another model",
+                resource=arn,
+                why=f"the package is of digest {found}, the decision of {digest}",
+                fix="decide again, on the release that registered this package",
+            )
+        return package
+
+
+def _same_or_raise(standing: Decision, wanted: ModelApprovalStatus, who: str, arn: str) -> Decision:
+    if standing.decision is wanted and standing.decided_by == who:
+        return standing
+    raise AlreadyDecided(
+        f"{who} wanted {wanted.value}, but the first decision stands",
+        resource=arn,
+        why=f"{standing.decided_by} decided {standing.decision.value} at {standing.decided_at} ({standing.how})",
+        fix="upload the zip again for a release of its own",
+    )
