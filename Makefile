@@ -1,0 +1,62 @@
+# Slipway's commands. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The Python that makes the virtual environments; tools/setup.py checks its version and says what to install.
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
+VENV := .venv/bin
+
+# Answer of the demo's approval: empty waits for a person, yes approves as alice, no rejects.
+APPROVE ?=
+# More arguments for pytest, for instance: make test ARGS="-k zip"
+ARGS ?=
+
+.PHONY: help setup up down status demo test test-e2e lint format lock clean
+
+help: ## List the targets
+	@echo "Slipway: SageMaker models from upload to production, by Airflow."
+	@echo
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo
+	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway)"
+
+setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	@"$(PYTHON)" tools/setup.py setup
+
+up: setup ## Start the local AWS and Airflow in the background and wait until both are healthy
+	@$(VENV)/python -m tools.services up
+
+down: ## Stop everything that 'make up' started; the state stays
+	@$(VENV)/python -m tools.services down
+
+status: ## Say what runs, where, and how it is
+	@$(VENV)/python -m tools.services status
+
+demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
+	@$(VENV)/python -m tools.services up --quiet
+	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE))
+
+test: setup lint ## Run lint and every test, the end-to-end ones last and alone
+	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)
+	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
+
+test-e2e: setup ## Run the end-to-end tests only
+	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
+
+lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml
+
+format: setup ## Bring the code into the project's style
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+lock: setup ## Resolve the requirements anew and write both constraints files
+	@"$(PYTHON)" tools/setup.py lock
+
+clean: ## Stop everything and remove the state (the virtual environments stay)
+	@if test -x $(VENV)/python; then $(VENV)/python -m tools.services clean; else rm -rf .slipway; fi
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache

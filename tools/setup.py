@@ -1,0 +1,203 @@
+"""Makes .venv and .venv-aws from the pinned requirements. Runs before anything is installed: standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+UV_VERSION = "0.13.9"
+PYTHON_VERSION = (3, 11)
+STAMP = ".slipway-setup"
+# pip's setting → uv's environment variable. uv reads no pip.conf, and a machine's mirrors are usually named there.
+PIP_TO_UV = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+}
+
+
+class SetupError(Exception):
+    """The set-up cannot go on; the message says what to do."""
+
+
+class VirtualEnvironment(NamedTuple):
+    """One virtual environment and the files that define it."""
+
+    folder: Path
+    requirements: Path
+    constraints: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides what is installed."""
+        digest = hashlib.sha256(f"{sys.version} {UV_VERSION}".encode())
+        for path in (self.requirements, self.constraints):
+            digest.update(path.read_bytes() if path.exists() else b"")
+        return digest.hexdigest()
+
+    def is_current(self) -> bool:
+        stamp = self.folder / STAMP
+        return self.python.exists() and stamp.exists() and stamp.read_text() == self.fingerprint()
+
+
+MAIN = VirtualEnvironment(ROOT / ".venv", ROOT / "requirements.txt", ROOT / "constraints.txt")
+AWS = VirtualEnvironment(
+    ROOT / ".venv-aws", ROOT / "local_aws" / "requirements.txt", ROOT / "local_aws" / "constraints.txt"
+)
+
+
+def check_python() -> None:
+    """Raises SetupError unless this is the Python the pins were made for, able to make virtual environments.
+
+    :raises SetupError: naming the package to install.
+    """
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] != PYTHON_VERSION:
+        raise SetupError(
+            f"Python 3.11 is needed and this is {found} ({sys.executable}). Install it, on Debian or Ubuntu with "
+            "'apt-get install python3.11 python3.11-venv', or name one: make setup PYTHON=/path/to/python3.11"
+        )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        raise SetupError(
+            f"{sys.executable} cannot make virtual environments. On Debian or Ubuntu: apt-get install python3.11-venv"
+        ) from None
+
+
+def run(command: list[str | Path], environment: dict[str, str] | None = None) -> bool:
+    """Runs one command, its output going to ours. Returns whether it succeeded."""
+    return subprocess.run([str(part) for part in command], env=environment, check=False).returncode == 0
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would lead pip or uv to another interpreter or folder."""
+    dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "UV_PYTHON")
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def uv_environment(python: Path) -> dict[str, str]:
+    """The environment for uv, with the machine's pip configuration told in uv's own variables."""
+    environment = clean_environment()
+    listed = subprocess.run(
+        [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, env=environment
+    )
+    for line in listed.stdout.splitlines():
+        key, _, quoted = line.partition("=")
+        variable = PIP_TO_UV.get(key.rsplit(".", 1)[-1].replace("_", "-"))
+        if variable:
+            value = " ".join(shlex.split(quoted)) if quoted else ""
+            separator = "," if variable == "UV_FIND_LINKS" else " "
+            environment.setdefault(variable, separator.join(value.split()))
+    # As pip does: every index is looked at, the best version wins.
+    environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    environment.setdefault("UV_HTTP_TIMEOUT", "180")
+    return environment
+
+
+def create(virtual: VirtualEnvironment) -> None:
+    """Makes an empty virtual environment where there is none, or one of another Python."""
+    works = virtual.python.exists() and run(
+        [virtual.python, "-c", f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
+    )
+    if works:
+        return
+    if virtual.folder.exists():
+        shutil.rmtree(virtual.folder)
+    if not run([sys.executable, "-m", "venv", virtual.folder], clean_environment()):
+        raise SetupError(
+            f"'{sys.executable} -m venv {virtual.folder}' failed (see above). On Debian or Ubuntu: "
+            "apt-get install python3.11-venv"
+        )
+
+
+def install_uv() -> Path | None:
+    """Installs the pinned uv into the main environment; None where no package index has it for this machine."""
+    uv = MAIN.folder / "bin" / "uv"
+    environment = clean_environment()
+    pip: list[str | Path] = [MAIN.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return uv if run([*pip, f"uv=={UV_VERSION}"], environment) and uv.exists() else None
+
+
+def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
+    """Installs one environment's requirements under its constraints, by uv if possible, else by pip.
+
+    :raises SetupError: when neither can.
+    """
+    arguments: list[str | Path] = ["-r", virtual.requirements]
+    if virtual.constraints.exists():
+        arguments += ["-c", virtual.constraints]
+    environment = uv_environment(MAIN.python)
+    # Compiled now, not at the first start of Airflow, which would pay for it in each of its processes.
+    fast: list[str | Path] = [uv or "", "pip", "install", "--compile-bytecode", "--python", virtual.python]
+    if uv is not None and run([*fast, *arguments], environment):
+        return
+    print("uv could not install; trying pip with the machine's own configuration", flush=True)
+    if not run([virtual.python, "-m", "pip", "install", *arguments], clean_environment()):
+        raise SetupError(
+            f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). A package index is needed "
+            "for set-up only: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."
+        )
+
+
+def setup() -> None:
+    """Brings both environments to what their files say; returns at once if they are."""
+    if MAIN.is_current() and AWS.is_current():
+        return
+    check_python()
+    create(MAIN)
+    uv = install_uv()
+    for virtual in (MAIN, AWS):
+        if virtual.is_current():
+            continue
+        print(f"Installing {virtual.folder.name} …", flush=True)
+        create(virtual)
+        install(virtual, uv)
+        (virtual.folder / STAMP).write_text(virtual.fingerprint())
+    print("Set up: .venv and .venv-aws are ready.", flush=True)
+
+
+def lock() -> None:
+    """Resolves both requirements files anew and writes the full transitive pins.
+
+    :raises SetupError: when the requirements do not resolve.
+    """
+    uv = MAIN.folder / "bin" / "uv"
+    for virtual in (MAIN, AWS):
+        command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
+        # Without the index in the output, a pin made behind a mirror serves everybody.
+        command += ["--no-emit-index-url", "--no-emit-find-links", "--python", virtual.python]
+        written = virtual.constraints.with_suffix(".new")
+        if not run([*command, "-o", written, virtual.requirements], uv_environment(MAIN.python)):
+            raise SetupError(f"{virtual.requirements.relative_to(ROOT)} does not resolve (see above)")
+        written.replace(virtual.constraints)
+        print(f"Wrote {virtual.constraints.relative_to(ROOT)}. Now: make setup", flush=True)
+
+
+def main() -> int:
+    """Entry point of make setup and make lock."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["setup", "lock"], nargs="?", default="setup")
+    try:
+        {"setup": setup, "lock": lock}[parser.parse_args().command]()
+    except SetupError as error:
+        print(f"make: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
