@@ -170,10 +170,17 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
     :param resource: the AWS resource it was done to
     :returns: the error to raise ``from`` the given one
     """
-    from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError, MetadataRetrievalError
+    from botocore.exceptions import (
+        ClientError,
+        ConnectionError,
+        CredentialRetrievalError,
+        HTTPClientError,
+        MetadataRetrievalError,
+    )
 
     if not isinstance(error, ClientError):
-        transient = isinstance(error, HTTPClientError | CredentialRetrievalError | MetadataRetrievalError)
+        passing = HTTPClientError | ConnectionError | CredentialRetrievalError | MetadataRetrievalError
+        transient = isinstance(error, passing)
         return AwsError(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", ""))
