@@ -1,0 +1,77 @@
+"""Which account and region a connection reaches, and the placeholders of model files that stand for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.errors import PermanentError, translate
+
+PLACEHOLDERS = ("{region}", "{account}")
+
+
+@dataclass(frozen=True)
+class AwsIdentity:
+    """The account and the region that calls go to.
+
+    :param account: the 12 digits
+    :param region: such as us-west-2
+    """
+
+    account: str
+    region: str
+
+    def resolve(self, text: str) -> str:
+        """Put account and region where a model file has their placeholders."""
+        return text.replace("{region}", self.region).replace("{account}", self.account)
+
+
+class IdentityHook(AwsBaseHook):
+    """STS: who the caller is."""
+
+    def __init__(self, aws_conn_id: str | None = "aws_default") -> None:
+        super().__init__(aws_conn_id=aws_conn_id, client_type="sts")
+
+    def identity(self) -> AwsIdentity:
+        """Ask for the caller's account, once.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+
+        :raises PermanentError: when no region is configured
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        region = self.get_session().region_name
+        if not region:
+            raise PermanentError(
+                "No AWS region is configured",
+                resource=self.aws_conn_id,
+                fix="export AWS_DEFAULT_REGION, or set region_name in the connection's extra",
+            )
+        client: Any = self.conn
+        try:
+            account = client.get_caller_identity()["Account"]
+        except (ClientError, BotoCoreError) as error:
+            raise translate(error, what="Cannot find out the AWS account", resource=self.aws_conn_id) from error
+        return AwsIdentity(account=account, region=region)
+
+
+def identity(aws_conn_id: str | None) -> AwsIdentity:
+    """Find out account and region; a call to AWS, so never while a DAG file is parsed.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    return IdentityHook(aws_conn_id).identity()
+
+
+def resolve(text: str, aws_conn_id: str | None) -> str:
+    """Put account and region where ``text`` has placeholders; without any, nothing is asked of AWS.
+
+    :param text: a value of a model file
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    if not any(placeholder in text for placeholder in PLACEHOLDERS):
+        return text
+    return identity(aws_conn_id).resolve(text)

@@ -1,0 +1,332 @@
+"""A model file, include/models/*.yaml: one strict description of a model's pipeline. Reference: docs/model-file.md."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
+
+from slipway import names
+from slipway.errors import ModelFileError
+from slipway.hooks.identity import PLACEHOLDERS, AwsIdentity
+from slipway.validation import Strict, describe, shown_name, wrong
+
+# The DAGs that are there whatever the models are.
+RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "stress-test", "teardown"})
+# Tags by which Slipway recognises its own work, and AWS's.
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+RESERVED_TAG_PREFIXES = ("slipway:", "aws:")
+_REFERENCE = "docs/model-file.md"
+
+_BRACES = re.compile(r"\{[^{}]*\}")
+
+
+def _known_placeholders(text: str) -> str:
+    for found in _BRACES.findall(text):
+        if found not in PLACEHOLDERS:
+            raise wrong(f"no placeholder but {' and '.join(PLACEHOLDERS)}", f"replace {shown_name(found)}")
+    return text
+
+
+def _role_arn(text: str) -> str:
+    if not re.fullmatch(r"arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/[\w+=,.@/-]+", text):
+        raise wrong("a role's ARN", "write arn:aws:iam::{account}:role/NAME")
+    return text
+
+
+def _s3_uri(text: str) -> str:
+    if not re.fullmatch(r"s3://[a-z0-9{][a-z0-9.{}-]+/.+", text):
+        raise wrong("an S3 URI with a key", "write s3://BUCKET/KEY")
+    return text
+
+
+def _tag_key(text: str) -> str:
+    if text.lower().startswith(RESERVED_TAG_PREFIXES):
+        raise wrong(f"a tag key outside {' and '.join(RESERVED_TAG_PREFIXES)}", "those tags are set by Slipway or AWS")
+    return text
+
+
+def _no_repetition(values: list[str]) -> list[str]:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise wrong("every entry once", f"remove the second {shown_name(repeated[0])}")
+    return values
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_known_placeholders)]
+RoleArn = Annotated[Text, AfterValidator(_role_arn)]
+S3Uri = Annotated[Text, AfterValidator(_s3_uri)]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+Name = Annotated[str, Field(pattern=rf"^{names.NAME_PATTERN}$")]
+Seconds = Annotated[int, Field(ge=1)]
+
+
+class ImageReference(Strict):
+    """A container of AWS's own, named as the SageMaker SDK names it."""
+
+    algorithm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    version: Annotated[str, Field(min_length=1)] | None = None
+
+
+class PinnedImageReference(ImageReference):
+    """An image reference that means exactly one image."""
+
+    version: Annotated[str, Field(min_length=1)]
+
+
+def _image_kind(value: Any) -> str:
+    return "reference" if isinstance(value, Mapping | ImageReference) else "text"
+
+
+AllowedImage = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[ImageReference, Tag("reference")], Discriminator(_image_kind)
+]
+Image = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[PinnedImageReference, Tag("reference")], Discriminator(_image_kind)
+]
+
+
+class Source(Strict):
+    """Where the model's zip is uploaded."""
+
+    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = "mlops-{region}-{account}"
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class Roles(Strict):
+    """The roles that do the work; a zip never chooses them."""
+
+    training: RoleArn
+    endpoint: RoleArn
+    cloudformation: RoleArn | None = None
+
+
+class Vpc(Strict):
+    """The network of training jobs and models. https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html"""
+
+    security_group_ids: Annotated[list[Text], Field(min_length=1, max_length=5)]
+    subnets: Annotated[list[Text], Field(min_length=1, max_length=16)]
+
+
+class TrainingPolicy(Strict):
+    """The ceilings of one training job."""
+
+    max_instance_count: Annotated[int, Field(ge=1)] = 1
+    max_runtime_seconds: Seconds
+    max_instance_seconds: Seconds | None = None
+    max_volume_gb: Annotated[int, Field(ge=1)] = 100
+    environment: Annotated[list[str], AfterValidator(_no_repetition)] = []
+
+
+class EndpointPolicy(Strict):
+    """The ceilings of one endpoint, and its name."""
+
+    endpoint_prefix: Annotated[Name, Field(max_length=names.ENDPOINT_PREFIX_MAX_CHARS)]
+    max_instance_count: Annotated[int, Field(ge=1)] = 1
+
+
+class Policy(Strict):
+    """What a zip may ask for; everything else is refused."""
+
+    roles: Annotated[list[RoleArn], AfterValidator(_no_repetition)] = []
+    images: Annotated[list[AllowedImage], Field(min_length=1)]
+    image: Image | None = None
+    s3_prefixes: Annotated[list[S3Uri], Field(min_length=1), AfterValidator(_no_repetition)]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1), AfterValidator(_no_repetition)]
+    training: TrainingPolicy
+    endpoint: EndpointPolicy
+    tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]], Field()] = []
+    network_isolation: bool = False
+    inter_container_encryption: bool = False
+    vpc: Vpc | None = None
+    kms_key: Text | None = None
+
+
+class Gate(Strict):
+    """A bound on one of the training job's final metrics."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=255)]
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise wrong("minimum, maximum or both", "add the bound the metric must keep")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise wrong("a minimum that is not above the maximum", "swap the two")
+        return self
+
+
+class EndpointTest(Strict):
+    """How an endpoint is tried once it is deployed."""
+
+    data: S3Uri
+    accuracy_minimum: Annotated[float, Field(ge=0, le=1)]
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
+    latency_p99_maximum_ms: Annotated[float, Field(gt=0)] | None = None
+
+
+class Approval(Strict):
+    """Who lets a model into production, and how long they have."""
+
+    approvers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(_no_repetition)]
+    timeout_days: Annotated[float, Field(gt=0, le=365)] = 7
+    subject: Annotated[str, Field(min_length=1)] = "Shall this model be put into production?"
+
+
+class Timeouts(Strict):
+    """How long the waits last."""
+
+    training_margin_seconds: Seconds = 1800
+    stack_seconds: Seconds = 3600
+    poll_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
+
+
+class ModelConfig(Strict):
+    """One model's pipeline."""
+
+    prefix: Annotated[Name, Field(max_length=names.PREFIX_MAX_CHARS)]
+    description: str = ""
+    aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
+    source: Source
+    roles: Roles
+    policy: Policy
+    gates: list[Gate] = []
+    test: EndpointTest
+    approval: Approval
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_from_prefix(cls, data: Any) -> Any:
+        """Fill in what follows from the prefix, so that a file says it only where it differs."""
+        prefix = data.get("prefix") if isinstance(data, Mapping) else None
+        if not isinstance(prefix, str):
+            return data
+        filled = {"source": {}, **data}
+        if isinstance(filled["source"], Mapping):
+            filled["source"] = {"key": names.source_key(prefix), **filled["source"]}
+        policy = filled.get("policy")
+        if isinstance(policy, Mapping):
+            endpoint = policy.get("endpoint", {})
+            if isinstance(endpoint, Mapping):
+                filled["policy"] = {**policy, "endpoint": {"endpoint_prefix": prefix, **endpoint}}
+        return filled
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.prefix.lower() in RESERVED_PREFIXES:
+            raise wrong(f"a prefix other than {', '.join(sorted(RESERVED_PREFIXES))}", "choose another prefix")
+        return self
+
+    def resolved(self, identity: AwsIdentity) -> ModelConfig:
+        """Put account and region where the file has placeholders.
+
+        :param identity: the account and region of ``aws_conn_id``
+        :returns: the same model without placeholders
+        """
+        return ModelConfig.model_validate(_resolve(self.model_dump(), identity))
+
+
+def load_model(path: Path) -> ModelConfig:
+    """Read one model file.
+
+    :param path: a YAML file
+    :raises ModelFileError: naming the file, the field, what was expected and the fix
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(
+            "Cannot read the model file", resource=str(path), why=str(error), fix="save it as readable UTF-8 text"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ModelFileError(
+            "The model file is not valid YAML",
+            resource=path.name,
+            why=" ".join(str(error).split()),
+            fix="correct the line it names; placeholders such as {account} need quotes at the start of a value",
+        ) from error
+    try:
+        return ModelConfig.model_validate(data)
+    except ValidationError as error:
+        raise ModelFileError(
+            "The model file does not describe a pipeline",
+            resource=path.name,
+            why=describe(error, ModelConfig),
+            fix=f"correct it as the brackets say; {_REFERENCE} explains every field",
+        ) from error
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the model files of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")) if folder.is_dir() else []
+
+
+def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
+    """Read every model file of a folder; a broken one costs only its own model.
+
+    :param folder: usually include/models
+    :returns: the models, and an error for each file that gives none
+    """
+    models: dict[str, ModelConfig] = {}
+    errors: list[ModelFileError] = []
+    for path in model_files(folder):
+        try:
+            model = load_model(path)
+            for other, taken in models.items():
+                _refuse_clash(path, model, other, taken)
+        except ModelFileError as error:
+            errors.append(error)
+        else:
+            models[path.name] = model
+    return list(models.values()), errors
+
+
+def _refuse_clash(path: Path, model: ModelConfig, other: str, taken: ModelConfig) -> None:
+    # SageMaker compares endpoint names without regard to case.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+    clashes = {
+        "prefix": model.prefix.lower() == taken.prefix.lower(),
+        "source": model.source == taken.source,
+        "policy.endpoint.endpoint_prefix": model.policy.endpoint.endpoint_prefix.lower()
+        == taken.policy.endpoint.endpoint_prefix.lower(),
+    }
+    for field, same in clashes.items():
+        if same:
+            raise ModelFileError(
+                "Two model files are about the same thing",
+                resource=path.name,
+                why=f"field {field}: expected a value of its own, found the one of {other}",
+                fix=f"change {field} in one of the two files",
+            )
+
+
+def _resolve(value: Any, identity: AwsIdentity) -> Any:
+    if isinstance(value, str):
+        return identity.resolve(value)
+    if isinstance(value, Mapping):
+        return {key: _resolve(item, identity) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, identity) for item in value]
+    return value
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML without repeated keys, of which the plain loader keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and isinstance(key_node.value, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value!r} appears twice", key_node.start_mark
+                )
+            seen.add(str(key_node.value))
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,179 @@
+"""The strict base of everything read from outside, and its errors in words a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+_FOUND_MAX_CHARS = 60
+# How far a message goes before it only counts what else is wrong.
+_PROBLEMS_MAX = 5
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object of names and values",
+    "model_type": "an object of names and values",
+    "model_attributes_type": "an object of names and values",
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "string_too_short": "text of at least {min_length} character(s)",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "too_short": "at least {min_length} entry",
+    "too_long": "at most {max_length} entries",
+    "finite_number": "a finite number",
+    "slipway": "{expected}",
+}
+_KINDS = {bool: "true/false", int: "the number", float: "the number", str: "the text", type(None): "null"}
+
+
+class Strict(BaseModel):
+    """No unknown field, no silent conversion, no change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def wrong(expected: str, fix: str = "") -> PydanticCustomError:
+    """The error a validator raises.
+
+    :param expected: what the field should have held
+    :param fix: what to do, where that does not follow from ``expected``
+    """
+    return PydanticCustomError("slipway", "{expected}", {"expected": expected, "fix": fix})
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise wrong("a value", "leave the field out instead of setting it to null")
+    return value
+
+
+_T = TypeVar("_T")
+# A field that may be missing but, once there, is never null.
+MayBeAbsent = Annotated[_T | None, BeforeValidator(_not_null)]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a document."""
+
+    field: str
+    expected: str
+    found: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"field {self.field}: expected {self.expected}, found {self.found} ({self.fix})"
+
+
+def describe(error: ValidationError, schema: type[BaseModel], secret: frozenset[str] = frozenset()) -> str:
+    """Say what is wrong with a document, field by field.
+
+    :param error: what pydantic raised
+    :param schema: the model it raised it for
+    :param secret: top-level fields whose values are never repeated
+    :returns: a sentence or two for each of the first problems
+    """
+    details = error.errors(include_url=False)
+    problems = [str(_problem(detail, schema, secret)) for detail in details[:_PROBLEMS_MAX]]
+    if len(details) > _PROBLEMS_MAX:
+        problems.append(f"{len(details) - _PROBLEMS_MAX} more of the kind")
+    return "; ".join(problems)
+
+
+def shown(value: Any) -> str:
+    """A value as a message may repeat it: short, and quoted where it is text.
+
+    :param value: anything JSON or YAML can hold
+    """
+    if isinstance(value, Mapping):
+        return f"an object of {len(value)} field(s)"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    text = ascii(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    if len(text) > _FOUND_MAX_CHARS:
+        text = f"{text[:_FOUND_MAX_CHARS]}…"
+    kind = _KINDS.get(type(value), "the value")
+    return text if value is None or isinstance(value, bool) else f"{kind} {text}"
+
+
+def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[str]) -> Problem:
+    path, owner = _follow(detail["loc"], schema)
+    field = _dotted(path) or "(the whole document)"
+    context = detail.get("ctx", {})
+    kind = detail["type"]
+    if kind == "missing":
+        return Problem(field, "a value", "nothing", f"add the field {path[-1]}")
+    if kind == "extra_forbidden":
+        known = _field_names(owner)
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        advice = f"did you mean {near[0]}?" if near else "remove it"
+        return Problem(shown_name(field), f"one of the fields {', '.join(known)}", "an unknown field", advice)
+    hidden = bool(path) and path[0] in secret
+    found = f"a value of type {type(detail['input']).__name__}" if hidden else shown(detail["input"])
+    if kind == "value_error":
+        expected = str(context["error"])
+    else:
+        expected = _EXPECTED.get(kind, detail["msg"]).format_map(context)
+    fix = context.get("fix") or (
+        "put the value in quotes" if kind == "string_type" else f"give {shown_name(_dotted(path[-1:]))} such a value"
+    )
+    return Problem(shown_name(field), expected, found, fix)
+
+
+def shown_name(name: str) -> str:
+    """A name from outside as a message may repeat it: printable and short."""
+    text = name if name.isprintable() and name.isascii() else ascii(name)
+    return text if len(text) <= 2 * _FOUND_MAX_CHARS else f"{text[: 2 * _FOUND_MAX_CHARS]}…"
+
+
+def _dotted(path: Sequence[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _field_names(owner: type[BaseModel] | None) -> list[str]:
+    if owner is None:
+        return []
+    return [field.alias or name for name, field in owner.model_fields.items()]
+
+
+def _follow(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[list[int | str], type[BaseModel] | None]:
+    """Walk an error's location: without the labels pydantic adds for unions, and to the model it ends in."""
+    path: list[int | str] = []
+    owner: type[BaseModel] | None = schema
+    for index, part in enumerate(loc):
+        if part in ("text", "reference") and (index == 0 or owner is None or part not in _field_names(owner)):
+            continue
+        path.append(part)
+        if index == len(loc) - 1:
+            break
+        if isinstance(part, str) and owner is not None:
+            field = {field.alias or name: field for name, field in owner.model_fields.items()}.get(part)
+            owner = _model_in(field.annotation) if field else None
+    return path, owner
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model that an annotation such as ``list[X] | None`` is about."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (Union, types.UnionType, list, dict, Annotated):
+        for argument in typing.get_args(annotation):
+            found = _model_in(argument)
+            if found:
+                return found
+    return None
