@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from local_aws.compute.algorithms.xgboost.metrics import METRIC_DEFINITIONS as XGBOOST_METRIC_DEFINITIONS
 from local_aws.compute.base import UnknownImage
 
 
@@ -12,36 +13,33 @@ from local_aws.compute.base import UnknownImage
 class Algorithm:
     """A built-in algorithm: Python modules that are run as a container's `train` and `serve`.
 
-    :param metric_definitions: those the algorithm reports without being told to, as (name, regular expression)
+    :param metric_definitions: those it reports without being told to, as (name, regular expression) pairs
     """
 
-    name: str
     train_module: str
     serve_module: str
     metric_definitions: tuple[tuple[str, str], ...]
 
 
-# https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost.html: the version is the tag, up to 0.72 the repository
-# was called xgboost. The log writes #011 for a tab: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
-_XGBOOST_METRICS = (
-    "accuracy auc aucpr balanced_accuracy error f1 f1_binary f1_macro logloss mae map merror mlogloss mse ndcg "
-    "precision precision_macro precision_micro r2 recall recall_macro recall_micro rmse rmsle mape mphe "
-    "poisson-nloglik gamma-nloglik gamma-deviance tweedie-nloglik cox-nloglik aft-nloglik interval-regression-accuracy"
-).split()
+# https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html: the repository
+# is xgboost up to 0.72 and sagemaker-xgboost from 0.90 on; the version is the tag.
 _XGBOOST = Algorithm(
-    name="xgboost",
     train_module="local_aws.compute.algorithms.xgboost.train",
     serve_module="local_aws.compute.algorithms.xgboost.serve",
-    metric_definitions=tuple(
-        (f"{channel}:{metric}", rf".*\[[0-9]+\].*#011{channel}-{re.escape(metric)}:([-+0-9.einfa]+)(?:#011|\s|$).*")
-        for channel in ("train", "validation")
-        for metric in _XGBOOST_METRICS
-    ),
+    metric_definitions=XGBOOST_METRIC_DEFINITIONS,
 )
 
 ALGORITHMS = {"sagemaker-xgboost": _XGBOOST, "xgboost": _XGBOOST}
 
-_IMAGE = re.compile(r"^(?:[^/]+/)?(?P<repository>[a-z0-9._/-]+?)(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$")
+_IMAGE = re.compile(
+    r"^(?:[^/]+/)?(?P<repository>[a-z0-9._/-]+?)(?::(?P<tag>[\w][\w.-]*))?(?:@sha256:[0-9a-f]{64})?$", re.ASCII
+)
+
+
+def image_tag(image: str) -> str:
+    """Return the tag of an image URI, `latest` where it has none."""
+    match = _IMAGE.match(image)
+    return (match["tag"] if match else None) or "latest"
 
 
 def algorithm(image: str) -> Algorithm:
@@ -53,7 +51,7 @@ def algorithm(image: str) -> Algorithm:
     found = ALGORITHMS.get(match["repository"]) if match else None
     if found is None:
         raise UnknownImage(
-            f"ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are "
-            f"incorrect: {image}. Repositories known here: {', '.join(sorted(ALGORITHMS))}"
+            "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are "
+            f"incorrect: {image} (repositories known here: {', '.join(sorted(ALGORITHMS))})"
         )
     return found

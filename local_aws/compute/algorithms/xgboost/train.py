@@ -1,0 +1,169 @@
+"""The algorithm's `train`: reads /opt/ml/input, prints a line of metrics per round, writes /opt/ml/model/xgboost-model.
+
+Run as `python -m local_aws.compute.algorithms.xgboost.train train --version 1.7-1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local_aws.compute.algorithms.xgboost.errors import UserError
+from local_aws.compute.algorithms.xgboost.hyperparameters import validate
+from local_aws.compute.algorithms.xgboost.metrics import default_metric
+
+# What XGBoost says of data and values that the user can put right; anything else is the algorithm's failure.
+_USER_ERRORS = (
+    "label must be",
+    "only pos or neg samples",
+    "base_score must be in",
+    "should be greater equal to",
+    "expected to be in",
+    "Invalid Parameter format",
+    "Check failed: preds.size() == info.labels",
+)
+# Not parameters of the booster but of the training.
+_TRAINING_ONLY = ("num_round", "early_stopping_rounds", "csv_weights", "save_model_on_termination", "eval_metric")
+
+
+def directory(variable: str, default: str) -> Path:
+    """Return a directory of the container contract, moved by a variable where /opt/ml is not private."""
+    return Path(os.environ.get(variable, default))
+
+
+class _Termination:
+    """SIGTERM ends the training after the round that runs, so that the model so far is saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def listen(self) -> None:
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def _monitor(termination: _Termination) -> Any:
+    import xgboost
+
+    class Monitor(xgboost.callback.TrainingCallback):
+        """Prints the metrics of each round in the form that the algorithm's metric definitions expect."""
+
+        def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Mapping[str, list]]) -> bool:
+            scores = [
+                f"{channel}-{metric}:{values[-1]:.5f}"
+                for channel, metrics in evals_log.items()
+                for metric, values in metrics.items()
+            ]
+            print("\t".join([f"[{epoch}]", *scores]), flush=True)  # noqa: T201 - stdout is the job's log
+            return termination.asked
+
+    return Monitor()
+
+
+def _matrices(values: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    import xgboost
+
+    from local_aws.compute.algorithms.xgboost.data import Examples, read_channel, widen
+
+    config = json.loads((directory("SM_INPUT_CONFIG_DIR", "/opt/ml/input/config") / "inputdataconfig.json").read_text())
+    folder = directory("SM_INPUT_DIR", "/opt/ml/input") / "data"
+    if "train" not in config:
+        raise UserError("Missing required channel: train")
+    if extraneous := sorted(set(config) - {"train", "validation", "code"}):
+        raise UserError(f"Extraneous channel found: {extraneous[0]}")
+    examples: dict[str, Examples] = {}
+    for channel in ("train", "validation"):
+        if channel in config:
+            content_type = config[channel].get("ContentType")
+            examples[channel] = read_channel(folder / channel, content_type, csv_weights=values.get("csv_weights") == 1)
+    width = max(part.features.shape[1] for part in examples.values())
+    matrices = []
+    for channel, part in examples.items():
+        features = part.features
+        if not hasattr(features, "indptr"):
+            if features.shape[1] != width:
+                raise UserError("feature_names mismatch: train and validation differ in their number of columns")
+        else:
+            features = widen(features, width)
+        matrices.append((xgboost.DMatrix(features, label=part.labels, weight=part.weights), channel))
+        print(f"{len(part.labels)}x{width} matrix of channel {channel} loaded", flush=True)  # noqa: T201
+    return matrices
+
+
+def train(tag: str) -> None:
+    """Train and save the model.
+
+    :param tag: the image's, such as 1.7-1
+    :raises UserError: hyperparameters or data are wrong
+    """
+    given = json.loads((directory("SM_INPUT_CONFIG_DIR", "/opt/ml/input/config") / "hyperparameters.json").read_text())
+    # Wrong hyperparameters are told before the seconds that the import takes.
+    values = validate(given)
+    import xgboost
+
+    matrices = _matrices(values)
+    if "early_stopping_rounds" in values and len(matrices) < 2:
+        raise UserError("Hyperparameter early_stopping_rounds: needs a validation channel")
+    booster_values = {name: value for name, value in values.items() if name not in _TRAINING_ONLY}
+    default = default_metric(values.get("objective", "reg:squarederror"), tag)
+    if metrics := values.get("eval_metric") or ([default] if default else []):
+        booster_values["eval_metric"] = metrics
+    termination = _Termination()
+    if values.get("save_model_on_termination") == "true":
+        termination.listen()
+    try:
+        booster = xgboost.train(
+            booster_values,
+            matrices[0][0],
+            num_boost_round=values["num_round"],
+            evals=matrices,
+            early_stopping_rounds=values.get("early_stopping_rounds"),
+            callbacks=[_monitor(termination)],
+            verbose_eval=False,
+        )
+    except xgboost.core.XGBoostError as error:
+        if any(known in str(error) for known in _USER_ERRORS):
+            raise UserError(str(error)) from error
+        raise
+    model = directory("SM_MODEL_DIR", "/opt/ml/model") / "xgboost-model"
+    model.write_bytes(booster.save_raw(raw_format="ubj"))
+
+
+def main(arguments: list[str]) -> int:
+    """Train; on failure leave the reason in output/failure.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
+
+    :returns: the exit status
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["train"])
+    parser.add_argument("--version", required=True)
+    tag = parser.parse_args(arguments).version
+    try:
+        train(tag)
+    except UserError as error:
+        reason = f"ClientError: {error}"
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"AlgorithmError: framework error: {type(error).__name__}: {error}"
+    else:
+        return 0
+    print(reason, flush=True)  # noqa: T201
+    output = directory("SM_OUTPUT_DIR", "/opt/ml/output")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "failure").write_text(reason)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,198 @@
+"""Containers as processes of this machine, each in a session of its own.
+
+Where mount namespaces are permitted (root), a process sees a private /opt/ml as in SageMaker. Elsewhere it finds the
+same directories by the SM_* variables of the SageMaker training toolkit
+(https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local_aws.compute.base import Container, ContainerSpec
+from local_aws.compute.images import algorithm, image_tag
+
+_log = logging.getLogger(__name__)
+
+_SOURCE_ROOT = Path(__file__).resolve().parents[2]
+_OPT_ML = Path("/opt/ml")
+# The shell mounts first and then becomes the program, which keeps the pid that was recorded.
+_MOUNT_AND_RUN = 'mount --bind "$1" /opt/ml && shift && exec "$@"'
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """What the next start needs to know about a process: a pid alone may have been given to another one."""
+
+    name: str
+    pid: int
+    start_time: str
+
+
+def process_start_time(pid: int) -> str | None:
+    """Return a text that no other process with this pid ever has; None if there is no such process."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: the name may hold blanks and parentheses; state
+        # is the first field behind it and the start, in ticks since the boot, the twentieth.
+        state, *fields = status.rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if state == "Z" else f"{boot}/{fields[18]}"
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return None
+    found = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or None
+
+
+@functools.cache
+def can_mount() -> bool:
+    """Tell whether this process may give its children a /opt/ml of their own."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        return False
+    try:
+        _OPT_ML.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    attempt = ["unshare", "--mount", "--propagation", "private", "mount", "--bind", str(_OPT_ML), str(_OPT_ML)]
+    return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
+
+
+def _kill_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        _log.debug("process group %d is gone", pid)
+
+
+class ProcessContainer:
+    """A running process; a thread of its own waits for its end."""
+
+    def __init__(self, process: subprocess.Popen[str], record_path: Path) -> None:
+        self._process = process
+        self._record_path = record_path
+        self._ended = threading.Event()
+        # Guards signals against the moment in which the pid is given back to the system.
+        self._reaping = threading.Lock()
+        threading.Thread(target=self._reap, name=f"reap-{process.pid}", daemon=True).start()
+
+    def _reap(self) -> None:
+        # The dead leader is left unreaped until its group is killed: as long as it is there nobody else gets the pid.
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with self._reaping:
+            _kill_group(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._record_path.unlink(missing_ok=True)
+            self._ended.set()
+
+    def logs(self) -> Iterator[str]:
+        """Yield the lines of stdout and stderr as they are written, until the process ends; one reader only."""
+        assert self._process.stdout is not None  # noqa: S101 - opened by ProcessCompute.start
+        with self._process.stdout as lines:
+            for line in lines:
+                yield line.rstrip("\r\n")
+
+    def wait(self, timeout_seconds: float | None = None) -> int | None:
+        """Return the exit status, negative for a signal; None when it still runs after the timeout."""
+        return self._process.returncode if self._ended.wait(timeout_seconds) else None
+
+    def _signal(self, number: int) -> None:
+        with self._reaping:
+            if not self._ended.is_set():
+                _kill_group(self._process.pid, number)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Send SIGTERM, after the grace period SIGKILL, to the process and its children; return when they are gone."""
+        self._signal(signal.SIGTERM)
+        if self.wait(grace_seconds) is None:
+            self._signal(signal.SIGKILL)
+            self.wait()
+
+
+class ProcessCompute:
+    """The back end `process`; every method may be called by any thread."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._records = state_dir / "processes"
+        self._records.mkdir(parents=True, exist_ok=True)
+
+    def start(self, spec: ContainerSpec) -> Container:
+        """Start an algorithm's program with this interpreter.
+
+        :raises UnknownImage: nothing is registered for the image
+        """
+        program = algorithm(spec.image)
+        module = program.train_module if spec.command == "train" else program.serve_module
+        command = [sys.executable, "-m", module, spec.command, "--version", image_tag(spec.image)]
+        if can_mount():
+            shell = ["sh", "-c", _MOUNT_AND_RUN, "sh", str(spec.opt_ml)]
+            command = ["unshare", "--mount", "--propagation", "private", *shell, *command]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            cwd=spec.opt_ml,
+            env=_environment(spec),
+            start_new_session=True,
+        )
+        record_path = self._records / f"{uuid.uuid4().hex}.json"
+        record = ProcessRecord(spec.name, process.pid, process_start_time(process.pid) or "ended")
+        record_path.write_text(json.dumps(asdict(record)))
+        return ProcessContainer(process, record_path)
+
+    def reap_orphans(self) -> list[str]:
+        """Kill the processes of a host that was killed itself, never one that was given an old pid; return names."""
+        reaped = []
+        for path in self._records.glob("*.json"):
+            try:
+                record = ProcessRecord(**json.loads(path.read_text()))
+            except (ValueError, TypeError):
+                # The host was killed while it wrote the record.
+                path.unlink()
+                continue
+            if process_start_time(record.pid) == record.start_time:
+                _kill_group(record.pid, signal.SIGKILL)
+                reaped.append(record.name)
+            path.unlink()
+        return reaped
+
+
+def _environment(spec: ContainerSpec) -> dict[str, str]:
+    """Return what the program sees: nothing of the host's environment, credentials above all, but the search paths."""
+    root = _OPT_ML if can_mount() else spec.opt_ml
+    channels = spec.opt_ml / "input" / "data"
+    names = sorted(entry.name for entry in channels.iterdir()) if channels.is_dir() else []
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(spec.opt_ml),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(_SOURCE_ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "SM_INPUT_DIR": str(root / "input"),
+        "SM_INPUT_CONFIG_DIR": str(root / "input" / "config"),
+        "SM_MODEL_DIR": str(root / "model"),
+        "SM_OUTPUT_DIR": str(root / "output"),
+        "SM_OUTPUT_DATA_DIR": str(root / "output" / "data"),
+        **{f"SM_CHANNEL_{name.upper()}": str(root / "input" / "data" / name) for name in names},
+        **spec.environment,
+    }
