@@ -8,10 +8,10 @@ import binascii
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.model import ServiceModel
@@ -19,7 +19,14 @@ from botocore.model import ServiceModel
 from local_aws.store import Scope
 from local_aws.validation import Validator, WrongType, project
 
+if TYPE_CHECKING:
+    from local_aws.cloudformation import ResourceType
+
 Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
+# Context, service, operation, parameters, and the error code or None.
+Recorder = Callable[["RequestContext", str, str, dict[str, Any], str | None], None]
+# Scope, endpoint name, request headers in lower case, body.
+Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable["InvocationResponse"]]
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +58,20 @@ class ServiceError(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class InvocationResponse:
+    """What a model's container answered, as InvokeEndpoint passes it on.
+
+    :param status: of HTTP
+    :param headers: as sent to the client
+    :param body: as sent to the client
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 @cache
 def service_model(service_name: str) -> ServiceModel:
     """Load botocore's model of a service.
@@ -71,6 +92,8 @@ class JsonService:
     def __init__(self, service_name: str, operations: dict[str, Operation]) -> None:
         self.service_name = service_name
         self.operations = operations
+        # Told of every call made inside the process; the gateway sees to those that come by HTTP.
+        self.recorder: Recorder | None = None
         self._model = service_model(service_name)
         unknown = operations.keys() - set(self._model.operation_names)
         if unknown:
@@ -82,7 +105,7 @@ class JsonService:
         return self._model.metadata["targetPrefix"]
 
     def call(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Check a request and do it.
+        """Do an operation for another part of the local AWS, such as CloudFormation.
 
         :param context: who asks
         :param operation: such as ``CreateModel``
@@ -90,13 +113,17 @@ class JsonService:
         :returns: the answer, with times as epoch seconds
         :raises ServiceError: the operation is not there, refuses, or the request breaks the service's model
         """
-        if operation not in self.operations:
-            raise ServiceError(
-                "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
-            )
-        model = self._model.operation_model(operation)
-        result = self.operations[operation](context, self._checked(model.input_shape, parameters))
-        return project(model.output_shape, result)
+        error_code: str | None = "InternalFailure"
+        try:
+            answer = self._answer(context, operation, parameters)
+            error_code = None
+            return answer
+        except ServiceError as error:
+            error_code = error.code
+            raise
+        finally:
+            if self.recorder is not None:
+                self.recorder(context, self.service_name, operation, parameters, error_code)
 
     def handle(self, context: RequestContext, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one HTTP request.
@@ -108,7 +135,7 @@ class JsonService:
         """
         operation = target.rpartition(".")[2]
         try:
-            status, answer = 200, self.call(context, operation, _decoded(body))
+            status, answer = 200, self._answer(context, operation, _decoded(body))
         except ServiceError as error:
             status, answer = error.status, {"__type": error.code, "message": error.message}
         except Exception:
@@ -116,6 +143,15 @@ class JsonService:
             status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}
         headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": context.request_id}
         return status, headers, json.dumps(answer).encode()
+
+    def _answer(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if operation not in self.operations:
+            raise ServiceError(
+                "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
+            )
+        model = self._model.operation_model(operation)
+        result = self.operations[operation](context, self._checked(model.input_shape, parameters))
+        return project(model.output_shape, result)
 
     def _checked(self, shape: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         if shape is None:
@@ -132,6 +168,28 @@ class JsonService:
                 "ValidationException", f"{count} validation {errors} detected: {'; '.join(validator.failures)}"
             )
         return converted
+
+
+def _nothing() -> None:
+    """Start or stop a service that has nothing running."""
+
+
+@dataclass(frozen=True)
+class ServiceParts:
+    """All that the gateway needs of an added service.
+
+    :param service: its API
+    :param resource_types: its CloudFormation resource types, by type name
+    :param start: recover what a former process left; called when the gateway answers requests
+    :param stop: end what runs; called while the gateway still answers requests
+    :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
+    """
+
+    service: JsonService
+    resource_types: "dict[str, ResourceType]"
+    start: Callable[[], None] = _nothing
+    stop: Callable[[], None] = _nothing
+    invoke: Invoke | None = None
 
 
 def paginate(

@@ -1,6 +1,8 @@
 """What an added service implements to be a CloudFormation resource type; knows nothing of who calls it."""
 
-from dataclasses import dataclass, field
+import secrets
+import string
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from local_aws.api import RequestContext
@@ -11,12 +13,11 @@ class ResourceRequest:
     """One create, update or delete of one resource of a stack.
 
     :param context: account, region and the caller, which is CloudFormation
-    :param stack_name: the stack's name
+    :param stack_name: the stack's name; empty on delete
     :param logical_id: the resource's name in the template
-    :param properties: its properties with every intrinsic function resolved
+    :param properties: its properties with every intrinsic function resolved; Tags include those of the stack
     :param physical_id: what ``Ref`` gives; None on create
     :param old_properties: on update, what it had before
-    :param stack_tags: the stack's own tags, which AWS puts on each resource it makes
     """
 
     context: RequestContext
@@ -25,7 +26,6 @@ class ResourceRequest:
     properties: dict[str, Any]
     physical_id: str | None = None
     old_properties: dict[str, Any] | None = None
-    stack_tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,33 @@ class ResourceProgress:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
+def physical_name(request: ResourceRequest, max_length: int = 63) -> str:
+    """Make the name CloudFormation gives a resource that the template does not name.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+
+    :param request: a create
+    :param max_length: characters the service allows
+    :returns: logical id and a random part, such as ``Model-3kPZ0QmYcVd1``
+    """
+    suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))
+    return f"{request.logical_id[: max_length - len(suffix) - 1]}-{suffix}"
+
+
 class ResourceType(Protocol):
     """A resource type. Each method runs in a thread of its own, and returns when the resource is stable.
 
     A ``ServiceError`` fails the resource with its message as the reason, and CloudFormation rolls back.
-    ``delete`` of what is already gone succeeds.
+    ``delete`` of what is already gone succeeds. ``update`` is also called when nothing but Tags differs.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
     """
 
+    # A change to one of these makes a new resource; the old one is deleted once the stack's update has succeeded.
     replacing_properties: frozenset[str]
+    # The property that names the resource; CloudFormation does not replace a resource while the template names it.
+    name_property: str | None
+    # Whether it has a Tags property, into which CloudFormation merges the stack's tags.
+    takes_tags: bool
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
         """Make the resource."""

@@ -1,0 +1,348 @@
+"""The only module that touches ministack: routing, CloudFormation, IAM and persistence, all of it on its private parts.
+
+Every private part used here is named in ``PRIVATE_PARTS``; a test checks them, so that a new ministack version that
+moved one fails there and not in the middle of a release.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from local_aws.api import JsonService, RequestContext, ServiceError
+from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType
+from local_aws.routing import HttpRequest
+from local_aws.settings import Settings
+from local_aws.store import Scope
+
+CLOUDFORMATION = "cloudformation.amazonaws.com"
+DEFAULT_ACCOUNT = "123456789012"
+DEFAULT_REGION = "us-west-2"
+
+PRIVATE_PARTS = {
+    "ministack.app": (
+        "app",
+        "AUTH",
+        "SERVICE_REGISTRY",
+        "SERVICE_HANDLERS",
+        "_build_persistence_save_dict",
+        "_extract_s3_vhost_bucket",
+        "_request_account_scope",
+        "_routing_params",
+        "_state_map",
+    ),
+    "ministack.core.iam_actions": ("SERVICE_TO_IAM_NAMESPACE", "_SERVICE_PROTOCOL", "access_denied_response"),
+    "ministack.core.iam_evaluator": (
+        "AuthError",
+        "enforce",
+        "pin_request_caller",
+        "pin_request_origin",
+        "pin_signed_body",
+        "pin_signed_request",
+    ),
+    "ministack.core.persistence": ("save_state",),
+    "ministack.core.responses": ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
+    "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
+    "ministack.services.cloudformation": ("_stacks", "_stack_events"),
+    "ministack.services.cloudformation.provisioners": (
+        "_CUSTOM_NAME_REPLACEMENT",
+        "_REPLACING_PROPERTIES",
+        "_RESOURCE_HANDLERS",
+        "_STACK_TAG_PROPERTY",
+    ),
+    "ministack.services.cloudformation.stacks": ("_add_event", "_runs_on_worker_thread"),
+}
+
+# What a stack is left as when the process ended in the middle of one of its operations.
+_INTERRUPTED = {
+    "CREATE_IN_PROGRESS": "CREATE_FAILED",
+    "ROLLBACK_IN_PROGRESS": "ROLLBACK_FAILED",
+    "DELETE_IN_PROGRESS": "DELETE_FAILED",
+    "UPDATE_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_COMPLETE",
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Denial:
+    """A request IAM refuses, as the service would answer it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Gateway:
+    """ministack with services added to it.
+
+    :param settings: how this local AWS runs
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        _configure(settings)
+        # ministack reads its environment when it is imported.
+        modules = {name: import_module(name) for name in PRIVATE_PARTS}
+        self._app = modules["ministack.app"]
+        self._iam_actions = modules["ministack.core.iam_actions"]
+        self._iam = modules["ministack.core.iam_evaluator"]
+        self._persistence = modules["ministack.core.persistence"]
+        self._responses = modules["ministack.core.responses"]
+        self._router = modules["ministack.core.router"]
+        self._cloudformation = modules["ministack.services.cloudformation"]
+        self._provisioners = modules["ministack.services.cloudformation.provisioners"]
+        self._stacks = modules["ministack.services.cloudformation.stacks"]
+        # ministack writes each state file by way of one temporary file of a fixed name.
+        self._saving = asyncio.Lock()
+
+    @property
+    def asgi_app(self) -> Callable[..., Awaitable[None]]:
+        """ministack's own application."""
+        return self._app.app
+
+    def add_service(self, service: JsonService) -> None:
+        """Route a service's requests to it, under IAM as any other service's.
+
+        :param service: the service
+        """
+        name = service.service_name
+
+        async def handle(
+            method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
+        ) -> tuple[int, dict[str, str], bytes]:
+            context = RequestContext(
+                account_id=self._responses.get_account_id(),
+                region=self._responses.get_region(),
+                caller=self.access_key(headers, query_params),
+            )
+            return await asyncio.to_thread(service.handle, context, headers.get("x-amz-target", ""), body)
+
+        self._app.SERVICE_HANDLERS[name] = handle
+        self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}
+        self._iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
+        self._iam_actions._SERVICE_PROTOCOL[name] = "json"
+
+    def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:
+        """Let CloudFormation make resources of a type.
+
+        :param type_name: such as ``AWS::SageMaker::Model``
+        :param resource_type: what makes them
+        """
+        adapter = _ResourceAdapter(self, resource_type)
+        self._provisioners._RESOURCE_HANDLERS[type_name] = {
+            "create": adapter.create,
+            "update": adapter.update,
+            "update_with_logical_id": True,
+            "delete": adapter.delete,
+            "delete_with_logical_id": True,
+        }
+        if resource_type.name_property:
+            self._provisioners._CUSTOM_NAME_REPLACEMENT[type_name] = {"name": resource_type.name_property}
+        if resource_type.takes_tags:
+            self._provisioners._STACK_TAG_PROPERTY[type_name] = ("Tags", "list")
+        self._provisioners._REPLACING_PROPERTIES[type_name] = tuple(sorted(resource_type.replacing_properties))
+        original = self._stacks._runs_on_worker_thread
+        # A handler that blocks on the event loop would stop every service at once.
+        self._stacks._runs_on_worker_thread = lambda name: name == type_name or original(name)
+
+    def cloudformation_context(self) -> RequestContext:
+        """Say for whom the stack operation of the current thread acts.
+
+        :returns: the stack's account and region, with CloudFormation as the caller
+        """
+        return RequestContext(self._responses.get_account_id(), self._responses.get_region(), CLOUDFORMATION)
+
+    def service_of(self, request: HttpRequest) -> str:
+        """Name the service a request is for.
+
+        :param request: the request
+        :returns: ministack's name for the service
+        """
+        if self._app._extract_s3_vhost_bucket(request.headers.get("host", "")):
+            return "s3"
+        parameters = self._app._routing_params(
+            request.method, request.path, request.headers, request.body, request.query
+        )
+        return self._router.detect_service(request.method, request.path, request.headers, parameters)
+
+    def access_key(self, headers: dict[str, str], query: dict[str, list[str]]) -> str:
+        """Read the access key a request is signed with.
+
+        :param headers: the request's, names in lower case
+        :param query: the request's
+        :returns: the key, or ``anonymous``
+        """
+        return self._router.extract_access_key_id(headers, query) or "anonymous"
+
+    def scope_of(self, request: HttpRequest) -> Scope:
+        """Name the account and region a request is for, and make them the current ones.
+
+        :param request: the request
+        :returns: the scope; the default account for a key that names none
+        """
+        key = self._router.extract_access_key_id(request.headers, request.query)
+        self._responses.set_request_account_id(self._app._request_account_scope(key) if self._app.AUTH and key else key)
+        self._responses.set_request_region(self._router.extract_region(request.headers, request.query))
+        return Scope(self._responses.get_account_id(), self._responses.get_region())
+
+    def region_of(self, request: HttpRequest) -> str:
+        """Name the region a request is for.
+
+        :param request: the request
+        :returns: the region it is signed for, else the default
+        """
+        return self._router.extract_region(request.headers, request.query)
+
+    def authorize(self, request: HttpRequest, raw: dict[str, Any], action: str, arn: str) -> Denial | None:
+        """Ask IAM about a request that ministack does not see; allows everything unless AUTH=true.
+
+        :param request: the request, with its body; ``scope_of`` has been called for it
+        :param raw: its ASGI scope
+        :param action: such as ``sagemaker:InvokeEndpoint``
+        :param arn: the resource
+        :returns: None when it may go on
+        """
+        if not self._app.AUTH:
+            return None
+        service = action.partition(":")[0]
+        client = (raw.get("client") or ("127.0.0.1",))[0]
+        self._iam.pin_request_origin(client, raw.get("scheme") == "https")
+        raw_path = (raw.get("raw_path") or request.path.encode()).decode("latin-1")
+        self._iam.pin_signed_request(request.method, raw_path, request.query, raw["headers"])
+        self._iam.pin_signed_body(request.body)
+        self._iam.pin_request_caller(request.headers, request.query)
+        key = self._router.extract_access_key_id(request.headers, request.query)
+        denied = self._iam.enforce(key, action, service, self.region_of(request), resource_arn=arn)
+        if denied is None:
+            return None
+        if isinstance(denied, self._iam.AuthError):
+            answer = self._iam_actions.access_denied_response(
+                service, action, "", "", error_code=denied.code, message=denied.message, headers=request.headers
+            )
+        else:
+            answer = self._iam_actions.access_denied_response(
+                service,
+                action,
+                denied.principal_arn,
+                "",
+                headers=request.headers,
+                resource_arn=arn,
+                explicit_deny=denied.decision == "Deny",
+            )
+        return Denial(*answer)
+
+    async def save(self) -> None:
+        """Write the state of every service of ministack's that was in use."""
+        await self._save(lambda key: True)
+
+    async def save_service(self, service: str) -> None:
+        """Write the state of one service, for a call whose answer promises it.
+
+        :param service: ministack's name for it
+        """
+        module = self._app.SERVICE_REGISTRY.get(service, {}).get("module")
+        await self._save(lambda key: self._app._state_map[key] == module)
+
+    async def _save(self, wanted: Callable[[str], bool]) -> None:
+        for key, get_state in self._app._build_persistence_save_dict().items():
+            # State is copied on the event loop, where it does not change meanwhile, and written off it.
+            if wanted(key) and (state := get_state()) is not None:
+                async with self._saving:
+                    await asyncio.to_thread(self._persistence.save_state, key, state)
+
+    def stack_operation_runs(self) -> bool:
+        """Tell whether CloudFormation is at work, so that state changes with no request.
+
+        :returns: True while any stack's operation is in progress
+        """
+        return any(status.endswith("_IN_PROGRESS") for _, _, status in self._stack_states())
+
+    def settle_interrupted_stacks(self) -> None:
+        """End the stack operations that a former process left unfinished; AWS never shows one that nobody works on."""
+        for scope, name, status in self._stack_states():
+            if status in _INTERRUPTED:
+                self._settle(scope, name, _INTERRUPTED[status])
+
+    def _settle(self, scope: Scope, name: str, status: str) -> None:
+        reason = "The local AWS was stopped during this operation."
+        self._responses.set_request_account_id(scope.account_id)
+        self._responses.set_request_region(scope.region)
+        stack = self._cloudformation._stacks[name]
+        stack["StackStatus"], stack["StackStatusReason"] = status, reason
+        self._stacks._add_event(
+            stack["StackId"], name, name, "AWS::CloudFormation::Stack", status, reason, stack["StackId"]
+        )
+        _log.warning("Stack %s was cut off and is now %s", name, status)
+
+    def _stack_states(self) -> list[tuple[Scope, str, str]]:
+        return [
+            (Scope(account, region), name, stack.get("StackStatus", ""))
+            for (account, region, name), stack in list(self._cloudformation._stacks._data.items())
+        ]
+
+
+class _ResourceAdapter:
+    """A resource type as CloudFormation's engine calls it: by position, with dicts, ValueError for a failure."""
+
+    def __init__(self, gateway: Gateway, resource_type: ResourceType) -> None:
+        self._gateway = gateway
+        self._type = resource_type
+
+    def create(self, logical_id: str, properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        return self._stable(self._type.create, stack_name, logical_id, properties)
+
+    def update(
+        self, physical_id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str, logical_id: str
+    ) -> tuple[str, dict[str, str]]:
+        return self._stable(self._type.update, stack_name, logical_id, new, physical_id, old)
+
+    def delete(self, physical_id: str, properties: dict[str, Any], logical_id: str | None) -> None:
+        context = self._gateway.cloudformation_context()
+        with _as_value_error():
+            self._type.delete(ResourceRequest(context, "", logical_id or "", properties, physical_id))
+
+    def _stable(self, step: Callable[[ResourceRequest], ResourceProgress], *request: Any) -> tuple[str, dict[str, str]]:
+        with _as_value_error():
+            progress = step(ResourceRequest(self._gateway.cloudformation_context(), *request))
+        return progress.physical_id, progress.attributes
+
+
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as error:
+        raise ValueError(error.message) from error
+
+
+def _configure(settings: Settings) -> None:
+    """Set the environment ministack reads when it is imported."""
+    for name in ("ministack", "s3"):
+        (settings.state_dir / name).mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        {
+            "GATEWAY_PORT": str(settings.port),
+            "BIND_HOST": settings.bind,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(settings.state_dir / "ministack"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(settings.state_dir / "s3"),
+            # Listeners of their own, which nothing here needs.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+        }
+    )
+    for name, value in {
+        "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
+        "MINISTACK_REGION": DEFAULT_REGION,
+        "LOG_LEVEL": "WARNING",
+    }.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,17 @@
+"""The services added to the host, in the one place that lists them."""
+
+from local_aws.api import ServiceParts
+from local_aws.autoscaling import service as autoscaling
+from local_aws.sagemaker import service as sagemaker
+from local_aws.settings import Settings
+from local_aws.store import Store
+
+
+def build(settings: Settings, store: Store) -> list[ServiceParts]:
+    """Build every added service.
+
+    :param settings: how this local AWS runs
+    :param store: where they keep their documents
+    :returns: the services, in the order they are started
+    """
+    return [sagemaker.build(store, settings), autoscaling.build(store)]

@@ -1,0 +1,31 @@
+"""How one local AWS runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line gives.
+
+    :param port: of the HTTP gateway
+    :param bind: the address it listens on
+    :param state_dir: where everything is kept that outlives the process
+    :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
+    """
+
+    port: int
+    bind: str
+    state_dir: Path
+    pace_seconds: float = 0.0
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the parts of the local AWS reach its API."""
+        host = "127.0.0.1" if self.bind in ("0.0.0.0", "") else self.bind  # noqa: S104 (compared, not bound)
+        return f"http://{host}:{self.port}"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The file of the call ledger."""
+        return self.state_dir / "ledger.jsonl"
