@@ -1,0 +1,25 @@
+"""boto3 clients of the local AWS of one instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.environment import aws_variables
+from tools.settings import Settings
+
+
+def client(settings: Settings, service: str) -> Any:
+    """A client that reaches the local AWS whatever the caller's own AWS settings are."""
+    # Imported late: half a second that 'make down' and 'make status' need not pay.
+    import boto3
+    from botocore.config import Config
+
+    variables = aws_variables(settings)
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # its overloads list the services by literal name
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        region_name=variables["AWS_DEFAULT_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        config=Config(proxies={}, retries={"mode": "standard", "max_attempts": 5}),
+    )

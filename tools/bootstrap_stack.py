@@ -1,0 +1,105 @@
+"""The set-up stack (bucket, topic, roles, Model Registry groups), deployed by CloudFormation like on any account."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import yaml
+from botocore.exceptions import ClientError, WaiterError
+
+from tools.aws import client
+from tools.settings import ROOT, Settings
+
+STACK_NAME = "slipway-bootstrap"
+TEMPLATE = ROOT / "include" / "cfn" / "bootstrap.yaml"
+MODELS = ROOT / "include" / "models"
+# Parameter of the template that lists the models.
+PREFIXES_PARAMETER = "ModelPrefixes"
+WAIT = {"Delay": 1, "MaxAttempts": 120}
+# CloudFormation's words for a change set that would change nothing.
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+
+class StackError(Exception):
+    """The set-up stack could not be deployed; the message has CloudFormation's reason."""
+
+
+def model_prefixes() -> list[str]:
+    """The prefixes of all model files that can be read; a broken one is its own DAG's import error, not ours."""
+    prefixes = []
+    for path in sorted(MODELS.glob("*.yaml")):
+        try:
+            model: Any = yaml.safe_load(path.read_text())
+        except yaml.YAMLError:
+            continue
+        if isinstance(model, dict) and isinstance(model.get("prefix"), str):
+            prefixes.append(model["prefix"])
+    return prefixes
+
+
+def deploy(settings: Settings) -> None:
+    """Creates or updates the stack by a change set, as `aws cloudformation deploy` does.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
+
+    :raises StackError: with the reason of the first resource that failed.
+    """
+    cloudformation = client(settings, "cloudformation")
+    try:
+        status = _status(cloudformation)
+        if status == "ROLLBACK_COMPLETE":  # a creation that failed can only be deleted
+            cloudformation.delete_stack(StackName=STACK_NAME)
+            cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK_NAME, WaiterConfig=WAIT)
+            status = None
+        kind = "CREATE" if status in (None, "REVIEW_IN_PROGRESS") else "UPDATE"
+        if _create_change_set(cloudformation, kind, name := f"up-{time.time_ns()}"):
+            cloudformation.execute_change_set(StackName=STACK_NAME, ChangeSetName=name)
+            waiter = cloudformation.get_waiter(f"stack_{kind.lower()}_complete")
+            waiter.wait(StackName=STACK_NAME, WaiterConfig=WAIT)
+    except (ClientError, WaiterError) as error:
+        raise StackError(f"Stack {STACK_NAME} could not be deployed: {_reason(cloudformation) or error}") from error
+
+
+def _status(cloudformation: Any) -> str | None:
+    try:
+        status: str = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["StackStatus"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return status
+
+
+def _create_change_set(cloudformation: Any, kind: str, name: str) -> bool:
+    """Returns whether there is something to execute; an empty change set is deleted again."""
+    cloudformation.create_change_set(
+        StackName=STACK_NAME,
+        ChangeSetName=name,
+        ChangeSetType=kind,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes())}],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    try:
+        waiter = cloudformation.get_waiter("change_set_create_complete")
+        waiter.wait(StackName=STACK_NAME, ChangeSetName=name, WaiterConfig=WAIT)
+    except WaiterError:
+        made = cloudformation.describe_change_set(StackName=STACK_NAME, ChangeSetName=name)
+        if not any(text in made.get("StatusReason", "") for text in NO_CHANGES):
+            raise
+        cloudformation.delete_change_set(StackName=STACK_NAME, ChangeSetName=name)
+        return False
+    return True
+
+
+def _reason(cloudformation: Any) -> str | None:
+    """Why the first resource failed in the stack's last operation."""
+    try:
+        events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+    except ClientError:
+        return None
+    failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
+    if not failed:
+        return None
+    return f"{failed[-1]['LogicalResourceId']}: {failed[-1].get('ResourceStatusReason', 'no reason given')}"

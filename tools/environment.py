@@ -1,0 +1,163 @@
+"""The environment variables of every process: the AWS to talk to, and Airflow's configuration."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shlex
+from pathlib import Path
+
+from tools.settings import ACCOUNT, OPERATORS, REGION, ROOT, Settings
+
+# Without these letters and digits nobody has to tell l from 1 when typing a password off a screen.
+READABLE_CHARACTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"
+# An AWS or Airflow setting of the caller must neither reach a real account nor another Airflow.
+CALLERS_PREFIXES = ("AWS_", "AIRFLOW", "_AIRFLOW")
+CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+# Every process below the supervisor inherits it, so that none is overlooked when all must end.
+MARKER = "SLIPWAY_SUPERVISED_HOME"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read, never leaving a half-written one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    partial.replace(path)
+
+
+def passwords(settings: Settings) -> dict[str, str]:
+    """The users' passwords, made at the first call; a user added since then gets one."""
+    known: dict[str, str] = {}
+    if settings.passwords_file.exists():
+        known = json.loads(settings.passwords_file.read_text())
+    missing = {
+        user: "".join(secrets.choice(READABLE_CHARACTERS) for _ in range(16))
+        for user in ("admin", *OPERATORS)
+        if user not in known
+    }
+    if missing:
+        write_private(settings.passwords_file, json.dumps(known | missing, indent=2) + "\n")
+    return known | missing
+
+
+def signing_keys(settings: Settings) -> dict[str, str]:
+    """Airflow's three keys, made at the first call: all components must share them, over restarts too."""
+    if not settings.secrets_file.exists():
+        made = {
+            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt_secret": secrets.token_urlsafe(48),
+            "secret_key": secrets.token_urlsafe(48),
+        }
+        write_private(settings.secrets_file, json.dumps(made, indent=2) + "\n")
+    keys: dict[str, str] = json.loads(settings.secrets_file.read_text())
+    return keys
+
+
+def aws_variables(settings: Settings) -> dict[str, str]:
+    """What leads boto3, the AWS CLI and Airflow's hooks to the local AWS, as administrator of its one account."""
+    return {
+        "AWS_ENDPOINT_URL": settings.aws_url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        # Neither another profile nor the machine's own role may answer instead.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def base_variables(settings: Settings) -> dict[str, str]:
+    """The caller's environment without foreign AWS and Airflow settings, with this instance's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(CALLERS_PREFIXES) and name not in CALLERS_VARIABLES
+    }
+    own = {
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+        # All that is talked to is on this machine; a proxy of the caller's must not be asked for it.
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        MARKER: str(settings.home),
+    }
+    return kept | settings.variables() | aws_variables(settings) | own
+
+
+def airflow_variables(settings: Settings) -> dict[str, str]:
+    """Airflow's whole configuration; no airflow.cfg is read or needed.
+
+    The options are those of
+    https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html
+    """
+    keys = signing_keys(settings)
+    users = ",".join(["admin:admin", *(f"{user}:op" for user in OPERATORS)])
+    options = {
+        "CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        # A pipeline is there to run: a model's file is all that a new one needs.
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        # LocalExecutor forks this many workers at once. Waiting tasks hold none, so few are enough.
+        "CORE__PARALLELISM": "8",
+        "CORE__FERNET_KEY": keys["fernet_key"],
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": users,
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords_file),
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        # A changed model file is a changed DAG within seconds, not after the default half minute.
+        "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "2",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(settings.airflow_port),
+        "API__BASE_URL": settings.airflow_url,
+        "API__SECRET_KEY": keys["secret_key"],
+        # Keeps the API server from serving a DAG's former version for an hour.
+        "API__DAG_CACHE_TTL": "5",
+        "API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        # The time a writer waits for another one's lock; Airflow itself switches the file to WAL mode.
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60",
+        # One model file more is one DAG more: dags/release.py is parsed again soon enough to notice it.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
+        # Two cores run four Airflow processes, training and model servers: parsing must not need both.
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        # The next task of a linear DAG starts after one loop; the default sleeps a second in each.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        # The task whose worker was killed is noticed after a minute instead of five.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
+        "LOGGING__COLORED_CONSOLE_LOG": "False",
+    }
+    variables = {f"AIRFLOW__{name}": value for name, value in options.items()}
+    variables["AIRFLOW_HOME"] = str(settings.airflow_home)
+    # A connection without fields: hooks take AWS's standard chain, which is the AWS_* variables.
+    variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
+    return base_variables(settings) | variables
+
+
+def user_variables(settings: Settings) -> dict[str, str]:
+    """What a person's shell or script needs to use this instance."""
+    names = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    aws = aws_variables(settings)
+    return {name: aws[name] for name in names} | {
+        "AIRFLOW_URL": settings.airflow_url,
+        "AIRFLOW_USER": "admin",
+        "AIRFLOW_PASSWORD": passwords(settings)["admin"],
+        "SLIPWAY_BUCKET": settings.bucket,
+    }
+
+
+def write_env_file(settings: Settings) -> None:
+    """Writes the shell's `export` lines: `source .slipway/env`."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in user_variables(settings).items()]
+    write_private(settings.env_file, "\n".join(lines) + "\n")

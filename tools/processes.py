@@ -1,0 +1,85 @@
+"""Processes as the operating system sees them: what is alive, whose it is, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from tools.environment import MARKER
+from tools.settings import Settings
+
+
+def supervised(settings: Settings) -> dict[int, str]:
+    """Living processes that descend from this instance's supervisor, by the marker in their environment.
+
+    A process id alone may by now be another program's; the environment a process was started with is not.
+
+    :returns: process id → command line; without /proc (not Linux) nothing.
+    """
+    marker = f"{MARKER}={settings.home}".encode()
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker in (entry / "environ").read_bytes().split(b"\0") and int(entry.name) != os.getpid():
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if command:  # a zombie has none, and is nobody's to stop any more
+                    found[int(entry.name)] = command
+    return found
+
+
+def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:
+    """Ends every supervised process: asks first, then kills.
+
+    :returns: the command lines of what was found.
+    """
+    commands = list(supervised(settings).values())
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + grace_seconds
+        for pid in supervised(settings):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, ask)
+        while supervised(settings) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return commands
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on the loopback's port now."""
+    with socket.socket() as probe:
+        # As servers do: connections of a former one in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """Takes the lock file for as long as the returned stream lives; None while another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = path.open("a+")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return None
+    return stream
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Holds the lock file for a while; yields whether it could be had."""
+    stream = try_lock(path)
+    try:
+        yield stream is not None
+    finally:
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,292 @@
+"""make up, down, status and clean: the local AWS and Airflow as one thing in the background."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tools import bootstrap_stack, environment
+from tools.airflow_api import AirflowApi, ApiError
+from tools.processes import locked, port_is_free, stop_leftovers
+from tools.progress import Progress
+from tools.settings import OPERATORS, ROOT, Settings
+from tools.supervisor import Status
+
+START_TIMEOUT_SECONDS = 300.0
+STOP_TIMEOUT_SECONDS = 75.0
+# A component that ended so often in a row does not come up by trying again.
+GIVE_UP_AFTER_FAILURES = 4
+HEALTH_KEYS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
+
+
+class ServicesError(Exception):
+    """The services cannot be brought to the wanted state; the message says why and what to do."""
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether this instance's supervisor lives."""
+    if not settings.lock_file.exists():
+        return False
+    with locked(settings.lock_file) as free:
+        return not free
+
+
+def up(settings: Settings, console: Console, quiet: bool = False) -> None:
+    """Starts what does not run, waits until all of it is healthy and creates the set-up stack.
+
+    :param quiet: print nothing when it was running already.
+    :raises ServicesError: when a port is taken or a component does not come up.
+    """
+    running = is_running(settings)
+    if running:
+        _check_same_ports(settings)
+        if not quiet:
+            console.print("Slipway is running already.")
+    else:
+        _start_supervisor(settings, console)
+    with Progress(console, ["AWS set-up stack", "local AWS", *HEALTH_KEYS, "api-server"]) as progress:
+        _wait_healthy(settings, progress)
+    if not (running and quiet):
+        _print_access(settings, console)
+
+
+def _check_same_ports(settings: Settings) -> None:
+    status = Status.read(settings)
+    if status and (status.airflow_port, status.aws_port) != (settings.airflow_port, settings.aws_port):
+        raise ServicesError(
+            f"Slipway runs from {settings.home} already, with Airflow on port {status.airflow_port} and the local AWS "
+            f"on {status.aws_port}. Use those ports, 'make down' first, or another SLIPWAY_HOME for a second instance."
+        )
+
+
+def _start_supervisor(settings: Settings, console: Console) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.logs.mkdir(exist_ok=True)
+    left = stop_leftovers(settings)
+    if left:
+        console.print(f"Stopped {len(left)} processes that an interrupted Slipway had left behind.")
+    if settings.airflow_port == settings.aws_port:
+        raise ServicesError("SLIPWAY_AIRFLOW_PORT and SLIPWAY_AWS_PORT must differ.")
+    for variable, port in (("SLIPWAY_AIRFLOW_PORT", settings.airflow_port), ("SLIPWAY_AWS_PORT", settings.aws_port)):
+        if not port_is_free(port):
+            raise ServicesError(
+                f"Port {port} on 127.0.0.1 is taken by another program. Stop it, or choose another port: "
+                f"{variable}={port + 1} make up. Nothing was started."
+            )
+    settings.status_file.unlink(missing_ok=True)
+    environment.passwords(settings)
+    environment.write_env_file(settings)
+    with (settings.logs / "supervisor.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "tools.supervisor"],
+            env={**os.environ, **settings.variables()},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_healthy(settings: Settings, progress: Progress) -> None:
+    """Shows each part as it comes up; returns when all are.
+
+    :raises ServicesError: when one does not, with the end of its log.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    checks: dict[str, Callable[[], None]] = {"AWS set-up stack": lambda: bootstrap_stack.deploy(settings)}
+    while True:
+        state = components_health(settings)
+        for name, text in state.items():
+            progress.update(name, text, done=text == "healthy")
+        if state["local AWS"] == "healthy" and checks:
+            progress.update("AWS set-up stack", "deploying by CloudFormation")
+            try:
+                checks.pop("AWS set-up stack")()
+            except bootstrap_stack.StackError as error:
+                raise ServicesError(str(error)) from None
+            progress.update("AWS set-up stack", "deployed", done=True)
+        if not checks and all(text == "healthy" for text in state.values()):
+            return
+        _check_hopeless(settings)
+        if time.monotonic() > deadline:
+            waiting = ", ".join(f"{name} ({text})" for name, text in state.items() if text != "healthy")
+            raise ServicesError(
+                f"Not healthy after {START_TIMEOUT_SECONDS:.0f} s: {waiting}. Logs are in {settings.logs}."
+            )
+        time.sleep(0.5)
+
+
+def _check_hopeless(settings: Settings) -> None:
+    status = Status.read(settings)
+    if status is None:
+        if not is_running(settings) and (settings.logs / "supervisor.log").exists():
+            time.sleep(2)  # it may not have taken its lock yet
+            if not is_running(settings):
+                raise ServicesError(f"The supervisor ended:\n{_tail(settings.logs / 'supervisor.log')}")
+        return
+    if status.phase.startswith("failed"):
+        tail = _tail(settings.logs / "migrate.log")
+        down(settings, Console(quiet=True))
+        raise ServicesError(f"{status.phase}\n{tail}")
+    for name, component in status.components.items():
+        if component.failures >= GIVE_UP_AFTER_FAILURES:
+            down(settings, Console(quiet=True))
+            raise ServicesError(
+                f"{name} ends again and again (last exit code {component.exit_code}); everything was stopped. "
+                f"The end of {component.log}:\n{_tail(Path(component.log))}"
+            )
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    with contextlib.suppress(OSError):
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    return "(no log)"
+
+
+def components_health(settings: Settings) -> dict[str, str]:
+    """The state of each part in a word or two; "healthy" where it does its work."""
+    status = Status.read(settings)
+    phase = status.phase if status else "starting"
+    health = {"local AWS": "healthy" if _local_aws_answers(settings) else "starting"}
+    try:
+        airflow = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10).health()
+    except (OSError, ApiError, ValueError):
+        waiting = phase if phase != "running" else "starting"
+        return health | dict.fromkeys(HEALTH_KEYS, waiting) | {"api-server": waiting}
+    health["api-server"] = airflow["metadatabase"]["status"]
+    for name, key in HEALTH_KEYS.items():
+        component = status.components.get(name) if status else None
+        beat = airflow[key][f"latest_{key}_heartbeat"]
+        # A heartbeat of the time before this start says nothing about the process that runs now.
+        fresh = beat and component and datetime.fromisoformat(beat).timestamp() >= component.started
+        health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else "starting"
+    return health
+
+
+def _local_aws_answers(settings: Settings) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{settings.aws_url}/_local_aws/health", timeout=10) as response:
+            return bool(response.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+def _print_access(settings: Settings, console: Console) -> None:
+    passwords = environment.passwords(settings)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("Airflow", f"[link={settings.airflow_url}]{settings.airflow_url}[/link]")
+    table.add_row("Local AWS", f"{settings.aws_url}  (ledger: {_shown(settings.ledger)})")
+    roles = {"admin": "administrator", "alice": "approver", "carol": "approver", "bob": "operator, approves nothing"}
+    for user in ("admin", *OPERATORS):
+        table.add_row(f"Login {user}", f"{passwords[user]}  ({roles[user]})")
+    table.add_row("For your shell", f"source {_shown(settings.env_file)}")
+    console.print(table)
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from the repository."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def down(settings: Settings, console: Console) -> None:
+    """Stops the supervisor, everything under it and whatever an interrupted one has left; the state stays.
+
+    :raises ServicesError: when something cannot be stopped.
+    """
+    status = Status.read(settings)
+    running = is_running(settings)
+    if running and status:
+        with console.status("Stopping Airflow and the local AWS …"):
+            _stop_supervisor(settings, status)
+    left = stop_leftovers(settings)
+    settings.status_file.unlink(missing_ok=True)
+    if is_running(settings):
+        raise ServicesError(f"The supervisor still holds {settings.lock_file}; see {settings.logs / 'supervisor.log'}.")
+    console.print("Stopped." if running or left else "Nothing was running.")
+
+
+def _stop_supervisor(settings: Settings, status: Status) -> None:
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status.pid, ask)
+        deadline = time.monotonic() + (STOP_TIMEOUT_SECONDS if ask == signal.SIGTERM else 5)
+        while is_running(settings) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if not is_running(settings):
+            return
+
+
+def print_status(settings: Settings, console: Console) -> bool:
+    """Prints what runs. Returns whether all of it is healthy."""
+    status = Status.read(settings)
+    if status is None or not is_running(settings):
+        console.print(f"Not running (state folder {_shown(settings.home)}). Start it with: make up")
+        return False
+    health = components_health(settings)
+    table = Table("part", "state", "pid", "restarts", "log", box=None, padding=(0, 2, 0, 0))
+    for name, state in health.items():
+        component = status.components.get("local-aws" if name == "local AWS" else name)
+        pid, restarts = (str(component.pid or "-"), str(component.restarts)) if component else ("-", "-")
+        colour = "green" if state == "healthy" else "yellow"
+        log = _shown(Path(component.log)) if component else "-"
+        table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log)
+    console.print(table)
+    _print_access(settings, console)
+    return all(state == "healthy" for state in health.values())
+
+
+def clean(settings: Settings, console: Console) -> None:
+    """Stops everything and removes the state folder."""
+    down(settings, console)
+    if not settings.home.exists():
+        return
+    if not settings.lock_file.exists():
+        raise ServicesError(f"{settings.home} does not look like a state folder of Slipway; it was left alone.")
+    shutil.rmtree(settings.home)
+    console.print(f"Removed {_shown(settings.home)}.")
+
+
+def main() -> int:
+    """Entry point of the make targets."""
+    parser = argparse.ArgumentParser(prog="tools.services", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "status", "clean"])
+    parser.add_argument("--quiet", action="store_true", help="up: print nothing when it is running already")
+    arguments = parser.parse_args()
+    console = Console(highlight=False)
+    try:
+        settings = Settings.from_environment()
+        if arguments.command == "up":
+            up(settings, console, arguments.quiet)
+        elif arguments.command == "down":
+            down(settings, console)
+        elif arguments.command == "clean":
+            clean(settings, console)
+        elif not print_status(settings, console):
+            return 3
+    except (ServicesError, ValueError) as error:
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"make: {error}")
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. 'make status' says what runs, 'make down' stops it.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""Where one instance of Slipway lives: its ports and the files in its state folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-west-2"
+# The local AWS takes an access key of 12 digits for the account's id.
+ACCOUNT = "123456789012"
+# May operate runs; who of them may approve a model is said in the model's file.
+OPERATORS = ("alice", "carol", "bob")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One instance: state folder and ports. Several instances run beside each other when both differ."""
+
+    home: Path
+    airflow_port: int = 8080
+    aws_port: int = 4566
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT and SLIPWAY_AWS_PORT.
+
+        :raises ValueError: when a port is not one.
+        """
+        home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
+        return cls(home, _port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://127.0.0.1:{self.aws_port}"
+
+    @property
+    def bucket(self) -> str:
+        return f"mlops-{REGION}-{ACCOUNT}"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
+
+    @property
+    def aws_state(self) -> Path:
+        return self.home / "aws"
+
+    @property
+    def ledger(self) -> Path:
+        return self.aws_state / "ledger.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def passwords_file(self) -> Path:
+        return self.home / "passwords.json"
+
+    @property
+    def secrets_file(self) -> Path:
+        return self.home / "secrets.json"
+
+    @property
+    def env_file(self) -> Path:
+        return self.home / "env"
+
+    @property
+    def status_file(self) -> Path:
+        return self.home / "services.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.home / "supervisor.lock"
+
+    def variables(self) -> dict[str, str]:
+        """The settings as the environment variables they were read from."""
+        return {
+            "SLIPWAY_HOME": str(self.home),
+            "SLIPWAY_AIRFLOW_PORT": str(self.airflow_port),
+            "SLIPWAY_AWS_PORT": str(self.aws_port),
+        }
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ValueError(f"{variable} must be a port number (1-65535), got {text!r}")
+    return int(text)

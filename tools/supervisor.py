@@ -1,0 +1,259 @@
+"""The background process of `make up`: starts the local AWS and Airflow's components and restarts what dies.
+
+Airflow's own `standalone` starts the same four components but does not notice when one of them ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from tools.environment import airflow_variables, base_variables, write_private
+from tools.processes import stop_leftovers, try_lock
+from tools.settings import ROOT, Settings
+
+POLL_SECONDS = 0.25
+# A component that lived this long had started well: its next end is not counted with the former ones.
+SETTLED_SECONDS = 60.0
+BACKOFF_MAX_SECONDS = 30.0
+# Running tasks get this long to end; later ones are killed and found again by their heartbeat.
+STOP_GRACE_SECONDS = 20.0
+LOG_MAX_BYTES = 20_000_000
+AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
+
+
+@dataclass
+class Component:
+    """One supervised program."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    restarts: int = 0
+    start_after: float = 0.0
+    exit_code: int | None = None
+
+    def start(self) -> None:
+        """Starts the program in a session of its own, so that a signal to a terminal's group cannot reach it."""
+        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started = time.time()
+
+    def watch(self) -> bool:
+        """Notices an end and plans the restart; starts when its time has come. Returns whether anything changed."""
+        if self.process is None:
+            if time.time() < self.start_after:
+                return False
+            self.start()
+            return True
+        code = self.process.poll()
+        if code is None:
+            return False
+        lived = time.time() - self.started
+        self.failures = 1 if lived > SETTLED_SECONDS else self.failures + 1
+        self.restarts += 1
+        self.exit_code = code
+        self.start_after = time.time() + min(2.0 ** (self.failures - 1), BACKOFF_MAX_SECONDS)
+        self.process = None
+        print(f"{self.name} ended with {code} after {lived:.0f} s; restarted", flush=True)
+        return True
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """Ends the whole session: a component's own children must not outlive it."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@dataclass
+class ComponentStatus:
+    """What the supervisor tells of one component in its status file."""
+
+    pid: int | None
+    started: float
+    restarts: int
+    failures: int
+    exit_code: int | None
+    log: str
+
+
+@dataclass
+class Status:
+    """The supervisor's status file."""
+
+    pid: int
+    airflow_port: int
+    aws_port: int
+    phase: str
+    components: dict[str, ComponentStatus] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, settings: Settings) -> Status | None:
+        """The last status written for this instance; None when there never was one."""
+        try:
+            data = json.loads(settings.status_file.read_text())
+        except FileNotFoundError:
+            return None
+        components = {name: ComponentStatus(**values) for name, values in data.pop("components").items()}
+        return cls(**data, components=components)
+
+
+class Supervisor:
+    """Runs the components until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = False
+        self.phase = "preparing"
+        self.components: list[Component] = []
+
+    def run(self) -> None:
+        """Starts everything, watches it and, at SIGTERM or SIGINT, stops it."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._request_stop)
+        try:
+            for step in self._steps():
+                if self.stopping:
+                    return
+                changes = [component.watch() for component in self.components]
+                if step or any(changes):
+                    self._write_status()
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._stop()
+
+    def _request_stop(self, number: int, frame: object) -> None:
+        self.stopping = True
+
+    def _steps(self) -> Iterator[bool]:
+        """Yields once per turn of the loop, True when the phase has changed."""
+        environment = airflow_variables(self.settings)
+        python = str(ROOT / ".venv" / "bin" / "python")
+        self.components.append(self._local_aws())
+        migration = self._migration(python, environment)
+        if migration is not None:
+            self.phase = "creating Airflow's database"
+            while migration.poll() is None:
+                yield False
+                if self.stopping:
+                    migration.kill()
+            if migration.returncode != 0:
+                self.phase = "failed: Airflow's database could not be made, see log/migrate.log"
+            else:
+                self._migrated.write_text(version("apache-airflow-core"))
+        while self.phase.startswith("failed"):
+            yield True
+        for name in AIRFLOW:
+            # The API server reads the logs of tasks and triggers from the disk they share.
+            options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
+            command = [python, "-m", "airflow", name, *options]
+            self.components.append(Component(name, command, environment, self.settings.logs / f"{name}.log"))
+        self.phase = "running"
+        yield True
+        while True:
+            yield False
+
+    @property
+    def _migrated(self) -> Path:
+        return self.settings.airflow_home / "migrated"
+
+    def _migration(self, python: str, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
+        """Starts `airflow db migrate` unless this Airflow's tables are there already."""
+        self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
+        if self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core"):
+            return None
+        with (self.settings.logs / "migrate.log").open("wb") as output:
+            return subprocess.Popen(
+                [python, "-m", "airflow", "db", "migrate"],
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _local_aws(self) -> Component:
+        command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
+        command += ["--port", str(self.settings.aws_port), "--state-dir", str(self.settings.aws_state)]
+        environment = base_variables(self.settings)
+        return Component("local-aws", command, environment, self.settings.logs / "local-aws.log")
+
+    def _write_status(self) -> None:
+        components = {
+            component.name: ComponentStatus(
+                pid=component.process.pid if component.process else None,
+                started=component.started,
+                restarts=component.restarts,
+                failures=component.failures,
+                exit_code=component.exit_code,
+                log=str(component.log),
+            )
+            for component in self.components
+        }
+        ports = (self.settings.airflow_port, self.settings.aws_port)
+        status = Status(os.getpid(), *ports, self.phase, components)
+        write_private(self.settings.status_file, json.dumps(asdict(status), indent=2) + "\n")
+
+    def _stop(self) -> None:
+        """First what starts work, then what it needs to end well: the API server and the local AWS."""
+        self.phase = "stopping"
+        self._write_status()
+        needed = ("api-server", "local-aws")
+        for names_needed in (False, True):
+            group = [component for component in self.components if (component.name in needed) is names_needed]
+            for component in group:
+                component.ask_to_stop()
+            deadline = time.monotonic() + STOP_GRACE_SECONDS
+            while any(c.process and c.process.poll() is None for c in group) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            for component in group:
+                component.kill()
+        stop_leftovers(self.settings)
+        self.settings.status_file.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Entry point: one supervisor per state folder, ensured by its lock."""
+    settings = Settings.from_environment()
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    lock = try_lock(settings.lock_file)
+    if lock is None:
+        print(f"another supervisor has {settings.lock_file}", file=sys.stderr)
+        return 1
+    # Python's streams are not inherited by children, so the lock ends with this process whatever outlives it.
+    with lock:
+        Supervisor(settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
