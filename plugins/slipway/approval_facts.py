@@ -1,0 +1,114 @@
+"""What an approver has to know, as Markdown: the body of the approval screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.release_plan import ReleasePlan
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the tasks before the approval found out: their XComs, with the release's plan.
+
+    :param run_url: the release's page in Airflow
+    """
+
+    plan: ReleasePlan
+    evaluation: Mapping[str, Any]
+    registration: Mapping[str, Any]
+    test: Mapping[str, Any]
+    run_url: str
+
+
+def markdown(facts: Facts) -> str:
+    """Write the approval screen's text.
+
+    :param facts: what is known about the release
+    :returns: Markdown
+    """
+    sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test), _links(facts)]
+    return "\n\n".join(sections)
+
+
+def code(text: object) -> str:
+    """Show a text that came from outside literally: in it nothing is Markdown.
+
+    :param text: any text
+    :returns: a code span
+    """
+    return "`" + " ".join(str(text).replace("`", "'").replace("|", "/").split()) + "`"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else "-"
+
+
+def _identity(facts: Facts) -> str:
+    plan, revision = facts.plan, facts.plan.revision
+    rows = [
+        ("Model", code(plan.prefix)),
+        ("Uploaded by", code(revision.uploader or "unknown")),
+        ("Uploaded at", revision.last_modified),
+        ("Object", code(f"s3://{revision.bucket}/{revision.key}")),
+        ("Version id", code(revision.version_id)),
+        ("SHA-256 of the zip", code(plan.digest)),
+        ("Training job", code(plan.training_job_name)),
+        ("Model package", code(facts.registration.get("model_package_arn", "unknown"))),
+    ]
+    return "### The release\n\n" + _table(("", ""), rows)
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> str:
+    metrics = evaluation.get("metrics") or {}
+    live = evaluation.get("live") or {}
+    live_metrics = live.get("metrics") or {}
+    gates = {gate["metric"]: gate for gate in evaluation.get("gates") or ()}
+    rows = [
+        (
+            code(name),
+            _number(metrics.get(name)),
+            _bounds(gates.get(name)),
+            _number(live_metrics.get(name)),
+        )
+        for name in sorted({*metrics, *gates})
+    ]
+    compared = code(live["model_package_arn"]) if live.get("model_package_arn") else "nothing: production is empty"
+    table = _table(("Metric", "This model", "Gate", "Live in production"), rows)
+    return f"### Metrics\n\n{table}\n\nCompared with {compared}."
+
+
+def _bounds(gate: Mapping[str, Any] | None) -> str:
+    if gate is None:
+        return "-"
+    bounds = [
+        f"{sign} {_number(gate[bound])}"
+        for bound, sign in (("minimum", "≥"), ("maximum", "≤"))
+        if gate.get(bound) is not None
+    ]
+    return " and ".join(bounds) + (" ✓" if gate.get("passed") else " ✗")
+
+
+def _development(test: Mapping[str, Any]) -> str:
+    latency = test.get("latency_ms") or {}
+    variants = ", ".join(f"{code(name)} {count}" for name, count in sorted((test.get("variants") or {}).items()))
+    rows = [
+        ("Endpoint", code(test.get("endpoint_name", "unknown"))),
+        ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
+        ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
+        ("Latency", f"p50 {_number(latency.get('p50'))} ms, p99 {_number(latency.get('p99'))} ms"),
+        ("Answered by", variants or "-"),
+    ]
+    return "### Test of the development endpoint\n\n" + _table(("", ""), rows)
+
+
+def _links(facts: Facts) -> str:
+    pages = (("The release", ""), ("Training log", "/tasks/train"), ("Test log", "/tasks/test_dev"))
+    return " · ".join(f"[{title}]({facts.run_url}{path})" for title, path in pages)

@@ -1,0 +1,233 @@
+"""The intake: every uploaded version of every model's zip starts that model's release exactly once.
+
+A watcher (triggers/s3_versions.py) rings, the intake DAG runs, lists the bucket by itself and starts a run per
+version. What makes it exactly once is that Airflow keeps (DAG, run id) unique and that the run id is a function of
+the version. A version is committed only after its run exists, so whatever dies in between, the next ring finds it.
+
+The first intake of a bucket finds what was uploaded before Slipway watched it. It takes the newest version of each
+key, unless that version has been released already (its run's copy lies in the bucket), and passes the older ones
+over: an upload made just before the start is not lost, and a long history is not released again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from slipway import names
+from slipway.hooks.identity import resolve
+from slipway.hooks.s3 import ObjectVersion, S3VersionHook, uri
+from slipway.triggers.s3_versions import S3VersionsTrigger
+from slipway.uploads import REQUEST_FILE, STATE_KEY, Intake, list_prefixes, older_versions, version_key
+
+if TYPE_CHECKING:
+    from slipway.model_config import ModelConfig
+
+log = logging.getLogger(__name__)
+
+DAG_ID = "intake"
+# A listing of 1000 versions costs as little as one of none, and the wait for a release is minutes: no need to tune.
+POLL_SECONDS = 3.0
+
+
+class StateStore(Protocol):
+    """The part of Airflow's asset state store that the intake uses."""
+
+    def get(self, key: str, default: Any = None) -> Any: ...
+
+    def set(self, key: str, value: Any) -> None: ...
+
+
+# Starts a release; False when that DAG is not there yet.
+Starter = Callable[[str, str, Mapping[str, str]], bool]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One bucket, as model files name it, and the models that wait for uploads to it.
+
+    :param bucket: bucket name; may contain {region} and {account}
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param dag_ids: release DAGs by source key
+    """
+
+    bucket: str
+    aws_conn_id: str | None
+    dag_ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """A name for this bucket that does not depend on which other buckets there are."""
+        readable = re.sub(r"[^a-z0-9]+", "-", self.bucket.lower()).strip("-")
+        return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
+
+
+def sources(models: Iterable[ModelConfig]) -> list[Source]:
+    """Group models by bucket.
+
+    :param models: the models
+    :returns: one source per distinct bucket and connection, in a stable order
+    """
+    found: dict[tuple[str, str], Source] = {}
+    for model in models:
+        key = (model.source.bucket, str(model.aws_conn_id))
+        source = found.setdefault(key, Source(model.source.bucket, model.aws_conn_id))
+        source.dag_ids[model.source.key] = model.prefix
+    return [found[key] for key in sorted(found)]
+
+
+def build_intake_dags(models: Iterable[ModelConfig]) -> list[DAG]:
+    """Build the intake of every bucket.
+
+    :param models: the models
+    :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
+    """
+    found = sources(models)
+    return [build_intake_dag(source, DAG_ID if len(found) == 1 else f"{DAG_ID}-{source.slug}") for source in found]
+
+
+def build_intake_dag(source: Source, dag_id: str) -> DAG:
+    """Build the DAG that starts the releases of one bucket's uploads.
+
+    :param source: the bucket and its models
+    :param dag_id: the DAG's id
+    """
+    trigger = S3VersionsTrigger(
+        bucket=source.bucket,
+        keys=list(source.dag_ids),
+        aws_conn_id=source.aws_conn_id,
+        poll_seconds=POLL_SECONDS,
+    )
+    name = f"slipway-uploads-{source.slug}"
+    uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
+    with DAG(
+        dag_id,
+        schedule=[uploads],
+        catchup=False,
+        # One at a time: the state store has no compare-and-set.
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
+        tags=["slipway"],
+        doc_md=__doc__,
+    ) as dag:
+
+        @task(inlets=[uploads])
+        def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
+            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), start_release)
+
+        start_releases()
+    return dag
+
+
+def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
+    """Start a release for every upload that has none; the body of the intake's only task.
+
+    :param source: the bucket and its models
+    :param store: the state of the bucket's asset
+    :param hook: S3
+    :param start: starts a run
+    :returns: how many versions have a run now that had none committed, and how many wait for their model
+    :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one for a reason of its own
+    """
+    bucket = resolve(source.bucket, source.aws_conn_id)
+    listed = hook.list_versions(bucket, list_prefixes(source.dag_ids))
+    before = Intake.from_json(store.get(STATE_KEY))
+    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, hook)
+    if intake != before:
+        store.set(STATE_KEY, intake.to_json())
+    committed = intake
+    started, errors = 0, []
+    for version in intake.open(listed, source.dag_ids):
+        try:
+            if _release(source, bucket, version, start, announced=version_key(version) in intake.announced):
+                intake = intake.with_done(version)
+                started += 1
+            else:
+                intake = intake.with_announced(version)
+        except AirflowRuntimeError as error:
+            # One model's trouble must not keep the others waiting.
+            log.error("%s stays waiting: %s", uri(bucket, version.key, version.version_id), error)
+            errors.append(error)
+    if intake != committed:
+        store.set(STATE_KEY, intake.to_json())
+    if errors:
+        raise errors[0]
+    return {"started": started, "waiting": len(intake.announced)}
+
+
+def _first_intake(source: Source, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
+    older = older_versions(listed)
+    intake = Intake()
+    for version in listed:
+        if version in older or _released_before(source, bucket, version, hook):
+            intake = intake.with_done(version)
+    log.info("First look at %s: %d of %d versions passed over", bucket, len(intake.done), len(listed))
+    return intake
+
+
+def _released_before(source: Source, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
+    """Look for the copy of the zip that a release keeps, which may be from an Airflow that is no more."""
+    prefix = source.dag_ids.get(version.key)
+    if prefix is None:
+        return False
+    revision = names.revision_id(bucket, version.key, version.version_id)
+    return hook.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+
+
+def _release(source: Source, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
+    where = uri(bucket, version.key, version.version_id)
+    # Said once and not at every ring.
+    say = log.debug if announced else log.warning
+    dag_id = source.dag_ids.get(version.key)
+    if dag_id is None:
+        say("%s waits for its model: no file in include/models has this bucket and key", where)
+        return False
+    run_id = names.auto_run_id(bucket, version.key, version.version_id)
+    if start(dag_id, run_id, {"bucket": bucket, "key": version.key, "version_id": version.version_id}):
+        return True
+    say("%s waits for its DAG %s, which is missing or has import errors", where, dag_id)
+    return False
+
+
+def start_release(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
+    """Create a run of a release DAG through the task's own channel to Airflow, which needs no credential.
+
+    :param dag_id: the release DAG
+    :param run_id: a function of the version, so that a second attempt finds the first one's run
+    :param conf: bucket, key and version id
+    :returns: False when there is no such DAG, or it has import errors; True when the run exists
+    :raises AirflowRuntimeError: for any other answer of the API server
+    """
+    from airflow.sdk.exceptions import ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    try:
+        # No logical date: it has to be unique in a DAG as well, and a clash would look like a run that exists.
+        answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, logical_date=None, conf=dict(conf)))
+    except AirflowRuntimeError as error:
+        if _is_absent(error):
+            return False
+        raise
+    existed = isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS
+    if isinstance(answer, ErrorResponse) and not existed:
+        raise AirflowRuntimeError(answer)
+    log.info("%s %s: %s", dag_id, run_id, "has its run already" if existed else "started")
+    return True
+
+
+def _is_absent(error: AirflowRuntimeError) -> bool:
+    """Tell a DAG that is not there, or cannot be imported now, from every other refusal."""
+    detail = error.error.detail or {}
+    inner = detail.get("detail")
+    reason = (inner.get("detail") or {}).get("reason") if isinstance(inner, dict) else None
+    return detail.get("status_code") == 404 or reason == "import_errors"

@@ -1,0 +1,134 @@
+"""Waiting for a person: for the answer given in Airflow, and for a decision made in the Model Registry."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.errors import translate
+from slipway.hooks.model_registry import ModelRegistryHook, decision_of
+from slipway.triggers.patience import backoff_seconds
+
+
+class ApprovalOutcome(StrEnum):
+    """Why the wait for a decision ended."""
+
+    ANSWERED = "answered"  # in Airflow; the event carries the answer
+    RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
+    TIMEOUT = "timeout"
+    REFUSED = "refused"  # AWS does not show the record
+
+
+class ApprovalTrigger(BaseTrigger):
+    """Polls for a decision until a deadline.
+
+    Airflow resumes a deferred task by itself when it is answered. The answer is polled for nevertheless: one given in
+    the moment between the question and the deferral would otherwise go unnoticed.
+
+    :param ti_id: id of the asking task instance
+    :param model_package_arn: the model package that is decided upon
+    :param deadline: when to give up, in seconds since the epoch
+    :param poll_seconds: time between two polls
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+
+    def __init__(
+        self,
+        *,
+        ti_id: str,
+        model_package_arn: str,
+        deadline: float,
+        poll_seconds: float = 3.0,
+        aws_conn_id: str | None = "aws_default",
+    ) -> None:
+        super().__init__()
+        self.ti_id = ti_id
+        self.model_package_arn = model_package_arn
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+        self.aws_conn_id = aws_conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """:returns: the class path and the arguments that build this trigger again"""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "ti_id": self.ti_id,
+                "model_package_arn": self.model_package_arn,
+                "deadline": self.deadline,
+                "poll_seconds": self.poll_seconds,
+                "aws_conn_id": self.aws_conn_id,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """:returns: one event with an ApprovalOutcome under ``outcome``"""
+        failures = 0
+        event: dict[str, Any] | None = None
+        while event is None:
+            try:
+                async with await self.hook().get_async_conn() as client:
+                    while event is None:
+                        event = await self._poll(client)
+                        failures = 0
+                        if event is None:
+                            await asyncio.sleep(self.poll_seconds)
+            except (ClientError, BotoCoreError) as error:
+                failures += 1
+                event = await self._outlast(error)
+                if event is None:
+                    await asyncio.sleep(backoff_seconds(failures, base_seconds=self.poll_seconds))
+        yield TriggerEvent(event)
+
+    def hook(self) -> ModelRegistryHook:
+        """:returns: the hook whose connection is polled"""
+        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
+
+    async def answer(self) -> dict[str, Any] | None:
+        """Ask Airflow for the person's answer.
+
+        :returns: the answer in the form in which Airflow itself resumes a task, or None
+        """
+        from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
+
+        try:
+            detail = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=UUID(self.ti_id))
+        except AirflowRuntimeError as error:
+            # The question is gone with a task that was cleared, or the API server is; the next poll tells.
+            self.log.info("Airflow does not show the question: %s", error)
+            return None
+        if not (detail.response_received and detail.chosen_options):
+            return None
+        user = detail.responded_by_user
+        return {
+            "outcome": ApprovalOutcome.ANSWERED.value,
+            "chosen_options": list(detail.chosen_options),
+            "params_input": detail.params_input or {},
+            "responded_by_user": {"id": user.id, "name": user.name} if user else None,
+        }
+
+    async def _poll(self, client: Any) -> dict[str, Any] | None:
+        if answer := await self.answer():
+            return answer
+        package = await client.describe_model_package(ModelPackageName=self.model_package_arn)
+        if decision_of(package):
+            return {"outcome": ApprovalOutcome.RECORDED.value}
+        return self._late()
+
+    async def _outlast(self, error: Exception) -> dict[str, Any] | None:
+        translated = translate(error, what="Cannot read the decision", resource=self.model_package_arn)
+        if not translated.transient:
+            return {"outcome": ApprovalOutcome.REFUSED.value, "reason": str(translated)}
+        self.log.warning("%s; still waiting", translated)
+        return await self.answer() or self._late()
+
+    def _late(self) -> dict[str, Any] | None:
+        return {"outcome": ApprovalOutcome.TIMEOUT.value} if time.time() >= self.deadline else None

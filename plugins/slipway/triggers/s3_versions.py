@@ -1,0 +1,184 @@
+"""Waiting for uploads: a doorbell for all models of a bucket, and the wait of one release for its object."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+
+from slipway.errors import AwsError, PermanentError
+from slipway.hooks.identity import resolve
+from slipway.hooks.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
+from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
+from slipway.uploads import STATE_KEY, Intake, VersionKey, list_prefixes, version_key
+
+# Ringing again for what stays uncommitted: soon, then ever less often, because a ring costs a run of the intake DAG.
+RING_AGAIN_SECONDS = 10.0
+RING_AGAIN_LIMIT_SECONDS = 60.0
+
+
+class S3VersionsTrigger(BaseEventTrigger):
+    """Rings while a bucket holds an uploaded version that the intake has not committed.
+
+    The event only says that it is worth looking: the intake lists again by itself. So an event that is lost, merged
+    with another or sent twice changes nothing, and an upload made while nobody watched is found at the next poll.
+
+    :param bucket: bucket name; may contain {region} and {account}
+    :param keys: source keys of all models of the bucket
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param poll_seconds: time between two listings
+    """
+
+    def __init__(
+        self, *, bucket: str, keys: Sequence[str], aws_conn_id: str | None = "aws_default", poll_seconds: float = 3.0
+    ) -> None:
+        super().__init__()
+        self.bucket = bucket
+        self.keys = sorted(keys)
+        self.aws_conn_id = aws_conn_id
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """:returns: the class path and the arguments that build this trigger again"""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "bucket": self.bucket,
+                "keys": self.keys,
+                "aws_conn_id": self.aws_conn_id,
+                "poll_seconds": self.poll_seconds,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """:returns: an event per ring; never ends"""
+        failures = 0
+        doorbell = Doorbell()
+        while True:
+            try:
+                bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
+                # One client for as long as it works: making one costs the event loop a good part of a second.
+                async with await self.hook().get_async_conn() as client:
+                    while True:
+                        waiting = await self._waiting(client, bucket)
+                        failures = 0
+                        if doorbell.rings(waiting, time.monotonic()):
+                            yield TriggerEvent({"bucket": bucket, "waiting": 0 if waiting is None else len(waiting)})
+                        await asyncio.sleep(self.poll_seconds)
+            except Exception as error:
+                # A watcher that ends is not started again, so nothing but cancellation may end it.
+                failures += 1
+                log = self.log.warning if failures == 1 else self.log.debug
+                log("Cannot watch %s, asking again: %s", self.bucket, error)
+                await asyncio.sleep(backoff_seconds(failures, base_seconds=self.poll_seconds))
+
+    def hook(self) -> S3VersionHook:
+        """:returns: the hook whose connection is polled"""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+
+    async def _waiting(self, client: Any, bucket: str) -> list[ObjectVersion] | None:
+        """:returns: the versions that need attention; None before the bucket's first intake"""
+        if self.asset_state_store is None:
+            raise PermanentError("The watcher has no asset whose state it can read", resource=bucket)
+        listed = await list_versions_async(client, bucket, list_prefixes(self.keys))
+        intake = Intake.from_json(await self.asset_state_store.aget(STATE_KEY))
+        return None if intake is None else intake.open(listed, self.keys)
+
+
+class Doorbell:
+    """Decides when to ring: at once for something new, later and later for what was rung for before."""
+
+    def __init__(self) -> None:
+        self._rung_for: frozenset[VersionKey] | None = None
+        self._again_at = 0.0
+        self._pause_seconds = RING_AGAIN_SECONDS
+
+    def rings(self, waiting: Sequence[ObjectVersion] | None, now_seconds: float) -> bool:
+        """Judge one poll.
+
+        :param waiting: the versions that need attention; None before the bucket's first intake
+        :param now_seconds: a monotonic clock
+        :returns: whether to ring
+        """
+        current = frozenset(version_key(version) for version in waiting or ())
+        if waiting is not None and not current:
+            self._rung_for = None
+            return False
+        if self._rung_for is None or current - self._rung_for:
+            self._pause_seconds = RING_AGAIN_SECONDS
+        elif now_seconds < self._again_at:
+            return False
+        else:
+            self._pause_seconds = min(self._pause_seconds * 2, RING_AGAIN_LIMIT_SECONDS)
+        self._rung_for = current
+        self._again_at = now_seconds + self._pause_seconds
+        return True
+
+
+class S3VersionTrigger(BaseTrigger):
+    """Waits until an object exists; fires one WaitResult.
+
+    :param bucket: bucket name
+    :param key: the object's key
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param poll_seconds: time between two polls
+    :param deadline: when to give up, in seconds since the epoch
+    """
+
+    def __init__(self, *, bucket: str, key: str, deadline: float, aws_conn_id: str | None, poll_seconds: float) -> None:
+        super().__init__()
+        self.bucket = bucket
+        self.key = key
+        self.deadline = deadline
+        self.aws_conn_id = aws_conn_id
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """:returns: the class path and the arguments that build this trigger again"""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "bucket": self.bucket,
+                "key": self.key,
+                "deadline": self.deadline,
+                "aws_conn_id": self.aws_conn_id,
+                "poll_seconds": self.poll_seconds,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """:returns: one event, made from a WaitResult"""
+        failures = 0
+        result: WaitResult | None = None
+        while result is None:
+            try:
+                async with await self.hook().get_async_conn() as client:
+                    while result is None:
+                        result = await self._poll(client)
+                        failures = 0
+                        if result is None:
+                            await asyncio.sleep(self.poll_seconds)
+            except AwsError as error:
+                failures += 1
+                if not error.transient:
+                    result = WaitResult(WaitOutcome.REFUSED, reason=str(error))
+                elif time.time() >= self.deadline:
+                    result = WaitResult(WaitOutcome.TIMEOUT, reason=str(error))
+                else:
+                    self.log.warning("%s; still waiting", error)
+                    await asyncio.sleep(backoff_seconds(failures, base_seconds=self.poll_seconds))
+        yield result.to_event()
+
+    def hook(self) -> S3VersionHook:
+        """:returns: the hook whose connection is polled"""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+
+    async def _poll(self, client: Any) -> WaitResult | None:
+        if await exists_async(client, self.bucket, self.key):
+            return WaitResult(WaitOutcome.REACHED, status="exists")
+        if time.time() >= self.deadline:
+            return WaitResult(WaitOutcome.TIMEOUT, reason=f"{uri(self.bucket, self.key)} was not uploaded")
+        return None
