@@ -1,0 +1,276 @@
+"""Endpoints: what the API promises of them, while threads move the fleets behind it.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.api import Operation, RequestContext, ServiceError, select
+from local_aws.compute.base import ContainerFailed, EndpointKey
+from local_aws.compute.hosting import Hosting
+from local_aws.sagemaker.endpoint_state import (
+    DEPLOYMENT_FAILED,
+    Plan,
+    check_deployment,
+    deployed,
+    failed,
+    in_service_again,
+    new_endpoint,
+    plan_update,
+    plan_weights,
+    weights_settled,
+)
+from local_aws.sagemaker.models import Models
+from local_aws.sagemaker.resources import ResourceKind, invalid, now
+from local_aws.sagemaker.tags import Tags, check
+from local_aws.store import Document, Scope, Store
+
+_log = logging.getLogger(__name__)
+
+_INTERRUPTED = "The local AWS went down while the endpoint was being changed."
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html, EndpointStatus
+_IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+
+
+class Endpoints:
+    """The endpoint operations.
+
+    :param store: where endpoints are kept
+    :param tags: of all resources
+    :param models: what the variants run
+    :param hosting: the fleets
+    :param pace_seconds: how long Creating and Updating last at least
+    """
+
+    def __init__(self, store: Store, tags: Tags, models: Models, hosting: Hosting, pace_seconds: float) -> None:
+        self._kind = ResourceKind.endpoints(store)
+        self._configs = ResourceKind.endpoint_configs(store)
+        self._tags = tags
+        self._models = models
+        self._hosting = hosting
+        self._pace_seconds = pace_seconds
+        self._going_down = threading.Event()
+        self._settled = threading.Condition()
+
+    def operations(self) -> dict[str, Operation]:
+        """Give the operations of SageMaker's API.
+
+        :returns: operation by name
+        """
+        return {
+            "CreateEndpoint": self._create,
+            "UpdateEndpoint": self._update,
+            "UpdateEndpointWeightsAndCapacities": self._update_weights,
+            "DescribeEndpoint": lambda context, parameters: self._kind.get(context, parameters["EndpointName"]),
+            "ListEndpoints": self._list,
+            "DeleteEndpoint": self._delete,
+        }
+
+    def start(self) -> None:
+        """Bring back the endpoints of an earlier process; returns when each one serves or has failed."""
+        threads = [
+            self._spawn(endpoint["EndpointName"], self._recover, scope, endpoint)
+            for scope, _, endpoint in self._kind.documents.everywhere()
+        ]
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Start nothing more; changes that are under way are seen as interrupted by the next start."""
+        self._going_down.set()
+
+    def wait_settled(self, scope: Scope, name: str, timeout_seconds: float) -> Document | None:
+        """Wait until nothing is being done to an endpoint.
+
+        :param scope: its account and region
+        :param name: its name
+        :param timeout_seconds: how long to wait
+        :returns: what is kept of it; None when it is gone
+        :raises ServiceError: it took longer
+        """
+        with self._settled:
+            done = self._settled.wait_for(lambda: not self._changing(scope, name), timeout_seconds)
+        if not done:
+            raise ServiceError("NotStabilized", f"Endpoint {name} did not stabilize in {timeout_seconds:.0f} seconds.")
+        return self._kind.documents.get(scope, name.lower())
+
+    def _changing(self, scope: Scope, name: str) -> bool:
+        endpoint = self._kind.documents.get(scope, name.lower())
+        return endpoint is not None and endpoint["EndpointStatus"] in _IN_PROGRESS
+
+    # --- operations -------------------------------------------------------------------------------------------------
+
+    def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        check(parameters.get("Tags", []))
+        check_deployment(parameters)
+        name = parameters["EndpointName"]
+        config = self._configs.get(context, parameters["EndpointConfigName"])
+        arn = self._kind.arn(context, name)
+        plan = Plan.of(config, self._containers(context, config))
+        self._kind.create(context, name, new_endpoint(parameters, arn, plan))
+        self._tags.attach(context, arn, parameters.get("Tags"))
+        self._spawn(name, self._deploy, context, name, plan, "Failed")
+        return {"EndpointArn": arn}
+
+    def _update(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        check_deployment(parameters)
+        name = parameters["EndpointName"]
+        endpoint = self._kind.get(context, name)
+        config = self._configs.get(context, parameters["EndpointConfigName"])
+        containers = self._containers(context, config)
+        plans: list[Plan] = []
+
+        def begin(endpoint: Document) -> None:
+            self._refuse_busy(context, endpoint)
+            if endpoint["EndpointConfigName"] == config["EndpointConfigName"]:
+                raise invalid(
+                    "Cannot update endpoint with the currently in use endpoint configuration"
+                    f' "{config["EndpointConfigName"]}".'
+                )
+            plans.append(plan_update(endpoint, Plan.of(config, containers), parameters))
+
+        self._change(context, name, begin)
+        self._spawn(endpoint["EndpointName"], self._deploy, context, endpoint["EndpointName"], plans[0], "InService")
+        return {"EndpointArn": endpoint["EndpointArn"]}
+
+    def _update_weights(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        changes = parameters["DesiredWeightsAndCapacities"]
+
+        def begin(endpoint: Document) -> None:
+            self._refuse_busy(context, endpoint)
+            plan_weights(endpoint, changes)
+
+        endpoint = self._change(context, parameters["EndpointName"], begin)
+        self._spawn(endpoint["EndpointName"], self._reweigh, context, endpoint["EndpointName"], changes)
+        return {"EndpointArn": endpoint["EndpointArn"]}
+
+    def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        endpoints, token = select(
+            self._kind.documents.list(context),
+            parameters,
+            name_field="EndpointName",
+            sort_fields={"Name": "EndpointName", "CreationTime": "CreationTime", "Status": "EndpointStatus"},
+            status_field="EndpointStatus",
+        )
+        return {"Endpoints": endpoints, "NextToken": token}
+
+    def _delete(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        def begin(endpoint: Document) -> None:
+            self._refuse_busy(context, endpoint, deleting=True)
+            endpoint["EndpointStatus"] = "Deleting"
+
+        endpoint = self._change(context, parameters["EndpointName"], begin)
+        self._spawn(endpoint["EndpointName"], self._remove, context, endpoint["EndpointName"])
+        return {}
+
+    def _change(self, scope: Scope, name: str, change: Callable[[Document], None]) -> Document:
+        def timed(endpoint: Document) -> None:
+            change(endpoint)
+            endpoint["LastModifiedTime"] = now()
+
+        endpoint = self._kind.documents.update(scope, name.lower(), timed)
+        if endpoint is None:
+            raise self._kind.missing(scope, name)
+        return endpoint
+
+    def _refuse_busy(self, scope: Scope, endpoint: Document, *, deleting: bool = False) -> None:
+        arn = self._kind.arn(scope, endpoint["EndpointName"])
+        if endpoint["EndpointStatus"] in _IN_PROGRESS:
+            raise invalid(f'Cannot update in-progress endpoint "{arn}".')
+        if endpoint["EndpointStatus"] == "Failed" and not deleting:
+            raise invalid(f'Cannot update failed endpoint "{arn}". DeleteEndpoint is the only operation it takes.')
+
+    def _containers(self, scope: Scope, config: Document) -> dict[str, dict[str, Any]]:
+        return {
+            variant["ModelName"]: self._models.container(scope, variant["ModelName"])
+            for variant in config["ProductionVariants"]
+        }
+
+    # --- what the threads do ----------------------------------------------------------------------------------------
+
+    def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> threading.Thread:
+        def run() -> None:
+            try:
+                work(*arguments)
+            except Exception:
+                _log.exception("the change of endpoint %s broke", name)
+            finally:
+                with self._settled:
+                    self._settled.notify_all()
+
+        thread = threading.Thread(target=run, name=f"endpoint-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _deploy(self, scope: Scope, name: str, plan: Plan, status_if_failed: str) -> None:
+        self._going_down.wait(self._pace_seconds)
+        reason = self._rolled_out(scope, name, plan)
+        if self._going_down.is_set():
+            return
+        if reason is None:
+            self._change(scope, name, lambda endpoint: deployed(endpoint, plan))
+        elif status_if_failed == "InService":
+            self._change(scope, name, lambda endpoint: in_service_again(endpoint, reason))
+        else:
+            self._change(scope, name, lambda endpoint: failed(endpoint, reason))
+
+    def _rolled_out(self, scope: Scope, name: str, plan: Plan) -> str | None:
+        """Put a plan's fleets into service; give the reason when that fails."""
+        try:
+            self._hosting.deploy(_key(scope, name), plan.specs())
+        except ContainerFailed as error:
+            return str(error)
+        except Exception:
+            _log.exception("endpoint %s: the deployment broke", name)
+            return DEPLOYMENT_FAILED
+        return None
+
+    def _reweigh(self, scope: Scope, name: str, changes: list[dict[str, Any]]) -> None:
+        self._going_down.wait(self._pace_seconds)
+        weights = {c["VariantName"]: c["DesiredWeight"] for c in changes if "DesiredWeight" in c}
+        counts = {c["VariantName"]: c["DesiredInstanceCount"] for c in changes if "DesiredInstanceCount" in c}
+        try:
+            self._hosting.set_capacities(_key(scope, name), weights, counts)
+            reason = None
+        except ContainerFailed as error:
+            reason = str(error)
+        except Exception:
+            _log.exception("endpoint %s: the change of weights and capacities broke", name)
+            reason = DEPLOYMENT_FAILED
+        if self._going_down.is_set():
+            return
+        if reason is None:
+            self._change(scope, name, weights_settled)
+        else:
+            self._change(scope, name, lambda endpoint: in_service_again(endpoint, reason))
+
+    def _remove(self, scope: Scope, name: str) -> None:
+        try:
+            self._hosting.remove(_key(scope, name))
+        except Exception:
+            _log.exception("endpoint %s: stopping its model servers broke", name)
+            self._change(scope, name, lambda endpoint: failed(endpoint, DEPLOYMENT_FAILED))
+            return
+        self._kind.documents.delete(scope, name.lower())
+        self._tags.detach(scope, self._kind.arn(scope, name))
+
+    def _recover(self, scope: Scope, endpoint: Document) -> None:
+        name, status = endpoint["EndpointName"], endpoint["EndpointStatus"]
+        if status == "Deleting":
+            self._remove(scope, name)
+        elif status == "Creating":
+            self._change(scope, name, lambda endpoint: failed(endpoint, _INTERRUPTED))
+        elif status != "Failed":
+            plan = Plan.live(endpoint)
+            reason = self._rolled_out(scope, name, plan)
+            if reason:
+                self._change(scope, name, lambda endpoint: failed(endpoint, reason))
+            elif status != "InService":
+                self._change(scope, name, lambda endpoint: in_service_again(endpoint, _INTERRUPTED))
+
+
+def _key(scope: Scope, name: str) -> EndpointKey:
+    return EndpointKey(scope.account_id, scope.region, name)

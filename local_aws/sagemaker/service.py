@@ -1,0 +1,71 @@
+"""SageMaker put together: operations, CloudFormation resource types, training jobs and endpoints that run."""
+
+from collections.abc import Callable
+
+from local_aws.api import InvocationResponse, JsonService, Operation, ServiceParts
+from local_aws.compute.base import ComputeSettings, EndpointKey, TrainingSpec, TrainingTransition
+from local_aws.compute.hosting import Hosting
+from local_aws.compute.kinds import create_compute
+from local_aws.compute.training import TrainingRun
+from local_aws.sagemaker import registry
+from local_aws.sagemaker.cloudformation import resource_types
+from local_aws.sagemaker.endpoint_configs import EndpointConfigs
+from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.models import Models
+from local_aws.sagemaker.objects import ObjectCheck
+from local_aws.sagemaker.packages import PackageContainers
+from local_aws.sagemaker.tags import Tags
+from local_aws.sagemaker.training_jobs import TrainingJobs
+from local_aws.settings import Settings
+from local_aws.store import Scope, Store
+
+
+def build(store: Store, settings: Settings) -> ServiceParts:
+    """Build SageMaker.
+
+    :param store: where its documents are kept
+    :param settings: how this local AWS runs
+    :returns: what the gateway needs of it
+    """
+    compute_dir = settings.state_dir / "compute"
+    compute_dir.mkdir(parents=True, exist_ok=True)
+    compute_settings = ComputeSettings(settings.endpoint_url, compute_dir, pace_seconds=settings.pace_seconds)
+    compute = create_compute(compute_settings)
+    hosting = Hosting(compute_settings, compute)
+    tags = Tags(store)
+    objects = ObjectCheck(compute_settings)
+    registered = registry.operations(store, tags)
+
+    def new_run(spec: TrainingSpec, on_status: Callable[[TrainingTransition], None]) -> TrainingRun:
+        return TrainingRun(spec, compute_settings, compute, on_status)
+
+    jobs = TrainingJobs(store, tags, objects, new_run)
+    models = Models(store, tags, objects, PackageContainers(registered["DescribeModelPackage"]))
+    endpoints = Endpoints(store, tags, models, hosting, settings.pace_seconds)
+    operations: dict[str, Operation] = {
+        **tags.operations(),
+        **registered,
+        **jobs.operations(),
+        **models.operations(),
+        **EndpointConfigs(store, tags).operations(),
+        **endpoints.operations(),
+    }
+    service = JsonService("sagemaker", operations)
+
+    def start() -> None:
+        compute.reap_orphans()
+        jobs.start()
+        hosting.start()
+        endpoints.start()
+
+    def stop() -> None:
+        endpoints.stop()
+        jobs.stop()
+        hosting.stop()
+
+    async def invoke(scope: Scope, endpoint_name: str, headers: dict[str, str], body: bytes) -> InvocationResponse:
+        key = EndpointKey(scope.account_id, scope.region, endpoint_name)
+        result = await hosting.invoke(key, body, headers, headers.get("x-amzn-sagemaker-target-variant"))
+        return InvocationResponse(result.status, dict(result.headers), result.body)
+
+    return ServiceParts(service, dict(resource_types(service, endpoints)), start, stop, invoke)
