@@ -167,9 +167,19 @@ class EndpointTest(Strict):
     """How an endpoint is tried once it is deployed."""
 
     data: S3Uri
-    accuracy_minimum: Annotated[float, Field(ge=0, le=1)]
+    accuracy_minimum: Annotated[float, Field(ge=0, le=1)] | None = None
+    rmse_maximum: Annotated[float, Field(ge=0)] | None = None
     max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
     latency_p99_maximum_ms: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _gated(self) -> Self:
+        if (self.accuracy_minimum is None) == (self.rmse_maximum is None):
+            raise wrong(
+                "either accuracy_minimum or rmse_maximum",
+                "give accuracy_minimum to a classifier, rmse_maximum to a regression",
+            )
+        return self
 
 
 class Approval(Strict):

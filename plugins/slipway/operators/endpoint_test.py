@@ -1,0 +1,201 @@
+"""Trying an endpoint out: that it serves this release, and how well and how fast it answers held-out rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from slipway.errors import AwsError, EndpointTestFailed
+from slipway.hooks.held_out import HeldOutHook, Row
+from slipway.hooks.identity import resolve
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.release_plan import pull_plan
+from slipway.scoring import Answer, Score
+from slipway.states import EndpointStatus, Environment
+from slipway.triggers.endpoint import EndpointInServiceTrigger
+from slipway.triggers.patience import WaitOutcome, WaitResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import ModelConfig
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
+_ON_THE_WAY = (
+    EndpointStatus.CREATING,
+    EndpointStatus.UPDATING,
+    EndpointStatus.SYSTEM_UPDATING,
+    EndpointStatus.ROLLING_BACK,
+)
+
+
+class EndpointTestOperator(BaseOperator):
+    """Checks that an environment's endpoint serves this release and holds its answers against the gates.
+
+    InService alone says little: after a roll-back the endpoint is InService with the model before.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
+
+    :param model: The model file's content.
+    :param environment: The environment whose endpoint is tried.
+    """
+
+    def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.environment = environment
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait for the endpoint, check what it serves, and invoke it with held-out rows.
+
+        :param context: The task's Airflow context.
+        :returns: Rows, right answers, accuracy against its gate, latencies and the variants that answered.
+        :raises slipway.errors.EndpointTestFailed: Saying what is wrong and by how much.
+        """
+        return self._test(context, deadline=time.time() + self.model.timeouts.stack_seconds)
+
+    def resume(self, context: Context, event: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
+        """Go on when the endpoint has settled.
+
+        :param context: The task's Airflow context.
+        :param event: How the wait ended.
+        :param deadline: When to give up waiting, in seconds since the epoch.
+        :returns: As execute.
+        """
+        result = WaitResult.from_event(event)
+        name = pull_plan(context).endpoint(self.environment)
+        if result.outcome is WaitOutcome.REFUSED:
+            raise AwsError("Cannot watch the endpoint", resource=name, why=result.reason)
+        if result.outcome is WaitOutcome.TIMEOUT:
+            raise EndpointTestFailed(
+                f"The endpoint was not InService within {self.model.timeouts.stack_seconds} s",
+                resource=name,
+                why=f"it is {result.status or 'unknown'} {result.reason}".rstrip(),
+            )
+        return self._test(context, deadline=deadline)
+
+    def _test(self, context: Context, *, deadline: float) -> dict[str, Any]:
+        plan, ti = pull_plan(context), context["ti"]
+        name = plan.endpoint(self.environment)
+        hook = SageMakerHook(aws_conn_id=self.model.aws_conn_id)
+        endpoint = hook.describe_endpoint(name)
+        if endpoint is None:
+            raise EndpointTestFailed("The endpoint does not exist", resource=name, fix="run the deployment again")
+        status = EndpointStatus(endpoint["EndpointStatus"])
+        if status in _ON_THE_WAY:
+            self._wait(name, deadline)
+        if status is not EndpointStatus.IN_SERVICE:
+            raise EndpointTestFailed(
+                f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
+            )
+        outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
+        trained = ti.xcom_pull(task_ids="train")["model_data_url"]
+        check_config(endpoint, outputs, plan.revision_id)
+        self._check_model(hook, endpoint, trained)
+        test = self.model.test
+        rows = HeldOutHook(aws_conn_id=self.model.aws_conn_id).rows(
+            resolve(test.data, self.model.aws_conn_id), test.max_rows
+        )
+        self.log.info("Invoking %s with %d held-out rows", name, len(rows))
+        return self._judge(name, Score([self._invoke(hook, name, row) for row in rows]))
+
+    def _wait(self, name: str, deadline: float) -> NoReturn:
+        self.defer(
+            trigger=EndpointInServiceTrigger(
+                endpoint_name=name,
+                deadline=deadline,
+                poll_seconds=self.model.timeouts.poll_seconds,
+                aws_conn_id=self.model.aws_conn_id,
+            ),
+            method_name="resume",
+            kwargs={"deadline": deadline},
+        )
+
+    @staticmethod
+    def _check_model(hook: SageMakerHook, endpoint: Mapping[str, Any], trained: str) -> None:
+        """Look behind names and outputs: one of the models that are served has to be the trained one."""
+        config = hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
+        served = []
+        for variant in config.get("ProductionVariants", []):
+            model = hook.describe_model(variant["ModelName"]) or {}
+            containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
+            served += [container["ModelDataUrl"] for container in containers if "ModelDataUrl" in container]
+        if trained not in served:
+            raise EndpointTestFailed(
+                "The endpoint does not serve the model of this release",
+                resource=endpoint["EndpointName"],
+                why=f"it serves {', '.join(served) or 'nothing that can be found'}, trained was {trained}",
+                fix="look for a newer release or a change by hand, then run the deployment again",
+            )
+
+    @staticmethod
+    def _invoke(hook: SageMakerHook, name: str, row: Row) -> Answer:
+        started = time.perf_counter()
+        try:
+            answer = hook.invoke_endpoint(name, row.features.encode())
+        except AwsError as error:
+            if error.code != "ModelError":
+                raise
+            raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
+        latency_ms = (time.perf_counter() - started) * 1000
+        return Answer(row.label, answer.body.decode().strip(), answer.variant or "", latency_ms)
+
+    def _judge(self, name: str, score: Score) -> dict[str, Any]:
+        test = self.model.test
+        latency_ms = {"p50": score.latency_ms(50), "p99": score.latency_ms(99)}
+        result: dict[str, Any] = {
+            "endpoint_name": name,
+            "rows": len(score.answers),
+            "latency_ms": latency_ms,
+            "variants": score.variants,
+        }
+        misses = []
+        if test.rmse_maximum is not None:
+            result |= {"rmse": score.rmse, "rmse_maximum": test.rmse_maximum}
+            if not score.rmse <= test.rmse_maximum:
+                misses.append(
+                    f"rmse {score.rmse:.4g} is {score.rmse - test.rmse_maximum:.4g} above {test.rmse_maximum:g}"
+                )
+        if test.accuracy_minimum is not None:
+            result |= {"correct": score.correct, "accuracy": score.accuracy, "accuracy_minimum": test.accuracy_minimum}
+            if score.accuracy < test.accuracy_minimum:
+                misses.append(
+                    f"accuracy {score.accuracy:.4f} ({score.correct} of {len(score.answers)}) is"
+                    f" {test.accuracy_minimum - score.accuracy:.4f} below {test.accuracy_minimum:g}"
+                )
+        limit_ms = test.latency_p99_maximum_ms
+        if limit_ms is not None and latency_ms["p99"] > limit_ms:
+            misses.append(
+                f"p99 latency {latency_ms['p99']:.1f} ms is {latency_ms['p99'] - limit_ms:.1f} ms above {limit_ms:g}"
+            )
+        self.log.info("%s", result)
+        if misses:
+            raise EndpointTestFailed("The endpoint misses its gates", resource=name, why="; ".join(misses))
+        return result
+
+
+def check_config(endpoint: Mapping[str, Any], outputs: Mapping[str, str], revision_id: str) -> None:
+    """Compare what an endpoint runs with what this release's stack put there.
+
+    :param endpoint: What DescribeEndpoint answered.
+    :param outputs: The stack's outputs, as the deployment left them.
+    :param revision_id: The release's revision.
+    :raises slipway.errors.EndpointTestFailed: When the endpoint config or the revision is another one.
+    """
+    live, ours = endpoint["EndpointConfigName"], outputs["EndpointConfigName"]
+    if live != ours:
+        raise EndpointTestFailed(
+            "The endpoint is InService, but not with the endpoint config of this release",
+            resource=endpoint["EndpointName"],
+            why=f"it runs {live}, this release's is {ours}",
+            fix="look for a roll-back in the stack's events, or for a newer release",
+        )
+    if outputs["Revision"] != revision_id:
+        raise EndpointTestFailed(
+            "The stack serves another revision",
+            resource=endpoint["EndpointName"],
+            why=f"it is {outputs['Revision']}, this release is {revision_id}",
+            fix="run the deployment again",
+        )

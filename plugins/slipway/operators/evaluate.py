@@ -1,0 +1,105 @@
+"""Evaluation: the training job's final metrics against the gates of the model file and beside the live model's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from slipway.errors import GateFailed
+from slipway.hooks.model_registry import ModelRegistryHook, metrics_of
+from slipway.release_plan import pull_plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import Gate, ModelConfig
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One gate of the model file, held against what the training job reported."""
+
+    metric: str
+    value: float | None
+    minimum: float | None
+    maximum: float | None
+    passed: bool
+
+    def __str__(self) -> str:
+        bounds = [
+            f"{name} {bound:g}"
+            for name, bound in (("minimum", self.minimum), ("maximum", self.maximum))
+            if bound is not None
+        ]
+        value = "not reported" if self.value is None else f"{self.value:g}"
+        return f"{self.metric} is {value}, {' and '.join(bounds)}: {'passed' if self.passed else 'failed'}"
+
+
+def judge(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[GateResult]:
+    """Hold every gate against the metrics; a metric that is missing or not a number fails its gate.
+
+    :param gates: The gates of the model file.
+    :param metrics: Final metrics by name.
+    :returns: One result for each gate.
+    """
+    return [_judge_one(gate, metrics.get(gate.metric)) for gate in gates]
+
+
+def _judge_one(gate: Gate, value: float | None) -> GateResult:
+    passed = (
+        value is not None
+        and not math.isnan(value)
+        and (gate.minimum is None or value >= gate.minimum)
+        and (gate.maximum is None or value <= gate.maximum)
+    )
+    return GateResult(gate.metric, value, gate.minimum, gate.maximum, passed)
+
+
+class EvaluateOperator(BaseOperator):
+    """Stops the release where a final metric is outside its gate.
+
+    :param model: The model file's content.
+    """
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Judge the metrics and look up the live model's.
+
+        :param context: The task's Airflow context.
+        :returns: The metrics, the gates with their results, and the live model with its metrics.
+        :raises slipway.errors.GateFailed: Naming every gate that failed and by what.
+        """
+        metrics: dict[str, float] = context["ti"].xcom_pull(task_ids="train")["metrics"]
+        gates = judge(self.model.gates, metrics)
+        live = self._live(pull_plan(context).model_package_group)
+        for gate in gates:
+            self.log.info("%s", gate)
+        for name, value in (live or {}).get("metrics", {}).items():
+            self.log.info("%s is %s here and %g in the live model", name, metrics.get(name, "not reported"), value)
+        if failed := [gate for gate in gates if not gate.passed]:
+            raise GateFailed(
+                "The model does not pass its gates",
+                resource=self.model.prefix,
+                why="; ".join(map(str, failed)) + self._reported(failed, metrics),
+                fix="train a better model, or change gates in the model file, and upload the zip again",
+            )
+        return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
+
+    def _live(self, group: str) -> dict[str, Any] | None:
+        package = ModelRegistryHook(aws_conn_id=self.model.aws_conn_id).latest_approved_package(group)
+        if package is None:
+            return None
+        return {"model_package_arn": package["ModelPackageArn"], "metrics": metrics_of(package)}
+
+    @staticmethod
+    def _reported(failed: Iterable[GateResult], metrics: Mapping[str, float]) -> str:
+        if all(gate.value is not None for gate in failed):
+            return ""
+        return f" (the training job reported {', '.join(sorted(metrics)) or 'no metric at all'})"

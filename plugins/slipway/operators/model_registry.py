@@ -1,0 +1,114 @@
+"""Registration: the trained model becomes a version in the Model Registry that waits for a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.configuration import conf
+from airflow.sdk import BaseOperator
+
+from slipway import names
+from slipway.hooks import model_registry as registry
+from slipway.hooks.model_registry import ModelRegistryHook, metadata_value
+from slipway.hooks.s3 import S3VersionHook, uri
+from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.states import ModelApprovalStatus
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import ModelConfig
+
+# CustomerMetadataProperties hold 50 entries, ten of which are for the revision and the decision.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+_MAX_METRICS = 40
+_METRICS_FILE = "metrics.json"
+MODEL_TAG = "slipway:model-prefix"
+
+
+class RegisterModelOperator(BaseOperator):
+    """Creates the release's model package as PendingManualApproval, or adopts it if an earlier attempt did.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
+
+    :param model: The model file's content.
+    """
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register the model.
+
+        :param context: The task's Airflow context.
+        :returns: The model package's ARN and version.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
+        hook = ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
+        hook.ensure_model_package_group(
+            plan.model_package_group,
+            description=f"Versions of {plan.prefix}, registered by Slipway",
+            tags={MODEL_TAG: plan.prefix},
+        )
+        package = hook.find_model_package(plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest)
+        if package is None:
+            metrics_uri = self._upload_metrics(plan, trained["metrics"])
+            dag_run = context["dag_run"]
+            arn = hook.create_model_package(
+                package_parameters(plan, trained, metrics_uri, dag_id=dag_run.dag_id, run_id=dag_run.run_id)
+            )
+            self.log.info("Registered %s", arn)
+        else:
+            arn = package["ModelPackageArn"]
+            self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
+        return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
+
+    def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
+        bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
+        S3VersionHook(aws_conn_id=self.model.aws_conn_id).put_if_absent(
+            bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
+        )
+        return uri(bucket, key)
+
+
+def package_parameters(
+    plan: ReleasePlan, trained: Mapping[str, Any], metrics_uri: str, *, dag_id: str, run_id: str
+) -> dict[str, Any]:
+    """Build the CreateModelPackage request of a release.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param plan: The release's plan.
+    :param trained: What `train` left.
+    :param metrics_uri: Where the metrics lie as JSON.
+    :param dag_id: The DAG of the run.
+    :param run_id: The run.
+    :returns: The operation's parameters.
+    """
+    metrics = list(trained["metrics"].items())[:_MAX_METRICS]
+    properties = {
+        registry.DIGEST: plan.digest,
+        registry.REVISION: plan.revision_id,
+        registry.VERSION_ID: plan.revision.version_id,
+        registry.RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
+        **{f"{registry.METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
+    }
+    return {
+        "ModelPackageGroupName": plan.model_package_group,
+        "ModelPackageDescription": f"Trained by {trained['training_job_name']} from {plan.request_uri}",
+        "ModelApprovalStatus": ModelApprovalStatus.PENDING.value,
+        "InferenceSpecification": {
+            "Containers": [{"Image": trained["image"], "ModelDataUrl": trained["model_data_url"]}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}},
+        "CustomerMetadataProperties": {key: metadata_value(value) for key, value in properties.items()},
+        # A repeated request of one run answers with the package that the first one made.
+        "ClientToken": hashlib.sha256(f"{plan.revision_id}\0{run_id}".encode()).hexdigest()[:36],
+    }

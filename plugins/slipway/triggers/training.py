@@ -1,0 +1,102 @@
+"""Waiting for a training job: until it ends, until its deadline, or until a person takes the task away."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from airflow.utils.state import TaskInstanceState
+from asgiref.sync import sync_to_async
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.hooks.logs import LogsHook, LogTail, is_no_log_yet
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.states import TrainingJobStatus
+from slipway.triggers.patience import PatientWaiterTrigger
+
+# Put on a job before it is stopped for a person, so that a cleared task knows it may train again.
+STOPPED_BY_TAG = "slipway:stopped-by"
+
+
+class TrainingJobTrigger(PatientWaiterTrigger):
+    """Waits until a training job has ended and copies its log into the task's.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+
+    :param job_name: The training job's name.
+    :param deadline: When to give up, in seconds since the epoch.
+    :param poll_seconds: Time between two polls.
+    """
+
+    aws_hook_class = SageMakerHook
+
+    def __init__(self, *, job_name: str, deadline: float, poll_seconds: float, **connection: Any) -> None:
+        super().__init__(
+            serialized_fields={"job_name": job_name},
+            waiter_name="TrainingJobCompleted",
+            waiter_args={"TrainingJobName": job_name},
+            status_query="TrainingJobStatus",
+            reason_query="FailureReason || SecondaryStatus",
+            deadline=deadline,
+            poll_seconds=poll_seconds,
+            **connection,
+        )
+        self.job_name = job_name
+        # A restarted triggerer builds a new trigger, which begins at the head of the log again.
+        self._tail = LogTail(job_name)
+        self._logs_clients = AsyncExitStack()
+        self._logs_client: Any = None
+
+    async def observe(self, client: Any, response: dict[str, Any]) -> None:
+        """Copy the new lines of the job's log; a log that cannot be read is no reason to stop waiting.
+
+        :param client: SageMaker's client, unused here.
+        :param response: What DescribeTrainingJob answered.
+        """
+        try:
+            if self._logs_client is None:
+                logs = LogsHook(**self._hook_parameters)
+                self._logs_client = await self._logs_clients.enter_async_context(await logs.get_async_conn())
+            instances = response.get("ResourceConfig", {}).get("InstanceCount", 1)
+            for line in await self._tail.read(self._logs_client, stream_count=instances):
+                self.log.info("%s", line)
+        except (ClientError, BotoCoreError) as error:
+            if not is_no_log_yet(error):
+                self.log.warning("The job's log cannot be read now: %s", error)
+
+    async def cleanup(self) -> None:
+        """Close the client of CloudWatch Logs; the job runs on."""
+        await self._logs_clients.aclose()
+        self._logs_client = None
+
+    async def on_kill(self) -> None:
+        """Stop the job because a person failed, cleared or deleted the task.
+
+        Airflow calls this too when another triggerer has taken this trigger over after a lost heartbeat; the task then
+        still is deferred, and its job is left alone.
+        """
+        state = await self._task_state()
+        if state == TaskInstanceState.DEFERRED:
+            self.log.warning("Another triggerer waits for %s now: the job runs on", self.job_name)
+            return
+        self.log.info("The task is %s by a person's hand: stopping the training job %s", state, self.job_name)
+        await sync_to_async(self._stop)()
+
+    def _stop(self) -> None:
+        hook = SageMakerHook(**self._hook_parameters)
+        job = hook.describe_training_job(self.job_name)
+        if job is not None and job["TrainingJobStatus"] == TrainingJobStatus.IN_PROGRESS:
+            hook.add_tags(job["TrainingJobArn"], {STOPPED_BY_TAG: "airflow"})
+            hook.stop_training_job(self.job_name)
+
+    async def _task_state(self) -> str | None:
+        """The task's state by the API server; None if the task or its run is gone."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        task = self.task_instance
+        if task is None:
+            raise RuntimeError("the triggerer gave this trigger no task instance")
+        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+        return states.get(task.run_id, {}).get(task.task_id)
