@@ -6,8 +6,10 @@ SHELL := /bin/bash
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv/bin
 
-# Answer of the demo's approval: empty waits for a person, yes approves as alice, no rejects.
+# Answer of the demo's approval: empty waits for a person, yes approves as alice.
 APPROVE ?=
+# A release the demo was left in, to come back to.
+RUN ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
@@ -35,7 +37,7 @@ status: ## Say what runs, where, and how it is
 
 demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
 	@$(VENV)/python -m tools.services up --quiet
-	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE))
+	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
 
 test: setup lint ## Run lint and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)

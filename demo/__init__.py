@@ -1,0 +1,1 @@
+"""One release of the iris model, from upload to predictions."""

@@ -1,0 +1,203 @@
+"""Shows a release while it goes on, and waits for a person where the release does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from tools.airflow_api import AirflowApi, ApiError
+
+STAGES = {
+    "source": "pin the uploaded version",
+    "process_request": "check the zip against the model's policy",
+    "train": "SageMaker training job",
+    "evaluate": "metrics against the gates",
+    "register": "SageMaker Model Registry",
+    "deploy_dev": "CloudFormation, development endpoint",
+    "test_dev": "ask development for held-out rows",
+    "approve": "a person decides",
+    "deploy_prd": "CloudFormation, production endpoint",
+    "test_prd": "ask production for held-out rows",
+}
+APPROVAL = "approve"
+STYLES = {
+    "success": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "upstream_failed": ("·", "red"),
+    "skipped": ("·", "yellow"),
+    "up_for_retry": ("↻", "yellow"),
+}
+WAITING = {"deferred", "awaiting_input"}
+FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+POLL_SECONDS = 1.0
+# Airflow may be restarted under a release; that long the demo waits for it to come back.
+UNREACHABLE_SECONDS = 120.0
+
+
+class Release:
+    """One run as the public API tells it, refreshed by poll()."""
+
+    def __init__(self, api: AirflowApi, dag_id: str, run_id: str) -> None:
+        self.api = api
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self.state = "queued"
+        self.tasks: dict[str, dict[str, Any]] = {}
+        self.notes: dict[str, str] = {}
+        self._reached = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("success", "failed")
+
+    @property
+    def waits_for_person(self) -> bool:
+        return self.tasks.get(APPROVAL, {}).get("state") in WAITING
+
+    @property
+    def url(self) -> str:
+        return self.api.run_url(self.dag_id, self.run_id)
+
+    @property
+    def approval_url(self) -> str:
+        return f"{self.url}/tasks/{APPROVAL}/required_actions"
+
+    def poll(self) -> None:
+        """Asks Airflow once; a short absence is waited out.
+
+        :raises OSError: when Airflow stays away.
+        """
+        try:
+            state = self.api.run(self.dag_id, self.run_id)["state"]
+            self.tasks = self.api.tasks(self.dag_id, self.run_id)
+            for task_id, task in self.tasks.items():
+                if task["state"] == "success" and task_id not in self.notes:
+                    self.notes[task_id] = note(task_id, self.api.xcom(self.dag_id, self.run_id, task_id))
+            self.state = state
+        except (OSError, ApiError) as error:
+            absent = time.monotonic() - self._reached
+            if (isinstance(error, ApiError) and error.status < 500) or absent > UNREACHABLE_SECONDS:
+                raise
+            return
+        self._reached = time.monotonic()
+
+    def failures(self) -> list[str]:
+        """The tasks that failed themselves, in the release's order."""
+        return [name for name in STAGES if self.tasks.get(name, {}).get("state") == "failed"]
+
+    def error_of(self, task_id: str) -> list[str]:
+        """The lines of a failed task's log that say why."""
+        lines = self.api.log_lines(self.dag_id, self.run_id, task_id, self.tasks[task_id]["try_number"])
+        telling = [line for line in lines if "\n" in line or "error" in line.lower() or "fail" in line.lower()]
+        return (telling or lines)[-3:]
+
+
+def note(task_id: str, value: Any) -> str:
+    """What is worth telling of a task's result, in a few words."""
+    if not isinstance(value, dict):
+        return ""
+    if task_id == "source":
+        return f"version {value.get('version_id', '')}"
+    if task_id == "process_request":
+        return str(value.get("training_job_name", ""))
+    if task_id in ("train", "evaluate"):
+        return "  ".join(f"{name} {number:.4g}" for name, number in sorted(value.get("metrics", {}).items()))
+    if task_id == "register":
+        return f"model package version {value.get('version', '')}"
+    if task_id.startswith("deploy"):
+        return f"{value.get('stack_name', '')} {value.get('change', '')}"
+    if task_id.startswith("test"):
+        latency = value.get("latency_ms", {})
+        share = f"accuracy {value.get('accuracy', 0):.3f} of {value.get('rows', 0)} rows"
+        return f"{share}, p50 {latency.get('p50', 0):.1f} ms, p99 {latency.get('p99', 0):.1f} ms"
+    if task_id == APPROVAL:
+        return f"{value.get('decision', '')} by {value.get('decided_by', '')}"
+    return ""
+
+
+class Display:
+    """A live table in a terminal; elsewhere a line whenever a task changes its state."""
+
+    def __init__(self, console: Console, release: Release) -> None:
+        self._console = console
+        self._release = release
+        self._shown: dict[str, str] = {}
+        self._spinner = Spinner("dots")
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
+
+    def follow(self, until: Callable[[Release], bool]) -> None:
+        """Shows the release until the condition holds."""
+        if self._console.is_terminal:
+            with self._live:
+                self._poll(until)
+            self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=8)
+        else:
+            self._poll(until)
+
+    def _poll(self, until: Callable[[Release], bool]) -> None:
+        while True:
+            self._release.poll()
+            if not self._console.is_terminal:
+                self._print_changes()
+            if until(self._release):
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _print_changes(self) -> None:
+        for name in STAGES:
+            task = self._release.tasks.get(name, {})
+            state = task.get("state") or "waiting"
+            if state not in ("waiting", "scheduled", "queued") and self._shown.get(name) != state:
+                self._shown[name] = state
+                text = self._release.notes.get(name, "") if state == "success" else ""
+                self._console.print(f"{name:16} {state:12} {_elapsed(task):>6}  {text}".rstrip())
+
+    def _render(self) -> RenderableType:
+        table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+        for name, purpose in STAGES.items():
+            task = self._release.tasks.get(name, {})
+            state = task.get("state") or "waiting"
+            mark: RenderableType
+            if state in STYLES:
+                symbol, style = STYLES[state]
+                mark = Text(symbol, style=style)
+            elif state == "waiting":
+                mark, style = Text("·", style="dim"), "dim"
+            else:
+                mark, style = self._spinner, "cyan"
+            table.add_row(
+                mark,
+                Text(name, style=style),
+                Text(state, style=style),
+                Text(_elapsed(task), style="dim"),
+                Text(self._release.notes.get(name) or purpose, style="" if state == "success" else "dim"),
+            )
+        return Group(table)
+
+
+def _elapsed(task: dict[str, Any]) -> str:
+    if not task.get("start_date"):
+        return ""
+    begun = datetime.fromisoformat(task["start_date"])
+    ended = datetime.fromisoformat(task["end_date"]) if task.get("end_date") else datetime.now(UTC)
+    return f"{max((ended - begun).total_seconds(), 0):.0f} s"
+
+
+def ask_person(console: Console, release: Release, user: str, password: str) -> None:
+    """Says exactly where to decide, as whom, and what to press."""
+    text = (
+        f"1. Open   [link={release.approval_url}]{release.approval_url}[/link]\n"
+        f"2. Log in as [bold]{user}[/bold] with [bold]{password}[/bold]\n"
+        "3. Read the facts, then press [bold green]Approve[/bold green] or [bold red]Reject[/bold red]\n\n"
+        "This demo waits and goes on by itself. Ctrl-C leaves it; the release goes on waiting for you."
+    )
+    console.print(Panel(text, title="Shall this model be put into production?", expand=False))

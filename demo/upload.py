@@ -1,0 +1,39 @@
+"""Uploads what starts a release: the data, then the zip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demo import datasets, training_job
+from tools.aws import client
+from tools.settings import Settings
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One uploaded version of a model's zip."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+
+def upload_data(settings: Settings, prefix: str, dataset: str) -> datasets.Split:
+    """Puts a data set's two files where the zip's channels look for them."""
+    s3 = client(settings, "s3")
+    split = datasets.load(dataset)
+    for channel, rows in (("train", split.train), ("validation", split.held_out)):
+        key = f"{prefix}/input/{channel}/{dataset}.csv"
+        s3.put_object(Bucket=settings.bucket, Key=key, Body=datasets.to_csv(rows), ContentType="text/csv")
+    return split
+
+
+def upload_zip(settings: Settings, prefix: str, body: bytes | None = None) -> Upload:
+    """Puts a zip under the model's source key.
+
+    :param body: another zip than the demo's own
+    """
+    key = f"training_jobs/{prefix}/trainingjob.zip"
+    body = training_job.build(prefix, settings.bucket) if body is None else body
+    answer = client(settings, "s3").put_object(Bucket=settings.bucket, Key=key, Body=body)
+    return Upload(settings.bucket, key, answer["VersionId"])
