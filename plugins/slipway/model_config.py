@@ -145,6 +145,7 @@ class Policy(Strict):
     inter_container_encryption: bool = False
     vpc: Vpc | None = None
     kms_key: Text | None = None
+    volume_kms_key: Text | None = None
 
 
 class Gate(Strict):

@@ -10,6 +10,12 @@ from typing import Any, Self
 from slipway.errors import PermanentError
 from slipway.states import Environment
 
+TAG_MODEL_PREFIX = "slipway:model-prefix"
+TAG_REVISION = "slipway:revision"
+TAG_DIGEST = "slipway:digest"
+TAG_SEQUENCE = "slipway:sequence"
+TAG_VERSION_ID = "slipway:version-id"
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -65,6 +71,16 @@ class ReleasePlan:
     def endpoint(self, environment: Environment) -> str:
         """The name of the environment's endpoint."""
         return self.endpoints[environment.short]
+
+    def tags(self) -> dict[str, str]:
+        """The tags of everything a release makes: whose it is, and from which bytes."""
+        return {
+            TAG_MODEL_PREFIX: self.prefix,
+            TAG_REVISION: self.revision_id,
+            TAG_DIGEST: self.digest,
+            TAG_SEQUENCE: self.sequence,
+            TAG_VERSION_ID: self.revision.version_id,
+        }
 
     def to_xcom(self) -> dict[str, Any]:
         """:returns: plain JSON"""

@@ -1,0 +1,86 @@
+"""AWS's own container images by algorithm and version, looked up in the table the SageMaker SDK carries."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from types import ModuleType
+
+from slipway.errors import PermanentError
+
+
+def resolve_image(algorithm: str, version: str, region: str, instance_type: str | None = None) -> str:
+    """Find the URI of one of AWS's images; for use inside tasks, since it imports the SDK.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
+
+    :param algorithm: the SDK's name of the algorithm or framework, such as xgboost
+    :param version: such as 1.7-1
+    :param region: the region whose registry is meant
+    :param instance_type: decides between CPU and GPU images where there are both
+    :returns: registry, repository and tag
+    :raises PermanentError: when the SDK is missing or does not know the image
+    """
+    table = _table(f"{algorithm} {version}")
+    try:
+        return table.retrieve(
+            algorithm, region, version=version, instance_type=instance_type, image_scope=_scope(table, algorithm)
+        )
+    except (ValueError, FileNotFoundError) as error:
+        raise _unknown(f"{algorithm} {version} in {region}", error) from error
+
+
+@lru_cache(maxsize=64)
+def repositories(algorithm: str, region: str, instance_type: str | None = None) -> frozenset[str]:
+    """List the repositories that hold an algorithm's images in a region, whatever their version.
+
+    :param algorithm: the SDK's name of the algorithm or framework
+    :param region: the region whose registries are meant
+    :param instance_type: decides between CPU and GPU images where there are both
+    :returns: each as registry/repository
+    :raises PermanentError: when the SDK is missing or does not know the algorithm
+    """
+    table = _table(algorithm)
+    try:
+        scope = _scope(table, algorithm)
+        versions = table.list_versions(algorithm, image_scope=scope)
+    except (ValueError, FileNotFoundError) as error:
+        raise _unknown(algorithm, error) from error
+    found = set()
+    for version in versions:
+        try:
+            uri = table.retrieve(algorithm, region, version=version, instance_type=instance_type, image_scope=scope)
+        except ValueError:
+            continue  # this version has no image in the region or for the instance type
+        found.add(uri.rpartition(":")[0])
+    return frozenset(found)
+
+
+def _scope(table: ModuleType, algorithm: str) -> str | None:
+    """Frameworks have different images for training and inference; the built-in algorithms have one for both."""
+    return "training" if "training" in table.config_for_framework(algorithm) else None
+
+
+def _table(wanted: str) -> ModuleType:
+    try:
+        from sagemaker.core import image_uris
+    except ImportError as error:
+        raise PermanentError(
+            "Cannot look up the container image",
+            resource=wanted,
+            why="the SageMaker SDK is not installed",
+            fix="pip install 'slipway[sdk]' (needs Python 3.11), or give the image's full URI instead",
+        ) from error
+    # It tells at each look-up which of its defaults it took.
+    logging.getLogger(image_uris.__name__).setLevel(logging.WARNING)
+    return image_uris
+
+
+def _unknown(wanted: str, error: Exception) -> PermanentError:
+    why = "the SageMaker SDK knows no such algorithm" if isinstance(error, FileNotFoundError) else str(error)
+    return PermanentError(
+        "Cannot look up the container image",
+        resource=wanted,
+        why=why,
+        fix="name an algorithm, version and region of AWS's list, or give the image's full URI",
+    )

@@ -1,0 +1,83 @@
+"""The body of the task ``process_request``: an upload becomes a plan, or is refused before anything is started."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from slipway import names
+from slipway.errors import PermanentError
+from slipway.hooks.identity import AwsIdentity, identity
+from slipway.hooks.s3 import S3VersionHook
+from slipway.model_config import ModelConfig
+from slipway.release_plan import ReleasePlan, Revision
+from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request_archive import MAX_BYTES, refuse
+from slipway.states import Environment
+
+
+class RequestStore(RequestReader, Protocol):
+    """The part of S3 that processing a request needs."""
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """:returns: whether there is such an object"""
+
+    def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
+        """:returns: False if the object existed"""
+
+
+def process_request(
+    model: ModelConfig, revision: Revision, *, s3: RequestStore | None = None, aws: AwsIdentity | None = None
+) -> ReleasePlan:
+    """Read the pinned zip, hold it against the model's policy, keep a copy and name everything of the release.
+
+    Calls S3 and STS, never SageMaker or CloudFormation. Run again, it comes to the same plan and the same copy.
+
+    :param model: the model file
+    :param revision: what ``source`` pinned
+    :param s3: where objects are read and written; the model's connection if None
+    :param aws: account and region; asked of AWS if None
+    :raises RequestRefused: when the zip is not a request or asks for too much
+    :raises NameConflict: when the run's place already holds another zip
+    """
+    if revision.size_bytes > MAX_BYTES:
+        why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
+        refuse("trainingjob.zip", why, "upload a smaller zip")
+    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    aws = aws or identity(model.aws_conn_id)
+    run_id = names.revision_id(revision.bucket, revision.key, revision.version_id)
+    bucket = aws.resolve(model.source.bucket)
+    key = f"{names.run_prefix(model.prefix, run_id)}trainingjob.zip"
+    data = _read(s3, revision, bucket, key)
+    fenced = fence(parse_zip(data), model, aws)
+    if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
+        kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+        check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
+    return _plan(fenced, revision, run_id, f"s3://{bucket}/{key}")
+
+
+def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:
+    """Read the pinned version, or this run's copy where the version was deleted since an earlier attempt."""
+    try:
+        return s3.read_version(revision.bucket, revision.key, revision.version_id, max_bytes=MAX_BYTES)
+    except PermanentError:
+        if not s3.exists(bucket, key):
+            raise
+        return s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+
+
+def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: str) -> ReleasePlan:
+    prefix = fenced.model.prefix
+    endpoint_prefix = fenced.request.deployment.endpoint_prefix
+    return ReleasePlan(
+        prefix=prefix,
+        revision=revision,
+        revision_id=run_id,
+        digest=fenced.request.digest,
+        sequence=revision.last_modified,
+        training_job_name=names.training_job_name(prefix, revision.written_at, run_id),
+        request_uri=request_uri,
+        model_package_group=names.model_package_group(prefix),
+        endpoint_prefix=endpoint_prefix,
+        stacks={environment.short: names.stack_name(prefix, environment) for environment in Environment},
+        endpoints={environment.short: names.endpoint_name(endpoint_prefix, environment) for environment in Environment},
+    )

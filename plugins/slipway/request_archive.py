@@ -1,0 +1,203 @@
+"""The bytes of a trainingjob.zip, read without trusting any of them: two JSON documents come out, or a refusal."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import stat
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from typing import Any, NoReturn
+
+from slipway.errors import RequestRefused
+from slipway.validation import shown_name
+
+MEMBERS = ("trainingjob.json", "deployment.json")
+MAX_BYTES = 1024 * 1024
+# The largest request CreateTrainingJob allows for has some hundred values; what has thousands is no request.
+MAX_VALUES = 5_000
+MAX_DEPTH = 20
+
+# The other methods take memory that the archive itself chooses; no tool writes them unasked.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED_FLAGS = 0x1 | 0x40
+# Everything the zipfile module is known to raise on bytes that are no archive.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
+    """Read the two documents of a release request.
+
+    :param data: the zip
+    :returns: each member's JSON object by the member's name
+    :raises RequestRefused: naming the member, and what was expected of it
+    """
+    if len(data) > MAX_BYTES:
+        refuse("trainingjob.zip", f"expected at most {MAX_BYTES} bytes, found {len(data)}", "upload a smaller zip")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = _checked_members(archive)
+            texts = {name: _read_member(archive, members[name]) for name in MEMBERS}
+    except _BROKEN as error:
+        why = f"expected a zip archive, found {len(data)} bytes that are none: {shown_name(str(error))}"
+        refuse("trainingjob.zip", why, f"zip {' and '.join(MEMBERS)} and upload again", error)
+    return {name: _parse(name, text) for name, text in texts.items()}
+
+
+def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
+    """Raise the one error of an unusable request.
+
+    :param member: the archive or its member
+    :param why: the field, what was expected and what was found
+    :param fix: what the uploader can do
+    :param cause: the exception that told
+    """
+    raise RequestRefused("The uploaded request is refused", resource=member, why=why, fix=fix) from cause
+
+
+def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The members by name, once names, number, kinds and announced sizes are those of a request."""
+    fix = f"zip exactly {' and '.join(MEMBERS)}, at the top level"
+    infos = archive.infolist()
+    # Only the original name still holds what follows a NUL byte.
+    counts = Counter(info.orig_filename for info in infos)
+    for name, count in counts.items():
+        if name not in MEMBERS:
+            refuse(shown_name(name), f"expected no member but {' and '.join(MEMBERS)}, found this one too", fix)
+        if count > 1:
+            refuse(name, f"expected the member once, found it {count} times", fix)
+    for name in MEMBERS:
+        if name not in counts:
+            refuse(name, "expected this member, found none of the name", fix)
+    for info in infos:
+        _check_member(info)
+    return {info.filename: info for info in infos}
+
+
+def _check_member(info: zipfile.ZipInfo) -> None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind and kind != stat.S_IFREG:
+        refuse(info.filename, "expected a regular file, found a link, folder or device", "zip the file itself")
+    if info.flag_bits & _ENCRYPTED_FLAGS:
+        refuse(info.filename, "expected a readable member, found an encrypted one", "zip it without a password")
+    if info.compress_type not in _METHODS:
+        found = f"compression method {info.compress_type}"
+        refuse(info.filename, f"expected it stored or deflated, found {found}", "zip it with the default method")
+    if info.file_size > MAX_BYTES:
+        _refuse_size(info, f"{info.file_size} announced")
+
+
+def _refuse_size(info: zipfile.ZipInfo, found: str) -> NoReturn:
+    refuse(info.filename, f"expected at most {MAX_BYTES} bytes unpacked, found {found}", "upload a smaller file")
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    # The announced size may lie; the reader never unpacks more than it is asked for.
+    try:
+        with archive.open(info) as member:
+            content = member.read(MAX_BYTES + 1)
+    except _BROKEN as error:
+        why = f"expected an intact member, found {shown_name(str(error) or type(error).__name__)}"
+        refuse(info.filename, why, "zip and upload it again", error)
+    if len(content) > MAX_BYTES:
+        _refuse_size(info, "more")
+    if len(content) != info.file_size:
+        refuse(info.filename, f"expected {info.file_size} bytes, found {len(content)}", "zip and upload it again")
+    return content
+
+
+def _parse(member: str, content: bytes) -> dict[str, Any]:
+    """Parse one member as the strictest reading of JSON has it. https://www.rfc-editor.org/rfc/rfc8259"""
+    if content.startswith(b"\xef\xbb\xbf"):
+        refuse(member, "expected JSON from the first byte on, found a byte order mark", "save it as UTF-8 without BOM")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        why = f"expected UTF-8 text, found the byte 0x{content[error.start]:02x} at offset {error.start}"
+        refuse(member, why, "save the file as UTF-8", error)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _object(member, pairs),
+            parse_constant=lambda name: _refuse_number(member, name),
+            parse_float=lambda literal: _float(member, literal),
+        )
+    except RecursionError as error:
+        _refuse_depth(member, error)
+    except ValueError as error:  # also what int() raises on absurdly long numbers
+        refuse(
+            member, f"expected valid JSON, found {shown_name(str(error))}", "correct the file and zip it again", error
+        )
+    if not isinstance(value, dict):
+        refuse(member, f"expected a JSON object, found {type(value).__name__}", "write the parameters as {…}")
+    _check_extent(member, value)
+    return value
+
+
+def _object(member: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        refuse(member, f"field {shown_name(repeated)}: expected it once, found it repeated", "keep one of them")
+    return result
+
+
+def _float(member: str, literal: str) -> float:
+    number = float(literal)
+    if not math.isfinite(number):
+        _refuse_number(member, literal)
+    return number
+
+
+def _refuse_number(member: str, literal: str) -> NoReturn:
+    refuse(member, f"expected valid JSON with finite numbers, found {shown_name(literal)}", "write a finite number")
+
+
+def _refuse_depth(member: str, cause: Exception | None = None) -> NoReturn:
+    why = f"expected at most {MAX_DEPTH} levels of nesting, found more"
+    refuse(member, why, "write the fields of CreateTrainingJob and of deployment.json", cause)
+
+
+def _check_extent(member: str, document: dict[str, Any]) -> None:
+    """Bound number, depth and characters of the values before anything more costly looks at them."""
+    count = 0
+    waiting: list[tuple[Any, int]] = [(document, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count + len(waiting) > MAX_VALUES:
+            why = f"expected at most {MAX_VALUES} values, found more"
+            refuse(member, why, "write the fields of CreateTrainingJob and of deployment.json")
+        if depth > MAX_DEPTH:
+            _refuse_depth(member)
+        texts = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
+        for text in texts:
+            if not text.isprintable() and any(not _is_text(character) for character in text):
+                why = f"expected text, found a control character or half a character in {shown_name(text)}"
+                refuse(member, why, "remove it")
+        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting.extend((child, depth + 1) for child in children)
+
+
+def _is_text(character: str) -> bool:
+    return character in "\t\n\r" or not (
+        ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 or _surrogate(character)
+    )
+
+
+def _surrogate(character: str) -> bool:
+    return 0xD800 <= ord(character) <= 0xDFFF

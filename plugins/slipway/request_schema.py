@@ -1,0 +1,239 @@
+"""The two documents of a release request as strict models, named as in AWS's API and in deployment.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.alias_generators import to_pascal
+
+from slipway import names
+from slipway.states import Environment
+from slipway.validation import MayBeAbsent, Strict, wrong
+
+
+class _Document(Strict):
+    """Fields are written in CamelCase; the snake_case names of Python are not accepted in their place."""
+
+    model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=False)
+
+
+Count = Annotated[int, Field(ge=1)]
+Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\x00-\x20]+$", max_length=1024)]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2048)]
+
+
+class ImageName(Strict):
+    """A container of AWS's own, by algorithm and version instead of by registry."""
+
+    algorithm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    version: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+Image = Annotated[
+    Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s{}]+$"), Tag("text")]
+    | Annotated[ImageName, Tag("reference")],
+    Discriminator(lambda value: "reference" if isinstance(value, Mapping | ImageName) else "text"),
+]
+
+
+class MetricDefinition(_Document):
+    """A metric that SageMaker reads from a custom container's log."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    regex: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class AlgorithmSpecification(_Document):
+    """Entry points are left out: they would run any command in an allowed image."""
+
+    training_image: Image
+    training_input_mode: Literal["File", "Pipe", "FastFile"]
+    metric_definitions: MayBeAbsent[Annotated[list[MetricDefinition], Field(max_length=40)]] = None
+    enable_sage_maker_metrics_time_series: MayBeAbsent[bool] = Field(
+        default=None, alias="EnableSageMakerMetricsTimeSeries"
+    )
+
+
+class S3DataSource(_Document):
+    """Manifests are left out: they name objects that no policy has seen."""
+
+    s3_data_type: Literal["S3Prefix"]
+    s3_uri: Uri
+    s3_data_distribution_type: MayBeAbsent[Literal["FullyReplicated", "ShardedByS3Key"]] = None
+
+
+class DataSource(_Document):
+    s3_data_source: S3DataSource
+
+
+class ShuffleConfig(_Document):
+    seed: int
+
+
+class Channel(_Document):
+    channel_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+    data_source: DataSource
+    content_type: MayBeAbsent[Annotated[str, Field(max_length=256)]] = None
+    compression_type: MayBeAbsent[Literal["None", "Gzip"]] = None
+    record_wrapper_type: MayBeAbsent[Literal["None", "RecordIO"]] = None
+    input_mode: MayBeAbsent[Literal["File", "Pipe", "FastFile"]] = None
+    shuffle_config: MayBeAbsent[ShuffleConfig] = None
+
+
+class OutputDataConfig(_Document):
+    """Endpoints load an archive, so the artefact is always compressed."""
+
+    s3_output_path: Uri
+    kms_key_id: MayBeAbsent[KmsKey] = None
+    compression_type: MayBeAbsent[Literal["GZIP"]] = None
+
+
+class ResourceConfig(_Document):
+    """Instance groups and warm pools are left out: no ceiling of a model file counts them."""
+
+    instance_type: InstanceType
+    instance_count: Count
+    volume_size_in_gb: Count = Field(alias="VolumeSizeInGB")
+    volume_kms_key_id: MayBeAbsent[KmsKey] = None
+
+
+class StoppingCondition(_Document):
+    max_runtime_in_seconds: Count
+    max_wait_time_in_seconds: MayBeAbsent[Count] = None
+
+
+class CheckpointConfig(_Document):
+    s3_uri: Uri
+    local_path: MayBeAbsent[Annotated[str, Field(max_length=4096)]] = None
+
+
+class VpcConfig(_Document):
+    security_group_ids: Annotated[list[str], Field(min_length=1, max_length=5)]
+    subnets: Annotated[list[str], Field(min_length=1, max_length=16)]
+
+
+class RequestTag(_Document):
+    key: Annotated[str, Field(min_length=1, max_length=128)]
+    value: Annotated[str, Field(max_length=256)]
+
+
+def _unique_channels(channels: list[Channel]) -> list[Channel]:
+    found = Counter(channel.channel_name for channel in channels)
+    if found["train"] != 1:
+        raise wrong("one channel of the name train", "add the training data as channel train")
+    if max(found.values()) > 1:
+        raise wrong("channels of different names", "rename one of the channels")
+    return channels
+
+
+class TrainingJob(_Document):
+    """trainingjob.json: the parameters of CreateTrainingJob that a policy can fence.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+    """
+
+    training_job_name: MayBeAbsent[str] = None
+    algorithm_specification: AlgorithmSpecification
+    role_arn: MayBeAbsent[Annotated[str, Field(min_length=20, max_length=2048)]] = None
+    input_data_config: Annotated[list[Channel], Field(min_length=1, max_length=20), AfterValidator(_unique_channels)]
+    output_data_config: OutputDataConfig
+    resource_config: ResourceConfig
+    stopping_condition: StoppingCondition
+    hyper_parameters: MayBeAbsent[
+        Annotated[
+            dict[Annotated[str, Field(max_length=256)], Annotated[str, Field(max_length=2500)]], Field(max_length=100)
+        ]
+    ] = None
+    environment: MayBeAbsent[
+        Annotated[
+            dict[Annotated[str, Field(max_length=512)], Annotated[str, Field(max_length=512)]], Field(max_length=100)
+        ]
+    ] = None
+    vpc_config: MayBeAbsent[VpcConfig] = None
+    enable_network_isolation: MayBeAbsent[bool] = None
+    enable_inter_container_traffic_encryption: MayBeAbsent[bool] = None
+    enable_managed_spot_training: MayBeAbsent[bool] = None
+    checkpoint_config: MayBeAbsent[CheckpointConfig] = None
+    tags: MayBeAbsent[Annotated[list[RequestTag], Field(max_length=50)]] = None
+
+    @model_validator(mode="after")
+    def _spot_waits(self) -> Self:
+        condition = self.stopping_condition
+        wait = condition.max_wait_time_in_seconds
+        if self.enable_managed_spot_training:
+            if (wait or 0) < condition.max_runtime_in_seconds:
+                raise wrong("MaxWaitTimeInSeconds of at least MaxRuntimeInSeconds with managed spot training")
+        elif wait is not None:
+            raise wrong("MaxWaitTimeInSeconds only together with EnableManagedSpotTraining", "remove it")
+        return self
+
+
+class AutoScaling(_Document):
+    """The target-tracking policy of a variant.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
+    """
+
+    min_capacity: Count
+    max_capacity: Count
+    target_value: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    scale_in_cooldown: Annotated[int, Field(ge=0)]
+    scale_out_cooldown: Annotated[int, Field(ge=0)]
+    predefined_metric_type: Literal["SageMakerVariantInvocationsPerInstance"]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_capacity > self.max_capacity:
+            raise wrong("a MinCapacity that is not above MaxCapacity", "swap the two")
+        return self
+
+
+class EndpointSettings(_Document):
+    """One environment of deployment.json."""
+
+    inference_monitoring: bool
+    inference_monitoring_sampling: Annotated[int, Field(ge=0, le=100)] | None = None
+    inference_monitoring_output_bucket: Uri | None = None
+    ab_tests: bool = Field(alias="ABTests")
+    instance_type: InstanceType
+    initial_instance_count: Count
+    initial_variant_weight: Annotated[float, Field(gt=0, le=1)] | None = None
+    auto_scaling: AutoScaling | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.inference_monitoring:
+            if self.inference_monitoring_sampling is None:
+                raise wrong("InferenceMonitoringSampling, 0 to 100, with InferenceMonitoring true", "add it")
+            if self.inference_monitoring_output_bucket is None:
+                raise wrong("InferenceMonitoringOutputBucket, an S3 URI, with InferenceMonitoring true", "add it")
+        # Without this rule a forgotten weight would hand all traffic to the untried model.
+        if self.ab_tests and not 0 < (self.initial_variant_weight or 0) < 1:
+            raise wrong(
+                "InitialVariantWeight between 0 and 1, both excluded, with ABTests true",
+                "give the new model's share of the traffic, or set ABTests to false",
+            )
+        return self
+
+
+class Deployment(_Document):
+    """deployment.json."""
+
+    endpoint_prefix: Annotated[
+        str, Field(pattern=rf"^{names.NAME_PATTERN}$", max_length=names.ENDPOINT_PREFIX_MAX_CHARS)
+    ]
+    development_endpoint: EndpointSettings
+    production_endpoint: EndpointSettings
+
+    def settings(self, environment: Environment) -> EndpointSettings:
+        """:returns: the part about one environment"""
+        return self.development_endpoint if environment is Environment.DEVELOPMENT else self.production_endpoint
+
+
+def to_parameters(model: Strict) -> dict[str, Any]:
+    """:returns: the fields that are there, in AWS's spelling"""
+    return model.model_dump(by_alias=True, exclude_none=True)
