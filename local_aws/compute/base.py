@@ -29,6 +29,7 @@ class ComputeSettings:
     :param state_dir: a directory that is the compute's alone; it survives a restart
     :param kind: name of a compute back end, see `local_aws.compute.kinds.KINDS`
     :param pace_seconds: how long Starting, Downloading and Creating last at least
+    :param metrics_interval_seconds: how often the metrics of endpoints are put to CloudWatch
     :param secret_access_key: secret of the access key, which is the account's 12 digits
     """
 
@@ -36,6 +37,7 @@ class ComputeSettings:
     state_dir: Path
     kind: str = "process"
     pace_seconds: float = 0.0
+    metrics_interval_seconds: float = 60.0
     secret_access_key: str = "local"  # noqa: S105 - the local AWS checks no secret unless it is told to
 
     def client(self, service: str, account_id: str, region: str) -> Any:

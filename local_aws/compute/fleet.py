@@ -1,0 +1,227 @@
+"""The instances of one production variant: model servers that are watched, restarted and drained.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import logging
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from local_aws.compute.base import Compute, Container, ContainerFailed, ContainerSpec, VariantSpec
+from local_aws.compute.logs import LogStream
+
+_log = logging.getLogger(__name__)
+
+# Both from https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+STOP_GRACE_SECONDS = 30
+STARTUP_SECONDS = 8 * 60
+# The longest that a request may run, and a little for its answer.
+DRAIN_SECONDS = 65
+_PING_INTERVAL_SECONDS = 0.1
+_LONGEST_RESTART_DELAY_SECONDS = 30.0
+# Below the ports that systems give to outgoing connections, so that none of those is in the way of a server.
+_PORTS = range(20000, 32000)
+
+
+def _free_port() -> int:
+    for port in random.sample(_PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ContainerFailed("InternalServerError: no free port for a model server")
+
+
+def _answers_ping(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+class Instance:
+    """One model server, kept running by a thread of its own until it is closed."""
+
+    def __init__(self, compute: Compute, spec: VariantSpec, opt_ml: Path, new_log: Callable[[str], LogStream]) -> None:
+        self.name = f"i-{uuid.uuid4().hex[:17]}"
+        self._compute = compute
+        self._spec = spec
+        self._opt_ml = opt_ml
+        self._new_log = new_log
+        # Guards all below; acquire and release take it on the event loop, so it is never held over anything slow.
+        self._changed = threading.Condition()
+        self._port: int | None = None
+        self._in_flight = 0
+        self._was_ready = False
+        self._failure: ContainerFailed | None = None
+        self._closing = False
+        self._container: Container | None = None
+        self._keeper = threading.Thread(target=self._keep_running, name=self.name, daemon=True)
+        self._keeper.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests may be sent to it now."""
+        with self._changed:
+            return self._port is not None and not self._closing
+
+    def wait_ready(self) -> None:
+        """Return once the server has answered /ping for the first time.
+
+        :raises ContainerFailed: it will not
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._was_ready or self._failure or self._closing)
+            if self._failure or self._closing:
+                raise self._failure or ContainerFailed("The local AWS is stopping.")
+
+    def acquire(self) -> int | None:
+        """Count a request in and return the port to send it to; None if the instance takes none."""
+        with self._changed:
+            if self._closing or self._port is None:
+                return None
+            self._in_flight += 1
+            return self._port
+
+    def release(self) -> None:
+        """Count a request out."""
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Take no more requests, let those in flight end, then stop the server. Worker threads only."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._in_flight == 0, DRAIN_SECONDS)
+            container = self._container
+        if container:
+            container.stop(STOP_GRACE_SECONDS)
+        self._keeper.join()
+
+    def _keep_running(self) -> None:
+        delay_seconds = 0.0
+        while not self._wait_closing(delay_seconds):
+            try:
+                container, port = self._start()
+            except Exception as error:
+                _log.exception("model server %s of variant %s", self.name, self._spec.name)
+                failure = error if isinstance(error, ContainerFailed) else ContainerFailed(str(error))
+                if self._give_up(failure):
+                    return
+            else:
+                if self._run(container, port):
+                    delay_seconds = 0.0
+                elif self._give_up(self._unhealthy()):
+                    return
+            delay_seconds = min(max(1.0, 2 * delay_seconds), _LONGEST_RESTART_DELAY_SECONDS)
+
+    def _wait_closing(self, timeout_seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closing, timeout_seconds)
+
+    def _give_up(self, failure: ContainerFailed) -> bool:
+        """Fail an instance that has never been ready; a deployment waits for it."""
+        with self._changed:
+            if self._was_ready:
+                return False
+            self._failure = failure
+            self._changed.notify_all()
+            return True
+
+    def _unhealthy(self) -> ContainerFailed:
+        return ContainerFailed(
+            f"The primary container for production variant {self._spec.name} did not pass the ping health check. "
+            "Please check CloudWatch logs for this endpoint."
+        )
+
+    def _start(self) -> tuple[Container, int]:
+        port = _free_port()
+        environment = {
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "SAGEMAKER_SAFE_PORT_RANGE": f"{port}-{port}",
+            **self._spec.environment,
+        }
+        container = self._compute.start(
+            ContainerSpec(self.name, self._spec.image, "serve", self._opt_ml, environment),
+        )
+        with self._changed:
+            self._container = container
+            closing = self._closing
+        threading.Thread(target=self._read_logs, args=(container,), name=f"log-{self.name}", daemon=True).start()
+        if closing:
+            container.stop(0)
+        return container, port
+
+    def _read_logs(self, container: Container) -> None:
+        stream = self._new_log(f"{self._spec.name}/{self.name}")
+        for line in container.logs():
+            stream.write(line)
+        stream.close()
+
+    def _run(self, container: Container, port: int) -> bool:
+        """Serve from the first answer to /ping until the process ends; tell whether there was one."""
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not _answers_ping(port):
+            if container.wait(_PING_INTERVAL_SECONDS) is not None:
+                return False
+            if time.monotonic() > deadline:
+                container.stop(0)
+                return False
+        with self._changed:
+            self._port = port
+            self._was_ready = True
+            self._changed.notify_all()
+        container.wait()
+        with self._changed:
+            self._port = None
+        return True
+
+
+class Fleet:
+    """The instances of one variant at one moment; resizing makes a new fleet of them."""
+
+    def __init__(self, spec: VariantSpec, opt_ml: Path, instances: Sequence[Instance]) -> None:
+        self.spec = spec
+        self.opt_ml = opt_ml
+        self.instances = tuple(instances)
+        # Of the event loop's thread alone.
+        self._turn = itertools.count()
+
+    def acquire(self) -> tuple[Instance, int] | None:
+        """Count a request in at the next instance that takes one; None if there is none."""
+        start = next(self._turn)
+        for offset in range(len(self.instances)):
+            instance = self.instances[(start + offset) % len(self.instances)]
+            if (port := instance.acquire()) is not None:
+                return instance, port
+        return None
+
+    def healthy_count(self) -> int:
+        """Return how many instances take requests."""
+        return sum(instance.healthy for instance in self.instances)
+
+
+def close_all(instances: Sequence[Instance]) -> None:
+    """Drain and stop instances side by side."""
+    threads = [threading.Thread(target=instance.close, name=f"close-{instance.name}") for instance in instances]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

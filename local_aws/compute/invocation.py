@@ -1,0 +1,108 @@
+"""Sends one request to a model server and answers as InvokeEndpoint does.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import aiohttp
+
+from local_aws.compute.base import EndpointKey, InvokeResult
+
+# The maximum length of Body on the API's page.
+MAX_BODY_BYTES = 6_291_456
+# "A customer's model containers must respond to requests within 60 seconds."
+MODEL_TIMEOUT_SECONDS = 60
+
+_VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# "SageMaker strips all POST headers except those supported by the API."
+_FORWARDED = ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+_STATUS = {"ValidationError": 400, "ServiceUnavailable": 503, "InternalFailure": 500, "ModelError": 424}
+
+
+def error(code: str, message: str, **members: object) -> InvokeResult:
+    """Return an error of the API in the form that clients parse.
+
+    :param members: further members of the error's shape
+    """
+    return InvokeResult(
+        status=_STATUS[code],
+        headers={"Content-Type": "application/json", "x-amzn-ErrorType": code},
+        body=json.dumps({"Message": message, **members}).encode(),
+        error_code=code,
+    )
+
+
+def model_error(key: EndpointKey, status: int, message: str) -> InvokeResult:
+    """Return a ModelError.
+
+    :param status: the model's HTTP status, 0 if it gave no answer
+    :param message: the model's words
+    """
+    group = f"/aws/sagemaker/Endpoints/{key.name}"
+    kind, code = ("client", "CLIENT_ERROR_FROM_MODEL") if 400 <= status < 500 else ("server", "SERVER_ERROR_FROM_MODEL")
+    console = f"https://{key.region}.console.aws.amazon.com/cloudwatch/home?region={key.region}"
+    return error(
+        "ModelError",
+        f'Received {kind} error ({status}) from primary with message "{message}". '
+        f"See {console}#logEventViewer:group={group} in account {key.account_id} for more information.",
+        ErrorCode=code,
+        LogStreamArn=f"arn:aws:logs:{key.region}:{key.account_id}:log-group:{group}",
+        OriginalMessage=message,
+        OriginalStatusCode=status,
+    )
+
+
+def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a caller that reach the container; names are compared without regard to case."""
+    given = {name.lower(): value for name, value in headers.items()}
+    return {name: given[name.lower()] for name in _FORWARDED if name.lower() in given}
+
+
+async def ask_model(
+    session: aiohttp.ClientSession,
+    key: EndpointKey,
+    variant: str,
+    port: int,
+    body: bytes,
+    headers: Mapping[str, str],
+) -> tuple[InvokeResult, int]:
+    """Send a request to a model server.
+
+    :param headers: as `forwarded_headers` returns them
+    :returns: the caller's answer and the model's HTTP status, 500 where it gave none
+    :raises aiohttp.ClientConnectorError: no server was reached, so another one may be asked
+    """
+    timeout = aiohttp.ClientTimeout(total=MODEL_TIMEOUT_SECONDS)
+    try:
+        async with session.post(
+            f"http://127.0.0.1:{port}/invocations",
+            data=body,
+            headers=headers,
+            timeout=timeout,
+            skip_auto_headers=("Content-Type", "User-Agent"),
+        ) as response:
+            answer = await response.read()
+    except TimeoutError:
+        return model_error(key, 0, _TIMED_OUT), 500
+    except aiohttp.ClientConnectorError:
+        raise
+    except aiohttp.ClientError as broken:
+        return model_error(key, 0, f"The container closed the connection without an answer. ({broken!r})"), 500
+    if response.status >= 300:
+        return model_error(key, response.status, answer.decode(errors="replace")), response.status
+    answer_headers = {
+        "Content-Type": response.headers.get("Content-Type", "application/octet-stream"),
+        _VARIANT_HEADER: variant,
+    }
+    if _CUSTOM_ATTRIBUTES in response.headers:
+        answer_headers[_CUSTOM_ATTRIBUTES] = response.headers[_CUSTOM_ATTRIBUTES]
+    return InvokeResult(status=200, headers=answer_headers, body=answer), response.status
