@@ -130,18 +130,21 @@ class SageMakerHook(ModelRegistryHook):
         """
         return self.describe_or_none("describe_model", name, ModelName=name)
 
-    def list_tagged(self, kind: str, key: str, value: str) -> list[Resource]:
+    def list_tagged(self, kind: str, key: str, value: str, **filters: str) -> list[Resource]:
         """List the resources of one kind that carry a tag.
 
         SageMaker's List operations cannot filter by tag, so each resource's tags are read.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html
 
         :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
         :param key: The tag's key.
         :param value: The tag's value.
-        :returns: The resources that carry it.
+        :param filters: Further parameters of the List operation.
+        :returns: The resources that carry the tag.
         :raises slipway.errors.AwsError: When a call fails.
         """
-        return [resource for resource in self._list(kind) if self._tags_or_none(resource.arn).get(key) == value]
+        listed = self._list(kind, filters)
+        return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
 
     def delete_resource(self, resource: Resource) -> bool:
         """Delete an endpoint, endpoint config or model.
@@ -182,10 +185,10 @@ class SageMakerHook(ModelRegistryHook):
             config=self._config,
         )
 
-    def _list(self, kind: str) -> Iterator[Resource]:
+    def _list(self, kind: str, filters: dict[str, str]) -> Iterator[Resource]:
         listing = _LISTINGS[kind]
         with aws_call(listing.operation.replace("_", " "), kind):
-            for page in self.conn.get_paginator(listing.operation).paginate():
+            for page in self.conn.get_paginator(listing.operation).paginate(**filters):
                 for item in page[listing.items]:
                     status = item.get(listing.status) if listing.status else None
                     yield Resource(kind, item[listing.name], item[listing.arn], status)

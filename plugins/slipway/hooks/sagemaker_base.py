@@ -32,7 +32,7 @@ def aws_call(what: str, resource: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise translate(error, what=what, resource=resource) from error
+        raise translate(error, what=f"Cannot {what}", resource=resource) from error
 
 
 def is_missing(error: ClientError) -> bool:

@@ -11,6 +11,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.estate import MODEL_TAG
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook, metadata_value
 from slipway.hooks.s3 import S3VersionHook, uri
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 _MAX_METRICS = 40
 _METRICS_FILE = "metrics.json"
-MODEL_TAG = "slipway:model-prefix"
 
 
 class RegisterModelOperator(BaseOperator):

@@ -180,7 +180,9 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
     def _wait_for_job(self, job: Mapping[str, Any]) -> NoReturn:
         name = job["TrainingJobName"]
         # SageMaker counts the run time from the start of training; the margin covers the way there and back.
-        limit_seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"] + self.model.timeouts.training_margin_seconds
+        condition = job["StoppingCondition"]
+        limit_seconds = max(condition["MaxRuntimeInSeconds"], condition.get("MaxWaitTimeInSeconds", 0))
+        limit_seconds += self.model.timeouts.training_margin_seconds
         deadline = job["CreationTime"].timestamp() + limit_seconds
         if time.time() >= deadline:
             self._sagemaker.stop_training_job(name)

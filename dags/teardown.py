@@ -1,0 +1,41 @@
+"""Teardown of one model: its stacks, endpoints, configs, models and Model Registry entries, never its uploads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from slipway.model_config import load_models
+from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
+from slipway.paths import models_folder
+
+models, _ = load_models(models_folder())
+prefixes = sorted(model.prefix for model in models)
+
+with DAG(
+    dag_id="teardown",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["slipway"],
+    doc_md=__doc__,
+    params={
+        "model": Param(
+            type="string",
+            title="Model",
+            minLength=1,
+            **({"enum": prefixes} if prefixes else {}),
+            description="The model to remove from AWS: development, production and the Model Registry.",
+        ),
+        "confirm": Param(
+            type="string",
+            title="The model's name once more",
+            minLength=1,
+            description="Endpoints stop answering at once. Type the name to show that you mean it.",
+        ),
+    },
+):
+    remove = TeardownOperator(task_id="remove", retries=3, retry_delay=timedelta(seconds=10))
+    nothing_left = NothingLeftOperator(task_id="nothing_left", retries=1, retry_delay=timedelta(seconds=10))
+    remove >> nothing_left

@@ -1,0 +1,69 @@
+"""Application Auto Scaling: the scalable targets of endpoint variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.exceptions import ClientError
+
+from slipway.hooks.sagemaker_base import aws_call
+
+# https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
+_NAMESPACE = "sagemaker"
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """One scalable target: ``endpoint/NAME/variant/NAME`` and what of it is scaled."""
+
+    resource_id: str
+    dimension: str
+
+
+class AutoScalingHook(AwsGenericHook[Any]):
+    """Scalable targets in the namespace of SageMaker.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "application-autoscaling"
+        super().__init__(*args, **kwargs)
+
+    def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:
+        """List the scalable targets of an endpoint's variants.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
+
+        :param endpoint_name: The endpoint's name.
+        :returns: The targets; those of an endpoint that is gone too.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        with aws_call("list the scalable targets of", endpoint_name):
+            pages = self.conn.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
+            listed: list[Mapping[str, Any]] = [target for page in pages for target in page["ScalableTargets"]]
+        return [
+            ScalableTarget(target["ResourceId"], target["ScalableDimension"])
+            for target in listed
+            if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
+        ]
+
+    def deregister(self, target: ScalableTarget) -> None:
+        """Remove a scalable target together with its policies; one that is gone is no error.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
+
+        :param target: The target.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        with aws_call("deregister the scalable target", target.resource_id):
+            try:
+                self.conn.deregister_scalable_target(
+                    ServiceNamespace=_NAMESPACE, ResourceId=target.resource_id, ScalableDimension=target.dimension
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ObjectNotFoundException":
+                    raise
