@@ -9,11 +9,9 @@ import yaml
 from botocore.exceptions import ClientError, WaiterError
 
 from tools.aws import client
-from tools.settings import ROOT, Settings
+from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
-TEMPLATE = ROOT / "include" / "cfn" / "bootstrap.yaml"
-MODELS = ROOT / "include" / "models"
 # Parameter of the template that lists the models.
 PREFIXES_PARAMETER = "ModelPrefixes"
 WAIT = {"Delay": 1, "MaxAttempts": 120}
@@ -25,10 +23,10 @@ class StackError(Exception):
     """The set-up stack could not be deployed; the message has CloudFormation's reason."""
 
 
-def model_prefixes() -> list[str]:
+def model_prefixes(settings: Settings) -> list[str]:
     """The prefixes of all model files that can be read; a broken one is its own DAG's import error, not ours."""
     prefixes = []
-    for path in sorted(MODELS.glob("*.yaml")):
+    for path in sorted((settings.include_folder / "models").glob("*.yaml")):
         try:
             model: Any = yaml.safe_load(path.read_text())
         except yaml.YAMLError:
@@ -53,7 +51,7 @@ def deploy(settings: Settings) -> None:
             cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK_NAME, WaiterConfig=WAIT)
             status = None
         kind = "CREATE" if status in (None, "REVIEW_IN_PROGRESS") else "UPDATE"
-        if _create_change_set(cloudformation, kind, name := f"up-{time.time_ns()}"):
+        if _create_change_set(settings, cloudformation, kind, name := f"up-{time.time_ns()}"):
             cloudformation.execute_change_set(StackName=STACK_NAME, ChangeSetName=name)
             waiter = cloudformation.get_waiter(f"stack_{kind.lower()}_complete")
             waiter.wait(StackName=STACK_NAME, WaiterConfig=WAIT)
@@ -71,15 +69,15 @@ def _status(cloudformation: Any) -> str | None:
     return status
 
 
-def _create_change_set(cloudformation: Any, kind: str, name: str) -> bool:
+def _create_change_set(settings: Settings, cloudformation: Any, kind: str, name: str) -> bool:
     """Returns whether there is something to execute; an empty change set is deleted again."""
     cloudformation.create_change_set(
         StackName=STACK_NAME,
         ChangeSetName=name,
         ChangeSetType=kind,
-        TemplateBody=TEMPLATE.read_text(),
-        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes())}],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
+        TemplateBody=(settings.include_folder / "cfn" / "bootstrap.yaml").read_text(),
+        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes(settings))}],
+        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     try:
         waiter = cloudformation.get_waiter("change_set_create_complete")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -17,21 +18,36 @@ from tools.settings import Settings
 
 
 def supervised(settings: Settings) -> dict[int, str]:
-    """Living processes that descend from this instance's supervisor, by the marker in their environment.
+    """Living processes that descend from this instance's supervisor.
 
-    A process id alone may by now be another program's; the environment a process was started with is not.
+    A process id alone may by now be another program's. A process is ours if the environment it was started with bears
+    our marker, or if it is an Airflow process in a session that the supervisor has begun: Airflow writes process
+    titles over that environment.
 
     :returns: process id → command line; without /proc (not Linux) nothing.
     """
     marker = f"{MARKER}={settings.home}".encode()
+    sessions = recorded_sessions(settings)
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if marker in (entry / "environ").read_bytes().split(b"\0") and int(entry.name) != os.getpid():
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                if command:  # a zombie has none, and is nobody's to stop any more
-                    found[int(entry.name)] = command
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if not command or int(entry.name) == os.getpid():  # a zombie has no command line, and is nobody's to stop
+                continue
+            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+            marked = marker in (entry / "environ").read_bytes().split(b"\0")
+            if marked or (session in sessions and "airflow" in command):
+                found[int(entry.name)] = command
     return found
+
+
+def recorded_sessions(settings: Settings) -> set[int]:
+    """The session ids in the supervisor's status file."""
+    try:
+        status = json.loads(settings.status_file.read_text())
+    except FileNotFoundError:
+        return set()
+    return set(status["sessions"])
 
 
 def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:

@@ -74,7 +74,7 @@ def _check_same_ports(settings: Settings) -> None:
 
 
 def _start_supervisor(settings: Settings, console: Console) -> None:
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.logs.mkdir(exist_ok=True)
     left = stop_leftovers(settings)
     if left:

@@ -44,6 +44,11 @@ class Settings:
         return f"mlops-{REGION}-{ACCOUNT}"
 
     @property
+    def include_folder(self) -> Path:
+        """Model files and templates; SLIPWAY_INCLUDE_FOLDER moves it, for the plugin too."""
+        return Path(os.environ.get("SLIPWAY_INCLUDE_FOLDER") or ROOT / "include").resolve()
+
+    @property
     def airflow_home(self) -> Path:
         return self.home / "airflow"
 

@@ -44,6 +44,8 @@ class Component:
     failures: int = 0
     restarts: int = 0
     start_after: float = 0.0
+    # Of every start: what an ended start has left behind (a worker at its task) still belongs to its session.
+    sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
 
     def start(self) -> None:
@@ -61,6 +63,7 @@ class Component:
                 start_new_session=True,
             )
         self.started = time.time()
+        self.sessions.append(self.process.pid)
 
     def watch(self) -> bool:
         """Notices an end and plans the restart; starts when its time has come. Returns whether anything changed."""
@@ -113,6 +116,7 @@ class Status:
     airflow_port: int
     aws_port: int
     phase: str
+    sessions: list[int]
     components: dict[str, ComponentStatus] = field(default_factory=dict)
 
     @classmethod
@@ -220,7 +224,8 @@ class Supervisor:
             for component in self.components
         }
         ports = (self.settings.airflow_port, self.settings.aws_port)
-        status = Status(os.getpid(), *ports, self.phase, components)
+        sessions = [session for component in self.components for session in component.sessions]
+        status = Status(os.getpid(), *ports, self.phase, sessions, components)
         write_private(self.settings.status_file, json.dumps(asdict(status), indent=2) + "\n")
 
     def _stop(self) -> None:
