@@ -49,13 +49,15 @@ class ServiceError(Exception):
     :param code: such as ``ValidationException``
     :param message: AWS's text
     :param status: of HTTP
+    :param members: further members of the error, such as ModelError's OriginalStatusCode
     """
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
+        self.members = members
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class JsonService:
         try:
             status, answer = 200, self._answer(context, operation, _decoded(body))
         except ServiceError as error:
-            status, answer = error.status, {"__type": error.code, "message": error.message}
+            status, answer = error.status, {"__type": error.code, "message": error.message, **error.members}
         except Exception:
             _log.exception("%s.%s broke (request %s)", self.service_name, operation, context.request_id)
             status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}
@@ -238,6 +240,7 @@ def select(
     status_field: str | None = None,
     default_sort: str = "CreationTime",
     default_order: str = "Descending",
+    unique_field: str | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Filter, sort and page documents by the parameters SageMaker's List operations share.
 
@@ -251,6 +254,7 @@ def select(
     :param status_field: the member StatusEquals is compared with
     :param default_sort: SortBy when absent
     :param default_order: SortOrder when absent
+    :param unique_field: the member that decides between equals; the name when None
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here
     """
@@ -259,7 +263,7 @@ def select(
     return paginate(
         found,
         parameters,
-        key=lambda document: (document[sort_field], document[name_field]),
+        key=lambda document: (document[sort_field], document[unique_field or name_field]),
         descending=parameters.get("SortOrder", default_order) == "Descending",
         default_size=10,
     )

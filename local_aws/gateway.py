@@ -5,7 +5,6 @@ moved one fails there and not in the middle of a release.
 """
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -99,7 +98,7 @@ class Gateway:
         self._router = modules["ministack.core.router"]
         self._cloudformation = modules["ministack.services.cloudformation"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
-        self._stacks = modules["ministack.services.cloudformation.stacks"]
+        self._stacks: Any = modules["ministack.services.cloudformation.stacks"]
         # ministack writes each state file by way of one temporary file of a fixed name.
         self._saving = asyncio.Lock()
 

@@ -14,4 +14,5 @@ def build(settings: Settings, store: Store) -> list[ServiceParts]:
     :param store: where they keep their documents
     :returns: the services, in the order they are started
     """
-    return [sagemaker.build(store, settings), autoscaling.build(store)]
+    sagemaker_parts = sagemaker.build(store, settings)
+    return [sagemaker_parts, autoscaling.build(store, sagemaker_parts.service)]

@@ -27,6 +27,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
 }
 # botocore's models give Java regular expressions; these are the parts Python spells differently.
 _SURROGATE_PAIRS = r"\uD800\uDC00-\uDBFF\uDFFF"
+_ASCII_CLASSES = {"Alnum": "a-zA-Z0-9", "Print": " -~"}
 _QUANTIFIED_END = re.compile(r"\$\{\d+,\d+\}")
 _PROPERTY = re.compile(r"\\p\{(\w+)\}")
 
@@ -154,14 +155,16 @@ def _article(type_name: str) -> str:
 @cache
 def _compiled(java_pattern: str) -> re.Pattern[str]:
     pattern = _QUANTIFIED_END.sub("", java_pattern).replace(_SURROGATE_PAIRS, "\U00010000-\U0010ffff")
+    # Java also takes a property outside of a class.
+    pattern = re.sub(r"^(\\p\{\w+\})(?=[+*]$)", r"[\1]", pattern)
     return re.compile(_PROPERTY.sub(lambda match: _characters(match[1]), pattern))
 
 
 @cache
 def _characters(category: str) -> str:
     """List a Unicode category as the ranges of a character class, for ``\\p`` which Python's re lacks."""
-    if category == "Alnum":
-        return "a-zA-Z0-9"
+    if category in _ASCII_CLASSES:
+        return _ASCII_CLASSES[category]
     ranges: list[list[int]] = []
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code)).startswith(category):

@@ -1,0 +1,101 @@
+"""The command line: ``python -m local_aws``."""
+
+import argparse
+import fcntl
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from local_aws.settings import Settings
+
+_EXAMPLE = """\
+Then, in another shell:
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=us-west-2
+  export AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=local
+An access key of twelve digits is the account; any secret will do.
+"""
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Read the command line.
+
+    :param arguments: without the program's name; those of the process when None
+    :returns: how to run
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m local_aws",
+        description="An AWS on this machine: S3, CloudFormation, IAM and more, and a SageMaker that trains and serves.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=_port, default=4566, help="TCP port of every service (default: 4566)")
+    parser.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (default: 127.0.0.1). Whoever reaches it may do anything, run programs included",
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=Path(".slipway/aws"),
+        metavar="DIR",
+        help="where objects, stacks, jobs and the call ledger are kept (default: .slipway/aws)",
+    )
+    parser.add_argument(
+        "--pace",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="stay this long in each in-between status, such as Starting or Creating, to watch them (default: 0)",
+    )
+    given = parser.parse_args(arguments)
+    return Settings(port=given.port, bind=given.bind, state_dir=given.state_dir.resolve(), pace_seconds=given.pace)
+
+
+def main() -> int:
+    """Run the local AWS until it is told to stop.
+
+    :returns: the exit status
+    """
+    settings = parse()
+    # The host's many loggers tell of nothing but their start below WARNING.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("local_aws").setLevel(logging.INFO)
+    # Imported late, so that --help and a bad argument answer at once.
+    from local_aws.server import PortTaken, run
+
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.state_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            run(settings)
+        except BlockingIOError:
+            return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
+        except PortTaken as error:
+            return _refuse(str(error))
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no TCP port")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

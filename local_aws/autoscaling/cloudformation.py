@@ -1,0 +1,121 @@
+"""Scalable targets and scaling policies as resources of CloudFormation stacks.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApplicationAutoScaling.html
+"""
+
+from typing import Any
+
+from local_aws.api import JsonService, ServiceError, service_model
+from local_aws.autoscaling.targets import key
+from local_aws.cloudformation import ResourceProgress, ResourceRequest
+from local_aws.sagemaker.coercion import coerced
+
+_IDENTITY = ("ResourceId", "ScalableDimension", "ServiceNamespace")
+
+
+class ScalableTargetResource:
+    """AWS::ApplicationAutoScaling::ScalableTarget.
+
+    :param service: Application Auto Scaling
+    """
+
+    replacing_properties = frozenset(_IDENTITY)
+    name_property: str | None = None
+    takes_tags = False
+
+    def __init__(self, service: JsonService) -> None:
+        self._service = service
+
+    def create(self, request: ResourceRequest) -> ResourceProgress:
+        """Register the target; one that is registered already is not this stack's."""
+        parameters = _parameters("RegisterScalableTarget", request)
+        filters = {
+            "ServiceNamespace": parameters.get("ServiceNamespace"),
+            "ResourceIds": [parameters.get("ResourceId")],
+            "ScalableDimension": parameters.get("ScalableDimension"),
+        }
+        if self._service.call(request.context, "DescribeScalableTargets", filters)["ScalableTargets"]:
+            raise ServiceError("AlreadyExistsException", f"{key(parameters)} already exists")
+        return self._register(request)
+
+    def update(self, request: ResourceRequest) -> ResourceProgress:
+        """Change the bounds or the suspended state."""
+        return self._register(request)
+
+    def delete(self, request: ResourceRequest) -> None:
+        """Deregister the target, which deletes its policies; a missing one is fine."""
+        _delete(self._service, request, "DeregisterScalableTarget", _identity(request.physical_id or ""))
+
+    def _register(self, request: ResourceRequest) -> ResourceProgress:
+        parameters = _parameters("RegisterScalableTarget", request)
+        self._service.call(request.context, "RegisterScalableTarget", parameters)
+        return ResourceProgress(key(parameters), {"Id": key(parameters)})
+
+
+class ScalingPolicyResource:
+    """AWS::ApplicationAutoScaling::ScalingPolicy.
+
+    :param service: Application Auto Scaling
+    """
+
+    replacing_properties = frozenset({*_IDENTITY, "PolicyName", "ScalingTargetId"})
+    name_property: str | None = None
+    takes_tags = False
+
+    def __init__(self, service: JsonService) -> None:
+        self._service = service
+
+    def create(self, request: ResourceRequest) -> ResourceProgress:
+        """Put the policy."""
+        return self._put(request)
+
+    def update(self, request: ResourceRequest) -> ResourceProgress:
+        """Put the policy again."""
+        return self._put(request)
+
+    def delete(self, request: ResourceRequest) -> None:
+        """Delete the policy; a missing one is fine."""
+        parameters = _policy_parameters(request)
+        names = (*_IDENTITY, "PolicyName")
+        _delete(self._service, request, "DeleteScalingPolicy", {name: parameters[name] for name in names})
+
+    def _put(self, request: ResourceRequest) -> ResourceProgress:
+        parameters = _policy_parameters(request)
+        arn = self._service.call(request.context, "PutScalingPolicy", parameters)["PolicyARN"]
+        return ResourceProgress(arn, {"Arn": arn, "PolicyName": parameters["PolicyName"]})
+
+
+def _policy_parameters(request: ResourceRequest) -> dict[str, Any]:
+    properties = dict(request.properties)
+    target_id = properties.pop("ScalingTargetId", None)
+    if target_id is not None:
+        properties.update(_identity(target_id))
+    if not all(properties.get(member) for member in _IDENTITY):
+        raise ServiceError(
+            "ValidationException",
+            "Either ScalingTargetId or all three of [ResourceId, ScalableDimension, ServiceNamespace]"
+            " must be specified",
+        )
+    return coerced(service_model("application-autoscaling").operation_model("PutScalingPolicy").input_shape, properties)
+
+
+def _parameters(operation: str, request: ResourceRequest) -> dict[str, Any]:
+    properties = dict(request.properties)
+    if properties.pop("ScheduledActions", None):
+        raise ServiceError("ValidationException", "ScheduledActions of a scalable target are not available here.")
+    return coerced(service_model("application-autoscaling").operation_model(operation).input_shape, properties)
+
+
+def _identity(target_id: str) -> dict[str, str]:
+    parts = target_id.split("|")
+    if len(parts) != len(_IDENTITY):
+        raise ServiceError("ValidationException", f"{target_id} is not the Ref of a scalable target")
+    return dict(zip(_IDENTITY, parts, strict=True))
+
+
+def _delete(service: JsonService, request: ResourceRequest, operation: str, parameters: dict[str, Any]) -> None:
+    try:
+        service.call(request.context, operation, parameters)
+    except ServiceError as error:
+        if error.code != "ObjectNotFoundException":
+            raise

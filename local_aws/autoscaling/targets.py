@@ -1,0 +1,202 @@
+"""Scalable targets: what may be scaled, between which bounds.
+
+https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.api import Operation, RequestContext, ServiceError, paginate
+from local_aws.store import Document, Scope, Store
+
+SAGEMAKER_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+_VARIANT = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
+_MAX_TAGS = 50
+PAGE_SIZE = 50
+
+# Context, endpoint name, variant name; raises ServiceError when there is no such variant.
+VariantCheck = Callable[[RequestContext, str, str], None]
+
+
+class ScalableTargets:
+    """The operations on scalable targets.
+
+    :param store: where they are kept
+    :param check_variant: refuses a variant that is not there
+    """
+
+    def __init__(self, store: Store, check_variant: VariantCheck) -> None:
+        self._targets = store.collection("scalable_targets")
+        self._check_variant = check_variant
+        # Called with scope and document after a target is gone.
+        self.on_deregistered: Callable[[Scope, Document], None] = lambda scope, target: None
+
+    def operations(self) -> dict[str, Operation]:
+        """Give the operations of the API.
+
+        :returns: operation by name
+        """
+        return {
+            "RegisterScalableTarget": self._register,
+            "DescribeScalableTargets": self._describe,
+            "DeregisterScalableTarget": self._deregister,
+            "ListTagsForResource": self._list_tags,
+            "TagResource": self._tag,
+            "UntagResource": self._untag,
+        }
+
+    def get(self, scope: Scope, parameters: dict[str, Any]) -> Document:
+        """Find the target a request names.
+
+        :param scope: account and region
+        :param parameters: ServiceNamespace, ResourceId and ScalableDimension
+        :returns: the target
+        :raises ServiceError: there is none
+        """
+        target = self._targets.get(scope, key(parameters))
+        if target is None:
+            raise ServiceError("ObjectNotFoundException", f"No scalable target registered for {describe(parameters)}")
+        return target
+
+    def _register(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        old = self._targets.get(context, key(parameters))
+        target = {**(old or self._new(context, parameters)), **_given(parameters)}
+        _check_bounds(target)
+        self._targets.put(context, key(parameters), target)
+        return target
+
+    def _new(self, context: RequestContext, parameters: dict[str, Any]) -> Document:
+        match = _VARIANT.fullmatch(parameters["ResourceId"])
+        namespace, dimension = parameters["ServiceNamespace"], parameters["ScalableDimension"]
+        if not dimension.startswith(f"{namespace}:") or (namespace == "sagemaker" and match is None):
+            raise ServiceError(
+                "ValidationException", "Unsupported service namespace, resource type or scalable dimension"
+            )
+        if match is None or dimension != SAGEMAKER_DIMENSION:
+            raise ServiceError("ValidationException", f"The local AWS scales {SAGEMAKER_DIMENSION} only.")
+        self._check_variant(context, match[1], match[2])
+        # The form of the identifier: https://docs.aws.amazon.com/autoscaling/application/userguide/
+        return {
+            "CreationTime": time.time(),
+            "ScalableTargetARN": context.arn("application-autoscaling", f"scalable-target/{secrets.token_hex(18)}"),
+            "RoleARN": f"arn:aws:iam::{context.account_id}:role/aws-service-role/sagemaker.application-autoscaling"
+            ".amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+            "SuspendedState": {
+                "DynamicScalingInSuspended": False,
+                "DynamicScalingOutSuspended": False,
+                "ScheduledScalingSuspended": False,
+            },
+            "Tags": parameters.get("Tags", {}),
+        }
+
+    def _describe(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        wanted = parameters.get("ResourceIds")
+        found = [
+            target
+            for target in self._targets.list(context)
+            if same(parameters, target, "ServiceNamespace", "ScalableDimension")
+            and (not wanted or target["ResourceId"] in wanted)
+        ]
+        page, token = page_of(found, parameters, lambda target: (key(target),))
+        return {"ScalableTargets": page, "NextToken": token}
+
+    def _deregister(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        target = self.get(context, parameters)
+        self._targets.delete(context, key(parameters))
+        self.on_deregistered(context, target)
+        return {}
+
+    def _list_tags(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": self._by_arn(context, parameters["ResourceARN"])["Tags"]}
+
+    def _tag(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        def tag(target: Document) -> None:
+            target["Tags"].update(parameters["Tags"])
+            if len(target["Tags"]) > _MAX_TAGS:
+                raise ServiceError("TooManyTagsException", f"A resource can have {_MAX_TAGS} tags at most.")
+
+        self._targets.update(context, key(self._by_arn(context, parameters["ResourceARN"])), tag)
+        return {}
+
+    def _untag(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        def untag(target: Document) -> None:
+            for name in parameters["TagKeys"]:
+                target["Tags"].pop(name, None)
+
+        self._targets.update(context, key(self._by_arn(context, parameters["ResourceARN"])), untag)
+        return {}
+
+    def _by_arn(self, scope: Scope, arn: str) -> Document:
+        for target in self._targets.list(scope):
+            if target["ScalableTargetARN"] == arn:
+                return target
+        raise ServiceError("ResourceNotFoundException", f"No scalable target found for the resource ARN {arn}")
+
+
+def key(parameters: dict[str, Any]) -> str:
+    """Name a target by what identifies it; CloudFormation's Ref gives the same.
+
+    :param parameters: ServiceNamespace, ResourceId and ScalableDimension
+    :returns: resource, dimension and namespace
+    """
+    return "|".join(parameters[member] for member in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+
+
+def describe(parameters: dict[str, Any]) -> str:
+    """Write what identifies a target as AWS's errors do.
+
+    :param parameters: ServiceNamespace, ResourceId and ScalableDimension
+    :returns: the text
+    """
+    return (
+        f"service namespace: {parameters['ServiceNamespace']}, resource ID: {parameters['ResourceId']}, "
+        f"scalable dimension: {parameters['ScalableDimension']}"
+    )
+
+
+def same(parameters: dict[str, Any], document: Document, *members: str) -> bool:
+    """Tell whether a document is what a request asks for.
+
+    :param parameters: the request
+    :param document: a target, policy or activity
+    :param members: to compare; one that the request does not give fits any
+    :returns: whether all are the same
+    """
+    return all(parameters.get(member, document[member]) == document[member] for member in members)
+
+
+def page_of(
+    found: list[Document], parameters: dict[str, Any], sort_key: Callable[[Document], tuple[Any, ...]]
+) -> tuple[list[Document], str | None]:
+    """Cut out the page a request asks for.
+
+    :param found: all documents
+    :param parameters: the request
+    :param sort_key: unique
+    :returns: the page and the token of the next
+    :raises ServiceError: the token was not made here
+    """
+    size = min(parameters.get("MaxResults", PAGE_SIZE), PAGE_SIZE)
+    try:
+        return paginate(found, {**parameters, "MaxResults": size}, key=sort_key)
+    except ServiceError as error:
+        raise ServiceError("InvalidNextTokenException", error.message) from error
+
+
+def _given(parameters: dict[str, Any]) -> Document:
+    members = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity", "SuspendedState")
+    return {member: parameters[member] for member in members if member in parameters}
+
+
+def _check_bounds(target: Document) -> None:
+    if "MinCapacity" not in target or "MaxCapacity" not in target:
+        raise ServiceError(
+            "ValidationException", "MinCapacity and MaxCapacity are required to register a new scalable target"
+        )
+    if target["MinCapacity"] < 0:
+        raise ServiceError("ValidationException", "Minimum capacity cannot be less than 0")
+    if target["MaxCapacity"] < target["MinCapacity"]:
+        raise ServiceError("ValidationException", "Maximum capacity cannot be less than minimum capacity")

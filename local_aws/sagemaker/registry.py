@@ -1,0 +1,22 @@
+"""The Model Registry put together.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
+"""
+
+from local_aws.api import Operation
+from local_aws.sagemaker.model_package_groups import ModelPackageGroups
+from local_aws.sagemaker.model_packages import ModelPackages
+from local_aws.sagemaker.tags import Tags
+from local_aws.store import Store
+
+
+def operations(store: Store, tags: Tags) -> dict[str, Operation]:
+    """Give the operations of the Model Registry.
+
+    :param store: where groups and packages are kept
+    :param tags: of SageMaker's resources
+    :returns: operation by name
+    """
+    groups = ModelPackageGroups(store, tags)
+    packages = ModelPackages(store, tags, groups)
+    return {**groups.operations(), **packages.operations()}

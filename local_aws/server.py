@@ -1,0 +1,167 @@
+"""The process: starts the host and the added services in order, and ends them in order."""
+
+import asyncio
+import logging
+import signal
+import socket
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from local_aws import services
+from local_aws.api import RequestContext, ServiceParts
+from local_aws.gateway import Gateway
+from local_aws.http import Front, Receive, Send, keep_saved
+from local_aws.ledger import OK, Call, Ledger
+from local_aws.routing import resource
+from local_aws.settings import Settings
+from local_aws.store import Store
+
+_SAVE_SECONDS = 1.0
+# boto3 keeps connections open between polls; closing them first would race with its next request.
+_KEEP_ALIVE_SECONDS = 75
+
+_log = logging.getLogger(__name__)
+
+
+class PortTaken(Exception):
+    """Something else listens where the gateway should."""
+
+
+def run(settings: Settings) -> None:
+    """Run the local AWS until SIGTERM or SIGINT.
+
+    :param settings: how to run it
+    :raises PortTaken: the port is in use
+    """
+    _check_port(settings)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    calls = Ledger(settings.ledger_path)
+    gateway = Gateway(settings)
+    store = Store(settings.state_dir / "local_aws.sqlite")
+    parts = services.build(settings, store)
+    front = Front(gateway, calls)
+    for part in parts:
+        part.service.recorder = _recorder(calls)
+        gateway.add_service(part.service)
+        for type_name, resource_type in part.resource_types.items():
+            gateway.add_resource_type(type_name, resource_type)
+        front.invoke = part.invoke or front.invoke
+    asyncio.run(_Process(settings, gateway, front, parts).serve())
+    store.close()
+    calls.close()
+
+
+class _Process:
+    """One life of the gateway; the order of its steps is what this class is for."""
+
+    def __init__(self, settings: Settings, gateway: Gateway, front: Front, parts: list[ServiceParts]) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._front = front
+        self._parts = parts
+        self._asked_to_stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop.set)
+        config = Config()
+        config.bind = [f"{self._settings.bind}:{self._settings.port}"]
+        config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
+        config.errorlog = logging.getLogger("hypercorn.error")
+        await serve(self._application, config, shutdown_trigger=self._stopped)
+
+    async def _application(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._front(scope, receive, send)
+            return
+
+        async def speak(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                # ministack has just loaded its state.
+                self._gateway.settle_interrupted_stacks()
+                self._tasks = [
+                    asyncio.create_task(self._start_services()),
+                    asyncio.create_task(keep_saved(self._gateway, self._front, _SAVE_SECONDS)),
+                ]
+            await send(message)
+
+        await self._gateway.asgi_app(scope, receive, speak)
+
+    async def _start_services(self) -> None:
+        # What a service recovers, such as an endpoint's model, it fetches through the gateway itself.
+        await self._listening()
+        for part in self._parts:
+            try:
+                await asyncio.to_thread(part.start)
+            except Exception:
+                _log.exception("%s did not start", part.service.service_name)
+                self._asked_to_stop.set()
+                return
+        self._front.ready = True
+        _log.info("Ready at %s", self._settings.endpoint_url)
+
+    async def _listening(self) -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(_reachable(self._settings.bind), self._settings.port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+
+    async def _stopped(self) -> None:
+        await self._asked_to_stop.wait()
+        self._front.ready = False
+        # Stopped first, while the gateway still answers: a job that ends writes its last status and logs through it.
+        for part in reversed(self._parts):
+            try:
+                await asyncio.to_thread(part.stop)
+            except Exception:
+                _log.exception("%s did not stop in order", part.service.service_name)
+        for task in self._tasks:
+            task.cancel()
+
+
+def _recorder(calls: Ledger) -> Any:
+    """Record the calls that the local AWS makes to its own services, as CloudFormation does."""
+
+    def record(
+        context: RequestContext, service: str, operation: str, parameters: dict[str, Any], error_code: str | None
+    ) -> None:
+        calls.record(
+            Call(
+                service=service,
+                operation=operation,
+                resource=resource(service, operation, parameters),
+                outcome=error_code or OK,
+                status=400 if error_code else 200,
+                caller=context.caller,
+                region=context.region,
+                request_id=context.request_id,
+            )
+        )
+
+    return record
+
+
+def _reachable(bind: str) -> str:
+    return "127.0.0.1" if bind == "0.0.0.0" else bind  # noqa: S104 (compared, not bound)
+
+
+def _check_port(settings: Settings) -> None:
+    """Refuse a taken port before anything is started or written."""
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind, settings.port))
+        except OSError as error:
+            raise PortTaken(
+                f"Cannot listen on {settings.bind}:{settings.port}: {error.strerror}. "
+                "Stop what uses the port, or choose another with --port."
+            ) from error
