@@ -28,7 +28,7 @@ class ComputeSettings:
     :param endpoint_url: the AWS to download from, upload to and log to
     :param state_dir: a directory that is the compute's alone; it survives a restart
     :param kind: name of a compute back end, see `local_aws.compute.kinds.KINDS`
-    :param pace_seconds: how long Starting, Downloading and Creating last at least
+    :param pace_seconds: how long Starting and Downloading last at least
     :param metrics_interval_seconds: how often the metrics of endpoints are put to CloudWatch
     :param secret_access_key: secret of the access key, which is the account's 12 digits
     """

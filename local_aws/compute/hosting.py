@@ -110,7 +110,6 @@ class Hosting:
             self._replace(key, _Route(fleets))
 
     def _launch(self, key: EndpointKey, variants: Sequence[VariantSpec], folder: Path) -> tuple[Fleet, ...]:
-        time.sleep(self._settings.pace_seconds)
         client = self._settings.client("s3", key.account_id, key.region)
         for variant in variants:
             algorithm(variant.image)

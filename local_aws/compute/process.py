@@ -39,6 +39,7 @@ class ProcessRecord:
     name: str
     pid: int
     start_time: str
+    opt_ml: str
 
 
 def process_start_time(pid: int) -> str | None:
@@ -156,12 +157,15 @@ class ProcessCompute:
             start_new_session=True,
         )
         record_path = self._records / f"{uuid.uuid4().hex}.json"
-        record = ProcessRecord(spec.name, process.pid, process_start_time(process.pid) or "ended")
+        record = ProcessRecord(spec.name, process.pid, process_start_time(process.pid) or "ended", str(spec.opt_ml))
         record_path.write_text(json.dumps(asdict(record)))
         return ProcessContainer(process, record_path)
 
     def reap_orphans(self) -> list[str]:
-        """Kill the processes of a host that was killed itself, never one that was given an old pid; return names."""
+        """Kill the processes of a host that was killed itself and delete their files; return the containers' names.
+
+        A process that was given the pid of one that has ended since is left alone.
+        """
         reaped = []
         for path in self._records.glob("*.json"):
             try:
@@ -173,6 +177,7 @@ class ProcessCompute:
             if process_start_time(record.pid) == record.start_time:
                 _kill_group(record.pid, signal.SIGKILL)
                 reaped.append(record.name)
+            shutil.rmtree(record.opt_ml, ignore_errors=True)
             path.unlink()
         return reaped
 

@@ -103,13 +103,18 @@ class TrainingRun:
         self._on_status = on_status
         self._opt_ml = settings.state_dir / "training" / spec.region / spec.account_id / spec.job_name
         self._stop_asked = threading.Event()
+        self._grace_seconds: float = STOP_GRACE_SECONDS
         # Set by a stop and by the end of the container.
         self._woken = threading.Event()
         self._started_at: datetime | None = None
         self._metrics: FinalMetrics | None = None
 
-    def stop(self) -> None:
-        """Ask the job to stop and return at once; `run` reports Stopping and returns Stopped. Any thread."""
+    def stop(self, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """Ask the job to stop and return at once; `run` reports Stopping and returns Stopped. Any thread.
+
+        :param grace_seconds: between SIGTERM and SIGKILL
+        """
+        self._grace_seconds = grace_seconds
         self._stop_asked.set()
         self._woken.set()
 
@@ -240,7 +245,7 @@ class TrainingRun:
         if self._stop_asked.is_set():
             status = SecondaryStatus.STOPPED
             self._report(SecondaryStatus.STOPPING)
-        container.stop(STOP_GRACE_SECONDS)
+        container.stop(self._grace_seconds)
         return status
 
     def _read_logs(self, container: Container) -> None:
