@@ -1,0 +1,71 @@
+"""What all tests share: an Airflow home of their own, no way to a real AWS account, free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
+
+# Airflow reads its configuration when it is first imported, so this runs before any test module does.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "AWS_", "SLIPWAY_"))]:
+    del os.environ[_name]
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME / 'airflow.db'}",
+    AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(_HOME / "logs"),
+    AIRFLOW_CONN_AWS_DEFAULT="aws://",
+    AWS_DEFAULT_REGION="us-west-2",
+    AWS_ACCESS_KEY_ID="123456789012",
+    AWS_SECRET_ACCESS_KEY="local",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+    # A test that does not say which AWS it means reaches none: nothing listens on the discard port.
+    AWS_ENDPOINT_URL="http://127.0.0.1:9",
+    NO_PROXY="127.0.0.1,localhost",
+)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """A function that returns as many different ports as asked for, on which nobody listens now."""
+
+    def several(count: int) -> list[int]:
+        with contextlib.ExitStack() as stack:
+            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for probe in probes:
+                probe.bind(("127.0.0.1", 0))
+            return [int(probe.getsockname()[1]) for probe in probes]
+
+    return several
+
+
+@pytest.fixture
+def free_port(free_ports: Callable[[int], list[int]]) -> int:
+    """A port of the loopback on which nobody listens now."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> str:
+    """Airflow's tables in this session's private database, for the tests that need them. Returns its URL."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    return os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]

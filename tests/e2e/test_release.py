@@ -1,0 +1,202 @@
+"""Whole releases through a real Airflow, its public API and the local AWS; the ledger says what really happened."""
+
+from __future__ import annotations
+
+import json
+import random
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from demo import datasets, training_job, upload
+from tools.settings import Settings
+
+pytestmark = pytest.mark.e2e
+
+IRIS = "iris-model"
+DEVELOPMENT = "iris-model-development"
+PRODUCTION = "iris-model-production"
+AWS_WRITES = ("sagemaker", "cloudformation")
+
+
+def job_name(slipway, run_id: str, dag_id: str = IRIS) -> str:
+    return slipway.api().xcom(dag_id, run_id, "process_request")["training_job_name"]
+
+
+def package(slipway, run_id: str) -> dict[str, Any]:
+    arn = slipway.api().xcom(IRIS, run_id, "register")["model_package_arn"]
+    return slipway.client("sagemaker").describe_model_package(ModelPackageName=arn)
+
+
+def manual_upload(settings: Settings, slipway, body: bytes) -> upload.Upload:
+    """A version under a key that no intake watches."""
+    key = f"manual/{IRIS}/trainingjob.zip"
+    answer = slipway.client("s3").put_object(Bucket=settings.bucket, Key=key, Body=body)
+    return upload.Upload(settings.bucket, key, answer["VersionId"])
+
+
+def rejected(slipway, run_id: str, user: str) -> None:
+    slipway.wait_approval(IRIS, run_id)
+    slipway.api(user).answer(IRIS, run_id, "approve", "Reject")
+
+
+class TestUploadToProduction:
+    def test_production_answers_as_well_as_asked_for(self, slipway, first_release):
+        for endpoint in (DEVELOPMENT, PRODUCTION):
+            answers = slipway.ask(endpoint)
+            assert answers.accuracy >= 0.93
+            assert answers.variants == {"model-a": answers.rows}
+
+    def test_one_upload_is_one_run_and_one_training_job(self, slipway, first_release):
+        assert slipway.runs_of(IRIS, first_release.version_id) == [first_release.run_id]
+        created = slipway.ledger(operation="CreateTrainingJob", outcome="ok")
+        name = job_name(slipway, first_release.run_id)
+        assert [name in line["resource"] for line in created].count(True) == 1
+
+    def test_the_approver_saw_the_facts(self, first_release):
+        assert first_release.screen["subject"] == "Shall this model be put into production?"
+        assert {"Approve", "Reject"} <= set(first_release.screen["options"])
+        assert "validation:merror" in first_release.screen["body"]
+        assert first_release.version_id in first_release.screen["body"]
+
+    def test_the_registry_keeps_who_decided(self, slipway, first_release):
+        record = package(slipway, first_release.run_id)
+        assert record["ModelApprovalStatus"] == "Approved"
+        assert record["CustomerMetadataProperties"]["slipway-decided-by"] == "alice"
+
+    def test_bob_may_not_approve(self, first_release):
+        assert first_release.bobs_status == 403
+
+
+class TestTriggerInTheUi:
+    """Rejections too: both runs end without production."""
+
+    @pytest.fixture(scope="class")
+    def versions(self, slipway, first_release):
+        bodies = [training_job.build(IRIS, slipway.settings.bucket, {"max_depth": depth}) for depth in ("4", "5")]
+        return [manual_upload(slipway.settings, slipway, body) for body in bodies]
+
+    def test_a_given_version_is_released_and_a_rejection_leaves_production_alone(self, slipway, versions):
+        before = slipway.endpoint_config(PRODUCTION)
+        older = versions[0]
+        conf = {"bucket": older.bucket, "key": older.key, "version_id": older.version_id}
+        run_id = slipway.api("alice").trigger(IRIS, conf)
+        rejected(slipway, run_id, "carol")
+        slipway.wait_end(IRIS, run_id)
+        assert slipway.api().xcom(IRIS, run_id, "source")["version_id"] == older.version_id
+        assert package(slipway, run_id)["ModelApprovalStatus"] == "Rejected"
+        assert slipway.api().tasks(IRIS, run_id)["deploy_prd"]["state"] != "success"
+        assert slipway.endpoint_config(PRODUCTION) == before
+        assert slipway.ask(PRODUCTION).accuracy >= 0.93
+
+    def test_an_empty_version_means_the_newest(self, slipway, versions):
+        conf = {"bucket": versions[1].bucket, "key": versions[1].key, "version_id": ""}
+        run_id = slipway.api("alice").trigger(IRIS, conf)
+        slipway.wait_approval(IRIS, run_id)
+        assert slipway.api().xcom(IRIS, run_id, "source")["version_id"] == versions[1].version_id
+        rejected(slipway, run_id, "alice")
+        slipway.wait_end(IRIS, run_id)
+
+
+class TestFailures:
+    """Each stops its release at one task, says why, and leaves both endpoints as they were."""
+
+    @pytest.fixture(autouse=True)
+    def endpoints_stay_as_they_are(self, slipway, first_release):
+        before = {name: slipway.ask(name).accuracy for name in (DEVELOPMENT, PRODUCTION)}
+        configs = {name: slipway.endpoint_config(name) for name in before}
+        yield
+        assert {name: slipway.ask(name).accuracy for name in before} == before
+        assert {name: slipway.endpoint_config(name) for name in before} == configs
+
+    def test_a_failing_gate_stops_at_evaluate(self, slipway):
+        rows = datasets.load("iris").train
+        labels = [row[0] for row in rows]
+        random.Random(1).shuffle(labels)
+        body = datasets.to_csv([[label, *row[1:]] for label, row in zip(labels, rows, strict=True)])
+        key = f"{IRIS}/input/shuffled/iris.csv"
+        slipway.client("s3").put_object(Bucket=slipway.settings.bucket, Key=key, Body=body)
+        job = training_job.training_job(IRIS, slipway.settings.bucket, training_job.HYPERPARAMETERS)
+        source = job["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+        source["S3Uri"] = f"s3://{slipway.settings.bucket}/{IRIS}/input/shuffled"
+        zipped = training_job.pack(job, training_job.deployment(IRIS, slipway.settings.bucket))
+        run_id = slipway.release(IRIS, zipped)
+        assert slipway.wait_end(IRIS, run_id) == "failed"
+        assert slipway.failed_tasks(IRIS, run_id) == ["evaluate"], slipway.story(IRIS, run_id)
+        assert "validation:merror" in slipway.log(IRIS, run_id, "evaluate")
+
+    def test_a_bad_hyperparameter_stops_at_train(self, slipway):
+        run_id = slipway.release(IRIS, training_job.build(IRIS, slipway.settings.bucket, {"eta": "5"}))
+        assert slipway.wait_end(IRIS, run_id) == "failed"
+        assert slipway.failed_tasks(IRIS, run_id) == ["train"], slipway.story(IRIS, run_id)
+        job = slipway.client("sagemaker").describe_training_job(TrainingJobName=job_name(slipway, run_id))
+        assert job["TrainingJobStatus"] == "Failed"
+        assert "eta" in job["FailureReason"]
+        assert "eta" in slipway.log(IRIS, run_id, "train")
+
+    def test_a_model_that_cannot_be_loaded_stops_at_deploy_dev(self, slipway):
+        run_id = slipway.release(IRIS)
+        slipway.wait_task(IRIS, run_id, "train", "success")
+        artefact = slipway.api().xcom(IRIS, run_id, "train")["model_data_url"]
+        bucket, _, key = artefact.removeprefix("s3://").partition("/")
+        slipway.client("s3").put_object(Bucket=bucket, Key=key, Body=b"not a model")
+        assert slipway.wait_end(IRIS, run_id) == "failed"
+        assert slipway.failed_tasks(IRIS, run_id) == ["deploy_dev"], slipway.story(IRIS, run_id)
+        assert "Endpoint" in slipway.log(IRIS, run_id, "deploy_dev")
+
+    def test_a_bad_zip_is_refused_before_anything_is_started(self, slipway):
+        seen = len(slipway.ledger())
+        stream = BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("trainingjob.json", json.dumps({"NoSuchField": 1}))
+        run_id = slipway.release(IRIS, stream.getvalue())
+        assert slipway.wait_end(IRIS, run_id) == "failed"
+        assert slipway.failed_tasks(IRIS, run_id) == ["process_request"], slipway.story(IRIS, run_id)
+        assert "deployment.json" in slipway.log(IRIS, run_id, "process_request")
+        calls = slipway.ledger()[seen:]
+        assert [call for call in calls if call["service"] in AWS_WRITES] == []
+
+
+class TestAnotherModel:
+    def test_a_model_file_is_all_it_takes(self, slipway):
+        models = slipway.include / "models"
+        text = (models / "iris-model.yaml").read_text().replace("iris", "wine")
+        (models / "wine-model.yaml").write_text(text)
+        upload.upload_data(slipway.settings, "wine-model", "wine")
+        run_id = slipway.release("wine-model")
+        slipway.wait_approval("wine-model", run_id)
+        slipway.api("alice").answer("wine-model", run_id, "approve", "Approve")
+        assert slipway.wait_end("wine-model", run_id) == "success", slipway.story("wine-model", run_id)
+        answers = slipway.ask("wine-model-production", "wine")
+        assert answers.accuracy >= 0.9
+
+
+class TestSecondRelease:
+    def test_the_new_model_is_tried_beside_the_live_one(self, slipway, first_release):
+        run_id = slipway.release(IRIS)
+        slipway.wait_approval(IRIS, run_id)
+        slipway.api("carol").answer(IRIS, run_id, "approve", "Approve")
+        assert slipway.wait_end(IRIS, run_id) == "success", slipway.story(IRIS, run_id)
+        endpoint = slipway.client("sagemaker").describe_endpoint(EndpointName=PRODUCTION)
+        weights = {v["VariantName"]: v["DesiredWeight"] for v in endpoint["ProductionVariants"]}
+        assert weights == {"model-a": pytest.approx(0.9), "model-b": pytest.approx(0.1)}
+        assert slipway.ask(PRODUCTION).accuracy >= 0.93
+
+
+class TestRestart:
+    """Last of all: stops and starts the instance."""
+
+    def test_endpoints_answer_again_and_nothing_is_released_twice(self, slipway, first_release):
+        accuracy = slipway.ask(PRODUCTION).accuracy
+        created = slipway.ledger(operation="CreateTrainingJob")
+        slipway.services("down")
+        slipway.services("up")
+        assert slipway.ask(PRODUCTION).accuracy == accuracy
+        seen = len(slipway.ledger(operation="ListObjectVersions"))
+        slipway.wait(
+            "the intake to look again", lambda: len(slipway.ledger(operation="ListObjectVersions")) >= seen + 3
+        )
+        assert slipway.ledger(operation="CreateTrainingJob") == created
+        assert slipway.runs_of(IRIS, first_release.version_id) == [first_release.run_id]
