@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 """
 
 import re
-import sys
 import unicodedata
 from datetime import datetime
 from functools import cache
@@ -26,6 +25,8 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "blob": (str, bytes),
 }
 # botocore's models give Java regular expressions; these are the parts Python spells differently.
+# Planes above hold tags and private characters only, which are of none of the categories asked for.
+_LAST_ASSIGNED = 0x3FFFF
 _SURROGATE_PAIRS = r"\uD800\uDC00-\uDBFF\uDFFF"
 _ASCII_CLASSES = {"Alnum": "a-zA-Z0-9", "Print": " -~"}
 _QUANTIFIED_END = re.compile(r"\$\{\d+,\d+\}")
@@ -165,11 +166,19 @@ def _characters(category: str) -> str:
     """List a Unicode category as the ranges of a character class, for ``\\p`` which Python's re lacks."""
     if category in _ASCII_CLASSES:
         return _ASCII_CLASSES[category]
-    ranges: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)).startswith(category):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
+    return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in _categories()[category])
+
+
+@cache
+def _categories() -> dict[str, list[list[int]]]:
+    """Find the ranges of each general category in one pass."""
+    ranges: dict[str, list[list[int]]] = {}
+    previous = ""
+    for code in range(_LAST_ASSIGNED + 1):
+        category = unicodedata.category(chr(code))[0]
+        if category == previous:
+            ranges[category][-1][1] = code
+        else:
+            ranges.setdefault(category, []).append([code, code])
+        previous = category
+    return ranges

@@ -11,6 +11,7 @@ from local_aws.sagemaker import registry
 from local_aws.sagemaker.cloudformation import resource_types
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.model_package_groups import RESOURCE_TYPE, ModelPackageGroupResource
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
@@ -63,9 +64,11 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         jobs.stop()
         hosting.stop()
 
+    types = {**resource_types(service, endpoints), RESOURCE_TYPE: ModelPackageGroupResource(service)}
+
     async def invoke(scope: Scope, endpoint_name: str, headers: dict[str, str], body: bytes) -> InvocationResponse:
         key = EndpointKey(scope.account_id, scope.region, endpoint_name)
         result = await hosting.invoke(key, body, headers, headers.get("x-amzn-sagemaker-target-variant"))
         return InvocationResponse(result.status, dict(result.headers), result.body)
 
-    return ServiceParts(service, dict(resource_types(service, endpoints)), start, stop, invoke)
+    return ServiceParts(service, types, start, stop, invoke)
