@@ -1,0 +1,209 @@
+"""What a release asks of include/cfn/endpoint.yaml: pure functions from request, plan and what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from slipway.errors import PolicyViolation, StackFailed, Superseded
+from slipway.release_plan import ReleasePlan
+from slipway.release_request import FencedRequest
+from slipway.request_schema import AutoScaling, EndpointSettings
+from slipway.states import Environment
+
+# The names of the template's outputs, by which the next release finds out what is deployed.
+ENDPOINT_CONFIG_NAME = "EndpointConfigName"
+REVISION = "Revision"
+SEQUENCE = "Sequence"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a variant serves.
+
+    :param image: container image
+    :param data_url: S3 URI of the artefact
+    """
+
+    image: str
+    data_url: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The model of this release, as the Model Registry has it."""
+
+    model: ServedModel
+    package_arn: str
+
+
+def candidate(package: Mapping[str, Any]) -> Candidate:
+    """Read the model of a release from its model package, which is what was tested and approved.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
+
+    :param package: what DescribeModelPackage answered
+    """
+    container = package["InferenceSpecification"]["Containers"][0]
+    return Candidate(ServedModel(container["Image"], container["ModelDataUrl"]), package["ModelPackageArn"])
+
+
+def live_model(outputs: Mapping[str, str], revision_id: str) -> ServedModel | None:
+    """Find the model that the new one has to stand beside.
+
+    It is the newest model of the release before. A release that finds itself deployed, because its task runs again,
+    sees what it saw the first time: the model-a it put beside itself, or nothing.
+
+    :param outputs: the outputs of the stack as it is; empty for a stack that is not there
+    :param revision_id: the release that asks
+    :returns: None when the new model has nothing to stand beside
+    """
+    if "ModelADataUrl" not in outputs:
+        return None
+    first = ServedModel(outputs["ModelAImage"], outputs["ModelADataUrl"])
+    on_trial = "ModelBDataUrl" in outputs
+    if outputs.get(REVISION) == revision_id:
+        return first if on_trial else None
+    return ServedModel(outputs["ModelBImage"], outputs["ModelBDataUrl"]) if on_trial else first
+
+
+def parameters(
+    request: FencedRequest,
+    plan: ReleasePlan,
+    environment: Environment,
+    new: Candidate,
+    outputs: Mapping[str, str],
+) -> dict[str, str]:
+    """Compute the template's parameters.
+
+    :param request: what the zip asks for, fenced
+    :param plan: the release
+    :param environment: development or production
+    :param new: the model of this release
+    :param outputs: the outputs of the stack as it is; empty for a stack that is not there
+    :returns: texts by parameter name; what is left out keeps the template's default
+    :raises PolicyViolation: when A/B tests are wanted without a usable weight
+    """
+    settings = request.endpoint(environment)
+    live = live_model(outputs, plan.revision_id) if settings.ab_tests else None
+    return {
+        "Revision": plan.revision_id,
+        "Sequence": plan.sequence,
+        "ModelPackageArn": new.package_arn,
+        "EndpointName": plan.endpoint(environment),
+        "Environment": environment.value,
+        "ExecutionRoleArn": request.model.roles.endpoint,
+        "InstanceType": settings.instance_type,
+        "InitialInstanceCount": str(settings.initial_instance_count),
+        **_variants(settings, new.model, live),
+        **_capture(settings),
+        **_scaling(settings.auto_scaling),
+        **_isolation(request),
+    }
+
+
+def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
+    """Refuse to put an older release in the place of a newer one.
+
+    :param outputs: the outputs of the stack as it is
+    :param plan: the release
+    :param stack_name: for the message
+    :raises Superseded: when a newer release is deployed
+    """
+    deployed = outputs.get(SEQUENCE)
+    if deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
+        raise Superseded(
+            "A newer release is deployed already",
+            resource=stack_name,
+            why=f"it was uploaded at {deployed}, this one at {plan.sequence}",
+            fix="upload this version again if it is the one to serve",
+        )
+
+
+def check_served(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], stack_name: str) -> None:
+    """Refuse to call a deployment done while the endpoint serves something else.
+
+    After an alarm has rolled an update back the endpoint is InService, with the configuration before.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+
+    :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
+    :param outputs: the outputs of the stack
+    :param stack_name: for the message
+    :raises StackFailed: when the endpoint is missing, not InService or of another configuration
+    """
+    wanted = outputs.get(ENDPOINT_CONFIG_NAME)
+    if endpoint is None:
+        why = "there is no endpoint"
+    elif endpoint["EndpointStatus"] != "InService":
+        why = f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}"
+    elif endpoint["EndpointConfigName"] != wanted:
+        why = f"the endpoint serves {endpoint['EndpointConfigName']}, the stack says {wanted}"
+    else:
+        return
+    raise StackFailed(
+        "The stack is complete, but its endpoint does not serve this release",
+        resource=stack_name,
+        why=why,
+        fix="look at the endpoint in the SageMaker console; an alarm may have rolled it back",
+    )
+
+
+def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | None) -> dict[str, str]:
+    if live is None:
+        return {"ModelAImage": new.image, "ModelADataUrl": new.data_url, "ModelAWeight": "1"}
+    weight = settings.initial_variant_weight
+    if weight is None or not 0 < weight < 1:
+        raise PolicyViolation(
+            "An A/B test needs the new model's share of the requests",
+            resource="deployment.json",
+            why=f"InitialVariantWeight is {weight}, expected a number between 0 and 1, both excluded",
+            fix="give it, or set ABTests to false",
+        )
+    return {
+        "ModelAImage": live.image,
+        "ModelADataUrl": live.data_url,
+        # Decimal, so that 1 - 0.1 is the 0.9 that a person expects to read.
+        "ModelAWeight": str(1 - Decimal(str(weight))),
+        "ModelBImage": new.image,
+        "ModelBDataUrl": new.data_url,
+        "ModelBWeight": str(Decimal(str(weight))),
+    }
+
+
+def _capture(settings: EndpointSettings) -> dict[str, str]:
+    if not settings.inference_monitoring:
+        return {}
+    return {
+        "DataCapture": "true",
+        "DataCaptureSamplingPercent": str(settings.inference_monitoring_sampling),
+        "DataCaptureUri": str(settings.inference_monitoring_output_bucket),
+    }
+
+
+def _scaling(scaling: AutoScaling | None) -> dict[str, str]:
+    if scaling is None:
+        return {}
+    return {
+        "AutoScaling": "true",
+        "ScalingMinCapacity": str(scaling.min_capacity),
+        "ScalingMaxCapacity": str(scaling.max_capacity),
+        "ScalingTargetValue": str(scaling.target_value),
+        "ScaleInCooldownSeconds": str(scaling.scale_in_cooldown),
+        "ScaleOutCooldownSeconds": str(scaling.scale_out_cooldown),
+    }
+
+
+def _isolation(request: FencedRequest) -> dict[str, str]:
+    policy = request.model.policy
+    wanted = {"NetworkIsolation": "true" if request.network_isolation else "false"}
+    if policy.vpc:
+        wanted["SecurityGroupIds"] = ",".join(policy.vpc.security_group_ids)
+        wanted["SubnetIds"] = ",".join(policy.vpc.subnets)
+    if policy.kms_key:
+        wanted["DataCaptureKmsKeyId"] = policy.kms_key
+    if policy.volume_kms_key:
+        wanted["VolumeKmsKeyId"] = policy.volume_kms_key
+    return wanted

@@ -1,0 +1,374 @@
+"""CloudFormation: stacks, change sets and why a stack failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.exceptions import ClientError
+
+from slipway.errors import StackFailed
+from slipway.hooks.sagemaker_base import aws_call
+from slipway.states import StackStatus
+
+WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+TEMPLATE_BODY_MAX_BYTES = 51_200
+TEMPLATE_OBJECT_MAX_BYTES = 1_000_000
+
+# CloudFormation tells a change set without changes from a broken one by these texts alone.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-view.html
+_EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
+_CANCELLED_TEXT = "cancelled"
+_OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
+_STACK_TYPE = "AWS::CloudFormation::Stack"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack as DescribeStacks shows it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
+    """
+
+    name: str
+    stack_id: str
+    status: StackStatus
+    reason: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """One change set as DescribeChangeSet shows it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+    """
+
+    name: str
+    stack_id: str
+    status: str
+    execution_status: str
+    reason: str = ""
+
+    @property
+    def being_made(self) -> bool:
+        """Whether CloudFormation is still working out the changes."""
+        return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+
+    @property
+    def executable(self) -> bool:
+        """Whether ExecuteChangeSet would take it."""
+        return self.execution_status == "AVAILABLE"
+
+    @property
+    def executing(self) -> bool:
+        """Whether the stack is being changed by it at this moment."""
+        return self.execution_status == "EXECUTE_IN_PROGRESS"
+
+    @property
+    def executed(self) -> bool:
+        """Whether it has been used up; its name stays taken."""
+        return self.execution_status in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
+
+    @property
+    def empty(self) -> bool:
+        """Whether it failed for having nothing to change."""
+        return self.status == "FAILED" and any(text in self.reason for text in _EMPTY_TEXTS)
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One resource of a stack; ``reason`` is CloudFormation's for a failure."""
+
+    logical_id: str
+    type: str
+    status: str
+    physical_id: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.logical_id} ({self.type}) {self.status}"
+        return f"{text}: {self.reason}" if self.reason else text
+
+
+@dataclass(frozen=True)
+class ChangeSetRequest:
+    """What one change set asks for.
+
+    :param template_url: an S3 URL, for templates above 51 200 bytes; else the body is sent
+    :param role_arn: the role CloudFormation acts as
+    """
+
+    stack_name: str
+    name: str
+    template_body: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    capabilities: Sequence[str] = ()
+    role_arn: str | None = None
+    template_url: str | None = None
+
+
+class CloudFormationHook(AwsGenericHook[Any]):
+    """Stacks and change sets.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "cloudformation"
+        super().__init__(*args, **kwargs)
+
+    @property
+    def waiter_path(self) -> os.PathLike[str]:
+        """The waiters of this package, not those of the provider."""
+        return WAITER_PATH
+
+    def describe_stack(self, name_or_id: str) -> Stack | None:
+        """Describe a stack.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+
+        :param name_or_id: the name, or the StackId, which also finds a deleted stack
+        :returns: None if there is no such stack
+        """
+        with aws_call("describe the stack", name_or_id):
+            try:
+                found = self.conn.describe_stacks(StackName=name_or_id)["Stacks"][0]
+            except ClientError as error:
+                if _is_missing_stack(error):
+                    return None
+                raise
+        return _stack(found)
+
+    def create_change_set(self, request: ChangeSetRequest, *, create: bool) -> None:
+        """Ask for a change set; one of this name that exists already is left as it is.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+        :param request: what to change
+        :param create: True for a stack that is missing or under review
+        """
+        template = (
+            {"TemplateURL": request.template_url} if request.template_url else {"TemplateBody": request.template_body}
+        )
+        role = {"RoleARN": request.role_arn} if request.role_arn else {}
+        with aws_call("create a change set for the stack", request.stack_name):
+            try:
+                self.conn.create_change_set(
+                    StackName=request.stack_name,
+                    ChangeSetName=request.name,
+                    ChangeSetType="CREATE" if create else "UPDATE",
+                    Parameters=[
+                        {"ParameterKey": key, "ParameterValue": text} for key, text in request.parameters.items()
+                    ],
+                    Tags=[{"Key": key, "Value": text} for key, text in request.tags.items()],
+                    Capabilities=list(request.capabilities),
+                    **template,
+                    **role,
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "AlreadyExistsException":
+                    raise
+
+    def describe_change_set(self, stack_name: str, name: str) -> ChangeSet | None:
+        """Describe a change set.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+
+        :returns: None if there is no such change set, or no such stack
+        """
+        with aws_call("describe the change set", name):
+            try:
+                found = self.conn.describe_change_set(StackName=stack_name, ChangeSetName=name)
+            except ClientError as error:
+                if _is_missing_change_set(error):
+                    return None
+                raise
+        return ChangeSet(
+            name=name,
+            stack_id=found["StackId"],
+            status=found["Status"],
+            execution_status=found.get("ExecutionStatus", ""),
+            reason=found.get("StatusReason", ""),
+        )
+
+    def execute_change_set(self, stack_name: str, name: str) -> bool:
+        """Apply a change set.
+
+        Executing one change set deletes the stack's others, so of two releases that prepared one each, only the first
+        is applied.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
+
+        :returns: False when the stack has moved on and the change set is gone or no longer valid
+        """
+        with aws_call("execute the change set", f"{stack_name}/{name}"):
+            try:
+                self.conn.execute_change_set(StackName=stack_name, ChangeSetName=name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "InvalidChangeSetStatus" or _is_missing_change_set(error):
+                    return False
+                raise
+        return True
+
+    def delete_change_set(self, stack_name: str, name: str) -> None:
+        """Delete a change set; one that is gone, or is being executed, is no error.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteChangeSet.html
+        """
+        with aws_call("delete the change set", f"{stack_name}/{name}"):
+            try:
+                self.conn.delete_change_set(StackName=stack_name, ChangeSetName=name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "InvalidChangeSetStatus" and not _is_missing_change_set(error):
+                    raise
+
+    def continue_update_rollback(self, stack_id: str, *, role_arn: str | None = None) -> None:
+        """Try a failed roll-back again, skipping no resource.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
+
+        :param stack_id: the StackId
+        :param role_arn: the role CloudFormation acts as
+        """
+        role = {"RoleARN": role_arn} if role_arn else {}
+        with aws_call("continue the roll-back of the stack", stack_id):
+            self.conn.continue_update_rollback(StackName=stack_id, **role)
+
+    def delete_stack(self, stack_id: str, *, role_arn: str | None = None) -> None:
+        """Delete a stack by its StackId, so that a new stack of the same name is never hit.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
+
+        :param stack_id: the StackId
+        :param role_arn: the role CloudFormation acts as
+        """
+        role = {"RoleARN": role_arn} if role_arn else {}
+        with aws_call("delete the stack", stack_id):
+            self.conn.delete_stack(StackName=stack_id, **role)
+
+    def resources(self, stack_id: str) -> list[StackResource]:
+        """List a stack's resources.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html
+
+        :returns: every resource that has not been deleted
+        """
+        with aws_call("list the resources of the stack", stack_id):
+            pages = self.conn.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+            found = [_resource(item) for page in pages for item in page["StackResourceSummaries"]]
+        return [resource for resource in found if resource.status != "DELETE_COMPLETE"]
+
+    def failures(self, stack_id: str) -> list[StackResource]:
+        """Find the resources that failed in the stack's last operation, the cause first.
+
+        What CloudFormation only cancelled because another resource failed is left out.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
+
+        :returns: failed resources in the order they failed
+        """
+        failed: list[StackResource] = []
+        for event in self._events(stack_id):
+            of_the_stack = event["PhysicalResourceId"] == stack_id and event["ResourceType"] == _STACK_TYPE
+            if of_the_stack and event["ResourceStatus"] in _OPERATION_STARTS:
+                break
+            reason = event.get("ResourceStatusReason", "")
+            if (
+                event["ResourceStatus"].endswith("_FAILED")
+                and not of_the_stack
+                and _CANCELLED_TEXT not in reason.lower()
+            ):
+                failed.append(_resource(event))
+        return failed[::-1]
+
+    def failed_rollbacks(self, stack_id: str) -> int:
+        """Count how often the roll-back of the stack's last update has failed.
+
+        :returns: 0 if it has not; 2 after a ContinueUpdateRollback that failed as well
+        """
+        failed = 0
+        for event in self._events(stack_id):
+            if event["PhysicalResourceId"] != stack_id:
+                continue
+            if event["ResourceStatus"] in _OPERATION_STARTS:
+                break
+            failed += event["ResourceStatus"] == StackStatus.UPDATE_ROLLBACK_FAILED
+        return failed
+
+    def upload_template(self, bucket: str, key: str, template_body: str) -> str:
+        """Put a template that is too large for a request into S3.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+        :param bucket: a bucket that the caller may write to
+        :param key: the object's key
+        :param template_body: the template
+        :returns: the TemplateURL, path-style
+        :raises StackFailed: when even S3 is too small for it
+        """
+        data = template_body.encode()
+        if len(data) > TEMPLATE_OBJECT_MAX_BYTES:
+            raise StackFailed(
+                "The template is too large",
+                resource=f"s3://{bucket}/{key}",
+                why=f"it has {len(data)} bytes, CloudFormation takes {TEMPLATE_OBJECT_MAX_BYTES}",
+                fix="split it into nested stacks",
+            )
+        s3: AwsGenericHook[Any] = AwsGenericHook(
+            aws_conn_id=self.aws_conn_id,
+            client_type="s3",
+            region_name=self.region_name,
+            verify=self._verify,
+            config=self._config,
+        )
+        with aws_call("upload the template to", f"s3://{bucket}/{key}"):
+            s3.conn.put_object(Bucket=bucket, Key=key, Body=data, ContentType="text/yaml")
+        domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
+        return f"https://s3.{self.conn_region_name}.{domain}/{bucket}/{key}"
+
+    def _events(self, stack_id: str) -> Iterator[dict[str, Any]]:
+        """The stack's events, the newest first; pages are fetched only as far as they are read."""
+        with aws_call("read the events of the stack", stack_id):
+            for page in self.conn.get_paginator("describe_stack_events").paginate(StackName=stack_id):
+                yield from page["StackEvents"]
+
+
+def _stack(found: Mapping[str, Any]) -> Stack:
+    return Stack(
+        name=found["StackName"],
+        stack_id=found["StackId"],
+        status=StackStatus(found["StackStatus"]),
+        reason=found.get("StackStatusReason", ""),
+        parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
+        outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
+        tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
+    )
+
+
+def _resource(item: Mapping[str, Any]) -> StackResource:
+    return StackResource(
+        logical_id=item["LogicalResourceId"],
+        type=item["ResourceType"],
+        status=item["ResourceStatus"],
+        physical_id=item.get("PhysicalResourceId", ""),
+        reason=item.get("ResourceStatusReason", ""),
+    )
+
+
+def _is_missing_stack(error: ClientError) -> bool:
+    detail = error.response["Error"]
+    return detail["Code"] == "ValidationError" and "does not exist" in detail.get("Message", "")
+
+
+def _is_missing_change_set(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in ("ChangeSetNotFound", "ChangeSetNotFoundException") or _is_missing_stack(
+        error
+    )

@@ -1,0 +1,440 @@
+"""Deploying a CloudFormation stack by change sets, from whatever state the stack is in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+
+from slipway.errors import AwsError, NameConflict, StackFailed
+from slipway.hooks.cloudformation import (
+    TEMPLATE_BODY_MAX_BYTES,
+    ChangeSet,
+    ChangeSetRequest,
+    CloudFormationHook,
+    Stack,
+)
+from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.states import StackStatus
+from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
+from slipway.triggers.patience import WaitOutcome, WaitResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Stacks that CloudFormation lets nobody update: they can only be deleted.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events-by-operation.html
+_ONLY_DELETABLE = (
+    StackStatus.CREATE_FAILED,
+    StackStatus.ROLLBACK_COMPLETE,
+    StackStatus.ROLLBACK_FAILED,
+    StackStatus.DELETE_FAILED,
+)
+_FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
+_DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE: "updated"}
+_MAX_CHANGE_SETS = 99
+
+
+class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
+    """Creates or updates a stack by a change set, and waits for it without a worker slot.
+
+    Each attempt looks at the stack and does the next thing that brings it nearer to the wanted state, so it may be
+    killed anywhere and run again: a change set's name is a function of its content, and one in flight is adopted.
+    What forbids the change is checked once more when the change set is there. Executing a change set deletes the
+    stack's others, so nothing another run does between that check and the execution can be overwritten.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
+
+    :param stack_name: the stack
+    :param template_path: the template's file
+    :param parameters: the template's parameters
+    :param tags: the stack's tags, which its resources inherit
+    :param ownership_tags: tags by which an existing stack is known as ours; any other is left alone
+    :param change_set_prefix: what the change set's name begins with
+    :param role_arn: the role CloudFormation acts as
+    :param capabilities: what the template may do, as CAPABILITY_NAMED_IAM
+    :param template_bucket: bucket for a template above 51 200 bytes
+    :param template_key_prefix: key prefix in that bucket
+    :param recreate_failed: whether a stack that can only be deleted is created again; else a person is asked
+    :param timeout_seconds: time for all of it, other runs' operations included
+    :param poll_seconds: time between two polls
+    """
+
+    aws_hook_class = CloudFormationHook
+    template_fields: Sequence[str] = aws_template_fields("stack_name", "parameters", "tags", "role_arn")
+    operator_extra_links: tuple[BaseAwsLink, ...] = (CloudFormationStackLink(),)
+
+    def __init__(
+        self,
+        *,
+        stack_name: str,
+        template_path: str,
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        ownership_tags: Mapping[str, str] | None = None,
+        change_set_prefix: str = "slipway",
+        role_arn: str | None = None,
+        capabilities: Sequence[str] = (),
+        template_bucket: str | None = None,
+        template_key_prefix: str = "",
+        recreate_failed: bool = False,
+        timeout_seconds: float = 3600,
+        poll_seconds: float = 10,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stack_name = stack_name
+        self.template_path = template_path
+        self.parameters = dict(parameters or {})
+        self.tags = dict(tags or {})
+        self.ownership_tags = dict(ownership_tags or {})
+        self.change_set_prefix = change_set_prefix
+        self.role_arn = role_arn
+        self.capabilities = list(capabilities)
+        self.template_bucket = template_bucket
+        self.template_key_prefix = template_key_prefix
+        self.recreate_failed = recreate_failed
+        self.timeout_seconds = timeout_seconds
+        self.poll_seconds = poll_seconds
+        self._prepared_change_set: str | None = None
+
+    # What a subclass may say about its stack.
+
+    def prepare(self, context: Context) -> None:
+        """Fill in what is only known when the task runs; called at the start and after every wait."""
+
+    def parameters_for(self, stack: Stack | None) -> dict[str, str]:
+        """:returns: the parameters, given the stack as it is"""
+        return self.parameters
+
+    def check_may_apply(self, stack: Stack | None) -> None:
+        """Raise if the stack must not be changed now; called before and after the change set is made."""
+
+    def check_disposable(self, stack: Stack) -> None:
+        """Raise if the stack must not be deleted to be created again."""
+
+    def has_vanished(self, stack: Stack) -> bool:
+        """:returns: whether what the stack made has been deleted behind its back, so that it has to be made again"""
+        return False
+
+    def check_deployed(self, stack: Stack) -> None:
+        """Raise if the stack is complete and yet does not hold what was deployed."""
+
+    # The deployment.
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Deploy.
+
+        :param context: the task's Airflow context
+        :returns: stack_name, stack_id, change (created, updated or unchanged) and outputs
+        :raises slipway.errors.StackFailed: naming the resource that failed and CloudFormation's reason
+        :raises slipway.errors.NameConflict: when the stack is somebody else's
+        """
+        self.prepare(context)
+        return self._advance(context, time.time() + self.timeout_seconds)
+
+    def resume(
+        self,
+        context: Context,
+        event: dict[str, Any] | None,
+        deadline: float,
+        change_set: str | None = None,
+        deleted_stack_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Go on after a wait.
+
+        :param context: the task's Airflow context
+        :param event: how the wait ended
+        :param deadline: when to give up, in seconds since the epoch
+        :param change_set: the change set whose execution was waited for
+        :param deleted_stack_id: the stack whose deletion was waited for
+        :returns: as execute
+        """
+        result = WaitResult.from_event(event)
+        self.prepare(context)
+        if result.outcome is WaitOutcome.REFUSED:
+            raise AwsError("Cannot watch the stack", resource=self.stack_name, why=result.reason)
+        if result.outcome is WaitOutcome.TIMEOUT:
+            self._raise_timeout(" ".join(filter(None, [result.status, result.reason])))
+        if deleted_stack_id:
+            self._check_deleted(deleted_stack_id)
+        if change_set:
+            return self._conclude(context, change_set, deadline)
+        return self._advance(context, deadline)
+
+    def on_kill(self) -> None:
+        """Delete a change set that was prepared and not executed; an execution under way is CloudFormation's to end."""
+        if self._prepared_change_set:
+            self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
+
+    def _advance(self, context: Context, deadline: float) -> dict[str, Any]:
+        stack = self.hook.describe_stack(self.stack_name)
+        self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "not there")
+        if time.time() >= deadline:
+            self._raise_timeout(stack.status if stack else "")
+        if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
+            return self._apply(context, stack, deadline)
+        self._check_ours(stack)
+        self._link(context, stack)
+        if stack.status.in_progress:
+            ours = self._change_set_in_flight(stack)
+            self._wait_for_stack(StackWait.DEPLOYED if ours else StackWait.IDLE, deadline, change_set=ours)
+        if stack.status in _FOR_A_PERSON:
+            self._raise_failed(stack, fix="roll the stack back in the CloudFormation console, then clear this task")
+        if stack.status is StackStatus.UPDATE_ROLLBACK_FAILED:
+            self._continue_rollback(stack, deadline)
+        if stack.status in _ONLY_DELETABLE:
+            self._delete_failed(stack, deadline)
+        if self.has_vanished(stack):
+            self.log.warning("What the stack %s made is gone: the stack is made again", stack.name)
+            self._delete(stack, deadline)
+        return self._apply(context, stack, deadline)
+
+    def _apply(self, context: Context, stack: Stack | None, deadline: float) -> dict[str, Any]:
+        self.check_may_apply(stack)
+        change_set = self._make_or_adopt(stack)
+        if change_set is None:
+            # It vanished in the moment it was made: another run has executed its own. Look again.
+            self._wait_for_stack(StackWait.IDLE, deadline)
+        if change_set.being_made:
+            self._defer(ChangeSetTrigger, deadline, stack=self.stack_name, change_set=change_set.name)
+        if change_set.executing:
+            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name)
+        if change_set.empty:
+            self.hook.delete_change_set(self.stack_name, change_set.name)
+            return self._unchanged(context)
+        if not change_set.executable:
+            self.hook.delete_change_set(self.stack_name, change_set.name)
+            raise StackFailed(
+                "CloudFormation cannot work out the change",
+                resource=self.stack_name,
+                why=change_set.reason or f"{change_set.status}, {change_set.execution_status}",
+                fix="correct the template or its parameters and clear this task",
+            )
+        self._prepared_change_set = change_set.name
+        now = self.hook.describe_stack(self.stack_name)
+        if now is None or now.stack_id != change_set.stack_id or (stack and now.status is not stack.status):
+            self.hook.delete_change_set(self.stack_name, change_set.name)
+            self._wait_for_stack(StackWait.IDLE, deadline)
+        self.check_may_apply(now)
+        executed = self.hook.execute_change_set(self.stack_name, change_set.name)
+        self._prepared_change_set = None
+        self._link(context, now)
+        if not executed:
+            self.log.info("The change set %s is no longer valid: another run was first", change_set.name)
+            self._wait_for_stack(StackWait.IDLE, deadline)
+        self.log.info("Executing the change set %s", change_set.name)
+        self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name)
+
+    def _conclude(self, context: Context, change_set_name: str, deadline: float) -> dict[str, Any]:
+        stack = self.hook.describe_stack(self.stack_name)
+        if stack is None:
+            raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
+        change_set = self.hook.describe_change_set(self.stack_name, change_set_name)
+        # DescribeStacks may still show the state before the execution.
+        if (
+            stack.status.in_progress
+            or stack.status is StackStatus.REVIEW_IN_PROGRESS
+            or (change_set and change_set.executing)
+        ):
+            if time.time() >= deadline:
+                self._raise_timeout(stack.status)
+            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name)
+        if stack.status not in _DEPLOYED:
+            self._raise_failed(stack, fix="mend what it names, then clear this task or upload a new version")
+        self.check_deployed(stack)
+        return self._result(stack, _DEPLOYED[stack.status])
+
+    def _make_or_adopt(self, stack: Stack | None) -> ChangeSet | None:
+        """The change set of this content: an earlier attempt's if it is still of use, else a new one."""
+        request = self._change_request(stack)
+        for name in _numbered(request["name"]):
+            found = self.hook.describe_change_set(self.stack_name, name)
+            if found and found.executed:
+                continue
+            if found and (found.being_made or found.executable or found.executing):
+                self.log.info("Adopting the change set %s", name)
+                return found
+            if found:
+                self.hook.delete_change_set(self.stack_name, name)
+            self._create_change_set({**request, "name": name}, create=_is_new(stack))
+            return self.hook.describe_change_set(self.stack_name, name)
+        raise StackFailed(
+            "Too many attempts at one change", resource=self.stack_name, why=f"{_MAX_CHANGE_SETS} change sets"
+        )
+
+    def _change_set_in_flight(self, stack: Stack) -> str | None:
+        for name in _numbered(self._change_request(stack)["name"]):
+            found = self.hook.describe_change_set(self.stack_name, name)
+            if found is None:
+                return None
+            if found.executing:
+                self.log.info("Adopting the change set %s, which is being executed", name)
+                return name
+        return None
+
+    def _change_request(self, stack: Stack | None) -> dict[str, Any]:
+        body = Path(self.template_path).read_text(encoding="utf-8")
+        parameters = self.parameters_for(stack)
+        content = json.dumps([body, parameters, self.tags, self.role_arn, _is_new(stack)], sort_keys=True)
+        return {
+            "name": f"{self.change_set_prefix}-{hashlib.sha256(content.encode()).hexdigest()[:8]}",
+            "template_body": body,
+            "parameters": parameters,
+        }
+
+    def _create_change_set(self, request: dict[str, Any], *, create: bool) -> None:
+        self.hook.create_change_set(
+            ChangeSetRequest(
+                stack_name=self.stack_name,
+                tags=self.tags,
+                capabilities=self.capabilities,
+                role_arn=self.role_arn,
+                template_url=self._template_url(request["template_body"]),
+                **request,
+            ),
+            create=create,
+        )
+        self.log.info("Made the change set %s", request["name"])
+
+    def _template_url(self, body: str) -> str | None:
+        if len(body.encode()) <= TEMPLATE_BODY_MAX_BYTES:
+            return None
+        if not self.template_bucket:
+            raise StackFailed(
+                "The template is too large for a request",
+                resource=self.template_path,
+                why=f"above {TEMPLATE_BODY_MAX_BYTES} bytes CloudFormation reads it from S3",
+                fix="give the operator a template_bucket",
+            )
+        digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+        key = f"{self.template_key_prefix}{self.stack_name}-{digest}.yaml"
+        return self.hook.upload_template(self.template_bucket, key, body)
+
+    def _check_ours(self, stack: Stack) -> None:
+        different = {
+            key: stack.tags.get(key) for key, text in self.ownership_tags.items() if stack.tags.get(key) != text
+        }
+        if different:
+            raise NameConflict(
+                "A stack of this name belongs to something else",
+                resource=stack.name,
+                why=f"its tags are {different}, ours would be {self.ownership_tags}",
+                fix="delete that stack, or give the model another prefix",
+            )
+
+    def _continue_rollback(self, stack: Stack, deadline: float) -> NoReturn:
+        if self.hook.failed_rollbacks(stack.stack_id) > 1:
+            # The stack's own state is the lock: nothing is deployed here until a person has repaired it.
+            self._raise_failed(
+                stack,
+                what="The stack is frozen: its roll-back has failed twice",
+                fix="repair the resource, continue the roll-back in the CloudFormation console, then clear this task",
+            )
+        self.log.warning("Continuing the failed roll-back of %s", stack.name)
+        self.hook.continue_update_rollback(stack.stack_id, role_arn=self.role_arn)
+        self._wait_for_stack(StackWait.IDLE, deadline)
+
+    def _delete_failed(self, stack: Stack, deadline: float) -> NoReturn:
+        self.check_disposable(stack)
+        if not self.recreate_failed:
+            self._raise_failed(
+                stack,
+                what="The stack can only be deleted, and that is for a person to decide here",
+                fix="see that nothing in it is needed, run "
+                f"`aws cloudformation delete-stack --stack-name {stack.stack_id}`, "
+                "then clear this task: it creates the stack again",
+            )
+        self._delete(stack, deadline)
+
+    def _delete(self, stack: Stack, deadline: float) -> NoReturn:
+        self.log.warning("Deleting the stack %s, which is %s", stack.stack_id, stack.status)
+        self.hook.delete_stack(stack.stack_id, role_arn=self.role_arn)
+        self._wait_for_stack(StackWait.DELETED, deadline, stack=stack.stack_id, deleted_stack_id=stack.stack_id)
+
+    def _check_deleted(self, stack_id: str) -> None:
+        stack = self.hook.describe_stack(stack_id)
+        if stack and stack.status is StackStatus.DELETE_FAILED:
+            left = "; ".join(map(str, self.hook.resources(stack_id)))
+            raise StackFailed(
+                "The stack cannot be deleted",
+                resource=stack_id,
+                why=f"{stack.reason or stack.status}; left are: {left}",
+                fix="remove what keeps them, then clear this task",
+            )
+
+    def _raise_failed(self, stack: Stack, *, fix: str, what: str = "The stack was not deployed") -> NoReturn:
+        failures = self.hook.failures(stack.stack_id)
+        cause = str(failures[0]) if failures else stack.reason
+        raise StackFailed(what, resource=stack.name, why=f"{stack.status}; {cause}" if cause else stack.status, fix=fix)
+
+    def _raise_timeout(self, state: str) -> NoReturn:
+        raise StackFailed(
+            f"The stack was not deployed within {self.timeout_seconds:.0f} s",
+            resource=self.stack_name,
+            why=f"it is {state}" if state else None,
+            fix="look at its events in the CloudFormation console, then clear this task: it goes on where it stopped",
+        )
+
+    def _unchanged(self, context: Context) -> dict[str, Any]:
+        stack = self.hook.describe_stack(self.stack_name)
+        if stack is None:
+            raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
+        self.log.info("There is nothing to change in %s", stack.name)
+        self._link(context, stack)
+        self.check_deployed(stack)
+        return self._result(stack, "unchanged")
+
+    def _result(self, stack: Stack, change: str) -> dict[str, Any]:
+        self.log.info("The stack %s is %s", stack.name, change)
+        outputs = dict(stack.outputs)
+        return {"stack_name": stack.name, "stack_id": stack.stack_id, "change": change, "outputs": outputs}
+
+    def _link(self, context: Context, stack: Stack) -> None:
+        CloudFormationStackLink.persist(
+            context=context,
+            operator=self,
+            region_name=self.hook.conn_region_name,
+            aws_partition=self.hook.conn_partition,
+            stack_id=stack.stack_id,
+        )
+
+    def _wait_for_stack(self, wait: StackWait, deadline: float, *, stack: str | None = None, **resume: Any) -> NoReturn:
+        self._defer(StackTrigger, deadline, resume, stack=stack or self.stack_name, wait=wait.value)
+
+    def _defer(
+        self,
+        trigger: type[StackTrigger] | type[ChangeSetTrigger],
+        deadline: float,
+        resume: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> NoReturn:
+        self.defer(
+            trigger=trigger(
+                deadline=deadline,
+                poll_seconds=self.poll_seconds,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+                **arguments,
+            ),
+            method_name="resume",
+            kwargs={"deadline": deadline, **(resume or {})},
+        )
+        raise AssertionError("defer() always raises")
+
+
+def _is_new(stack: Stack | None) -> bool:
+    return stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS
+
+
+def _numbered(name: str) -> list[str]:
+    """A used change set may keep its name taken, so a further attempt at the same content counts on."""
+    return [name, *(f"{name}-{number}" for number in range(2, _MAX_CHANGE_SETS + 1))]

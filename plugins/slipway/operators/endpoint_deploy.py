@@ -1,0 +1,202 @@
+"""Deploying one release to one environment: endpoint.yaml through change sets, fenced by sequence, record and owner."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from slipway import endpoint_stack, paths, release_request
+from slipway.errors import NameConflict, NotApproved, StackFailed
+from slipway.hooks.cloudformation import Stack
+from slipway.hooks.identity import identity
+from slipway.hooks.model_registry import ModelRegistryHook, decision_of
+from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.links.sagemaker import EndpointLink
+from slipway.names import run_prefix
+from slipway.operators.cloudformation import CloudFormationDeployOperator
+from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.states import Environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import ModelConfig
+
+_REVISION_CHARS = 12
+
+
+class EndpointDeployOperator(CloudFormationDeployOperator):
+    """Puts a release's model on the endpoint of one environment.
+
+    What is deployed comes from the run's own copy of the zip and from the Model Registry, never from what another task
+    handed on. An older release never overwrites a newer one, in either environment. Production needs an approval that
+    stands in the Model Registry for this digest.
+
+    :param model: the model file's content
+    :param environment: development or production
+    """
+
+    operator_extra_links = (CloudFormationStackLink(), EndpointLink())
+
+    def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(
+            stack_name="",
+            template_path=str(paths.template("endpoint.yaml")),
+            # What failed in development holds nothing that anybody uses; in production a person looks first.
+            recreate_failed=environment is Environment.DEVELOPMENT,
+            timeout_seconds=model.timeouts.stack_seconds,
+            poll_seconds=model.timeouts.poll_seconds,
+            aws_conn_id=model.aws_conn_id,
+            **kwargs,
+        )
+        self.model = model
+        self.environment = environment
+
+    def prepare(self, context: Context) -> None:
+        """Read plan and request again; both are checked against the digest that the release began with."""
+        self._plan = plan = pull_plan(context)
+        aws = identity(self.model.aws_conn_id)
+        self._fenced = release_request.load(S3VersionHook(aws_conn_id=self.model.aws_conn_id), plan, self.model, aws)
+        self.stack_name = plan.stack(self.environment)
+        self.tags = plan.tags()
+        self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
+        self.role_arn = self._fenced.model.roles.cloudformation
+        self.change_set_prefix = change_set_prefix(plan)
+        self.template_bucket = plan.revision.bucket
+        self.template_key_prefix = run_prefix(plan.prefix, plan.revision_id)
+        EndpointLink.persist(
+            context=context,
+            operator=self,
+            region_name=aws.region,
+            aws_partition=self.hook.conn_partition,
+            endpoint_name=plan.endpoint(self.environment),
+        )
+
+    def parameters_for(self, stack: Stack | None) -> dict[str, str]:
+        """:returns: the template's parameters for this release, given what is live"""
+        new = endpoint_stack.candidate(self._package())
+        return endpoint_stack.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+
+    def check_may_apply(self, stack: Stack | None) -> None:
+        """Check order, approval and that the endpoint is the stack's own.
+
+        :raises slipway.errors.Superseded: when a newer release is deployed
+        :raises NotApproved: in production, without an approval on record
+        :raises NameConflict: when an endpoint of this name exists outside the stack
+        :raises StackFailed: when somebody has moved the endpoint away from what the stack says
+        """
+        endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        if self.environment is Environment.PRODUCTION:
+            self._check_approved()
+        self._check_drift(stack)
+
+    def check_disposable(self, stack: Stack) -> None:
+        """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
+        if self._endpoint() and any(
+            item.type == "AWS::SageMaker::Endpoint" for item in self.hook.resources(stack.stack_id)
+        ):
+            raise StackFailed(
+                "The stack can only be deleted, but its endpoint is live",
+                resource=stack.name,
+                why=f"the stack is {stack.status}, and {self._endpoint_name} answers requests",
+                fix="see who uses the endpoint, delete the stack in the CloudFormation console, then clear this task",
+            )
+
+    def has_vanished(self, stack: Stack) -> bool:
+        """:returns: whether the endpoint was deleted by hand"""
+        return endpoint_stack.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
+
+    def check_deployed(self, stack: Stack) -> None:
+        """:raises StackFailed: unless the live endpoint serves this release's configuration"""
+        if stack.outputs.get(endpoint_stack.REVISION) != self._plan.revision_id:
+            # Another run was faster than this look at the stack; it says whether it may be overwritten.
+            self.check_may_apply(stack)
+            raise StackFailed(
+                "The stack holds another release",
+                resource=stack.name,
+                why=f"its revision is {stack.outputs.get(endpoint_stack.REVISION)}, ours is {self._plan.revision_id}",
+                fix="clear this task to deploy this release again",
+            )
+        endpoint_stack.check_served(self._endpoint(), stack.outputs, stack.name)
+
+    @property
+    def _endpoint_name(self) -> str:
+        return self._plan.endpoint(self.environment)
+
+    @cached_property
+    def _sagemaker(self) -> SageMakerHook:
+        return SageMakerHook(aws_conn_id=self.aws_conn_id)
+
+    def _endpoint(self) -> dict[str, Any] | None:
+        return self._sagemaker.describe_endpoint(self._endpoint_name)
+
+    def _package(self) -> dict[str, Any]:
+        plan = self._plan
+        package = ModelRegistryHook(aws_conn_id=self.aws_conn_id).find_model_package(
+            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
+        )
+        if package is None:
+            raise NotApproved(
+                "The Model Registry does not know this release's model",
+                resource=plan.model_package_group,
+                why=f"no package has revision {plan.revision_id} and digest {plan.digest}",
+                fix="run register again, and have its package approved",
+            )
+        return package
+
+    def _check_approved(self) -> None:
+        package = self._package()
+        decision = decision_of(package)
+        if decision is None or not decision.approved:
+            arn, approvers = package["ModelPackageArn"], ", ".join(self.model.approval.approvers)
+            if decision:
+                why = f"{decision.decided_by} rejected it at {decision.decided_at}"
+                fix = "upload the zip again for a new decision"
+            else:
+                why = "nobody has decided"
+                fix = (
+                    f"an approver ({approvers}) clears the task approve and answers its screen, or runs "
+                    f"`aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status Approved`; "
+                    "then clear this task"
+                )
+            raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
+        self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+
+    def _check_drift(self, stack: Stack | None) -> None:
+        endpoint = self._endpoint()
+        if endpoint is None:
+            return
+        wanted = _outputs(stack).get(endpoint_stack.ENDPOINT_CONFIG_NAME)
+        if wanted is None:
+            raise NameConflict(
+                "An endpoint of this name exists outside the stack",
+                resource=self._endpoint_name,
+                why=f"the stack {self.stack_name} has not made it",
+                fix="delete it, or change endpoint_prefix in the model file and EndpointPrefix in deployment.json",
+            )
+        if endpoint["EndpointConfigName"] != wanted:
+            raise StackFailed(
+                "The endpoint has drifted from its stack",
+                resource=self._endpoint_name,
+                why=f"it serves {endpoint['EndpointConfigName']}, the stack says {wanted}",
+                fix=f"point it back with `aws sagemaker update-endpoint --endpoint-name {self._endpoint_name} "
+                f"--endpoint-config-name {wanted}`, or delete the endpoint; then clear this task",
+            )
+
+
+def change_set_prefix(plan: ReleasePlan) -> str:
+    """What the names of a release's change sets begin with.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+    :param plan: the release
+    :returns: letters, digits and hyphens, a letter first
+    """
+    moment = "".join(character for character in plan.sequence[:19] if character.isdigit())
+    return f"slipway-{plan.revision_id[:_REVISION_CHARS]}-{moment}"
+
+
+def _outputs(stack: Stack | None) -> dict[str, str]:
+    return dict(stack.outputs) if stack else {}
