@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from local_aws.api import RequestContext
 
+# The caller of what CloudFormation does on a stack's behalf.
+CLOUDFORMATION = "cloudformation.amazonaws.com"
+
 
 @dataclass(frozen=True)
 class ResourceRequest:

@@ -14,12 +14,11 @@ from importlib import import_module
 from typing import Any
 
 from local_aws.api import JsonService, RequestContext, ServiceError
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType
+from local_aws.cloudformation import CLOUDFORMATION, ResourceProgress, ResourceRequest, ResourceType
 from local_aws.routing import HttpRequest
 from local_aws.settings import Settings
 from local_aws.store import Scope
 
-CLOUDFORMATION = "cloudformation.amazonaws.com"
 DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-west-2"
 

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError, paginate
+from local_aws.cloudformation import CLOUDFORMATION
 from local_aws.store import Collection, Scope, Store
 
 MAXIMUM_TAGS = 50
@@ -28,7 +29,7 @@ class Tags:
         :param scope: the resource's account and region
         :param arn: the resource
         :param tags: the request's Tags
-        :raises ServiceError: a key twice, a reserved key, or too many
+        :raises ServiceError: a key twice, or too many
         """
         check(tags or [])
         self._tags.put(scope, arn, {"tags": {tag["Key"]: tag["Value"] for tag in tags or []}})
@@ -59,6 +60,9 @@ class Tags:
 
     def _add(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         check(parameters["Tags"])
+        # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html: the prefix is for AWS's own use.
+        if context.caller != CLOUDFORMATION and any(tag["Key"].startswith("aws:") for tag in parameters["Tags"]):
+            raise ServiceError("ValidationException", "aws: prefixed tag key names are not allowed for external use.")
 
         def add(document: dict[str, Any]) -> None:
             document["tags"].update({tag["Key"]: tag["Value"] for tag in parameters["Tags"]})
@@ -92,7 +96,7 @@ def check(tags: list[Tag]) -> None:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
 
     :param tags: of a request
-    :raises ServiceError: a key twice, a key of AWS's, or more than 50
+    :raises ServiceError: a key twice, or more than 50
     """
     keys = [tag["Key"] for tag in tags]
     if len(keys) != len(set(keys)):

@@ -1,0 +1,153 @@
+"""The local AWS as tests use it: a process of its own, on a free port, with a state folder of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "123456789012"
+REGION = "us-west-2"
+START_SECONDS = 180
+
+
+class LocalAws:
+    """One local AWS; its state outlives stop, kill and start."""
+
+    def __init__(self, state_dir: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.state_dir = state_dir
+        self.arguments = arguments
+        self.environment = environment or {}
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        return self.state_dir.parent / f"{self.state_dir.name}.log"
+
+    def start(self) -> "LocalAws":
+        command = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(self.port)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--state-dir", self.state_dir, *self.arguments],
+                cwd=ROOT,
+                env={**environment, **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.healthy():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"The local AWS did not start:\n{self.log_path.read_text()[-4000:]}")
+            time.sleep(0.1)
+        return self
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint_url}/_local_aws/health", timeout=5) as answer:  # noqa: S310
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; gives the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(60)
+
+    def restart(self) -> "LocalAws":
+        self.stop()
+        return self.start()
+
+    def client(self, service: str, **overrides: Any) -> Any:
+        settings = {
+            "endpoint_url": self.endpoint_url,
+            "region_name": REGION,
+            "aws_access_key_id": ACCOUNT,
+            "aws_secret_access_key": "local",
+            "config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        }
+        return boto3.client(service, **{**settings, **overrides})
+
+    def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
+        """The calls so far whose members are as given."""
+        lines = (self.state_dir / "ledger.jsonl").read_text().splitlines()
+        calls = [json.loads(line) for line in lines]
+        return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+
+    def deploy(self, stack: str, template: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        """Create or update a stack and wait until CloudFormation has ended; gives its description."""
+        client = self.client("cloudformation")
+        try:
+            client.describe_stacks(StackName=stack)
+            operation = client.update_stack
+        except client.exceptions.ClientError:
+            operation = client.create_stack
+        operation(StackName=stack, TemplateBody=json.dumps(template), **parameters)
+        return self.stack(stack)
+
+    def stack(self, stack: str) -> dict[str, Any]:
+        """Wait until a stack's operation has ended; gives its description."""
+        client = self.client("cloudformation")
+        return eventually(
+            lambda: client.describe_stacks(StackName=stack)["Stacks"][0],
+            lambda found: not found["StackStatus"].endswith("_IN_PROGRESS"),
+        )
+
+
+def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 120) -> Any:
+    """Look until it is enough; gives what was seen."""
+    deadline = time.monotonic() + seconds
+    while not enough(seen := look()):
+        assert time.monotonic() < deadline, f"never came: last seen {seen}"
+        time.sleep(0.1)
+    return seen
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One local AWS for all tests that neither stop it nor care for what others left in it."""
+    running = LocalAws(tmp_path_factory.mktemp("local_aws") / "state").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
+    """Makes local AWSes of the test's own, not started yet."""
+    made: list[LocalAws] = []
+
+    def make(*arguments: str, environment: dict[str, str] | None = None) -> LocalAws:
+        made.append(LocalAws(tmp_path / f"state{len(made)}", *arguments, environment=environment))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process is not None and one.process.poll() is None:
+            one.kill()
