@@ -12,9 +12,8 @@ from slipway.errors import NameConflict
 from slipway.hooks.autoscaling import AutoScalingHook
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.release_plan import TAG_MODEL_PREFIX
 from slipway.states import Environment, StackStatus, TrainingJobStatus
-
-MODEL_TAG = "slipway:model-prefix"
 
 
 class Stage(StrEnum):
@@ -81,14 +80,10 @@ class Estate:
     def _training_jobs(self) -> Iterator[Belonging]:
         """Jobs that still run; ended ones are records that cost nothing and that SageMaker keeps."""
         for status in (TrainingJobStatus.IN_PROGRESS, TrainingJobStatus.STOPPING):
-            for job in self._sagemaker.list_tagged(
-                "training job", MODEL_TAG, self.prefix, NameContains=f"mlops-{self.prefix}-", StatusEquals=status.value
-            ):
-                stop = (
-                    (lambda name=job.name: self._sagemaker.stop_training_job(name))
-                    if status is TrainingJobStatus.IN_PROGRESS
-                    else None
-                )
+            filters = {"NameContains": f"mlops-{self.prefix}-", "StatusEquals": status.value}
+            for job in self._sagemaker.list_tagged("training job", TAG_MODEL_PREFIX, self.prefix, **filters):
+                running = status is TrainingJobStatus.IN_PROGRESS
+                stop = partial(self._sagemaker.stop_training_job, job.name) if running else None
                 yield Belonging(Stage.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
 
     def _stacks(self) -> Iterator[Belonging]:
@@ -97,12 +92,12 @@ class Estate:
             stack = self.cloudformation.describe_stack(names.stack_name(self.prefix, environment))
             if stack is None or stack.status is StackStatus.DELETE_COMPLETE:
                 continue
-            owner = stack.tags.get(MODEL_TAG)
+            owner = stack.tags.get(TAG_MODEL_PREFIX)
             if owner != self.prefix:
                 raise NameConflict(
                     "A stack of the model's name is not the model's",
                     resource=stack.name,
-                    why=f"its tag {MODEL_TAG} is {owner}",
+                    why=f"its tag {TAG_MODEL_PREFIX} is {owner}",
                     fix="delete it by hand if it may go, then run this again",
                 )
             remove = None if stack.status.in_progress else partial(self.cloudformation.delete_stack, stack.stack_id)
@@ -121,7 +116,7 @@ class Estate:
                 )
 
     def _tagged(self, stage: Stage, kind: str) -> Iterator[Belonging]:
-        for resource in self._sagemaker.list_tagged(kind, MODEL_TAG, self.prefix):
+        for resource in self._sagemaker.list_tagged(kind, TAG_MODEL_PREFIX, self.prefix):
             deleting = resource.status == "Deleting"
             remove = None if deleting else partial(self._sagemaker.delete_resource, resource)
             yield Belonging(stage, kind, resource.name, resource.status or "", remove)

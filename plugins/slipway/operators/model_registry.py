@@ -11,11 +11,10 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
-from slipway.estate import MODEL_TAG
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook, metadata_value
 from slipway.hooks.s3 import S3VersionHook, uri
-from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.states import ModelApprovalStatus
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class RegisterModelOperator(BaseOperator):
         hook.ensure_model_package_group(
             plan.model_package_group,
             description=f"Versions of {plan.prefix}, registered by Slipway",
-            tags={MODEL_TAG: plan.prefix},
+            tags={TAG_MODEL_PREFIX: plan.prefix},
         )
         package = hook.find_model_package(plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest)
         if package is None:

@@ -18,7 +18,7 @@ from slipway.hooks.logs import LogsHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.names import training_job_name
-from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.release_plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.states import TrainingJobStatus
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.triggers.training import STOPPED_BY_TAG, TrainingJobTrigger
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model_config import ModelConfig
-
-DIGEST_TAG = "slipway:digest"
 
 # The reasons SageMaker itself offers a retry for are more; these alone say nothing about the job.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/distributed-training-options.html
@@ -139,13 +137,15 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
         return job
 
     def _create(self, plan: ReleasePlan, name: str) -> None:
-        request = release_request.load(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
-        parameters = {**request.create_training_job_parameters(plan), "TrainingJobName": name}
-        self._sagemaker.create_training_job(parameters)
+        self._sagemaker.create_training_job({**self._parameters(plan), "TrainingJobName": name})
         self.log.info("Created the training job %s", name)
 
+    def _parameters(self, plan: ReleasePlan) -> dict[str, Any]:
+        request = release_request.load(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
+        return request.create_training_job_parameters(plan)
+
     def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any]) -> None:
-        digest = self._sagemaker.list_tags(job["TrainingJobArn"]).get(DIGEST_TAG)
+        digest = self._sagemaker.list_tags(job["TrainingJobArn"]).get(TAG_DIGEST)
         if digest != plan.digest:
             raise NameConflict(
                 "A training job of this name belongs to something else",
