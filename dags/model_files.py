@@ -4,7 +4,9 @@ Airflow keeps one import error per DAG file and hides every DAG of such a file, 
 this one makes no DAG.
 """
 
-from slipway.model_config import check_models
+from slipway.model_config import load_models
 from slipway.paths import models_folder
 
-check_models(models_folder())
+_, errors = load_models(models_folder())
+if errors:
+    raise errors[0] if len(errors) == 1 else ExceptionGroup("Several model files are invalid", errors)

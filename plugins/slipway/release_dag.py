@@ -1,0 +1,128 @@
+"""The release DAG of one model: upload, train, development, a person's approval, production."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, chain, get_current_context, task
+
+from slipway.model_config import ModelConfig
+from slipway.operators.endpoint_deploy import EndpointDeployOperator
+from slipway.operators.endpoint_test import EndpointTestOperator
+from slipway.operators.evaluate import EvaluateOperator
+from slipway.operators.model_registry import RegisterModelOperator
+from slipway.operators.training import SlipwayTrainingOperator
+from slipway.sensors.human_approval import HumanApprovalSensor
+from slipway.sensors.s3_version import S3VersionSensor
+from slipway.states import Environment
+
+# For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
+_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
+_SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
+
+
+def build_release_dag(model: ModelConfig) -> DAG:
+    """Wire one model's release.
+
+    :param model: the model file
+    :returns: a DAG whose id is the model's prefix
+    """
+    with DAG(
+        dag_id=model.prefix,
+        description=model.description,
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,
+        default_args=_RETRIES,
+        params=_form(model),
+        tags=["slipway", "release"],
+        doc_md=_documentation(model),
+    ) as dag:
+
+        @task(task_id="process_request")
+        def process_request() -> dict[str, Any]:
+            from slipway import process_request as body
+            from slipway.release_plan import pull_revision
+
+            return body.process_request(model, pull_revision(get_current_context())).to_xcom()
+
+        chain(
+            S3VersionSensor(
+                task_id="source",
+                bucket_name=model.source.bucket,
+                bucket_key=model.source.key,
+                aws_conn_id=model.aws_conn_id,
+                poke_interval=model.timeouts.poll_seconds,
+                timeout=_SOURCE_TIMEOUT_SECONDS,
+            ),
+            process_request(),
+            SlipwayTrainingOperator(task_id="train", model=model),
+            EvaluateOperator(task_id="evaluate", model=model),
+            RegisterModelOperator(task_id="register", model=model),
+            EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),
+            EndpointTestOperator(task_id="test_dev", model=model, environment=Environment.DEVELOPMENT),
+            HumanApprovalSensor(
+                task_id="approve",
+                subject=model.approval.subject,
+                approvers=model.approval.approvers,
+                timeout_days=model.approval.timeout_days,
+                poll_seconds=model.timeouts.poll_seconds,
+                aws_conn_id=model.aws_conn_id,
+            ),
+            EndpointDeployOperator(task_id="deploy_prd", model=model, environment=Environment.PRODUCTION),
+            EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
+        )
+    return dag
+
+
+def _form(model: ModelConfig) -> dict[str, Param]:
+    """The form of "Trigger" in the UI; an upload fills it in by itself."""
+    return {
+        "bucket": Param(
+            model.source.bucket,
+            type="string",
+            minLength=3,
+            title="Bucket",
+            description="Versioned S3 bucket. {region} and {account} stand for those of the AWS connection.",
+        ),
+        "key": Param(model.source.key, type="string", minLength=1, title="Key", description="The zip's key."),
+        "version_id": Param(
+            None,
+            type=["null", "string"],
+            title="Version id",
+            description="Which version of the zip to release. Empty: the newest.",
+        ),
+    }
+
+
+def _documentation(model: ModelConfig) -> str:
+    gates = "\n".join(
+        f"- `{gate.metric}`"
+        + (f" at least {gate.minimum:g}" if gate.minimum is not None else "")
+        + (f" at most {gate.maximum:g}" if gate.maximum is not None else "")
+        for gate in model.gates
+    )
+    return f"""\
+# {model.prefix}
+
+{model.description}
+
+An upload to `s3://{model.source.bucket}/{model.source.key}` starts a release by itself. To release a version by hand,
+press Trigger and give its version id; leave it empty for the newest.
+
+| task | does |
+|---|---|
+| source | pins one version of the zip |
+| process_request | reads, checks and fences it; nothing has been started before this is through |
+| train | the SageMaker training job, created once for each version |
+| evaluate | the gates below |
+| register | a model package in the Model Registry, pending approval |
+| deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
+| approve | {", ".join(model.approval.approvers)} may approve or reject, within {model.approval.timeout_days:g} days |
+| deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
+
+Gates:
+
+{gates or "- none"}
+"""
