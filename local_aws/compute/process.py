@@ -96,7 +96,11 @@ class ProcessContainer:
 
     def _reap(self) -> None:
         # The dead leader is left unreaped until its group is killed: as long as it is there nobody else gets the pid.
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            # macOS before Python 3.13.
+            self._process.wait()
         with self._reaping:
             _kill_group(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -128,9 +132,13 @@ class ProcessContainer:
 
 
 class ProcessCompute:
-    """The back end `process`; every method may be called by any thread."""
+    """The back end `process`; every method may be called by any thread.
 
-    def __init__(self, state_dir: Path) -> None:
+    :param private_opt_ml: whether each process gets a /opt/ml of its own; by default where that is permitted
+    """
+
+    def __init__(self, state_dir: Path, *, private_opt_ml: bool | None = None) -> None:
+        self._private_opt_ml = can_mount() if private_opt_ml is None else private_opt_ml
         self._records = state_dir / "processes"
         self._records.mkdir(parents=True, exist_ok=True)
 
@@ -142,7 +150,7 @@ class ProcessCompute:
         program = algorithm(spec.image)
         module = program.train_module if spec.command == "train" else program.serve_module
         command = [sys.executable, "-m", module, spec.command, "--version", image_tag(spec.image)]
-        if can_mount():
+        if self._private_opt_ml:
             shell = ["sh", "-c", _MOUNT_AND_RUN, "sh", str(spec.opt_ml)]
             command = ["unshare", "--mount", "--propagation", "private", *shell, *command]
         process = subprocess.Popen(
@@ -153,7 +161,7 @@ class ProcessCompute:
             text=True,
             errors="replace",
             cwd=spec.opt_ml,
-            env=_environment(spec),
+            env=_environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml),
             start_new_session=True,
         )
         record_path = self._records / f"{uuid.uuid4().hex}.json"
@@ -182,9 +190,11 @@ class ProcessCompute:
         return reaped
 
 
-def _environment(spec: ContainerSpec) -> dict[str, str]:
-    """Return what the program sees: nothing of the host's environment, credentials above all, but the search paths."""
-    root = _OPT_ML if can_mount() else spec.opt_ml
+def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:
+    """Return what the program sees: nothing of the host's environment, credentials above all, but the search paths.
+
+    :param root: what the program has for /opt/ml
+    """
     channels = spec.opt_ml / "input" / "data"
     names = sorted(entry.name for entry in channels.iterdir()) if channels.is_dir() else []
     return {
