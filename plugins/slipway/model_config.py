@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,57 +11,13 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError,
 
 from slipway import names
 from slipway.errors import ModelFileError
-from slipway.hooks.identity import PLACEHOLDERS, AwsIdentity
-from slipway.validation import Strict, describe, shown_name, wrong
+from slipway.hooks.identity import AwsIdentity
+from slipway.model_fields import InstanceType, Name, RoleArn, S3Uri, Seconds, TagKey, Text, no_repetition
+from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
 RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "stress-test", "teardown"})
-# Tags by which Slipway recognises its own work, and AWS's.
-# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
-RESERVED_TAG_PREFIXES = ("slipway:", "aws:")
 _REFERENCE = "docs/model-file.md"
-
-_BRACES = re.compile(r"\{[^{}]*\}")
-
-
-def _known_placeholders(text: str) -> str:
-    for found in _BRACES.findall(text):
-        if found not in PLACEHOLDERS:
-            raise wrong(f"no placeholder but {' and '.join(PLACEHOLDERS)}", f"replace {shown_name(found)}")
-    return text
-
-
-def _role_arn(text: str) -> str:
-    if not re.fullmatch(r"arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/[\w+=,.@/-]+", text):
-        raise wrong("a role's ARN", "write arn:aws:iam::{account}:role/NAME")
-    return text
-
-
-def _s3_uri(text: str) -> str:
-    if not re.fullmatch(r"s3://[a-z0-9{][a-z0-9.{}-]+/.+", text):
-        raise wrong("an S3 URI with a key", "write s3://BUCKET/KEY")
-    return text
-
-
-def _tag_key(text: str) -> str:
-    if text.lower().startswith(RESERVED_TAG_PREFIXES):
-        raise wrong(f"a tag key outside {' and '.join(RESERVED_TAG_PREFIXES)}", "those tags are set by Slipway or AWS")
-    return text
-
-
-def _no_repetition(values: list[str]) -> list[str]:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    if repeated:
-        raise wrong("every entry once", f"remove the second {shown_name(repeated[0])}")
-    return values
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_known_placeholders)]
-RoleArn = Annotated[Text, AfterValidator(_role_arn)]
-S3Uri = Annotated[Text, AfterValidator(_s3_uri)]
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
-Name = Annotated[str, Field(pattern=rf"^{names.NAME_PATTERN}$")]
-Seconds = Annotated[int, Field(ge=1)]
 
 
 class ImageReference(Strict):
@@ -120,7 +74,7 @@ class TrainingPolicy(Strict):
     max_runtime_seconds: Seconds
     max_instance_seconds: Seconds | None = None
     max_volume_gb: Annotated[int, Field(ge=1)] = 100
-    environment: Annotated[list[str], AfterValidator(_no_repetition)] = []
+    environment: Annotated[list[str], AfterValidator(no_repetition)] = []
 
 
 class EndpointPolicy(Strict):
@@ -133,14 +87,14 @@ class EndpointPolicy(Strict):
 class Policy(Strict):
     """What a zip may ask for; everything else is refused."""
 
-    roles: Annotated[list[RoleArn], AfterValidator(_no_repetition)] = []
+    roles: Annotated[list[RoleArn], AfterValidator(no_repetition)] = []
     images: Annotated[list[AllowedImage], Field(min_length=1)]
     image: Image | None = None
-    s3_prefixes: Annotated[list[S3Uri], Field(min_length=1), AfterValidator(_no_repetition)]
-    instance_types: Annotated[list[InstanceType], Field(min_length=1), AfterValidator(_no_repetition)]
+    s3_prefixes: Annotated[list[S3Uri], Field(min_length=1), AfterValidator(no_repetition)]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1), AfterValidator(no_repetition)]
     training: TrainingPolicy
     endpoint: EndpointPolicy
-    tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]], Field()] = []
+    tags: Annotated[list[TagKey], AfterValidator(no_repetition)] = []
     network_isolation: bool = False
     inter_container_encryption: bool = False
     vpc: Vpc | None = None
@@ -186,7 +140,7 @@ class EndpointTest(Strict):
 class Approval(Strict):
     """Who lets a model into production, and how long they have."""
 
-    approvers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(_no_repetition)]
+    approvers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(no_repetition)]
     timeout_days: Annotated[float, Field(gt=0, le=365)] = 7
     subject: Annotated[str, Field(min_length=1)] = "Shall this model be put into production?"
 

@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 
 from slipway import images
 from slipway.errors import PolicyViolation
-from slipway.model_config import RESERVED_TAG_PREFIXES, ImageReference, Policy
+from slipway.model_config import ImageReference, Policy
+from slipway.model_fields import RESERVED_TAG_PREFIXES
 from slipway.request_schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
 from slipway.states import Environment
 from slipway.validation import shown, shown_name

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, Union
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-_FOUND_MAX_CHARS = 60
+_FOUND_MAX_CHARS = 120
 # How far a message goes before it only counts what else is wrong.
 _PROBLEMS_MAX = 5
 
@@ -38,7 +38,6 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "slipway": "{expected}",
 }
-_KINDS = {bool: "true/false", int: "the number", float: "the number", str: "the text", type(None): "null"}
 
 
 class Strict(BaseModel):
@@ -104,11 +103,13 @@ def shown(value: Any) -> str:
         return f"an object of {len(value)} field(s)"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    text = ascii(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = ascii(value) if isinstance(value, str) else str(value)
     if len(text) > _FOUND_MAX_CHARS:
         text = f"{text[:_FOUND_MAX_CHARS]}…"
-    kind = _KINDS.get(type(value), "the value")
-    return text if value is None or isinstance(value, bool) else f"{kind} {text}"
+    kind = "the text" if isinstance(value, str) else "the number" if isinstance(value, int | float) else "the value"
+    return f"{kind} {text}"
 
 
 def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[str]) -> Problem:
@@ -120,7 +121,7 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
         return Problem(field, "a value", "nothing", f"add the field {path[-1]}")
     if kind == "extra_forbidden":
         known = _field_names(owner)
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        near = difflib.get_close_matches(str(path[-1])[:_FOUND_MAX_CHARS], known, n=1)
         advice = f"did you mean {near[0]}?" if near else "remove it"
         return Problem(shown_name(field), f"one of the fields {', '.join(known)}", "an unknown field", advice)
     hidden = bool(path) and path[0] in secret
@@ -138,7 +139,7 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
 def shown_name(name: str) -> str:
     """A name from outside as a message may repeat it: printable and short."""
     text = name if name.isprintable() and name.isascii() else ascii(name)
-    return text if len(text) <= 2 * _FOUND_MAX_CHARS else f"{text[: 2 * _FOUND_MAX_CHARS]}…"
+    return text if len(text) <= _FOUND_MAX_CHARS else f"{text[:_FOUND_MAX_CHARS]}…"
 
 
 def _dotted(path: Sequence[int | str]) -> str:
