@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--approve", choices=["yes"], help="answer the approval as alice")
     parser.add_argument("--run", metavar="RUN_ID", help="go on with a release that was left, instead of a new one")
     arguments = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     settings = Settings.from_environment()
     api = AirflowApi(settings.airflow_url, APPROVER, environment.passwords(settings)[APPROVER])
     run_id: str | None = arguments.run

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tools.airflow_api import AirflowApi, ApiError
+from tools.airflow_api import AirflowApi
 
 STAGES = {
     "source": "pin the uploaded version",
@@ -37,10 +37,7 @@ STYLES = {
     "up_for_retry": ("↻", "yellow"),
 }
 WAITING = {"deferred", "awaiting_input"}
-FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 POLL_SECONDS = 1.0
-# Airflow may be restarted under a release; that long the demo waits for it to come back.
-UNREACHABLE_SECONDS = 120.0
 
 
 class Release:
@@ -53,7 +50,6 @@ class Release:
         self.state = "queued"
         self.tasks: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, str] = {}
-        self._reached = time.monotonic()
 
     @property
     def finished(self) -> bool:
@@ -72,23 +68,13 @@ class Release:
         return f"{self.url}/tasks/{APPROVAL}/required_actions"
 
     def poll(self) -> None:
-        """Asks Airflow once; a short absence is waited out.
-
-        :raises OSError: when Airflow stays away.
-        """
-        try:
-            state = self.api.run(self.dag_id, self.run_id)["state"]
-            self.tasks = self.api.tasks(self.dag_id, self.run_id)
-            for task_id, task in self.tasks.items():
-                if task["state"] == "success" and task_id not in self.notes:
-                    self.notes[task_id] = note(task_id, self.api.xcom(self.dag_id, self.run_id, task_id))
-            self.state = state
-        except (OSError, ApiError) as error:
-            absent = time.monotonic() - self._reached
-            if (isinstance(error, ApiError) and error.status < 500) or absent > UNREACHABLE_SECONDS:
-                raise
-            return
-        self._reached = time.monotonic()
+        """Asks Airflow for the run's and its tasks' states and for the results of what has succeeded."""
+        state = self.api.run(self.dag_id, self.run_id)["state"]
+        self.tasks = self.api.tasks(self.dag_id, self.run_id)
+        for task_id, task in self.tasks.items():
+            if task["state"] == "success" and task_id not in self.notes:
+                self.notes[task_id] = note(task_id, self.api.xcom(self.dag_id, self.run_id, task_id))
+        self.state = state
 
     def failures(self) -> list[str]:
         """The tasks that failed themselves, in the release's order."""

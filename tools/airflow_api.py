@@ -6,6 +6,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,13 +23,20 @@ class ApiError(Exception):
 
 
 class AirflowApi:
-    """The public API with one user's token; logs in again when the token has expired."""
+    """The public API with one user's token; logs in again when the token has expired.
 
-    def __init__(self, url: str, user: str, password: str, timeout_seconds: float = 30.0) -> None:
+    :param timeout_seconds: for one request
+    :param patience_seconds: reading is tried again this long while Airflow is away (restarted) or overloaded
+    """
+
+    def __init__(
+        self, url: str, user: str, password: str, timeout_seconds: float = 30.0, patience_seconds: float = 120.0
+    ) -> None:
         self.url = url.rstrip("/")
         self.user = user
         self._password = password
         self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
         self._token: str | None = None
         # Airflow is on this machine: no proxy of the environment's may be asked for it.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -41,15 +49,25 @@ class AirflowApi:
         """
         if query:
             path = f"{path}?{urllib.parse.urlencode(query, doseq=True)}"
+        deadline = time.monotonic() + (self._patience_seconds if method == "GET" else 0.0)
+        while True:
+            try:
+                return self._call_once(method, f"/api/v2{path}", body)
+            except (OSError, ApiError) as error:
+                if (isinstance(error, ApiError) and error.status < 500) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(1)
+
+    def _call_once(self, method: str, path: str, body: Any) -> Any:
         if self._token is None:
             self._login()
         try:
-            return self._send(method, f"/api/v2{path}", body)
+            return self._send(method, path, body)
         except ApiError as error:
             if error.status != 401:
                 raise
-            self._login()
-            return self._send(method, f"/api/v2{path}", body)
+        self._login()
+        return self._send(method, path, body)
 
     def health(self) -> dict[str, Any]:
         """The health of Airflow's components; needs no login."""

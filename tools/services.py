@@ -268,7 +268,7 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "status", "clean"])
     parser.add_argument("--quiet", action="store_true", help="up: print nothing when it is running already")
     arguments = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     try:
         settings = Settings.from_environment()
         if arguments.command == "up":
