@@ -108,9 +108,14 @@ def test_the_default_metric_depends_on_the_version(objective, tag, metric):
 
 
 def test_metric_definitions_find_the_whole_name():
-    line = "[7]#011train-merror:0.03000#011train-error:0.5#011validation-merror:6e-02"
+    line = "[7]#011train-merror:0.03000#011train-error:0.5#011validation-merror:6e-02#011train-ndcg@32:0.9"
     found = {name: match[1] for name, pattern in METRIC_DEFINITIONS if (match := re.search(pattern, line))}
-    assert found == {"train:merror": "0.03000", "train:error": "0.5", "validation:merror": "6e-02"}
+    assert found == {
+        "train:merror": "0.03000",
+        "train:error": "0.5",
+        "validation:merror": "6e-02",
+        "train:ndcg": "0.9",
+    }
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ THRESHOLD_METRICS = ("error", "map", "ndcg", "pre")
 
 # A tab of the container is #011 in CloudWatch Logs, and AWS's own definitions for this algorithm expect it so:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+# XGBoost adds the parameter of some: ndcg@32, tweedie-nloglik@1.5.
 METRIC_DEFINITIONS = tuple(
-    (f"{channel}:{metric}", rf"^\[[0-9]+\].*#011{channel}-{re.escape(metric)}:(\S+?)(?:#011|$)")
+    (f"{channel}:{metric}", rf"^\[[0-9]+\].*#011{channel}-{re.escape(metric)}(?:@[^:#]+)?:(\S+?)(?:#011|$)")
     for channel in ("train", "validation")
     for metric in METRICS
 )

@@ -131,9 +131,10 @@ def train(tag: str) -> None:
             verbose_eval=False,
         )
     except xgboost.core.XGBoostError as error:
-        if any(known in str(error) for known in _USER_ERRORS):
-            raise UserError(str(error)) from error
-        raise
+        message = str(error).partition("Stack trace:")[0].strip()
+        if any(known in message for known in _USER_ERRORS):
+            raise UserError(message) from error
+        raise RuntimeError(message) from error
     model = directory("SM_MODEL_DIR", "/opt/ml/model") / "xgboost-model"
     model.write_bytes(booster.save_raw(raw_format="ubj"))
 
