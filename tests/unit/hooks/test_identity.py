@@ -1,0 +1,56 @@
+"""Account and region come from the connection, and only when something asks for them."""
+
+import pytest
+from botocore.exceptions import NoCredentialsError
+
+from slipway.errors import AwsError, PermanentError
+from slipway.hooks import identity as module
+from slipway.hooks.identity import AwsIdentity, IdentityHook, identity, resolve
+
+AWS = AwsIdentity(account="123456789012", region="us-west-2")
+
+
+class _Sts:
+    def __init__(self, error=None):
+        self.error = error
+
+    def get_caller_identity(self):
+        if self.error:
+            raise self.error
+        return {"Account": "123456789012"}
+
+
+def _hook_with(monkeypatch, client):
+    monkeypatch.setattr(IdentityHook, "conn", client)
+
+
+def test_placeholders_become_account_and_region():
+    assert AWS.resolve("mlops-{region}-{account}") == "mlops-us-west-2-123456789012"
+    assert AWS.resolve("plain") == "plain"
+
+
+def test_account_and_region_are_asked_for(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    _hook_with(monkeypatch, _Sts())
+    assert identity(None) == AWS
+    assert resolve("{account}", None) == "123456789012"
+
+
+def test_without_placeholders_nothing_is_asked(monkeypatch):
+    monkeypatch.setattr(module, "identity", lambda aws_conn_id: pytest.fail("asked AWS"))
+    assert resolve("mlops-bucket", "aws_default") == "mlops-bucket"
+
+
+def test_no_region_is_an_error_with_advice(monkeypatch, tmp_path):
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(PermanentError, match="AWS_DEFAULT_REGION"):
+        identity(None)
+
+
+def test_errors_are_translated(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    _hook_with(monkeypatch, _Sts(NoCredentialsError()))
+    with pytest.raises(AwsError, match="Cannot find out the AWS account"):
+        identity(None)

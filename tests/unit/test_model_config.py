@@ -1,0 +1,165 @@
+"""A model file is one strict description; each mistake is told with file, field, expectation and fix."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slipway import names
+from slipway.errors import ModelFileError
+from slipway.model_config import ModelConfig, load_model, load_models
+from slipway.model_fields import RESERVED_TAG_PREFIXES
+from tests.unit.request_samples import AWS, ROOT, changed
+
+IRIS = ROOT / "include" / "models" / "iris-model.yaml"
+
+
+def _iris() -> dict:
+    return yaml.safe_load(IRIS.read_text())
+
+
+def _write(folder: Path, content: dict | str, name: str = "a-model.yaml") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_the_shipped_file_is_the_labs_pipeline():
+    model = load_model(IRIS)
+    assert model.prefix == "iris-model"
+    assert model.source.bucket == "mlops-{region}-{account}"
+    assert model.source.key == "training_jobs/iris-model/trainingjob.zip"
+    assert model.approval.approvers == ["alice", "carol"]
+    assert model.approval.subject == "Shall this model be put into production?"
+    assert model.approval.timeout_days == 7
+    assert [gate.metric for gate in model.gates] == ["validation:merror"]
+
+
+def test_every_placeholder_is_resolved():
+    text = load_model(IRIS).resolved(AWS).model_dump_json()
+    assert "{region}" not in text
+    assert "{account}" not in text
+    assert "mlops-us-west-2-123456789012" in text
+
+
+def test_what_follows_from_the_prefix_may_be_left_out(tmp_path):
+    content = _iris() | {"prefix": "wine-model"}
+    del content["source"], content["timeouts"], content["policy"]["endpoint"]["endpoint_prefix"]
+    model = load_model(_write(tmp_path, content))
+    assert model.source.key == "training_jobs/wine-model/trainingjob.zip"
+    assert model.source.bucket == "mlops-{region}-{account}"
+    assert model.policy.endpoint.endpoint_prefix == "wine-model"
+
+
+def test_it_survives_its_own_dump():
+    model = load_model(IRIS)
+    assert ModelConfig.model_validate(model.model_dump(mode="json")) == model
+
+
+BAD_FIELDS = {
+    "no mapping": ("", "just text", "(the whole document)", "an object of names and values"),
+    "unknown": ("colour", "red", "colour", "one of the fields prefix"),
+    "misspelt": ("approval.timeout_dayz", 7, "approval.timeout_dayz", "did you mean timeout_days?"),
+    "missing": ("roles", ..., "roles", "add the field roles"),
+    "missing inside": ("policy.training.max_runtime_seconds", ..., "policy.training.max_runtime_seconds", "a value"),
+    "long prefix": ("prefix", "x" * 27, "prefix", "at most 26 characters"),
+    "odd prefix": ("prefix", "iris_model", "prefix", "text of the form"),
+    "number as prefix": ("prefix", 7, "prefix", "put the value in quotes"),
+    "taken prefix": ("prefix", "intake", "(the whole document)", "a prefix other than"),
+    "long endpoint prefix": ("policy.endpoint.endpoint_prefix", "x" * 52, "policy.endpoint.endpoint_prefix", "51"),
+    "number as version": (
+        "policy.images",
+        [{"algorithm": "xgboost", "version": 1.7}],
+        "policy.images[0].version",
+        "put the value in quotes",
+    ),
+    "image without version": ("policy.image", {"algorithm": "xgboost"}, "policy.image.version", "a value"),
+    "no image": ("policy.images", [], "policy.images", "at least 1 entry"),
+    "whole bucket": ("policy.s3_prefixes", ["s3://mlops/"], "policy.s3_prefixes[0]", "an S3 URI with a key"),
+    "no role": ("roles.training", "slipway-training", "roles.training", "a role's ARN"),
+    "unknown placeholder": ("source.bucket", "mlops-{regoin}", "source.bucket", "replace {regoin}"),
+    "text for a number": ("test.max_rows", "200", "test.max_rows", "a whole number, found the text '200'"),
+    "accuracy in percent": ("test.accuracy_minimum", 93, "test.accuracy_minimum", "a number of at most 1"),
+    "gate without bound": ("gates", [{"metric": "validation:merror"}], "gates[0]", "minimum, maximum or both"),
+    "gate upside down": ("gates", [{"metric": "m", "minimum": 2, "maximum": 1}], "gates[0]", "not above the maximum"),
+    "no approver": ("approval.approvers", [], "approval.approvers", "at least 1 entry"),
+    "approver twice": ("approval.approvers", ["alice", "alice"], "approval.approvers", "remove the second alice"),
+    "forged tag": ("policy.tags", ["slipway:digest"], "policy.tags[0]", "a tag key outside"),
+    "no such instance": ("policy.instance_types", ["m4.xlarge"], "policy.instance_types[0]", "text of the form"),
+    "poll in no time": ("timeouts.poll_seconds", 0, "timeouts.poll_seconds", "a number of at least 0.5"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FIELDS)
+def test_a_mistake_is_told_with_file_field_expectation_and_fix(case, tmp_path):
+    path, value, field, advice = BAD_FIELDS[case]
+    content = changed(_iris(), path, value) if path else value
+    with pytest.raises(ModelFileError) as error:
+        load_model(_write(tmp_path, content))
+    assert error.value.resource == "a-model.yaml"
+    assert f"field {field}: expected" in error.value.why
+    assert advice in error.value.why
+    assert "docs/model-file.md" in error.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("prefix: a\nprefix: b\n", "the key 'prefix' appears twice"),
+        ("policy:\n  tags: []\n  tags: []\n", "line 3"),
+        ("prefix: [\n", "line 2"),
+        ("prefix: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_says_a_thing_twice_or_makes_no_sense_is_refused(text, expected, tmp_path):
+    with pytest.raises(ModelFileError) as error:
+        load_model(_write(tmp_path, text))
+    assert error.value.resource == "a-model.yaml"
+    assert expected in error.value.why
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"description: \xe4\n")
+    for broken in (path, tmp_path / "absent.yaml"):
+        with pytest.raises(ModelFileError, match=broken.name):
+            load_model(broken)
+
+
+def test_a_broken_file_costs_only_its_own_model(tmp_path):
+    _write(tmp_path, "prefix: [", "a.yaml")
+    _write(tmp_path, _iris(), "b.yml")
+    _write(tmp_path, "not a model", "readme.txt")
+    models, errors = load_models(tmp_path)
+    assert [model.prefix for model in models] == ["iris-model"]
+    assert [error.resource for error in errors] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("prefix", {"prefix": "Iris-Model", "source.key": "x", "policy.endpoint.endpoint_prefix": "x"}),
+        ("source", {"prefix": "x", "policy.endpoint.endpoint_prefix": "x"}),
+        ("policy.endpoint.endpoint_prefix", {"prefix": "x", "source.key": "x"}),
+    ],
+)
+def test_two_files_never_share_a_name(field, changes, tmp_path):
+    _write(tmp_path, _iris(), "a.yaml")
+    second = _iris()
+    for path, value in changes.items():
+        changed(second, path, value)
+    _write(tmp_path, second, "b.yaml")
+    models, errors = load_models(tmp_path)
+    assert len(models) == 1
+    assert errors[0].resource == "b.yaml"
+    assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
+
+
+def test_a_folder_that_is_not_there_has_no_models(tmp_path):
+    assert load_models(tmp_path / "absent") == ([], [])
+
+
+def test_the_limits_of_prefixes_follow_from_the_names():
+    assert names.PREFIX_MAX_CHARS == 26
+    assert names.ENDPOINT_PREFIX_MAX_CHARS == 51
+    assert "slipway:" in RESERVED_TAG_PREFIXES

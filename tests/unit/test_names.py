@@ -1,0 +1,57 @@
+"""Names are functions of model and revision, and always fit."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from slipway import names
+from slipway.states import Environment
+
+MOMENT = datetime(2024, 1, 31, 23, 59, 59, tzinfo=UTC)
+REVISION = names.revision_id("bucket", "key", "version")
+
+
+def test_a_revision_is_known_by_bucket_key_and_version_alone():
+    assert re.fullmatch("[0-9a-f]{32}", REVISION)
+    assert names.revision_id("bucket", "key", "version") == REVISION
+    others = {
+        names.revision_id("bucket2", "key", "version"),
+        names.revision_id("bucket", "key", "version2"),
+        names.revision_id("bucketkey", "", "version"),
+        names.revision_id("bucket", "keyversion", ""),
+    }
+    assert len(others | {REVISION}) == 5
+    assert names.auto_run_id("bucket", "key", "version") == f"s3__{REVISION}"
+
+
+def test_training_jobs_are_named_as_in_the_lab_with_the_revision_added():
+    assert names.training_job_name("iris-model", MOMENT, REVISION) == (
+        f"mlops-iris-model-2024-01-31-23-59-59-{REVISION[:8]}"
+    )
+    assert names.training_job_name("iris-model", MOMENT, REVISION, 2).endswith(f"{REVISION[:8]}-2")
+    elsewhere = MOMENT.astimezone(timezone(timedelta(hours=9)))
+    assert names.training_job_name("a", elsewhere, REVISION) == names.training_job_name("a", MOMENT, REVISION)
+
+
+@pytest.mark.parametrize(("moment", "attempt"), [(MOMENT.replace(tzinfo=None), 1), (MOMENT, 0), (MOMENT, 10)])
+def test_what_would_give_two_names_to_one_job_is_refused(moment, attempt):
+    with pytest.raises(ValueError, match=r"time zone|attempt"):
+        names.training_job_name("a", moment, REVISION, attempt)
+
+
+def test_the_longest_prefixes_fill_the_limit_exactly():
+    longest = names.training_job_name("x" * names.PREFIX_MAX_CHARS, MOMENT, REVISION, 9)
+    assert len(longest) == names.SAGEMAKER_NAME_MAX_CHARS
+    endpoints = [names.endpoint_name("x" * names.ENDPOINT_PREFIX_MAX_CHARS, item) for item in Environment]
+    assert max(map(len, endpoints)) == names.SAGEMAKER_NAME_MAX_CHARS
+
+
+def test_the_other_names_are_the_labs():
+    assert names.stack_name("iris-model", Environment.DEVELOPMENT) == "mlops-deploy-iris-model-dev"
+    assert names.stack_name("iris-model", Environment.PRODUCTION) == "mlops-deploy-iris-model-prd"
+    assert names.endpoint_name("iris-model", Environment.DEVELOPMENT) == "iris-model-development"
+    assert names.endpoint_name("iris-model", Environment.PRODUCTION) == "iris-model-production"
+    assert names.model_package_group("iris-model") == "mlops-iris-model"
+    assert names.source_key("iris-model") == "training_jobs/iris-model/trainingjob.zip"
+    assert names.run_prefix("iris-model", REVISION) == f"releases/iris-model/{REVISION}/"
