@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -47,6 +48,16 @@ class EndpointTestOperator(BaseOperator):
         self.model = model
         self.environment = environment
 
+    @cached_property
+    def hook(self) -> SageMakerHook:
+        """SageMaker, through the model's connection."""
+        return SageMakerHook(aws_conn_id=self.model.aws_conn_id)
+
+    @cached_property
+    def held_out(self) -> HeldOutHook:
+        """The rows in S3, through the model's connection."""
+        return HeldOutHook(aws_conn_id=self.model.aws_conn_id)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for the endpoint, check what it serves, and invoke it with held-out rows.
 
@@ -79,8 +90,7 @@ class EndpointTestOperator(BaseOperator):
     def _test(self, context: Context, *, deadline: float) -> dict[str, Any]:
         plan, ti = pull_plan(context), context["ti"]
         name = plan.endpoint(self.environment)
-        hook = SageMakerHook(aws_conn_id=self.model.aws_conn_id)
-        endpoint = hook.describe_endpoint(name)
+        endpoint = self.hook.describe_endpoint(name)
         if endpoint is None:
             raise EndpointTestFailed("The endpoint does not exist", resource=name, fix="run the deployment again")
         status = EndpointStatus(endpoint["EndpointStatus"])
@@ -93,13 +103,11 @@ class EndpointTestOperator(BaseOperator):
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
         trained = ti.xcom_pull(task_ids="train")["model_data_url"]
         check_config(endpoint, outputs, plan.revision_id)
-        self._check_model(hook, endpoint, trained)
+        self._check_model(endpoint, trained)
         test = self.model.test
-        rows = HeldOutHook(aws_conn_id=self.model.aws_conn_id).rows(
-            resolve(test.data, self.model.aws_conn_id), test.max_rows
-        )
+        rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
-        return self._judge(name, Score([self._invoke(hook, name, row) for row in rows]))
+        return self._judge(name, Score([self._invoke(name, row) for row in rows]))
 
     def _wait(self, name: str, deadline: float) -> NoReturn:
         self.defer(
@@ -113,13 +121,12 @@ class EndpointTestOperator(BaseOperator):
             kwargs={"deadline": deadline},
         )
 
-    @staticmethod
-    def _check_model(hook: SageMakerHook, endpoint: Mapping[str, Any], trained: str) -> None:
+    def _check_model(self, endpoint: Mapping[str, Any], trained: str) -> None:
         """Look behind names and outputs: one of the models that are served has to be the trained one."""
-        config = hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
+        config = self.hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
         served = []
         for variant in config.get("ProductionVariants", []):
-            model = hook.describe_model(variant["ModelName"]) or {}
+            model = self.hook.describe_model(variant["ModelName"]) or {}
             containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
             served += [container["ModelDataUrl"] for container in containers if "ModelDataUrl" in container]
         if trained not in served:
@@ -130,11 +137,10 @@ class EndpointTestOperator(BaseOperator):
                 fix="look for a newer release or a change by hand, then run the deployment again",
             )
 
-    @staticmethod
-    def _invoke(hook: SageMakerHook, name: str, row: Row) -> Answer:
+    def _invoke(self, name: str, row: Row) -> Answer:
         started = time.perf_counter()
         try:
-            answer = hook.invoke_endpoint(name, row.features.encode())
+            answer = self.hook.invoke_endpoint(name, row.features.encode())
         except AwsError as error:
             if error.code != "ModelError":
                 raise

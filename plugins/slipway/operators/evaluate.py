@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -69,6 +70,11 @@ class EvaluateOperator(BaseOperator):
         super().__init__(**kwargs)
         self.model = model
 
+    @cached_property
+    def registry(self) -> ModelRegistryHook:
+        """The Model Registry, through the model's connection."""
+        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge the metrics and look up the live model's.
 
@@ -93,7 +99,7 @@ class EvaluateOperator(BaseOperator):
         return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
 
     def _live(self, group: str) -> dict[str, Any] | None:
-        package = ModelRegistryHook(aws_conn_id=self.model.aws_conn_id).latest_approved_package(group)
+        package = self.registry.latest_approved_package(group)
         if package is None:
             return None
         return {"model_package_arn": package["ModelPackageArn"], "metrics": metrics_of(package)}

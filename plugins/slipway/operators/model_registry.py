@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
@@ -40,6 +41,16 @@ class RegisterModelOperator(BaseOperator):
         super().__init__(**kwargs)
         self.model = model
 
+    @cached_property
+    def registry(self) -> ModelRegistryHook:
+        """The Model Registry, through the model's connection."""
+        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
+
+    @cached_property
+    def s3(self) -> S3VersionHook:
+        """S3, through the model's connection."""
+        return S3VersionHook(aws_conn_id=self.model.aws_conn_id)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
 
@@ -48,17 +59,18 @@ class RegisterModelOperator(BaseOperator):
         :raises slipway.errors.AwsError: When a call fails.
         """
         plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
-        hook = ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-        hook.ensure_model_package_group(
+        self.registry.ensure_model_package_group(
             plan.model_package_group,
             description=f"Versions of {plan.prefix}, registered by Slipway",
             tags={TAG_MODEL_PREFIX: plan.prefix},
         )
-        package = hook.find_model_package(plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest)
+        package = self.registry.find_model_package(
+            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
+        )
         if package is None:
             metrics_uri = self._upload_metrics(plan, trained["metrics"])
             dag_run = context["dag_run"]
-            arn = hook.create_model_package(
+            arn = self.registry.create_model_package(
                 package_parameters(plan, trained, metrics_uri, dag_id=dag_run.dag_id, run_id=dag_run.run_id)
             )
             self.log.info("Registered %s", arn)
@@ -69,7 +81,7 @@ class RegisterModelOperator(BaseOperator):
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
         bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
-        S3VersionHook(aws_conn_id=self.model.aws_conn_id).put_if_absent(
+        self.s3.put_if_absent(
             bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
         )
         return uri(bucket, key)

@@ -52,12 +52,15 @@ def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def estate_of(model: ModelConfig) -> Estate:
-    """:returns: what the model owns in AWS"""
-    return Estate(model.prefix, model.policy.endpoint.endpoint_prefix, model.aws_conn_id)
+class _EstateOperator(BaseOperator):
+    """Works on what the model of the run's form owns."""
+
+    def estate(self, model: ModelConfig) -> Estate:
+        """:returns: what the model owns in AWS"""
+        return Estate(model.prefix, model.policy.endpoint.endpoint_prefix, model.aws_conn_id)
 
 
-class TeardownOperator(BaseOperator):
+class TeardownOperator(_EstateOperator):
     """Removes what a model owns, stage by stage; interrupted anywhere, it goes on from what is still there.
 
     The run's parameters name the model, so that one DAG serves all models.
@@ -91,7 +94,7 @@ class TeardownOperator(BaseOperator):
         self, context: Context, deadline: float, deletions: Mapping[str, int], removed: Mapping[str, int]
     ) -> dict[str, int]:
         model = chosen_model(context["params"])
-        estate, deletions_by_id, removed_by_kind = estate_of(model), Counter(deletions), Counter(removed)
+        estate, deletions_by_id, removed_by_kind = self.estate(model), Counter(deletions), Counter(removed)
         done: set[Stage] = set()
         while left := estate.belongings():
             stage = left[0].stage
@@ -145,7 +148,7 @@ class TeardownOperator(BaseOperator):
         )
 
 
-class NothingLeftOperator(BaseOperator):
+class NothingLeftOperator(_EstateOperator):
     """Lists what is left of a model: nothing, or the task is red."""
 
     def execute(self, context: Context) -> list[str]:
@@ -156,7 +159,7 @@ class NothingLeftOperator(BaseOperator):
         :raises slipway.errors.PermanentError: Naming everything that is left.
         """
         model = chosen_model(context["params"])
-        left = [str(item) for item in estate_of(model).belongings()]
+        left = [str(item) for item in self.estate(model).belongings()]
         if left:
             raise PermanentError(
                 "The model is not gone",
