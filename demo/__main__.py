@@ -11,7 +11,7 @@ from rich.table import Table
 
 from demo import datasets, predictions, upload
 from demo.follow import APPROVAL, Display, Release, ask_person
-from tools import environment, services
+from tools import environment
 from tools.airflow_api import AirflowApi, ApiError
 from tools.settings import Settings
 
@@ -24,6 +24,14 @@ NOTICE_TIMEOUT_SECONDS = 120.0
 
 class DemoError(Exception):
     """The demo cannot go on; the message says why and what to do."""
+
+
+def check_running(api: AirflowApi) -> None:
+    """:raises DemoError: when no Airflow answers."""
+    try:
+        api.health()
+    except (OSError, ApiError):
+        raise DemoError(f"No Airflow answers at {api.url}. Start it with: make up") from None
 
 
 def find_run(api: AirflowApi, version: upload.Upload) -> str:
@@ -119,8 +127,7 @@ def main() -> int:
     api = AirflowApi(settings.airflow_url, APPROVER, environment.passwords(settings)[APPROVER])
     run_id: str | None = arguments.run
     try:
-        if not services.is_running(settings):
-            raise DemoError("Slipway is not running. Start it with: make up")
+        check_running(api)
         run_id = run_id or find_run(api, upload_all(settings, console))
         show_release(Release(api, PREFIX, run_id), settings, console, arguments.approve == "yes")
         show_predictions(settings, console)

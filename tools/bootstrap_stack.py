@@ -1,14 +1,19 @@
-"""The set-up stack (bucket, topic, roles, Model Registry groups), deployed by CloudFormation like on any account."""
+"""The set-up stack (bucket, topic, roles, Model Registry groups), deployed by CloudFormation like on any account.
+
+`python -m tools.bootstrap_stack` deploys it to the AWS that the environment's AWS_* variables name.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import yaml
 from botocore.exceptions import ClientError, WaiterError
 
-from tools.aws import client
 from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
@@ -23,10 +28,10 @@ class StackError(Exception):
     """The set-up stack could not be deployed; the message has CloudFormation's reason."""
 
 
-def model_prefixes(settings: Settings) -> list[str]:
+def model_prefixes(include: Path) -> list[str]:
     """The prefixes of all model files that can be read; a broken one is its own DAG's import error, not ours."""
     prefixes = []
-    for path in sorted((settings.include_folder / "models").glob("*.yaml")):
+    for path in sorted((include / "models").glob("*.yaml")):
         try:
             model: Any = yaml.safe_load(path.read_text())
         except yaml.YAMLError:
@@ -36,14 +41,15 @@ def model_prefixes(settings: Settings) -> list[str]:
     return prefixes
 
 
-def deploy(settings: Settings) -> None:
+def deploy(cloudformation: Any, include: Path) -> None:
     """Creates or updates the stack by a change set, as `aws cloudformation deploy` does.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
 
+    :param cloudformation: a client of the account and region
+    :param include: the folder with cfn/bootstrap.yaml and the model files
     :raises StackError: with the reason of the first resource that failed.
     """
-    cloudformation = client(settings, "cloudformation")
     try:
         status = _status(cloudformation)
         if status == "ROLLBACK_COMPLETE":  # a creation that failed can only be deleted
@@ -51,7 +57,7 @@ def deploy(settings: Settings) -> None:
             cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK_NAME, WaiterConfig=WAIT)
             status = None
         kind = "CREATE" if status in (None, "REVIEW_IN_PROGRESS") else "UPDATE"
-        if _create_change_set(settings, cloudformation, kind, name := f"up-{time.time_ns()}"):
+        if _create_change_set(cloudformation, include, kind, name := f"up-{time.time_ns()}"):
             cloudformation.execute_change_set(StackName=STACK_NAME, ChangeSetName=name)
             waiter = cloudformation.get_waiter(f"stack_{kind.lower()}_complete")
             waiter.wait(StackName=STACK_NAME, WaiterConfig=WAIT)
@@ -69,14 +75,14 @@ def _status(cloudformation: Any) -> str | None:
     return status
 
 
-def _create_change_set(settings: Settings, cloudformation: Any, kind: str, name: str) -> bool:
+def _create_change_set(cloudformation: Any, include: Path, kind: str, name: str) -> bool:
     """Returns whether there is something to execute; an empty change set is deleted again."""
     cloudformation.create_change_set(
         StackName=STACK_NAME,
         ChangeSetName=name,
         ChangeSetType=kind,
-        TemplateBody=(settings.include_folder / "cfn" / "bootstrap.yaml").read_text(),
-        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes(settings))}],
+        TemplateBody=(include / "cfn" / "bootstrap.yaml").read_text(),
+        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes(include))}],
         Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     try:
@@ -101,3 +107,22 @@ def _reason(cloudformation: Any) -> str | None:
     if not failed:
         return None
     return f"{failed[-1]['LogicalResourceId']}: {failed[-1].get('ResourceStatusReason', 'no reason given')}"
+
+
+def main() -> int:
+    """Entry point for an AWS other than that of `make up`."""
+    import boto3
+
+    parser = argparse.ArgumentParser(prog="tools.bootstrap_stack", description=__doc__)
+    parser.add_argument("--include", type=Path, default=Settings.from_environment().include_folder)
+    try:
+        deploy(boto3.client("cloudformation"), parser.parse_args().include)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Stack {STACK_NAME} is deployed.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

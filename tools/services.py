@@ -12,7 +12,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from tools import bootstrap_stack, environment
 from tools.airflow_api import AirflowApi, ApiError
+from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
 from tools.progress import Progress
 from tools.settings import OPERATORS, ROOT, Settings
@@ -108,19 +108,20 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
     :raises ServicesError: when one does not, with the end of its log.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    checks: dict[str, Callable[[], None]] = {"AWS set-up stack": lambda: bootstrap_stack.deploy(settings)}
+    stack_deployed = False
     while True:
         state = components_health(settings)
         for name, text in state.items():
             progress.update(name, text, done=text == "healthy")
-        if state["local AWS"] == "healthy" and checks:
+        if state["local AWS"] == "healthy" and not stack_deployed:
             progress.update("AWS set-up stack", "deploying by CloudFormation")
             try:
-                checks.pop("AWS set-up stack")()
+                bootstrap_stack.deploy(client(settings, "cloudformation"), settings.include_folder)
             except bootstrap_stack.StackError as error:
                 raise ServicesError(str(error)) from None
             progress.update("AWS set-up stack", "deployed", done=True)
-        if not checks and all(text == "healthy" for text in state.values()):
+            stack_deployed = True
+        if stack_deployed and all(text == "healthy" for text in state.values()):
             return
         _check_hopeless(settings)
         if time.monotonic() > deadline:

@@ -1,0 +1,52 @@
+"""Writes .env for docker-compose.yaml: generated secrets and this user's id. Standard library only.
+
+`python3 -m tools.compose_env`; a second call keeps what is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from tools.environment import passwords, write_private
+from tools.settings import OPERATORS, ROOT, Settings
+
+ENV_FILE = ROOT / ".env"
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """What docker-compose.yaml leaves open."""
+    users = ["admin:admin", *(f"{user}:op" for user in OPERATORS)]
+    return {
+        "AIRFLOW_UID": str(os.getuid()),
+        "AIRFLOW_USERS": ",".join(users),
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "JWT_SECRET": secrets.token_urlsafe(48),
+        "API_SECRET_KEY": secrets.token_urlsafe(48),
+        "SLIPWAY_HOME": str(settings.home),
+        "SLIPWAY_AIRFLOW_PORT": str(settings.airflow_port),
+        "SLIPWAY_AWS_PORT": str(settings.aws_port),
+    }
+
+
+def main() -> None:
+    """Writes the files that are missing."""
+    home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway" / "compose").resolve()
+    ports = Settings.from_environment()
+    settings = Settings(home, ports.airflow_port, ports.aws_port)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logins = passwords(settings)
+    if ENV_FILE.exists():
+        print(f"{ENV_FILE} is there already; remove it for new secrets (and the volumes: they hold the old ones).")
+    else:
+        write_private(ENV_FILE, "".join(f"{name}={value}\n" for name, value in variables(settings).items()))
+        print(f"Wrote {ENV_FILE}.")
+    print(f"Logins ({settings.passwords_file}): {json.dumps(logins)}")
+
+
+if __name__ == "__main__":
+    main()
