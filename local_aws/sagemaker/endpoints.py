@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.htm
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError, select
@@ -30,7 +31,8 @@ from local_aws.store import Document, Scope, Store
 
 _log = logging.getLogger(__name__)
 
-_INTERRUPTED = "The local AWS went down while the endpoint was being changed."
+_INTERRUPTED = "InternalServerError: the local AWS went down while the endpoint was being changed."
+_RECOVERED_AT_ONCE = 4
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html, EndpointStatus
 _IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
@@ -71,12 +73,10 @@ class Endpoints:
 
     def start(self) -> None:
         """Bring back the endpoints of an earlier process; returns when each one serves or has failed."""
-        threads = [
-            self._spawn(endpoint["EndpointName"], self._recover, scope, endpoint)
-            for scope, _, endpoint in self._kind.documents.everywhere()
-        ]
-        for thread in threads:
-            thread.join()
+        # Model servers that all start at once keep each other from answering in time.
+        with ThreadPoolExecutor(_RECOVERED_AT_ONCE) as pool:
+            for scope, _, endpoint in self._kind.documents.everywhere():
+                pool.submit(self._guarded, endpoint["EndpointName"], self._recover, scope, endpoint)
 
     def stop(self) -> None:
         """Start nothing more; changes that are under way are seen as interrupted by the next start."""
@@ -191,19 +191,19 @@ class Endpoints:
 
     # --- what the threads do ----------------------------------------------------------------------------------------
 
-    def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> threading.Thread:
-        def run() -> None:
-            try:
-                work(*arguments)
-            except Exception:
-                _log.exception("the change of endpoint %s broke", name)
-            finally:
-                with self._settled:
-                    self._settled.notify_all()
+    def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(
+            target=self._guarded, args=(name, work, *arguments), name=f"endpoint-{name}", daemon=True
+        ).start()
 
-        thread = threading.Thread(target=run, name=f"endpoint-{name}", daemon=True)
-        thread.start()
-        return thread
+    def _guarded(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            _log.exception("the change of endpoint %s broke", name)
+        finally:
+            with self._settled:
+                self._settled.notify_all()
 
     def _deploy(self, scope: Scope, name: str, plan: Plan, status_if_failed: str) -> None:
         self._going_down.wait(self._pace_seconds)

@@ -88,8 +88,9 @@ class TrainingJobs:
             runs = list(self._runs.values())
         for run, _ in runs:
             run.stop()
+        deadline = now() + timeout_seconds
         for _, thread in runs:
-            thread.join(timeout_seconds)
+            thread.join(max(0.0, deadline - now()))
         self.start()
 
     def _get(self, scope: Scope, name: str) -> Document:
@@ -148,7 +149,9 @@ class TrainingJobs:
                 self._jobs.update(scope, name, lambda job: _enter(job, transition))
 
         run = self._new_run(spec, report)
-        thread = threading.Thread(target=self._drive, args=(scope, name, spec, run, held), name=f"train-{name}")
+        thread = threading.Thread(
+            target=self._drive, args=(scope, name, spec, run, held), name=f"train-{name}", daemon=True
+        )
         with self._lock:
             self._runs[spec.job_arn] = run, thread
         thread.start()
@@ -173,8 +176,10 @@ class TrainingJobs:
                 del self._runs[spec.job_arn]
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
+        # Nothing here has a warm pool or a training plan.
+        narrowed = {"WarmPoolStatusEquals", "TrainingPlanArnEquals"} & parameters.keys()
         jobs, token = select(
-            self._jobs.list(context),
+            [] if narrowed else self._jobs.list(context),
             parameters,
             name_field="TrainingJobName",
             sort_fields={"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"},

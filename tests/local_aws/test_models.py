@@ -8,13 +8,16 @@ from tests.local_aws.sagemaker_cases import (
     BUCKET,
     IMAGE,
     ROLE,
+    ROWS,
     create_config,
     create_model,
     model_data,
+    predict,
     refused,
     unique,
     upload,
     variant,
+    wait_for_endpoint,
 )
 
 pytestmark = pytest.mark.local_aws
@@ -118,6 +121,40 @@ def test_models_are_listed(sagemaker, url):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert listed(CreationTimeBefore=tomorrow, MaxResults=2) == names[::-1]
     assert listed(CreationTimeAfter=tomorrow) == []
+
+
+def test_model_of_a_model_package(local_aws, sagemaker, url):
+    group = unique("group")
+    sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification={
+            "Containers": [{"Image": IMAGE, "ModelDataUrl": url}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+    name = unique("model")
+    request = {"ModelName": name, "PrimaryContainer": {"ModelPackageName": package}, "ExecutionRoleArn": ROLE}
+    refused(lambda: sagemaker.create_model(**request), "ValidationException", "PendingManualApproval")
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    sagemaker.create_model(**request)
+    assert sagemaker.describe_model(ModelName=name)["PrimaryContainer"] == {"ModelPackageName": package}
+    endpoint = unique("packaged")
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=create_config(local_aws, variant(name)))
+    assert wait_for_endpoint(local_aws, endpoint)["EndpointStatus"] == "InService"
+    assert predict(local_aws, endpoint, ROWS[2])[0] == 2
+    sagemaker.delete_endpoint(EndpointName=endpoint)
+
+
+def test_other_accounts_and_regions_see_nothing(local_aws, model):
+    for scope in ({"aws_access_key_id": "210987654321"}, {"region_name": "eu-west-1"}):
+        other = local_aws.client("sagemaker", **scope)
+        refused(
+            lambda other=other: other.describe_model(ModelName=model), "ValidationException", "Could not find model"
+        )
+        assert other.list_models()["Models"] == []
 
 
 # --- endpoint configurations -----------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""What a stop and a kill of the local AWS leave of its training jobs and endpoints."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_aws.sagemaker_cases import (
+    client,
+    create_config,
+    create_model,
+    model_data,
+    predict,
+    training_request,
+    upload,
+    variant,
+    wait,
+    wait_for_endpoint,
+)
+
+pytestmark = pytest.mark.local_aws
+PREFIX = "restart"
+INTERRUPTED = "the local AWS went down"
+
+
+def start_long_job(aws, name):
+    """Start a training job that does not end by itself, and wait until its container runs."""
+    upload(aws, PREFIX)
+    request = training_request(name, PREFIX)
+    request["HyperParameters"] |= {"num_round": "100000000"}
+    sagemaker = client(aws, "sagemaker")
+    sagemaker.create_training_job(**request)
+    look = lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"]  # noqa: E731
+    assert wait(look, "Starting", "Downloading") == "Training"
+
+
+def create_endpoint(aws, name, model):
+    config = create_config(aws, variant(model))
+    client(aws, "sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
+    return config
+
+
+def assert_failed_by_interruption(aws, name):
+    job = client(aws, "sagemaker").describe_training_job(TrainingJobName=name)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert INTERRUPTED in job["FailureReason"]
+    assert job["SecondaryStatusTransitions"][-1]["Status"] == "Failed"
+    assert job["TrainingEndTime"] >= job["CreationTime"]
+
+
+def test_stop_and_start(new_local_aws):
+    aws = new_local_aws().start()
+    create_endpoint(aws, "serving", create_model(aws, model_data(aws)))
+    before = wait_for_endpoint(aws, "serving")
+    start_long_job(aws, "cut-off")
+    aws.restart()
+    assert_failed_by_interruption(aws, "cut-off")
+    assert predict(aws, "serving")[0] == 0
+    after = wait_for_endpoint(aws, "serving")
+    assert {m: after[m] for m in after if m != "ResponseMetadata"} == {
+        m: before[m] for m in before if m != "ResponseMetadata"
+    }
+
+
+def test_kill_in_the_middle_of_everything(new_local_aws):
+    # Slow enough that each change is still under way when the process is killed.
+    aws = new_local_aws("--pace", "6").start()
+    sagemaker = client(aws, "sagemaker")
+    good = create_model(aws, model_data(aws))
+    configs = {name: create_endpoint(aws, name, good) for name in ("updating", "weighing", "untouched")}
+    for name in configs:
+        assert wait_for_endpoint(aws, name)["EndpointStatus"] == "InService"
+    start_long_job(aws, "cut-off")
+    create_endpoint(aws, "creating", good)
+    other = create_config(aws, variant(good, InitialInstanceCount=2))
+    sagemaker.update_endpoint(EndpointName="updating", EndpointConfigName=other)
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="weighing", DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}]
+    )
+    aws.kill()
+    aws.start()
+
+    assert_failed_by_interruption(aws, "cut-off")
+    creating = wait_for_endpoint(aws, "creating")
+    assert creating["EndpointStatus"] == "Failed"
+    assert INTERRUPTED in creating["FailureReason"]
+    for name in ("updating", "weighing"):
+        endpoint = wait_for_endpoint(aws, name)
+        assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", configs[name])
+        assert INTERRUPTED in endpoint["FailureReason"]
+        (summary,) = endpoint["ProductionVariants"]
+        assert (summary["CurrentInstanceCount"], summary["DesiredInstanceCount"]) == (1, 1)
+        assert predict(aws, name)[0] == 0
+    assert "FailureReason" not in wait_for_endpoint(aws, "untouched")
+    assert predict(aws, "untouched")[0] == 0
+    for name in ("creating", *configs):
+        sagemaker.delete_endpoint(EndpointName=name)
+        with pytest.raises(ClientError, match="Could not find endpoint"):
+            wait_for_endpoint(aws, name)
