@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DAG_ID = "intake"
 # A listing of 1000 versions costs as little as one of none, and the wait for a release is minutes: no need to tune.
-POLL_SECONDS = 3.0
+POLL_SECONDS = 2.0
 
 
 class StateStore(Protocol):

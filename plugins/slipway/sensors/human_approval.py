@@ -60,6 +60,8 @@ class HumanApprovalSensor(ApprovalOperator):
             # Airflow lets everybody answer a question that is assigned to nobody.
             raise ValueError("approvers must name somebody")
         kwargs.setdefault("retries", 3)
+        # Airflow hands the DAG's params on to every operator; they are no fields of this form.
+        kwargs.pop("params", None)
         super().__init__(
             subject=subject,
             params={COMMENT: _comment_field()},
@@ -183,6 +185,7 @@ def _comment_field() -> Param:
         title="Comment",
         description="Kept with the decision on the model package",
         maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,
+        source="task",
     )
 
 

@@ -16,8 +16,10 @@ from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.uploads import STATE_KEY, Intake, VersionKey, list_prefixes, version_key
 
 # Ringing again for what stays uncommitted: soon, then ever less often, because a ring costs a run of the intake DAG.
-RING_AGAIN_SECONDS = 10.0
-RING_AGAIN_LIMIT_SECONDS = 60.0
+RING_AGAIN_SECONDS = 20.0
+RING_AGAIN_LIMIT_SECONDS = 80.0
+# A bucket that is made, or comes back, is noticed as soon as an upload is.
+WATCH_BACKOFF_LIMIT_SECONDS = 5.0
 
 
 class S3VersionsTrigger(BaseEventTrigger):
@@ -73,7 +75,9 @@ class S3VersionsTrigger(BaseEventTrigger):
                 failures += 1
                 log = self.log.warning if failures == 1 else self.log.debug
                 log("Cannot watch %s, asking again: %s", self.bucket, error)
-                await asyncio.sleep(backoff_seconds(failures, base_seconds=self.poll_seconds))
+                await asyncio.sleep(
+                    backoff_seconds(failures, base_seconds=self.poll_seconds, limit_seconds=WATCH_BACKOFF_LIMIT_SECONDS)
+                )
 
     def hook(self) -> S3VersionHook:
         """:returns: the hook whose connection is polled"""

@@ -1,0 +1,60 @@
+"""Stand-ins that tests hand in where Slipway talks to AWS or to Airflow's state store."""
+
+from contextlib import asynccontextmanager
+
+from botocore.exceptions import ClientError
+
+
+def client_error(code: str, *, status: int = 400, operation: str = "Operation") -> ClientError:
+    """The error that boto3 raises for an AWS error code."""
+    response = {"Error": {"Code": code, "Message": f"{code} says AWS"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
+
+
+class Script:
+    """Gives one answer after the other, the last one for ever; raises those that are exceptions."""
+
+    def __init__(self, *answers) -> None:
+        self.answers = list(answers)
+        self.calls: list[dict] = []
+
+    def __call__(self, **arguments):
+        self.calls.append(arguments)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class AsyncHook:
+    """A hook whose asynchronous connection is the given client; counts how often it was opened."""
+
+    def __init__(self, client) -> None:
+        self.client, self.connections = client, 0
+
+    async def get_async_conn(self):
+        self.connections += 1
+
+        @asynccontextmanager
+        async def connection():
+            yield self.client
+
+        return connection()
+
+
+class MemoryStore:
+    """A task's or an asset's state store."""
+
+    def __init__(self, **entries) -> None:
+        self.entries, self.writes = dict(entries), 0
+
+    def get(self, key, default=None):
+        return self.entries.get(key, default)
+
+    def set(self, key, value, *, retention=None):
+        assert value is not None
+        self.entries[key] = value
+        self.writes += 1
+
+    async def aget(self, key, default=None):
+        return self.get(key, default)

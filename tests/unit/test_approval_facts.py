@@ -1,0 +1,72 @@
+"""The approval screen's text."""
+
+from slipway.approval_facts import Facts, code, markdown
+from slipway.release_plan import ReleasePlan, Revision
+
+PLAN = ReleasePlan(
+    prefix="iris-model",
+    revision=Revision("b", "k", "v|1", "etag", 1, "2026-05-01T12:00:00+00:00", "[dave](http://evil)"),
+    revision_id="r" * 32,
+    digest="d" * 64,
+    sequence="2026-05-01T12:00:00+00:00",
+    training_job_name="mlops-iris-model-1",
+    request_uri="s3://b/r",
+    model_package_group="mlops-iris-model",
+    endpoint_prefix="iris-model",
+    stacks={},
+    endpoints={},
+)
+URL = "http://127.0.0.1:8080/dags/iris-model/runs/s3__1"
+
+
+def facts(**changed) -> Facts:
+    given = {
+        "evaluation": {
+            "metrics": {"validation:merror": 0.04, "train:merror": 0.0},
+            "gates": [
+                {"metric": "validation:merror", "value": 0.04, "minimum": None, "maximum": 0.1, "passed": True},
+                {"metric": "validation:auc", "value": None, "minimum": 0.5, "maximum": 1.0, "passed": False},
+            ],
+            "live": {"model_package_arn": "arn:live", "metrics": {"validation:merror": 0.06}},
+        },
+        "registration": {"model_package_arn": "arn:new"},
+        "test": {
+            "endpoint_name": "iris-model-development",
+            "rows": 50,
+            "correct": 48,
+            "accuracy": 0.96,
+            "accuracy_minimum": 0.9,
+            "latency_ms": {"p50": 2.0, "p99": 9.5},
+            "variants": {"model-a": 50},
+        },
+        **changed,
+    }
+    return Facts(plan=PLAN, run_url=URL, **given)
+
+
+def test_metrics_stand_beside_their_gate_and_the_live_model():
+    text = markdown(facts())
+    assert "| `validation:merror` | 0.04 | ≤ 0.1 ✓ | 0.06 |" in text
+    assert "| `train:merror` | 0 | - | - |" in text
+    assert "| `validation:auc` | - | ≥ 0.5 and ≤ 1 ✗ | - |" in text
+    assert "Compared with `arn:live`." in text
+
+
+def test_the_release_its_test_and_its_pages_are_named():
+    text = markdown(facts())
+    for said in ("`arn:new`", "d" * 64, "48 of 50", "0.96 (gate ≥ 0.9)", "p50 2 ms, p99 9.5 ms", "`model-a` 50"):
+        assert said in text
+    assert f"[The release]({URL})" in text
+    assert f"[Test log]({URL}/tasks/test_dev)" in text
+
+
+def test_a_first_release_has_nothing_to_be_compared_with():
+    text = markdown(facts(evaluation={"metrics": {"a": 1.0}, "gates": [], "live": None}, test={}))
+    assert "production is empty" in text
+
+
+def test_what_comes_from_outside_is_shown_and_never_rendered():
+    text = markdown(facts())
+    assert "`[dave](http://evil)`" in text
+    assert "`v/1`" in text
+    assert code("a`b\n|c") == "`a'b /c`"

@@ -1,0 +1,118 @@
+"""The wait for a person: answer, record, deadline, and an AWS that does not answer."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+
+from slipway.triggers.approval import ApprovalTrigger
+from tests.unit.scripted_aws import AsyncHook, Script, client_error
+
+PENDING = {"ModelApprovalStatus": "PendingManualApproval"}
+APPROVED = {"ModelApprovalStatus": "Approved"}
+ANSWER = {
+    "outcome": "answered",
+    "chosen_options": ["Approve"],
+    "params_input": {},
+    "responded_by_user": {"id": "alice", "name": "alice"},
+}
+
+
+class Registry:
+    def __init__(self, *answers) -> None:
+        self.describe = Script(*answers)
+
+    async def describe_model_package(self, **arguments):
+        return self.describe(**arguments)
+
+
+def trigger_of(deadline_seconds=60.0) -> ApprovalTrigger:
+    return ApprovalTrigger(
+        ti_id=str(uuid4()), model_package_arn="arn:package", deadline=time.time() + deadline_seconds, poll_seconds=0.001
+    )
+
+
+def wait(*packages, answers=(None,), deadline_seconds=60.0):
+    trigger, answered = trigger_of(deadline_seconds), Script(*answers)
+    hook = AsyncHook(Registry(*packages))
+    trigger.hook = lambda: hook
+
+    async def answer():
+        return answered()
+
+    trigger.answer = answer
+
+    async def events():
+        return [event.payload async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return event, hook
+
+
+def test_serialization_round_trip():
+    trigger = trigger_of()
+    path, arguments = trigger.serialize()
+    assert path == "slipway.triggers.approval.ApprovalTrigger"
+    assert ApprovalTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_a_decision_in_the_registry_ends_the_wait():
+    event, hook = wait(PENDING, PENDING, APPROVED)
+    assert event == {"outcome": "recorded"}
+    assert hook.client.describe.calls == [{"ModelPackageName": "arn:package"}] * 3
+    assert hook.connections == 1
+
+
+def test_an_answer_ends_the_wait_and_comes_before_the_registry():
+    event, hook = wait(PENDING, answers=(None, ANSWER))
+    assert event == ANSWER
+    assert len(hook.client.describe.calls) == 1
+
+
+def test_no_decision_in_time_ends_the_wait():
+    assert wait(PENDING, deadline_seconds=-1.0)[0] == {"outcome": "timeout"}
+
+
+@pytest.mark.parametrize("status", [APPROVED, {"ModelApprovalStatus": "Rejected"}])
+def test_a_decision_counts_up_to_the_last_poll(status):
+    assert wait(status, deadline_seconds=-1.0)[0] == {"outcome": "recorded"}
+
+
+def test_passing_errors_are_waited_out():
+    event, hook = wait(client_error("ThrottlingException"), client_error("x", status=503), APPROVED)
+    assert event == {"outcome": "recorded"}
+    assert hook.connections == 3
+
+
+def test_the_answer_is_noticed_while_aws_is_away():
+    assert wait(client_error("x", status=503), answers=(None, ANSWER))[0] == ANSWER
+
+
+def test_the_deadline_holds_while_aws_is_away():
+    assert wait(client_error("x", status=503), deadline_seconds=-1.0)[0] == {"outcome": "timeout"}
+
+
+def test_a_refusal_ends_the_wait_with_its_reason():
+    event, _ = wait(client_error("AccessDeniedException"))
+    assert event["outcome"] == "refused"
+    assert "arn:package" in event["reason"]
+
+
+@pytest.mark.parametrize(
+    ("received", "options", "expected"),
+    [(True, ["Approve"], ["Approve"]), (False, None, None), (True, [], None)],
+)
+def test_airflows_answer_is_read_in_the_form_it_resumes_tasks_with(monkeypatch, received, options, expected):
+    detail = SimpleNamespace(
+        response_received=received,
+        chosen_options=options,
+        params_input=None,
+        responded_by_user=SimpleNamespace(id="7", name="alice"),
+    )
+    monkeypatch.setattr("airflow.sdk.execution_time.hitl.get_hitl_detail_content_detail", lambda ti_id: detail)
+    answer = asyncio.run(trigger_of().answer())
+    assert (answer and answer["chosen_options"]) == expected
+    if answer:
+        assert answer["responded_by_user"] == {"id": "7", "name": "alice"}
