@@ -26,7 +26,6 @@ TEMPLATE_OBJECT_MAX_BYTES = 1_000_000
 _EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
 _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
-_STACK_TYPE = "AWS::CloudFormation::Stack"
 
 
 @dataclass(frozen=True)
@@ -277,17 +276,13 @@ class CloudFormationHook(AwsGenericHook[Any]):
         """
         failed: list[StackResource] = []
         for event in self._events(stack_id):
-            of_the_stack = event["PhysicalResourceId"] == stack_id and event["ResourceType"] == _STACK_TYPE
-            if of_the_stack and event["ResourceStatus"] in _OPERATION_STARTS:
-                break
-            reason = event.get("ResourceStatusReason", "")
-            if (
-                event["ResourceStatus"].endswith("_FAILED")
-                and not of_the_stack
-                and _CANCELLED_TEXT not in reason.lower()
-            ):
+            status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
+            if event["PhysicalResourceId"] == stack_id:
+                if status in _OPERATION_STARTS:
+                    break
+            elif status.endswith("_FAILED") and _CANCELLED_TEXT not in reason.lower():
                 failed.append(_resource(event))
-        return failed[::-1]
+        return failed[::-1] or self._validation_failures(stack_id)
 
     def failed_rollbacks(self, stack_id: str) -> int:
         """Count how often the roll-back of the stack's last update has failed.
@@ -333,6 +328,24 @@ class CloudFormationHook(AwsGenericHook[Any]):
             s3.conn.put_object(Bucket=bucket, Key=key, Body=data, ContentType="text/yaml")
         domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
         return f"https://s3.{self.conn_region_name}.{domain}/{bucket}/{key}"
+
+    def _validation_failures(self, stack_id: str) -> list[StackResource]:
+        """What CloudFormation found before it touched any resource; the stack's events do not tell.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeEvents.html
+        """
+        with aws_call("read the validation of the stack", stack_id):
+            events = self.conn.describe_events(StackName=stack_id, Filters={"FailedEvents": True})["OperationEvents"]
+        return [
+            StackResource(
+                logical_id=event["LogicalResourceId"],
+                type=event["ResourceType"],
+                status="VALIDATION_FAILED",
+                reason=event.get("ValidationStatusReason", ""),
+            )
+            for event in events
+            if event["EventType"] == "VALIDATION_ERROR" and event["OperationId"] == events[0]["OperationId"]
+        ]
 
     def _events(self, stack_id: str) -> Iterator[dict[str, Any]]:
         """The stack's events, the newest first; pages are fetched only as far as they are read."""

@@ -1,0 +1,92 @@
+"""Releases of one model as the deployment sees them: the run's copy of the zip and a registered model package."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from slipway import names
+from slipway.hooks import model_registry as registry
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3 import S3VersionHook
+from slipway.model_config import ModelConfig
+from slipway.operators.endpoint_deploy import EndpointDeployOperator
+from slipway.process_request import process_request
+from slipway.release_plan import ReleasePlan
+from slipway.states import Environment
+from tests.cfn.stacks import unique
+from tests.local_aws.sagemaker_cases import BUCKET, IMAGE
+from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, revision
+from tests.unit.task_runs import context, run_task
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+DEV, PRD = Environment.DEVELOPMENT, Environment.PRODUCTION
+
+
+class Model:
+    """A model of its own, made from the one the repository ships."""
+
+    def __init__(self, aws) -> None:
+        self.aws = aws
+        self.prefix = unique("m")
+        fields = iris_model().model_dump()
+        fields["prefix"] = self.prefix
+        fields["source"]["key"] = names.source_key(self.prefix)
+        fields["policy"]["endpoint"]["endpoint_prefix"] = self.prefix
+        fields["policy"]["image"] = IMAGE
+        fields["timeouts"]["poll_seconds"] = 0.5
+        self.config = ModelConfig.model_validate(fields)
+        self.releases = 0
+
+    def release(self, model_data_url: str, **production: object) -> "Release":
+        """Upload a zip whose production endpoint is changed as given, and register the model it made."""
+        document = deployment()
+        document["EndpointPrefix"] = self.prefix
+        document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
+        if document["ProductionEndpoint"]["AutoScaling"]:
+            document["ProductionEndpoint"]["AutoScaling"]["MinCapacity"] = 1
+        self.releases += 1
+        # An uploaded zip differs from the one before, or it would be of one digest with it.
+        document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
+        data = request_zip(deploy=document)
+        version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
+        moment = (FIRST + timedelta(days=self.releases)).isoformat()
+        pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
+        plan = process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
+        return Release(self, plan, model_data_url)
+
+
+class Release:
+    """One release of a model: registered, and not yet decided upon."""
+
+    def __init__(self, model: Model, plan: ReleasePlan, model_data_url: str) -> None:
+        self.model, self.plan, self.model_data_url = model, plan, model_data_url
+        hook = ModelRegistryHook(aws_conn_id=None)
+        hook.ensure_model_package_group(plan.model_package_group, description="test", tags={})
+        self.package_arn = hook.create_model_package(
+            {
+                "ModelPackageGroupName": plan.model_package_group,
+                "ModelApprovalStatus": "PendingManualApproval",
+                "InferenceSpecification": {
+                    "Containers": [{"Image": IMAGE, "ModelDataUrl": model_data_url}],
+                    "SupportedContentTypes": ["text/csv"],
+                    "SupportedResponseMIMETypes": ["text/csv"],
+                },
+                "CustomerMetadataProperties": {registry.DIGEST: plan.digest, registry.REVISION: plan.revision_id},
+            }
+        )
+
+    def approve(self, approved: bool = True) -> "Release":
+        ModelRegistryHook(aws_conn_id=None).record_decision(
+            self.package_arn,
+            approved=approved,
+            decided_by="alice",
+            how="Airflow UI",
+            comment="",
+            digest=self.plan.digest,
+        )
+        return self
+
+    def deploy(self, environment: Environment) -> dict:
+        operator = EndpointDeployOperator(
+            task_id=f"deploy_{environment.short}", model=self.model.config, environment=environment, do_xcom_push=False
+        )
+        return run_task(operator, context({"process_request": self.plan.to_xcom()}))

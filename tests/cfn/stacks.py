@@ -1,0 +1,62 @@
+"""Small templates, and running CloudFormationDeployOperator against them."""
+
+import uuid
+from pathlib import Path
+
+import yaml
+
+from slipway.operators.cloudformation import CloudFormationDeployOperator
+from tests.unit.task_runs import context, run_task
+
+OWNER = {"slipway:model-prefix": "iris-model"}
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def template(**resources: dict) -> dict:
+    """A template with a topic, whose name is an output, and whatever else is given."""
+    return {
+        "Parameters": {"Name": {"Type": "String", "MinLength": 3}},
+        "Resources": {
+            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": {"Ref": "Name"}}},
+            **resources,
+        },
+        "Outputs": {"TopicName": {"Value": {"Fn::GetAtt": ["Topic", "TopicName"]}}},
+    }
+
+
+def taken_bucket(name: str, **more: object) -> dict:
+    """A bucket that CloudFormation cannot make if somebody else has it."""
+    return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}, **more}
+
+
+class Deployment:
+    """One stack and the operator that deploys it, new for each run as Airflow makes it."""
+
+    def __init__(self, folder: Path, name: str | None = None, operator=CloudFormationDeployOperator) -> None:
+        self.name = name or unique("stack")
+        self.path = folder / f"{self.name}.yaml"
+        self.operator = operator
+
+    def write(self, body: dict) -> "Deployment":
+        self.path.write_text(yaml.safe_dump(body))
+        return self
+
+    def make(self, topic: str, **arguments):
+        settings = {
+            "task_id": "deploy",
+            "stack_name": self.name,
+            "template_path": str(self.path),
+            "parameters": {"Name": topic},
+            "tags": {**OWNER, "slipway:revision": "r1"},
+            "ownership_tags": OWNER,
+            "poll_seconds": 0.05,
+            "timeout_seconds": 120,
+            "do_xcom_push": False,
+        }
+        return self.operator(**{**settings, **arguments})
+
+    def run(self, topic: str, **arguments) -> dict:
+        return run_task(self.make(topic, **arguments), context({}))

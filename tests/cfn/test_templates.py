@@ -1,0 +1,211 @@
+"""The templates: clean by cfn-lint, strict about their parameters, and of the promised effect."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+from tests.cfn.stacks import unique
+
+TEMPLATES = Path(__file__).parents[2] / "include" / "cfn"
+BUCKET = "mlops-us-west-2-123456789012"
+
+GOOD = {
+    "Revision": "0" * 32,
+    "Sequence": "2026-01-31T23:59:59+00:00",
+    "ModelPackageArn": "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1",
+    "EndpointName": "iris-model-production",
+    "Environment": "production",
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/slipway-endpoint",
+    "InstanceType": "ml.m4.xlarge",
+    "InitialInstanceCount": "1",
+    "ModelAImage": "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1",
+    "ModelADataUrl": f"s3://{BUCKET}/iris-model/mlops-iris-model-x/output/model.tar.gz",
+}
+TRIAL = {
+    "ModelBImage": GOOD["ModelAImage"],
+    "ModelBDataUrl": GOOD["ModelADataUrl"],
+    "ModelBWeight": "0.1",
+    "ModelAWeight": "0.9",
+}
+CAPTURE = {"DataCapture": "true", "DataCaptureSamplingPercent": "100", "DataCaptureUri": "s3://b-1/iris/monitoring/prd"}
+SCALING = {"AutoScaling": "true", "ScalingMinCapacity": "1", "ScalingMaxCapacity": "10", "ScalingTargetValue": "200.0"}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms, giving up what they mean."""
+
+
+Loader.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix}")
+
+
+def load(name: str) -> dict:
+    return yaml.load((TEMPLATES / name).read_text(), Loader)  # noqa: S506
+
+
+def template_names() -> list[str]:
+    return sorted(path.name for path in TEMPLATES.glob("*.yaml"))
+
+
+def cfn_lint(*arguments: object) -> subprocess.CompletedProcess[str]:
+    linter = Path(sys.executable).with_name("cfn-lint")
+    return subprocess.run([linter, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_cfn_lint_is_clean(name):
+    result = cfn_lint(TEMPLATES / name)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_every_parameter_is_described_and_constrained(name):
+    for key, parameter in load(name)["Parameters"].items():
+        assert parameter["Description"], key
+        free = parameter["Type"] == "CommaDelimitedList" and parameter.get("Default") == ""
+        constraints = {"AllowedPattern", "AllowedValues", "MaxLength", "MinValue"} & parameter.keys()
+        assert constraints or free, f"{name}: {key} takes anything"
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_every_resource_says_what_becomes_of_it(name):
+    for key, resource in load(name)["Resources"].items():
+        body = next(iter(resource[2].values())) if key.startswith("Fn::ForEach") else resource
+        assert {"DeletionPolicy", "UpdateReplacePolicy"} <= body.keys(), f"{name}: {key}"
+
+
+def statements() -> list[tuple[str, dict]]:
+    roles = {key: body for key, body in load("bootstrap.yaml")["Resources"].items() if key.endswith("Role")}
+    return [
+        (f"{role}/{statement['Sid']}", statement)
+        for role, body in roles.items()
+        for policy in body["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("statement", [item[1] for item in statements()], ids=[item[0] for item in statements()])
+def test_no_role_may_do_more_than_its_part(statement):
+    assert all("*" not in action for action in as_list(statement["Action"]))
+    if "iam:PassRole" in as_list(statement["Action"]):
+        assert as_list(statement["Action"]) == ["iam:PassRole"]
+        assert statement["Resource"] == "!GetAtt"
+        assert statement["Condition"]["StringEquals"].keys() == {"iam:PassedToService"}
+
+
+def test_every_wildcard_resource_has_its_reason_beside_it():
+    lines = (TEMPLATES / "bootstrap.yaml").read_text().splitlines()
+    wild = [number for number, line in enumerate(lines) if line.strip() == 'Resource: "*"']
+    assert wild
+    assert all(lines[number - 1].strip().startswith("#") for number in wild)
+
+
+@pytest.fixture
+def change_set(aws):
+    """Asks for a change set of endpoint.yaml and takes it back."""
+    client = aws.client("cloudformation")
+
+    def make(**changes: str) -> dict:
+        stack, wanted = unique("parameters"), {**GOOD, **changes}
+        client.create_change_set(
+            StackName=stack,
+            ChangeSetName="check",
+            ChangeSetType="CREATE",
+            TemplateBody=(TEMPLATES / "endpoint.yaml").read_text(),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()],
+        )
+        found = client.describe_change_set(StackName=stack, ChangeSetName="check")
+        client.delete_change_set(StackName=stack, ChangeSetName="check")
+        return found
+
+    return make
+
+
+@pytest.mark.local_aws
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({}, {"ModelA", "EndpointConfig", "Endpoint"}),
+        ({"Environment": "development"}, {"ModelA", "EndpointConfig", "Endpoint"}),
+        (TRIAL, {"ModelA", "ModelB", "EndpointConfig", "Endpoint"}),
+        (CAPTURE, {"ModelA", "EndpointConfig", "Endpoint"}),
+        (SCALING, {"ModelA", "EndpointConfig", "Endpoint", "ModelAScaling", "ModelAScalingPolicy"}),
+        (
+            TRIAL | SCALING,
+            {"ModelA", "ModelB", "EndpointConfig", "Endpoint", "ModelAScaling", "ModelAScalingPolicy"}
+            | {"ModelBScaling", "ModelBScalingPolicy"},
+        ),
+    ],
+    ids=["plain", "development", "trial", "capture", "scaling", "trial and scaling"],
+)
+def test_good_parameters_make_what_they_say(change_set, given, made):
+    found = change_set(**given)
+    assert found["Status"] == "CREATE_COMPLETE", found["StatusReason"]
+    assert {change["ResourceChange"]["LogicalResourceId"] for change in found["Changes"]} == made
+
+
+@pytest.mark.local_aws
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"Revision": "latest"}, "Revision"),
+        ({"Sequence": "yesterday"}, "Sequence"),
+        ({"ModelPackageArn": "arn:aws:s3:::bucket"}, "ModelPackageArn"),
+        ({"EndpointName": "-iris-"}, "EndpointName"),
+        ({"EndpointName": "x" * 64}, "EndpointName"),
+        ({"Environment": "staging"}, "Environment"),
+        ({"ExecutionRoleArn": "slipway-endpoint"}, "ExecutionRoleArn"),
+        ({"InstanceType": "m4.xlarge"}, "InstanceType"),
+        ({"InitialInstanceCount": "0"}, "InitialInstanceCount"),
+        ({"InitialInstanceCount": "many"}, "InitialInstanceCount"),
+        ({"ModelAImage": ""}, "ModelAImage"),
+        ({"ModelADataUrl": "https://example.com/model.tar.gz"}, "ModelADataUrl"),
+        ({"ModelAWeight": "1.1"}, "ModelAWeight"),
+        ({"ModelBWeight": "-0.1"}, "ModelBWeight"),
+        ({"DataCapture": "yes"}, "DataCapture"),
+        ({"DataCaptureSamplingPercent": "101"}, "DataCaptureSamplingPercent"),
+        ({"DataCaptureUri": "bucket/monitoring"}, "DataCaptureUri"),
+        ({"AutoScaling": "maybe"}, "AutoScaling"),
+        ({"ScalingMinCapacity": "0"}, "ScalingMinCapacity"),
+        ({"ScalingTargetValue": "0"}, "ScalingTargetValue"),
+        ({"NetworkIsolation": "1"}, "NetworkIsolation"),
+        ({**TRIAL, "ModelBImage": ""}, "model-b needs ModelBImage"),
+        ({**TRIAL, "ModelBWeight": "0"}, "model-b needs a ModelBWeight"),
+        ({"ModelBWeight": "0.1"}, "need a ModelBDataUrl"),
+        ({"DataCapture": "true"}, "DataCapture needs a DataCaptureUri"),
+        ({**SCALING, "Environment": "development"}, "only the production endpoint is scaled"),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else None,
+)
+def test_bad_parameters_are_refused_by_name(change_set, given, named):
+    with pytest.raises(ClientError, match=named):
+        change_set(**given)
+
+
+@pytest.mark.local_aws
+def test_bootstrap_makes_a_versioned_private_bucket(account):
+    s3 = account.client("s3")
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    assert s3.get_bucket_encryption(Bucket=BUCKET)
+
+
+@pytest.mark.local_aws
+def test_bootstrap_makes_a_group_for_each_model_and_one_role_for_each_service(account):
+    groups = account.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert "mlops-iris-model" in {group["ModelPackageGroupName"] for group in groups}
+    roles = {role["RoleName"] for role in account.client("iam").list_roles()["Roles"]}
+    assert {"slipway-training", "slipway-endpoint", "slipway-cloudformation", "slipway-airflow"} <= roles
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in account.stack("slipway-bootstrap")["Outputs"]}
+    assert outputs["BucketName"] == BUCKET
