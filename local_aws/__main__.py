@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,4 +99,7 @@ def _seconds(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    # All is saved by now, and threads that wait for a stack's resource may go on waiting for hours.
+    os._exit(status)

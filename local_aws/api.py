@@ -36,7 +36,7 @@ class RequestContext(Scope):
     """Who asks, and for which account and region.
 
     :param caller: access key or ARN
-    :param request_id: what the answer's ``x-amzn-RequestId`` says
+    :param request_id: names the call in logs, and in the ledger when it did not come by HTTP
     """
 
     caller: str = "local"
@@ -143,8 +143,7 @@ class JsonService:
         except Exception:
             _log.exception("%s.%s broke (request %s)", self.service_name, operation, context.request_id)
             status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}
-        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": context.request_id}
-        return status, headers, json.dumps(answer).encode()
+        return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
     def _answer(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         if operation not in self.operations:

@@ -48,7 +48,8 @@ def run(settings: Settings) -> None:
         for type_name, resource_type in part.resource_types.items():
             gateway.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
-    asyncio.run(_Process(settings, gateway, front, parts).serve())
+    # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
+    asyncio.new_event_loop().run_until_complete(_Process(settings, gateway, front, parts).serve())
     store.close()
     calls.close()
 

@@ -115,6 +115,12 @@ class LocalAws:
         )
 
 
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Any]:
+    """The waiting of this module, for tests."""
+    return eventually
+
+
 def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 120) -> Any:
     """Look until it is enough; gives what was seen."""
     deadline = time.monotonic() + seconds

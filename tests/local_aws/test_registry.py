@@ -150,7 +150,7 @@ def test_client_token_makes_create_idempotent(sagemaker, group):
 
 def test_package_needs_one_name(sagemaker, group):
     assert error_of(sagemaker.create_model_package) == ("ValidationException", "Missing ARN.")
-    code, message = error_of(sagemaker.create_model_package, ModelPackageGroupName=group, ModelPackageName="x")
+    _, message = error_of(sagemaker.create_model_package, ModelPackageGroupName=group, ModelPackageName="x")
     assert message.startswith("Both ModelPackageName and ModelPackageGroupName are provided in the input.")
 
 
