@@ -210,7 +210,7 @@ def test_a_quota_that_stays_used_up_ends_with_its_name(operator, sagemaker):
     sagemaker.create_errors = [
         AwsError("Cannot create", code="ResourceLimitExceeded", why="ml.m4.xlarge is 0 Instances")
     ]
-    with pytest.raises(TrainingFailed, match="ml.m4.xlarge is 0 Instances"):
+    with pytest.raises(TrainingFailed, match=r"ml\.m4\.xlarge is 0 Instances"):
         operator.create_again(context(xcoms()), event=None, give_up_at=time.time() - 1)
 
 

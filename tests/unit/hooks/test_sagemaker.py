@@ -1,0 +1,85 @@
+"""SageMakerHook: what is asked of AWS, and what its errors become."""
+
+import pytest
+
+from slipway.errors import AwsError, AwsRefused
+from slipway.hooks.sagemaker import Resource, SageMakerHook
+from tests.unit.hooks.stubs import stubbed
+
+ARN = "arn:aws:sagemaker:us-west-2:123456789012:model/one"
+JOB = {
+    "TrainingJobName": "x",
+    "RoleArn": "arn:aws:iam::123456789012:role/training",
+    "OutputDataConfig": {"S3OutputPath": "s3://bucket/x"},
+}
+MISSING = [
+    ("describe_training_job", "Requested resource not found."),
+    ("describe_endpoint", 'Could not find endpoint "arn:aws:sagemaker:us-west-2:123456789012:endpoint/x".'),
+    ("describe_endpoint_config", 'Could not find endpoint configuration "arn".'),
+    ("describe_model", 'Could not find model "arn".'),
+]
+
+
+@pytest.fixture
+def hook():
+    return SageMakerHook(aws_conn_id=None, region_name="us-west-2")
+
+
+@pytest.mark.parametrize(("operation", "message"), MISSING)
+def test_a_missing_resource_is_none(hook, operation, message):
+    stubbed(hook, "sagemaker").add_client_error(operation, "ValidationException", message)
+    assert getattr(hook, operation)("x") is None
+
+
+@pytest.mark.parametrize("operation", [operation for operation, _ in MISSING])
+def test_any_other_error_is_translated(hook, operation):
+    stubbed(hook, "sagemaker").add_client_error(operation, "ThrottlingException", "Rate exceeded", http_status_code=400)
+    with pytest.raises(AwsError, match=r"\(x\).*Rate exceeded") as raised:
+        getattr(hook, operation)("x")
+    assert raised.value.transient
+
+
+def test_a_refused_training_job_keeps_awss_code(hook):
+    stubbed(hook, "sagemaker").add_client_error("create_training_job", "ResourceInUse", "names must be unique")
+    with pytest.raises(AwsError) as raised:
+        hook.create_training_job(JOB)
+    assert raised.value.code == "ResourceInUse"
+
+
+def test_an_invalid_training_job_is_not_tried_again(hook):
+    stubbed(hook, "sagemaker").add_client_error("create_training_job", "ValidationException", "no such role")
+    with pytest.raises(AwsRefused):
+        hook.create_training_job(JOB)
+
+
+def test_stopping_a_job_that_has_ended_is_no_error(hook):
+    message = "The request was rejected because the training job is in status Completed."
+    stubbed(hook, "sagemaker").add_client_error("stop_training_job", "ValidationException", message)
+    assert hook.stop_training_job("x") is False
+
+
+def test_tags_are_read_page_by_page(hook):
+    stub = stubbed(hook, "sagemaker")
+    stub.add_response("list_tags", {"Tags": [{"Key": "a", "Value": "1"}], "NextToken": "t"}, {"ResourceArn": ARN})
+    stub.add_response("list_tags", {"Tags": [{"Key": "b", "Value": "2"}]}, {"ResourceArn": ARN, "NextToken": "t"})
+    assert hook.list_tags(ARN) == {"a": "1", "b": "2"}
+
+
+def test_only_tagged_resources_are_listed(hook):
+    stub = stubbed(hook, "sagemaker")
+    models = [
+        {"ModelName": name, "ModelArn": f"{ARN}-{name}", "CreationTime": 0} for name in ("ours", "theirs", "gone")
+    ]
+    stub.add_response("list_models", {"Models": models}, {})
+    stub.add_response("list_tags", {"Tags": [{"Key": "k", "Value": "v"}]})
+    stub.add_response("list_tags", {"Tags": [{"Key": "k", "Value": "other"}]})
+    stub.add_client_error("list_tags", "ValidationException", "does not exist")
+    assert hook.list_tagged("model", "k", "v") == [Resource("model", "ours", f"{ARN}-ours")]
+
+
+def test_deleting_what_is_gone_is_no_error(hook):
+    stub = stubbed(hook, "sagemaker")
+    stub.add_client_error(
+        "delete_endpoint_config", "ValidationException", "Could not find", expected_params={"EndpointConfigName": "x"}
+    )
+    assert hook.delete_resource(Resource("endpoint config", "x", "arn")) is False

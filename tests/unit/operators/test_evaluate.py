@@ -1,0 +1,68 @@
+"""Evaluation: gates hold or name what failed."""
+
+import pytest
+
+from slipway.errors import GateFailed
+from slipway.model_config import Gate
+from slipway.operators.evaluate import EvaluateOperator, judge
+from tests.unit.releases import TRAINED, xcoms
+from tests.unit.request_samples import iris_model
+from tests.unit.task_runs import context
+
+
+class Registry:
+    def __init__(self, live=None):
+        self.live = live
+
+    def latest_approved_package(self, group):
+        assert group == "mlops-iris-model"
+        return self.live
+
+
+def evaluate(metrics: dict, live: dict | None = None) -> dict:
+    operator = EvaluateOperator(task_id="evaluate", model=iris_model())
+    operator.registry = Registry(live)
+    return operator.execute(context(xcoms(train={**TRAINED, "metrics": metrics})))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "passed"),
+    [
+        ({"maximum": 0.1}, 0.1, True),
+        ({"maximum": 0.1}, 0.11, False),
+        ({"minimum": 0.9}, 0.9, True),
+        ({"minimum": 0.9}, 0.89, False),
+        ({"minimum": 0.2, "maximum": 0.4}, 0.3, True),
+        ({"maximum": 0.1}, float("nan"), False),
+        ({"maximum": 0.1}, None, False),
+    ],
+)
+def test_gates(bounds, value, passed):
+    metrics = {} if value is None else {"m": value}
+    assert [gate.passed for gate in judge([Gate(metric="m", **bounds)], metrics)] == [passed]
+
+
+def test_a_model_within_its_gates_goes_on():
+    result = evaluate({"validation:merror": 0.04})
+    assert result["gates"] == [
+        {"metric": "validation:merror", "value": 0.04, "minimum": None, "maximum": 0.1, "passed": True}
+    ]
+    assert result["live"] is None
+
+
+def test_the_live_models_metrics_stand_beside():
+    live = {"ModelPackageArn": "arn", "CustomerMetadataProperties": {"metric/validation:merror": "0.06"}}
+    assert evaluate({"validation:merror": 0.04}, live)["live"] == {
+        "model_package_arn": "arn",
+        "metrics": {"validation:merror": 0.06},
+    }
+
+
+def test_a_model_outside_its_gates_stops_with_the_numbers():
+    with pytest.raises(GateFailed, match=r"validation:merror is 0\.4, maximum 0\.1: failed"):
+        evaluate({"validation:merror": 0.4})
+
+
+def test_a_metric_that_was_not_reported_says_what_was():
+    with pytest.raises(GateFailed, match=r"not reported.*reported train:merror"):
+        evaluate({"train:merror": 0.01})
