@@ -17,7 +17,7 @@ from typing import Any
 
 from local_aws.compute.algorithms.xgboost.errors import UserError
 from local_aws.compute.algorithms.xgboost.hyperparameters import validate
-from local_aws.compute.algorithms.xgboost.metrics import default_metric
+from local_aws.compute.algorithms.xgboost.metrics import default_metric, version_number
 
 # What XGBoost says of data and values that the user can put right; anything else is the algorithm's failure.
 _USER_ERRORS = (
@@ -99,6 +99,17 @@ def _matrices(values: Mapping[str, Any]) -> list[tuple[Any, str]]:
     return matrices
 
 
+def _tree_method(values: Mapping[str, Any], tag: str, rows: int) -> dict[str, str]:
+    """What "auto", the default, meant before XGBoost 2.0 made it "hist": exact splits up to 4 million rows.
+
+    https://xgboost.readthedocs.io/en/release_1.0.0/parameter.html#parameters-for-tree-booster
+    """
+    chosen = values.get("tree_method", "auto") != "auto" or values.get("grow_policy") == "lossguide"
+    if chosen or values.get("booster") == "gblinear" or version_number(tag) >= (2, 0):
+        return {}
+    return {"tree_method": "exact" if rows < 1 << 22 else "approx"}
+
+
 def train(tag: str) -> None:
     """Train and save the model.
 
@@ -114,6 +125,7 @@ def train(tag: str) -> None:
     if "early_stopping_rounds" in values and len(matrices) < 2:
         raise UserError("Hyperparameter early_stopping_rounds: needs a validation channel")
     booster_values = {name: value for name, value in values.items() if name not in _TRAINING_ONLY}
+    booster_values |= _tree_method(values, tag, matrices[0][0].num_row())
     default = default_metric(values.get("objective", "reg:squarederror"), tag)
     if metrics := values.get("eval_metric") or ([default] if default else []):
         booster_values["eval_metric"] = metrics
