@@ -163,3 +163,24 @@ def test_the_limits_of_prefixes_follow_from_the_names():
     assert names.PREFIX_MAX_CHARS == 26
     assert names.ENDPOINT_PREFIX_MAX_CHARS == 51
     assert "slipway:" in RESERVED_TAG_PREFIXES
+
+
+def test_the_documented_smallest_file_is_enough(tmp_path):
+    page = (ROOT / "docs" / "model-file.md").read_text()
+    smallest = page.split("## The smallest file\n```yaml\n")[1].split("```")[0]
+    assert load_model(_write(tmp_path, smallest)).prefix == "wine-model"
+
+
+def test_every_field_is_documented():
+    page = (ROOT / "docs" / "model-file.md").read_text()
+
+    def names_in(schema):
+        for name, definition in schema.get("properties", {}).items():
+            yield name
+            yield from names_in(definition)
+        for definition in schema.get("$defs", {}).values():
+            yield from names_in(definition)
+
+    # The two parts of an image reference are shown as they are written.
+    missing = {name for name in names_in(ModelConfig.model_json_schema()) if f"{name}`" not in page}
+    assert missing == {"algorithm", "version"}

@@ -1,5 +1,7 @@
 """A hostile request is refused by the model's policy; the lab's own passes."""
 
+import sys
+
 import pytest
 
 from slipway.errors import PolicyViolation, RequestRefused
@@ -155,3 +157,8 @@ def test_the_wildcard_of_an_image_does_not_reach_across_accounts():
     image = "666666666666.dkr.ecr.us-west-2.amazonaws.com/iris-model:latest"
     with pytest.raises(PolicyViolation):
         _fence(changed(training_job(), "AlgorithmSpecification.TrainingImage", image))
+
+
+def test_the_labs_zip_needs_no_sdk_where_its_uri_is_allowed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sagemaker.core", None)
+    assert _fence()
