@@ -81,6 +81,8 @@ class Endpoints:
     def stop(self) -> None:
         """Start nothing more; changes that are under way are seen as interrupted by the next start."""
         self._going_down.set()
+        with self._settled:
+            self._settled.notify_all()
 
     def wait_settled(self, scope: Scope, name: str, timeout_seconds: float) -> Document | None:
         """Wait until nothing is being done to an endpoint.
@@ -89,10 +91,14 @@ class Endpoints:
         :param name: its name
         :param timeout_seconds: how long to wait
         :returns: what is kept of it; None when it is gone
-        :raises ServiceError: it took longer
+        :raises ServiceError: it took longer, or the local AWS goes down
         """
         with self._settled:
-            done = self._settled.wait_for(lambda: not self._changing(scope, name), timeout_seconds)
+            done = self._settled.wait_for(
+                lambda: self._going_down.is_set() or not self._changing(scope, name), timeout_seconds
+            )
+        if self._going_down.is_set():
+            raise ServiceError("ServiceUnavailable", _INTERRUPTED, 503)
         if not done:
             raise ServiceError("NotStabilized", f"Endpoint {name} did not stabilize in {timeout_seconds:.0f} seconds.")
         return self._kind.documents.get(scope, name.lower())

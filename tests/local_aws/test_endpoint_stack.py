@@ -82,10 +82,12 @@ class Stack:
         self.cloudformation = aws.client("cloudformation")
 
     def apply(self, operation, **changes):
-        """Create or update the stack and wait for its end.
+        """Create or update the stack and wait for its end; gives the final status and the outputs."""
+        self.begin(operation, **changes)
+        return self.settled()
 
-        :returns: the final status and the outputs
-        """
+    def begin(self, operation, **changes):
+        """Create or update the stack."""
         parameters = {"EndpointName": self.endpoint} | {name: str(value) for name, value in changes.items()}
         getattr(self.cloudformation, operation)(
             StackName=self.name,
@@ -93,7 +95,6 @@ class Stack:
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Tags=[{"Key": "slipway:model-prefix", "Value": "iris"}],
         )
-        return self.settled()
 
     def settled(self):
         """Wait until nothing is being done to the stack."""

@@ -4,6 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local_aws.sagemaker_cases import (
+    broken_model_data,
     client,
     create_config,
     create_model,
@@ -15,6 +16,7 @@ from tests.local_aws.sagemaker_cases import (
     wait,
     wait_for_endpoint,
 )
+from tests.local_aws.test_endpoint_stack import Stack
 
 pytestmark = pytest.mark.local_aws
 PREFIX = "restart"
@@ -95,3 +97,16 @@ def test_kill_in_the_middle_of_everything(new_local_aws):
         sagemaker.delete_endpoint(EndpointName=name)
         with pytest.raises(ClientError, match="Could not find endpoint"):
             wait_for_endpoint(aws, name)
+
+
+def test_stop_while_a_stack_waits_for_its_endpoint(new_local_aws):
+    aws = new_local_aws("--pace", "120").start()
+    stack = Stack(aws)
+    stack.begin("create_stack", ModelDataUrl=broken_model_data(aws))
+    look = lambda: [e["EndpointStatus"] for e in client(aws, "sagemaker").list_endpoints()["Endpoints"]]  # noqa: E731
+    assert wait(look, []) == ["Creating"]
+    assert aws.stop() == 0
+    aws.start()
+    status, _ = stack.settled()
+    assert status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+    assert stack.delete() == "DELETE_COMPLETE"
