@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COMMENT = "comment"
 HOW_AIRFLOW = "Airflow"
 HOW_TIMEOUT = "timeout"
+# A decision in the registry is to be noticed within ten seconds, however patient the model file is otherwise.
+POLL_LIMIT_SECONDS = 5.0
 # Who decides when nobody did.
 NOBODY = "slipway"
 # Under this key the task remembers when it first asked, so that a second attempt does not grant the time anew.
@@ -39,7 +41,7 @@ class HumanApprovalSensor(ApprovalOperator):
 
     :param approvers: user names of those who may answer
     :param timeout_days: days until no answer counts as a rejection
-    :param poll_seconds: time between two looks at the Model Registry
+    :param poll_seconds: time between two looks at the Model Registry; 5 at most
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
@@ -72,7 +74,7 @@ class HumanApprovalSensor(ApprovalOperator):
         )
         self.approvers = list(approvers)
         self.timeout_days = timeout_days
-        self.poll_seconds = poll_seconds
+        self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.aws_conn_id = aws_conn_id
 
     @property

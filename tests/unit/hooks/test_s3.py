@@ -11,7 +11,6 @@ from botocore.stub import Stubber
 
 from slipway.errors import AwsError, PermanentError
 from slipway.hooks.s3 import S3VersionHook, exists_async, uri, versions_of
-from tests.unit.scripted_aws import Script, client_error
 
 WRITTEN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HEAD = {"ETag": '"abc"', "ContentLength": 7, "LastModified": WRITTEN, "VersionId": "v1", "Metadata": {}}
@@ -116,11 +115,14 @@ def test_put_if_absent_writes_once(s3):
         s3.hook.put_if_absent("bucket", "k", b"1", content_type="application/zip")
 
 
-@pytest.mark.parametrize(("answer", "there"), [({}, True), (client_error("404", status=404), False)])
+@pytest.mark.parametrize(
+    ("answer", "there"), [({"Contents": [{"Key": "k"}]}, True), ({"Contents": [{"Key": "k2"}]}, False), ({}, False)]
+)
 def test_exists_async(answer, there):
     class Client:
-        async def head_object(self, **arguments):
-            return Script(answer)(**arguments)
+        async def list_objects_v2(self, **arguments):
+            assert arguments == {"Bucket": "bucket", "Prefix": "k", "MaxKeys": 1}
+            return answer
 
     assert asyncio.run(exists_async(Client(), "bucket", "k")) is there
 

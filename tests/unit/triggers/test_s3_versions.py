@@ -133,19 +133,19 @@ def test_before_the_first_intake_the_doorbell_does_not_ring_at_every_poll():
     assert bell.rings([NEW], RING_AGAIN_SECONDS + 1)
 
 
-class HeadClient:
+class ObjectClient:
     def __init__(self, *answers) -> None:
-        self.head = Script(*answers)
+        self.look = Script(*answers)
 
-    async def head_object(self, **arguments):
-        return self.head(**arguments)
+    async def list_objects_v2(self, **arguments):
+        return self.look(**arguments)
 
 
 def wait_for_object(*answers, deadline_seconds=60.0):
     trigger = S3VersionTrigger(
         bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
     )
-    hook = AsyncHook(HeadClient(*answers))
+    hook = AsyncHook(ObjectClient(*answers))
     trigger.hook = lambda: hook
 
     async def events():
@@ -155,13 +155,13 @@ def wait_for_object(*answers, deadline_seconds=60.0):
     return WaitResult.from_event(event.payload), hook
 
 
-MISSING = client_error("404", status=404)
+MISSING, THERE = {}, {"Contents": [{"Key": "k"}]}
 
 
 def test_the_wait_ends_when_the_object_is_there():
-    result, hook = wait_for_object(MISSING, MISSING, {})
+    result, hook = wait_for_object(MISSING, MISSING, THERE)
     assert result.outcome is WaitOutcome.REACHED
-    assert (len(hook.client.head.calls), hook.connections) == (3, 1)
+    assert (len(hook.client.look.calls), hook.connections) == (3, 1)
 
 
 def test_the_wait_ends_at_the_deadline():
@@ -170,12 +170,12 @@ def test_the_wait_ends_at_the_deadline():
 
 
 def test_the_wait_outlasts_what_is_passing():
-    result, hook = wait_for_object(client_error("SlowDown", status=503), {})
-    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
+    result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
 
 
 def test_the_wait_ends_when_aws_refuses():
-    result, _ = wait_for_object(client_error("403", status=403))
+    result, _ = wait_for_object(client_error("AccessDenied", status=403))
     assert result.outcome is WaitOutcome.REFUSED
 
 
