@@ -74,14 +74,16 @@ async def ask_model(
     port: int,
     body: bytes,
     headers: Mapping[str, str],
+    timeout_seconds: float = MODEL_TIMEOUT_SECONDS,
 ) -> tuple[InvokeResult, int]:
     """Send a request to a model server.
 
     :param headers: as `forwarded_headers` returns them
+    :param timeout_seconds: for the model's whole answer
     :returns: the caller's answer and the model's HTTP status, 500 where it gave none
     :raises aiohttp.ClientConnectorError: no server was reached, so another one may be asked
     """
-    timeout = aiohttp.ClientTimeout(total=MODEL_TIMEOUT_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
         async with session.post(
             f"http://127.0.0.1:{port}/invocations",
