@@ -7,14 +7,14 @@ moved one fails there and not in the middle of a release.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from local_aws.api import JsonService, RequestContext, ServiceError
-from local_aws.cloudformation import CLOUDFORMATION, ResourceProgress, ResourceRequest, ResourceType
+from local_aws.api import JsonService, RequestContext
+from local_aws.cloudformation import CLOUDFORMATION, ResourceType
+from local_aws.resource_handlers import handlers
 from local_aws.routing import HttpRequest
 from local_aws.settings import Settings
 from local_aws.store import Scope
@@ -46,7 +46,7 @@ PRIVATE_PARTS = {
     "ministack.core.persistence": ("save_state",),
     "ministack.core.responses": ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
-    "ministack.services.cloudformation": ("_stacks", "_stack_events"),
+    "ministack.services.cloudformation": ("_stacks",),
     "ministack.services.cloudformation.provisioners": (
         "_CUSTOM_NAME_REPLACEMENT",
         "_REPLACING_PROPERTIES",
@@ -88,7 +88,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         _configure(settings)
         # ministack reads its environment when it is imported.
-        modules = {name: import_module(name) for name in PRIVATE_PARTS}
+        modules: dict[str, Any] = {name: import_module(name) for name in PRIVATE_PARTS}
         self._app = modules["ministack.app"]
         self._iam_actions = modules["ministack.core.iam_actions"]
         self._iam = modules["ministack.core.iam_evaluator"]
@@ -97,7 +97,11 @@ class Gateway:
         self._router = modules["ministack.core.router"]
         self._cloudformation = modules["ministack.services.cloudformation"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
-        self._stacks: Any = modules["ministack.services.cloudformation.stacks"]
+        self._stacks = modules["ministack.services.cloudformation.stacks"]
+        self._added_types: set[str] = set()
+        blocks = self._stacks._runs_on_worker_thread
+        # A handler that blocks on the event loop would stop every service at once.
+        self._stacks._runs_on_worker_thread = lambda name: name in self._added_types or blocks(name)
         # ministack writes each state file by way of one temporary file of a fixed name.
         self._saving = asyncio.Lock()
 
@@ -116,11 +120,7 @@ class Gateway:
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
         ) -> tuple[int, dict[str, str], bytes]:
-            context = RequestContext(
-                account_id=self._responses.get_account_id(),
-                region=self._responses.get_region(),
-                caller=self.access_key(headers, query_params),
-            )
+            context = self._context(self.access_key(headers, query_params))
             return await asyncio.to_thread(service.handle, context, headers.get("x-amz-target", ""), body)
 
         self._app.SERVICE_HANDLERS[name] = handle
@@ -134,42 +134,32 @@ class Gateway:
         :param type_name: such as ``AWS::SageMaker::Model``
         :param resource_type: what makes them
         """
-        adapter = _ResourceAdapter(self, resource_type)
-        self._provisioners._RESOURCE_HANDLERS[type_name] = {
-            "create": adapter.create,
-            "update": adapter.update,
-            "update_with_logical_id": True,
-            "delete": adapter.delete,
-            "delete_with_logical_id": True,
-        }
+        self._provisioners._RESOURCE_HANDLERS[type_name] = handlers(resource_type, self._context)
         if resource_type.name_property:
             self._provisioners._CUSTOM_NAME_REPLACEMENT[type_name] = {"name": resource_type.name_property}
         if resource_type.takes_tags:
             self._provisioners._STACK_TAG_PROPERTY[type_name] = ("Tags", "list")
         self._provisioners._REPLACING_PROPERTIES[type_name] = tuple(sorted(resource_type.replacing_properties))
-        original = self._stacks._runs_on_worker_thread
-        # A handler that blocks on the event loop would stop every service at once.
-        self._stacks._runs_on_worker_thread = lambda name: name == type_name or original(name)
+        self._added_types.add(type_name)
 
-    def cloudformation_context(self) -> RequestContext:
-        """Say for whom the stack operation of the current thread acts.
+    def _context(self, caller: str = CLOUDFORMATION) -> RequestContext:
+        """Say for whom the current request or stack operation acts."""
+        return RequestContext(self._responses.get_account_id(), self._responses.get_region(), caller)
 
-        :returns: the stack's account and region, with CloudFormation as the caller
-        """
-        return RequestContext(self._responses.get_account_id(), self._responses.get_region(), CLOUDFORMATION)
-
-    def service_of(self, request: HttpRequest) -> str:
+    def routed(self, request: HttpRequest) -> tuple[str, HttpRequest]:
         """Name the service a request is for.
 
         :param request: the request
-        :returns: ministack's name for the service
+        :returns: ministack's name for the service, and the request; S3's with the bucket in the path, not the host
         """
-        if self._app._extract_s3_vhost_bucket(request.headers.get("host", "")):
-            return "s3"
         parameters = self._app._routing_params(
             request.method, request.path, request.headers, request.body, request.query
         )
-        return self._router.detect_service(request.method, request.path, request.headers, parameters)
+        service = self._router.detect_service(request.method, request.path, request.headers, parameters)
+        bucket = self._app._extract_s3_vhost_bucket(request.headers.get("host", ""))
+        if service == "s3" and bucket:
+            return service, replace(request, path=f"/{bucket}{request.path}")
+        return service, request
 
     def access_key(self, headers: dict[str, str], query: dict[str, list[str]]) -> str:
         """Read the access key a request is signed with.
@@ -285,40 +275,6 @@ class Gateway:
             (Scope(account, region), name, stack.get("StackStatus", ""))
             for (account, region, name), stack in list(self._cloudformation._stacks._data.items())
         ]
-
-
-class _ResourceAdapter:
-    """A resource type as CloudFormation's engine calls it: by position, with dicts, ValueError for a failure."""
-
-    def __init__(self, gateway: Gateway, resource_type: ResourceType) -> None:
-        self._gateway = gateway
-        self._type = resource_type
-
-    def create(self, logical_id: str, properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
-        return self._stable(self._type.create, stack_name, logical_id, properties)
-
-    def update(
-        self, physical_id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str, logical_id: str
-    ) -> tuple[str, dict[str, str]]:
-        return self._stable(self._type.update, stack_name, logical_id, new, physical_id, old)
-
-    def delete(self, physical_id: str, properties: dict[str, Any], logical_id: str | None) -> None:
-        context = self._gateway.cloudformation_context()
-        with _as_value_error():
-            self._type.delete(ResourceRequest(context, "", logical_id or "", properties, physical_id))
-
-    def _stable(self, step: Callable[[ResourceRequest], ResourceProgress], *request: Any) -> tuple[str, dict[str, str]]:
-        with _as_value_error():
-            progress = step(ResourceRequest(self._gateway.cloudformation_context(), *request))
-        return progress.physical_id, progress.attributes
-
-
-@contextmanager
-def _as_value_error() -> Iterator[None]:
-    try:
-        yield
-    except ServiceError as error:
-        raise ValueError(error.message) from error
 
 
 def _configure(settings: Settings) -> None:

@@ -59,7 +59,7 @@ class Front:
             await _answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
         elif path.startswith(("/_ministack/reset", "/_ministack/config")):
             # Any web page could post to these, and they would wipe the state.
-            await _answer(send, 404, {}, b'{"message": "not found"}')
+            await _answer(send, 404, {}, b"{}")
         elif match := _INVOCATION.fullmatch(path):
             await self._invocation(match[1], scope, receive, send)
         elif path.startswith("/_") or path == "/favicon.ico":
@@ -90,10 +90,15 @@ class Front:
                 await send(start)
             await send(message)
 
-        await self._gateway.asgi_app(scope, listen, speak)
+        try:
+            await self._gateway.asgi_app(scope, listen, speak)
+        except Exception:
+            # The server answers 500 for it.
+            await self._record(replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"")
+            raise
 
     async def _record(self, request: HttpRequest, start: dict[str, Any], body: bytes) -> None:
-        service = self._gateway.service_of(request)
+        service, request = self._gateway.routed(request)
         operation, resource = operation_and_resource(service, request)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
         status = start["status"]

@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
 import pytest
 from botocore.exceptions import ClientError
@@ -63,6 +64,16 @@ def test_s3_operations_are_named(local_aws):
         ("DeleteObjects", "ledger", "ok"),
         ("DeleteObject", "ledger/a folder/a file", "ok"),
     ]
+
+
+def test_bucket_in_the_host_is_named_as_one_in_the_path(local_aws):
+    s3 = local_aws.client("s3")
+    s3.create_bucket(Bucket="hosted", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    connection = HTTPConnection("127.0.0.1", local_aws.port, timeout=30)
+    connection.request("PUT", "/a/key", b"1", {"Host": f"hosted.localhost:{local_aws.port}"})
+    assert connection.getresponse().status == 200
+    (call,) = local_aws.ledger(operation="PutObject", resource="hosted/a/key")
+    assert call["caller"] == "anonymous"
 
 
 def test_other_protocols_are_named(local_aws):
