@@ -28,8 +28,9 @@ HOW_TIMEOUT = "timeout"
 POLL_LIMIT_SECONDS = 5.0
 # Who decides when nobody did.
 NOBODY = "slipway"
-# Under this key the task remembers when it first asked, so that a second attempt does not grant the time anew.
-ASKED_AT = "asked-at"
+# Under this key the task remembers since when it asks, and about what. To ask twice would erase an answer that was
+# given but not recorded yet, and grant the time anew.
+ASKED = "asked"
 
 
 class HumanApprovalSensor(ApprovalOperator):
@@ -91,18 +92,10 @@ class HumanApprovalSensor(ApprovalOperator):
         arn = _model_package_arn(context)
         if standing := self._standing(arn):
             return self._settle(arn, standing)
-        self.body = approval_facts.markdown(_facts(context))
-        upsert_hitl_detail(
-            ti_id=context["task_instance"].id,
-            options=self.options,
-            subject=self.subject,
-            body=self.body,
-            params=self.serialized_params,
-            assigned_users=self.assigned_users,
-        )
-        for notifier in self.notifiers:
-            notifier(context)
-        self.log.info("Waiting for one of %s", ", ".join(self.approvers))
+        asked = context["task_state_store"].get(ASKED)
+        if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
+            self._ask(context, arn)
+        # Asked by an earlier attempt: the trigger looks for its answer, and says if there is no question any more.
         self._wait(context, arn)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
@@ -117,6 +110,9 @@ class HumanApprovalSensor(ApprovalOperator):
         outcome = ApprovalOutcome(event.get("outcome", ApprovalOutcome.ANSWERED))
         if outcome is ApprovalOutcome.REFUSED:
             raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
+        if outcome is ApprovalOutcome.UNASKED:
+            self._ask(context, arn)
+            self._wait(context, arn)
         if outcome is ApprovalOutcome.RECORDED:
             standing = self._standing(arn)
             if standing is None:
@@ -162,17 +158,33 @@ class HumanApprovalSensor(ApprovalOperator):
             )
         return decision.to_xcom()
 
+    def _ask(self, context: Context, arn: str) -> None:
+        store = context["task_state_store"]
+        asked = store.get(ASKED)
+        if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
+            kept_for = timedelta(days=self.timeout_days + 1)
+            # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
+            store.set(ASKED, {"at": time.time(), "model_package_arn": arn}, retention=kept_for)
+        self.body = approval_facts.markdown(_facts(context))
+        upsert_hitl_detail(
+            ti_id=context["task_instance"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            params=self.serialized_params,
+            assigned_users=self.assigned_users,
+        )
+        for notifier in self.notifiers:
+            notifier(context)
+        self.log.info("Waiting for one of %s", ", ".join(self.approvers))
+
     def _wait(self, context: Context, arn: str) -> NoReturn:
-        store, timeout = context["task_state_store"], timedelta(days=self.timeout_days)
-        remembered = store.get(ASKED_AT)
-        asked_at = float(remembered) if isinstance(remembered, int | float) else time.time()
-        if remembered is None:
-            store.set(ASKED_AT, asked_at, retention=timeout + timedelta(days=1))
+        asked: Any = context["task_state_store"].get(ASKED)
         self.defer(
             trigger=ApprovalTrigger(
                 ti_id=str(context["task_instance"].id),
                 model_package_arn=arn,
-                deadline=asked_at + timeout.total_seconds(),
+                deadline=asked["at"] + timedelta(days=self.timeout_days).total_seconds(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),

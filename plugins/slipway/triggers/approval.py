@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ class ApprovalOutcome(StrEnum):
 
     ANSWERED = "answered"  # in Airflow; the event carries the answer
     RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
+    UNASKED = "unasked"  # Airflow holds no question that could be answered
     TIMEOUT = "timeout"
     REFUSED = "refused"  # AWS does not show the record
 
@@ -95,15 +97,17 @@ class ApprovalTrigger(BaseTrigger):
     async def answer(self) -> dict[str, Any] | None:
         """Ask Airflow for the person's answer.
 
-        :returns: the answer in the form in which Airflow itself resumes a task, or None
+        :returns: an event with the answer, in the form in which Airflow itself resumes a task, or with UNASKED; None
+            while the question is open
         """
         from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
 
         try:
             detail = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=UUID(self.ti_id))
         except AirflowRuntimeError as error:
-            # The question is gone with a task that was cleared, or the API server is; the next poll tells.
-            self.log.info("Airflow does not show the question: %s", error)
+            if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+                return {"outcome": ApprovalOutcome.UNASKED.value}
+            self.log.warning("Airflow does not show the question, asking again: %s", error)
             return None
         if not (detail.response_received and detail.chosen_options):
             return None

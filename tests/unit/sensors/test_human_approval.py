@@ -12,7 +12,7 @@ from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.model_registry import Decision
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
-from slipway.sensors.human_approval import ASKED_AT, HumanApprovalSensor
+from slipway.sensors.human_approval import ASKED, HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.scripted_aws import MemoryStore
@@ -114,15 +114,33 @@ def test_it_asks_the_approvers_and_waits_deferred(asked):
     assert registry.records == []
 
 
-def test_the_deadline_counts_from_the_first_time_of_asking(asked):
+def test_a_second_attempt_neither_erases_an_answer_nor_grants_the_time_anew(asked):
     store = MemoryStore()
     with pytest.raises(TaskDeferred) as first:
         gate(Registry(), timeout_days=2).execute(context(store))
-    assert first.value.trigger.deadline == store.entries[ASKED_AT] + 2 * 86400
-    store.entries[ASKED_AT] = time.time() - 86400
+    assert first.value.trigger.deadline == store.entries[ASKED]["at"] + 2 * 86400
+    store.entries[ASKED]["at"] = time.time() - 86400
     with pytest.raises(TaskDeferred) as second:
         gate(Registry(), timeout_days=2).execute(context(store))
-    assert second.value.trigger.deadline == store.entries[ASKED_AT] + 2 * 86400
+    assert second.value.trigger.deadline == store.entries[ASKED]["at"] + 2 * 86400
+    assert len(asked) == 1
+
+
+def test_a_question_that_is_gone_is_asked_again_within_the_same_time(asked):
+    store = MemoryStore(asked={"at": 5.0, "model_package_arn": ARN})
+    with pytest.raises(TaskDeferred) as deferral:
+        gate(Registry(), timeout_days=2).execute_complete(context(store), {"outcome": "unasked"})
+    assert len(asked) == 1
+    assert deferral.value.trigger.deadline == 5.0 + 2 * 86400
+
+
+def test_another_model_package_is_another_question(asked):
+    store = MemoryStore(asked={"at": 5.0, "model_package_arn": "arn:other"})
+    with pytest.raises(TaskDeferred):
+        gate(Registry()).execute(context(store))
+    assert len(asked) == 1
+    assert store.entries[ASKED]["model_package_arn"] == ARN
+    assert store.entries[ASKED]["at"] > 5.0
 
 
 def test_approve_is_recorded_with_name_and_comment(asked):
@@ -168,8 +186,9 @@ def test_a_decision_made_in_the_registry_counts(asked):
 
 
 def test_a_decision_withdrawn_in_the_registry_is_waited_for_again(asked):
+    store = MemoryStore(asked={"at": 5.0, "model_package_arn": ARN})
     with pytest.raises(TaskDeferred):
-        gate(Registry()).execute_complete(context(), {"outcome": "recorded"})
+        gate(Registry()).execute_complete(context(store), {"outcome": "recorded"})
 
 
 def test_a_standing_decision_is_not_asked_for_again(asked):

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
@@ -116,3 +118,12 @@ def test_airflows_answer_is_read_in_the_form_it_resumes_tasks_with(monkeypatch, 
     assert (answer and answer["chosen_options"]) == expected
     if answer:
         assert answer["responded_by_user"] == {"id": "7", "name": "alice"}
+
+
+@pytest.mark.parametrize(("status", "expected"), [(404, {"outcome": "unasked"}), (503, None)])
+def test_a_missing_question_is_told_from_an_api_server_that_is_away(monkeypatch, status, expected):
+    def refuse(ti_id):
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))
+
+    monkeypatch.setattr("airflow.sdk.execution_time.hitl.get_hitl_detail_content_detail", refuse)
+    assert asyncio.run(trigger_of().answer()) == expected
