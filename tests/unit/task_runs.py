@@ -15,6 +15,9 @@ class FakeTaskInstance:
     def xcom_pull(self, task_ids: str):
         return self.xcoms.get(task_ids)
 
+    def xcom_push(self, key: str, value: object) -> None:
+        """Links keep what they need this way."""
+
 
 def context(xcoms: dict, *, run_id: str = "manual__1", params: dict | None = None) -> dict:
     """The part of an Airflow context that Slipway's operators read."""

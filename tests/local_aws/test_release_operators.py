@@ -1,0 +1,159 @@
+"""A release task by task against the local AWS, and its teardown; the oracle is the call ledger."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from sklearn.datasets import load_iris
+
+from slipway.errors import AlreadyDecided, EndpointTestFailed, TrainingFailed, TrainingStopped
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.model_config import ModelConfig
+from slipway.operators.endpoint_deploy import EndpointDeployOperator
+from slipway.operators.endpoint_test import EndpointTestOperator
+from slipway.operators.evaluate import EvaluateOperator
+from slipway.operators.model_registry import RegisterModelOperator
+from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
+from slipway.operators.training import SlipwayTrainingOperator
+from slipway.process_request import process_request
+from slipway.states import Environment
+from slipway.triggers.training import TrainingJobTrigger
+from tests.unit.request_samples import BUCKET, KEY, changed, deployment, iris_model, request_zip, training_job
+from tests.unit.task_runs import context, first_event, run_task
+
+pytestmark = pytest.mark.local_aws
+DATA = f"s3://{BUCKET}/iris-model/input"
+
+
+def model() -> ModelConfig:
+    content = iris_model().model_dump()
+    content["timeouts"]["poll_seconds"] = 0.5
+    return ModelConfig.model_validate(content)
+
+
+def zip_with(**hyperparameters) -> bytes:
+    job = changed(training_job(), "OutputDataConfig.S3OutputPath", f"s3://{BUCKET}/iris-model")
+    for number, channel in enumerate(("train", "validation")):
+        changed(job, f"InputDataConfig.{number}.DataSource.S3DataSource.S3Uri", f"{DATA}/{channel}")
+    for name, value in hyperparameters.items():
+        changed(job, f"HyperParameters.{name}", value)
+    deploy = json.loads(json.dumps(deployment()).replace("s3://sagemaker-us-west-2-123456789012", f"s3://{BUCKET}"))
+    return request_zip(job=job, deploy=deploy)
+
+
+@pytest.fixture(scope="module")
+def aws(local_aws):
+    """The local AWS as the operators' AWS, with the iris data in its bucket."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint_url)
+        s3 = local_aws.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        iris = load_iris()
+        rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
+        for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):
+            s3.put_object(Bucket=BUCKET, Key=f"iris-model/input/{channel}/iris.csv", Body="\n".join(part).encode())
+        yield local_aws
+
+
+def begin(aws, data: bytes) -> dict:
+    """Upload a zip; the XComs of the tasks before train."""
+    version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
+    revision = S3VersionHook().head_version(BUCKET, KEY, version)
+    return {"source": revision.to_xcom(), "process_request": process_request(model(), revision).to_xcom()}
+
+
+def train(xcoms: dict) -> dict:
+    return run_task(SlipwayTrainingOperator(task_id="train", model=model()), context(xcoms))
+
+
+def created(aws, xcoms: dict) -> int:
+    """How often the job of a release was created, as the ledger has it."""
+    name = xcoms["process_request"]["training_job_name"]
+    calls = aws.ledger(operation="CreateTrainingJob", outcome="ok")
+    return sum(name in str(call["resource"]) for call in calls)
+
+
+@pytest.fixture(scope="module")
+def release(aws) -> dict:
+    """One release up to production; the XComs of all its tasks."""
+    xcoms = begin(aws, zip_with())
+    xcoms["train"] = train(xcoms)
+    for task_id, cls in (("evaluate", EvaluateOperator), ("register", RegisterModelOperator)):
+        xcoms[task_id] = run_task(cls(task_id=task_id, model=model()), context(xcoms))
+    for environment in Environment:
+        if environment is Environment.PRODUCTION:
+            approve(xcoms, "alice")
+        for kind, cls in (("deploy", EndpointDeployOperator), ("test", EndpointTestOperator)):
+            task_id = f"{kind}_{environment.short}"
+            xcoms[task_id] = run_task(cls(task_id=task_id, model=model(), environment=environment), context(xcoms))
+    return xcoms
+
+
+def approve(xcoms: dict, who: str, *, approved: bool = True):
+    arn, digest = xcoms["register"]["model_package_arn"], xcoms["process_request"]["digest"]
+    hook = ModelRegistryHook()
+    return hook.record_decision(arn, approved=approved, decided_by=who, how="test", comment="", digest=digest)
+
+
+def test_a_release_reaches_production(release):
+    for task_id in ("test_dev", "test_prd"):
+        assert release[task_id]["accuracy"] >= 0.93
+        assert release[task_id]["variants"] == {"model-a": 50}
+
+
+def test_the_tasks_run_again_start_nothing_again(aws, release):
+    assert train(release) == release["train"]
+    assert created(aws, release) == 1
+    register = RegisterModelOperator(task_id="register", model=model())
+    assert run_task(register, context(release)) == release["register"]
+    assert len(aws.ledger(operation="CreateModelPackage", outcome="ok")) == 1
+
+
+def test_the_first_decision_stands(aws, release):
+    with pytest.raises(AlreadyDecided, match="alice decided Approved"):
+        approve(release, "carol", approved=False)
+    assert len(aws.ledger(operation="UpdateModelPackage", outcome="ok")) == 1
+
+
+def test_an_endpoint_of_another_release_is_not_ours(release):
+    other = {**release, "train": {**release["train"], "model_data_url": f"s3://{BUCKET}/another/model.tar.gz"}}
+    test_dev = EndpointTestOperator(task_id="test_dev", model=model(), environment=Environment.DEVELOPMENT)
+    with pytest.raises(EndpointTestFailed, match="another/model"):
+        run_task(test_dev, context(other))
+
+
+def test_a_bad_hyperparameter_fails_with_sagemakers_reason(aws):
+    xcoms = begin(aws, zip_with(num_class="1"))
+    with pytest.raises(TrainingFailed, match="last lines of its log"):
+        train(xcoms)
+    assert created(aws, xcoms) == 1
+
+
+def test_a_stopped_job_says_so_and_is_not_started_again(aws):
+    xcoms = begin(aws, zip_with(num_round="100000"))
+
+    def stop_it(trigger):
+        assert isinstance(trigger, TrainingJobTrigger)
+        SageMakerHook().stop_training_job(trigger.job_name)
+        return first_event(trigger)
+
+    operator = SlipwayTrainingOperator(task_id="train", model=model())
+    with pytest.raises(TrainingStopped, match="stopped by somebody"):
+        run_task(operator, context(xcoms), wait=stop_it)
+    assert created(aws, xcoms) == 1
+
+
+def test_teardown_leaves_nothing_but_the_uploads(aws, release):
+    form = context({}, params={"model": "iris-model", "confirm": "iris-model"})
+    removed = run_task(TeardownOperator(task_id="remove"), form)
+    assert removed.keys() >= {"stack", "model package", "model package group"}
+    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+
+    sagemaker = aws.client("sagemaker")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert aws.client("s3").head_object(Bucket=BUCKET, Key=KEY)["LastModified"] < datetime.now(UTC)
+    assert run_task(TeardownOperator(task_id="remove"), form) == {}
