@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from slipway.errors import StackFailed
 from slipway.hooks.sagemaker_base import aws_call
+from slipway.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.states import StackStatus
 
 WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
@@ -21,99 +21,8 @@ WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
 TEMPLATE_BODY_MAX_BYTES = 51_200
 TEMPLATE_OBJECT_MAX_BYTES = 1_000_000
 
-# CloudFormation tells a change set without changes from a broken one by these texts alone.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-view.html
-_EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
 _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
-
-
-@dataclass(frozen=True)
-class Stack:
-    """One stack as DescribeStacks shows it.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
-    """
-
-    name: str
-    stack_id: str
-    status: StackStatus
-    reason: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ChangeSet:
-    """One change set as DescribeChangeSet shows it.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
-    """
-
-    name: str
-    stack_id: str
-    status: str
-    execution_status: str
-    reason: str = ""
-
-    @property
-    def being_made(self) -> bool:
-        """Whether CloudFormation is still working out the changes."""
-        return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
-
-    @property
-    def executable(self) -> bool:
-        """Whether ExecuteChangeSet would take it."""
-        return self.execution_status == "AVAILABLE"
-
-    @property
-    def executing(self) -> bool:
-        """Whether the stack is being changed by it at this moment."""
-        return self.execution_status == "EXECUTE_IN_PROGRESS"
-
-    @property
-    def executed(self) -> bool:
-        """Whether it has been used up; its name stays taken."""
-        return self.execution_status in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
-
-    @property
-    def empty(self) -> bool:
-        """Whether it failed for having nothing to change."""
-        return self.status == "FAILED" and any(text in self.reason for text in _EMPTY_TEXTS)
-
-
-@dataclass(frozen=True)
-class StackResource:
-    """One resource of a stack; ``reason`` is CloudFormation's for a failure."""
-
-    logical_id: str
-    type: str
-    status: str
-    physical_id: str = ""
-    reason: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.logical_id} ({self.type}) {self.status}"
-        return f"{text}: {self.reason}" if self.reason else text
-
-
-@dataclass(frozen=True)
-class ChangeSetRequest:
-    """What one change set asks for.
-
-    :param template_url: an S3 URL, for templates above 51 200 bytes; else the body is sent
-    :param role_arn: the role CloudFormation acts as
-    """
-
-    stack_name: str
-    name: str
-    template_body: str
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
-    capabilities: Sequence[str] = ()
-    role_arn: str | None = None
-    template_url: str | None = None
 
 
 class CloudFormationHook(AwsGenericHook[Any]):
@@ -148,24 +57,22 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 raise
         return _stack(found)
 
-    def create_change_set(self, request: ChangeSetRequest, *, create: bool) -> None:
+    def create_change_set(self, request: ChangeSetRequest) -> None:
         """Ask for a change set; one of this name that exists already is left as it is.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
         :param request: what to change
-        :param create: True for a stack that is missing or under review
+        :raises StackFailed: when the template is too large for what it may go through
         """
-        template = (
-            {"TemplateURL": request.template_url} if request.template_url else {"TemplateBody": request.template_body}
-        )
+        template = self._template(request)
         role = {"RoleARN": request.role_arn} if request.role_arn else {}
         with aws_call("create a change set for the stack", request.stack_name):
             try:
                 self.conn.create_change_set(
                     StackName=request.stack_name,
                     ChangeSetName=request.name,
-                    ChangeSetType="CREATE" if create else "UPDATE",
+                    ChangeSetType="CREATE" if request.create else "UPDATE",
                     Parameters=[
                         {"ParameterKey": key, "ParameterValue": text} for key, text in request.parameters.items()
                     ],
@@ -298,25 +205,20 @@ class CloudFormationHook(AwsGenericHook[Any]):
             failed += event["ResourceStatus"] == StackStatus.UPDATE_ROLLBACK_FAILED
         return failed
 
-    def upload_template(self, bucket: str, key: str, template_body: str) -> str:
-        """Put a template that is too large for a request into S3.
-
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-
-        :param bucket: a bucket that the caller may write to
-        :param key: the object's key
-        :param template_body: the template
-        :returns: the TemplateURL, path-style
-        :raises StackFailed: when even S3 is too small for it
-        """
-        data = template_body.encode()
-        if len(data) > TEMPLATE_OBJECT_MAX_BYTES:
+    def _template(self, request: ChangeSetRequest) -> dict[str, str]:
+        """The template as a request takes it: itself, or above 51 200 bytes the path-style URL of a copy in S3."""
+        data = request.template_body.encode()
+        if len(data) <= TEMPLATE_BODY_MAX_BYTES:
+            return {"TemplateBody": request.template_body}
+        if request.template_bucket is None or len(data) > TEMPLATE_OBJECT_MAX_BYTES:
             raise StackFailed(
                 "The template is too large",
-                resource=f"s3://{bucket}/{key}",
-                why=f"it has {len(data)} bytes, CloudFormation takes {TEMPLATE_OBJECT_MAX_BYTES}",
-                fix="split it into nested stacks",
+                resource=request.stack_name,
+                why=f"it has {len(data)} bytes; CloudFormation takes {TEMPLATE_BODY_MAX_BYTES} in a request and "
+                f"{TEMPLATE_OBJECT_MAX_BYTES} from S3",
+                fix="give the operator a template_bucket, or split the template into nested stacks",
             )
+        bucket, key = request.template_bucket, request.template_key
         s3: AwsGenericHook[Any] = AwsGenericHook(
             aws_conn_id=self.aws_conn_id,
             client_type="s3",
@@ -327,7 +229,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
         with aws_call("upload the template to", f"s3://{bucket}/{key}"):
             s3.conn.put_object(Bucket=bucket, Key=key, Body=data, ContentType="text/yaml")
         domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
-        return f"https://s3.{self.conn_region_name}.{domain}/{bucket}/{key}"
+        return {"TemplateURL": f"https://s3.{self.conn_region_name}.{domain}/{bucket}/{key}"}
 
     def _validation_failures(self, stack_id: str) -> list[StackResource]:
         """What CloudFormation found before it touched any resource; the stack's events do not tell.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,15 +13,11 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
+from slipway import change_sets
 from slipway.errors import AwsError, NameConflict, StackFailed
-from slipway.hooks.cloudformation import (
-    TEMPLATE_BODY_MAX_BYTES,
-    ChangeSet,
-    ChangeSetRequest,
-    CloudFormationHook,
-    Stack,
-)
+from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.stacks import ChangeSetRequest, Stack
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.triggers.patience import WaitOutcome, WaitResult
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 # Stacks that CloudFormation lets nobody update: they can only be deleted.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events-by-operation.html
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
 _ONLY_DELETABLE = (
     StackStatus.CREATE_FAILED,
     StackStatus.ROLLBACK_COMPLETE,
@@ -39,7 +35,6 @@ _ONLY_DELETABLE = (
 )
 _FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
 _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE: "updated"}
-_MAX_CHANGE_SETS = 99
 
 
 class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
@@ -183,7 +178,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         self._check_ours(stack)
         self._link(context, stack)
         if stack.status.in_progress:
-            ours = self._change_set_in_flight(stack)
+            ours = change_sets.in_flight(self.hook, self._change_request(stack))
             self._wait_for_stack(StackWait.DEPLOYED if ours else StackWait.IDLE, deadline, change_set=ours)
         if stack.status in _FOR_A_PERSON:
             self._raise_failed(stack, fix="roll the stack back in the CloudFormation console, then clear this task")
@@ -198,7 +193,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
 
     def _apply(self, context: Context, stack: Stack | None, deadline: float) -> dict[str, Any]:
         self.check_may_apply(stack)
-        change_set = self._make_or_adopt(stack)
+        change_set = change_sets.make_or_adopt(self.hook, self._change_request(stack))
         if change_set is None:
             # It vanished in the moment it was made: another run has executed its own. Look again.
             self._wait_for_stack(StackWait.IDLE, deadline)
@@ -251,71 +246,22 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         self.check_deployed(stack)
         return self._result(stack, _DEPLOYED[stack.status])
 
-    def _make_or_adopt(self, stack: Stack | None) -> ChangeSet | None:
-        """The change set of this content: an earlier attempt's if it is still of use, else a new one."""
-        request = self._change_request(stack)
-        for name in _numbered(request["name"]):
-            found = self.hook.describe_change_set(self.stack_name, name)
-            if found and found.executed:
-                continue
-            if found and (found.being_made or found.executable or found.executing):
-                self.log.info("Adopting the change set %s", name)
-                return found
-            if found:
-                self.hook.delete_change_set(self.stack_name, name)
-            self._create_change_set({**request, "name": name}, create=_is_new(stack))
-            return self.hook.describe_change_set(self.stack_name, name)
-        raise StackFailed(
-            "Too many attempts at one change", resource=self.stack_name, why=f"{_MAX_CHANGE_SETS} change sets"
-        )
-
-    def _change_set_in_flight(self, stack: Stack) -> str | None:
-        for name in _numbered(self._change_request(stack)["name"]):
-            found = self.hook.describe_change_set(self.stack_name, name)
-            if found is None:
-                return None
-            if found.executing:
-                self.log.info("Adopting the change set %s, which is being executed", name)
-                return name
-        return None
-
-    def _change_request(self, stack: Stack | None) -> dict[str, Any]:
+    def _change_request(self, stack: Stack | None) -> ChangeSetRequest:
         body = Path(self.template_path).read_text(encoding="utf-8")
-        parameters = self.parameters_for(stack)
-        content = json.dumps([body, parameters, self.tags, self.role_arn, _is_new(stack)], sort_keys=True)
-        return {
-            "name": f"{self.change_set_prefix}-{hashlib.sha256(content.encode()).hexdigest()[:8]}",
-            "template_body": body,
-            "parameters": parameters,
-        }
-
-    def _create_change_set(self, request: dict[str, Any], *, create: bool) -> None:
-        self.hook.create_change_set(
-            ChangeSetRequest(
-                stack_name=self.stack_name,
-                tags=self.tags,
-                capabilities=self.capabilities,
-                role_arn=self.role_arn,
-                template_url=self._template_url(request["template_body"]),
-                **request,
-            ),
-            create=create,
-        )
-        self.log.info("Made the change set %s", request["name"])
-
-    def _template_url(self, body: str) -> str | None:
-        if len(body.encode()) <= TEMPLATE_BODY_MAX_BYTES:
-            return None
-        if not self.template_bucket:
-            raise StackFailed(
-                "The template is too large for a request",
-                resource=self.template_path,
-                why=f"above {TEMPLATE_BODY_MAX_BYTES} bytes CloudFormation reads it from S3",
-                fix="give the operator a template_bucket",
-            )
         digest = hashlib.sha256(body.encode()).hexdigest()[:16]
-        key = f"{self.template_key_prefix}{self.stack_name}-{digest}.yaml"
-        return self.hook.upload_template(self.template_bucket, key, body)
+        request = ChangeSetRequest(
+            stack_name=self.stack_name,
+            name="",
+            create=stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS,
+            template_body=body,
+            parameters=self.parameters_for(stack),
+            tags=self.tags,
+            capabilities=self.capabilities,
+            role_arn=self.role_arn,
+            template_bucket=self.template_bucket,
+            template_key=f"{self.template_key_prefix}{self.stack_name}-{digest}.yaml",
+        )
+        return replace(request, name=change_sets.content_name(self.change_set_prefix, request))
 
     def _check_ours(self, stack: Stack) -> None:
         different = {
@@ -429,12 +375,3 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
             kwargs={"deadline": deadline, **(resume or {})},
         )
         raise AssertionError("defer() always raises")
-
-
-def _is_new(stack: Stack | None) -> bool:
-    return stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS
-
-
-def _numbered(name: str) -> list[str]:
-    """A used change set may keep its name taken, so a further attempt at the same content counts on."""
-    return [name, *(f"{name}-{number}" for number in range(2, _MAX_CHANGE_SETS + 1))]

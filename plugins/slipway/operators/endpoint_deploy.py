@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from slipway import endpoint_stack, paths, release_request
 from slipway.errors import NameConflict, NotApproved, StackFailed
-from slipway.hooks.cloudformation import Stack
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook, decision_of
 from slipway.hooks.s3 import S3VersionHook
@@ -17,6 +16,7 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.names import run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.stacks import Stack
 from slipway.states import Environment
 
 if TYPE_CHECKING:

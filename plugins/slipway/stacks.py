@@ -1,0 +1,104 @@
+"""CloudFormation's stacks, change sets and resources, as the rest of the package sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slipway.states import StackStatus
+
+# CloudFormation tells a change set without changes from a broken one by these texts alone.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-view.html
+_EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack as DescribeStacks shows it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
+    """
+
+    name: str
+    stack_id: str
+    status: StackStatus
+    reason: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """One change set as DescribeChangeSet shows it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+    """
+
+    name: str
+    stack_id: str
+    status: str
+    execution_status: str
+    reason: str = ""
+
+    @property
+    def being_made(self) -> bool:
+        """Whether CloudFormation is still working out the changes."""
+        return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+
+    @property
+    def executable(self) -> bool:
+        """Whether ExecuteChangeSet would take it."""
+        return self.execution_status == "AVAILABLE"
+
+    @property
+    def executing(self) -> bool:
+        """Whether the stack is being changed by it at this moment."""
+        return self.execution_status == "EXECUTE_IN_PROGRESS"
+
+    @property
+    def executed(self) -> bool:
+        """Whether it has been used up; its name stays taken."""
+        return self.execution_status in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
+
+    @property
+    def empty(self) -> bool:
+        """Whether it failed for having nothing to change."""
+        return self.status == "FAILED" and any(text in self.reason for text in _EMPTY_TEXTS)
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One resource of a stack; ``reason`` is CloudFormation's for a failure."""
+
+    logical_id: str
+    type: str
+    status: str
+    physical_id: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.logical_id} ({self.type}) {self.status}"
+        return f"{text}: {self.reason}" if self.reason else text
+
+
+@dataclass(frozen=True)
+class ChangeSetRequest:
+    """What one change set asks for.
+
+    :param create: True for a stack that is missing or under review
+    :param role_arn: the role CloudFormation acts as
+    :param template_bucket: where a template above 51 200 bytes is put
+    :param template_key: the key it gets there
+    """
+
+    stack_name: str
+    name: str
+    create: bool
+    template_body: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    capabilities: Sequence[str] = ()
+    role_arn: str | None = None
+    template_bucket: str | None = None
+    template_key: str = ""

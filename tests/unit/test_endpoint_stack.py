@@ -1,0 +1,167 @@
+"""Template parameters from request, plan and what is live."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slipway import endpoint_stack
+from slipway.endpoint_stack import Candidate, ServedModel
+from slipway.errors import PolicyViolation, StackFailed, Superseded
+from slipway.names import revision_id
+from slipway.process_request import process_request
+from slipway.release_request import fence, parse_zip
+from slipway.states import Environment
+from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
+NEW = Candidate(
+    ServedModel(IMAGE, "s3://b-1/new.tar.gz"),
+    "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/2",
+)
+LIVE = {
+    "Revision": "e" * 32,
+    "Sequence": "2020-01-01T00:00:00+00:00",
+    "ModelAImage": "image:a",
+    "ModelADataUrl": "s3://b-1/a.tar.gz",
+    "EndpointConfigName": "config-1",
+}
+TRIAL = {**LIVE, "ModelBImage": "image:b", "ModelBDataUrl": "s3://b-1/b.tar.gz"}
+DEV, PRD = Environment.DEVELOPMENT, Environment.PRODUCTION
+
+
+def released(**production):
+    """A fenced request and its plan."""
+    document = deployment()
+    document["ProductionEndpoint"] |= production
+    data = request_zip(deploy=document)
+    model = iris_model()
+    model = model.model_copy(update={"policy": model.policy.model_copy(update={"image": IMAGE})})
+    plan = process_request(model, revision(data), s3=DictStore({(BUCKET, KEY, "v1"): data}), aws=AWS)
+    return fence(parse_zip(data), model, AWS), plan
+
+
+def parameters(environment=PRD, outputs=None, **production):
+    request, plan = released(**production)
+    return endpoint_stack.parameters(request, plan, environment, NEW, outputs or {})
+
+
+def test_every_parameter_is_one_of_the_template():
+    text = (ROOT / "include/cfn/endpoint.yaml").read_text()
+    known = yaml.safe_load(text[text.index("\nParameters:") : text.index("\nRules:")])["Parameters"]
+    given = parameters(outputs=LIVE)
+    assert given.keys() <= known.keys()
+    required = {key for key, parameter in known.items() if "Default" not in parameter}
+    assert required <= given.keys()
+    assert all(isinstance(value, str) for value in given.values())
+
+
+def test_development_of_the_lab():
+    given = parameters(DEV)
+    assert given["EndpointName"] == "iris-model-development"
+    assert given["Environment"] == "development"
+    assert (given["ModelADataUrl"], given["ModelAWeight"]) == (NEW.model.data_url, "1")
+    assert (given["DataCapture"], given["DataCaptureSamplingPercent"]) == ("true", "100")
+    assert "AutoScaling" not in given and "ModelBDataUrl" not in given
+
+
+def test_production_of_the_lab_scales():
+    given = parameters()
+    scaling = {key: value for key, value in given.items() if "Scal" in key}
+    assert scaling == {
+        "AutoScaling": "true",
+        "ScalingMinCapacity": "2",
+        "ScalingMaxCapacity": "10",
+        "ScalingTargetValue": "200.0",
+        "ScaleInCooldownSeconds": "30",
+        "ScaleOutCooldownSeconds": "60",
+    }
+
+
+def test_the_first_ab_release_has_one_variant_and_no_weight():
+    given = parameters(outputs={})
+    assert (given["ModelADataUrl"], given["ModelAWeight"]) == (NEW.model.data_url, "1")
+    assert "ModelBDataUrl" not in given
+
+
+@pytest.mark.parametrize(("outputs", "live"), [(LIVE, "s3://b-1/a.tar.gz"), (TRIAL, "s3://b-1/b.tar.gz")])
+def test_a_later_ab_release_stands_beside_the_newest_model_of_the_one_before(outputs, live):
+    given = parameters(outputs=outputs)
+    assert (given["ModelADataUrl"], given["ModelAWeight"]) == (live, "0.9")
+    assert (given["ModelBDataUrl"], given["ModelBWeight"]) == (NEW.model.data_url, "0.1")
+
+
+@pytest.mark.parametrize(("outputs", "live"), [(LIVE, None), (TRIAL, "s3://b-1/a.tar.gz")])
+def test_a_release_that_finds_itself_deployed_asks_for_the_same_again(outputs, live):
+    own = {**outputs, "Revision": revision_id(BUCKET, KEY, "v1")}
+    given = parameters(outputs=own)
+    assert given["ModelADataUrl"] == (live or NEW.model.data_url)
+    assert ("ModelBDataUrl" in given) == (live is not None)
+
+
+def test_without_ab_tests_the_new_model_takes_all():
+    given = parameters(outputs=TRIAL, ABTests=False)
+    assert given["ModelADataUrl"] == NEW.model.data_url
+    assert "ModelBDataUrl" not in given
+
+
+@pytest.mark.parametrize("weight", [None, 0, 1, 1.5])
+def test_a_missing_or_impossible_weight_is_never_a_silent_cut_over(weight):
+    request, plan = released()
+    settings = request.request.deployment.production_endpoint.model_copy(update={"initial_variant_weight": weight})
+    broken = request.request.deployment.model_copy(update={"production_endpoint": settings})
+    request = replace(request, request=replace(request.request, deployment=broken))
+    with pytest.raises(PolicyViolation, match="InitialVariantWeight"):
+        endpoint_stack.parameters(request, plan, PRD, NEW, LIVE)
+
+
+def test_vpc_and_keys_come_from_the_model_file():
+    request, plan = released()
+    policy = request.model.policy.model_validate(
+        {
+            **request.model.policy.model_dump(),
+            "vpc": {"security_group_ids": ["sg-1", "sg-2"], "subnets": ["subnet-1"]},
+            "kms_key": "alias/data",
+            "volume_kms_key": "alias/volume",
+        }
+    )
+    request = replace(request, model=request.model.model_copy(update={"policy": policy}))
+    given = endpoint_stack.parameters(request, plan, DEV, NEW, {})
+    assert (given["SecurityGroupIds"], given["SubnetIds"]) == ("sg-1,sg-2", "subnet-1")
+    assert (given["DataCaptureKmsKeyId"], given["VolumeKmsKeyId"]) == ("alias/data", "alias/volume")
+
+
+def test_the_candidate_is_what_the_registry_holds():
+    package = {
+        "ModelPackageArn": NEW.package_arn,
+        "InferenceSpecification": {"Containers": [{"Image": IMAGE, "ModelDataUrl": NEW.model.data_url}]},
+    }
+    assert endpoint_stack.candidate(package) == NEW
+
+
+def test_an_older_release_is_superseded():
+    _, plan = released()
+    endpoint_stack.check_sequence({}, plan, "s")
+    endpoint_stack.check_sequence(LIVE, plan, "s")
+    endpoint_stack.check_sequence({"Sequence": plan.sequence}, plan, "s")
+    with pytest.raises(Superseded, match="uploaded at 2030"):
+        endpoint_stack.check_sequence({"Sequence": "2030-01-01T00:00:00+00:00"}, plan, "s")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        (None, "no endpoint"),
+        ({"EndpointStatus": "Failed", "FailureReason": "no ping"}, "Failed: no ping"),
+        ({"EndpointStatus": "InService", "EndpointConfigName": "config-0"}, "serves config-0, the stack says config-1"),
+    ],
+)
+def test_in_service_is_not_enough(endpoint, why):
+    with pytest.raises(StackFailed, match=why):
+        endpoint_stack.check_served(endpoint, LIVE, "s")
+
+
+def test_served():
+    endpoint_stack.check_served({"EndpointStatus": "InService", "EndpointConfigName": "config-1"}, LIVE, "s")
