@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Param
 
@@ -11,7 +12,8 @@ from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder
 
 models, _ = load_models(models_folder())
-prefixes = sorted(model.prefix for model in models)
+# An empty enum is no valid JSON schema.
+choice: dict[str, Any] = {"enum": sorted(model.prefix for model in models)} if models else {}
 
 with DAG(
     dag_id="teardown",
@@ -25,7 +27,7 @@ with DAG(
             type="string",
             title="Model",
             minLength=1,
-            **({"enum": prefixes} if prefixes else {}),
+            **choice,
             description="The model to remove from AWS: development, production and the Model Registry.",
         ),
         "confirm": Param(

@@ -83,7 +83,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
         await sync_to_async(self._stop)()
 
     def _stop(self) -> None:
-        hook = self.hook()
+        hook: Any = self.hook()
         job = hook.describe_training_job(self.job_name)
         if job is not None and job["TrainingJobStatus"] == TrainingJobStatus.IN_PROGRESS:
             hook.add_tags(job["TrainingJobArn"], {STOPPED_BY_TAG: "airflow"})
