@@ -19,6 +19,7 @@ with DAG(
     dag_id="teardown",
     schedule=None,
     catchup=False,
+    is_paused_upon_creation=False,
     max_active_runs=1,
     tags=["slipway"],
     doc_md=__doc__,
