@@ -1,0 +1,144 @@
+"""CloudFormationHook: what it makes of CloudFormation's answers. Against a running one: tests/cfn."""
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore.stub import Stubber
+
+from slipway.errors import AwsError, AwsRefused, StackFailed
+from slipway.hooks.cloudformation import TEMPLATE_BODY_MAX_BYTES, CloudFormationHook
+from slipway.stacks import ChangeSetRequest
+from slipway.states import StackStatus
+
+STACK_ID = "arn:aws:cloudformation:us-west-2:123456789012:stack/s/1"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def hook():
+    return CloudFormationHook(aws_conn_id=None, region_name="us-west-2")
+
+
+@pytest.fixture
+def answers(hook):
+    with Stubber(hook.conn) as stubber:
+        yield stubber
+
+
+def event(number, status, *, resource="s", reason=None, kind="AWS::CloudFormation::Stack"):
+    physical = STACK_ID if resource == "s" else f"physical-{resource}"
+    found = {
+        "EventId": str(number),
+        "StackId": STACK_ID,
+        "StackName": "s",
+        "LogicalResourceId": resource,
+        "PhysicalResourceId": physical,
+        "ResourceType": kind,
+        "ResourceStatus": status,
+        "Timestamp": NOW,
+    }
+    return found | ({"ResourceStatusReason": reason} if reason else {})
+
+
+def events(answers, *newest_first):
+    found = [event(number, *item) if isinstance(item, tuple) else item for number, item in enumerate(newest_first)]
+    answers.add_response("describe_stack_events", {"StackEvents": found}, {"StackName": STACK_ID})
+
+
+def test_a_stack_is_described(hook, answers):
+    answers.add_response(
+        "describe_stacks",
+        {
+            "Stacks": [
+                {
+                    "StackName": "s",
+                    "StackId": STACK_ID,
+                    "CreationTime": NOW,
+                    "StackStatus": "UPDATE_COMPLETE",
+                    "Outputs": [{"OutputKey": "Name", "OutputValue": "x"}],
+                    "Parameters": [{"ParameterKey": "P", "ParameterValue": "1"}],
+                    "Tags": [{"Key": "a", "Value": "b"}],
+                }
+            ]
+        },
+    )
+    stack = hook.describe_stack("s")
+    assert (stack.status, stack.outputs, stack.parameters) == (StackStatus.UPDATE_COMPLETE, {"Name": "x"}, {"P": "1"})
+    assert stack.tags == {"a": "b"}
+
+
+def test_a_missing_stack_is_none_and_any_other_refusal_an_error(hook, answers):
+    answers.add_client_error("describe_stacks", "ValidationError", "Stack with id s does not exist")
+    assert hook.describe_stack("s") is None
+    answers.add_client_error("describe_stacks", "AccessDenied", "no")
+    with pytest.raises(AwsRefused, match="DescribeStacks answered AccessDenied"):
+        hook.describe_stack("s")
+    answers.add_client_error("describe_stacks", "Throttling", "slow down")
+    with pytest.raises(AwsError) as caught:
+        hook.describe_stack("s")
+    assert caught.value.transient
+
+
+def test_an_execution_that_came_too_late_is_no_error(hook, answers):
+    answers.add_client_error("execute_change_set", "InvalidChangeSetStatus", "is in OBSOLETE status")
+    answers.add_client_error("execute_change_set", "ChangeSetNotFound", "does not exist")
+    answers.add_response("execute_change_set", {})
+    assert [hook.execute_change_set("s", "c") for _ in range(3)] == [False, False, True]
+
+
+def test_the_cause_comes_first_and_what_it_took_along_is_left_out(hook, answers):
+    events(
+        answers,
+        ("UPDATE_ROLLBACK_COMPLETE",),
+        event(1, "UPDATE_FAILED", resource="Later", reason="also broken", kind="T"),
+        event(2, "CREATE_FAILED", resource="Other", reason="Resource creation cancelled", kind="T"),
+        event(3, "UPDATE_FAILED", resource="Endpoint", reason="no ping", kind="AWS::SageMaker::Endpoint"),
+        ("UPDATE_IN_PROGRESS",),
+        event(5, "CREATE_FAILED", resource="Old", reason="another time", kind="T"),
+    )
+    failures = hook.failures(STACK_ID)
+    assert [failure.logical_id for failure in failures] == ["Endpoint", "Later"]
+    assert str(failures[0]) == "Endpoint (AWS::SageMaker::Endpoint) UPDATE_FAILED: no ping"
+
+
+@pytest.mark.parametrize(
+    ("states", "count"),
+    [
+        (["UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_IN_PROGRESS"], 1),
+        (["UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED", "UPDATE_IN_PROGRESS"], 2),
+        (["UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"], 0),
+    ],
+)
+def test_failed_roll_backs_of_the_last_update_are_counted(hook, answers, states, count):
+    events(answers, *((state,) for state in states))
+    assert hook.failed_rollbacks(STACK_ID) == count
+
+
+@pytest.mark.parametrize(("size", "bucket"), [(TEMPLATE_BODY_MAX_BYTES + 1, None), (1_000_001, "templates")])
+def test_a_template_too_large_for_what_it_may_go_through(hook, size, bucket):
+    request = ChangeSetRequest("s", "c", True, "x" * size, {}, {}, template_bucket=bucket)
+    with pytest.raises(StackFailed, match=f"it has {size} bytes"):
+        hook.create_change_set(request)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_change_set_is_asked_for_as_it_should_be(hook, answers, create):
+    answers.add_response(
+        "create_change_set",
+        {"Id": "arn:aws:cloudformation:us-west-2:123456789012:changeSet/c/1", "StackId": STACK_ID},
+        {
+            "StackName": "s",
+            "ChangeSetName": "c",
+            "ChangeSetType": "CREATE" if create else "UPDATE",
+            "TemplateBody": "Resources: {}",
+            "Parameters": [{"ParameterKey": "P", "ParameterValue": "1"}],
+            "Tags": [{"Key": "a", "Value": "b"}],
+            "Capabilities": [],
+            "RoleARN": "arn:aws:iam::123456789012:role/r",
+        },
+    )
+    hook.create_change_set(
+        ChangeSetRequest(
+            "s", "c", create, "Resources: {}", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::123456789012:role/r"
+        )
+    )
