@@ -134,6 +134,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         # The task whose worker was killed is noticed after a minute instead of five.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # The first call to a fresh API server imports much; on a busy machine that outlasts the default 5 s, and a task
+        # whose start is asked for twice may be refused.
+        "WORKERS__EXECUTION_API_TIMEOUT": "60",
         "LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
