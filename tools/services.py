@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -122,6 +121,7 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
             progress.update("AWS set-up stack", "deployed", done=True)
             stack_deployed = True
         if stack_deployed and all(text == "healthy" for text in state.values()):
+            _warm_up(settings, progress)
             return
         _check_hopeless(settings)
         if time.monotonic() > deadline:
@@ -130,6 +130,15 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
                 f"Not healthy after {START_TIMEOUT_SECONDS:.0f} s: {waiting}. Logs are in {settings.logs}."
             )
         time.sleep(0.5)
+
+
+def _warm_up(settings: Settings, progress: Progress) -> None:
+    """Has the API server build its routes for tasks now: it does so at the first call, and the first task would wait."""
+    progress.update("api-server", "preparing to serve tasks")
+    # Ready or not, Airflow is up; the first task then waits instead.
+    with contextlib.suppress(OSError):
+        _open(f"{settings.airflow_url}/execution/health", timeout_seconds=120)
+    progress.update("api-server", "healthy", done=True)
 
 
 def _check_hopeless(settings: Settings) -> None:
@@ -180,12 +189,17 @@ def components_health(settings: Settings) -> dict[str, str]:
 
 
 def _local_aws_answers(settings: Settings) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{settings.aws_url}/_local_aws/health", timeout=10) as response:
-            return bool(response.status == 200)
+        return _open(f"{settings.aws_url}/_local_aws/health", timeout_seconds=10) == 200
     except (OSError, ValueError):
         return False
+
+
+def _open(url: str, timeout_seconds: float) -> int:
+    """Reads a page of this machine, past any proxy. Returns its status."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=timeout_seconds) as response:
+        return int(response.status)
 
 
 def _print_access(settings: Settings, console: Console) -> None:
