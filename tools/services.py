@@ -133,7 +133,7 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
 
 
 def _warm_up(settings: Settings, progress: Progress) -> None:
-    """Has the API server build its routes for tasks now: it does so at the first call, and the first task would wait."""
+    """Has the API server build its routes for tasks: it does so at the first call, and the first task would wait."""
     progress.update("api-server", "preparing to serve tasks")
     # Ready or not, Airflow is up; the first task then waits instead.
     with contextlib.suppress(OSError):
