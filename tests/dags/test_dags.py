@@ -1,0 +1,126 @@
+"""The DAG files: what Airflow makes of them, and what a broken model file costs."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from slipway.model_config import load_models
+from slipway.paths import models_folder
+from slipway.release_dag import build_release_dag
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = ROOT / "dags"
+RELEASE = [
+    "source",
+    "process_request",
+    "train",
+    "evaluate",
+    "register",
+    "deploy_dev",
+    "test_dev",
+    "approve",
+    "deploy_prd",
+    "test_prd",
+]
+
+
+def bag() -> DagBag:
+    return DagBag(str(DAGS), bundle_path=DAGS)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> DagBag:
+    return bag()
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch) -> Path:
+    """A copy of include/ that a test may break; returns its models folder."""
+    shutil.copytree(ROOT / "include", tmp_path / "include")
+    monkeypatch.setenv("SLIPWAY_INCLUDE_FOLDER", str(tmp_path / "include"))
+    return tmp_path / "include" / "models"
+
+
+def test_every_dag_file_is_imported(shipped):
+    assert shipped.import_errors == {}
+    assert {"iris-model", "intake", "teardown"} <= set(shipped.dags)
+
+
+def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
+    tasks = shipped.dags["iris-model"].task_dict
+    assert list(tasks) == RELEASE
+    for task, following in zip(RELEASE, [*RELEASE[1:], None], strict=True):
+        assert tasks[task].downstream_task_ids == ({following} if following else set())
+
+
+def test_a_release_starts_by_itself_and_by_hand(shipped):
+    dag = shipped.dags["iris-model"]
+    assert dag.schedule is None
+    assert dag.is_paused_upon_creation is False
+    assert dag.params["key"] == "training_jobs/iris-model/trainingjob.zip"
+    assert dag.params["version_id"] is None
+
+
+def test_every_dag_is_documented(shipped):
+    assert all(dag.doc_md for dag in shipped.dags.values())
+
+
+def test_nobody_but_approvers_is_asked_and_silence_is_no_approval(shipped):
+    approve = shipped.dags["iris-model"].get_task("approve")
+    assert [user["id"] for user in approve.assigned_users] == ["alice", "carol"]
+    assert approve.defaults is None
+    assert approve.response_timeout.days == 7
+
+
+def test_a_broken_model_file_takes_away_its_own_dag_alone(own_models):
+    shutil.copy(own_models / "iris-model.yaml", own_models / "wine-model.yaml")
+    broken = bag()
+    assert "iris-model" in broken.dags
+    assert "wine-model" not in broken.dags
+    [(file, error)] = broken.import_errors.items()
+    assert file.endswith("model_files.py")
+    assert "wine-model.yaml" in error
+    assert "prefix" in error
+    assert "Fix:" in error
+
+
+def test_each_of_several_broken_files_is_named(own_models):
+    for name in ("one", "two"):
+        (own_models / f"{name}.yaml").write_text("prefix: [")
+    [error] = bag().import_errors.values()
+    assert "one.yaml" in error
+    assert "two.yaml" in error
+
+
+def test_a_model_is_a_file(own_models):
+    text = (own_models / "iris-model.yaml").read_text()
+    (own_models / "wine-model.yaml").write_text(text.replace("iris-model", "wine-model"))
+    made = bag()
+    assert made.import_errors == {}
+    assert list(made.dags["wine-model"].task_dict) == RELEASE
+    assert len([dag for dag in made.dags if dag.startswith("intake")]) == 1
+
+
+def test_a_release_dag_survives_serialization():
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    models, _ = load_models(models_folder())
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(build_release_dag(models[0])))
+    assert isinstance(restored, SerializedDAG)
+    assert set(restored.task_dict) == set(RELEASE)
+
+
+def test_dag_files_import_nothing_slow():
+    """Every task process imports its DAG file."""
+    code = (
+        "import sys, runpy; sys.path.insert(0, 'plugins')\n"
+        "for file in ('release', 'intake', 'teardown', 'model_files'): runpy.run_path(f'dags/{file}.py')\n"
+        "print(*{'sagemaker', 'pandas', 'xgboost', 'sklearn', 'moto'}.intersection(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
