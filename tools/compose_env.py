@@ -15,13 +15,20 @@ from tools.environment import passwords, write_private
 from tools.settings import OPERATORS, ROOT, Settings
 
 ENV_FILE = ROOT / ".env"
+# The official Airflow image's own user: https://airflow.apache.org/docs/docker-stack/entrypoint.html
+IMAGE_UID = 50000
+
+
+def container_uid() -> int:
+    """Who runs Airflow in the containers: this user, who owns the passwords file; never root."""
+    return os.getuid() or IMAGE_UID
 
 
 def variables(settings: Settings) -> dict[str, str]:
     """What docker-compose.yaml leaves open."""
     users = ["admin:admin", *(f"{user}:op" for user in OPERATORS)]
     return {
-        "AIRFLOW_UID": str(os.getuid()),
+        "AIRFLOW_UID": str(container_uid()),
         "AIRFLOW_USERS": ",".join(users),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -40,6 +47,8 @@ def main() -> None:
     settings = Settings(home, ports.airflow_port, ports.aws_port)
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     logins = passwords(settings)
+    if os.getuid() == 0:
+        os.chown(settings.passwords_file, IMAGE_UID, 0)
     if ENV_FILE.exists():
         print(f"{ENV_FILE} is there already; remove it for new secrets (and the volumes: they hold the old ones).")
     else:
