@@ -101,12 +101,23 @@ def _development(test: Mapping[str, Any]) -> str:
     variants = ", ".join(f"{code(name)} {count}" for name, count in sorted((test.get("variants") or {}).items()))
     rows = [
         ("Endpoint", code(test.get("endpoint_name", "unknown"))),
-        ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
-        ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
+        *_quality(test),
         ("Latency", f"p50 {_number(latency.get('p50'))} ms, p99 {_number(latency.get('p99'))} ms"),
         ("Answered by", variants or "-"),
     ]
     return "### Test of the development endpoint\n\n" + _table(("", ""), rows)
+
+
+def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "rmse" in test:
+        return [
+            ("Rows", str(test.get("rows", "-"))),
+            ("RMSE", f"{_number(test['rmse'])} (gate ≤ {_number(test.get('rmse_maximum'))})"),
+        ]
+    return [
+        ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
+        ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
+    ]
 
 
 def _links(facts: Facts) -> str:

@@ -16,6 +16,7 @@ from slipway.states import Environment
 
 # The names of the template's outputs, by which the next release finds out what is deployed.
 ENDPOINT_CONFIG_NAME = "EndpointConfigName"
+MODEL_PACKAGE_ARN = "ModelPackageArn"
 REVISION = "Revision"
 SEQUENCE = "Sequence"
 

@@ -176,12 +176,15 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         CredentialRetrievalError,
         HTTPClientError,
         MetadataRetrievalError,
+        ParamValidationError,
     )
 
     if not isinstance(error, ClientError):
         passing = HTTPClientError | ConnectionError | CredentialRetrievalError | MetadataRetrievalError
         transient = isinstance(error, passing)
-        return AwsError(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
+        # A request that botocore itself finds wrong stays wrong.
+        kind = AwsRefused if isinstance(error, ParamValidationError) else AwsError
+        return kind(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -70,3 +70,9 @@ def test_what_comes_from_outside_is_shown_and_never_rendered():
     assert "`[dave](http://evil)`" in text
     assert "`v/1`" in text
     assert code("a`b\n|c") == "`a'b /c`"
+
+
+def test_a_regression_shows_its_distance_instead_of_right_answers():
+    text = markdown(facts(test={"rows": 40, "rmse": 1.25, "rmse_maximum": 2.0}))
+    assert "| RMSE | 1.25 (gate ≤ 2) |" in text
+    assert "Right answers" not in text

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
-from slipway.hooks.sagemaker_base import aws_call
+from slipway.hooks.calls import aws_call
 
 # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
 _NAMESPACE = "sagemaker"

@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
 from slipway.errors import StackFailed
-from slipway.hooks.sagemaker_base import aws_call
+from slipway.hooks.calls import aws_call
 from slipway.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.states import StackStatus
 

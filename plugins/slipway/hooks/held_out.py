@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from slipway.errors import EndpointTestFailed
-from slipway.hooks.s3 import S3VersionHook, aws_call
+from slipway.hooks.calls import aws_call
+from slipway.hooks.s3 import S3VersionHook
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class HeldOutHook(S3VersionHook):
         :raises slipway.errors.EndpointTestFailed: When there is no row, or one without a label and features.
         :raises slipway.errors.AwsError: When a call fails.
         """
-        with aws_call("Cannot read the held-out rows", data_uri):
+        with aws_call("read the held-out rows", data_uri):
             lines = list(islice(self._lines(data_uri), limit))
         if not lines:
             raise EndpointTestFailed(

@@ -11,7 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
-from slipway.hooks.sagemaker_base import SageMakerBaseHook, aws_call, is_missing
+from slipway.hooks.calls import aws_call
+from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.states import ModelApprovalStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
@@ -184,31 +185,19 @@ class ModelRegistryHook(SageMakerBaseHook):
                 return package
         return None
 
-    def latest_approved_package(self, group: str) -> dict | None:
-        """Describe the newest approved package of a group: the model that production serves or will serve.
-
-        :param group: The model package group's name.
-        :returns: The package's description, or None if none is approved or the group is missing.
-        :raises slipway.errors.AwsError: When a call fails.
-        """
-        for arn in self.model_package_arns(group, ModelApprovalStatus=ModelApprovalStatus.APPROVED.value):
-            return self.describe_model_package(arn)
-        return None
-
-    def model_package_arns(self, group: str, **filters: str) -> Iterator[str]:
+    def model_package_arns(self, group: str) -> Iterator[str]:
         """List the packages of a group, the newest first.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
 
         :param group: The group's name.
-        :param filters: Further parameters of ListModelPackages.
         :returns: ARNs; none where the group is missing.
         :raises slipway.errors.AwsError: When a call fails.
         """
         with aws_call("list the model packages", group):
             try:
                 pages = self.conn.get_paginator("list_model_packages").paginate(
-                    ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **filters
+                    ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
                 )
                 for page in pages:
                     yield from (item["ModelPackageArn"] for item in page["ModelPackageSummaryList"])
@@ -241,25 +230,45 @@ class ModelRegistryHook(SageMakerBaseHook):
         who = metadata_value(decided_by)
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
-        # The values registered before are sent along: the service does not say whether it merges or replaces.
-        properties = {
-            **package.get("CustomerMetadataProperties", {}),
-            _DECISION: wanted.value,
-            _DECIDED_BY: who,
-            _DECIDED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
-            _DECIDED_HOW: metadata_value(how),
-        }
-        with aws_call("record the decision on", model_package_arn):
-            self.conn.update_model_package(
-                ModelPackageArn=model_package_arn,
-                ModelApprovalStatus=wanted.value,
-                ApprovalDescription=" ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS],
-                CustomerMetadataProperties=properties,
-            )
+        decided_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write_decision(
+            package,
+            Decision(wanted, who, decided_at, how),
+            ModelApprovalStatus=wanted.value,
+            ApprovalDescription=" ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS],
+        )
         standing = decision_of(self._package_of(model_package_arn, digest))
         if standing is None:
             raise SlipwayError("The decision was not recorded", resource=model_package_arn, fix="run the task again")
         return _same_or_raise(standing, wanted, who, model_package_arn)
+
+    def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
+        """Write down who decided outside Airflow, before a later change of the package hides it.
+
+        :param arn: The package decided upon.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :returns: The decision, recorded like every other; None while it is pending.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        package = self._package_of(arn, digest)
+        decision = decision_of(package)
+        if decision and decision.how == HOW_OUTSIDE and _DECISION not in package.get("CustomerMetadataProperties", {}):
+            self._write_decision(package, decision)
+        return decision
+
+    def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: str) -> None:
+        # The values registered before are sent along: the service does not say whether it merges or replaces.
+        properties = {
+            **package.get("CustomerMetadataProperties", {}),
+            _DECISION: decision.decision.value,
+            _DECIDED_BY: metadata_value(decision.decided_by),
+            _DECIDED_AT: decision.decided_at,
+            _DECIDED_HOW: metadata_value(decision.how),
+        }
+        arn = package["ModelPackageArn"]
+        with aws_call("record the decision on", arn):
+            self.conn.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties=properties, **changes)
 
     def delete_model_package(self, arn: str) -> bool:
         """Delete a model package.

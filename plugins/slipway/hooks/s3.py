@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from slipway.errors import PermanentError, translate
+from slipway.errors import PermanentError
+from slipway.hooks.calls import aws_call
 from slipway.release_plan import Revision
 
 # User-defined metadata that an upload may carry to say who made it; S3 knows the account only.
@@ -39,20 +39,6 @@ class ObjectVersion:
     rank: int
     key: str
     version_id: str
-
-
-@contextmanager
-def aws_call(what: str, resource: str) -> Iterator[None]:
-    """Translate what boto3 raises inside the block, once and by its error code.
-
-    :param what: what was being done, as a clause
-    :param resource: the object or bucket it was done to
-    :raises slipway.errors.AwsError: for every error of the service or of the connection to it
-    """
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise translate(error, what=what, resource=resource) from error
 
 
 def is_missing(error: ClientError) -> bool:
@@ -96,7 +82,7 @@ async def list_versions_async(client: Any, bucket: str, prefixes: Iterable[str])
     """
     pages: list[Mapping[str, Any]] = []
     for prefix in prefixes:
-        with aws_call("Cannot list the object versions", uri(bucket, prefix)):
+        with aws_call("list the object versions", uri(bucket, prefix)):
             async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
                 pages.append(page)
     return versions_of(pages)
@@ -114,7 +100,7 @@ async def exists_async(client: Any, bucket: str, key: str) -> bool:
     :param key: the object's key
     :raises slipway.errors.AwsError: when the call fails
     """
-    with aws_call("Cannot look for the object", uri(bucket, key)):
+    with aws_call("look for the object", uri(bucket, key)):
         # Keys come in order, so that the key itself is the first of those that begin with it.
         answer = await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     return any(item["Key"] == key for item in answer.get("Contents", ()))
@@ -139,7 +125,7 @@ class S3VersionHook(S3Hook):
         """
         pages: list[Mapping[str, Any]] = []
         for prefix in prefixes:
-            with aws_call("Cannot list the object versions", uri(bucket, prefix)):
+            with aws_call("list the object versions", uri(bucket, prefix)):
                 pages += self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
         return versions_of(pages)
 
@@ -194,7 +180,7 @@ class S3VersionHook(S3Hook):
         :raises slipway.errors.AwsError: when the call fails
         """
         resource = uri(bucket, key, version_id)
-        with aws_call("Cannot read the object", resource):
+        with aws_call("read the object", resource):
             try:
                 answer = self._s3.get_object(Bucket=bucket, Key=key, **_version(version_id))
             except ClientError as error:
@@ -227,7 +213,7 @@ class S3VersionHook(S3Hook):
         :returns: False if the object existed, whatever it holds
         :raises slipway.errors.AwsError: when the call fails
         """
-        with aws_call("Cannot write the object", uri(bucket, key)):
+        with aws_call("write the object", uri(bucket, key)):
             try:
                 self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
             except ClientError as error:
@@ -237,7 +223,7 @@ class S3VersionHook(S3Hook):
         return True
 
     def _head(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any] | None:
-        with aws_call("Cannot look at the object", uri(bucket, key, version_id)):
+        with aws_call("look at the object", uri(bucket, key, version_id)):
             try:
                 return self._s3.head_object(Bucket=bucket, Key=key, **_version(version_id))
             except ClientError as error:
@@ -247,7 +233,7 @@ class S3VersionHook(S3Hook):
 
     def _owner(self, bucket: str, key: str, version_id: str) -> str | None:
         """The account that owns a version: all that S3 itself knows about who wrote it."""
-        with aws_call("Cannot list the object versions", uri(bucket, key)):
+        with aws_call("list the object versions", uri(bucket, key)):
             for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
                 for item in page.get("Versions", ()):
                     if item["Key"] == key and item["VersionId"] == version_id:

@@ -10,8 +10,9 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
+from slipway.hooks.calls import aws_call
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.sagemaker_base import aws_call, is_missing
+from slipway.hooks.sagemaker_base import is_missing
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 _ENDED_TEXT = "training job is in status"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from slipway.errors import translate
+from slipway.hooks.calls import aws_call
 
 WAITER_PATH = Path(__file__).parents[1] / "waiters" / "sagemaker.json"
 
@@ -19,20 +17,6 @@ WAITER_PATH = Path(__file__).parents[1] / "waiters" / "sagemaker.json"
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 _MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 _MISSING_TEXTS = ("not found", "could not find", "does not exist")
-
-
-@contextmanager
-def aws_call(what: str, resource: str) -> Iterator[None]:
-    """Translate what boto3 raises inside the block, once and by its error code.
-
-    :param what: What was being done, as an infinitive: ``describe the training job``.
-    :param resource: Name or ARN of the resource concerned.
-    :raises slipway.errors.AwsError: For every error of the service or of the connection to it.
-    """
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise translate(error, what=f"Cannot {what}", resource=resource) from error
 
 
 def is_missing(error: ClientError) -> bool:

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
 
-class TrainingJobLink(BaseAwsLink):
+
+class _ArnLink(BaseAwsLink):
+    """A link whose partition and region an ARN tells."""
+
+    @classmethod
+    def persist_for(cls, arn: str, context: Context, operator: BaseOperator, **fields: Any) -> None:
+        """Keep the link of a resource.
+
+        :param arn: any ARN of the resource's account and region
+        :param context: the task's Airflow context
+        :param operator: the task's operator
+        :param fields: what the link's format names besides the region
+        """
+        _, partition, _, region, _ = arn.split(":", 4)
+        cls.persist(context=context, operator=operator, region_name=region, aws_partition=partition, **fields)
+
+
+class TrainingJobLink(_ArnLink):
     """A training job; hand ``job_name`` to persist()."""
 
     name = "SageMaker training job"
@@ -13,7 +34,7 @@ class TrainingJobLink(BaseAwsLink):
     format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/jobs/{job_name}"
 
 
-class EndpointLink(BaseAwsLink):
+class EndpointLink(_ArnLink):
     """An endpoint; hand ``endpoint_name`` to persist()."""
 
     name = "SageMaker endpoint"
@@ -21,7 +42,7 @@ class EndpointLink(BaseAwsLink):
     format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/endpoints/{endpoint_name}"
 
 
-class ModelPackageLink(BaseAwsLink):
+class ModelPackageLink(_ArnLink):
     """A model package's ARN in the Model Registry; hand ``model_package_arn`` to persist()."""
 
     name = "SageMaker model package"

@@ -13,6 +13,7 @@ from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook, Row
 from slipway.hooks.identity import resolve
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.links.sagemaker import EndpointLink
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
 from slipway.states import EndpointStatus, Environment
@@ -42,6 +43,8 @@ class EndpointTestOperator(BaseOperator):
     :param model: The model file's content.
     :param environment: The environment whose endpoint is tried.
     """
+
+    operator_extra_links = (EndpointLink(),)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -102,6 +105,7 @@ class EndpointTestOperator(BaseOperator):
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
         trained = ti.xcom_pull(task_ids="train")["model_data_url"]
+        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
         self._check_model(endpoint, trained)
         test = self.model.test

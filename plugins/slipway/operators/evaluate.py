@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway.endpoint_stack import MODEL_PACKAGE_ARN
 from slipway.errors import GateFailed
-from slipway.hooks.model_registry import ModelRegistryHook, metrics_of
-from slipway.release_plan import pull_plan
+from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.model_registry import REVISION, ModelRegistryHook, metrics_of
+from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.states import Environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,6 +78,11 @@ class EvaluateOperator(BaseOperator):
         """The Model Registry, through the model's connection."""
         return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
 
+    @cached_property
+    def cloudformation(self) -> CloudFormationHook:
+        """CloudFormation, through the model's connection."""
+        return CloudFormationHook(aws_conn_id=self.model.aws_conn_id)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge the metrics and look up the live model's.
 
@@ -84,7 +92,7 @@ class EvaluateOperator(BaseOperator):
         """
         metrics: dict[str, float] = context["ti"].xcom_pull(task_ids="train")["metrics"]
         gates = judge(self.model.gates, metrics)
-        live = self._live(pull_plan(context).model_package_group)
+        live = self._live(pull_plan(context))
         for gate in gates:
             self.log.info("%s", gate)
         for name, value in (live or {}).get("metrics", {}).items():
@@ -98,11 +106,14 @@ class EvaluateOperator(BaseOperator):
             )
         return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
 
-    def _live(self, group: str) -> dict[str, Any] | None:
-        package = self.registry.latest_approved_package(group)
-        if package is None:
+    def _live(self, plan: ReleasePlan) -> dict[str, Any] | None:
+        """The model production serves now, unless it is this release's own, deployed before."""
+        stack = self.cloudformation.describe_stack(plan.stack(Environment.PRODUCTION))
+        arn = stack.outputs.get(MODEL_PACKAGE_ARN) if stack else None
+        package = self.registry.describe_model_package(arn) if arn else None
+        if package is None or package.get("CustomerMetadataProperties", {}).get(REVISION) == plan.revision_id:
             return None
-        return {"model_package_arn": package["ModelPackageArn"], "metrics": metrics_of(package)}
+        return {"model_package_arn": arn, "metrics": metrics_of(package)}
 
     @staticmethod
     def _reported(failed: Iterable[GateResult], metrics: Mapping[str, float]) -> str:

@@ -15,6 +15,7 @@ from slipway import names
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook, metadata_value
 from slipway.hooks.s3 import S3VersionHook, uri
+from slipway.links.sagemaker import ModelPackageLink
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.states import ModelApprovalStatus
 
@@ -36,6 +37,8 @@ class RegisterModelOperator(BaseOperator):
 
     :param model: The model file's content.
     """
+
+    operator_extra_links = (ModelPackageLink(),)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -77,6 +80,7 @@ class RegisterModelOperator(BaseOperator):
         else:
             arn = package["ModelPackageArn"]
             self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
+        ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
         return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:

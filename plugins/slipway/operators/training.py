@@ -17,6 +17,7 @@ from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed,
 from slipway.hooks.logs import LogsHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.links.sagemaker import TrainingJobLink
 from slipway.names import training_job_name
 from slipway.release_plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.states import TrainingJobStatus
@@ -61,6 +62,7 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
 
     aws_hook_class = SageMakerHook  # type: ignore[assignment]
     template_fields = aws_template_fields()
+    operator_extra_links = (TrainingJobLink(),)
 
     def __init__(self, *, model: ModelConfig, quota_wait_seconds: float = 3600, **kwargs: Any) -> None:
         super().__init__(config={}, deferrable=True, print_log=False, aws_conn_id=model.aws_conn_id, **kwargs)
@@ -113,6 +115,7 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
                 job = self._create_or_adopt(plan, name)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
+            TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
                 self._wait_for_job(job)

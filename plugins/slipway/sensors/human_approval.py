@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import approval_facts
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
-from slipway.hooks.model_registry import APPROVAL_DESCRIPTION_MAX_CHARS, Decision, ModelRegistryHook, decision_of
+from slipway.hooks.model_registry import APPROVAL_DESCRIPTION_MAX_CHARS, Decision, ModelRegistryHook
 from slipway.release_plan import pull_plan
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
@@ -90,7 +90,7 @@ class HumanApprovalSensor(ApprovalOperator):
         :raises Rejected: when the decision that stands is a rejection
         """
         arn = _model_package_arn(context)
-        if standing := self._standing(arn):
+        if standing := self._standing(context, arn):
             return self._settle(arn, standing)
         asked = context["task_state_store"].get(ASKED)
         if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
@@ -114,7 +114,7 @@ class HumanApprovalSensor(ApprovalOperator):
             self._ask(context, arn)
             self._wait(context, arn)
         if outcome is ApprovalOutcome.RECORDED:
-            standing = self._standing(arn)
+            standing = self._standing(context, arn)
             if standing is None:
                 # Withdrawn between the trigger's look and this one.
                 self._wait(context, arn)
@@ -128,9 +128,8 @@ class HumanApprovalSensor(ApprovalOperator):
         comment = (event["params_input"] or {}).get(COMMENT) or ""
         return self._settle(arn, self._record(context, arn, approved, who, HOW_AIRFLOW, comment))
 
-    def _standing(self, arn: str) -> Decision | None:
-        package = self.registry.describe_model_package(arn)
-        return decision_of(package) if package else None
+    def _standing(self, context: Context, arn: str) -> Decision | None:
+        return self.registry.keep_outside_decision(arn, pull_plan(context).digest)
 
     def _record(self, context: Context, arn: str, approved: bool, who: str, how: str, comment: str) -> Decision:
         digest = pull_plan(context).digest
@@ -141,7 +140,7 @@ class HumanApprovalSensor(ApprovalOperator):
         except AlreadyDecided as late:
             # Somebody else was first, and that stands; what was wanted here stays to be read in the log.
             self.log.warning("%s. Comment that came too late: %r", late, comment)
-            standing = self._standing(arn)
+            standing = self._standing(context, arn)
             if standing is None:
                 raise
             return standing

@@ -75,6 +75,8 @@ class ApprovalTrigger(BaseTrigger):
         """:returns: one event with an ApprovalOutcome under ``outcome``"""
         failures = 0
         event: dict[str, Any] | None = None
+        # Not at once, for the reason that PatientWaiterTrigger.run gives.
+        await asyncio.sleep(self.poll_seconds)
         while event is None:
             try:
                 async with await self.hook().get_async_conn() as client:

@@ -171,6 +171,9 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         waiter = load_waiter(Path(str(self.hook().waiter_path)), self.waiter_name)
         errors_in_a_row = 0
         result: WaitResult | None = None
+        # Whoever deferred has just looked. A task resumed before the process that deferred it has ended is taken by
+        # LocalExecutor for a killed one, because both are known to it by one key.
+        await self._sleep(self.poll_seconds)
         while result is None:
             try:
                 async with await self.hook().get_async_conn() as client:

@@ -118,6 +118,30 @@ def test_the_status_counts_more_than_properties_that_contradict_it():
     assert decision_of({**forged, "ModelApprovalStatus": "PendingManualApproval"}) is None
 
 
+def test_a_decision_from_outside_is_written_down_with_its_name(hook):
+    stub = stubbed(hook, "sagemaker")
+    outside = {**package("Approved"), "LastModifiedBy": {"UserProfileName": "erin"}}
+    stub.add_response("describe_model_package", outside)
+    stub.add_response("update_model_package", {"ModelPackageArn": ARN})
+    requests = []
+    hook.conn.meta.events.register(
+        "before-parameter-build.sagemaker.UpdateModelPackage", lambda params, **_: requests.append(params)
+    )
+    kept = hook.keep_outside_decision(ARN, "d1")
+    (request,) = requests
+    assert "ModelApprovalStatus" not in request
+    written = decision_of({**outside, "LastModifiedBy": {}, **request})
+    assert written == kept
+    assert (kept.decided_by, kept.how) == ("erin", registry.HOW_OUTSIDE)
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("standing", [package(), decided("Rejected", "alice")])
+def test_what_is_pending_or_recorded_is_left_alone(hook, standing):
+    stubbed(hook, "sagemaker").add_response("describe_model_package", standing)
+    assert hook.keep_outside_decision(ARN, "d1") == decision_of(standing)
+
+
 def test_a_package_is_found_by_revision_and_digest(hook):
     stub = stubbed(hook, "sagemaker")
     summary = {"ModelPackageArn": ARN, "CreationTime": 0, "ModelPackageStatus": "Completed"}
@@ -131,7 +155,7 @@ def test_a_missing_group_has_no_packages(hook):
     stubbed(hook, "sagemaker").add_client_error(
         "list_model_packages", "ValidationException", "ModelPackageGroup does not exist."
     )
-    assert hook.latest_approved_package(GROUP) is None
+    assert hook.find_model_package(GROUP, revision_id="r1", digest="d1") is None
 
 
 def test_metadata_keeps_to_the_services_alphabet():

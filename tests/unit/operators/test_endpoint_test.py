@@ -28,6 +28,7 @@ class SageMaker:
         self.endpoint = {
             "EndpointName": NAME,
             "EndpointStatus": status,
+            "EndpointArn": "arn:aws:sagemaker:us-west-2:123456789012:endpoint/iris-model",
             "EndpointConfigName": config,
             "FailureReason": "why",
         }

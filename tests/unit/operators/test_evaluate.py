@@ -1,27 +1,37 @@
 """Evaluation: gates hold or name what failed."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from slipway.errors import GateFailed
 from slipway.model_config import Gate
 from slipway.operators.evaluate import EvaluateOperator, judge
-from tests.unit.releases import TRAINED, xcoms
+from tests.unit.releases import TRAINED, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context
 
+LIVE = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 
-class Registry:
-    def __init__(self, live=None):
+
+class Production:
+    """The stack of production and the registry, which agree."""
+
+    def __init__(self, live: dict | None) -> None:
         self.live = live
 
-    def latest_approved_package(self, group):
-        assert group == "mlops-iris-model"
-        return self.live
+    def describe_stack(self, name):
+        assert name == "mlops-deploy-iris-model-prd"
+        return SimpleNamespace(outputs={"ModelPackageArn": LIVE}) if self.live else None
+
+    def describe_model_package(self, arn):
+        assert arn == LIVE
+        return {"ModelPackageArn": arn, "CustomerMetadataProperties": self.live}
 
 
 def evaluate(metrics: dict, live: dict | None = None) -> dict:
     operator = EvaluateOperator(task_id="evaluate", model=iris_model())
-    operator.registry = Registry(live)
+    operator.registry = operator.cloudformation = Production(live)
     return operator.execute(context(xcoms(train={**TRAINED, "metrics": metrics})))
 
 
@@ -51,11 +61,16 @@ def test_a_model_within_its_gates_goes_on():
 
 
 def test_the_live_models_metrics_stand_beside():
-    live = {"ModelPackageArn": "arn", "CustomerMetadataProperties": {"metric/validation:merror": "0.06"}}
+    live = {"metric/validation:merror": "0.06", "slipway-revision": "another"}
     assert evaluate({"validation:merror": 0.04}, live)["live"] == {
-        "model_package_arn": "arn",
+        "model_package_arn": LIVE,
         "metrics": {"validation:merror": 0.06},
     }
+
+
+def test_a_release_that_is_live_already_is_not_compared_with_itself():
+    live = {"metric/validation:merror": "0.06", "slipway-revision": release_plan().revision_id}
+    assert evaluate({"validation:merror": 0.04}, live)["live"] is None
 
 
 def test_a_model_outside_its_gates_stops_with_the_numbers():

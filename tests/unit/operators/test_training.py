@@ -17,6 +17,7 @@ from tests.unit.releases import DIGEST, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context, run_task
 
+ARN = "arn:aws:sagemaker:us-west-2:123456789012:training-job/"
 NAME = release_plan().training_job_name
 SECOND = f"{NAME}-2"
 
@@ -33,7 +34,7 @@ class SageMaker:
     def add(self, name: str, status: str = "InProgress", digest: str = DIGEST, **fields) -> None:
         self.jobs[name] = {
             "TrainingJobName": name,
-            "TrainingJobArn": f"arn:{name}",
+            "TrainingJobArn": f"{ARN}{name}",
             "TrainingJobStatus": status,
             "CreationTime": datetime.now(UTC),
             "StoppingCondition": {"MaxRuntimeInSeconds": 600},
@@ -43,7 +44,7 @@ class SageMaker:
             "TrainingTimeInSeconds": 42,
             **fields,
         }
-        self.tags[f"arn:{name}"] = {TAG_DIGEST: digest}
+        self.tags[f"{ARN}{name}"] = {TAG_DIGEST: digest}
 
     def describe_training_job(self, name: str) -> dict | None:
         return self.jobs.get(name)
@@ -57,7 +58,7 @@ class SageMaker:
         if self.create_errors:
             raise self.create_errors.pop(0)
         self.add(name)
-        return f"arn:{name}"
+        return f"{ARN}{name}"
 
     def stop_training_job(self, name: str) -> bool:
         self.ledger.append(("StopTrainingJob", name))
@@ -108,7 +109,7 @@ def test_creates_the_job_waits_and_reports(operator, sagemaker):
     assert sagemaker.created() == [NAME]
     assert result == {
         "training_job_name": NAME,
-        "training_job_arn": f"arn:{NAME}",
+        "training_job_arn": f"{ARN}{NAME}",
         "model_data_url": f"s3://bucket/{NAME}/model.tar.gz",
         "image": "image",
         "metrics": {"validation:merror": 0.04},
@@ -185,7 +186,7 @@ def test_stopped_and_out_of_time_are_told_apart(operator, sagemaker, secondary, 
 
 def test_a_cleared_task_trains_again_after_its_job_was_stopped_for_it(operator, sagemaker):
     sagemaker.add(NAME, "Stopped", SecondaryStatus="Stopped")
-    sagemaker.tags[f"arn:{NAME}"][STOPPED_BY_TAG] = "airflow"
+    sagemaker.tags[f"{ARN}{NAME}"][STOPPED_BY_TAG] = "airflow"
     run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert sagemaker.created() == [SECOND]
 

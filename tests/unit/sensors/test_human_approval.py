@@ -40,9 +40,9 @@ class Registry:
     def __init__(self, standing: Decision | None = None) -> None:
         self.standing, self.records = standing, []
 
-    def describe_model_package(self, arn):
-        assert arn == ARN
-        return {"standing": self.standing}
+    def keep_outside_decision(self, arn, digest):
+        assert (arn, digest) == (ARN, PLAN.digest)
+        return self.standing
 
     def record_decision(self, arn, *, approved, decided_by, how, comment, digest):
         assert (arn, digest) == (ARN, PLAN.digest)
@@ -68,7 +68,6 @@ def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
     monkeypatch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: questions.append(detail))
-    monkeypatch.setattr(human_approval, "decision_of", lambda package: package["standing"])
     return questions
 
 
