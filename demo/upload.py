@@ -35,5 +35,7 @@ def upload_zip(settings: Settings, prefix: str, body: bytes | None = None) -> Up
     """
     key = f"training_jobs/{prefix}/trainingjob.zip"
     body = training_job.build(prefix, settings.bucket) if body is None else body
-    answer = client(settings, "s3").put_object(Bucket=settings.bucket, Key=key, Body=body)
+    # The approval screen shows who uploaded; S3 itself knows the account only.
+    metadata = {"uploaded-by": "demo"}
+    answer = client(settings, "s3").put_object(Bucket=settings.bucket, Key=key, Body=body, Metadata=metadata)
     return Upload(settings.bucket, key, answer["VersionId"])
