@@ -172,6 +172,25 @@ class TestAnotherModel:
         answers = slipway.ask("wine-model-production", "wine")
         assert answers.accuracy >= 0.9
 
+    def test_a_teardown_leaves_nothing_of_it(self, slipway):
+        refused = slipway.api("alice").trigger("teardown", {"model": "wine-model", "confirm": "iris-model"})
+        assert slipway.wait_end("teardown", refused) == "failed"
+        assert slipway.ledger(operation="DeleteStack") == []
+        run_id = slipway.api("alice").trigger("teardown", {"model": "wine-model", "confirm": "wine-model"})
+        assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)
+        sagemaker = slipway.client("sagemaker")
+        for names in (
+            [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]],
+            [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]],
+            [item["ModelName"] for item in sagemaker.list_models()["Models"]],
+            [
+                item["ModelPackageGroupName"]
+                for item in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+            ],
+            [item["StackName"] for item in slipway.client("cloudformation").describe_stacks()["Stacks"]],
+        ):
+            assert [name for name in names if "wine" in name.lower()] == []
+
 
 class TestSecondRelease:
     def test_the_new_model_is_tried_beside_the_live_one(self, slipway, first_release):
