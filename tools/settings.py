@@ -21,15 +21,16 @@ class Settings:
     home: Path
     airflow_port: int = 8080
     aws_port: int = 4566
+    pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that pass too fast to be watched
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT and SLIPWAY_AWS_PORT.
+        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT, SLIPWAY_AWS_PORT and SLIPWAY_PACE.
 
-        :raises ValueError: when a port is not one.
+        :raises ValueError: when a port is not one, or the pace no number of seconds.
         """
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
-        return cls(home, _port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
+        return cls(home, _port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566), _seconds("SLIPWAY_PACE"))
 
     @property
     def airflow_url(self) -> str:
@@ -90,6 +91,7 @@ class Settings:
             "SLIPWAY_HOME": str(self.home),
             "SLIPWAY_AIRFLOW_PORT": str(self.airflow_port),
             "SLIPWAY_AWS_PORT": str(self.aws_port),
+            "SLIPWAY_PACE": f"{self.pace_seconds:g}",
         }
 
 
@@ -98,3 +100,14 @@ def _port(variable: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ValueError(f"{variable} must be a port number (1-65535), got {text!r}")
     return int(text)
+
+
+def _seconds(variable: str) -> float:
+    text = os.environ.get(variable) or "0"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{variable} must be a number of seconds, 0 or more, got {text!r}")
+    return seconds

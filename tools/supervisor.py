@@ -208,6 +208,7 @@ class Supervisor:
     def _local_aws(self) -> Component:
         command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
         command += ["--port", str(self.settings.aws_port), "--state-dir", str(self.settings.aws_state)]
+        command += ["--pace", f"{self.settings.pace_seconds:g}"]
         environment = base_variables(self.settings)
         return Component("local-aws", command, environment, self.settings.logs / "local-aws.log")
 
