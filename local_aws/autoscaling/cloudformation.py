@@ -8,7 +8,7 @@ from typing import Any
 from local_aws.api import JsonService, ServiceError, service_model
 from local_aws.autoscaling.targets import key
 from local_aws.cloudformation import ResourceProgress, ResourceRequest
-from local_aws.sagemaker.coercion import coerced
+from local_aws.coercion import coerced
 
 _IDENTITY = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 

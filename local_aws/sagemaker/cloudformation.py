@@ -7,7 +7,7 @@ from typing import Any
 
 from local_aws.api import JsonService, ServiceError, service_model
 from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType, physical_name
-from local_aws.sagemaker.coercion import coerced
+from local_aws.coercion import coerced
 from local_aws.sagemaker.endpoints import Endpoints
 
 _STABILIZE_SECONDS = 3600.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.api import JsonService, Operation, RequestContext, ServiceError, select, service_model
 from local_aws.cloudformation import ResourceProgress, ResourceRequest, physical_name
-from local_aws.sagemaker.coercion import coerced
+from local_aws.coercion import coerced
 from local_aws.sagemaker.tags import Tags
 from local_aws.store import Document, Scope, Store
 
