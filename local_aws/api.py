@@ -96,6 +96,7 @@ class JsonService:
         self.operations = operations
         # Told of every call made inside the process; the gateway sees to those that come by HTTP.
         self.recorder: Recorder | None = None
+        self._afterwards: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._model = service_model(service_name)
         unknown = operations.keys() - set(self._model.operation_names)
         if unknown:
@@ -105,6 +106,14 @@ class JsonService:
     def target_prefix(self) -> str:
         """What the ``X-Amz-Target`` header of its requests begins with."""
         return self._model.metadata["targetPrefix"]
+
+    def after(self, operation: str, act: Callable[[RequestContext, dict[str, Any]], None]) -> None:
+        """Let another service follow an operation of this one.
+
+        :param operation: such as ``DeleteEndpoint``
+        :param act: is given who asked and the request, after the operation and before its answer
+        """
+        self._afterwards[operation] = act
 
     def call(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Do an operation for another part of the local AWS, such as CloudFormation.
@@ -151,7 +160,10 @@ class JsonService:
                 "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
             )
         model = self._model.operation_model(operation)
-        result = self.operations[operation](context, self._checked(model.input_shape, parameters))
+        request = self._checked(model.input_shape, parameters)
+        result = self.operations[operation](context, request)
+        if act := self._afterwards.get(operation):
+            act(context, request)
         return project(model.output_shape, result)
 
     def _checked(self, shape: Any, parameters: dict[str, Any]) -> dict[str, Any]:

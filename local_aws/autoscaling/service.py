@@ -32,6 +32,9 @@ def build(store: Store, sagemaker: JsonService) -> ServiceParts:
             )
 
     targets = ScalableTargets(store, check_variant)
+    sagemaker.after(
+        "DeleteEndpoint", lambda context, parameters: targets.deregister_endpoint(context, parameters["EndpointName"])
+    )
     service = JsonService(
         "application-autoscaling", {**targets.operations(), **ScalingPolicies(store, targets).operations()}
     )

@@ -61,6 +61,19 @@ class ScalableTargets:
             raise ServiceError("ObjectNotFoundException", f"No scalable target registered for {describe(parameters)}")
         return target
 
+    def deregister_endpoint(self, scope: Scope, endpoint_name: str) -> None:
+        """Deregister every variant of an endpoint that is being deleted.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-delete-with-scaling.html
+
+        :param scope: the endpoint's account and region
+        :param endpoint_name: its name
+        """
+        for target in self._targets.list(scope):
+            match = _VARIANT.fullmatch(target["ResourceId"])
+            if match and match[1].lower() == endpoint_name.lower():
+                self._remove(scope, target)
+
     def _register(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         old = self._targets.get(context, key(parameters))
         target = {**(old or self._new(context, parameters)), **_given(parameters)}
@@ -104,10 +117,12 @@ class ScalableTargets:
         return {"ScalableTargets": page, "NextToken": token}
 
     def _deregister(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        target = self.get(context, parameters)
-        self._targets.delete(context, key(parameters))
-        self.on_deregistered(context, target)
+        self._remove(context, self.get(context, parameters))
         return {}
+
+    def _remove(self, scope: Scope, target: Document) -> None:
+        self._targets.delete(scope, key(target))
+        self.on_deregistered(scope, target)
 
     def _list_tags(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         return {"Tags": self._by_arn(context, parameters["ResourceARN"])["Tags"]}

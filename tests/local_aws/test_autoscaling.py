@@ -23,7 +23,7 @@ def scaling(local_aws):
 
 @pytest.fixture(scope="module")
 def endpoint(local_aws):
-    """A real endpoint with variants a, b, c and d; each test takes one of its own."""
+    """A real endpoint with variants a and b; each test leaves them without targets."""
     sagemaker, name = local_aws.client("sagemaker"), unique("scaled")
     sagemaker.create_model(
         ModelName=name,
@@ -31,7 +31,7 @@ def endpoint(local_aws):
         PrimaryContainer={"Image": IMAGE, "ModelDataUrl": model_data(local_aws)},
     )
     variant = {"ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m4.xlarge"}
-    variants = [{**variant, "VariantName": letter} for letter in "abcd"]
+    variants = [{**variant, "VariantName": letter} for letter in "ab"]
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     wait(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"], "Creating")
@@ -185,17 +185,17 @@ def test_activities_of_a_target_that_never_scaled(scaling, target):
 
 
 def test_lists_are_paged(scaling, endpoint):
-    for variant in "abcd":
+    for variant in "ab":
         scaling.register_scalable_target(**of(endpoint, variant), MinCapacity=1, MaxCapacity=2)
     pages = scaling.get_paginator("describe_scalable_targets").paginate(
         ServiceNamespace="sagemaker",
-        ResourceIds=[of(endpoint, variant)["ResourceId"] for variant in "abcd"],
-        PaginationConfig={"PageSize": 3},
+        ResourceIds=[of(endpoint, variant)["ResourceId"] for variant in "ab"],
+        PaginationConfig={"PageSize": 1},
     )
-    assert [len(page["ScalableTargets"]) for page in pages] == [3, 1]
+    assert [len(page["ScalableTargets"]) for page in pages] == [1, 1]
     code, _ = error_of(scaling.describe_scalable_targets, ServiceNamespace="sagemaker", NextToken="no")
     assert code == "InvalidNextTokenException"
-    for variant in "abcd":
+    for variant in "ab":
         scaling.deregister_scalable_target(**of(endpoint, variant))
 
 
@@ -207,6 +207,20 @@ def test_tags(scaling, target):
     assert error_of(scaling.list_tags_for_resource, ResourceARN=f"{arn}0")[0] == "ResourceNotFoundException"
     too_many = {f"key{number}": "" for number in range(51)}
     assert error_of(scaling.tag_resource, ResourceARN=arn, Tags=too_many)[0] == "TooManyTagsException"
+
+
+def test_deleting_an_endpoint_deregisters_its_variants(scaling, endpoint, local_aws):
+    sagemaker, name = local_aws.client("sagemaker"), unique("Leaving")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=endpoint)
+    wait(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"], "Creating")
+    for owner in (name, endpoint):
+        scaling.register_scalable_target(**of(owner, "a"), MinCapacity=1, MaxCapacity=2)
+        put(scaling, of(owner, "a"))
+    sagemaker.delete_endpoint(EndpointName=name)
+    assert targets_of(scaling, of(name, "a")) == []
+    assert scaling.describe_scaling_policies(**of(name, "a"))["ScalingPolicies"] == []
+    assert len(targets_of(scaling, of(endpoint, "a"))) == 1
+    scaling.deregister_scalable_target(**of(endpoint, "a"))
 
 
 def template(endpoint, variant, maximum="10", value="200.0", policy=True):
@@ -235,29 +249,29 @@ def template(endpoint, variant, maximum="10", value="200.0", policy=True):
 
 
 def test_stack_scales_a_variant(local_aws, scaling, endpoint):
-    stack = local_aws.deploy("scaled", template(endpoint, "c"))
+    stack = local_aws.deploy("scaled", template(endpoint, "a"))
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    assert outputs["Target"] == f"endpoint/{endpoint}/variant/c|{DIMENSION}|sagemaker"
-    (policy,) = scaling.describe_scaling_policies(**of(endpoint, "c"))["ScalingPolicies"]
+    assert outputs["Target"] == f"endpoint/{endpoint}/variant/a|{DIMENSION}|sagemaker"
+    (policy,) = scaling.describe_scaling_policies(**of(endpoint, "a"))["ScalingPolicies"]
     assert policy["PolicyARN"] == outputs["Policy"]
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 200.0
-    arn = targets_of(scaling, of(endpoint, "c"))[0]["ScalableTargetARN"]
+    arn = targets_of(scaling, of(endpoint, "a"))[0]["ScalableTargetARN"]
 
-    assert local_aws.deploy("scaled", template(endpoint, "c", "4", "50"))["StackStatus"] == "UPDATE_COMPLETE"
-    (target,) = targets_of(scaling, of(endpoint, "c"))
+    assert local_aws.deploy("scaled", template(endpoint, "a", "4", "50"))["StackStatus"] == "UPDATE_COMPLETE"
+    (target,) = targets_of(scaling, of(endpoint, "a"))
     assert (target["MaxCapacity"], target["ScalableTargetARN"]) == (4, arn)
 
-    assert local_aws.deploy("scaled", template(endpoint, "d"))["StackStatus"] == "UPDATE_COMPLETE"
-    assert targets_of(scaling, of(endpoint, "c")) == []
-    assert len(targets_of(scaling, of(endpoint, "d"))) == 1
-    (policy,) = scaling.describe_scaling_policies(**of(endpoint, "d"))["ScalingPolicies"]
+    assert local_aws.deploy("scaled", template(endpoint, "b"))["StackStatus"] == "UPDATE_COMPLETE"
+    assert targets_of(scaling, of(endpoint, "a")) == []
+    assert len(targets_of(scaling, of(endpoint, "b"))) == 1
+    (policy,) = scaling.describe_scaling_policies(**of(endpoint, "b"))["ScalingPolicies"]
 
-    assert local_aws.deploy("scaled", template(endpoint, "d", policy=False))["StackStatus"] == "UPDATE_COMPLETE"
-    assert scaling.describe_scaling_policies(**of(endpoint, "d"))["ScalingPolicies"] == []
+    assert local_aws.deploy("scaled", template(endpoint, "b", policy=False))["StackStatus"] == "UPDATE_COMPLETE"
+    assert scaling.describe_scaling_policies(**of(endpoint, "b"))["ScalingPolicies"] == []
     local_aws.client("cloudformation").delete_stack(StackName="scaled")
     assert local_aws.stack(stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
-    assert targets_of(scaling, of(endpoint, "d")) == []
+    assert targets_of(scaling, of(endpoint, "b")) == []
 
 
 def test_stack_with_bad_bounds_rolls_back(local_aws, scaling, endpoint):
