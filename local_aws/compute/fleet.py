@@ -26,6 +26,9 @@ STOP_GRACE_SECONDS = 30
 STARTUP_SECONDS = 8 * 60
 # The longest that a request may run, and a little for its answer.
 DRAIN_SECONDS = 65
+# Of the local AWS itself, which has no successor that would answer in the meantime: whoever stops it waits for it.
+SHUTDOWN_DRAIN_SECONDS = 2
+SHUTDOWN_GRACE_SECONDS = 5
 _PING_INTERVAL_SECONDS = 0.1
 _LONGEST_RESTART_DELAY_SECONDS = 30.0
 # Below the ports that systems give to outgoing connections, so that none of those is in the way of a server.
@@ -104,15 +107,19 @@ class Instance:
             self._in_flight -= 1
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Take no more requests, let those in flight end, then stop the server. Worker threads only."""
+    def close(self, drain_seconds: float = DRAIN_SECONDS, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """Take no more requests, let those in flight end, then stop the server. Worker threads only.
+
+        :param drain_seconds: how long requests in flight may take to end
+        :param grace_seconds: between SIGTERM and SIGKILL
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._in_flight == 0, DRAIN_SECONDS)
+            self._changed.wait_for(lambda: self._in_flight == 0, drain_seconds)
             container = self._container
         if container:
-            container.stop(STOP_GRACE_SECONDS)
+            container.stop(grace_seconds)
         self._keeper.join()
 
     def _keep_running(self) -> None:
@@ -218,9 +225,14 @@ class Fleet:
         return sum(instance.healthy for instance in self.instances)
 
 
-def close_all(instances: Sequence[Instance]) -> None:
-    """Drain and stop instances side by side."""
-    threads = [threading.Thread(target=instance.close, name=f"close-{instance.name}") for instance in instances]
+def close_all(
+    instances: Sequence[Instance], drain_seconds: float = DRAIN_SECONDS, grace_seconds: float = STOP_GRACE_SECONDS
+) -> None:
+    """Drain and stop instances side by side; the times are those of `Instance.close`."""
+    times = (drain_seconds, grace_seconds)
+    threads = [
+        threading.Thread(target=instance.close, args=times, name=f"close-{instance.name}") for instance in instances
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

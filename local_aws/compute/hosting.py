@@ -23,7 +23,7 @@ import aiohttp
 from local_aws.compute import s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
 from local_aws.compute.endpoint_metrics import EndpointMetrics
-from local_aws.compute.fleet import Fleet, Instance, close_all
+from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
@@ -74,12 +74,12 @@ class Hosting:
         self._metrics.start()
 
     def stop(self) -> None:
-        """Stop every model server and the background threads."""
+        """Stop every model server and the background threads; requests in flight get a moment to end."""
         with self._lock:
             self._stopped = True
             self._routes.clear()
             instances = list(self._instances)
-        close_all(instances)
+        close_all(instances, SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS)
         self._metrics.stop()
         if self._session and self._loop and self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)

@@ -33,6 +33,10 @@ _NOT_OFFERED = (
 )
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html: one day
 _DEFAULT_MAX_RUNTIME_SECONDS = 86400
+# When the local AWS itself is stopped: what a job writes after that is lost, for it is Failed.
+_SHUTDOWN_GRACE_SECONDS = 10
+# For the grace, and for the last status and log lines.
+_SHUTDOWN_SECONDS = 15
 _TERMINAL = (
     SecondaryStatus.COMPLETED,
     SecondaryStatus.FAILED,
@@ -78,17 +82,14 @@ class TrainingJobs:
             if job["TrainingJobStatus"] in ("InProgress", "Stopping"):
                 self._jobs.update(scope, name, _interrupt)
 
-    def stop(self, timeout_seconds: float = 20.0) -> None:
-        """Stop all jobs; what does not end by itself is Failed, as after a crash.
-
-        :param timeout_seconds: how long to wait for the containers
-        """
+    def stop(self) -> None:
+        """Stop all jobs; what does not end by itself is Failed, as after a crash."""
         with self._lock:
             self._going_down = True
             runs = list(self._runs.values())
         for run, _ in runs:
-            run.stop()
-        deadline = now() + timeout_seconds
+            run.stop(_SHUTDOWN_GRACE_SECONDS)
+        deadline = now() + _SHUTDOWN_SECONDS
         for _, thread in runs:
             thread.join(max(0.0, deadline - now()))
         self.start()
