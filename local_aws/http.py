@@ -24,8 +24,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 HEALTH_PATH = "/_local_aws/health"
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-_MAX_INVOCATION_BYTES = 25 * 1024 * 1024
 # Enough of a body to name the operation and the resource of any call that names them in its body.
 _KEPT_BODY_BYTES = 256 * 1024
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
@@ -151,8 +149,6 @@ class Front:
         try:
             if self.invoke is None:
                 raise ServiceError("ServiceUnavailable", "Model hosting is not running.", 503)
-            if len(request.body) > _MAX_INVOCATION_BYTES:
-                raise ServiceError("ValidationError", "The request body is too long.", 413)
             answer = await self.invoke(where, name, request.headers, request.body)
         except ServiceError as error:
             return error.status, {"x-amzn-errortype": error.code}, json.dumps(_error_members(error)).encode()

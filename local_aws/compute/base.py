@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,9 @@ from typing import Any, Literal, Protocol, Self
 
 import boto3
 from botocore.config import Config
+
+# More than the jobs and instances that a machine runs at once, each of which writes its log by a thread.
+_MAX_CONNECTIONS = 50
 
 
 class ContainerFailed(Exception):
@@ -41,22 +45,30 @@ class ComputeSettings:
     secret_access_key: str = "local"  # noqa: S105 - the local AWS checks no secret unless it is told to
 
     def client(self, service: str, account_id: str, region: str) -> Any:
-        """Return a boto3 client of one account and region; clients may be used by any thread."""
-        session: Any = boto3.session.Session()
-        return session.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=region,
-            aws_access_key_id=account_id,
-            aws_secret_access_key=self.secret_access_key,
-            config=Config(
-                retries={"mode": "standard", "max_attempts": 5},
-                s3={"addressing_style": "path"},
-                # An object of another tool may carry a checksum of a kind that the server does not know.
-                response_checksum_validation="when_required",
-                request_checksum_calculation="when_required",
-            ),
-        )
+        """Return the boto3 client of one account and region; it may be used by any thread."""
+        return _client(service, account_id, region, self.secret_access_key, self.endpoint_url)
+
+
+# Making one costs boto3 some tenths of a second, which every job, endpoint and request would pay anew.
+@functools.cache
+def _client(service: str, account_id: str, region: str, secret_access_key: str, endpoint_url: str) -> Any:
+    # A session of its own: one session must not make two clients at the same time.
+    session: Any = boto3.session.Session()
+    return session.client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=region,
+        aws_access_key_id=account_id,
+        aws_secret_access_key=secret_access_key,
+        config=Config(
+            max_pool_connections=_MAX_CONNECTIONS,
+            retries={"mode": "standard", "max_attempts": 5},
+            s3={"addressing_style": "path"},
+            # An object of another tool may carry a checksum of a kind that the server does not know.
+            response_checksum_validation="when_required",
+            request_checksum_calculation="when_required",
+        ),
+    )
 
 
 # --- containers ------------------------------------------------------------------------------------------------------

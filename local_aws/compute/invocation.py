@@ -12,7 +12,7 @@ import aiohttp
 
 from local_aws.compute.base import EndpointKey, InvokeResult
 
-# The maximum length of Body on the API's page.
+# The maximum length of Body on the API's page, in bytes.
 MAX_BODY_BYTES = 6_291_456
 # "A customer's model containers must respond to requests within 60 seconds."
 MODEL_TIMEOUT_SECONDS = 60
