@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+# The one local AWS of a session.
+pytest_plugins = ["tests.local_aws.server"]
+
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
 

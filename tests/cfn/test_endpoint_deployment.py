@@ -19,8 +19,8 @@ pytestmark = pytest.mark.local_aws
 
 
 @pytest.fixture
-def model(account) -> Model:
-    return Model(account)
+def model(aws) -> Model:
+    return Model(aws)
 
 
 def endpoint(aws, release, environment):
@@ -59,109 +59,109 @@ def changes_of(aws, stack):
     ]
 
 
-def test_development_serves_the_release_and_then_the_next_one(account, model):
-    first = model.release(model_data(account))
+def test_development_serves_the_release_and_then_the_next_one(aws, model):
+    first = model.release(model_data(aws))
     result = first.deploy(DEV)
     assert result["change"] == "created"
     assert result["outputs"]["ModelADataUrl"] == first.model_data_url
     assert result["outputs"]["Revision"] == first.plan.revision_id
-    assert endpoint(account, first, DEV)["EndpointConfigName"] == result["outputs"]["EndpointConfigName"]
-    assert predict(account, first.plan.endpoint(DEV), ROWS[0]) == (0, "model-a")
+    assert endpoint(aws, first, DEV)["EndpointConfigName"] == result["outputs"]["EndpointConfigName"]
+    assert predict(aws, first.plan.endpoint(DEV), ROWS[0]) == (0, "model-a")
 
-    second = model.release(model_data(account, label_shift=1))
+    second = model.release(model_data(aws, label_shift=1))
     assert second.deploy(DEV)["change"] == "updated"
-    assert predict(account, second.plan.endpoint(DEV), ROWS[0]) == (1, "model-a")
+    assert predict(aws, second.plan.endpoint(DEV), ROWS[0]) == (1, "model-a")
 
     assert second.deploy(DEV)["change"] == "unchanged"
     with pytest.raises(Superseded, match="newer release"):
         first.deploy(DEV)
-    assert predict(account, second.plan.endpoint(DEV), ROWS[0]) == (1, "model-a")
+    assert predict(aws, second.plan.endpoint(DEV), ROWS[0]) == (1, "model-a")
 
 
-def test_the_stack_says_whose_it_is(account, model):
-    release = model.release(model_data(account))
+def test_the_stack_says_whose_it_is(aws, model):
+    release = model.release(model_data(aws))
     release.deploy(DEV)
-    tags = {tag["Key"]: tag["Value"] for tag in account.stack(release.plan.stack(DEV))["Tags"]}
+    tags = {tag["Key"]: tag["Value"] for tag in aws.stack(release.plan.stack(DEV))["Tags"]}
     assert tags == release.plan.tags()
 
 
-def test_production_waits_for_the_record_and_not_for_a_green_square(account, model):
-    release = model.release(model_data(account), ABTests=False)
+def test_production_waits_for_the_record_and_not_for_a_green_square(aws, model):
+    release = model.release(model_data(aws), ABTests=False)
     with pytest.raises(NotApproved, match=r"nobody has decided.*alice, carol.*update-model-package.*clear this task"):
         release.deploy(PRD)
     release.approve(approved=False)
     with pytest.raises(NotApproved, match="alice rejected it"):
         release.deploy(PRD)
-    assert changes_of(account, release.plan.stack(PRD)) == []
+    assert changes_of(aws, release.plan.stack(PRD)) == []
 
 
-def test_an_approval_of_one_release_does_not_deploy_another(account, model):
-    model.release(model_data(account)).approve()
-    second = model.release(model_data(account, label_shift=1))
+def test_an_approval_of_one_release_does_not_deploy_another(aws, model):
+    model.release(model_data(aws)).approve()
+    second = model.release(model_data(aws, label_shift=1))
     with pytest.raises(NotApproved, match="nobody has decided"):
         second.deploy(PRD)
 
 
-def test_an_ab_test_keeps_the_live_model_beside_the_new_one(account, model):
-    urls = [model_data(account), model_data(account, label_shift=1), model_data(account, label_shift=2)]
+def test_an_ab_test_keeps_the_live_model_beside_the_new_one(aws, model):
+    urls = [model_data(aws), model_data(aws, label_shift=1), model_data(aws, label_shift=2)]
     releases = []
     for url in urls:
         releases.append(model.release(url, InitialVariantWeight=0.1).approve())
         releases[-1].deploy(PRD)
         if len(releases) == 1:
             # There is nothing to stand beside: all requests, no weight.
-            assert variants(account, releases[0]) == {"model-a": 1.0}
-            targets = scalable_targets(account, releases[0])
+            assert variants(aws, releases[0]) == {"model-a": 1.0}
+            targets = scalable_targets(aws, releases[0])
             assert targets.keys() == {"variant/model-a"}
             assert (targets["variant/model-a"]["MinCapacity"], targets["variant/model-a"]["MaxCapacity"]) == (1, 10)
     last = releases[-1]
-    assert variants(account, last) == pytest.approx({"model-a": 0.9, "model-b": 0.1})
-    assert (served(account, last, "model-a"), served(account, last, "model-b")) == (urls[1], urls[2])
+    assert variants(aws, last) == pytest.approx({"model-a": 0.9, "model-b": 0.1})
+    assert (served(aws, last, "model-a"), served(aws, last, "model-b")) == (urls[1], urls[2])
     # The same release again sees what it saw, not itself.
     assert last.deploy(PRD)["change"] == "unchanged"
-    assert served(account, last, "model-a") == urls[1]
-    after = scalable_targets(account, last)
+    assert served(aws, last, "model-a") == urls[1]
+    after = scalable_targets(aws, last)
     assert after.keys() == {"variant/model-a", "variant/model-b"}
     assert after["variant/model-a"]["CreationTime"] == targets["variant/model-a"]["CreationTime"]
 
 
-def test_a_model_that_does_not_start_leaves_the_old_one_serving(account, model):
-    good = model.release(model_data(account))
+def test_a_model_that_does_not_start_leaves_the_old_one_serving(aws, model):
+    good = model.release(model_data(aws))
     good.deploy(DEV)
-    before = endpoint(account, good, DEV)["EndpointConfigName"]
-    bad = model.release(broken_model_data(account))
+    before = endpoint(aws, good, DEV)["EndpointConfigName"]
+    bad = model.release(broken_model_data(aws))
     with pytest.raises(StackFailed, match=r"UPDATE_ROLLBACK_COMPLETE; Endpoint \(AWS::SageMaker::Endpoint\)"):
         bad.deploy(DEV)
-    assert predict(account, good.plan.endpoint(DEV), ROWS[0]) == (0, "model-a")
-    assert endpoint(account, good, DEV)["EndpointConfigName"] == before
+    assert predict(aws, good.plan.endpoint(DEV), ROWS[0]) == (0, "model-a")
+    assert endpoint(aws, good, DEV)["EndpointConfigName"] == before
     # What failed is not what is deployed: the one before may still be deployed again.
     assert good.deploy(DEV)["change"] == "unchanged"
 
 
-def test_an_endpoint_moved_by_hand_is_drift_and_one_deleted_by_hand_is_made_again(account, model):
-    release = model.release(model_data(account), ABTests=False, AutoScaling=None).approve()
+def test_an_endpoint_moved_by_hand_is_drift_and_one_deleted_by_hand_is_made_again(aws, model):
+    release = model.release(model_data(aws), ABTests=False, AutoScaling=None).approve()
     release.deploy(PRD)
-    sagemaker, name = account.client("sagemaker"), release.plan.endpoint(PRD)
-    ours = endpoint(account, release, PRD)["EndpointConfigName"]
-    other = create_config(account, variant(create_model(account, model_data(account, label_shift=1))))
+    sagemaker, name = aws.client("sagemaker"), release.plan.endpoint(PRD)
+    ours = endpoint(aws, release, PRD)["EndpointConfigName"]
+    other = create_config(aws, variant(create_model(aws, model_data(aws, label_shift=1))))
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=other)
-    wait_for_endpoint(account, name)
-    newer = model.release(model_data(account, label_shift=2), ABTests=False, AutoScaling=None).approve()
+    wait_for_endpoint(aws, name)
+    newer = model.release(model_data(aws, label_shift=2), ABTests=False, AutoScaling=None).approve()
     with pytest.raises(StackFailed, match=f"drifted.*{other}.*{ours}"):
         newer.deploy(PRD)
-    assert endpoint(account, newer, PRD)["EndpointConfigName"] == other
+    assert endpoint(aws, newer, PRD)["EndpointConfigName"] == other
 
     sagemaker.delete_endpoint(EndpointName=name)
     assert newer.deploy(PRD)["change"] == "created"
-    assert predict(account, name, ROWS[0])[0] == 2
+    assert predict(aws, name, ROWS[0])[0] == 2
 
 
-def test_an_endpoint_outside_the_stack_is_left_alone(account, model):
-    release = model.release(model_data(account))
+def test_an_endpoint_outside_the_stack_is_left_alone(aws, model):
+    release = model.release(model_data(aws))
     name = release.plan.endpoint(DEV)
-    config = create_config(account, variant(create_model(account, model_data(account))))
-    account.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
-    wait_for_endpoint(account, name)
+    config = create_config(aws, variant(create_model(aws, model_data(aws))))
+    aws.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
+    wait_for_endpoint(aws, name)
     with pytest.raises(NameConflict, match="outside the stack"):
         release.deploy(DEV)
-    assert endpoint(account, release, DEV)["EndpointConfigName"] == config
+    assert endpoint(aws, release, DEV)["EndpointConfigName"] == config

@@ -10,7 +10,7 @@ from slipway.errors import NameConflict, StackFailed, Superseded
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from tests.cfn.stacks import OWNER, Deployment, taken_bucket, template, unique
-from tests.local_aws.conftest import eventually
+from tests.local_aws.server import eventually
 from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws

@@ -192,8 +192,8 @@ def test_bad_parameters_are_refused_by_name(change_set, given, named):
 
 
 @pytest.mark.local_aws
-def test_bootstrap_makes_a_versioned_private_bucket(account):
-    s3 = account.client("s3")
+def test_bootstrap_makes_a_versioned_private_bucket(aws):
+    s3 = aws.client("s3")
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
     assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
@@ -201,10 +201,10 @@ def test_bootstrap_makes_a_versioned_private_bucket(account):
 
 
 @pytest.mark.local_aws
-def test_bootstrap_makes_a_group_for_each_model_and_one_role_for_each_service(account):
-    groups = account.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+def test_bootstrap_makes_a_group_for_each_model_and_one_role_for_each_service(aws):
+    groups = aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert "mlops-iris-model" in {group["ModelPackageGroupName"] for group in groups}
-    roles = {role["RoleName"] for role in account.client("iam").list_roles()["Roles"]}
+    roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
     assert {"slipway-training", "slipway-endpoint", "slipway-cloudformation", "slipway-airflow"} <= roles
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in account.stack("slipway-bootstrap")["Outputs"]}
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in aws.stack("slipway-bootstrap")["Outputs"]}
     assert outputs["BucketName"] == BUCKET

@@ -5,7 +5,6 @@ import random
 import tarfile
 import time
 import uuid
-from functools import cache
 
 import pytest
 from botocore.exceptions import ClientError
@@ -16,12 +15,6 @@ ROLE = "arn:aws:iam::123456789012:role/slipway-training"
 ROWS_PER_CLASS = 20
 # One row that is plainly of each class.
 ROWS = {0: "0.0,0.1", 1: "5.0,5.1", 2: "10.0,9.9"}
-
-
-@cache
-def client(aws, service):
-    """Give a client; boto3 takes up to a second to make one."""
-    return aws.client(service)
 
 
 def unique(prefix):
@@ -42,7 +35,7 @@ def csv(label_shift=0, seed=7):
 
 def upload(aws, prefix, label_shift=0):
     """Put a training and a validation set under a prefix of the bucket."""
-    s3 = client(aws, "s3")
+    s3 = aws.client("s3")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_object(Bucket=BUCKET, Key=f"{prefix}/input/train/data.csv", Body=csv(label_shift).encode())
@@ -89,7 +82,7 @@ def wait(look, *unwanted, timeout_seconds=180):
 
 def wait_for_job(aws, name):
     """Wait for a training job's end and describe it."""
-    sagemaker = client(aws, "sagemaker")
+    sagemaker = aws.client("sagemaker")
     describe = lambda: sagemaker.describe_training_job(TrainingJobName=name)  # noqa: E731
     wait(lambda: describe()["TrainingJobStatus"], "InProgress", "Stopping")
     return describe()
@@ -97,7 +90,7 @@ def wait_for_job(aws, name):
 
 def wait_for_endpoint(aws, name):
     """Wait until nothing is being done to an endpoint and describe it."""
-    sagemaker = client(aws, "sagemaker")
+    sagemaker = aws.client("sagemaker")
     describe = lambda: sagemaker.describe_endpoint(EndpointName=name)  # noqa: E731
     wait(lambda: describe()["EndpointStatus"], "Creating", "Updating", "Deleting")
     return describe()
@@ -107,7 +100,7 @@ def model_data(aws, label_shift=0):
     """Give the artifact of a trained model; trained once for each server."""
     prefix = f"shared-{label_shift}"
     name = f"shared-model-{label_shift}"
-    sagemaker = client(aws, "sagemaker")
+    sagemaker = aws.client("sagemaker")
     try:
         sagemaker.describe_training_job(TrainingJobName=name)
     except ClientError:
@@ -116,6 +109,15 @@ def model_data(aws, label_shift=0):
     job = wait_for_job(aws, name)
     assert job["TrainingJobStatus"] == "Completed", job
     return job["ModelArtifacts"]["S3ModelArtifacts"]
+
+
+def lend_model_data(lender, aws):
+    """Copy the artifact of the one server's trained model to another server, and give its URL there."""
+    bucket, _, key = model_data(lender).removeprefix("s3://").partition("/")
+    body = lender.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    upload(aws, "lent")
+    aws.client("s3").put_object(Bucket=BUCKET, Key="lent/model.tar.gz", Body=body)
+    return f"s3://{BUCKET}/lent/model.tar.gz"
 
 
 def broken_model_data(aws):
@@ -127,14 +129,14 @@ def broken_model_data(aws):
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     upload(aws, "broken")
-    client(aws, "s3").put_object(Bucket=BUCKET, Key="broken/model.tar.gz", Body=buffer.getvalue())
+    aws.client("s3").put_object(Bucket=BUCKET, Key="broken/model.tar.gz", Body=buffer.getvalue())
     return f"s3://{BUCKET}/broken/model.tar.gz"
 
 
 def create_model(aws, url):
     """Create a model of an artifact under a name of its own."""
     name = unique("model")
-    client(aws, "sagemaker").create_model(
+    aws.client("sagemaker").create_model(
         ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}, ExecutionRoleArn=ROLE
     )
     return name
@@ -153,7 +155,7 @@ def variant(model_name, name="model-a", **changes):
 def create_config(aws, *variants, **changes):
     """Create an endpoint configuration under a name of its own."""
     name = unique("config")
-    client(aws, "sagemaker").create_endpoint_config(
+    aws.client("sagemaker").create_endpoint_config(
         EndpointConfigName=name, ProductionVariants=list(variants), **changes
     )
     return name
@@ -161,7 +163,7 @@ def create_config(aws, *variants, **changes):
 
 def predict(aws, endpoint, row=ROWS[0], **changes):
     """Invoke an endpoint: the class it answers and the variant that answered."""
-    answer = client(aws, "sagemaker-runtime").invoke_endpoint(
+    answer = aws.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=endpoint, Body=row, ContentType="text/csv", **changes
     )
     return int(float(answer["Body"].read().decode().strip().split(",")[0])), answer["InvokedProductionVariant"]

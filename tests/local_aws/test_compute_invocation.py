@@ -12,7 +12,7 @@ from local_aws.compute.base import ContainerFailed, EndpointKey
 from local_aws.compute.invocation import ask_model, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.training import FinalMetrics
-from tests.local_aws.conftest import free_port
+from tests.local_aws.server import free_port
 
 KEY = EndpointKey("123456789012", "us-west-2", "it")
 

@@ -5,10 +5,9 @@ from botocore.exceptions import ClientError
 
 from tests.local_aws.sagemaker_cases import (
     broken_model_data,
-    client,
     create_config,
     create_model,
-    model_data,
+    lend_model_data,
     predict,
     training_request,
     upload,
@@ -24,35 +23,36 @@ INTERRUPTED = "the local AWS went down"
 
 
 def start_long_job(aws, name):
-    """Start a training job that does not end by itself, and wait until its container runs."""
+    """Start a training job that does not end by itself; gives a function that waits until its container runs."""
     upload(aws, PREFIX)
     request = training_request(name, PREFIX)
     request["HyperParameters"] |= {"num_round": "100000000"}
-    sagemaker = client(aws, "sagemaker")
+    sagemaker = aws.client("sagemaker")
     sagemaker.create_training_job(**request)
     look = lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"]  # noqa: E731
-    assert wait(look, "Starting", "Downloading") == "Training"
+    return lambda: wait(look, "Starting", "Downloading") == "Training"
 
 
 def create_endpoint(aws, name, model):
     config = create_config(aws, variant(model))
-    client(aws, "sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
+    aws.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
     return config
 
 
 def assert_failed_by_interruption(aws, name):
-    job = client(aws, "sagemaker").describe_training_job(TrainingJobName=name)
+    job = aws.client("sagemaker").describe_training_job(TrainingJobName=name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
     assert INTERRUPTED in job["FailureReason"]
     assert job["SecondaryStatusTransitions"][-1]["Status"] == "Failed"
     assert job["TrainingEndTime"] >= job["CreationTime"]
 
 
-def test_stop_and_start(new_local_aws):
+def test_stop_and_start(local_aws, new_local_aws):
     aws = new_local_aws().start()
-    create_endpoint(aws, "serving", create_model(aws, model_data(aws)))
+    job_runs = start_long_job(aws, "cut-off")
+    create_endpoint(aws, "serving", create_model(aws, lend_model_data(local_aws, aws)))
     before = wait_for_endpoint(aws, "serving")
-    start_long_job(aws, "cut-off")
+    assert job_runs()
     aws.restart()
     assert_failed_by_interruption(aws, "cut-off")
     assert predict(aws, "serving")[0] == 0
@@ -62,15 +62,16 @@ def test_stop_and_start(new_local_aws):
     }
 
 
-def test_kill_in_the_middle_of_everything(new_local_aws):
+def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
     # Slow enough that each change is still under way when the process is killed.
-    aws = new_local_aws("--pace", "6").start()
-    sagemaker = client(aws, "sagemaker")
-    good = create_model(aws, model_data(aws))
+    aws = new_local_aws("--pace", "5").start()
+    sagemaker = aws.client("sagemaker")
+    job_runs = start_long_job(aws, "cut-off")
+    good = create_model(aws, lend_model_data(local_aws, aws))
     configs = {name: create_endpoint(aws, name, good) for name in ("updating", "weighing", "untouched")}
     for name in configs:
         assert wait_for_endpoint(aws, name)["EndpointStatus"] == "InService"
-    start_long_job(aws, "cut-off")
+    assert job_runs()
     create_endpoint(aws, "creating", good)
     other = create_config(aws, variant(good, InitialInstanceCount=2))
     sagemaker.update_endpoint(EndpointName="updating", EndpointConfigName=other)
@@ -103,7 +104,7 @@ def test_stop_while_a_stack_waits_for_its_endpoint(new_local_aws):
     aws = new_local_aws("--pace", "120").start()
     stack = Stack(aws)
     stack.begin("create_stack", ModelDataUrl=broken_model_data(aws))
-    look = lambda: [e["EndpointStatus"] for e in client(aws, "sagemaker").list_endpoints()["Endpoints"]]  # noqa: E731
+    look = lambda: [e["EndpointStatus"] for e in aws.client("sagemaker").list_endpoints()["Endpoints"]]  # noqa: E731
     assert wait(look, []) == ["Creating"]
     assert aws.stop() == 0
     aws.start()

@@ -20,6 +20,8 @@ from slipway.operators.training import SlipwayTrainingOperator
 from slipway.process_request import process_request
 from slipway.states import Environment
 from slipway.triggers.training import TrainingJobTrigger
+from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY, changed, deployment, iris_model, request_zip, training_job
 from tests.unit.task_runs import context, first_event, run_task
 
@@ -44,18 +46,20 @@ def zip_with(**hyperparameters) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def aws(local_aws):
-    """The local AWS as the operators' AWS, with the iris data in its bucket."""
+def aws(tmp_path_factory):
+    """A local AWS as the operators' AWS, with the iris data in its bucket; its own, for nothing is to be left in it."""
+    running = LocalAws(tmp_path_factory.mktemp("release") / "state").start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint_url)
-        s3 = local_aws.client("s3")
+        lead_hooks_to(running, patch)
+        s3 = running.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         iris = load_iris()
         rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
         for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):
             s3.put_object(Bucket=BUCKET, Key=f"iris-model/input/{channel}/iris.csv", Body="\n".join(part).encode())
-        yield local_aws
+        yield running
+    running.stop()
 
 
 def begin(aws, data: bytes) -> dict:

@@ -1,4 +1,7 @@
-"""The local AWS as tests use it: a process of its own, on a free port, with a state folder of its own."""
+"""The local AWS as tests use it: a process of its own, on a free port, with a state folder of its own.
+
+A plugin of pytest's (see tests/conftest.py), so that one server serves the tests of every folder.
+"""
 
 import json
 import os
@@ -10,9 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
@@ -29,6 +30,7 @@ class LocalAws:
         self.environment = environment or {}
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}
 
     @property
     def endpoint_url(self) -> str:
@@ -80,6 +82,13 @@ class LocalAws:
         return self.start()
 
     def client(self, service: str, **overrides: Any) -> Any:
+        """Give a client; one that is as all others are is made once, for that takes boto3 a while."""
+        if not overrides and service in self._clients:
+            return self._clients[service]
+        # Sessions that test something else do not pay for its import.
+        import boto3
+        from botocore.config import Config
+
         settings = {
             "endpoint_url": self.endpoint_url,
             "region_name": REGION,
@@ -87,7 +96,8 @@ class LocalAws:
             "aws_secret_access_key": "local",
             "config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         }
-        return boto3.client(service, **{**settings, **overrides})
+        made = boto3.client(service, **{**settings, **overrides})
+        return made if overrides else self._clients.setdefault(service, made)
 
     def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
         """The calls so far whose members are as given."""
@@ -138,15 +148,25 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS for all tests that neither stop it nor care for what others left in it."""
+    """One local AWS for all tests that neither stop it nor care for what others left in it.
+
+    Its account is set up by bootstrap.yaml, as any account that releases models.
+    """
     running = LocalAws(tmp_path_factory.mktemp("local_aws") / "state").start()
+    running.client("cloudformation").create_stack(
+        StackName="slipway-bootstrap",
+        TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
+        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    stack = running.stack("slipway-bootstrap")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", stack
     yield running
     running.stop()
 
 
 @pytest.fixture
 def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
-    """Makes local AWSes of the test's own, not started yet."""
+    """Makes local AWSes of the test's own, not started yet; those that run afterwards are stopped."""
     made: list[LocalAws] = []
 
     def make(*arguments: str, environment: dict[str, str] | None = None) -> LocalAws:
@@ -156,4 +176,5 @@ def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
     yield make
     for one in made:
         if one.process is not None and one.process.poll() is None:
-            one.kill()
+            # A kill would leave its model servers behind.
+            one.stop()
