@@ -123,8 +123,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
         # The time a writer waits for another one's lock; Airflow itself switches the file to WAL mode.
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60",
-        # One model file more is one DAG more: dags/release.py is parsed again soon enough to notice it.
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "8",
+        # One model file more is one DAG more, noticed when dags/release.py is parsed again. Parsing all files takes
+        # about four seconds of a core: more often would slow the releases down.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
         # Two cores run four Airflow processes, training and model servers: parsing must not need both.
