@@ -77,12 +77,16 @@ def _status(cloudformation: Any) -> str | None:
 
 def _create_change_set(cloudformation: Any, include: Path, kind: str, name: str) -> bool:
     """Returns whether there is something to execute; an empty change set is deleted again."""
+    prefixes: dict[str, Any] = {"ParameterValue": ",".join(model_prefixes(include))}
+    if kind == "UPDATE":
+        # A model that came later has its group from its first release; a stack cannot create what exists.
+        prefixes = {"UsePreviousValue": True}
     cloudformation.create_change_set(
         StackName=STACK_NAME,
         ChangeSetName=name,
         ChangeSetType=kind,
         TemplateBody=(include / "cfn" / "bootstrap.yaml").read_text(),
-        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, "ParameterValue": ",".join(model_prefixes(include))}],
+        Parameters=[{"ParameterKey": PREFIXES_PARAMETER, **prefixes}],
         Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     try:
