@@ -90,8 +90,21 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
         archive.unlink()
 
 
+def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
+    """Refuses what must not be unpacked. The filters of tarfile would, but came with Python 3.11.4; Debian 12 has 3.11.2.
+
+    https://docs.python.org/3.11/library/tarfile.html#extraction-filters
+
+    :raises tarfile.ExtractError: it is a link or a device, or lies outside of the directory
+    """
+    if not (member.isfile() or member.isdir()):
+        raise tarfile.ExtractError(f"{member.name!r} is neither a file nor a directory")
+    if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
+        raise tarfile.ExtractError(f"{member.name!r} is outside the destination")
+
+
 def download_model(client: Any, uri: str, folder: Path) -> None:
-    """Download a model.tar.gz and unpack it, nothing outside of the directory and no links or devices that lead out.
+    """Download a model.tar.gz and unpack it: files and directories only, and nothing outside of the directory.
 
     :raises ContainerFailed: it is not there, cannot be read or holds what it must not
     """
@@ -104,7 +117,9 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
             for count, member in enumerate(tar, start=1):
                 if count > _MAX_ARCHIVE_MEMBERS:
                     raise ContainerFailed(f"ClientError: {uri} has more than {_MAX_ARCHIVE_MEMBERS} members")
-                tar.extract(member, folder, filter="data")
+                _check_member(member, folder)
+                # Owners and modes are the archive's maker's; here everything belongs to who serves it.
+                tar.extract(member, folder, set_attrs=False)
     except (ClientError, BotoCoreError) as error:
         raise ContainerFailed(
             'Failed to download model data for the container "container_1". Please ensure that there is an object '
