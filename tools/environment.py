@@ -138,6 +138,11 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # The first call to a fresh API server imports much; on a busy machine that outlasts the default 5 s, and a task
         # whose start is asked for twice may be refused.
         "WORKERS__EXECUTION_API_TIMEOUT": "60",
+        # A worker notices its task's end only when this interval is over, 5 s by default. A task that is resumed before
+        # then is taken for killed and tried again; triggers wait three seconds and more before they resume one.
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # Heartbeats fail while the API server restarts: a task outlasts a minute of that, as many as there are seconds.
+        "WORKERS__MAX_FAILED_HEARTBEATS": "60",
         "LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
