@@ -91,7 +91,7 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
 
 
 def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
-    """Refuses what must not be unpacked, as tarfile's filters would: they came with 3.11.4, and Debian 12 has 3.11.2.
+    """Refuses what must not be unpacked. tarfile's filters would, but came with 3.11.4; Debian 12 has 3.11.2.
 
     https://docs.python.org/3.11/library/tarfile.html#extraction-filters
 
