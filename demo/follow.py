@@ -50,14 +50,11 @@ class Release:
         self.state = "queued"
         self.tasks: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, str] = {}
+        self.waits_for_person = False
 
     @property
     def finished(self) -> bool:
         return self.state in ("success", "failed")
-
-    @property
-    def waits_for_person(self) -> bool:
-        return self.tasks.get(APPROVAL, {}).get("state") in WAITING
 
     @property
     def url(self) -> str:
@@ -74,6 +71,9 @@ class Release:
         for task_id, task in self.tasks.items():
             if task["state"] == "success" and task_id not in self.notes:
                 self.notes[task_id] = note(task_id, self.api.xcom(self.dag_id, self.run_id, task_id))
+        # An attempt after a failed one may wait before it has asked.
+        waits = self.tasks.get(APPROVAL, {}).get("state") in WAITING
+        self.waits_for_person = waits and self.api.approval(self.dag_id, self.run_id, APPROVAL) is not None
         self.state = state
 
     def failures(self) -> list[str]:
