@@ -193,8 +193,9 @@ class HumanApprovalSensor(ApprovalOperator):
 
 def _comment_field() -> Param:
     return Param(
-        "",
-        type="string",
+        None,
+        # Airflow's form keeps both buttons disabled while a field that may not be null is empty.
+        type=["null", "string"],
         title="Comment",
         description="Kept with the decision on the model package",
         maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,

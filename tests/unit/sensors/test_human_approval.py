@@ -104,6 +104,8 @@ def test_it_asks_the_approvers_and_waits_deferred(asked):
     assert question["options"] == ["Approve", "Reject"]
     assert question["assigned_users"] == [{"id": "alice", "name": "alice"}, {"id": "carol", "name": "carol"}]
     assert list(question["params"]) == ["comment"]
+    # Else the screen's buttons stay disabled until something is typed.
+    assert "null" in question["params"]["comment"]["schema"]["type"]
     assert "validation:merror" in question["body"]
     assert "defaults" not in question
     trigger = deferral.value.trigger
