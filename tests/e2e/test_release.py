@@ -70,13 +70,15 @@ class TestUploadToProduction:
         assert first_release.bobs_status == 403
 
 
+@pytest.fixture(scope="class")
+def versions(slipway, first_release) -> list[upload.Upload]:
+    """Two versions that no intake sees, the older first."""
+    bodies = [training_job.build(IRIS, slipway.settings.bucket, {"max_depth": depth}) for depth in ("4", "5")]
+    return [manual_upload(slipway.settings, slipway, body) for body in bodies]
+
+
 class TestTriggerInTheUi:
     """Rejections too: both runs end without production."""
-
-    @pytest.fixture(scope="class")
-    def versions(self, slipway, first_release):
-        bodies = [training_job.build(IRIS, slipway.settings.bucket, {"max_depth": depth}) for depth in ("4", "5")]
-        return [manual_upload(slipway.settings, slipway, body) for body in bodies]
 
     def test_a_given_version_is_released_and_a_rejection_leaves_production_alone(self, slipway, versions):
         before = slipway.endpoint_config(PRODUCTION)
