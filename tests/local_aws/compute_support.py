@@ -7,25 +7,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from demo.training_job import HYPERPARAMETERS
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-aws" / "bin" / "python"
 BUCKET = "compute-tests"
 REGISTRY = "433757028032.dkr.ecr.us-west-2.amazonaws.com"
 OLD_IMAGE = f"{REGISTRY}/sagemaker-xgboost:1.0-1-cpu-py3"
 IMAGE = f"{REGISTRY}/sagemaker-xgboost:1.7-1"
-# The lab's.
-HYPERPARAMETERS = {
-    "alpha": "0.42495142279951414",
-    "eta": "0.4307531922567607",
-    "gamma": "1.8028358018081714",
-    "max_depth": "10",
-    "min_child_weight": "5.925133573560345",
-    "num_class": "3",
-    "num_round": "30",
-    "objective": "multi:softmax",
-    "reg_lambda": "10",
-    "silent": "0",
-}
 # One row that is plainly of each class of `rows`.
 ROW_OF = {0: "0.0,0.1", 1: "5.0,5.1", 2: "10.0,9.9"}
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from demo.training_job import HYPERPARAMETERS
 from tests.local_aws.compute_support import (
     BUCKET,
-    HYPERPARAMETERS,
     IMAGE,
     OLD_IMAGE,
     ROW_OF,

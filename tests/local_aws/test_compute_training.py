@@ -5,9 +5,9 @@ import tarfile
 
 import pytest
 
+from demo.training_job import HYPERPARAMETERS
 from tests.local_aws.compute_support import (
     BUCKET,
-    HYPERPARAMETERS,
     IMAGE,
     OLD_IMAGE,
     ComputeProcess,

@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pytest
 
+from demo.training_job import HYPERPARAMETERS
 from local_aws.compute.algorithms.xgboost import data
 from local_aws.compute.algorithms.xgboost.errors import UserError
 from local_aws.compute.algorithms.xgboost.hyperparameters import ALIASES, OBJECTIVES, PARAMETERS, validate
 from local_aws.compute.algorithms.xgboost.metrics import METRIC_DEFINITIONS, default_metric, version_number
 from local_aws.compute.base import UnknownImage
 from local_aws.compute.images import algorithm, image_tag
-from tests.local_aws.compute_support import HYPERPARAMETERS
 
 LEAST = {"num_round": "1"}
 
