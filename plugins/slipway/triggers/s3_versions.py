@@ -157,6 +157,8 @@ class S3VersionTrigger(BaseTrigger):
         """:returns: one event, made from a WaitResult"""
         failures = 0
         result: WaitResult | None = None
+        # Not at once, for the reason that PatientWaiterTrigger.run gives.
+        await asyncio.sleep(self.poll_seconds)
         while result is None:
             try:
                 async with await self.hook().get_async_conn() as client:
