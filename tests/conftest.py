@@ -6,8 +6,6 @@ import contextlib
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -65,10 +63,3 @@ def free_ports() -> Callable[[int], list[int]]:
 def free_port(free_ports: Callable[[int], list[int]]) -> int:
     """A port of the loopback on which nobody listens now."""
     return free_ports(1)[0]
-
-
-@pytest.fixture(scope="session")
-def airflow_db() -> str:
-    """Airflow's tables in this session's private database, for the tests that need them. Returns its URL."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-    return os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
