@@ -96,6 +96,7 @@ class JsonService:
         self.operations = operations
         # Told of every call made inside the process; the gateway sees to those that come by HTTP.
         self.recorder: Recorder | None = None
+        self._before: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._afterwards: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._model = service_model(service_name)
         unknown = operations.keys() - set(self._model.operation_names)
@@ -106,6 +107,14 @@ class JsonService:
     def target_prefix(self) -> str:
         """What the ``X-Amz-Target`` header of its requests begins with."""
         return self._model.metadata["targetPrefix"]
+
+    def before(self, operation: str, act: Callable[[RequestContext, dict[str, Any]], None]) -> None:
+        """Let another service refuse an operation of this one.
+
+        :param operation: such as ``UpdateEndpoint``
+        :param act: is given who asks and the request, before the operation; raises ServiceError to refuse
+        """
+        self._before[operation] = act
 
     def after(self, operation: str, act: Callable[[RequestContext, dict[str, Any]], None]) -> None:
         """Let another service follow an operation of this one.
@@ -161,6 +170,8 @@ class JsonService:
             )
         model = self._model.operation_model(operation)
         request = self._checked(model.input_shape, parameters)
+        if act := self._before.get(operation):
+            act(context, request)
         result = self.operations[operation](context, request)
         if act := self._afterwards.get(operation):
             act(context, request)

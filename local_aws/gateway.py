@@ -47,6 +47,7 @@ PRIVATE_PARTS = {
     "ministack.core.responses": ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
     "ministack.services.cloudformation": ("_stacks",),
+    "ministack.services.cloudformation.changesets": ("_evaluate_conditions", "_resolve_props_for_diff"),
     "ministack.services.cloudformation.provisioners": (
         "_CUSTOM_NAME_REPLACEMENT",
         "_REPLACING_PROPERTIES",
@@ -98,6 +99,10 @@ class Gateway:
         self._cloudformation = modules["ministack.services.cloudformation"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         self._stacks = modules["ministack.services.cloudformation.stacks"]
+        changesets = modules["ministack.services.cloudformation.changesets"]
+        changesets._resolve_props_for_diff = _with_conditions(
+            changesets._resolve_props_for_diff, changesets._evaluate_conditions
+        )
         self._added_types: set[str] = set()
         blocks = self._stacks._runs_on_worker_thread
         # A handler that blocks on the event loop would stop every service at once.
@@ -275,6 +280,31 @@ class Gateway:
             (Scope(account, region), name, stack.get("StackStatus", ""))
             for (account, region, name), stack in list(self._cloudformation._stacks._data.items())
         ]
+
+
+def _with_conditions(resolve: Callable[..., dict[str, Any]], evaluate: Callable[..., dict[str, bool]]) -> Any:
+    """Let change sets see a resource come or go with its Condition.
+
+    ministack compares every resource that a template names, whether its condition holds or not.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/conditions-section-structure.html
+
+    :param resolve: ministack's own, which gives a template's resources as they are compared
+    :param evaluate: gives a template's conditions for parameters
+    :returns: what takes the place of ``resolve``
+    """
+
+    def resolved(template: dict[str, Any], params: dict[str, Any], *identity: str) -> dict[str, Any]:
+        found = resolve(template, params, *identity)
+        conditions = evaluate(template, params) if template else {}
+        declared = (template or {}).get("Resources", {})
+        wanted = {
+            name: resource
+            for name, resource in found.get("Resources", {}).items()
+            if conditions.get(declared[name].get("Condition"), True)
+        }
+        return {**found, "Resources": wanted} if found else found
+
+    return resolved
 
 
 def _configure(settings: Settings) -> None:

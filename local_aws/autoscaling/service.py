@@ -1,6 +1,7 @@
 """Application Auto Scaling put together."""
 
 from dataclasses import replace
+from typing import Any
 
 from local_aws.api import JsonService, RequestContext, ServiceError, ServiceParts
 from local_aws.autoscaling.cloudformation import ScalableTargetResource, ScalingPolicyResource
@@ -31,7 +32,25 @@ def build(store: Store, sagemaker: JsonService) -> ServiceParts:
                 "ValidationException", f"Could not find variant {variant_name} of endpoint {endpoint['EndpointArn']}."
             )
 
+    def variants(context: RequestContext, config_name: str) -> dict[str, str]:
+        config = sagemaker.call(
+            replace(context, caller=PRINCIPAL), "DescribeEndpointConfig", {"EndpointConfigName": config_name}
+        )
+        return {variant["VariantName"]: variant.get("InstanceType", "") for variant in config["ProductionVariants"]}
+
+    def check_update(context: RequestContext, parameters: dict[str, Any]) -> None:
+        name = parameters["EndpointName"]
+        try:
+            endpoint = sagemaker.call(replace(context, caller=PRINCIPAL), "DescribeEndpoint", {"EndpointName": name})
+            live = variants(context, endpoint["EndpointConfigName"])
+            wanted = variants(context, parameters["EndpointConfigName"])
+        except ServiceError:
+            # What is missing, the update itself refuses; what serves without its configuration cannot be compared.
+            return
+        targets.refuse_update(context, name, live, wanted)
+
     targets = ScalableTargets(store, check_variant)
+    sagemaker.before("UpdateEndpoint", check_update)
     sagemaker.after(
         "DeleteEndpoint", lambda context, parameters: targets.deregister_endpoint(context, parameters["EndpointName"])
     )

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterSca
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError, paginate
@@ -19,6 +19,8 @@ PAGE_SIZE = 50
 
 # Context, endpoint name, variant name; raises ServiceError when there is no such variant.
 VariantCheck = Callable[[RequestContext, str, str], None]
+# Instance type by variant name.
+Variants = Mapping[str, str]
 
 
 class ScalableTargets:
@@ -61,6 +63,26 @@ class ScalableTargets:
             raise ServiceError("ObjectNotFoundException", f"No scalable target registered for {describe(parameters)}")
         return target
 
+    def refuse_update(self, scope: Scope, endpoint_name: str, live: Variants, wanted: Variants) -> None:
+        """Refuse an update that would take a scalable variant away or give it another instance type.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+
+        :param scope: the endpoint's account and region
+        :param endpoint_name: its name
+        :param live: instance type by variant, as it serves
+        :param wanted: the same after the update
+        :raises ServiceError: a scalable variant would be changed so
+        """
+        changed = {name for name, instance_type in live.items() if wanted.get(name) != instance_type}
+        held = sorted(changed & {variant for variant, _ in self._of_endpoint(scope, endpoint_name)})
+        if held:
+            raise ServiceError(
+                "ValidationException",
+                f'The variant(s) "[{", ".join(held)}]" must be deregistered as scalable targets with AWS Application '
+                "Auto Scaling before they can be removed or have their instance type updated.",
+            )
+
     def deregister_endpoint(self, scope: Scope, endpoint_name: str) -> None:
         """Deregister every variant of an endpoint that is being deleted.
 
@@ -69,10 +91,13 @@ class ScalableTargets:
         :param scope: the endpoint's account and region
         :param endpoint_name: its name
         """
-        for target in self._targets.list(scope):
-            match = _VARIANT.fullmatch(target["ResourceId"])
-            if match and match[1].lower() == endpoint_name.lower():
-                self._remove(scope, target)
+        for _, target in self._of_endpoint(scope, endpoint_name):
+            self._remove(scope, target)
+
+    def _of_endpoint(self, scope: Scope, endpoint_name: str) -> list[tuple[str, Document]]:
+        """Give the endpoint's scalable variants, each with its target."""
+        matches = [(_VARIANT.fullmatch(target["ResourceId"]), target) for target in self._targets.list(scope)]
+        return [(match[2], target) for match, target in matches if match and match[1].lower() == endpoint_name.lower()]
 
     def _register(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         old = self._targets.get(context, key(parameters))

@@ -19,6 +19,7 @@ ENDPOINT_CONFIG_NAME = "EndpointConfigName"
 MODEL_PACKAGE_ARN = "ModelPackageArn"
 REVISION = "Revision"
 SEQUENCE = "Sequence"
+SCALING_SUSPENDED = "ScalingSuspended"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,33 @@ def parameters(
         **_scaling(settings.auto_scaling),
         **_isolation(request),
     }
+
+
+def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str] | None:
+    """Tell whether the variants have to be deregistered from auto scaling before a change.
+
+    SageMaker refuses an update that takes a scalable variant away or gives it another instance type, and
+    CloudFormation removes what a template no longer has only after it has updated the rest.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+
+    :param deployed: the stack's parameters as it is
+    :param wanted: its parameters after the change
+    :returns: the parameters of the change that deregisters them and does nothing else; None where none is needed
+    """
+    scalable = deployed.get("AutoScaling") == "true" and deployed.get(SCALING_SUSPENDED) != "true"
+    loses_trial = bool(deployed.get("ModelBDataUrl")) and not wanted.get("ModelBDataUrl")
+    if scalable and (loses_trial or deployed["InstanceType"] != wanted["InstanceType"]):
+        return {**deployed, SCALING_SUSPENDED: "true"}
+    return None
+
+
+def resumption(deployed: Mapping[str, str]) -> dict[str, str] | None:
+    """Give the way back for a stack whose variants are deregistered for the moment.
+
+    :param deployed: the stack's parameters as it is
+    :returns: the parameters that register the variants again and do nothing else; None where they are not suspended
+    """
+    return {**deployed, SCALING_SUSPENDED: "false"} if deployed.get(SCALING_SUSPENDED) == "true" else None
 
 
 def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:

@@ -49,6 +49,17 @@ class EndpointStatus(_KnownState):
     UPDATE_ROLLBACK_FAILED = "UpdateRollbackFailed"
 
 
+# States in which an endpoint is being changed and takes no further change.
+ON_THE_WAY = frozenset(
+    {
+        EndpointStatus.CREATING,
+        EndpointStatus.UPDATING,
+        EndpointStatus.SYSTEM_UPDATING,
+        EndpointStatus.ROLLING_BACK,
+    }
+)
+
+
 class ModelApprovalStatus(_KnownState):
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html"""
 

@@ -125,6 +125,74 @@ def test_an_ab_test_keeps_the_live_model_beside_the_new_one(aws, model):
     assert after["variant/model-a"]["CreationTime"] == targets["variant/model-a"]["CreationTime"]
 
 
+def updates_of(aws, release):
+    """What CloudFormation did to the endpoint and its targets, in order."""
+    names = ("UpdateEndpoint", "RegisterScalableTarget", "DeregisterScalableTarget")
+    name = release.plan.endpoint(PRD)
+    calls = aws.ledger(outcome="ok")
+    return [call["operation"] for call in calls if call["operation"] in names and name in str(call["resource"])]
+
+
+def test_another_instance_type_deregisters_updates_and_registers_again(aws, model):
+    first = model.release(model_data(aws), ABTests=False, InstanceType="ml.m4.xlarge").approve()
+    first.deploy(PRD)
+    aws.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=first.plan.endpoint(PRD),
+        DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}],
+    )
+    wait_for_endpoint(aws, first.plan.endpoint(PRD))
+    before = updates_of(aws, first)
+
+    second = model.release(model_data(aws, label_shift=1), ABTests=False, InstanceType="ml.c5.xlarge").approve()
+    result = second.deploy(PRD)
+    assert (result["change"], result["outputs"]["Revision"]) == ("updated", second.plan.revision_id)
+    assert updates_of(aws, second)[len(before) :] == [
+        "DeregisterScalableTarget",
+        "UpdateEndpoint",
+        "RegisterScalableTarget",
+    ]
+    live = endpoint(aws, second, PRD)["ProductionVariants"]
+    assert [(item["VariantName"], item["CurrentInstanceCount"]) for item in live] == [("model-a", 2)]
+    assert scalable_targets(aws, second).keys() == {"variant/model-a"}
+    assert predict(aws, second.plan.endpoint(PRD), ROWS[0]) == (1, "model-a")
+
+
+def test_the_end_of_a_trial_deregisters_the_variant_that_goes(aws, model):
+    for shift in (0, 1):
+        trial = model.release(model_data(aws, label_shift=shift), InitialVariantWeight=0.1).approve()
+        trial.deploy(PRD)
+    assert scalable_targets(aws, trial).keys() == {"variant/model-a", "variant/model-b"}
+    last = model.release(model_data(aws, label_shift=2), ABTests=False).approve()
+    last.deploy(PRD)
+    assert variants(aws, last) == {"model-a": 1.0}
+    assert scalable_targets(aws, last).keys() == {"variant/model-a"}
+
+
+def test_a_failed_change_of_the_instance_type_leaves_what_was_with_its_scaling(aws, model):
+    good = model.release(model_data(aws), ABTests=False, InstanceType="ml.m4.xlarge").approve()
+    good.deploy(PRD)
+    bad = model.release(broken_model_data(aws), ABTests=False, InstanceType="ml.c5.xlarge").approve()
+    with pytest.raises(StackFailed, match=r"UPDATE_ROLLBACK_COMPLETE; Endpoint \(AWS::SageMaker::Endpoint\)"):
+        bad.deploy(PRD)
+    assert scalable_targets(aws, good).keys() == {"variant/model-a"}
+    assert predict(aws, good.plan.endpoint(PRD), ROWS[0]) == (0, "model-a")
+    stack = aws.stack(good.plan.stack(PRD))
+    assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]} == good.plan.tags()
+    assert {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}["Revision"] == good.plan.revision_id
+
+
+def test_an_update_that_somebody_else_began_is_waited_for(aws, model):
+    first = model.release(model_data(aws), ABTests=False).approve()
+    first.deploy(PRD)
+    aws.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=first.plan.endpoint(PRD),
+        DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}],
+    )
+    second = model.release(model_data(aws, label_shift=1), ABTests=False).approve()
+    assert second.deploy(PRD)["change"] == "updated"
+    assert endpoint(aws, second, PRD)["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+
+
 def test_a_model_that_does_not_start_leaves_the_old_one_serving(aws, model):
     good = model.release(model_data(aws))
     good.deploy(DEV)

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_aws.sagemaker_cases import IMAGE, ROLE, model_data, unique, wait
+from tests.local_aws.sagemaker_cases import IMAGE, ROLE, model_data, refused, unique, wait
 
 pytestmark = pytest.mark.local_aws
 
@@ -246,6 +246,23 @@ def template(endpoint, variant, maximum="10", value="200.0", policy=True):
     else:
         del resources["Policy"]
     return {"Resources": resources, "Outputs": outputs}
+
+
+@pytest.mark.parametrize("target", ["b"], indirect=True)
+def test_a_scalable_variant_keeps_its_instance_type_and_its_place(scaling, endpoint, target, local_aws):
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html"""
+    sagemaker = local_aws.client("sagemaker")
+    live = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint)["ProductionVariants"]
+    larger = [{**variant, "InstanceType": "ml.c5.xlarge"} for variant in live]
+    for variants in (larger, [v for v in live if v["VariantName"] == "a"]):
+        name = unique("other")
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+        refused(
+            lambda name=name: sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=name),
+            "ValidationException",
+            'The variant(s) "[b]" must be deregistered as scalable targets',
+        )
+    assert sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"] == endpoint
 
 
 def test_stack_scales_a_variant(local_aws, scaling, endpoint):

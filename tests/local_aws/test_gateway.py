@@ -166,6 +166,33 @@ class TestCloudFormation:
         cloudformation.execute_change_set(StackName="replacing", ChangeSetName="rename")
         assert local_aws.stack("replacing")["StackStatus"] == "UPDATE_COMPLETE"
 
+    def test_change_set_sees_a_resource_come_and_go_with_its_condition(self, local_aws):
+        cloudformation = local_aws.client("cloudformation")
+        template = {
+            "Parameters": {"Two": {"Type": "String"}},
+            "Conditions": {"HasTwo": {"Fn::Equals": [{"Ref": "Two"}, "true"]}},
+            "Resources": {
+                "One": group(ModelPackageGroupName="conditional-1"),
+                "Two": {**group(ModelPackageGroupName="conditional-2"), "Condition": "HasTwo"},
+            },
+        }
+        two = lambda value: [{"ParameterKey": "Two", "ParameterValue": value}]  # noqa: E731
+        local_aws.deploy("conditional", template, Parameters=two("false"))
+        for value, action in (("true", "Add"), ("false", "Remove")):
+            name = f"two-{value}"
+            cloudformation.create_change_set(
+                StackName="conditional", ChangeSetName=name, UsePreviousTemplate=True, Parameters=two(value)
+            )
+            found = cloudformation.describe_change_set(StackName="conditional", ChangeSetName=name)
+            changes = [
+                (c["ResourceChange"]["LogicalResourceId"], c["ResourceChange"]["Action"]) for c in found["Changes"]
+            ]
+            assert changes == [("Two", action)]
+            cloudformation.execute_change_set(StackName="conditional", ChangeSetName=name)
+            assert local_aws.stack("conditional")["StackStatus"] == "UPDATE_COMPLETE"
+        groups = local_aws.client("sagemaker").list_model_package_groups(NameContains="conditional")
+        assert [g["ModelPackageGroupName"] for g in groups["ModelPackageGroupSummaryList"]] == ["conditional-1"]
+
     def test_failed_update_restores_what_was(self, local_aws):
         local_aws.deploy("restored", {"Resources": {"One": group(ModelPackageGroupName="restored-1")}})
         local_aws.client("sagemaker").create_model_package_group(ModelPackageGroupName="restored-taken")

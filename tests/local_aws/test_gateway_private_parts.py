@@ -37,6 +37,8 @@ print(json.dumps({
         "save_state": parameters("ministack.core.persistence", "save_state"),
         "_update_resource": parameters("ministack.services.cloudformation.provisioners", "_update_resource"),
         "_add_event": parameters("ministack.services.cloudformation.stacks", "_add_event")[:7],
+        "_resolve_props_for_diff":
+            parameters("ministack.services.cloudformation.changesets", "_resolve_props_for_diff"),
     },
     "handler_keys": sorted({key for handler in provisioners._RESOURCE_HANDLERS.values() for key in handler}),
     "scoped_stacks": hasattr(modules["ministack.services.cloudformation"]._stacks, "_data"),
@@ -86,6 +88,7 @@ def test_functions_take_what_the_gateway_gives(host):
             "reason",
             "physical_id",
         ],
+        "_resolve_props_for_diff": ["template", "params", "stack_name", "stack_id"],
     }
 
 

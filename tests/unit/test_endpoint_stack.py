@@ -165,3 +165,29 @@ def test_in_service_is_not_enough(endpoint, why):
 
 def test_served():
     endpoint_stack.check_served({"EndpointStatus": "InService", "EndpointConfigName": "config-1"}, LIVE, "s")
+
+
+SCALED = {"AutoScaling": "true", "InstanceType": "ml.m4.xlarge", "ModelBDataUrl": ""}
+WITH_TRIAL = {**SCALED, "ModelBDataUrl": "s3://b-1/b.tar.gz"}
+
+
+@pytest.mark.parametrize(
+    ("deployed", "wanted", "suspends"),
+    [
+        (SCALED, {"InstanceType": "ml.m4.xlarge"}, False),
+        (SCALED, {"InstanceType": "ml.c5.xlarge"}, True),
+        (SCALED, {"InstanceType": "ml.m4.xlarge", "ModelBDataUrl": "s3://b-1/c.tar.gz"}, False),
+        (WITH_TRIAL, {"InstanceType": "ml.m4.xlarge"}, True),
+        (WITH_TRIAL, {"InstanceType": "ml.m4.xlarge", "ModelBDataUrl": "s3://b-1/c.tar.gz"}, False),
+        ({**SCALED, "ScalingSuspended": "true"}, {"InstanceType": "ml.c5.xlarge"}, False),
+        ({**SCALED, "AutoScaling": "false"}, {"InstanceType": "ml.c5.xlarge"}, False),
+        ({}, {"InstanceType": "ml.c5.xlarge"}, False),
+    ],
+)
+def test_targets_are_deregistered_only_where_sagemaker_asks_for_it(deployed, wanted, suspends):
+    step = endpoint_stack.suspension(deployed, wanted)
+    assert step == ({**deployed, "ScalingSuspended": "true"} if suspends else None)
+    if step:
+        assert endpoint_stack.resumption(step) == {**deployed, "ScalingSuspended": "false"}
+        assert endpoint_stack.suspension(step, wanted) is None
+    assert endpoint_stack.resumption(SCALED) is None

@@ -24,6 +24,7 @@ from slipway.triggers.patience import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
 # Stacks that CloudFormation lets nobody update: they can only be deleted.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
@@ -34,6 +35,7 @@ _ONLY_DELETABLE = (
     StackStatus.DELETE_FAILED,
 )
 _FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
+_NOT_DEPLOYED = "The stack was not deployed"
 _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE: "updated"}
 
 
@@ -108,6 +110,18 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         """:returns: the parameters, given the stack as it is"""
         return self.parameters
 
+    def first_step(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: the parameters of a change that has to come before the wanted one, if there is one"""
+        return None
+
+    def way_back(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: if the stack stands after the first step, the parameters that undo it; else None"""
+        return None
+
+    def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """:returns: a trigger that waits until the stack can be changed; None if it can be now"""
+        return None
+
     def check_may_apply(self, stack: Stack | None) -> None:
         """Raise if the stack must not be changed now; called before and after the change set is made."""
 
@@ -141,6 +155,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         deadline: float,
         change_set: str | None = None,
         deleted_stack_id: str | None = None,
+        failure: str | None = None,
     ) -> dict[str, Any]:
         """Go on after a wait.
 
@@ -149,6 +164,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         :param deadline: when to give up, in seconds since the epoch
         :param change_set: the change set whose execution was waited for
         :param deleted_stack_id: the stack whose deletion was waited for
+        :param failure: why the deployment has failed, while what its first step did is undone
         :returns: as execute
         """
         result = WaitResult.from_event(event)
@@ -160,21 +176,21 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         if deleted_stack_id:
             self._check_deleted(deleted_stack_id)
         if change_set:
-            return self._conclude(context, change_set, deadline)
-        return self._advance(context, deadline)
+            return self._conclude(context, change_set, deadline, failure)
+        return self._advance(context, deadline, failure)
 
     def on_kill(self) -> None:
         """Delete a change set that was prepared and not executed; an execution under way is CloudFormation's to end."""
         if self._prepared_change_set:
             self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
 
-    def _advance(self, context: Context, deadline: float) -> dict[str, Any]:
+    def _advance(self, context: Context, deadline: float, failure: str | None = None) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "not there")
         if time.time() >= deadline:
             self._raise_timeout(stack.status if stack else "")
         if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
-            return self._apply(context, stack, deadline)
+            return self._apply(context, stack, deadline, failure)
         self._check_ours(stack)
         self._link(context, stack)
         if stack.status.in_progress:
@@ -189,18 +205,27 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         if self.has_vanished(stack):
             self.log.warning("What the stack %s made is gone: the stack is made again", stack.name)
             self._delete(stack, deadline)
-        return self._apply(context, stack, deadline)
+        return self._apply(context, stack, deadline, failure)
 
-    def _apply(self, context: Context, stack: Stack | None, deadline: float) -> dict[str, Any]:
-        self.check_may_apply(stack)
-        change_set = change_sets.make_or_adopt(self.hook, self._change_request(stack))
+    def _apply(
+        self, context: Context, stack: Stack | None, deadline: float, failure: str | None = None
+    ) -> dict[str, Any]:
+        if trigger := self.obstacle(stack, deadline):
+            self.defer(trigger=trigger, method_name="resume", kwargs={"deadline": deadline, "failure": failure})
+        if failure and not (stack and self.way_back(stack)):
+            raise self._failed(failure)
+        if not failure:
+            self.check_may_apply(stack)
+        change_set = change_sets.make_or_adopt(self.hook, self._change_request(stack, undo=failure is not None))
         if change_set is None:
             # It vanished in the moment it was made: another run has executed its own. Look again.
-            self._wait_for_stack(StackWait.IDLE, deadline)
+            self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         if change_set.being_made:
-            self._defer(ChangeSetTrigger, deadline, stack=self.stack_name, change_set=change_set.name)
+            self._defer(
+                ChangeSetTrigger, deadline, {"failure": failure}, stack=self.stack_name, change_set=change_set.name
+            )
         if change_set.executing:
-            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name)
+            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, failure=failure)
         if change_set.empty:
             self.hook.delete_change_set(self.stack_name, change_set.name)
             return self._unchanged(context)
@@ -216,18 +241,19 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         now = self.hook.describe_stack(self.stack_name)
         if now is None or now.stack_id != change_set.stack_id or (stack and now.status is not stack.status):
             self.hook.delete_change_set(self.stack_name, change_set.name)
-            self._wait_for_stack(StackWait.IDLE, deadline)
-        self.check_may_apply(now)
+            self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
+        if not failure:
+            self.check_may_apply(now)
         executed = self.hook.execute_change_set(self.stack_name, change_set.name)
         self._prepared_change_set = None
         self._link(context, now)
         if not executed:
             self.log.info("The change set %s is no longer valid: another run was first", change_set.name)
-            self._wait_for_stack(StackWait.IDLE, deadline)
+            self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         self.log.info("Executing the change set %s", change_set.name)
-        self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name)
+        self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, failure=failure)
 
-    def _conclude(self, context: Context, change_set_name: str, deadline: float) -> dict[str, Any]:
+    def _conclude(self, context: Context, change_set_name: str, deadline: float, failure: str | None) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
             raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
@@ -240,22 +266,34 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         ):
             if time.time() >= deadline:
                 self._raise_timeout(stack.status)
-            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name)
+            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, failure=failure)
+        half_way = self.way_back(stack) is not None
         if stack.status not in _DEPLOYED:
-            self._raise_failed(stack, fix="mend what it names, then clear this task or upload a new version")
+            reason = self._reason(stack)
+            if half_way and not failure:
+                self.log.error("%s: %s. Undoing what was done to prepare it", _NOT_DEPLOYED, reason)
+                return self._apply(context, stack, deadline, failure=reason)
+            raise self._failed("; then, on the way back, ".join(filter(None, [failure, reason])))
+        if failure:
+            raise self._failed(failure)
+        if half_way:
+            self.log.info("The first step is done; now the deployment itself")
+            return self._advance(context, deadline)
         self.check_deployed(stack)
         return self._result(stack, _DEPLOYED[stack.status])
 
-    def _change_request(self, stack: Stack | None) -> ChangeSetRequest:
+    def _change_request(self, stack: Stack | None, *, undo: bool = False) -> ChangeSetRequest:
         body = Path(self.template_path).read_text(encoding="utf-8")
         digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+        step = (self.way_back(stack) if undo else self.first_step(stack)) if stack else None
         request = ChangeSetRequest(
             stack_name=self.stack_name,
             name="",
             create=stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS,
             template_body=body,
-            parameters=self.parameters_for(stack),
-            tags=self.tags,
+            parameters=step or self.parameters_for(stack),
+            # A step on the way is no release: the stack goes on saying what it serves.
+            tags=stack.tags if stack and step else self.tags,
             capabilities=self.capabilities,
             role_arn=self.role_arn,
             template_bucket=self.template_bucket,
@@ -315,10 +353,17 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
                 fix="remove what keeps them, then clear this task",
             )
 
-    def _raise_failed(self, stack: Stack, *, fix: str, what: str = "The stack was not deployed") -> NoReturn:
+    def _reason(self, stack: Stack) -> str:
         failures = self.hook.failures(stack.stack_id)
         cause = str(failures[0]) if failures else stack.reason
-        raise StackFailed(what, resource=stack.name, why=f"{stack.status}; {cause}" if cause else stack.status, fix=fix)
+        return f"{stack.status}; {cause}" if cause else str(stack.status)
+
+    def _failed(self, reason: str) -> StackFailed:
+        fix = "mend what it names, then clear this task or upload a new version"
+        return StackFailed(_NOT_DEPLOYED, resource=self.stack_name, why=reason, fix=fix)
+
+    def _raise_failed(self, stack: Stack, *, fix: str, what: str | None = None) -> NoReturn:
+        raise StackFailed(what or _NOT_DEPLOYED, resource=stack.name, why=self._reason(stack), fix=fix)
 
     def _raise_timeout(self, state: str) -> NoReturn:
         raise StackFailed(

@@ -17,10 +17,12 @@ from slipway.names import run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.stacks import Stack
-from slipway.states import Environment
+from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+from slipway.triggers.endpoint import EndpointInServiceTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
     from slipway.model_config import ModelConfig
 
@@ -78,6 +80,30 @@ class EndpointDeployOperator(CloudFormationDeployOperator):
         """:returns: the template's parameters for this release, given what is live"""
         new = endpoint_stack.candidate(self._package())
         return endpoint_stack.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+
+    def first_step(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: the parameters that deregister the variants, where the change needs that"""
+        return endpoint_stack.suspension(stack.parameters, self.parameters_for(stack))
+
+    def way_back(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: the parameters that register the variants again, while they are deregistered for a change"""
+        return endpoint_stack.resumption(stack.parameters)
+
+    def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """An endpoint that is being updated takes no further update, whoever began it.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
+        """
+        endpoint = self._endpoint()
+        if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in ON_THE_WAY:
+            return None
+        self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        return EndpointInServiceTrigger(
+            endpoint_name=self._endpoint_name,
+            deadline=deadline,
+            poll_seconds=self.poll_seconds,
+            aws_conn_id=self.aws_conn_id,
+        )
 
     def check_may_apply(self, stack: Stack | None) -> None:
         """Check order, approval and that the endpoint is the stack's own.

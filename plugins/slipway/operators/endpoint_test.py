@@ -16,7 +16,7 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.sagemaker import EndpointLink
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
-from slipway.states import EndpointStatus, Environment
+from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model_config import ModelConfig
-
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
-_ON_THE_WAY = (
-    EndpointStatus.CREATING,
-    EndpointStatus.UPDATING,
-    EndpointStatus.SYSTEM_UPDATING,
-    EndpointStatus.ROLLING_BACK,
-)
 
 
 class EndpointTestOperator(BaseOperator):
@@ -97,7 +89,7 @@ class EndpointTestOperator(BaseOperator):
         if endpoint is None:
             raise EndpointTestFailed("The endpoint does not exist", resource=name, fix="run the deployment again")
         status = EndpointStatus(endpoint["EndpointStatus"])
-        if status in _ON_THE_WAY:
+        if status in ON_THE_WAY:
             self._wait(name, deadline)
         if status is not EndpointStatus.IN_SERVICE:
             raise EndpointTestFailed(
