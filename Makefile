@@ -21,7 +21,8 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
-	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here)"
+	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
+	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }

@@ -51,8 +51,19 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metavar="SECONDS",
         help="stay this long in each in-between status, such as Starting or Creating, to watch them (default: 0)",
     )
+    parser.add_argument(
+        "--faults",
+        action="store_true",
+        help="let calls be made to go wrong by requests to /_local_aws/faults (default: not)",
+    )
     given = parser.parse_args(arguments)
-    return Settings(port=given.port, bind=given.bind, state_dir=given.state_dir.resolve(), pace_seconds=given.pace)
+    return Settings(
+        port=given.port,
+        bind=given.bind,
+        state_dir=given.state_dir.resolve(),
+        pace_seconds=given.pace,
+        faults=given.faults,
+    )
 
 
 def main() -> int:

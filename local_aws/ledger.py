@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 OK = "ok"
+# The outcome of a call whose connection was closed on purpose instead of performing it.
+DROPPED = "dropped"
 _XML_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
@@ -19,10 +21,11 @@ class Call:
     :param operation: such as ``CreateTrainingJob``
     :param resource: what it was about: bucket/key, stack, job, endpoint …
     :param outcome: ``ok`` or AWS's error code
-    :param status: of HTTP
+    :param status: of HTTP; 0 where nothing was answered
     :param caller: access key; ``anonymous``; the ARN or service that acts for someone
     :param region: an AWS region name
     :param request_id: the answer's request id
+    :param fault: id of the injected fault the call met; the member is written only then
     """
 
     service: str
@@ -33,6 +36,7 @@ class Call:
     caller: str
     region: str
     request_id: str
+    fault: str | None = None
 
 
 class Ledger:
@@ -52,6 +56,8 @@ class Ledger:
         :param call: a call whose outcome is known
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(call)}
+        if call.fault is None:
+            del line["fault"]
         os.write(self._file, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:

@@ -7,12 +7,13 @@ import socket
 from typing import Any
 
 from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
 from local_aws import services
 from local_aws.api import RequestContext, ServiceParts
+from local_aws.asgi import Receive, Scope, Send
+from local_aws.connections import ClosableConfig
 from local_aws.gateway import Gateway
-from local_aws.http import Front, Receive, Send, keep_saved
+from local_aws.http import Front, keep_saved
 from local_aws.ledger import OK, Call, Ledger
 from local_aws.routing import resource
 from local_aws.settings import Settings
@@ -41,7 +42,7 @@ def run(settings: Settings) -> None:
     gateway = Gateway(settings)
     store = Store(settings.state_dir / "local_aws.sqlite")
     parts = services.build(settings, store)
-    front = Front(gateway, calls)
+    front = Front(gateway, calls, faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
         gateway.add_service(part.service)
@@ -69,13 +70,13 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop.set)
-        config = Config()
+        config = ClosableConfig()
         config.bind = [f"{self._settings.bind}:{self._settings.port}"]
         config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
         config.errorlog = logging.getLogger("hypercorn.error")
         await serve(self._application, config, shutdown_trigger=self._stopped)
 
-    async def _application(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await self._front(scope, receive, send)
             return

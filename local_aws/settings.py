@@ -12,12 +12,14 @@ class Settings:
     :param bind: the address it listens on
     :param state_dir: where everything is kept that outlives the process
     :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
+    :param faults: whether faults can be injected
     """
 
     port: int
     bind: str
     state_dir: Path
     pace_seconds: float = 0.0
+    faults: bool = False
 
     @property
     def endpoint_url(self) -> str:

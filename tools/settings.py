@@ -22,15 +22,17 @@ class Settings:
     airflow_port: int = 8080
     aws_port: int = 4566
     pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that pass too fast to be watched
+    faults: bool = False  # whether calls to the local AWS can be made to go wrong
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT, SLIPWAY_AWS_PORT and SLIPWAY_PACE.
+        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT, SLIPWAY_AWS_PORT, SLIPWAY_PACE and SLIPWAY_FAULTS.
 
-        :raises ValueError: when a port is not one, or the pace no number of seconds.
+        :raises ValueError: when a port is not one, the pace no number of seconds, or the faults neither 0 nor 1.
         """
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
-        return cls(home, _port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566), _seconds("SLIPWAY_PACE"))
+        ports = (_port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
+        return cls(home, *ports, _seconds("SLIPWAY_PACE"), _switch("SLIPWAY_FAULTS"))
 
     @property
     def airflow_url(self) -> str:
@@ -92,6 +94,7 @@ class Settings:
             "SLIPWAY_AIRFLOW_PORT": str(self.airflow_port),
             "SLIPWAY_AWS_PORT": str(self.aws_port),
             "SLIPWAY_PACE": f"{self.pace_seconds:g}",
+            "SLIPWAY_FAULTS": str(int(self.faults)),
         }
 
 
@@ -111,3 +114,10 @@ def _seconds(variable: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{variable} must be a number of seconds, 0 or more, got {text!r}")
     return seconds
+
+
+def _switch(variable: str) -> bool:
+    text = os.environ.get(variable) or "0"
+    if text not in ("0", "1"):
+        raise ValueError(f"{variable} must be 0 or 1, got {text!r}")
+    return text == "1"

@@ -209,6 +209,8 @@ class Supervisor:
         command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
         command += ["--port", str(self.settings.aws_port), "--state-dir", str(self.settings.aws_state)]
         command += ["--pace", f"{self.settings.pace_seconds:g}"]
+        if self.settings.faults:
+            command.append("--faults")
         environment = base_variables(self.settings)
         return Component("local-aws", command, environment, self.settings.logs / "local-aws.log")
 

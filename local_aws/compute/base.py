@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, Self
 import boto3
 from botocore.config import Config
 
+# How AWS's own logs name the client when SageMaker calls another service.
+USER_AGENT = "sagemaker.amazonaws.com"
 # More than the jobs and instances that a machine runs at once, each of which writes its log by a thread.
 _MAX_CONNECTIONS = 50
 
@@ -61,6 +63,7 @@ def _client(service: str, account_id: str, region: str, secret_access_key: str, 
         aws_access_key_id=account_id,
         aws_secret_access_key=secret_access_key,
         config=Config(
+            user_agent_extra=USER_AGENT,
             max_pool_connections=_MAX_CONNECTIONS,
             retries={"mode": "standard", "max_attempts": 5},
             s3={"addressing_style": "path"},

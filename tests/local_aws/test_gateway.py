@@ -31,7 +31,7 @@ def group(**properties):
 def test_help_names_every_option():
     answer = command("--help")
     assert answer.returncode == 0
-    for option in ("--port", "--bind", "--state-dir", "--pace"):
+    for option in ("--port", "--bind", "--state-dir", "--pace", "--faults"):
         assert option in answer.stdout
 
 

@@ -1,0 +1,57 @@
+"""The few things of ASGI that the HTTP front and its parts share.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from local_aws.routing import HttpRequest
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# Enough of a body to name the operation and the resource of any call that names them in its body.
+KEPT_BODY_BYTES = 256 * 1024
+
+
+def http_request(scope: Scope, body: bytes = b"") -> HttpRequest:
+    """Read what an HTTP scope says.
+
+    :param scope: of a request
+    :param body: as much of the request's as is known
+    :returns: the request
+    """
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return HttpRequest(scope["method"], scope["path"], headers, query, body)
+
+
+async def body_of(receive: Receive) -> bytes | None:
+    """Read a whole request body.
+
+    :returns: the body; None when the client has gone
+    """
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    """Send a whole answer.
+
+    :param headers: names in lower case; without a content type the body is JSON
+    """
+    fields = {"content-type": "application/json", **headers, "content-length": str(len(body))}
+    encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

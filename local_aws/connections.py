@@ -1,0 +1,41 @@
+"""The server's sockets, so that a connection can be closed without an answer, which ASGI has no message for."""
+
+import contextlib
+import socket
+from typing import Any
+from weakref import WeakValueDictionary
+
+from hypercorn.config import Config, Sockets
+
+_open: WeakValueDictionary[tuple[str, int], socket.socket] = WeakValueDictionary()
+
+
+class _Listener(socket.socket):
+    """A listening socket that remembers the open connections by the address of their client."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        _open[address[:2]] = connection
+        return connection, address
+
+
+class ClosableConfig(Config):
+    """Hypercorn's configuration, with connections that `close` can close."""
+
+    def create_sockets(self) -> Sockets:
+        """Open the listening sockets."""
+        sockets = super().create_sockets()
+        listeners = [_Listener(fileno=one.detach()) for one in sockets.insecure_sockets]
+        return Sockets(sockets.secure_sockets, listeners, sockets.quic_sockets)
+
+
+def close(client: tuple[str, int]) -> None:
+    """Close a connection now, whatever is under way on it; the server then hears of a client that has gone.
+
+    :param client: address and port of the other end, as in an ASGI scope
+    """
+    connection = _open.get(client)
+    if connection is not None:
+        # It may have gone by itself.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
