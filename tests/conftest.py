@@ -29,6 +29,8 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(_HOME / "logs"),
     AIRFLOW_CONN_AWS_DEFAULT="aws://",
+    # Tasks that a test runs without Airflow's processes have no database to keep it in.
+    AIRFLOW_VAR_SLIPWAY_AIRFLOW_ID="tests",
     AWS_DEFAULT_REGION="us-west-2",
     AWS_ACCESS_KEY_ID="123456789012",
     AWS_SECRET_ACCESS_KEY="local",

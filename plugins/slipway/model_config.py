@@ -16,7 +16,7 @@ from slipway.model_fields import InstanceType, Name, RoleArn, S3Uri, Seconds, Ta
 from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
-RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "stress-test", "teardown"})
+RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
 _REFERENCE = "docs/model-file.md"
 
 

@@ -13,6 +13,9 @@ SAGEMAKER_NAME_MAX_CHARS = 63
 # SageMaker's pattern, and CloudFormation's for stacks that begin with a letter, as all of Slipway's do.
 NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 
+# What the name of every training job begins with.
+TRAINING_JOB_PREFIX = "mlops-"
+
 _TIMESTAMP = "%Y-%m-%d-%H-%M-%S"
 _TIMESTAMP_CHARS = len("2024-01-31-23-59-59")
 _REVISION_CHARS = 8
@@ -20,7 +23,12 @@ _ATTEMPT_CHARS = len("-9")
 
 # What is left of the 63 characters once the rest of the longest name has its place.
 PREFIX_MAX_CHARS = (
-    SAGEMAKER_NAME_MAX_CHARS - len("mlops--") - _TIMESTAMP_CHARS - len("-") - _REVISION_CHARS - _ATTEMPT_CHARS
+    SAGEMAKER_NAME_MAX_CHARS
+    - len(f"{TRAINING_JOB_PREFIX}-")
+    - _TIMESTAMP_CHARS
+    - len("-")
+    - _REVISION_CHARS
+    - _ATTEMPT_CHARS
 )
 ENDPOINT_PREFIX_MAX_CHARS = SAGEMAKER_NAME_MAX_CHARS - len("-") - max(len(environment) for environment in Environment)
 
@@ -56,7 +64,7 @@ def training_job_name(prefix: str, last_modified: datetime, revision: str, attem
     if not 1 <= attempt <= 9:
         raise ValueError(f"attempt must be 1 to 9, not {attempt}")
     moment = last_modified.astimezone(UTC).strftime(_TIMESTAMP)
-    name = f"mlops-{prefix}-{moment}-{revision[:_REVISION_CHARS]}"
+    name = f"{TRAINING_JOB_PREFIX}{prefix}-{moment}-{revision[:_REVISION_CHARS]}"
     return name if attempt == 1 else f"{name}-{attempt}"
 
 

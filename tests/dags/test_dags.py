@@ -47,7 +47,7 @@ def own_models(tmp_path, monkeypatch) -> Path:
 
 def test_every_dag_file_is_imported(shipped):
     assert shipped.import_errors == {}
-    assert {"iris-model", "intake", "teardown"} <= set(shipped.dags)
+    assert {"iris-model", "intake", "reaper", "teardown"} <= set(shipped.dags)
 
 
 def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
@@ -119,7 +119,7 @@ def test_dag_files_import_nothing_slow():
     """Every task process imports its DAG file."""
     code = (
         "import sys, runpy; sys.path.insert(0, 'plugins')\n"
-        "for file in ('release', 'intake', 'teardown', 'model_files'): runpy.run_path(f'dags/{file}.py')\n"
+        "for file in ('release', 'intake', 'reaper', 'teardown', 'model_files'): runpy.run_path(f'dags/{file}.py')\n"
         "print(*{'sagemaker', 'pandas', 'xgboost', 'sklearn', 'moto'}.intersection(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -1,7 +1,8 @@
 """A release task by task against the local AWS, and its teardown; the oracle is the call ledger."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from sklearn.datasets import load_iris
@@ -18,7 +19,9 @@ from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.process_request import process_request
+from slipway.reaper import reap
 from slipway.states import Environment
+from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.server import LocalAws
@@ -27,6 +30,10 @@ from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws
 DATA = f"s3://{BUCKET}/iris-model/input"
+
+
+class KilledError(Exception):
+    """The task ends here."""
 
 
 def model() -> ModelConfig:
@@ -148,6 +155,32 @@ def test_a_stopped_job_says_so_and_is_not_started_again(aws):
     with pytest.raises(TrainingStopped, match="stopped by somebody"):
         run_task(operator, context(xcoms), wait=stop_it)
     assert created(aws, xcoms) == 1
+
+
+def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monkeypatch):
+    monkeypatch.setattr(orphaned_jobs, "GRACE", timedelta(0))
+    xcoms = begin(aws, zip_with(num_round="100000"))
+    state = "deferred"
+    tasks = SimpleNamespace(task_state=lambda owner: state, run_is_open=lambda owner: True)
+
+    def reap_it(trigger):
+        nonlocal state
+        if trigger.job_name.endswith("-2"):
+            raise KilledError
+        assert reap(SageMakerHook(), tasks, "tests") == []
+        state = "failed"
+        assert reap(SageMakerHook(), tasks, "another Airflow") == []
+        assert reap(SageMakerHook(), tasks, "tests") == [trigger.job_name]
+        return first_event(trigger)
+
+    operator = SlipwayTrainingOperator(task_id="train", model=model())
+    with pytest.raises(KilledError):
+        run_task(operator, context(xcoms), wait=reap_it)
+    name = xcoms["process_request"]["training_job_name"]
+    stopped = aws.ledger(operation="StopTrainingJob", outcome="ok")
+    assert [call["resource"].rpartition("/")[2] for call in stopped].count(name) == 1
+    assert created(aws, xcoms) == 2
+    assert SageMakerHook().stop_training_job(f"{name}-2")
 
 
 def test_teardown_leaves_nothing_but_the_uploads(aws, release):

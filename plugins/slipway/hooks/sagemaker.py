@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +14,12 @@ from botocore.exceptions import ClientError
 from slipway.hooks.calls import aws_call
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.sagemaker_base import is_missing
+from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 _ENDED_TEXT = "training job is in status"
+# The most that ListTrainingJobs gives at once; its default is ten.
+_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,24 @@ class SageMakerHook(ModelRegistryHook):
                     return False
                 raise
         return True
+
+    def training_jobs_in_progress(self, *, name_contains: str, created_before: datetime) -> list[Resource]:
+        """List the training jobs that run.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
+
+        :param name_contains: A part of their names.
+        :param created_before: Only jobs older than this.
+        :returns: The jobs; one call for each hundred of them.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        filters = {
+            "NameContains": name_contains,
+            "StatusEquals": TrainingJobStatus.IN_PROGRESS.value,
+            "CreationTimeBefore": created_before,
+            "MaxResults": _PAGE_SIZE,
+        }
+        return list(self._list("training job", filters))
 
     def describe_endpoint(self, name: str) -> dict | None:
         """Describe an endpoint.
@@ -186,7 +208,7 @@ class SageMakerHook(ModelRegistryHook):
             config=self._config,
         )
 
-    def _list(self, kind: str, filters: dict[str, str]) -> Iterator[Resource]:
+    def _list(self, kind: str, filters: Mapping[str, Any]) -> Iterator[Resource]:
         listing = _LISTINGS[kind]
         with aws_call(listing.operation.replace("_", " "), kind):
             for page in self.conn.get_paginator(listing.operation).paginate(**filters):

@@ -17,12 +17,13 @@ from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed,
 from slipway.hooks.logs import LogsHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.links.sagemaker import TrainingJobLink
 from slipway.names import training_job_name
 from slipway.release_plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.states import TrainingJobStatus
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
-from slipway.triggers.training import STOPPED_BY_TAG, TrainingJobTrigger
+from slipway.triggers.training import TrainingJobTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -108,27 +109,31 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
         return self._train(context, give_up_at=give_up_at)
 
     def _train(self, context: Context, *, give_up_at: float) -> dict[str, Any]:
-        plan = pull_plan(context)
+        plan, owner = pull_plan(context), self._owner(context)
         for attempt in count(1):
             name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
             try:
-                job = self._create_or_adopt(plan, name)
+                job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
             TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
-                self._wait_for_job(job)
+                self._wait_for_job(job, owner)
             if status is TrainingJobStatus.COMPLETED:
                 return self._result(job)
             self._raise_unless_another(job, status, attempt)
         raise AssertionError("the attempts are bounded")
 
-    def _create_or_adopt(self, plan: ReleasePlan, name: str) -> dict:
+    def _owner(self, context: Context) -> JobOwner:
+        dag_run = context["dag_run"]
+        return JobOwner(ensure_airflow_id(), dag_run.dag_id, self.task_id, dag_run.run_id)
+
+    def _create_or_adopt(self, plan: ReleasePlan, name: str, owner: JobOwner) -> dict:
         job = self._sagemaker.describe_training_job(name)
         if job is None:
             try:
-                self._create(plan, name)
+                self._create(plan, name, owner)
             except AwsError as error:
                 # Another attempt of this task was faster; what it made is adopted below.
                 if error.code != _NAME_TAKEN_CODE:
@@ -136,19 +141,30 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
             job = self._sagemaker.describe_training_job(name)
             if job is None:
                 raise SlipwayError("The training job is not there", resource=name, why="it was created a moment ago")
-        self._check_digest(plan, job)
+        tags = self._sagemaker.list_tags(job["TrainingJobArn"])
+        self._check_digest(plan, job, tags)
+        if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner:
+            self._adopt(job, owner)
         return job
 
-    def _create(self, plan: ReleasePlan, name: str) -> None:
-        self._sagemaker.create_training_job({**self._parameters(plan), "TrainingJobName": name})
+    def _adopt(self, job: Mapping[str, Any], owner: JobOwner) -> None:
+        """Put this run in the place of the one that made the job, so that nobody stops it with that one."""
+        self.log.info("%s was made for another run; this one waits for it now", job["TrainingJobName"])
+        if tags := owner.to_tags():
+            self._sagemaker.add_tags(job["TrainingJobArn"], tags)
+
+    def _create(self, plan: ReleasePlan, name: str, owner: JobOwner) -> None:
+        parameters = self._parameters(plan)
+        tags = [*parameters["Tags"], *({"Key": key, "Value": value} for key, value in owner.to_tags().items())]
+        self._sagemaker.create_training_job({**parameters, "TrainingJobName": name, "Tags": tags})
         self.log.info("Created the training job %s", name)
 
     def _parameters(self, plan: ReleasePlan) -> dict[str, Any]:
         request = release_request.load(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
         return request.create_training_job_parameters(plan)
 
-    def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any]) -> None:
-        digest = self._sagemaker.list_tags(job["TrainingJobArn"]).get(TAG_DIGEST)
+    def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        digest = tags.get(TAG_DIGEST)
         if digest != plan.digest:
             raise NameConflict(
                 "A training job of this name belongs to something else",
@@ -180,7 +196,7 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
             kwargs={"give_up_at": give_up_at},
         )
 
-    def _wait_for_job(self, job: Mapping[str, Any]) -> NoReturn:
+    def _wait_for_job(self, job: Mapping[str, Any], owner: JobOwner) -> NoReturn:
         name = job["TrainingJobName"]
         # SageMaker counts the run time from the start of training; the margin covers the way there and back.
         condition = job["StoppingCondition"]
@@ -200,6 +216,7 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
                 job_name=name,
                 deadline=deadline,
                 poll_seconds=self.model.timeouts.poll_seconds,
+                owner=owner.to_json(),
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
                 verify=self.verify,

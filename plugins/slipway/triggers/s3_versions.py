@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Hashable, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
@@ -13,7 +13,7 @@ from slipway.errors import AwsError, PermanentError
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
-from slipway.uploads import STATE_KEY, Intake, VersionKey, list_prefixes, version_key
+from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
 
 # Ringing again for what stays uncommitted: soon, then ever less often, because a ring costs a run of the intake DAG.
 RING_AGAIN_SECONDS = 20.0
@@ -67,7 +67,8 @@ class S3VersionsTrigger(BaseEventTrigger):
                     while True:
                         waiting = await self._waiting(client, bucket)
                         failures = 0
-                        if doorbell.rings(waiting, time.monotonic()):
+                        keys = None if waiting is None else [version_key(version) for version in waiting]
+                        if doorbell.rings(keys, time.monotonic()):
                             yield TriggerEvent({"bucket": bucket, "waiting": 0 if waiting is None else len(waiting)})
                         await asyncio.sleep(self.poll_seconds)
             except Exception as error:
@@ -96,18 +97,18 @@ class Doorbell:
     """Decides when to ring: at once for something new, later and later for what was rung for before."""
 
     def __init__(self) -> None:
-        self._rung_for: frozenset[VersionKey] | None = None
+        self._rung_for: frozenset[Hashable] | None = None
         self._again_at = 0.0
         self._pause_seconds = RING_AGAIN_SECONDS
 
-    def rings(self, waiting: Sequence[ObjectVersion] | None, now_seconds: float) -> bool:
+    def rings(self, waiting: Collection[Hashable] | None, now_seconds: float) -> bool:
         """Judge one poll.
 
-        :param waiting: the versions that need attention; None before the bucket's first intake
+        :param waiting: what needs attention; None before the bucket's first intake
         :param now_seconds: a monotonic clock
         :returns: whether to ring
         """
-        current = frozenset(version_key(version) for version in waiting or ())
+        current = frozenset(waiting or ())
         if waiting is not None and not current:
             self._rung_for = None
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
@@ -11,11 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.hooks.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.hooks.sagemaker import SageMakerHook
-from slipway.states import TrainingJobStatus
+from slipway.job_owner import JobOwner, stop_for_person
 from slipway.triggers.patience import PatientWaiterTrigger
-
-# Put on a job before it is stopped for a person, so that a cleared task knows it may train again.
-STOPPED_BY_TAG = "slipway:stopped-by"
 
 
 class TrainingJobTrigger(PatientWaiterTrigger):
@@ -26,13 +23,22 @@ class TrainingJobTrigger(PatientWaiterTrigger):
     :param job_name: The training job's name.
     :param deadline: When to give up, in seconds since the epoch.
     :param poll_seconds: Time between two polls.
+    :param owner: The task that waits, as JobOwner.to_json gives it; a job with another owner is not stopped.
     """
 
     aws_hook_class = SageMakerHook
 
-    def __init__(self, *, job_name: str, deadline: float, poll_seconds: float, **connection: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        deadline: float,
+        poll_seconds: float,
+        owner: dict[str, str] | None = None,
+        **connection: Any,
+    ) -> None:
         super().__init__(
-            serialized_fields={"job_name": job_name},
+            serialized_fields={"job_name": job_name, "owner": owner},
             waiter_name="TrainingJobCompleted",
             waiter_args={"TrainingJobName": job_name},
             status_query="TrainingJobStatus",
@@ -42,6 +48,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
             **connection,
         )
         self.job_name = job_name
+        self.owner = JobOwner(**owner) if owner else None
         # A restarted triggerer builds a new trigger, which begins at the head of the log again.
         self._tail = LogTail(job_name)
         self._logs_clients = AsyncExitStack()
@@ -83,11 +90,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
         await sync_to_async(self._stop)()
 
     def _stop(self) -> None:
-        hook: Any = self.hook()
-        job = hook.describe_training_job(self.job_name)
-        if job is not None and job["TrainingJobStatus"] == TrainingJobStatus.IN_PROGRESS:
-            hook.add_tags(job["TrainingJobArn"], {STOPPED_BY_TAG: "airflow"})
-            hook.stop_training_job(self.job_name)
+        stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
 
     async def _task_state(self) -> str | None:
         """The task's state by the API server; None if the task or its run is gone."""

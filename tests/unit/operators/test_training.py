@@ -8,11 +8,12 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopped
+from slipway.job_owner import STOPPED_BY_TAG, JobOwner
 from slipway.names import training_job_name
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.release_plan import TAG_DIGEST
 from slipway.triggers.patience import WaitOutcome, WaitResult
-from slipway.triggers.training import STOPPED_BY_TAG, TrainingJobTrigger
+from slipway.triggers.training import TrainingJobTrigger
 from tests.unit.releases import DIGEST, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context, run_task
@@ -20,6 +21,7 @@ from tests.unit.task_runs import context, run_task
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:training-job/"
 NAME = release_plan().training_job_name
 SECOND = f"{NAME}-2"
+OWNER = JobOwner("tests", "iris-model", "train", "manual__1")
 
 
 class SageMaker:
@@ -44,7 +46,7 @@ class SageMaker:
             "TrainingTimeInSeconds": 42,
             **fields,
         }
-        self.tags[f"{ARN}{name}"] = {TAG_DIGEST: digest}
+        self.tags[f"{ARN}{name}"] = {TAG_DIGEST: digest, **OWNER.to_tags()}
 
     def describe_training_job(self, name: str) -> dict | None:
         return self.jobs.get(name)
@@ -58,7 +60,12 @@ class SageMaker:
         if self.create_errors:
             raise self.create_errors.pop(0)
         self.add(name)
+        self.tags[f"{ARN}{name}"] = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
         return f"{ARN}{name}"
+
+    def add_tags(self, arn: str, tags: dict[str, str]) -> None:
+        self.ledger.append(("AddTags", arn.removeprefix(ARN)))
+        self.tags[arn] |= tags
 
     def stop_training_job(self, name: str) -> bool:
         self.ledger.append(("StopTrainingJob", name))
@@ -72,7 +79,7 @@ class Operator(SlipwayTrainingOperator):
     """Without S3 and CloudWatch Logs."""
 
     def _parameters(self, plan):
-        return {"HyperParameters": {"secret": "s3cret"}}
+        return {"HyperParameters": {"secret": "s3cret"}, "Tags": [{"Key": TAG_DIGEST, "Value": plan.digest}]}
 
     def _with_log(self, reason, name):
         return f"{reason}\nthe log of {name}"
@@ -144,6 +151,22 @@ def test_adopts_the_job_of_a_faster_attempt(operator, sagemaker):
 
     sagemaker.create_training_job = create
     assert operator.execute(context(xcoms()))["training_job_name"] == NAME
+
+
+def test_the_job_says_which_run_waits_for_it(operator, sagemaker):
+    with pytest.raises(TaskDeferred) as deferral:
+        operator.execute(context(xcoms()))
+    assert JobOwner.from_tags(sagemaker.tags[f"{ARN}{NAME}"]) == OWNER
+    assert deferral.value.trigger.owner == OWNER
+
+
+def test_another_run_that_adopts_the_job_says_so_once(operator, sagemaker):
+    sagemaker.add(NAME)
+    for _ in range(2):
+        with pytest.raises(TaskDeferred):
+            operator.execute(context(xcoms(), run_id="manual__2"))
+    assert sagemaker.ledger == [("AddTags", NAME)]
+    assert JobOwner.from_tags(sagemaker.tags[f"{ARN}{NAME}"]).run_id == "manual__2"
 
 
 def test_a_job_of_another_digest_is_a_conflict_that_names_both(operator, sagemaker):

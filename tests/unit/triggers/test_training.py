@@ -3,15 +3,18 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from airflow.triggers.base import BaseTrigger
 
 from slipway.hooks.sagemaker_base import WAITER_PATH
+from slipway.job_owner import JobOwner
 from slipway.triggers.patience import load_waiter, waiter_state
 from slipway.triggers.training import TrainingJobTrigger
 
+OWNER = JobOwner("here", "iris-model", "train", "run")
 MISSING = {"Error": {"Code": "ValidationException", "Message": "Requested resource not found."}}
 
 
@@ -32,7 +35,14 @@ class Trigger(TrainingJobTrigger):
 
 
 def trigger(cls=TrainingJobTrigger) -> BaseTrigger:
-    return cls(job_name="job", deadline=time.time() + 5, poll_seconds=1, aws_conn_id=None, region_name="us-west-2")
+    return cls(
+        job_name="job",
+        deadline=time.time() + 5,
+        poll_seconds=1,
+        owner=OWNER.to_json(),
+        aws_conn_id=None,
+        region_name="us-west-2",
+    )
 
 
 def test_survives_serialization():
@@ -40,7 +50,7 @@ def test_survives_serialization():
     module, _, name = path.rpartition(".")
     again = getattr(__import__(module, fromlist=[name]), name)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
-    assert arguments["job_name"] == "job"
+    assert (arguments["job_name"], arguments["owner"]) == ("job", OWNER.to_json())
 
 
 @pytest.mark.parametrize(
@@ -81,14 +91,22 @@ def test_the_end_of_the_triggerer_stops_nothing():
     assert closing.stopped == 0
 
 
-def test_the_job_is_marked_before_it_is_stopped():
-    ledger = []
-    hook = SimpleNamespace(
+@pytest.mark.parametrize(
+    ("tagged", "ledger"),
+    [
+        (OWNER, [("AddTags", {"slipway:stopped-by": "airflow"}), ("StopTrainingJob", "job")]),
+        (None, [("AddTags", {"slipway:stopped-by": "airflow"}), ("StopTrainingJob", "job")]),
+        (replace(OWNER, run_id="another"), []),
+    ],
+)
+def test_the_job_is_marked_before_it_is_stopped_and_left_to_a_run_that_has_adopted_it(tagged, ledger):
+    calls = []
+    stopping = TrainingJobTrigger(job_name="job", deadline=0, poll_seconds=1, owner=OWNER.to_json())
+    stopping.hook = lambda: SimpleNamespace(
         describe_training_job=lambda name: {"TrainingJobArn": "arn", "TrainingJobStatus": "InProgress"},
-        add_tags=lambda arn, tags: ledger.append(("AddTags", tags)),
-        stop_training_job=lambda name: ledger.append(("StopTrainingJob", name)),
+        list_tags=lambda arn: tagged.to_tags() if tagged else {},
+        add_tags=lambda arn, tags: calls.append(("AddTags", tags)),
+        stop_training_job=lambda name: calls.append(("StopTrainingJob", name)),
     )
-    stopping = trigger()
-    stopping.hook = lambda: hook
     stopping._stop()
-    assert ledger == [("AddTags", {"slipway:stopped-by": "airflow"}), ("StopTrainingJob", "job")]
+    assert calls == ledger
