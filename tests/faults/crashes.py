@@ -121,6 +121,25 @@ def kill_everywhere(crashes: Crashes, attempt: Callable[[], Any], *, in_a_row: i
     raise AssertionError("count is endless")
 
 
+def kill_at_each_place(crashes: Crashes, fresh: Callable[[], Callable[[], Any]]) -> None:
+    """Kill two attempts in a row at one place and let the third get through, for every place of the first.
+
+    :param fresh: gives the attempt of something that nothing was done for yet
+    """
+    for call in count():
+        for after in (False, True):
+            attempt, killed = fresh(), 0
+            for _ in range(2):
+                try:
+                    with crashes.armed(call, after=after):
+                        attempt()
+                except KilledError:
+                    killed += 1
+            attempt()
+            if not killed:
+                return
+
+
 def attempt(crashes: Crashes, make_operator: Callable[[], Any], ctx: dict, answer: Callable[[Any], Any]) -> Any:
     """Run a task from its beginning, with an operator and triggers of its own.
 

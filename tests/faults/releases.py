@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from slipway import names
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
@@ -16,6 +17,7 @@ from slipway.release_plan import pull_revision
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment
+from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import FakeTaskInstance
@@ -42,6 +44,15 @@ class Run:
             "run_id": self.run_id,
             "params": {},
         }
+
+
+def begin(aws: LocalAws, model: ModelConfig, data: bytes) -> Run:
+    """Upload a zip. Returns its run, up to where it trains."""
+    version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
+    run = Run(names.auto_run_id(BUCKET, KEY, version), version)
+    for task_id in ("source", "process_request"):
+        run.xcoms[task_id] = tasks(model)[task_id]().execute(run.context(task_id))
+    return run
 
 
 def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:

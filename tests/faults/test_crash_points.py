@@ -2,19 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.hooks.s3 import S3VersionHook
 from slipway.intake import Source, take_in
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.sensors import human_approval
 from slipway.triggers.approval import ApprovalTrigger
-from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
-from tests.faults.releases import Run, tasks
-from tests.local_aws.hooks import lead_hooks_to
-from tests.local_aws.release_support import fill_bucket, model, zip_with
-from tests.local_aws.server import LocalAws
+from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
+from tests.faults.releases import Run, begin, tasks
+from tests.local_aws.release_support import model, zip_with
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import context
@@ -45,20 +45,10 @@ ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory):
-    """A local AWS of its own: its ledger is the oracle."""
-    running = LocalAws(tmp_path_factory.mktemp("crashes") / "state").start()
-    with pytest.MonkeyPatch.context() as patch:
-        lead_hooks_to(running, patch)
-        patch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
-        fill_bucket(running)
-        yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
 def crashes(aws):
+    """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
         yield Crashes.install(patch)
 
 
@@ -79,10 +69,16 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def release(aws, crashes) -> dict[str, Story]:
-    """A release up to production whose every task is killed wherever it can be."""
+def release_run(aws) -> Run:
+    """The release's run."""
     uploaded = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=zip_with(num_round="2"))
-    run, waits, stories = Run("s3__killed", uploaded["VersionId"]), Waits(crashes), {}
+    return Run("s3__killed", uploaded["VersionId"])
+
+
+@pytest.fixture(scope="module")
+def release(release_run, crashes) -> dict[str, Story]:
+    """The release taken up to production, every task killed wherever it can be."""
+    run, waits, stories = release_run, Waits(crashes), {}
 
     def answer(trigger):
         return ANSWER if isinstance(trigger, ApprovalTrigger) else waits(trigger)
@@ -120,6 +116,48 @@ def test_nothing_is_made_or_decided_twice(aws, release):
 def _lasting(result: dict) -> dict:
     """A result without what differs from one look to the next: how fast it was, and whether there was work left."""
     return {key: value for key, value in result.items() if key not in ("latency_ms", "change")}
+
+
+def test_a_job_is_made_once_wherever_the_first_two_attempts_end(aws, crashes, record_property):
+    """Each place on a revision of its own: what follows a kill is a whole, undisturbed retry."""
+    jobs, before = [], crashes.kills
+
+    def fresh():
+        run = begin(aws, MODEL, zip_with(num_round="1"))
+        jobs.append(run.xcoms["process_request"]["training_job_name"])
+        return lambda: _job_waited_for(run)
+
+    kill_at_each_place(crashes, fresh)
+    record_property(f"kills of train on {len(jobs)} revisions", crashes.kills - before)
+    created = Counter(call["resource"] for call in aws.ledger(operation="CreateTrainingJob", outcome="ok"))
+    assert {name: created[name] for name in jobs} == dict.fromkeys(jobs, 1)
+
+
+def test_a_model_is_registered_once_wherever_the_first_two_attempts_end(aws, crashes, release_run, record_property):
+    sagemaker, before = aws.client("sagemaker"), crashes.kills
+    places = count(1)
+
+    def fresh():
+        plan = release_run.xcoms["process_request"] | {"revision_id": f"{next(places):032x}"}
+        run = Run(f"run of {plan['revision_id']}")
+        run.xcoms = release_run.xcoms | {"process_request": plan}
+        return lambda: tasks(MODEL)["register"]().execute(run.context("register"))
+
+    def packages():
+        listed = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model", MaxResults=100)
+        return len(listed["ModelPackageSummaryList"])
+
+    registered = packages()
+    kill_at_each_place(crashes, fresh)
+    revisions = next(places) - 1
+    record_property(f"kills of register on {revisions} revisions", crashes.kills - before)
+    assert packages() == registered + revisions
+
+
+def _job_waited_for(run: Run) -> str:
+    with pytest.raises(TaskDeferred) as deferral:
+        tasks(MODEL)["train"]().execute(run.context("train"))
+    return deferral.value.trigger.job_name
 
 
 def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property):

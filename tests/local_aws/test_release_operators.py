@@ -38,7 +38,7 @@ def aws(tmp_path_factory):
     """A local AWS as the operators' AWS, with the iris data in its bucket; its own, for nothing is to be left in it."""
     running = LocalAws(tmp_path_factory.mktemp("release") / "state").start()
     with pytest.MonkeyPatch.context() as patch:
-        lead_hooks_to(running, patch)
+        lead_hooks_to(running.endpoint_url, patch)
         fill_bucket(running)
         yield running
     running.stop()
