@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import count
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.hooks.s3 import S3VersionHook
 from slipway.intake import Source, take_in
+from slipway.names import auto_run_id
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.sensors import human_approval
 from slipway.triggers.approval import ApprovalTrigger
@@ -133,25 +133,24 @@ def test_a_job_is_made_once_wherever_the_first_two_attempts_end(aws, crashes, re
     assert {name: created[name] for name in jobs} == dict.fromkeys(jobs, 1)
 
 
-def test_a_model_is_registered_once_wherever_the_first_two_attempts_end(aws, crashes, release_run, record_property):
-    sagemaker, before = aws.client("sagemaker"), crashes.kills
-    places = count(1)
+def test_a_model_is_registered_once_wherever_the_first_two_attempts_end(
+    aws, crashes, release, release_run, record_property
+):
+    """Each place on a revision and a group of its own."""
+    groups, before = [], crashes.kills
 
     def fresh():
-        plan = release_run.xcoms["process_request"] | {"revision_id": f"{next(places):032x}"}
-        run = Run(f"run of {plan['revision_id']}")
-        run.xcoms = release_run.xcoms | {"process_request": plan}
+        groups.append(f"mlops-killed-{len(groups)}")
+        plan = {"revision_id": f"{len(groups):032x}", "model_package_group": groups[-1]}
+        run = Run(groups[-1])
+        run.xcoms = release_run.xcoms | {"process_request": release_run.xcoms["process_request"] | plan}
         return lambda: tasks(MODEL)["register"]().execute(run.context("register"))
 
-    def packages():
-        listed = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model", MaxResults=100)
-        return len(listed["ModelPackageSummaryList"])
-
-    registered = packages()
     kill_at_each_place(crashes, fresh)
-    revisions = next(places) - 1
-    record_property(f"kills of register on {revisions} revisions", crashes.kills - before)
-    assert packages() == registered + revisions
+    record_property(f"kills of register on {len(groups)} revisions", crashes.kills - before)
+    list_packages = aws.client("sagemaker").list_model_packages
+    listed = [list_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"] for group in groups]
+    assert [len(packages) for packages in listed] == [1] * len(groups)
 
 
 def _job_waited_for(run: Run) -> str:
@@ -162,7 +161,8 @@ def _job_waited_for(run: Run) -> str:
 
 def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property):
     s3, before = aws.client("s3"), crashes.kills
-    versions = {s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"any")["VersionId"] for _ in range(3)}
+    key = "training_jobs/killed-model/trainingjob.zip"
+    versions = {s3.put_object(Bucket=BUCKET, Key=key, Body=b"any")["VersionId"] for _ in range(3)}
     store, runs = MemoryStore(), Counter()
 
     class Store(MemoryStore):
@@ -177,14 +177,13 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
         return crashes.around(lambda: runs.update({run_id: run_id not in runs}) or True)
 
     def once():
-        return take_in(Source(BUCKET, None, {KEY: "iris-model"}), Store(), S3VersionHook(), start)
+        return take_in(Source(BUCKET, None, {key: "killed-model"}), Store(), S3VersionHook(), start)
 
     store.set("intake", {"done": {}, "announced": {}})
     kill_everywhere(crashes, once)
     record_property("kills of the intake", crashes.kills - before)
-    assert len(runs) == len(versions) + 1
-    assert set(runs.values()) == {1}
-    assert once() == {"started": 0, "waiting": 0}
+    assert runs == dict.fromkeys((auto_run_id(BUCKET, key, version) for version in versions), 1)
+    assert once()["started"] == 0
 
 
 def test_a_killed_teardown_leaves_nothing(aws, crashes, release, record_property):
