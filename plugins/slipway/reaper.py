@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 DAG_ID = "reaper"
 # With the search's grace and the start of a run, a job ends well within a minute of its task.
-POLL_SECONDS = 15.0
+POLL_SECONDS = 10.0
 
 
 def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:

@@ -1,17 +1,14 @@
 """A release task by task against the local AWS, and its teardown; the oracle is the call ledger."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from sklearn.datasets import load_iris
 
 from slipway.errors import AlreadyDecided, EndpointTestFailed, TrainingFailed, TrainingStopped
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
-from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
@@ -24,32 +21,16 @@ from slipway.states import Environment
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.release_support import fill_bucket, model, zip_with
 from tests.local_aws.server import LocalAws
-from tests.unit.request_samples import BUCKET, KEY, changed, deployment, iris_model, request_zip, training_job
+from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws
-DATA = f"s3://{BUCKET}/iris-model/input"
 
 
 class KilledError(Exception):
     """The task ends here."""
-
-
-def model() -> ModelConfig:
-    content = iris_model().model_dump()
-    content["timeouts"]["poll_seconds"] = 0.5
-    return ModelConfig.model_validate(content)
-
-
-def zip_with(**hyperparameters) -> bytes:
-    job = changed(training_job(), "OutputDataConfig.S3OutputPath", f"s3://{BUCKET}/iris-model")
-    for number, channel in enumerate(("train", "validation")):
-        changed(job, f"InputDataConfig.{number}.DataSource.S3DataSource.S3Uri", f"{DATA}/{channel}")
-    for name, value in hyperparameters.items():
-        changed(job, f"HyperParameters.{name}", value)
-    deploy = json.loads(json.dumps(deployment()).replace("s3://sagemaker-us-west-2-123456789012", f"s3://{BUCKET}"))
-    return request_zip(job=job, deploy=deploy)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +38,8 @@ def aws(tmp_path_factory):
     """A local AWS as the operators' AWS, with the iris data in its bucket; its own, for nothing is to be left in it."""
     running = LocalAws(tmp_path_factory.mktemp("release") / "state").start()
     with pytest.MonkeyPatch.context() as patch:
-        lead_hooks_to(running, patch)
-        s3 = running.client("s3")
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        iris = load_iris()
-        rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
-        for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):
-            s3.put_object(Bucket=BUCKET, Key=f"iris-model/input/{channel}/iris.csv", Body="\n".join(part).encode())
+        lead_hooks_to(running.endpoint_url, patch)
+        fill_bucket(running)
         yield running
     running.stop()
 

@@ -72,7 +72,7 @@ class OrphanedJobsTrigger(BaseEventTrigger):
     :param poll_seconds: time between two listings
     """
 
-    def __init__(self, *, aws_conn_id: str | None = "aws_default", poll_seconds: float = 15.0) -> None:
+    def __init__(self, *, aws_conn_id: str | None = "aws_default", poll_seconds: float = 10.0) -> None:
         super().__init__()
         self.aws_conn_id = aws_conn_id
         self.poll_seconds = poll_seconds

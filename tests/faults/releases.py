@@ -1,0 +1,86 @@
+"""One release of the iris model, task by task, as a run of Airflow holds it together."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from slipway import names
+from slipway.model_config import ModelConfig
+from slipway.operators.endpoint_deploy import EndpointDeployOperator
+from slipway.operators.endpoint_test import EndpointTestOperator
+from slipway.operators.evaluate import EvaluateOperator
+from slipway.operators.model_registry import RegisterModelOperator
+from slipway.operators.training import SlipwayTrainingOperator
+from slipway.process_request import process_request
+from slipway.release_plan import pull_revision
+from slipway.sensors.human_approval import HumanApprovalSensor
+from slipway.sensors.s3_version import S3VersionSensor
+from slipway.states import Environment
+from tests.local_aws.server import LocalAws
+from tests.unit.request_samples import BUCKET, KEY
+from tests.unit.scripted_aws import MemoryStore
+from tests.unit.task_runs import FakeTaskInstance
+
+
+class Run:
+    """A run's XComs and its tasks' state stores, which outlive every kill."""
+
+    def __init__(self, run_id: str, version_id: str | None = None) -> None:
+        self.run_id = run_id
+        self.xcoms: dict[str, Any] = {}
+        self._conf = {"bucket": BUCKET, "key": KEY, "version_id": version_id}
+        self._stores: dict[str, MemoryStore] = {}
+
+    def context(self, task_id: str) -> dict[str, Any]:
+        """:returns: the context of one task"""
+        ti = FakeTaskInstance(self.xcoms)
+        vars(ti).update(id=uuid4(), dag_id="iris-model", run_id=self.run_id, task_id=task_id)
+        return {
+            "ti": ti,
+            "task_instance": ti,
+            "task_state_store": self._stores.setdefault(task_id, MemoryStore()),
+            "dag_run": SimpleNamespace(dag_id="iris-model", run_id=self.run_id, conf=self._conf),
+            "run_id": self.run_id,
+            "params": {},
+        }
+
+
+def begin(aws: LocalAws, model: ModelConfig, data: bytes) -> Run:
+    """Upload a zip. Returns its run, up to where it trains."""
+    version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
+    run = Run(names.auto_run_id(BUCKET, KEY, version), version)
+    for task_id in ("source", "process_request"):
+        run.xcoms[task_id] = tasks(model)[task_id]().execute(run.context(task_id))
+    return run
+
+
+def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:
+    """The tasks of a release in their order; each call gives an operator of its own.
+
+    :param model: the model file
+    """
+    return {
+        "source": lambda: S3VersionSensor(task_id="source", bucket_name=BUCKET, bucket_key=KEY, timeout=60),
+        "process_request": lambda: SimpleNamespace(
+            execute=lambda ctx: process_request(model, pull_revision(ctx)).to_xcom()
+        ),
+        "train": lambda: SlipwayTrainingOperator(task_id="train", model=model),
+        "evaluate": lambda: EvaluateOperator(task_id="evaluate", model=model),
+        "register": lambda: RegisterModelOperator(task_id="register", model=model),
+        "deploy_dev": lambda: _deploy(model, Environment.DEVELOPMENT),
+        "test_dev": lambda: _test(model, Environment.DEVELOPMENT),
+        "approve": lambda: HumanApprovalSensor(
+            task_id="approve", subject=model.approval.subject, approvers=model.approval.approvers
+        ),
+        "deploy_prd": lambda: _deploy(model, Environment.PRODUCTION),
+        "test_prd": lambda: _test(model, Environment.PRODUCTION),
+    }
+
+
+def _deploy(model: ModelConfig, environment: Environment) -> EndpointDeployOperator:
+    return EndpointDeployOperator(task_id=f"deploy_{environment.short}", model=model, environment=environment)
+
+
+def _test(model: ModelConfig, environment: Environment) -> EndpointTestOperator:
+    return EndpointTestOperator(task_id=f"test_{environment.short}", model=model, environment=environment)

@@ -1,0 +1,38 @@
+"""The iris release as the local AWS runs it: model, zip and data; for tests that take it task by task."""
+
+import json
+
+from sklearn.datasets import load_iris
+
+from slipway.model_config import ModelConfig
+from tests.local_aws.server import LocalAws
+from tests.unit.request_samples import BUCKET, changed, deployment, iris_model, request_zip, training_job
+
+DATA = f"s3://{BUCKET}/iris-model/input"
+
+
+def model() -> ModelConfig:
+    content = iris_model().model_dump()
+    content["timeouts"]["poll_seconds"] = 0.5
+    return ModelConfig.model_validate(content)
+
+
+def zip_with(**hyperparameters) -> bytes:
+    job = changed(training_job(), "OutputDataConfig.S3OutputPath", f"s3://{BUCKET}/iris-model")
+    for number, channel in enumerate(("train", "validation")):
+        changed(job, f"InputDataConfig.{number}.DataSource.S3DataSource.S3Uri", f"{DATA}/{channel}")
+    for name, value in hyperparameters.items():
+        changed(job, f"HyperParameters.{name}", value)
+    deploy = json.loads(json.dumps(deployment()).replace("s3://sagemaker-us-west-2-123456789012", f"s3://{BUCKET}"))
+    return request_zip(job=job, deploy=deploy)
+
+
+def fill_bucket(aws: LocalAws) -> None:
+    """Make the versioned bucket and upload the iris data."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    iris = load_iris()
+    rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
+    for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):
+        s3.put_object(Bucket=BUCKET, Key=f"iris-model/input/{channel}/iris.csv", Body="\n".join(part).encode())
