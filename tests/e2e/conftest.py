@@ -24,6 +24,16 @@ from tools.settings import ROOT, Settings
 
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0
+# Beside dags/: what Slipway is measured against.
+_LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+_BUNDLES = [
+    {"name": "dags-folder", "classpath": _LOCAL_BUNDLE, "kwargs": {}},
+    {"name": "stock", "classpath": _LOCAL_BUNDLE, "kwargs": {"path": str(ROOT / "tests/faults/stock/dags")}},
+]
+# What else the instance is to be: E2E_SLIPWAY_DATABASE_URL is its SLIPWAY_DATABASE_URL, and so on. The variables of a
+# developer's own instance must not reach it, so they have another name.
+_CHOSEN = {name.removeprefix("E2E_"): value for name, value in os.environ.items() if name.startswith("E2E_SLIPWAY_")}
+_EXTRA = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)} | _CHOSEN
 
 
 @dataclass
@@ -36,7 +46,7 @@ class Instance:
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""
-        variables = self.settings.variables() | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
+        variables = self.settings.variables() | _EXTRA | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
         done = subprocess.run(
             [sys.executable, "-m", "tools.services", command],
             cwd=ROOT,
