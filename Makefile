@@ -18,7 +18,7 @@ ARGS ?=
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
 	@echo
-	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
