@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, chain, get_current_context, task
 
 from slipway.model_config import ModelConfig
+from slipway.notices import Notices
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
@@ -65,8 +66,9 @@ def build_release_dag(model: ModelConfig) -> DAG:
             HumanApprovalSensor(
                 task_id="approve",
                 subject=model.approval.subject,
-                approvers=model.approval.approvers,
+                rules=model.approval.rules(),
                 timeout_days=model.approval.timeout_days,
+                notices=Notices.of(model.approval),
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,
             ),
@@ -119,10 +121,14 @@ press Trigger and give its version id; leave it empty for the newest.
 | evaluate | the gates below |
 | register | a model package in the Model Registry, pending approval |
 | deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
-| approve | {", ".join(model.approval.approvers)} may approve or reject, within {model.approval.timeout_days:g} days |
+| approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
 
 Gates:
 
 {gates or "- none"}
 """
+
+
+def _people(model: ModelConfig) -> str:
+    return ", ".join(model.approval.rules().approvers)
