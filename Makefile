@@ -13,7 +13,7 @@ RUN ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
-.PHONY: help setup up down status demo test test-e2e test-postgres lint format lock clean
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -51,6 +51,10 @@ test-e2e: setup ## Run the end-to-end tests only
 
 test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
 	@$(VENV)/python -m tools.postgres tests/e2e/test_release.py $(ARGS)
+
+test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
+	@"$(PYTHON)" tools/setup.py fab
+	@.venv-fab/bin/python -m tools.fab test tests/e2e/test_release.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

@@ -17,7 +17,7 @@ import pytest
 
 from demo import predictions, upload
 from demo.datasets import load
-from tools import environment
+from tools import environment, fab
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.settings import ROOT, Settings
@@ -46,9 +46,13 @@ class Instance:
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""
+        self.run("tools.services", command)
+
+    def run(self, module: str, command: str) -> None:
+        """Runs one of the tools for this instance."""
         variables = self.settings.variables() | _EXTRA | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
         done = subprocess.run(
-            [sys.executable, "-m", "tools.services", command],
+            [sys.executable, "-m", module, command],
             cwd=ROOT,
             env=os.environ | variables,
             capture_output=True,
@@ -170,6 +174,8 @@ def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     instance = Instance(Settings(folder / "home", airflow_port, aws_port), include)
     try:
         instance.services("up")
+        if os.environ.get(fab.SWITCH) == fab.AUTH_MANAGER:
+            instance.run("tools.fab", "users")
         yield instance
     finally:
         instance.services("down")
