@@ -1,4 +1,4 @@
-"""Makes the virtual environments from the pinned requirements. Runs before anything is installed: standard library only."""
+"""Makes the virtual environments from the pinned requirements. Runs before any is there: standard library only."""
 
 from __future__ import annotations
 
