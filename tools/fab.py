@@ -6,17 +6,16 @@ https://airflow.apache.org/docs/apache-airflow-providers-fab/stable/auth-manager
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
+from tools import e2e
 from tools.airflow_api import AirflowApi
 from tools.environment import OPTION_PREFIX, airflow_variables, passwords
 from tools.settings import OPERATORS, ROOT, Settings
 
 AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
-# tests/e2e/conftest.py hands it to the instance that it starts.
-SWITCH = f"E2E_{OPTION_PREFIX}CORE__AUTH_MANAGER"
+SWITCH = f"{OPTION_PREFIX}CORE__AUTH_MANAGER"
 
 
 def create_users(settings: Settings) -> None:
@@ -39,14 +38,8 @@ def create_users(settings: Settings) -> None:
         admin.send("POST", "/auth/fab/v1/users", body)
 
 
-def test(arguments: list[str]) -> int:
-    """Runs pytest for an instance with FAB's users. Returns the exit code."""
-    command = [sys.executable, "-m", "pytest", "-m", "e2e", *arguments]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, SWITCH: AUTH_MANAGER}, check=False).returncode
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "users":
         create_users(Settings.from_environment())
     else:
-        raise SystemExit(test(sys.argv[2:]))
+        raise SystemExit(e2e.run(sys.argv[2:], {SWITCH: AUTH_MANAGER}))

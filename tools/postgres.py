@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.settings import ROOT
+from tools import e2e
 
 # Where Debian and Ubuntu put each version's programs, which are not in PATH.
 DEBIAN_BINARIES = "/usr/lib/postgresql"
@@ -176,15 +176,14 @@ def server() -> Iterator[Server]:
 
 def main() -> int:
     """Runs pytest with this program's arguments against a Postgres that ends with it."""
-    # So that the server is stopped when this program is told to end.
+    # So that the server does not outlive this program, when it is told to end before there are tests to stop.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         with server() as postgres:
             print(f"Postgres {postgres.programs.parent.name} on port {postgres.port}", flush=True)
-            # tests/e2e/conftest.py hands these to the instance; a password must not be seen in a command line.
-            settings = {"E2E_SLIPWAY_DATABASE_URL": postgres.url, "E2E_SLIPWAY_API_WORKERS": str(API_WORKERS)}
-            command = [sys.executable, "-m", "pytest", "-m", "e2e", *sys.argv[1:]]
-            return subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, check=False).returncode
+            return e2e.run(
+                sys.argv[1:], {"SLIPWAY_DATABASE_URL": postgres.url, "SLIPWAY_API_WORKERS": str(API_WORKERS)}
+            )
     except PostgresError as error:
         print(f"make: {error}", file=sys.stderr)
         return 1

@@ -20,6 +20,9 @@ from slipway.states import Environment
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
+# An approval is tried again because something cut it short: an answer right after the question does (docs/decisions.md,
+# 11). The wait must not double with every question that was ever asked, for somebody has decided and looks on.
+_APPROVAL_RETRIES = {"retries": 10, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": False}
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
 
@@ -71,6 +74,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
                 notices=Notices.of(model.approval),
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,
+                **_APPROVAL_RETRIES,
             ),
             EndpointDeployOperator(task_id="deploy_prd", model=model, environment=Environment.PRODUCTION),
             EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),

@@ -17,7 +17,7 @@ import pytest
 
 from demo import predictions, upload
 from demo.datasets import load
-from tools import environment, fab
+from tools import e2e, environment, fab
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.settings import ROOT, Settings
@@ -32,7 +32,11 @@ _BUNDLES = [
 ]
 # What else the instance is to be: E2E_SLIPWAY_DATABASE_URL is its SLIPWAY_DATABASE_URL, and so on. The variables of a
 # developer's own instance must not reach it, so they have another name.
-_CHOSEN = {name.removeprefix("E2E_"): value for name, value in os.environ.items() if name.startswith("E2E_SLIPWAY_")}
+_CHOSEN = {
+    name.removeprefix(e2e.PREFIX): value
+    for name, value in os.environ.items()
+    if name.startswith(f"{e2e.PREFIX}SLIPWAY_")
+}
 _EXTRA = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)} | _CHOSEN
 
 
@@ -174,7 +178,7 @@ def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     instance = Instance(Settings(folder / "home", airflow_port, aws_port), include)
     try:
         instance.services("up")
-        if os.environ.get(fab.SWITCH) == fab.AUTH_MANAGER:
+        if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:
             instance.run("tools.fab", "users")
         yield instance
     finally:
