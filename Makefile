@@ -13,6 +13,9 @@ RUN ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
+# What runs on other databases and with other users, too.
+APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
+
 .PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
 
 help: ## List the targets
@@ -50,11 +53,11 @@ test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
-	@$(VENV)/python -m tools.postgres tests/e2e/test_release.py $(ARGS)
+	@$(VENV)/python -m tools.postgres $(APPROVAL_TESTS) $(ARGS)
 
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
-	@.venv-fab/bin/python -m tools.fab test tests/e2e/test_release.py $(ARGS)
+	@.venv-fab/bin/python -m tools.fab test $(APPROVAL_TESTS) $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .
