@@ -50,11 +50,14 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     caller = callers.current.get()
     if caller is None:
         return
-    for changed in [*session.dirty, *session.deleted]:
+    changes = [*session.dirty, *session.deleted]
+    for changed in changes:
+        # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
+        if isinstance(changed, HITLDetail) and is_gate(changed.task_instance):
+            _check_detail(caller, Gate(changed.task_instance, session), changed)
+    for changed in changes:
         if isinstance(changed, TaskInstance) and is_gate(changed):
             _check_task(caller, Gate(changed, session), deleted=changed in session.deleted)
-        elif isinstance(changed, HITLDetail) and is_gate(changed.task_instance):
-            _check_detail(caller, Gate(changed.task_instance, session), changed)
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
 

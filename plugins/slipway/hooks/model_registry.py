@@ -158,6 +158,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         how: str,
         comment: str,
         digest: str,
+        decided_at: str | None = None,
         approvals: Iterable[Approval] = (),
     ) -> Decision:
         """Record a decision on a model package; the first one wins.
@@ -172,6 +173,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         :param how: The way it came in, as ``Airflow UI``.
         :param comment: What they said.
         :param digest: SHA-256 of the zip the decision was made for.
+        :param decided_at: When they decided, ISO 8601 in UTC; now if None.
         :param approvals: The approvals that were given, the deciding one included; none given: it is the only one.
         :returns: The decision as recorded; the same one made again is given back unchanged.
         :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
@@ -183,7 +185,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         who = metadata_value(decided_by)
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
-        decided_at = datetime.now(UTC).isoformat(timespec="seconds")
+        decided_at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
         given = list(approvals)
         if approved and not given:
             given.append(Approval(by=who, at=decided_at, how=how, stage=ONLY_STAGE))

@@ -168,7 +168,10 @@ class HumanApprovalSensor(ApprovalOperator):
         rules, digest = Rules.from_json(self.rules), pull_plan(context).digest
         approvals, said = self.registry.undecided(arn, digest)
         if not answer.approve:
-            return self._record(context, arn, False, answer.by, answer.how, answer.comment, approvals), approvals
+            decision = self._record(
+                context, arn, False, answer.by, answer.how, answer.comment, approvals, decided_at=answer.at
+            )
+            return decision, approvals
         comment = f"{answer.by}: {answer.comment}" if answer.comment and rules.needed > 1 else answer.comment
         # An attempt that was killed may have recorded it.
         if answer.approval not in approvals:
@@ -179,7 +182,8 @@ class HumanApprovalSensor(ApprovalOperator):
             self.log.info("%s; %s", answer, rules.wanted(approvals))
             return None, approvals
         who = " and ".join(dict.fromkeys(approval.by for approval in approvals))
-        return self._record(context, arn, True, who, answer.how, said, approvals), approvals
+        decision = self._record(context, arn, True, who, answer.how, said, approvals, decided_at=answer.at)
+        return decision, approvals
 
     def _end(self, context: Context, arn: str, how: How, comment: str, question: Question | None) -> dict[str, Any]:
         approvals, _ = self.registry.undecided(arn, pull_plan(context).digest)
@@ -187,7 +191,15 @@ class HumanApprovalSensor(ApprovalOperator):
         return self._settle(context, arn, decision, question)
 
     def _record(
-        self, context: Context, arn: str, approved: bool, who: str, how: How, comment: str, approvals: list[Approval]
+        self,
+        context: Context,
+        arn: str,
+        approved: bool,
+        who: str,
+        how: How,
+        comment: str,
+        approvals: list[Approval],
+        decided_at: str | None = None,
     ) -> Decision:
         digest = pull_plan(context).digest
         try:
@@ -198,6 +210,7 @@ class HumanApprovalSensor(ApprovalOperator):
                 how=how.value,
                 comment=comment,
                 digest=digest,
+                decided_at=decided_at,
                 approvals=approvals,
             )
         except AlreadyDecided as late:

@@ -35,7 +35,7 @@ PLAN = ReleasePlan(
     endpoints={"dev": "a", "prd": "b"},
 )
 APPROVED, REJECTED = ModelApprovalStatus.APPROVED, ModelApprovalStatus.REJECTED
-AT = "2026-05-02T07:59:00+00:00"
+AT, NOW = "2026-05-02T07:59:00+00:00", "2026-05-02T08:00:00+00:00"
 ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 TWO_STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
 DAY = 86400
@@ -60,11 +60,12 @@ class Registry:
         self.approvals, self.said = list(approvals), comment
         self.partial.append([one.by for one in approvals])
 
-    def record_decision(self, arn, *, approved, decided_by, how, comment, digest, approvals):
+    def record_decision(self, arn, *, approved, decided_by, how, comment, digest, decided_at, approvals):
         assert (arn, digest) == (ARN, PLAN.digest)
         if self.standing:
             raise AlreadyDecided("too late", resource=arn)
-        self.standing = decision(APPROVED if approved else REJECTED, decided_by, how, comment, tuple(approvals))
+        status = APPROVED if approved else REJECTED
+        self.standing = decision(status, decided_by, how, comment, tuple(approvals), decided_at or NOW)
         self.records.append(self.standing)
         return self.standing
 
@@ -89,8 +90,8 @@ class Notices:
         return [message.notice for message in self.sent]
 
 
-def decision(status=APPROVED, who="erin", how="SageMaker", comment="", approvals=()) -> Decision:
-    return Decision(status, who, "2026-05-02T08:00:00+00:00", how, comment, approvals)
+def decision(status=APPROVED, who="erin", how="SageMaker", comment="", approvals=(), at=NOW) -> Decision:
+    return Decision(status, who, at, how, comment, approvals)
 
 
 class Gate(HumanApprovalSensor):
@@ -202,11 +203,11 @@ def test_an_answer_is_recorded_with_name_way_and_comment(asked):
     registry, store = Registry(), asking()
     answer(store, comment="fine by me")
     xcom = gate(registry).execute_complete(context(store), {"chosen_options": ["Reject"]})
-    assert registry.records == [decision(APPROVED, "alice", "Airflow", "fine by me", (approval("alice"),))]
+    assert registry.records == [decision(APPROVED, "alice", "Airflow", "fine by me", (approval("alice"),), AT)]
     assert xcom == {
         "decision": "Approved",
         "decided_by": "alice",
-        "decided_at": "2026-05-02T08:00:00+00:00",
+        "decided_at": AT,
         "how": "Airflow",
         "comment": "fine by me",
         "approvals": [{"by": "alice", "at": AT, "how": "Airflow", "stage": ONLY_STAGE}],
@@ -230,7 +231,7 @@ def test_reject_is_recorded_and_fails_without_a_retry(asked):
     with pytest.raises(Rejected, match=r"alice rejected.*not now") as caught:
         gate(registry).execute_complete(context(store), {"outcome": "answered"})
     assert isinstance(caught.value, AirflowFailException)
-    assert registry.records == [decision(REJECTED, "alice", "marked failed in Airflow", "not now")]
+    assert registry.records == [decision(REJECTED, "alice", "marked failed in Airflow", "not now", at=AT)]
 
 
 def test_an_answer_that_the_guard_has_not_let_through_is_none(asked, capsys):
