@@ -31,7 +31,7 @@ def check(settings: Settings) -> None:
         url = make_url(settings.database_url)
     except (ArgumentError, ValueError):
         # Neither the URL nor the cause is shown: either may quote the password.
-        raise DatabaseError(f"SLIPWAY_DATABASE_URL is no database URL. It looks like {EXAMPLE}") from None
+        raise DatabaseError(f"SLIPWAY_DATABASE_URL is no database URL. One looks like this: {EXAMPLE} .") from None
     backend = url.get_backend_name()
     if backend == "sqlite":
         return
@@ -39,11 +39,11 @@ def check(settings: Settings) -> None:
         raise DatabaseError(
             f"SLIPWAY_DATABASE_URL names a {backend!r} database; Slipway runs on postgresql and sqlite."
         )
-    driver = url.drivername.partition("+")[2] or "psycopg2"
-    missing = [name for name in (driver, "asyncpg") if find_spec(name) is None]
+    # Where the URL names none it is SQLAlchemy that chooses: psycopg, since 2.1.
+    missing = [name for name in (url.get_driver_name(), "asyncpg") if find_spec(name) is None]
     if missing:
         raise DatabaseError(
-            f"For Postgres, Airflow needs the Python package{'s' * (len(missing) > 1)} {' and '.join(missing)}, not "
-            "installed here. 'make setup' installs asyncpg and psycopg2-binary; another virtual environment needs: "
-            "pip install asyncpg psycopg2-binary"
+            f"For SLIPWAY_DATABASE_URL, Airflow needs the Python package{'s' * (len(missing) > 1)} "
+            f"{' and '.join(missing)}, not installed here. 'make setup' installs asyncpg and psycopg2-binary, as "
+            "'pip install asyncpg psycopg2-binary' does elsewhere; the URL then begins with postgresql+psycopg2://."
         )

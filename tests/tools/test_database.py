@@ -21,7 +21,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("url", [f"postgresql/{PASSWORD}", f"postgresql://airflow:{PASSWORD}@host:port/airflow"])
     def test_what_is_no_url_is_refused_without_quoting_it(self, tmp_path, url):
-        with pytest.raises(DatabaseError, match=r"looks like postgresql\+psycopg2://") as refusal:
+        with pytest.raises(DatabaseError, match=r"looks like this: postgresql\+psycopg2://") as refusal:
             database.check(settings(tmp_path, url))
         assert PASSWORD not in str(refusal.value)
         # What a traceback would show.
@@ -36,6 +36,12 @@ class TestCheck:
         url = POSTGRES.replace("psycopg2", "nosuchdriver")
         with pytest.raises(DatabaseError, match=r"nosuchdriver.*pip install asyncpg psycopg2-binary"):
             database.check(settings(tmp_path, url))
+
+    def test_a_url_without_a_driver_means_the_one_that_sqlalchemy_takes(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(database, "find_spec", lambda name: None if name == "psycopg" else object())
+        with pytest.raises(DatabaseError, match=r"package psycopg, .* begins with postgresql\+psycopg2://"):
+            database.check(settings(tmp_path, POSTGRES.replace("+psycopg2", "")))
+        database.check(settings(tmp_path, POSTGRES))
 
 
 class TestPassword:
