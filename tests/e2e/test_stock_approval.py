@@ -21,6 +21,12 @@ def asked(slipway, **conf: bool) -> str:
     return run_id
 
 
+def asks_again(slipway, run_id: str) -> bool:
+    task = slipway.api().tasks(DAG, run_id)["approve"]
+    # The third attempt where the answer came within a second of the question: docs/decisions.md, 11.
+    return task["state"] == "awaiting_input" and task["try_number"] > 1
+
+
 def test_anybody_who_may_edit_the_run_approves_by_marking_the_task_success(slipway):
     run_id = asked(slipway)
     with pytest.raises(ApiError) as refusal:
@@ -37,13 +43,7 @@ def test_an_answer_is_forgotten_when_the_task_is_killed_as_it_resumes(slipway):
     run_id = asked(slipway, kill_resumed=True)
     slipway.api("alice").answer(DAG, run_id, "approve", "Approve")
     assert slipway.api().approval(DAG, run_id, "approve")["response_received"]
-    slipway.wait(
-        "the second attempt to ask again",
-        lambda: (
-            (task := slipway.api().tasks(DAG, run_id)["approve"])["state"] == "awaiting_input"
-            and task["try_number"] == 2
-        ),
-    )
+    slipway.wait("another attempt to ask again", lambda: asks_again(slipway, run_id))
     screen = slipway.api().approval(DAG, run_id, "approve")
     assert not screen["response_received"]
     assert screen["responded_by_user"] is None
