@@ -13,16 +13,20 @@ RUN ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
-.PHONY: help setup up down status demo test test-e2e lint format lock clean
+# What runs on other databases and with other users, too.
+APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
+
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
 	@echo
-	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
-	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong)"
+	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong),"
+	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
@@ -47,6 +51,13 @@ test: setup lint ## Run lint and every test, the end-to-end ones last and alone
 
 test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
+
+test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
+	@$(VENV)/python -m tools.postgres $(APPROVAL_TESTS) $(ARGS)
+
+test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
+	@"$(PYTHON)" tools/setup.py fab
+	@.venv-fab/bin/python -m tools.fab test $(APPROVAL_TESTS) $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

@@ -52,13 +52,18 @@ class AirflowApi:
         deadline = time.monotonic() + (self._patience_seconds if method == "GET" else 0.0)
         while True:
             try:
-                return self._call_once(method, f"/api/v2{path}", body)
+                return self.send(method, f"/api/v2{path}", body)
             except (OSError, ApiError) as error:
                 if (isinstance(error, ApiError) and error.status < 500) or time.monotonic() >= deadline:
                     raise
             time.sleep(1)
 
-    def _call_once(self, method: str, path: str, body: Any) -> Any:
+    def send(self, method: str, path: str, body: Any) -> Any:
+        """Calls any path once and returns the decoded answer.
+
+        :raises ApiError: on an HTTP error.
+        :raises OSError: when Airflow cannot be reached.
+        """
         if self._token is None:
             self._login()
         try:

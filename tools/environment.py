@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shlex
+import sys
 from pathlib import Path
 
 from tools.settings import ACCOUNT, OPERATORS, REGION, ROOT, Settings
@@ -16,6 +17,10 @@ READABLE_CHARACTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"
 # An AWS or Airflow setting of the caller must neither reach a real account nor another Airflow.
 CALLERS_PREFIXES = ("AWS_", "AIRFLOW", "_AIRFLOW")
 CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+# Airflow's options as the caller wants them for this instance: SLIPWAY_AIRFLOW__SECTION__OPTION. They and the
+# database's URL may hold passwords, and reach no process but Airflow's own.
+OPTION_PREFIX = "SLIPWAY_AIRFLOW__"
+DATABASE_VARIABLE = "SLIPWAY_DATABASE_URL"
 # Every process below the supervisor inherits it, so that none is overlooked when all must end.
 MARKER = "SLIPWAY_SUPERVISED_HOME"
 
@@ -74,20 +79,36 @@ def aws_variables(settings: Settings) -> dict[str, str]:
 
 def base_variables(settings: Settings) -> dict[str, str]:
     """The caller's environment without foreign AWS and Airflow settings, with this instance's."""
+    dropped = (*CALLERS_PREFIXES, OPTION_PREFIX, DATABASE_VARIABLE)
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(CALLERS_PREFIXES) and name not in CALLERS_VARIABLES
+        if not name.startswith(dropped) and name not in CALLERS_VARIABLES
     }
+    instance = {name: value for name, value in settings.variables().items() if name != DATABASE_VARIABLE}
     own = {
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        # The virtual environment that runs this.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
         # All that is talked to is on this machine; a proxy of the caller's must not be asked for it.
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         MARKER: str(settings.home),
     }
-    return kept | settings.variables() | aws_variables(settings) | own
+    return kept | instance | aws_variables(settings) | own
+
+
+def database_url(settings: Settings) -> str:
+    """Where Airflow keeps its own state."""
+    # The time a writer waits for another one's lock; Airflow itself switches the file to WAL mode.
+    return settings.database_url or f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60"
+
+
+def callers_options() -> dict[str, str]:
+    """Airflow's options that the caller sets for this instance: SECTION__OPTION → value."""
+    return {
+        name.removeprefix(OPTION_PREFIX): value for name, value in os.environ.items() if name.startswith(OPTION_PREFIX)
+    }
 
 
 def airflow_variables(settings: Settings) -> dict[str, str]:
@@ -116,13 +137,14 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "2",
         "API__HOST": "127.0.0.1",
         "API__PORT": str(settings.airflow_port),
+        # Processes of one uvicorn, which start one another: they share this port, the keys and the database only.
+        "API__WORKERS": str(settings.api_workers),
         "API__BASE_URL": settings.airflow_url,
         "API__SECRET_KEY": keys["secret_key"],
         # Keeps the API server from serving a DAG's former version for an hour.
         "API__DAG_CACHE_TTL": "5",
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
-        # The time a writer waits for another one's lock; Airflow itself switches the file to WAL mode.
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60",
+        "DATABASE__SQL_ALCHEMY_CONN": database_url(settings),
         # One model file more is one DAG more, noticed when dags/release.py is parsed again. Parsing all files takes
         # about four seconds of a core: more often would slow the releases down.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
@@ -147,7 +169,7 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
     }
-    variables = {f"AIRFLOW__{name}": value for name, value in options.items()}
+    variables = {f"AIRFLOW__{name}": value for name, value in (options | callers_options()).items()}
     variables["AIRFLOW_HOME"] = str(settings.airflow_home)
     # A connection without fields: hooks take AWS's standard chain, which is the AWS_* variables.
     variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"

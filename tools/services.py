@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools import bootstrap_stack, environment
+from tools import bootstrap_stack, database, environment
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
@@ -86,6 +86,10 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
                 f"Port {port} on 127.0.0.1 is taken by another program. Stop it, or choose another port: "
                 f"{variable}={port + 1} make up. Nothing was started."
             )
+    try:
+        database.check(settings)
+    except database.DatabaseError as error:
+        raise ServicesError(f"{error} Nothing was started.") from None
     settings.status_file.unlink(missing_ok=True)
     environment.passwords(settings)
     environment.write_env_file(settings)

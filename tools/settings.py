@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,16 +23,22 @@ class Settings:
     aws_port: int = 4566
     pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that pass too fast to be watched
     faults: bool = False  # whether calls to the local AWS can be made to go wrong
+    # Airflow's own database; empty: a file in the state folder. It may hold a password and is never shown.
+    database_url: str = field(default="", repr=False)
+    api_workers: int = 1  # processes that serve Airflow's API
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads SLIPWAY_HOME, SLIPWAY_AIRFLOW_PORT, SLIPWAY_AWS_PORT, SLIPWAY_PACE and SLIPWAY_FAULTS.
+        """Reads the variables that `variables` names.
 
-        :raises ValueError: when a port is not one, the pace no number of seconds, or the faults neither 0 nor 1.
+        :raises ValueError: when a port is not one, the pace no number of seconds, the faults neither 0 nor 1, or the
+            API's processes no number from 1 on.
         """
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
         ports = (_port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
-        return cls(home, *ports, _seconds("SLIPWAY_PACE"), _switch("SLIPWAY_FAULTS"))
+        database_url = os.environ.get("SLIPWAY_DATABASE_URL") or ""
+        workers = _count("SLIPWAY_API_WORKERS")
+        return cls(home, *ports, _seconds("SLIPWAY_PACE"), _switch("SLIPWAY_FAULTS"), database_url, workers)
 
     @property
     def airflow_url(self) -> str:
@@ -95,6 +101,8 @@ class Settings:
             "SLIPWAY_AWS_PORT": str(self.aws_port),
             "SLIPWAY_PACE": f"{self.pace_seconds:g}",
             "SLIPWAY_FAULTS": str(int(self.faults)),
+            "SLIPWAY_DATABASE_URL": self.database_url,
+            "SLIPWAY_API_WORKERS": str(self.api_workers),
         }
 
 
@@ -121,3 +129,10 @@ def _switch(variable: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError(f"{variable} must be 0 or 1, got {text!r}")
     return text == "1"
+
+
+def _count(variable: str) -> int:
+    text = os.environ.get(variable) or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{variable} must be a whole number, 1 or more, got {text!r}")
+    return int(text)

@@ -1,4 +1,4 @@
-"""Makes .venv and .venv-aws from the pinned requirements. Runs before anything is installed: standard library only."""
+"""Makes the virtual environments from the pinned requirements. Runs before any is there: standard library only."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ class VirtualEnvironment(NamedTuple):
 MAIN = VirtualEnvironment(ROOT / ".venv", ROOT / "requirements.txt", ROOT / "constraints.txt")
 AWS = VirtualEnvironment(
     ROOT / ".venv-aws", ROOT / "local_aws" / "requirements.txt", ROOT / "local_aws" / "constraints.txt"
+)
+# For make test-fab alone. Its requirements are MAIN's and more, so its constraints are made after MAIN's.
+FAB = VirtualEnvironment(
+    ROOT / ".venv-fab", ROOT / "tests" / "fab" / "requirements.txt", ROOT / "tests" / "fab" / "constraints.txt"
 )
 
 
@@ -153,33 +157,37 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
         )
 
 
-def setup() -> None:
-    """Brings both environments to what their files say; returns at once if they are."""
-    if MAIN.is_current() and AWS.is_current():
+def setup(*more: VirtualEnvironment) -> None:
+    """Brings both environments, and the ones given, to what their files say; returns at once if they are."""
+    wanted = (MAIN, AWS, *more)
+    if all(virtual.is_current() for virtual in wanted):
         return
     check_python()
     create(MAIN)
     uv = install_uv()
-    for virtual in (MAIN, AWS):
+    for virtual in wanted:
         if virtual.is_current():
             continue
         print(f"Installing {virtual.folder.name} …", flush=True)
         create(virtual)
         install(virtual, uv)
         (virtual.folder / STAMP).write_text(virtual.fingerprint())
-    print("Set up: .venv and .venv-aws are ready.", flush=True)
+    print(f"Set up: {', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)
 
 
 def lock() -> None:
-    """Resolves both requirements files anew and writes the full transitive pins.
+    """Resolves the requirements files anew and writes the full transitive pins.
 
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS):
+    for virtual in (MAIN, AWS, FAB):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, a pin made behind a mirror serves everybody.
-        command += ["--no-emit-index-url", "--no-emit-find-links", "--python", virtual.python]
+        command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
+        if virtual is FAB:
+            # The same versions as MAIN has, so that what its tests say is true of MAIN.
+            command += ["-c", MAIN.constraints]
         written = virtual.constraints.with_suffix(".new")
         if not run([*command, "-o", written, virtual.requirements], uv_environment(MAIN.python)):
             raise SetupError(f"{virtual.requirements.relative_to(ROOT)} does not resolve (see above)")
@@ -188,11 +196,11 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Entry point of make setup and make lock."""
+    """Entry point of make setup, make lock and, before its tests, make test-fab."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "lock"], nargs="?", default="setup")
+    parser.add_argument("command", choices=["setup", "fab", "lock"], nargs="?", default="setup")
     try:
-        {"setup": setup, "lock": lock}[parser.parse_args().command]()
+        {"setup": setup, "fab": lambda: setup(FAB), "lock": lock}[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)
         return 1

@@ -160,9 +160,8 @@ class Supervisor:
     def _steps(self) -> Iterator[bool]:
         """Yields once per turn of the loop, True when the phase has changed."""
         environment = airflow_variables(self.settings)
-        python = str(ROOT / ".venv" / "bin" / "python")
         self.components.append(self._local_aws())
-        migration = self._migration(python, environment)
+        migration = self._migration(environment)
         if migration is not None:
             self.phase = "creating Airflow's database"
             while migration.poll() is None:
@@ -171,14 +170,14 @@ class Supervisor:
                     migration.kill()
             if migration.returncode != 0:
                 self.phase = "failed: Airflow's database could not be made, see log/migrate.log"
-            else:
+            elif not self.settings.database_url:
                 self._migrated.write_text(version("apache-airflow-core"))
         while self.phase.startswith("failed"):
             yield True
         for name in AIRFLOW:
             # The API server reads the logs of tasks and triggers from the disk they share.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
-            command = [python, "-m", "airflow", name, *options]
+            command = [sys.executable, "-m", "airflow", name, *options]
             self.components.append(Component(name, command, environment, self.settings.logs / f"{name}.log"))
         self.phase = "running"
         yield True
@@ -189,14 +188,16 @@ class Supervisor:
     def _migrated(self) -> Path:
         return self.settings.airflow_home / "migrated"
 
-    def _migration(self, python: str, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
+    def _migration(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
         """Starts `airflow db migrate` unless this Airflow's tables are there already."""
         self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
-        if self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core"):
+        migrated = self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core")
+        # Only of the file in the state folder is it known that nobody has emptied it since.
+        if migrated and not self.settings.database_url:
             return None
         with (self.settings.logs / "migrate.log").open("wb") as output:
             return subprocess.Popen(
-                [python, "-m", "airflow", "db", "migrate"],
+                [sys.executable, "-m", "airflow", "db", "migrate"],
                 env=environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

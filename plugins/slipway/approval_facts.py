@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.approval_rules import Approval
 from slipway.release_plan import ReleasePlan
 
 
@@ -14,6 +15,8 @@ class Facts:
     """What the tasks before the approval found out: their XComs, with the release's plan.
 
     :param run_url: the release's page in Airflow
+    :param approvals: those given so far
+    :param wanted: whose approval is wanted, as a clause
     """
 
     plan: ReleasePlan
@@ -21,6 +24,8 @@ class Facts:
     registration: Mapping[str, Any]
     test: Mapping[str, Any]
     run_url: str
+    approvals: Sequence[Approval] = ()
+    wanted: str = ""
 
 
 def markdown(facts: Facts) -> str:
@@ -29,8 +34,8 @@ def markdown(facts: Facts) -> str:
     :param facts: what is known about the release
     :returns: Markdown
     """
-    sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test), _links(facts)]
-    return "\n\n".join(sections)
+    sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
+    return "\n\n".join([*sections, _approvals(facts), _links(facts)])
 
 
 def code(text: object) -> str:
@@ -118,6 +123,16 @@ def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
         ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
     ]
+
+
+def approval_line(approval: Approval) -> str:
+    """:returns: an approval as a line of the screen's list"""
+    return f"- {code(approval.by)} approved at {approval.at} (stage {approval.stage}, {approval.how})"
+
+
+def _approvals(facts: Facts) -> str:
+    given = "".join(approval_line(approval) + "\n" for approval in facts.approvals)
+    return f"### Approvals\n\nAsked: {facts.wanted}.\n\n{given}"
 
 
 def _links(facts: Facts) -> str:

@@ -124,6 +124,10 @@ class AlreadyDecided(PermanentError):
     """Somebody has decided on this model before; the first decision stands."""
 
 
+class UnsafeConfiguration(PermanentError):
+    """Airflow is configured so that nobody could tell who approved."""
+
+
 class Superseded(PermanentError):
     """A newer release has taken this one's place."""
 

@@ -38,6 +38,12 @@ def _s3_uri(text: str) -> str:
     return text
 
 
+def _topic_arn(text: str) -> str:
+    if not re.fullmatch(r"arn:aws[a-z-]*:sns:([a-z0-9-]+|\{region\}):(\d{12}|\{account\}):[\w-]+", text):
+        raise wrong("the ARN of a standard SNS topic", "write arn:aws:sns:{region}:{account}:NAME")
+    return text
+
+
 def _tag_key(text: str) -> str:
     if text.lower().startswith(RESERVED_TAG_PREFIXES):
         raise wrong(f"a tag key outside {' and '.join(RESERVED_TAG_PREFIXES)}", "those tags are set by Slipway or AWS")
@@ -58,3 +64,7 @@ InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 Name = Annotated[str, Field(pattern=rf"^{names.NAME_PATTERN}$")]
 Seconds = Annotated[int, Field(ge=1)]
 TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]
+TopicArn = Annotated[Text, AfterValidator(_topic_arn)]
+# What a model package's metadata can hold of a name, unchanged.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+UserName = Annotated[str, Field(pattern=r"^[\w.:/=+\-@]+( [\w.:/=+\-@]+)*$", max_length=64)]

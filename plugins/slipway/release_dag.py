@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, chain, get_current_context, task
 
 from slipway.model_config import ModelConfig
+from slipway.notices import Notices
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
@@ -19,6 +20,9 @@ from slipway.states import Environment
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
+# An approval is tried again because something cut it short: an answer right after the question does (docs/decisions.md,
+# 11). The wait must not double with every question that was ever asked, for somebody has decided and looks on.
+_APPROVAL_RETRIES = {"retries": 10, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": False}
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
 
@@ -65,10 +69,12 @@ def build_release_dag(model: ModelConfig) -> DAG:
             HumanApprovalSensor(
                 task_id="approve",
                 subject=model.approval.subject,
-                approvers=model.approval.approvers,
+                rules=model.approval.rules(),
                 timeout_days=model.approval.timeout_days,
+                notices=Notices.of(model.approval),
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,
+                **_APPROVAL_RETRIES,
             ),
             EndpointDeployOperator(task_id="deploy_prd", model=model, environment=Environment.PRODUCTION),
             EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
@@ -119,10 +125,14 @@ press Trigger and give its version id; leave it empty for the newest.
 | evaluate | the gates below |
 | register | a model package in the Model Registry, pending approval |
 | deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
-| approve | {", ".join(model.approval.approvers)} may approve or reject, within {model.approval.timeout_days:g} days |
+| approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
 
 Gates:
 
 {gates or "- none"}
 """
+
+
+def _people(model: ModelConfig) -> str:
+    return ", ".join(model.approval.rules().approvers)

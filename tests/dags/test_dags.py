@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from slipway.approval_guard.gates import GATE_OPERATOR
+from slipway.approval_rules import Rules
 from slipway.model_config import load_models
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
@@ -71,7 +73,7 @@ def test_every_dag_is_documented(shipped):
 
 def test_nobody_but_approvers_is_asked_and_silence_is_no_approval(shipped):
     approve = shipped.dags["iris-model"].get_task("approve")
-    assert [user["id"] for user in approve.assigned_users] == ["alice", "carol"]
+    assert Rules.from_json(approve.rules).approvers == ["alice", "carol"]
     assert approve.defaults is None
     assert approve.response_timeout.days == 7
 
@@ -113,6 +115,10 @@ def test_a_release_dag_survives_serialization():
     restored = DagSerialization.from_dict(DagSerialization.to_dict(build_release_dag(models[0])))
     assert isinstance(restored, SerializedDAG)
     assert set(restored.task_dict) == set(RELEASE)
+    # Where the API server's guard reads who may answer.
+    approve = restored.task_dict["approve"]
+    assert approve.task_type == GATE_OPERATOR
+    assert Rules.from_json(approve.rules) == models[0].approval.rules()
 
 
 def test_dag_files_import_nothing_slow():

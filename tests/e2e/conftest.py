@@ -17,13 +17,29 @@ import pytest
 
 from demo import predictions, upload
 from demo.datasets import load
-from tools import environment
+from tools import e2e, environment, fab
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.settings import ROOT, Settings
 
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0
+# Beside dags/: what Slipway is measured against.
+_LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+_BUNDLES = [
+    {"name": "dags-folder", "classpath": _LOCAL_BUNDLE, "kwargs": {}},
+    {"name": "stock", "classpath": _LOCAL_BUNDLE, "kwargs": {"path": str(ROOT / "tests/faults/stock/dags")}},
+]
+# What else the instance is to be: E2E_SLIPWAY_DATABASE_URL is its SLIPWAY_DATABASE_URL, and so on. The variables of a
+# developer's own instance must not reach it, so they have another name.
+_CHOSEN = {
+    name.removeprefix(e2e.PREFIX): value
+    for name, value in os.environ.items()
+    if name.startswith(f"{e2e.PREFIX}SLIPWAY_")
+}
+_EXTRA = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)} | _CHOSEN
+# Takes minutes and is for other kinds of instances only.
+collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 
 
 @dataclass
@@ -36,9 +52,13 @@ class Instance:
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""
-        variables = self.settings.variables() | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
+        self.run("tools.services", command)
+
+    def run(self, module: str, command: str) -> None:
+        """Runs one of the tools for this instance."""
+        variables = self.settings.variables() | _EXTRA | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
         done = subprocess.run(
-            [sys.executable, "-m", "tools.services", command],
+            [sys.executable, "-m", module, command],
             cwd=ROOT,
             env=os.environ | variables,
             capture_output=True,
@@ -160,6 +180,8 @@ def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     instance = Instance(Settings(folder / "home", airflow_port, aws_port), include)
     try:
         instance.services("up")
+        if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:
+            instance.run("tools.fab", "users")
         yield instance
     finally:
         instance.services("down")

@@ -1,5 +1,6 @@
 """Stand-ins that tests hand in where Slipway talks to AWS or to Airflow's state store."""
 
+import json
 from contextlib import asynccontextmanager
 
 from botocore.exceptions import ClientError
@@ -52,9 +53,13 @@ class MemoryStore:
         return self.entries.get(key, default)
 
     def set(self, key, value, *, retention=None):
-        assert value is not None
+        # Airflow refuses a tuple, for instance.
+        assert value is not None and value == json.loads(json.dumps(value))
         self.entries[key] = value
         self.writes += 1
+
+    def delete(self, key):
+        self.entries.pop(key, None)
 
     async def aget(self, key, default=None):
         return self.get(key, default)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from slipway import names
+from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import ModelFileError
 from slipway.model_config import ModelConfig, load_model, load_models
 from slipway.model_fields import RESERVED_TAG_PREFIXES
@@ -82,7 +83,11 @@ BAD_FIELDS = {
     "accuracy in percent": ("test.accuracy_minimum", 93, "test.accuracy_minimum", "a number of at most 1"),
     "gate without bound": ("gates", [{"metric": "validation:merror"}], "gates[0]", "minimum, maximum or both"),
     "gate upside down": ("gates", [{"metric": "m", "minimum": 2, "maximum": 1}], "gates[0]", "not above the maximum"),
-    "no approver": ("approval.approvers", [], "approval.approvers", "at least 1 entry"),
+    "no approver": ("approval.approvers", [], "approval", "either approvers or stages"),
+    "quorum of nobody": ("approval.quorum", 3, "approval", "a quorum of as many approvers as are named, or fewer"),
+    "stages and approvers": ("approval.stages", [{"name": "a", "approvers": ["a"]}], "approval", "either approvers or"),
+    "a name that no record can hold": ("approval.approvers", ["o'brien"], "approval.approvers[0]", "text of the form"),
+    "no topic": ("approval.topic", "slipway-releases", "approval.topic", "the ARN of a standard SNS topic"),
     "approver twice": ("approval.approvers", ["alice", "alice"], "approval.approvers", "remove the second alice"),
     "forged tag": ("policy.tags", ["slipway:digest"], "policy.tags[0]", "a tag key outside"),
     "no such instance": ("policy.instance_types", ["m4.xlarge"], "policy.instance_types[0]", "text of the form"),
@@ -169,6 +174,48 @@ def test_the_documented_smallest_file_is_enough(tmp_path):
     page = (ROOT / "docs" / "model-file.md").read_text()
     smallest = page.split("## The smallest file\n```yaml\n")[1].split("```")[0]
     assert load_model(_write(tmp_path, smallest)).prefix == "wine-model"
+
+
+STAGES = [
+    {"name": "science", "approvers": ["alice", "carol"], "quorum": 2},
+    {"name": "operations", "approvers": ["olaf"]},
+]
+
+
+def staged(**more) -> dict:
+    content = _iris()
+    content["approval"] = {"stages": STAGES, "allow_uploader": False, **more}
+    return content
+
+
+def test_the_rules_of_an_approval_with_stages(tmp_path):
+    rules = load_model(_write(tmp_path, staged())).resolved(AWS).approval.rules()
+    assert rules == Rules((Stage("science", ("alice", "carol"), 2), Stage("operations", ("olaf",))), False)
+    assert load_model(IRIS).approval.rules() == Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"quorum": 2}, "a quorum in each stage"),
+        ({"stages": [*STAGES, STAGES[1]]}, "every entry once"),
+        ({"stages": [{"name": "a b", "approvers": ["alice"]}]}, "text of the form"),
+        ({"stages": [{"name": "a", "approvers": ["alice"], "quorum": 2}]}, "as many approvers as are named"),
+        ({"stages": [{"name": f"s{n}", "approvers": ["alice"]} for n in range(11)]}, "at most 10 approvals"),
+    ],
+)
+def test_stages_that_could_not_be_kept_are_refused(tmp_path, more, expected):
+    with pytest.raises(ModelFileError, match=expected):
+        load_model(_write(tmp_path, staged(**more)))
+
+
+def test_topic_and_notifiers_are_read(tmp_path):
+    notifier = {"notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "arguments": {"to": "a@b.c"}}
+    content = _iris()
+    content["approval"] |= {"topic": "arn:aws:sns:{region}:{account}:slipway-releases", "notifiers": [notifier]}
+    approval = load_model(_write(tmp_path, content)).resolved(AWS).approval
+    assert approval.topic == "arn:aws:sns:us-west-2:123456789012:slipway-releases"
+    assert approval.notifiers[0].arguments == {"to": "a@b.c"}
 
 
 def test_every_field_is_documented():

@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway.approval_record import (
+    APPROVAL_PREFIX,
+    DECISION,
+    DECISION_KEYS,
+    HOW_OUTSIDE,
+    LATE_ANSWER,
+    Decision,
+    approval_properties,
+    approvals_of,
+    decision_of,
+    decision_properties,
+    description,
+    metadata_value,
+)
+from slipway.approval_rules import ONLY_STAGE, Approval
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.hooks.calls import aws_call
 from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.states import ModelApprovalStatus
-
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-METADATA_VALUE_MAX_CHARS = 256
-APPROVAL_DESCRIPTION_MAX_CHARS = 1024
-_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
 DIGEST = "slipway-digest"
 REVISION = "slipway-revision"
 VERSION_ID = "slipway-version-id"
 RUN = "slipway-run"
 METRIC_PREFIX = "metric/"
-_DECISION = "slipway-decision"
-_DECIDED_BY = "slipway-decided-by"
-_DECIDED_AT = "slipway-decided-at"
-_DECIDED_HOW = "slipway-decided-how"
-HOW_OUTSIDE = "SageMaker"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One recorded decision on a model package.
-
-    ``decision`` is Approved or Rejected, ``decided_at`` ISO 8601 in UTC, ``how`` the way it came in.
-    """
-
-    decision: ModelApprovalStatus
-    decided_by: str
-    decided_at: str
-    how: str
-    comment: str = ""
-
-    @property
-    def approved(self) -> bool:
-        """Whether the model may go to production."""
-        return self.decision is ModelApprovalStatus.APPROVED
-
-    def to_xcom(self) -> dict[str, str]:
-        """:returns: plain JSON; the XCom of ``approve``"""
-        return {**asdict(self), "decision": self.decision.value}
-
-
-def metadata_value(text: str) -> str:
-    """Fit a text into what CustomerMetadataProperties allow.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-
-    :param text: Any text.
-    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
-    """
-    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
-
-
-def decision_of(package: Mapping[str, Any]) -> Decision | None:
-    """Read the decision from a model package's description.
-
-    A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
-    LastModifiedBy then says who it was.
-
-    :param package: What DescribeModelPackage answered.
-    :returns: The decision, or None while it is pending.
-    """
-    status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
-    if status is ModelApprovalStatus.PENDING:
-        return None
-    properties = package.get("CustomerMetadataProperties", {})
-    comment = package.get("ApprovalDescription", "")
-    # The status is what IAM guards, so properties that contradict it count for nothing.
-    if properties.get(_DECISION) == status:
-        who, when, how = (properties.get(key, "unknown") for key in (_DECIDED_BY, _DECIDED_AT, _DECIDED_HOW))
-        return Decision(status, who, when, how, comment)
-    modified_by = package.get("LastModifiedBy", {})
-    who = modified_by.get("UserProfileName") or modified_by.get("IamIdentity", {}).get("Arn") or "unknown"
-    modified_at = package.get("LastModifiedTime") or package.get("CreationTime")
-    when = modified_at.astimezone(UTC).isoformat() if modified_at else "unknown"
-    return Decision(status, who, when, HOW_OUTSIDE, comment)
 
 
 def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
@@ -206,9 +150,18 @@ class ModelRegistryHook(SageMakerBaseHook):
                     raise
 
     def record_decision(
-        self, model_package_arn: str, *, approved: bool, decided_by: str, how: str, comment: str, digest: str
+        self,
+        model_package_arn: str,
+        *,
+        approved: bool,
+        decided_by: str,
+        how: str,
+        comment: str,
+        digest: str,
+        decided_at: str | None = None,
+        approvals: Iterable[Approval] = (),
     ) -> Decision:
-        """Record a person's decision on a model package; the first one wins.
+        """Record a decision on a model package; the first one wins.
 
         The registry has no compare-and-set, so the record is read again after the write: of two decisions in the same
         instant both writers see the one that stands.
@@ -220,6 +173,8 @@ class ModelRegistryHook(SageMakerBaseHook):
         :param how: The way it came in, as ``Airflow UI``.
         :param comment: What they said.
         :param digest: SHA-256 of the zip the decision was made for.
+        :param decided_at: When they decided, ISO 8601 in UTC; now if None.
+        :param approvals: The approvals that were given, the deciding one included; none given: it is the only one.
         :returns: The decision as recorded; the same one made again is given back unchanged.
         :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
         :raises slipway.errors.NotApproved: When the package is missing or of another digest.
@@ -230,17 +185,65 @@ class ModelRegistryHook(SageMakerBaseHook):
         who = metadata_value(decided_by)
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
-        decided_at = datetime.now(UTC).isoformat(timespec="seconds")
+        decided_at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
+        given = list(approvals)
+        if approved and not given:
+            given.append(Approval(by=who, at=decided_at, how=how, stage=ONLY_STAGE))
         self._write_decision(
             package,
-            Decision(wanted, who, decided_at, how),
+            Decision(wanted, who, decided_at, how, approvals=tuple(given)),
             ModelApprovalStatus=wanted.value,
-            ApprovalDescription=" ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS],
+            ApprovalDescription=description(comment),
         )
         standing = decision_of(self._package_of(model_package_arn, digest))
         if standing is None:
             raise SlipwayError("The decision was not recorded", resource=model_package_arn, fix="run the task again")
         return _same_or_raise(standing, wanted, who, model_package_arn)
+
+    def record_approvals(self, arn: str, approvals: Iterable[Approval], *, comment: str, digest: str) -> None:
+        """Record approvals that do not suffice yet; the package stays pending.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+
+        :param arn: The package they are about.
+        :param approvals: All that were given so far.
+        :param comment: What was said with them.
+        :param digest: SHA-256 of the zip they were given for.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        package = self._package_of(arn, digest)
+        # A decision that was withdrawn goes, or it would make these look withdrawn as well.
+        self._update(
+            package,
+            approval_properties(approvals),
+            replaces=(APPROVAL_PREFIX, *DECISION_KEYS),
+            ApprovalDescription=description(comment),
+        )
+
+    def record_late_answer(self, arn: str, answer: str, *, digest: str) -> None:
+        """Keep an answer that came when the decision stood already.
+
+        :param arn: The package it was about.
+        :param answer: Who wanted what.
+        :param digest: SHA-256 of the zip it was given for.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        self._update(self._package_of(arn, digest), {LATE_ANSWER: metadata_value(answer)}, replaces=(LATE_ANSWER,))
+
+    def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
+        """Read what a pending package has gathered.
+
+        :param arn: The package.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :returns: The approvals so far, and what was said with them.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        package = self._package_of(arn, digest)
+        approvals = approvals_of(package)
+        return approvals, package.get("ApprovalDescription", "") if approvals else ""
 
     def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
         """Write down who decided outside Airflow, before a later change of the package hides it.
@@ -253,22 +256,26 @@ class ModelRegistryHook(SageMakerBaseHook):
         """
         package = self._package_of(arn, digest)
         decision = decision_of(package)
-        if decision and decision.how == HOW_OUTSIDE and _DECISION not in package.get("CustomerMetadataProperties", {}):
+        if decision and decision.how == HOW_OUTSIDE and DECISION not in package.get("CustomerMetadataProperties", {}):
             self._write_decision(package, decision)
         return decision
 
-    def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: str) -> None:
+    def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: Any) -> None:
+        self._update(package, decision_properties(decision), replaces=(APPROVAL_PREFIX,), **changes)
+
+    def _update(
+        self, package: Mapping[str, Any], properties: Mapping[str, str], *, replaces: tuple[str, ...], **changes: Any
+    ) -> None:
+        arn, present = package["ModelPackageArn"], package.get("CustomerMetadataProperties", {})
+        stale = sorted(key for key in present if key.startswith(replaces) and key not in properties)
+        if stale:
+            changes["CustomerMetadataPropertiesToRemove"] = stale
         # The values registered before are sent along: the service does not say whether it merges or replaces.
-        properties = {
-            **package.get("CustomerMetadataProperties", {}),
-            _DECISION: decision.decision.value,
-            _DECIDED_BY: metadata_value(decision.decided_by),
-            _DECIDED_AT: decision.decided_at,
-            _DECIDED_HOW: metadata_value(decision.how),
-        }
-        arn = package["ModelPackageArn"]
+        kept = {key: value for key, value in present.items() if key not in stale}
         with aws_call("record the decision on", arn):
-            self.conn.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties=properties, **changes)
+            self.conn.update_model_package(
+                ModelPackageArn=arn, CustomerMetadataProperties={**kept, **properties}, **changes
+            )
 
     def delete_model_package(self, arn: str) -> bool:
         """Delete a model package.

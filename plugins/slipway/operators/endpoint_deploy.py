@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from slipway import endpoint_stack, paths, release_request
+from slipway.approval_record import HOW_OUTSIDE, Decision, approvals_of, decision_of
 from slipway.errors import NameConflict, NotApproved, StackFailed
 from slipway.hooks.identity import identity
-from slipway.hooks.model_registry import ModelRegistryHook, decision_of
+from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.cloudformation import CloudFormationStackLink
@@ -174,21 +175,35 @@ class EndpointDeployOperator(CloudFormationDeployOperator):
 
     def _check_approved(self) -> None:
         package = self._package()
-        decision = decision_of(package)
-        if decision is None or not decision.approved:
-            arn, approvers = package["ModelPackageArn"], ", ".join(self.model.approval.approvers)
-            if decision:
-                why = f"{decision.decided_by} rejected it at {decision.decided_at}"
-                fix = "upload the zip again for a new decision"
-            else:
-                why = "nobody has decided"
-                fix = (
-                    f"an approver ({approvers}) clears the task approve and answers its screen, or runs "
-                    f"`aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status Approved`; "
-                    "then clear this task"
-                )
-            raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
-        self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+        decision, arn = decision_of(package), package["ModelPackageArn"]
+        if decision is None:
+            given = ", ".join(f"{one.by} approved at {one.at}" for one in approvals_of(package))
+            why, fix = f"{given}; that does not suffice" if given else "nobody has decided", self._how_to_approve(arn)
+        elif not decision.approved:
+            why = f"{decision.decided_by} rejected it at {decision.decided_at} ({decision.how})"
+            fix = "upload the zip again for a new decision"
+        elif shortfall := self._shortfall(decision):
+            why = f"{decision.decided_by} approved it at {decision.decided_at}, but {shortfall}"
+            fix = f"withdraw the approval with `{_update_package(arn, 'PendingManualApproval')}`; then "
+            fix += self._how_to_approve(arn)
+        else:
+            self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+            return
+        raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
+
+    def _shortfall(self, decision: Decision) -> str | None:
+        """Why an approval on record breaks the model file's rules; one made in SageMaker is IAM's to judge."""
+        if decision.how == HOW_OUTSIDE:
+            return None
+        return self.model.approval.rules().shortfall(decision.approvals, self._plan.revision.uploader)
+
+    def _how_to_approve(self, arn: str) -> str:
+        approvers = ", ".join(self.model.approval.rules().approvers)
+        return (
+            f"an approver ({approvers}) clears the task approve and answers its question, or somebody whom IAM lets "
+            f"runs `{_update_package(arn, 'Approved')}`; then clear this task. Whoever marked approve instead is in "
+            "the run's Audit Log; a mark counts only while the question is open, and only an approver's"
+        )
 
     def _check_drift(self, stack: Stack | None) -> None:
         endpoint = self._endpoint()
@@ -210,6 +225,10 @@ class EndpointDeployOperator(CloudFormationDeployOperator):
                 fix=f"point it back with `aws sagemaker update-endpoint --endpoint-name {self._endpoint_name} "
                 f"--endpoint-config-name {wanted}`, or delete the endpoint; then clear this task",
             )
+
+
+def _update_package(arn: str, status: str) -> str:
+    return f"aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status {status}"
 
 
 def change_set_prefix(plan: ReleasePlan) -> str:

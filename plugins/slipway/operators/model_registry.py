@@ -12,8 +12,9 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.approval_record import metadata_value
 from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook, metadata_value
+from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.links.sagemaker import ModelPackageLink
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
     from slipway.model_config import ModelConfig
 
-# CustomerMetadataProperties hold 50 entries, ten of which are for the revision and the decision.
+# CustomerMetadataProperties hold 50 entries, twenty of which are for the revision, the decision and its approvals.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-_MAX_METRICS = 40
+_MAX_METRICS = 30
 _METRICS_FILE = "metrics.json"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -13,8 +12,12 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import approval_facts
+from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
+from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
+from slipway.approval_rules import Approval, Rules
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
-from slipway.hooks.model_registry import APPROVAL_DESCRIPTION_MAX_CHARS, Decision, ModelRegistryHook
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.release_plan import pull_plan
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
@@ -22,59 +25,57 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 COMMENT = "comment"
-HOW_AIRFLOW = "Airflow"
-HOW_TIMEOUT = "timeout"
 # A decision in the registry is to be noticed within ten seconds, however patient the model file is otherwise.
 POLL_LIMIT_SECONDS = 5.0
 # Who decides when nobody did.
 NOBODY = "slipway"
-# Under this key the task remembers since when it asks, and about what. To ask twice would erase an answer that was
-# given but not recorded yet, and grant the time anew.
-ASKED = "asked"
 
 
 class HumanApprovalSensor(ApprovalOperator):
     """Asks the model's approvers, deferred, so that waiting holds no worker slot.
 
-    A decision is taken from Airflow's approval screen and from the Model Registry (SageMaker Studio, AWS CLI),
-    whichever comes first, and ends as a record on the model package. A rejection, and no answer in time, fails the
-    task without a retry. There is no default answer. The XCom is the Decision.
+    A decision is taken from Airflow (the approval screen, or the task marked success or failed) and from the Model
+    Registry (SageMaker Studio, AWS CLI), whichever comes first, and ends as a record on the model package. An answer
+    given in Airflow is one that the API server's guard has let through and written down; see slipway/approval_guard.
+    The question stays open until the rules are met. A rejection, and no answer in time, fails the task without a
+    retry. There is no default answer. The XCom is the Decision.
 
-    :param approvers: user names of those who may answer
+    :param rules: who may answer, and whose approvals are needed
     :param timeout_days: days until no answer counts as a rejection
+    :param notices: who is told
     :param poll_seconds: time between two looks at the Model Registry; 5 at most
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
-    # Template fields are serialized: who checks an answer from outside has to see the approvers.
-    template_fields = (*ApprovalOperator.template_fields, "approvers")
+    # Template fields are serialized: the guard reads the rules there.
+    template_fields = (*ApprovalOperator.template_fields, "rules")
 
     def __init__(
         self,
         *,
-        approvers: Sequence[str],
+        rules: Rules,
         subject: str,
         timeout_days: float = 7,
+        notices: Notices = Notices(),  # noqa: B008 (frozen)
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
     ) -> None:
-        if not approvers:
-            # Airflow lets everybody answer a question that is assigned to nobody.
-            raise ValueError("approvers must name somebody")
         kwargs.setdefault("retries", 3)
         # Airflow hands the DAG's params on to every operator; they are no fields of this form.
         kwargs.pop("params", None)
+        # Nobody is assigned: Airflow would compare user ids, which are numbers with some auth managers. The guard
+        # compares names, and what it has not let through is no answer.
         super().__init__(
             subject=subject,
             params={COMMENT: _comment_field()},
-            assigned_users=[{"id": name, "name": name} for name in approvers],
             response_timeout=timedelta(days=timeout_days),
             fail_on_reject=True,
             **kwargs,
         )
-        self.approvers = list(approvers)
+        self.rules = rules.to_json()
         self.timeout_days = timeout_days
+        self.notices = notices
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.aws_conn_id = aws_conn_id
 
@@ -83,59 +84,134 @@ class HumanApprovalSensor(ApprovalOperator):
         """The hook that reads and writes the record."""
         return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
 
-    def execute(self, context: Context) -> dict[str, str]:
+    def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
 
         :returns: the decision, when one stands
         :raises Rejected: when the decision that stands is a rejection
         """
-        arn = _model_package_arn(context)
-        if standing := self._standing(context, arn):
-            return self._settle(arn, standing)
-        asked = context["task_state_store"].get(ASKED)
-        if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
-            self._ask(context, arn)
-        # Asked by an earlier attempt: the trigger looks for its answer, and says if there is no question any more.
-        self._wait(context, arn)
+        return self._go_on(context, {})
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """Record the decision that ended the wait.
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after a wait: record what has been decided, or wait for more.
 
-        :param event: Airflow's own answer to a question, or what the trigger saw
+        :param event: what the trigger saw, or Airflow's own notice of an answer
         :returns: the decision
         :raises Rejected: when it is a rejection, or came too late
         """
-        arn = _model_package_arn(context)
-        # Airflow's answers carry no outcome of ours.
-        outcome = ApprovalOutcome(event.get("outcome", ApprovalOutcome.ANSWERED))
-        if outcome is ApprovalOutcome.REFUSED:
+        # Airflow's own event has no outcome; the answer itself is in the state store.
+        return self._go_on(context, {"outcome": ApprovalOutcome.ANSWERED.value, **event})
+
+    def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        arn, outcome = _model_package_arn(context), event.get("outcome")
+        if outcome == ApprovalOutcome.REFUSED:
             raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
-        if outcome is ApprovalOutcome.UNASKED:
-            self._ask(context, arn)
-            self._wait(context, arn)
-        if outcome is ApprovalOutcome.RECORDED:
-            standing = self._standing(context, arn)
-            if standing is None:
-                # Withdrawn between the trigger's look and this one.
-                self._wait(context, arn)
-            return self._settle(arn, standing)
-        if outcome is ApprovalOutcome.TIMEOUT:
+        question = self._question(context, arn)
+        if standing := self._standing(context, arn):
+            return self._settle(context, arn, standing, question)
+        if question and context["task_state_store"].get(DECIDED):
+            # The decision was withdrawn in SageMaker: another question, with time of its own.
+            context["task_state_store"].delete(DECIDED)
+            question = None
+        answer = self._answer(context, question)
+        if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             comment = f"No answer within {self.timeout_days:g} days"
-            return self._settle(arn, self._record(context, arn, False, NOBODY, HOW_TIMEOUT, comment))
-        approved = event["chosen_options"] == [self.APPROVE]
-        user = event["responded_by_user"] or {}
-        who = user.get("name") or user.get("id") or "unknown"
-        comment = (event["params_input"] or {}).get(COMMENT) or ""
-        return self._settle(arn, self._record(context, arn, approved, who, HOW_AIRFLOW, comment))
+            return self._end(context, arn, How.TIMEOUT, comment, question)
+        if answer is None and outcome == ApprovalOutcome.SUPERSEDED:
+            return self._end(context, arn, How.SUPERSEDED, f"Superseded by {event['by']}", question)
+        if question is None:
+            question = self._ask(context, self._new_question(context, arn))
+        elif answer is None and outcome == ApprovalOutcome.ANSWERED:
+            self.log.error(
+                "An answer was ignored that the guard has not let through. "
+                "The API server must load Slipway's plugin: see the Plugins page of Airflow"
+            )
+            self._ask(context, question)
+        elif answer is None and outcome == ApprovalOutcome.UNASKED:
+            self._ask(context, question)
+        # To put a question may erase an answer from Airflow's screen, never from the state store: hence look again.
+        while answer := self._answer(context, question):
+            decision, approvals = self._record_answer(context, arn, question, answer)
+            if decision:
+                return self._settle(context, arn, decision, question)
+            question = self._ask(context, question.next(approvals))
+        self._wait(context, question)
 
     def _standing(self, context: Context, arn: str) -> Decision | None:
         return self.registry.keep_outside_decision(arn, pull_plan(context).digest)
 
-    def _record(self, context: Context, arn: str, approved: bool, who: str, how: str, comment: str) -> Decision:
+    def _question(self, context: Context, arn: str) -> Question | None:
+        asked: Any = context["task_state_store"].get(QUESTION)
+        question = Question.from_json(asked) if asked else None
+        return question if question and question.model_package_arn == arn else None
+
+    def _new_question(self, context: Context, arn: str) -> Question:
+        store, plan = context["task_state_store"], pull_plan(context)
+        asked: Any = store.get(QUESTION)
+        # Answers about another model package keep their places.
+        number = Question.from_json(asked).number if asked else 0
+        while store.get(f"answer/{number}"):
+            number += 1
+        approvals, _ = self.registry.undecided(arn, plan.digest)
+        return Question(time.time(), arn, number, tuple(approvals), plan.revision.uploader)
+
+    def _answer(self, context: Context, question: Question | None) -> Answer | None:
+        if question is None:
+            return None
+        given: Any = context["task_state_store"].get(question.answer_key)
+        return Answer.from_json(given) if given else None
+
+    def _record_answer(
+        self, context: Context, arn: str, question: Question, answer: Answer
+    ) -> tuple[Decision | None, list[Approval]]:
+        """:returns: the decision that it makes, if it makes one, and all approvals so far"""
+        rules, digest = Rules.from_json(self.rules), pull_plan(context).digest
+        approvals, said = self.registry.undecided(arn, digest)
+        if not answer.approve:
+            decision = self._record(
+                context, arn, False, answer.by, answer.how, answer.comment, approvals, decided_at=answer.at
+            )
+            return decision, approvals
+        comment = f"{answer.by}: {answer.comment}" if answer.comment and rules.needed > 1 else answer.comment
+        # An attempt that was killed may have recorded it.
+        if answer.approval not in approvals:
+            approvals.append(answer.approval)
+            said = "; ".join(filter(None, (said, comment)))
+        if rules.shortfall(approvals, question.uploader):
+            self.registry.record_approvals(arn, approvals, comment=said, digest=digest)
+            self.log.info("%s; %s", answer, rules.wanted(approvals))
+            return None, approvals
+        who = " and ".join(dict.fromkeys(approval.by for approval in approvals))
+        decision = self._record(context, arn, True, who, answer.how, said, approvals, decided_at=answer.at)
+        return decision, approvals
+
+    def _end(self, context: Context, arn: str, how: How, comment: str, question: Question | None) -> dict[str, Any]:
+        approvals, _ = self.registry.undecided(arn, pull_plan(context).digest)
+        decision = self._record(context, arn, False, NOBODY, how, comment, approvals)
+        return self._settle(context, arn, decision, question)
+
+    def _record(
+        self,
+        context: Context,
+        arn: str,
+        approved: bool,
+        who: str,
+        how: How,
+        comment: str,
+        approvals: list[Approval],
+        decided_at: str | None = None,
+    ) -> Decision:
         digest = pull_plan(context).digest
         try:
             return self.registry.record_decision(
-                arn, approved=approved, decided_by=who, how=how, comment=comment, digest=digest
+                arn,
+                approved=approved,
+                decided_by=who,
+                how=how.value,
+                comment=comment,
+                digest=digest,
+                decided_at=decided_at,
+                approvals=approvals,
             )
         except AlreadyDecided as late:
             # Somebody else was first, and that stands; what was wanted here stays to be read in the log.
@@ -145,7 +221,14 @@ class HumanApprovalSensor(ApprovalOperator):
                 raise
             return standing
 
-    def _settle(self, arn: str, decision: Decision) -> dict[str, str]:
+    def _settle(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
+        # From here on the guard tells whoever answers that it is decided, and by whom.
+        context["task_state_store"].set(DECIDED, {**decision.to_xcom(), "model_package_arn": arn})
+        late = self._answer(context, question)
+        if late and not _made_by(decision, late):
+            self.log.warning("Too late: %s. Comment: %r", late, late.comment)
+            self.registry.record_late_answer(arn, str(late), digest=pull_plan(context).digest)
+        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _said(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if not decision.approved:
@@ -157,38 +240,78 @@ class HumanApprovalSensor(ApprovalOperator):
             )
         return decision.to_xcom()
 
-    def _ask(self, context: Context, arn: str) -> None:
-        store = context["task_state_store"]
-        asked = store.get(ASKED)
-        if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
-            kept_for = timedelta(days=self.timeout_days + 1)
-            # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
-            store.set(ASKED, {"at": time.time(), "model_package_arn": arn}, retention=kept_for)
-        self.body = approval_facts.markdown(_facts(context))
+    def _ask(self, context: Context, question: Question) -> Question:
+        # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
+        kept_for = timedelta(days=self.timeout_days + 1)
+        context["task_state_store"].set(QUESTION, question.to_json(), retention=kept_for)
+        self.body = approval_facts.markdown(_facts(context, Rules.from_json(self.rules), question))
         upsert_hitl_detail(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,
             body=self.body,
             params=self.serialized_params,
-            assigned_users=self.assigned_users,
         )
-        for notifier in self.notifiers:
-            notifier(context)
-        self.log.info("Waiting for one of %s", ", ".join(self.approvers))
+        self.log.info("Waiting: %s", Rules.from_json(self.rules).wanted(question.approvals))
+        return question
 
-    def _wait(self, context: Context, arn: str) -> NoReturn:
-        asked: Any = context["task_state_store"].get(ASKED)
+    def _wait(self, context: Context, question: Question) -> NoReturn:
+        timeout_seconds = timedelta(days=self.timeout_days).total_seconds()
         self.defer(
             trigger=ApprovalTrigger(
                 ti_id=str(context["task_instance"].id),
-                model_package_arn=arn,
-                deadline=asked["at"] + timedelta(days=self.timeout_days).total_seconds(),
+                model_package_arn=question.model_package_arn,
+                deadline=question.at + timeout_seconds,
+                notice_at=self._tell_what_is_due(context, question, question.at + timeout_seconds / 2),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),
             method_name="execute_complete",
         )
+
+    def _tell_what_is_due(self, context: Context, question: Question, half_time: float) -> float | None:
+        """:returns: when there is something to tell again"""
+        if not self.notices:
+            return None
+        rules = Rules.from_json(self.rules)
+        stage = rules.open_stage(question.approvals)
+        wanted = f"{rules.wanted(question.approvals)}, until {_utc(2 * half_time - question.at)}"
+        told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
+        if time.time() < half_time:
+            return half_time if told else min(half_time, retry_at())
+        told = self._tell(context, Notice.REMINDER, f"{question.at}", wanted) and told
+        return None if told else retry_at()
+
+    def _tell(self, context: Context, notice: Notice, key: str, text: str) -> bool:
+        ti = context["ti"]
+        link = f"{_run_url(ti)}/tasks/{ti.task_id}"
+        if notice in (Notice.WANTED, Notice.REMINDER):
+            link += "/required_actions"
+        message = Message(notice, f"{notice.value}/{key}", ti.dag_id, f"{self.subject}\n{text}", link)
+        return self.notices.send(message, context, self.aws_conn_id)
+
+
+def _made_by(decision: Decision, answer: Answer) -> bool:
+    """Tell whether an answer is part of what was decided."""
+    if answer.approve:
+        return answer.approval in decision.approvals
+    return not decision.approved and decision.decided_by == answer.by
+
+
+def _notice_of(decision: Decision) -> Notice:
+    if decision.approved:
+        return Notice.APPROVED
+    nobodys = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
+    return nobodys.get(decision.how, Notice.REJECTED)
+
+
+def _said(decision: Decision) -> str:
+    text = f"{decision.decision} by {decision.decided_by} at {decision.decided_at} ({decision.how})"
+    return f"{text}: {decision.comment}" if decision.comment else text
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")
 
 
 def _comment_field() -> Param:
@@ -212,13 +335,18 @@ def _model_package_arn(context: Context) -> str:
     return registration["model_package_arn"]
 
 
-def _facts(context: Context) -> approval_facts.Facts:
+def _run_url(ti: Any) -> str:
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{ti.dag_id}/runs/{ti.run_id}"
+
+
+def _facts(context: Context, rules: Rules, question: Question) -> approval_facts.Facts:
     ti = context["ti"]
-    base_url = conf.get("api", "base_url", fallback="").rstrip("/")
     return approval_facts.Facts(
         plan=pull_plan(context),
         evaluation=ti.xcom_pull(task_ids="evaluate") or {},
         registration=ti.xcom_pull(task_ids="register") or {},
         test=ti.xcom_pull(task_ids="test_dev") or {},
-        run_url=f"{base_url}/dags/{ti.dag_id}/runs/{ti.run_id}",
+        run_url=_run_url(ti),
+        approvals=question.approvals,
+        wanted=rules.wanted(question.approvals),
     )

@@ -14,17 +14,20 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway.approval_record import decision_of
 from slipway.errors import translate
-from slipway.hooks.model_registry import ModelRegistryHook, decision_of
+from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.triggers.patience import backoff_seconds
 
 
 class ApprovalOutcome(StrEnum):
     """Why the wait for a decision ended."""
 
-    ANSWERED = "answered"  # in Airflow; the event carries the answer
+    ANSWERED = "answered"  # in Airflow; whoever resumes reads the answer in the task's state store
     RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
     UNASKED = "unasked"  # Airflow holds no question that could be answered
+    NOTICE = "notice"  # there is something to tell the approvers
+    SUPERSEDED = "superseded"  # by a newer release, whose run the event has under ``by``
     TIMEOUT = "timeout"
     REFUSED = "refused"  # AWS does not show the record
 
@@ -38,6 +41,7 @@ class ApprovalTrigger(BaseTrigger):
     :param ti_id: id of the asking task instance
     :param model_package_arn: the model package that is decided upon
     :param deadline: when to give up, in seconds since the epoch
+    :param notice_at: when the task is to be resumed to tell somebody something, in seconds since the epoch
     :param poll_seconds: time between two polls
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
@@ -48,6 +52,7 @@ class ApprovalTrigger(BaseTrigger):
         ti_id: str,
         model_package_arn: str,
         deadline: float,
+        notice_at: float | None = None,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
     ) -> None:
@@ -55,6 +60,7 @@ class ApprovalTrigger(BaseTrigger):
         self.ti_id = ti_id
         self.model_package_arn = model_package_arn
         self.deadline = deadline
+        self.notice_at = notice_at
         self.poll_seconds = poll_seconds
         self.aws_conn_id = aws_conn_id
 
@@ -66,6 +72,7 @@ class ApprovalTrigger(BaseTrigger):
                 "ti_id": self.ti_id,
                 "model_package_arn": self.model_package_arn,
                 "deadline": self.deadline,
+                "notice_at": self.notice_at,
                 "poll_seconds": self.poll_seconds,
                 "aws_conn_id": self.aws_conn_id,
             },
@@ -97,10 +104,9 @@ class ApprovalTrigger(BaseTrigger):
         return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
 
     async def answer(self) -> dict[str, Any] | None:
-        """Ask Airflow for the person's answer.
+        """Ask Airflow whether a person has answered.
 
-        :returns: an event with the answer, in the form in which Airflow itself resumes a task, or with UNASKED; None
-            while the question is open
+        :returns: an event with ANSWERED or UNASKED; None while the question is open
         """
         from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
 
@@ -111,15 +117,7 @@ class ApprovalTrigger(BaseTrigger):
                 return {"outcome": ApprovalOutcome.UNASKED.value}
             self.log.warning("Airflow does not show the question, asking again: %s", error)
             return None
-        if not (detail.response_received and detail.chosen_options):
-            return None
-        user = detail.responded_by_user
-        return {
-            "outcome": ApprovalOutcome.ANSWERED.value,
-            "chosen_options": list(detail.chosen_options),
-            "params_input": detail.params_input or {},
-            "responded_by_user": {"id": user.id, "name": user.name} if user else None,
-        }
+        return {"outcome": ApprovalOutcome.ANSWERED.value} if detail.response_received else None
 
     async def _poll(self, client: Any) -> dict[str, Any] | None:
         if answer := await self.answer():
@@ -127,14 +125,19 @@ class ApprovalTrigger(BaseTrigger):
         package = await client.describe_model_package(ModelPackageName=self.model_package_arn)
         if decision_of(package):
             return {"outcome": ApprovalOutcome.RECORDED.value}
-        return self._late()
+        return self._due()
 
     async def _outlast(self, error: Exception) -> dict[str, Any] | None:
         translated = translate(error, what="Cannot read the decision", resource=self.model_package_arn)
         if not translated.transient:
             return {"outcome": ApprovalOutcome.REFUSED.value, "reason": str(translated)}
         self.log.warning("%s; still waiting", translated)
-        return await self.answer() or self._late()
+        return await self.answer() or self._due()
 
-    def _late(self) -> dict[str, Any] | None:
-        return {"outcome": ApprovalOutcome.TIMEOUT.value} if time.time() >= self.deadline else None
+    def _due(self) -> dict[str, Any] | None:
+        now = time.time()
+        if now >= self.deadline:
+            return {"outcome": ApprovalOutcome.TIMEOUT.value}
+        if self.notice_at is not None and now >= self.notice_at:
+            return {"outcome": ApprovalOutcome.NOTICE.value}
+        return None

@@ -14,12 +14,7 @@ from tests.unit.scripted_aws import AsyncHook, Script, client_error
 
 PENDING = {"ModelApprovalStatus": "PendingManualApproval"}
 APPROVED = {"ModelApprovalStatus": "Approved"}
-ANSWER = {
-    "outcome": "answered",
-    "chosen_options": ["Approve"],
-    "params_input": {},
-    "responded_by_user": {"id": "alice", "name": "alice"},
-}
+ANSWER = {"outcome": "answered"}
 
 
 class Registry:
@@ -30,14 +25,19 @@ class Registry:
         return self.describe(**arguments)
 
 
-def trigger_of(deadline_seconds=60.0) -> ApprovalTrigger:
+def trigger_of(deadline_seconds=60.0, notice_seconds=60.0) -> ApprovalTrigger:
+    now = time.time()
     return ApprovalTrigger(
-        ti_id=str(uuid4()), model_package_arn="arn:package", deadline=time.time() + deadline_seconds, poll_seconds=0.001
+        ti_id=str(uuid4()),
+        model_package_arn="arn:package",
+        deadline=now + deadline_seconds,
+        notice_at=now + notice_seconds,
+        poll_seconds=0.001,
     )
 
 
-def wait(*packages, answers=(None,), deadline_seconds=60.0):
-    trigger, answered = trigger_of(deadline_seconds), Script(*answers)
+def wait(*packages, answers=(None,), deadline_seconds=60.0, notice_seconds=60.0):
+    trigger, answered = trigger_of(deadline_seconds, notice_seconds), Script(*answers)
     hook = AsyncHook(Registry(*packages))
     trigger.hook = lambda: hook
 
@@ -102,22 +102,17 @@ def test_a_refusal_ends_the_wait_with_its_reason():
     assert "arn:package" in event["reason"]
 
 
-@pytest.mark.parametrize(
-    ("received", "options", "expected"),
-    [(True, ["Approve"], ["Approve"]), (False, None, None), (True, [], None)],
-)
-def test_airflows_answer_is_read_in_the_form_it_resumes_tasks_with(monkeypatch, received, options, expected):
-    detail = SimpleNamespace(
-        response_received=received,
-        chosen_options=options,
-        params_input=None,
-        responded_by_user=SimpleNamespace(id="7", name="alice"),
-    )
+@pytest.mark.parametrize(("received", "expected"), [(True, ANSWER), (False, None)])
+def test_airflow_is_asked_whether_somebody_has_answered(monkeypatch, received, expected):
+    detail = SimpleNamespace(response_received=received)
     monkeypatch.setattr("airflow.sdk.execution_time.hitl.get_hitl_detail_content_detail", lambda ti_id: detail)
-    answer = asyncio.run(trigger_of().answer())
-    assert (answer and answer["chosen_options"]) == expected
-    if answer:
-        assert answer["responded_by_user"] == {"id": "7", "name": "alice"}
+    assert asyncio.run(trigger_of().answer()) == expected
+
+
+def test_a_notice_is_due_until_the_deadline():
+    assert wait(PENDING, notice_seconds=-1.0)[0] == {"outcome": "notice"}
+    assert wait(PENDING, notice_seconds=-1.0, deadline_seconds=-0.5)[0] == {"outcome": "timeout"}
+    assert wait(APPROVED, notice_seconds=-1.0)[0] == {"outcome": "recorded"}
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, {"outcome": "unasked"}), (503, None)])

@@ -1,0 +1,197 @@
+"""Each change that a caller makes to an approval, held against its rules before the database sees it.
+
+Marking one task, many, a group or a whole run, clearing, deleting and answering all end as changed objects in one
+session: what is refused here undoes the whole request.
+https://docs.sqlalchemy.org/en/20/orm/session_events.html
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from airflow.models.dagrun import DagRun
+from airflow.models.hitl import HITLDetail
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, State, TaskInstanceState
+from fastapi import HTTPException, status
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Session
+
+from slipway.approval_answers import Answer, How, Question
+from slipway.approval_facts import approval_line
+from slipway.approval_guard import caller as callers
+from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.gates import Gate, is_gate, rules_by_task
+
+APPROVE, REJECT = "Approve", "Reject"
+_MARKS = {
+    TaskInstanceState.SUCCESS: (APPROVE, How.MARKED_SUCCESS),
+    TaskInstanceState.FAILED: (REJECT, How.MARKED_FAILED),
+}
+_UNCHANGED = object()
+# What TaskInstance.set_state changes.
+_MARKED_ATTRIBUTES = ("state", "start_date", "end_date", "duration")
+
+
+def install() -> None:
+    """Have every session's flush checked, in this process."""
+    if not event.contains(Session, "before_flush", check):
+        event.listen(Session, "before_flush", check)
+
+
+def check(session: Session, _flush_context: Any, _instances: Any) -> None:
+    """Check what is about to be written.
+
+    :param session: the session that is flushed
+    :raises fastapi.HTTPException: 403 or 409 with the reason, when a caller may not do this
+    """
+    caller = callers.current.get()
+    if caller is None:
+        return
+    changes = [*session.dirty, *session.deleted]
+    for changed in changes:
+        # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
+        if isinstance(changed, HITLDetail) and is_gate(changed.task_instance):
+            _check_detail(caller, Gate(changed.task_instance, session), changed)
+    for changed in changes:
+        if isinstance(changed, TaskInstance) and is_gate(changed):
+            _check_task(caller, Gate(changed, session), deleted=changed in session.deleted)
+        elif isinstance(changed, DagRun):
+            _check_run(caller, changed, session)
+
+
+def _check_task(caller: Caller, gate: Gate, *, deleted: bool) -> None:
+    ti, before = gate.ti, _before(gate.ti, "state")
+    if not deleted and before is _UNCHANGED:
+        return
+    question = gate.question()
+    if not gate.is_approver(caller.name):
+        # To skip or clear what has not asked yet stops or repeats a release, and approves nothing.
+        if deleted or question is not None or ti.state in _MARKS:
+            _forbid(caller, gate, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
+    elif not deleted and ti.state in _MARKS:
+        _take_mark(caller, gate, question, before)
+    elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not gate.decided(question):
+        _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
+
+
+def _take_mark(caller: Caller, gate: Gate, question: Question | None, before: Any) -> None:
+    """Take an approver's mark as an answer: the task goes on waiting, finds it, and ends by itself with the record."""
+    ti = gate.ti
+    question = _open_question(gate, question)
+    _check_waits(ti, before)
+    if caller.marked != (ti.dag_id, ti.run_id, ti.task_id):
+        _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
+    option, how = _MARKS[TaskInstanceState(ti.state)]
+    for name in _MARKED_ATTRIBUTES:
+        if (value := _before(ti, name)) is not _UNCHANGED:
+            setattr(ti, name, value)
+    _give(caller, gate, question, option, how, comment="")
+    if detail := gate.detail():
+        detail.responded_by = {"id": str(caller.name), "name": str(caller.name)}
+        detail.responded_at = datetime.now(UTC)
+        detail.chosen_options = [option]
+        detail.params_input = {}
+        _show_progress(gate, question, detail, option, caller, how)
+
+
+def _check_detail(caller: Caller, gate: Gate, detail: HITLDetail) -> None:
+    if detail.responded_at is None or _before(detail, "responded_at") is _UNCHANGED:
+        return
+    if not gate.is_approver(caller.name):
+        _forbid(caller, gate, f"answer for {gate.ti.task_id}")
+    question = _open_question(gate, gate.question())
+    if gate.ti.state in State.finished:
+        _conflict(
+            f"{gate.ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then."
+        )
+    option = (detail.chosen_options or [""])[0]
+    _give(caller, gate, question, option, How.AIRFLOW, comment=str((detail.params_input or {}).get("comment") or ""))
+    _show_progress(gate, question, detail, option, caller, How.AIRFLOW)
+
+
+def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
+    deleted = run in session.deleted
+    succeeds = run.state == DagRunState.SUCCESS and _before(run, "state") is not _UNCHANGED
+    if not deleted and not succeeds:
+        return
+    gates = rules_by_task(run.dag_id, session)
+    if all(rules is not None and caller.name in rules.approvers for rules in gates.values()):
+        return
+    who = ", ".join(sorted({name for rules in gates.values() if rules for name in rules.approvers}))
+    what = "delete this release" if deleted else "mark this release success"
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({who}).")
+
+
+def _open_question(gate: Gate, question: Question | None) -> Question:
+    if question is None:
+        _conflict(f"{gate.ti.task_id} has not asked yet: there is nothing to decide upon.")
+    if first := gate.decided(question) or gate.answer(question):
+        _conflict(f"This is decided: {first}.")
+    return question
+
+
+def _give(caller: Caller, gate: Gate, question: Question, option: str, how: How, *, comment: str) -> None:
+    assert gate.rules is not None  # noqa: S101 (an approver has rules)
+    approve = option == APPROVE
+    if approve and (refusal := gate.rules.refusal(str(caller.name), question.approvals, question.uploader)):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, refusal)
+    stage = gate.rules.open_stage(question.approvals)
+    answer = Answer(
+        approve=approve,
+        by=str(caller.name),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        how=how,
+        comment=comment,
+        stage=stage.name if approve and stage else "",
+        model_package_arn=question.model_package_arn,
+    )
+    if not gate.give(question, answer):
+        _conflict(f"This is decided: {first_answer(gate.ti, question)}.")
+    # Looked at once more, now that the answer stands: the task decides first and looks for answers then.
+    if first := gate.decided(question):
+        _conflict(f"This is decided: {first}.")
+
+
+def first_answer(ti: TaskInstance, question: Question) -> str:
+    """Read who answered first, from a session of its own.
+
+    :param ti: the approval's task instance
+    :param question: the question
+    :returns: who decided what, as a clause
+    """
+    with create_session(scoped=False) as session:
+        return str(Gate(ti, session).answer(question) or "somebody else was first")
+
+
+def _show_progress(gate: Gate, question: Question, detail: HITLDetail, option: str, caller: Caller, how: How) -> None:
+    """Add an approval to the screen's list, which stays as it is when the question is put to the next approver."""
+    assert gate.rules is not None  # noqa: S101 (an approver has rules)
+    answer = gate.answer(question)
+    if option != APPROVE or answer is None:
+        return
+    given = [*question.approvals, answer.approval]
+    detail.body = f"{detail.body or ''}\n\n{approval_line(answer.approval)}\n\nThen asked: {gate.rules.wanted(given)}."
+
+
+def _before(changed: Any, attribute: str) -> Any:
+    """:returns: the value that the database has, or _UNCHANGED"""
+    history: Any = inspect(changed).attrs[attribute].history
+    if not history.has_changes():
+        return _UNCHANGED
+    return history.deleted[0] if history.deleted else None
+
+
+def _check_waits(ti: TaskInstance, state: Any) -> None:
+    if state in State.finished:
+        _conflict(f"{ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then.")
+
+
+def _forbid(caller: Caller, gate: Gate, what: str) -> NoReturn:
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({gate.who_may}).")
+
+
+def _conflict(why: str) -> NoReturn:
+    raise HTTPException(status.HTTP_409_CONFLICT, why)

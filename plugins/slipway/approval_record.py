@@ -1,0 +1,134 @@
+"""The record of a decision on a model package: how it is written into the package's metadata, and read from there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from typing import Any
+
+from slipway.approval_rules import Approval
+from slipway.states import ModelApprovalStatus
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+METADATA_VALUE_MAX_CHARS = 256
+APPROVAL_DESCRIPTION_MAX_CHARS = 1024
+_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
+
+DECISION = "slipway-decision"
+_DECIDED_BY = "slipway-decided-by"
+_DECIDED_AT = "slipway-decided-at"
+_DECIDED_HOW = "slipway-decided-how"
+DECISION_KEYS = (DECISION, _DECIDED_BY, _DECIDED_AT, _DECIDED_HOW)
+# One entry for each approval, numbered from 1: when, stage, how and who, in that order.
+APPROVAL_PREFIX = "slipway-approval-"
+LATE_ANSWER = "slipway-late-answer"
+HOW_OUTSIDE = "SageMaker"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One recorded decision on a model package.
+
+    ``decision`` is Approved or Rejected, ``decided_at`` ISO 8601 in UTC, ``how`` the way it came in. ``approvals`` are
+    those that made it, or that were given before somebody rejected it or decided outside Airflow.
+    """
+
+    decision: ModelApprovalStatus
+    decided_by: str
+    decided_at: str
+    how: str
+    comment: str = ""
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def approved(self) -> bool:
+        """Whether the model may go to production."""
+        return self.decision is ModelApprovalStatus.APPROVED
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON; the XCom of ``approve``"""
+        return {**asdict(self), "decision": self.decision.value, "approvals": [asdict(one) for one in self.approvals]}
+
+
+def metadata_value(text: str) -> str:
+    """Fit a text into what CustomerMetadataProperties allow.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param text: Any text.
+    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
+    """
+    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
+
+
+def decision_of(package: Mapping[str, Any]) -> Decision | None:
+    """Read the decision from a model package's description.
+
+    A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
+    LastModifiedBy then says who it was.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: The decision, or None while it is pending.
+    """
+    status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
+    if status is ModelApprovalStatus.PENDING:
+        return None
+    properties = package.get("CustomerMetadataProperties", {})
+    comment = package.get("ApprovalDescription", "")
+    # The status is what IAM guards, so properties that contradict it count for nothing.
+    if properties.get(DECISION) == status:
+        who, when, how = (properties.get(key, "unknown") for key in (_DECIDED_BY, _DECIDED_AT, _DECIDED_HOW))
+        return Decision(status, who, when, how, comment, tuple(_approvals_in(properties)))
+    modified_by = package.get("LastModifiedBy", {})
+    who = modified_by.get("UserProfileName") or modified_by.get("IamIdentity", {}).get("Arn") or "unknown"
+    modified_at = package.get("LastModifiedTime") or package.get("CreationTime")
+    when = modified_at.astimezone(UTC).isoformat() if modified_at else "unknown"
+    return Decision(status, who, when, HOW_OUTSIDE, comment, tuple(_approvals_in(properties)))
+
+
+def approvals_of(package: Mapping[str, Any]) -> list[Approval]:
+    """Read the approvals that a model package has gathered so far.
+
+    Those of a decision that was withdrawn in SageMaker count no more: the status is what IAM guards.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: The approvals, in their order.
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    status = package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING)
+    withdrawn = DECISION in properties and properties[DECISION] != status
+    return [] if withdrawn else list(_approvals_in(properties))
+
+
+def _approvals_in(properties: Mapping[str, str]) -> Iterator[Approval]:
+    number = 1
+    while entry := properties.get(f"{APPROVAL_PREFIX}{number}"):
+        at, stage, how, by = entry.split("/", 3)
+        yield Approval(by=by, at=at, how=how, stage=stage)
+        number += 1
+
+
+def approval_properties(approvals: Iterable[Approval]) -> dict[str, str]:
+    """:returns: the metadata that keeps these approvals, and none else"""
+    return {
+        f"{APPROVAL_PREFIX}{number}": metadata_value("/".join((one.at, one.stage, one.how, one.by)))
+        for number, one in enumerate(approvals, 1)
+    }
+
+
+def decision_properties(decision: Decision) -> dict[str, str]:
+    """:returns: the metadata that keeps a decision"""
+    return {
+        DECISION: decision.decision.value,
+        _DECIDED_BY: metadata_value(decision.decided_by),
+        _DECIDED_AT: decision.decided_at,
+        _DECIDED_HOW: metadata_value(decision.how),
+        **approval_properties(decision.approvals),
+    }
+
+
+def description(comment: str) -> str:
+    """:returns: a comment as ApprovalDescription takes it"""
+    return " ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS]

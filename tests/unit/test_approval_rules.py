@@ -1,0 +1,85 @@
+"""Whose approvals count, and whether they suffice."""
+
+import pytest
+
+from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage, same_person
+
+ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
+TWO_OF_THREE = Rules((Stage(ONLY_STAGE, ("alice", "carol", "erin"), 2),))
+STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf", "alice"))))
+
+
+def given(*names: str, stage: str = ONLY_STAGE) -> list[Approval]:
+    return [Approval(by=name, at="t", how="Airflow", stage=stage) for name in names]
+
+
+def test_one_approver_is_enough_by_default():
+    assert ONE.refusal("alice", [], None) is None
+    assert ONE.shortfall([], None) == "1 of alice, carol must approve"
+    assert ONE.shortfall(given("carol"), None) is None
+
+
+@pytest.mark.parametrize("names", [("mallory",), ("mallory", "bob"), ()])
+def test_nobody_elses_approval_counts(names):
+    assert ONE.shortfall(given(*names), None) == "1 of alice, carol must approve"
+    assert "mallory is no approver" in ONE.refusal("mallory", given(*names), None)
+
+
+def test_one_person_counts_once():
+    twice = given("alice", "alice")
+    assert TWO_OF_THREE.shortfall(twice, None) == "1 of carol, erin must approve"
+    assert "alice has approved already" in TWO_OF_THREE.refusal("alice", twice, None)
+    assert TWO_OF_THREE.shortfall(given("alice", "erin"), None) is None
+
+
+def test_stages_are_asked_in_their_order():
+    science = given("alice", "erin", stage="science")
+    assert "olaf is no approver of the stage science" in STAGES.refusal("olaf", [], None)
+    assert STAGES.wanted(science) == "1 of olaf, alice must approve (stage operations)"
+    assert STAGES.refusal("olaf", science, None) is None
+    assert "carol is no approver of the stage operations" in STAGES.refusal("carol", science, None)
+    assert STAGES.shortfall(science, None)
+    assert STAGES.shortfall([*science, *given("olaf", stage="operations")], None) is None
+
+
+def test_a_person_in_two_stages_approves_in_each():
+    science = given("alice", "erin", stage="science")
+    assert STAGES.refusal("alice", science, None) is None
+    assert STAGES.shortfall([*science, *given("alice", stage="operations")], None) is None
+
+
+def test_when_all_is_given_nothing_more_counts():
+    assert "have been given" in ONE.refusal("carol", given("alice"), None)
+
+
+def test_the_uploader_is_refused_where_the_rules_say_so():
+    rules = Rules(ONE.stages, allow_uploader=False)
+    assert "alice uploaded this model" in rules.refusal("alice", [], "alice")
+    assert rules.refusal("carol", [], "alice") is None
+    assert ONE.refusal("alice", [], "alice") is None
+    # On record all the same, by a model file that allowed it then.
+    assert rules.shortfall(given("alice"), "alice") == "1 of alice, carol must approve"
+
+
+@pytest.mark.parametrize(
+    ("uploader", "same"),
+    [
+        ("alice", True),
+        ("Alice ", True),
+        ("alice@example.com", True),
+        ("arn:aws:sts::123456789012:assumed-role/Developer/alice@example.com", True),
+        ("arn:aws:iam::123456789012:user/alice", True),
+        ("alicea", False),
+        ("bob", False),
+        ("123456789012", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_an_uploader_is_known_by_any_spelling_that_s3_may_have(uploader, same):
+    assert same_person("alice", uploader) is same
+
+
+def test_rules_survive_the_serialized_dag():
+    for rules in (ONE, STAGES, Rules(ONE.stages, allow_uploader=False)):
+        assert Rules.from_json(rules.to_json()) == rules
