@@ -16,7 +16,14 @@ from botocore.exceptions import UnknownServiceError
 # The members that name what a call is about, most telling first, where the operation's own noun does not say it.
 _RESOURCE_MEMBERS = {
     "cloudformation": ("StackName", "ChangeSetName"),
-    "sagemaker": ("ResourceArn", "ModelPackageName", "ModelPackageGroupName", "EndpointName", "TrainingJobName"),
+    "sagemaker": (
+        "ResourceArn",
+        "ModelPackageArn",
+        "ModelPackageName",
+        "ModelPackageGroupName",
+        "EndpointName",
+        "TrainingJobName",
+    ),
     "application-autoscaling": ("ResourceId", "ResourceIds", "ResourceARN", "ServiceNamespace"),
     "logs": ("logGroupName", "logGroupNamePrefix"),
     "monitoring": ("AlarmName", "AlarmNames", "DashboardName", "Namespace"),
