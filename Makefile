@@ -46,10 +46,12 @@ demo: setup ## Release the iris model from upload to production (APPROVE=yes ans
 	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
 
 test: setup lint ## Run lint and every test, the end-to-end ones last and alone
+	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)
 	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 test-e2e: setup ## Run the end-to-end tests only
+	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes

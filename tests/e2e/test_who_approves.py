@@ -1,0 +1,271 @@
+"""Who gets a release into production, and who does not: over the real API, and in a real browser.
+
+After test_release.py, whose tests want to know what production serves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tools import browser, environment
+from tools.airflow_api import ApiError
+
+pytestmark = pytest.mark.e2e
+
+IRIS, PRODUCTION = "iris-model", "iris-model-production"
+PATIENCE_MS = 120_000
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+DAG = f"/dags/{IRIS}"
+SUCCESS = {"new_state": "success"}
+# Method, path and body of every way in; {run} and {tasks} are filled in.
+WAYS: dict[str, tuple[str, str, Any]] = {
+    "approve": ("PATCH", "{tasks}/approve/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}}),
+    "reject": ("PATCH", "{tasks}/approve/-1/hitlDetails", {"chosen_options": ["Reject"], "params_input": {}}),
+    "mark success": ("PATCH", "{tasks}/approve", SUCCESS),
+    "mark failed": ("PATCH", "{tasks}/approve", {"new_state": "failed"}),
+    "mark skipped": ("PATCH", "{tasks}/approve", {"new_state": "skipped"}),
+    "mark by map index": ("PATCH", "{tasks}/approve/-1", SUCCESS),
+    "an odd path": ("PATCH", "{tasks}/%61pprove", SUCCESS),
+    "dry run": ("PATCH", "{tasks}/approve/dry_run", SUCCESS),
+    "as a later task's upstream": ("PATCH", "{tasks}/deploy_prd", {**SUCCESS, "include_upstream": True}),
+    "as an earlier task's downstream": (
+        "PATCH",
+        "{tasks}/test_dev",
+        {"new_state": "failed", "include_downstream": True},
+    ),
+    "bulk mark": ("PATCH", "{tasks}", {"actions": [{"action": "update", "entities": ["{task}"]}]}),
+    "bulk mark anywhere": (
+        "PATCH",
+        "/dags/~/dagRuns/~/taskInstances",
+        {"actions": [{"action": "update", "entities": ["{task}"]}]},
+    ),
+    "bulk delete": ("PATCH", "{tasks}", {"actions": [{"action": "delete", "entities": ["{key}"]}]}),
+    "delete the task": ("DELETE", "{tasks}/approve", None),
+    "mark the run success": ("PATCH", "{run}", {"state": "success"}),
+    "mark the run failed": ("PATCH", "{run}", {"state": "failed"}),
+    "bulk mark runs": (
+        "PATCH",
+        f"{DAG}/dagRuns",
+        {"actions": [{"action": "update", "entities": [{"dag_run_id": "{run_id}", "state": "success"}]}]},
+    ),
+    "clear the task": ("POST", f"{DAG}/clearTaskInstances", {"task_ids": ["approve"]}),
+    "clear from train on": ("POST", f"{DAG}/clearTaskInstances", {"task_ids": ["train"], "include_downstream": True}),
+    "clear the run": ("POST", "{run}/clear", {"dry_run": False, "only_failed": False}),
+    "clear a partition": (
+        "POST",
+        f"{DAG}/clearPartitions",
+        {"run_id": "{run_id}", "clear_task_instances": True, "dry_run": False},
+    ),
+    "forge an XCom": (
+        "POST",
+        "{tasks}/approve/xcomEntries",
+        {"key": "return_value", "value": {"decision": "Approved"}},
+    ),
+    "change an XCom": ("PATCH", "{tasks}/process_request/xcomEntries/return_value", {"value": {}}),
+    "delete an XCom": ("DELETE", "{tasks}/register/xcomEntries/return_value", None),
+    "forge an answer": ("PUT", "{tasks}/approve/state-store/answer/0", {"value": {"approve": True, "by": "alice"}}),
+    "delete the answers": ("DELETE", "{tasks}/approve/state-store", None),
+    "delete the DAG": ("DELETE", DAG, None),
+}
+# What an approver may not do by accident: each would decide without naming what.
+UNNAMED = ("bulk mark", "mark the run success", "mark the run failed", "mark skipped", "as a later task's upstream")
+
+
+class Waiting:
+    """A release that waits for a decision."""
+
+    def __init__(self, slipway) -> None:
+        self.slipway, self.run_id = slipway, slipway.release(IRIS)
+        slipway.wait_approval(IRIS, self.run_id)
+        self.run = f"{DAG}/dagRuns/{self.run_id}"
+
+    def task(self, task_id: str = "approve") -> dict[str, Any]:
+        return self.slipway.api().tasks(IRIS, self.run_id)[task_id]
+
+    def package(self) -> dict[str, Any]:
+        arn = self.slipway.api().xcom(IRIS, self.run_id, "register")["model_package_arn"]
+        return self.slipway.client("sagemaker").describe_model_package(ModelPackageName=arn)
+
+    def records(self) -> int:
+        """How often a decision on it was written, as the ledger has it."""
+        arn = self.package()["ModelPackageArn"]
+        return len(self.slipway.ledger(operation="UpdateModelPackage", resource=arn, outcome="ok"))
+
+    def tries(self, user: str, way: str) -> tuple[int, str]:
+        """Try a way in. Returns the status and what was said."""
+        method, path, body = WAYS[way]
+        key = {"dag_id": IRIS, "dag_run_id": self.run_id, "task_id": "approve", "map_index": -1}
+        text = json.dumps(body)
+        for name, value in (("key", key), ("task", {**key, **SUCCESS})):
+            text = text.replace(f'"{{{name}}}"', json.dumps(value))
+        body = json.loads(text.replace("{run_id}", self.run_id))
+        if path.endswith("clearTaskInstances"):
+            body |= {"dag_run_id": self.run_id, "dry_run": False, "only_failed": False}
+        try:
+            self.slipway.api(user).call(method, path.format(run=self.run, tasks=f"{self.run}/taskInstances"), body)
+        except ApiError as error:
+            return error.status, error.detail
+        return 200, ""
+
+
+@pytest.fixture(scope="module")
+def waiting(slipway, first_release) -> Waiting:
+    return Waiting(slipway)
+
+
+@pytest.fixture(scope="module")
+def production(slipway, waiting) -> str:
+    """The configuration that production served while nobody had approved."""
+    return slipway.endpoint_config(PRODUCTION)
+
+
+class TestWhoIsNoApprover:
+    @pytest.mark.parametrize("way", WAYS)
+    def test_gets_nowhere(self, waiting, production, way):
+        before = waiting.task()
+        status, why = waiting.tries("bob", way)
+        assert (status, "alice, carol" in why or "themselves alone" in why or "question alone" in why) == (403, True), (
+            why
+        )
+        after = waiting.task()
+        assert (after["state"], after["id"]) == ("deferred", before["id"])
+
+    def test_gets_nowhere_with_the_uis_cookie(self, slipway, waiting, production):
+        user = {"username": "bob", "password": environment.passwords(slipway.settings)["bob"]}
+        token = _send(slipway.settings.airflow_url, "POST", "/auth/token", user)[1]["access_token"]
+        path = f"/api/v2{waiting.run}/taskInstances/approve"
+        status, answer = _send(slipway.settings.airflow_url, "PATCH", path, SUCCESS, Cookie=f"_token={token}")
+        assert (status, "bob may not" in answer["detail"]) == (403, True)
+
+    def test_has_changed_nothing(self, slipway, waiting, production):
+        assert waiting.package()["ModelApprovalStatus"] == "PendingManualApproval"
+        assert waiting.records() == 0
+        assert slipway.endpoint_config(PRODUCTION) == production
+
+
+class TestAnApprover:
+    @pytest.mark.parametrize("way", UNNAMED)
+    def test_decides_nothing_by_the_way(self, waiting, production, way):
+        status, why = waiting.tries("alice", way)
+        assert (status, "waits for a decision" in why) == (409, True), why
+        assert waiting.task()["state"] == "deferred"
+
+    def test_marks_the_task_success_in_the_browser_and_the_release_goes_on(self, slipway, waiting, production):
+        told = len(slipway.ledger(service="sns", operation="Publish", outcome="ok"))
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+            page = chromium.new_page(viewport={"width": 1500, "height": 1000}, locale="en-US")
+            page.set_default_timeout(PATIENCE_MS)
+            try:
+                marks_success(page, slipway, waiting.run)
+            except Exception:
+                page.screenshot(path=str(Path(slipway.settings.home) / "browser.png"))
+                raise
+            finally:
+                chromium.close()
+        status, why = waiting.tries("carol", "reject")
+        assert (status, "alice approved it at" in why or "alice decided Approved" in why) == (409, True), why
+        assert slipway.wait_end(IRIS, waiting.run_id) == "success", slipway.story(IRIS, waiting.run_id)
+        package = waiting.package()
+        assert package["ModelApprovalStatus"] == "Approved"
+        properties = package["CustomerMetadataProperties"]
+        assert properties["slipway-decided-by"] == "alice"
+        assert properties["slipway-decided-how"] == "marked success in Airflow"
+        assert waiting.records() == 1
+        assert slipway.endpoint_config(PRODUCTION) != production
+        assert len(slipway.ledger(service="sns", operation="Publish", outcome="ok")) == told + 1
+
+    def test_who_clears_an_older_deployment_moves_nothing(self, slipway, waiting, first_release):
+        live = slipway.endpoint_config(PRODUCTION)
+        body = {"dag_run_id": first_release.run_id, "task_ids": ["deploy_prd"], "dry_run": False, "only_failed": False}
+        slipway.api("bob").call("POST", f"{DAG}/clearTaskInstances", body | {"reset_dag_runs": True})
+        slipway.wait_task(IRIS, first_release.run_id, "deploy_prd", "failed")
+        assert slipway.endpoint_config(PRODUCTION) == live
+
+
+def test_of_two_answers_at_once_one_stands_and_outlives_the_process_that_takes_it(slipway, waiting):
+    release = Waiting(slipway)
+    live, told = slipway.endpoint_config(PRODUCTION), {}
+    for user in ("alice", "carol"):
+        slipway.api(user).dag_ids()  # logs in
+    answers = [
+        threading.Thread(target=lambda user=user, way=way: told.update({user: release.tries(user, way)}))
+        for user, way in (("alice", "reject"), ("carol", "mark failed"))
+    ]
+    for answer in answers:
+        answer.start()
+    for answer in answers:
+        answer.join()
+    (winner,) = [user for user, (status, _) in told.items() if status == 200]
+    (loser,) = {"alice", "carol"} - {winner}
+    assert (told[loser][0], f"{winner} rejected it at" in told[loser][1]) == (409, True), told
+    killed = kill_running(slipway, release)
+    assert slipway.wait_end(IRIS, release.run_id) == "failed"
+    package = release.package()
+    assert package["ModelApprovalStatus"] == "Rejected"
+    assert package["CustomerMetadataProperties"]["slipway-decided-by"] == winner
+    assert release.records() == 1
+    assert release.task()["try_number"] == 1 + killed
+    assert slipway.endpoint_config(PRODUCTION) == live
+
+
+def marks_success(page: Page, slipway, run: str) -> None:
+    """Log in as alice, open the approval, and mark it as the UI offers it."""
+    page.goto(f"{slipway.settings.airflow_url}/dags/{IRIS}/runs/{run.rpartition('/')[2]}/tasks/approve")
+    page.fill("input[name=username]", "alice")
+    page.fill("input[name=password]", environment.passwords(slipway.settings)["alice"])
+    page.click("button[type=submit]")
+    page.get_by_role("button", name="Mark Task Instance as").click()
+    page.get_by_role("menuitem", name="Success").click()
+    with page.expect_response(
+        lambda response: response.request.method == "PATCH" and "dry_run" not in response.url
+    ) as marked:
+        page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    assert marked.value.status == 200, marked.value.text()
+
+
+def kill_running(slipway, release: Waiting) -> int:
+    """Kill -9 the process that takes the answer. Returns how many attempts that has cost: none, if it was too fast."""
+
+    def worker() -> int | None:
+        task = release.task()
+        if task["state"] == "running":
+            return task["pid"]
+        return -1 if task["state"] == "failed" else None
+
+    pid = None
+    deadline = time.monotonic() + 120
+    while pid is None and time.monotonic() < deadline:
+        pid = worker()
+    if pid is None or pid < 0:
+        return 0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for one in (pid, *map(int, children)):
+        os.kill(one, signal.SIGKILL)
+    return 1
+
+
+def _send(url: str, method: str, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+    """One request without a Bearer token."""
+    headers = {"Content-Type": "application/json", **headers}
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers, method=method)  # noqa: S310
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
