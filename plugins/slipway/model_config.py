@@ -13,6 +13,7 @@ from slipway import names
 from slipway.errors import ModelFileError
 from slipway.hooks.identity import AwsIdentity
 from slipway.model_fields import InstanceType, Name, RoleArn, S3Uri, Seconds, TagKey, Text, no_repetition
+from slipway.states import ExecutionMode
 from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
@@ -159,6 +160,7 @@ class ModelConfig(Strict):
     prefix: Annotated[Name, Field(max_length=names.PREFIX_MAX_CHARS)]
     description: str = ""
     aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
+    execution_mode: Annotated[ExecutionMode, Field(strict=False)] = ExecutionMode.SUPERSEDED
     source: Source
     roles: Roles
     policy: Policy

@@ -15,7 +15,10 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 from slipway import approval_facts
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.model_registry import APPROVAL_DESCRIPTION_MAX_CHARS, Decision, ModelRegistryHook
+from slipway.links.runs import NewerReleaseLink
 from slipway.release_plan import pull_plan
+from slipway.stages import StageMixin
+from slipway.states import ExecutionMode, Stage
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ NOBODY = "slipway"
 ASKED = "asked"
 
 
-class HumanApprovalSensor(ApprovalOperator):
+class HumanApprovalSensor(StageMixin, ApprovalOperator):
     """Asks the model's approvers, deferred, so that waiting holds no worker slot.
 
     A decision is taken from Airflow's approval screen and from the Model Registry (SageMaker Studio, AWS CLI),
@@ -42,12 +45,14 @@ class HumanApprovalSensor(ApprovalOperator):
 
     :param approvers: user names of those who may answer
     :param timeout_days: days until no answer counts as a rejection
+    :param execution_mode: whether a newer release takes this one's place while it waits
     :param poll_seconds: time between two looks at the Model Registry; 5 at most
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
     # Template fields are serialized: who checks an answer from outside has to see the approvers.
     template_fields = (*ApprovalOperator.template_fields, "approvers")
+    operator_extra_links = (NewerReleaseLink(),)
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class HumanApprovalSensor(ApprovalOperator):
         approvers: Sequence[str],
         subject: str,
         timeout_days: float = 7,
+        execution_mode: ExecutionMode = ExecutionMode.SUPERSEDED,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
@@ -75,7 +81,9 @@ class HumanApprovalSensor(ApprovalOperator):
         )
         self.approvers = list(approvers)
         self.timeout_days = timeout_days
+        self.execution_mode = execution_mode
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
+        self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
 
     @property
@@ -88,10 +96,12 @@ class HumanApprovalSensor(ApprovalOperator):
 
         :returns: the decision, when one stands
         :raises Rejected: when the decision that stands is a rejection
+        :raises slipway.errors.Superseded: when a newer release has come here, and nobody has decided on this one
         """
         arn = _model_package_arn(context)
         if standing := self._standing(context, arn):
             return self._settle(arn, standing)
+        self.enter_stage(context, Stage.APPROVE)
         asked = context["task_state_store"].get(ASKED)
         if not isinstance(asked, dict) or asked["model_package_arn"] != arn:
             self._ask(context, arn)
@@ -110,6 +120,12 @@ class HumanApprovalSensor(ApprovalOperator):
         outcome = ApprovalOutcome(event.get("outcome", ApprovalOutcome.ANSWERED))
         if outcome is ApprovalOutcome.REFUSED:
             raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
+        if outcome is ApprovalOutcome.OVERTAKEN:
+            if standing := self._standing(context, arn):
+                return self._settle(arn, standing)
+            if newer := self.overtaken(context, Stage.APPROVE):
+                self.give_way(context, Stage.APPROVE, newer)
+            self._wait(context, arn)
         if outcome is ApprovalOutcome.UNASKED:
             self._ask(context, arn)
             self._wait(context, arn)
@@ -184,6 +200,7 @@ class HumanApprovalSensor(ApprovalOperator):
                 ti_id=str(context["task_instance"].id),
                 model_package_arn=arn,
                 deadline=asked["at"] + timedelta(days=self.timeout_days).total_seconds(),
+                ticket=self.ticket(context, Stage.APPROVE).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),

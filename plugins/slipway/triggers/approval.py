@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
@@ -14,8 +15,10 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.errors import translate
+from slipway.errors import AwsError, PermanentError, translate
+from slipway.gate import Ticket, overtaken_async
 from slipway.hooks.model_registry import ModelRegistryHook, decision_of
+from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.triggers.patience import backoff_seconds
 
 
@@ -24,6 +27,7 @@ class ApprovalOutcome(StrEnum):
 
     ANSWERED = "answered"  # in Airflow; the event carries the answer
     RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
+    OVERTAKEN = "overtaken"  # a newer release has come to the approval, or beyond
     UNASKED = "unasked"  # Airflow holds no question that could be answered
     TIMEOUT = "timeout"
     REFUSED = "refused"  # AWS does not show the record
@@ -38,6 +42,7 @@ class ApprovalTrigger(BaseTrigger):
     :param ti_id: id of the asking task instance
     :param model_package_arn: the model package that is decided upon
     :param deadline: when to give up, in seconds since the epoch
+    :param ticket: the release at this stage, as Ticket.to_json gives it; None to look out for no newer one
     :param poll_seconds: time between two polls
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
@@ -48,6 +53,7 @@ class ApprovalTrigger(BaseTrigger):
         ti_id: str,
         model_package_arn: str,
         deadline: float,
+        ticket: dict[str, Any] | None = None,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
     ) -> None:
@@ -55,8 +61,11 @@ class ApprovalTrigger(BaseTrigger):
         self.ti_id = ti_id
         self.model_package_arn = model_package_arn
         self.deadline = deadline
+        self.ticket = ticket
         self.poll_seconds = poll_seconds
         self.aws_conn_id = aws_conn_id
+        self._s3_clients = AsyncExitStack()
+        self._s3_client: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """:returns: the class path and the arguments that build this trigger again"""
@@ -66,6 +75,7 @@ class ApprovalTrigger(BaseTrigger):
                 "ti_id": self.ti_id,
                 "model_package_arn": self.model_package_arn,
                 "deadline": self.deadline,
+                "ticket": self.ticket,
                 "poll_seconds": self.poll_seconds,
                 "aws_conn_id": self.aws_conn_id,
             },
@@ -127,7 +137,29 @@ class ApprovalTrigger(BaseTrigger):
         package = await client.describe_model_package(ModelPackageName=self.model_package_arn)
         if decision_of(package):
             return {"outcome": ApprovalOutcome.RECORDED.value}
+        if await self._overtaken():
+            return {"outcome": ApprovalOutcome.OVERTAKEN.value}
         return self._late()
+
+    async def _overtaken(self) -> bool:
+        """Look at the model's board; one that cannot be read now is read at the next poll, and by deploy_prd."""
+        if self.ticket is None:
+            return False
+        try:
+            if self._s3_client is None:
+                connection = await S3DocumentHook(aws_conn_id=self.aws_conn_id).get_async_conn()
+                self._s3_client = await self._s3_clients.enter_async_context(connection)
+            return await overtaken_async(self._s3_client, Ticket.from_json(self.ticket)) is not None
+        except (AwsError, PermanentError, BotoCoreError) as error:
+            self.log.warning("Cannot look for newer releases, asking again: %s", error)
+            # A new client reads the credentials anew.
+            await self.cleanup()
+            return False
+
+    async def cleanup(self) -> None:
+        """Close the client of S3."""
+        await self._s3_clients.aclose()
+        self._s3_client = None
 
     async def _outlast(self, error: Exception) -> dict[str, Any] | None:
         translated = translate(error, what="Cannot read the decision", resource=self.model_package_arn)

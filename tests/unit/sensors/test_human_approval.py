@@ -16,6 +16,7 @@ from slipway.sensors.human_approval import ASKED, HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.stages import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(
@@ -75,7 +76,7 @@ def gate(registry: Registry, **kwargs) -> Gate:
     made = Gate(task_id="approve", approvers=["alice", "carol"], subject="Shall it?", aws_conn_id=None, **kwargs)
     # Airflow keeps operators from new attributes of their class's properties.
     type(made).registry = registry
-    return made
+    return with_gate(made)
 
 
 def context(store=None) -> dict:
@@ -87,7 +88,7 @@ def context(store=None) -> dict:
     ti = SimpleNamespace(
         id=uuid4(), dag_id="iris-model", run_id="s3__1", xcom_pull=lambda task_ids: xcoms.get(task_ids), xcoms=xcoms
     )
-    return {"ti": ti, "task_instance": ti, "task_state_store": store or MemoryStore()}
+    return {"ti": ti, "task_instance": ti, "dag_run": ti, "task_state_store": store or MemoryStore()}
 
 
 def answer(option: str, comment: str = "", who="alice") -> dict:
