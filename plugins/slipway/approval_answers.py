@@ -17,6 +17,8 @@ from slipway.approval_rules import Approval
 # Entries of the task's state store.
 QUESTION = "asked"
 DECIDED = "decided"
+# Who decides when nobody did.
+NOBODY = "slipway"
 
 
 class How(StrEnum):

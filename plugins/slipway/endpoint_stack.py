@@ -148,7 +148,7 @@ def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: st
             "A newer release is deployed already",
             resource=stack_name,
             why=f"it was uploaded at {deployed}, this one at {plan.sequence}",
-            fix="upload this version again if it is the one to serve",
+            fix="to serve this version nevertheless, trigger it with new_attempt",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 # Answers that say "not now" and nothing about the request itself. HTTP 5xx counts as well.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
@@ -128,8 +128,20 @@ class UnsafeConfiguration(PermanentError):
     """Airflow is configured so that nobody could tell who approved."""
 
 
-class Superseded(PermanentError):
+class Skipped(SlipwayError, AirflowSkipException):
+    """There is nothing to do for this run, and nothing has failed: Airflow skips the task and what follows it."""
+
+
+class Superseded(Skipped):
     """A newer release has taken this one's place."""
+
+
+class ReleasedAlready(PermanentError):
+    """Another run has released, or is releasing, this version."""
+
+
+class ReleasedMeanwhile(Skipped):
+    """The run that an upload started finds that a person was faster with this version."""
 
 
 class EndpointTestFailed(PermanentError):

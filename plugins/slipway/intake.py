@@ -57,11 +57,13 @@ class Source:
     :param bucket: bucket name; may contain {region} and {account}
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param dag_ids: release DAGs by source key
+    :param queues: queues that S3 notifies of the bucket's uploads
     """
 
     bucket: str
     aws_conn_id: str | None
     dag_ids: dict[str, str] = field(default_factory=dict)
+    queues: set[str] = field(default_factory=set)
 
     @property
     def slug(self) -> str:
@@ -81,6 +83,8 @@ def sources(models: Iterable[ModelConfig]) -> list[Source]:
         key = (model.source.bucket, str(model.aws_conn_id))
         source = found.setdefault(key, Source(model.source.bucket, model.aws_conn_id))
         source.dag_ids[model.source.key] = model.prefix
+        if model.source.queue:
+            source.queues.add(model.source.queue)
     return [found[key] for key in sorted(found)]
 
 
@@ -103,6 +107,7 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
     trigger = S3VersionsTrigger(
         bucket=source.bucket,
         keys=list(source.dag_ids),
+        queues=list(source.queues),
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )

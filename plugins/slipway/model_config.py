@@ -25,6 +25,7 @@ from slipway.model_fields import (
     UserName,
     no_repetition,
 )
+from slipway.states import ExecutionMode
 from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
@@ -65,6 +66,7 @@ class Source(Strict):
 
     bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = "mlops-{region}-{account}"
     key: Annotated[str, Field(min_length=1, max_length=1024)]
+    queue: Annotated[Text, Field(pattern=r"^(https?://\S+|[A-Za-z0-9_{}-]+)$")] | None = None
 
 
 class Roles(Strict):
@@ -218,6 +220,7 @@ class ModelConfig(Strict):
     prefix: Annotated[Name, Field(max_length=names.PREFIX_MAX_CHARS)]
     description: str = ""
     aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
+    execution_mode: Annotated[ExecutionMode, Field(strict=False)] = ExecutionMode.SUPERSEDED
     source: Source
     roles: Roles
     policy: Policy
@@ -318,7 +321,7 @@ def _refuse_clash(path: Path, model: ModelConfig, other: str, taken: ModelConfig
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
     clashes = {
         "prefix": model.prefix.lower() == taken.prefix.lower(),
-        "source": model.source == taken.source,
+        "source": (model.source.bucket, model.source.key) == (taken.source.bucket, taken.source.key),
         "policy.endpoint.endpoint_prefix": model.policy.endpoint.endpoint_prefix.lower()
         == taken.policy.endpoint.endpoint_prefix.lower(),
     }

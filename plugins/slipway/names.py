@@ -33,15 +33,17 @@ PREFIX_MAX_CHARS = (
 ENDPOINT_PREFIX_MAX_CHARS = SAGEMAKER_NAME_MAX_CHARS - len("-") - max(len(environment) for environment in Environment)
 
 
-def revision_id(bucket: str, key: str, version_id: str) -> str:
-    """Identify one object version.
+def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
+    """Identify one release of one object version.
 
     :param bucket: the source bucket
     :param key: the object's key
     :param version_id: S3's VersionId
+    :param attempt: 2 and above for a further release of a version that has been released
     :returns: 32 hexadecimal digits
     """
-    return hashlib.sha256("\0".join((bucket, key, version_id)).encode()).hexdigest()[:32]
+    parts = (bucket, key, version_id, *([str(attempt)] if attempt > 1 else []))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def auto_run_id(bucket: str, key: str, version_id: str) -> str:
@@ -91,3 +93,13 @@ def source_key(prefix: str) -> str:
 def run_prefix(prefix: str, revision: str) -> str:
     """The key prefix, in the source bucket, of everything a release keeps."""
     return f"releases/{prefix}/{revision}/"
+
+
+def claim_key(prefix: str, revision: str) -> str:
+    """The key of the document that says which run a revision belongs to."""
+    return f"{run_prefix(prefix, revision)}claim.json"
+
+
+def board_key(prefix: str) -> str:
+    """The key of the document that says which release is at which stage."""
+    return f"releases/{prefix}/stages.json"

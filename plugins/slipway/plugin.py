@@ -7,6 +7,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.links.runs import NewerReleaseLink, ReleasedByLink
 from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
 
 
@@ -26,4 +27,11 @@ class SlipwayPlugin(AirflowPlugin):
 
     name = "slipway"
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
-    operator_extra_links = [CloudFormationStackLink(), EndpointLink(), ModelPackageLink(), TrainingJobLink()]
+    operator_extra_links = [
+        CloudFormationStackLink(),
+        EndpointLink(),
+        ModelPackageLink(),
+        NewerReleaseLink(),
+        ReleasedByLink(),
+        TrainingJobLink(),
+    ]

@@ -44,7 +44,7 @@ def process_request(
         refuse("trainingjob.zip", why, "upload a smaller zip")
     s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
     aws = aws or identity(model.aws_conn_id)
-    run_id = names.revision_id(revision.bucket, revision.key, revision.version_id)
+    run_id = revision.revision_id
     bucket = aws.resolve(model.source.bucket)
     key = f"{names.run_prefix(model.prefix, run_id)}trainingjob.zip"
     data = _read(s3, revision, bucket, key)
@@ -73,7 +73,7 @@ def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: s
         revision=revision,
         revision_id=run_id,
         digest=fenced.request.digest,
-        sequence=revision.last_modified,
+        sequence=revision.sequence or revision.last_modified,
         training_job_name=names.training_job_name(prefix, revision.written_at, run_id),
         request_uri=request_uri,
         model_package_group=names.model_package_group(prefix),

@@ -54,6 +54,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
         chain(
             S3VersionSensor(
                 task_id="source",
+                model_prefix=model.prefix,
                 bucket_name=model.source.bucket,
                 bucket_key=model.source.key,
                 aws_conn_id=model.aws_conn_id,
@@ -72,6 +73,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
                 rules=model.approval.rules(),
                 timeout_days=model.approval.timeout_days,
                 notices=Notices.of(model.approval),
+                execution_mode=model.execution_mode,
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,
                 **_APPROVAL_RETRIES,
@@ -98,6 +100,13 @@ def _form(model: ModelConfig) -> dict[str, Param]:
             type=["null", "string"],
             title="Version id",
             description="Which version of the zip to release. Empty: the newest.",
+        ),
+        "new_attempt": Param(
+            False,
+            type="boolean",
+            title="New attempt",
+            description="Release the version although it has been released before: with a training job, a model "
+            "package and an approval of its own, and in the order of releases as if it were uploaded now.",
         ),
     }
 

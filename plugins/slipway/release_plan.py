@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from slipway import names
 from slipway.errors import PermanentError
 from slipway.states import Environment
 
@@ -19,7 +20,11 @@ TAG_VERSION_ID = "slipway:version-id"
 
 @dataclass(frozen=True)
 class Revision:
-    """One pinned version of a model's zip; the XCom of ``source``."""
+    """One pinned version of a model's zip; the XCom of ``source``.
+
+    :param attempt: 2 and above for a further release of a version that has been released
+    :param sequence: orders the releases of a model, ISO 8601, UTC; None before ``source`` has claimed the version
+    """
 
     bucket: str
     key: str
@@ -28,6 +33,13 @@ class Revision:
     size_bytes: int
     last_modified: str  # ISO 8601, UTC
     uploader: str | None = None
+    attempt: int = 1
+    sequence: str | None = None
+
+    @property
+    def revision_id(self) -> str:
+        """The identity of the release."""
+        return names.revision_id(self.bucket, self.key, self.version_id, self.attempt)
 
     @property
     def written_at(self) -> datetime:
@@ -48,8 +60,8 @@ class Revision:
 class ReleasePlan:
     """Every name of one release, computed once; the XCom of ``process_request``.
 
-    ``sequence`` orders the releases of a model: the zip's LastModified. ``stacks`` and ``endpoints`` have the keys
-    dev and prd.
+    ``sequence`` orders the releases of a model: when the zip was written, or released again. ``stacks`` and
+    ``endpoints`` have the keys dev and prd.
     """
 
     prefix: str
@@ -63,6 +75,11 @@ class ReleasePlan:
     endpoint_prefix: str
     stacks: dict[str, str]
     endpoints: dict[str, str]
+
+    @property
+    def home_bucket(self) -> str:
+        """The bucket that keeps the release's copy of the zip and what its model's releases share."""
+        return self.request_uri.removeprefix("s3://").partition("/")[0]
 
     def stack(self, environment: Environment) -> str:
         """The name of the environment's stack."""

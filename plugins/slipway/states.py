@@ -1,4 +1,4 @@
-"""The states AWS reports, as enums. A state that AWS adds one day raises instead of being taken for a known one."""
+"""States and modes, as enums. A state that AWS adds one day raises instead of being taken for a known one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,26 @@ class Environment(_KnownState):
     def short(self) -> str:
         """The form that stack names and task ids carry: dev or prd."""
         return "dev" if self is Environment.DEVELOPMENT else "prd"
+
+
+class ExecutionMode(_KnownState):
+    """What becomes of several releases of one model at once, in CodePipeline's words.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html
+    """
+
+    SUPERSEDED = "SUPERSEDED"  # a newer release overtakes one that waits
+    QUEUED = "QUEUED"  # one after the other, the oldest first
+    PARALLEL = "PARALLEL"  # independently of each other, except that an environment is written by one at a time
+
+
+class Stage(_KnownState):
+    """The stages of a release that releases of one model meet at, in their order."""
+
+    TRAIN = "train"
+    DEV = "dev"
+    APPROVE = "approve"
+    PRD = "prd"
 
 
 class TrainingJobStatus(_KnownState):

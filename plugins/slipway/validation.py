@@ -26,6 +26,7 @@ _EXPECTED = {
     "model_type": "an object of names and values",
     "model_attributes_type": "an object of names and values",
     "literal_error": "{expected}",
+    "enum": "{expected}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",

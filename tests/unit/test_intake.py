@@ -169,8 +169,8 @@ def test_a_dag_that_is_not_there_is_told_from_other_refusals(error, absent):
     assert _is_absent(error) is absent
 
 
-def model(prefix: str, bucket: str = "mlops-{region}-{account}", aws_conn_id: str = "aws_default"):
-    place = SimpleNamespace(bucket=bucket, key=names.source_key(prefix))
+def model(prefix: str, bucket: str = "mlops-{region}-{account}", aws_conn_id: str = "aws_default", queue=None):
+    place = SimpleNamespace(bucket=bucket, key=names.source_key(prefix), queue=queue)
     return SimpleNamespace(prefix=prefix, source=place, aws_conn_id=aws_conn_id)
 
 
@@ -183,6 +183,12 @@ def test_models_of_one_bucket_share_one_watcher():
     assert watcher.trigger.keys == [names.source_key("iris-model"), names.source_key("wine")]
     assert watcher.trigger.bucket == "mlops-{region}-{account}"
     assert dag.get_task("start_releases").retries == 3
+
+
+def test_the_watcher_listens_to_the_queues_of_all_models_of_its_bucket():
+    (dag,) = build_intake_dags([model("a", queue="q"), model("b"), model("c", queue="p"), model("d", queue="q")])
+    (asset,) = dag.timetable.asset_condition.objects
+    assert asset.watchers[0].trigger.queues == ["p", "q"]
 
 
 def test_several_buckets_have_an_intake_each_with_names_that_stay():

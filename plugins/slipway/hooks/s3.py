@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -161,6 +162,29 @@ class S3VersionHook(S3Hook):
             last_modified=iso_utc(head["LastModified"]),
             uploader=head.get("Metadata", {}).get(UPLOADED_BY) or self._owner(bucket, key, found),
         )
+
+    def sequence(self, revision: Revision) -> str:
+        """Place a version among all versions of its key.
+
+        LastModified knows seconds only; within one, S3 lists the version that was stored last first. The place in
+        that order becomes microseconds.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+
+        :param revision: the version
+        :returns: ISO 8601, UTC; later versions have later times
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        bucket, key, second = revision.bucket, revision.key, revision.written_at.replace(microsecond=0)
+        with aws_call("list the object versions", uri(bucket, key)):
+            # The listing begins behind this version, with the one stored before it.
+            answer = self._s3.list_object_versions(
+                Bucket=bucket, Prefix=key, KeyMarker=key, VersionIdMarker=revision.version_id
+            )
+        before = takewhile(
+            lambda item: item["Key"] == key and item["LastModified"].replace(microsecond=0) == second,
+            answer.get("Versions", ()),
+        )
+        return iso_utc(second + timedelta(microseconds=sum(1 for _ in before)))
 
     def exists(self, bucket: str, key: str) -> bool:
         """:returns: whether the object exists now"""

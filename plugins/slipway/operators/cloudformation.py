@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk import BaseOperatorLink
 
 from slipway import change_sets
 from slipway.errors import AwsError, NameConflict, StackFailed
@@ -65,7 +65,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
 
     aws_hook_class = CloudFormationHook
     template_fields: Sequence[str] = aws_template_fields("stack_name", "parameters", "tags", "role_arn")
-    operator_extra_links: tuple[BaseAwsLink, ...] = (CloudFormationStackLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (CloudFormationStackLink(),)
 
     def __init__(
         self,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from slipway import endpoint_stack, paths, release_request
 from slipway.approval_record import HOW_OUTSIDE, Decision, approvals_of, decision_of
-from slipway.errors import NameConflict, NotApproved, StackFailed
+from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.stacks import Stack
+from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 
@@ -30,8 +34,8 @@ if TYPE_CHECKING:
 _REVISION_CHARS = 12
 
 
-class EndpointDeployOperator(CloudFormationDeployOperator):
-    """Puts a release's model on the endpoint of one environment.
+class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
+    """Puts a release's model on the endpoint of one environment, while no other release writes to it.
 
     What is deployed comes from the run's own copy of the zip and from the Model Registry, never from what another task
     handed on. An older release never overwrites a newer one, in either environment. Production needs an approval that
@@ -41,7 +45,7 @@ class EndpointDeployOperator(CloudFormationDeployOperator):
     :param environment: development or production
     """
 
-    operator_extra_links = (CloudFormationStackLink(), EndpointLink())
+    operator_extra_links = (CloudFormationStackLink(), EndpointLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(
@@ -56,6 +60,31 @@ class EndpointDeployOperator(CloudFormationDeployOperator):
         )
         self.model = model
         self.environment = environment
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Deploy, once the environment is this release's to write to.
+
+        :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        """
+        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
+        with self._rejecting_superseded(context):
+            return super().execute(context)
+
+    def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As CloudFormationDeployOperator.resume."""
+        with self._rejecting_superseded(context):
+            return super().resume(context, *args, **kwargs)
+
+    @contextmanager
+    def _rejecting_superseded(self, context: Context) -> Iterator[None]:
+        """What the stack itself shows to be overtaken ends like what the board shows: it cannot be approved later."""
+        try:
+            yield
+        except Superseded as error:
+            self.reject_superseded(context, str(error))
+            raise
 
     def prepare(self, context: Context) -> None:
         """Read plan and request again; both are checked against the digest that the release began with."""

@@ -13,9 +13,11 @@ from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook, Row
 from slipway.hooks.identity import resolve
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
+from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from slipway.model_config import ModelConfig
 
 
-class EndpointTestOperator(BaseOperator):
+class EndpointTestOperator(StageMixin, BaseOperator):
     """Checks that an environment's endpoint serves this release and holds its answers against the gates.
+
+    The environment is this release's until it has passed: the next one would change what is being tried.
 
     InService alone says little: after a roll-back the endpoint is InService with the model before.
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
@@ -36,12 +40,15 @@ class EndpointTestOperator(BaseOperator):
     :param environment: The environment whose endpoint is tried.
     """
 
-    operator_extra_links = (EndpointLink(),)
+    operator_extra_links = (EndpointLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment
+        self.aws_conn_id = model.aws_conn_id
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
 
     @cached_property
     def hook(self) -> SageMakerHook:
@@ -58,8 +65,10 @@ class EndpointTestOperator(BaseOperator):
 
         :param context: The task's Airflow context.
         :returns: Rows, right answers, accuracy against its gate, latencies and the variants that answered.
+        :raises slipway.errors.Superseded: When a newer release has taken this one's place.
         :raises slipway.errors.EndpointTestFailed: Saying what is wrong and by how much.
         """
+        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
         return self._test(context, deadline=time.time() + self.model.timeouts.stack_seconds)
 
     def resume(self, context: Context, event: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
@@ -103,7 +112,9 @@ class EndpointTestOperator(BaseOperator):
         test = self.model.test
         rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
-        return self._judge(name, Score([self._invoke(name, row) for row in rows]))
+        result = self._judge(name, Score([self._invoke(name, row) for row in rows]))
+        self.leave_stages(context, OF_ENVIRONMENT[self.environment])
+        return result
 
     def _wait(self, name: str, deadline: float) -> NoReturn:
         self.defer(

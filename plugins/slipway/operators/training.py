@@ -18,10 +18,12 @@ from slipway.hooks.logs import LogsHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
+from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import TrainingJobLink
 from slipway.names import training_job_name
 from slipway.release_plan import TAG_DIGEST, ReleasePlan, pull_plan
-from slipway.states import TrainingJobStatus
+from slipway.stages import StageMixin
+from slipway.states import Stage, TrainingJobStatus
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.triggers.training import TrainingJobTrigger
 
@@ -50,7 +52,7 @@ _ENDED = (TrainingJobStatus.COMPLETED, TrainingJobStatus.FAILED, TrainingJobStat
 _LOG_LINES = 20
 
 
-class SlipwayTrainingOperator(SageMakerTrainingOperator):
+class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
     """Creates the revision's training job, or adopts it if an earlier attempt did, and waits for it without a slot.
 
     The job description is read inside execute() from the run's own copy of the zip: it is never rendered, logged or
@@ -63,11 +65,13 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
 
     aws_hook_class = SageMakerHook  # type: ignore[assignment]
     template_fields = aws_template_fields()
-    operator_extra_links = (TrainingJobLink(),)
+    operator_extra_links = (TrainingJobLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, quota_wait_seconds: float = 3600, **kwargs: Any) -> None:
         super().__init__(config={}, deferrable=True, print_log=False, aws_conn_id=model.aws_conn_id, **kwargs)
         self.model = model
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
         self.quota_wait_seconds = quota_wait_seconds
 
     @property
@@ -79,10 +83,12 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
 
         :param context: The task's Airflow context.
         :returns: Name, ARN, artifact, image, final metrics and seconds of the completed job.
+        :raises slipway.errors.Superseded: When a newer release has taken this one's place.
         :raises slipway.errors.NameConflict: When the name belongs to a job of another digest.
         :raises slipway.errors.TrainingFailed: When the job failed, with SageMaker's reason and the last log lines.
         :raises slipway.errors.TrainingStopped: When somebody or a runtime limit stopped the job.
         """
+        self.enter_stage(context, Stage.TRAIN)
         return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def resume(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
@@ -96,7 +102,7 @@ class SlipwayTrainingOperator(SageMakerTrainingOperator):
         if result.outcome is WaitOutcome.REFUSED:
             plan = pull_plan(context)
             raise AwsError("Cannot watch the training job", resource=plan.training_job_name, why=result.reason)
-        return self.execute(context)
+        return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def create_again(self, context: Context, event: Any, give_up_at: float) -> dict[str, Any]:
         """Try again what a quota, throttling or an outage kept from being done.

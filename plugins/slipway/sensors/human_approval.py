@@ -12,26 +12,29 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import approval_facts
-from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
+from slipway.approval_answers import DECIDED, NOBODY, QUESTION, Answer, How, Question
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.approval_rules import Approval, Rules
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.release_plan import pull_plan
+from slipway.stages import StageMixin, superseded
+from slipway.states import ExecutionMode, Stage
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from slipway.board import Entry
+
 COMMENT = "comment"
 # A decision in the registry is to be noticed within ten seconds, however patient the model file is otherwise.
 POLL_LIMIT_SECONDS = 5.0
-# Who decides when nobody did.
-NOBODY = "slipway"
 
 
-class HumanApprovalSensor(ApprovalOperator):
+class HumanApprovalSensor(StageMixin, ApprovalOperator):
     """Asks the model's approvers, deferred, so that waiting holds no worker slot.
 
     A decision is taken from Airflow (the approval screen, or the task marked success or failed) and from the Model
@@ -43,12 +46,14 @@ class HumanApprovalSensor(ApprovalOperator):
     :param rules: who may answer, and whose approvals are needed
     :param timeout_days: days until no answer counts as a rejection
     :param notices: who is told
+    :param execution_mode: whether a newer release takes this one's place while it waits
     :param poll_seconds: time between two looks at the Model Registry; 5 at most
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
     # Template fields are serialized: the guard reads the rules there.
     template_fields = (*ApprovalOperator.template_fields, "rules")
+    operator_extra_links = (NewerReleaseLink(),)
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class HumanApprovalSensor(ApprovalOperator):
         subject: str,
         timeout_days: float = 7,
         notices: Notices = Notices(),  # noqa: B008 (frozen)
+        execution_mode: ExecutionMode = ExecutionMode.SUPERSEDED,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
@@ -76,7 +82,9 @@ class HumanApprovalSensor(ApprovalOperator):
         self.rules = rules.to_json()
         self.timeout_days = timeout_days
         self.notices = notices
+        self.execution_mode = execution_mode
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
+        self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
 
     @property
@@ -89,6 +97,7 @@ class HumanApprovalSensor(ApprovalOperator):
 
         :returns: the decision, when one stands
         :raises Rejected: when the decision that stands is a rejection
+        :raises slipway.errors.Superseded: when a newer release has come here, and nobody has decided on this one
         """
         return self._go_on(context, {})
 
@@ -117,8 +126,14 @@ class HumanApprovalSensor(ApprovalOperator):
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             comment = f"No answer within {self.timeout_days:g} days"
             return self._end(context, arn, How.TIMEOUT, comment, question)
-        if answer is None and outcome == ApprovalOutcome.SUPERSEDED:
-            return self._end(context, arn, How.SUPERSEDED, f"Superseded by {event['by']}", question)
+        if (
+            answer is None
+            and outcome == ApprovalOutcome.SUPERSEDED
+            and (newer := self.overtaken(context, Stage.APPROVE))
+        ):
+            return self.give_way(context, Stage.APPROVE, newer)
+        if answer is None and not event:
+            self.enter_stage(context, Stage.APPROVE)
         if question is None:
             question = self._ask(context, self._new_question(context, arn))
         elif answer is None and outcome == ApprovalOutcome.ANSWERED:
@@ -136,6 +151,19 @@ class HumanApprovalSensor(ApprovalOperator):
                 return self._settle(context, arn, decision, question)
             question = self._ask(context, question.next(approvals))
         self._wait(context, question)
+
+    def give_way(self, context: Context, stage: Stage, newer: Entry) -> dict[str, Any]:  # type: ignore[override]
+        """End the release because of a newer one, unless somebody has decided on it meanwhile.
+
+        :param context: the task's Airflow context
+        :param stage: where it was overtaken
+        :param newer: the newer release
+        :returns: the decision, if somebody approved
+        :raises slipway.errors.Superseded: naming the newer release
+        """
+        arn = _model_package_arn(context)
+        comment = f"Superseded by the newer release {run_url(newer.dag_id, newer.run_id)}"
+        return self._end(context, arn, How.SUPERSEDED, comment, self._question(context, arn))
 
     def _standing(self, context: Context, arn: str) -> Decision | None:
         return self.registry.keep_outside_decision(arn, pull_plan(context).digest)
@@ -231,6 +259,9 @@ class HumanApprovalSensor(ApprovalOperator):
         self._tell(context, _notice_of(decision), f"{decision.decided_at}", _said(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
+        if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, Stage.APPROVE)):
+            NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
+            raise superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
         if not decision.approved:
             raise Rejected(
                 f"{decision.decided_by} rejected this release",
@@ -263,6 +294,7 @@ class HumanApprovalSensor(ApprovalOperator):
                 model_package_arn=question.model_package_arn,
                 deadline=question.at + timeout_seconds,
                 notice_at=self._tell_what_is_due(context, question, question.at + timeout_seconds / 2),
+                ticket=self.ticket(context, Stage.APPROVE).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),

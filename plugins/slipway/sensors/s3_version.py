@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
+from slipway import runs
+from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import S3VersionHook, uri
+from slipway.hooks.s3_documents import S3DocumentHook
+from slipway.links.runs import ReleasedByLink
+from slipway.release_plan import Revision
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger
 
@@ -23,25 +29,45 @@ PINNED = "revision"
 
 
 class S3VersionSensor(S3KeySensor):
-    """Waits for an object without a worker slot and pins one version of it; the XCom is a Revision.
+    """Waits for an object without a worker slot, pins one version of it and claims it; the XCom is a Revision.
 
     Which version comes from the run: ``bucket``, ``key`` and ``version_id`` of its conf, then of its params, then the
     model's own bucket and key. An empty version id means the newest one, looked up once: a second attempt of this
     task pins the same version again.
 
-    :param bucket_name: the model's bucket; may contain {region} and {account}
+    A version belongs to one run. Another one fails and names it, unless it asks for a new attempt; the run that the
+    upload itself started is skipped instead, since a person was faster and nothing is amiss.
+
+    :param model_prefix: the model's prefix
+    :param bucket_name: the model's bucket, which keeps the claims; may contain {region} and {account}
     :param bucket_key: the model's source key
     :param poke_interval: seconds between two looks for a missing object
     :param timeout: seconds until a missing object fails the task
     """
 
-    aws_hook_class = S3VersionHook
+    aws_hook_class = S3DocumentHook
+    operator_extra_links = (ReleasedByLink(),)
+    # A class attribute, for Airflow keeps operators from new attributes.
+    run_exists = staticmethod(runs.exists)
 
-    def __init__(self, *, bucket_name: str, bucket_key: str, deferrable: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *, model_prefix: str, bucket_name: str, bucket_key: str, deferrable: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(bucket_name=bucket_name, bucket_key=bucket_key, deferrable=deferrable, **kwargs)
+        self.model_prefix = model_prefix
+
+    @property
+    def claims(self) -> Claims:
+        """Which run has which version of the model."""
+        bucket = resolve(str(self.bucket_name), self.aws_conn_id)
+        return Claims(cast(S3DocumentHook, self.hook), bucket, self.model_prefix, self.run_exists)
 
     def execute(self, context: Context) -> Any:
-        """:returns: the revision, as JSON, once the object is there"""
+        """Pin and claim a version, once the object is there.
+
+        :returns: the revision, as JSON
+        :raises slipway.errors.ReleasedAlready: naming the run that has the version
+        """
         if not self.deferrable:
             return super(S3KeySensor, self).execute(context)
         revision = self._pin(context)
@@ -83,7 +109,8 @@ class S3VersionSensor(S3KeySensor):
         remembered = store.get(PINNED)
         if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
             version_id = version_id or remembered["version_id"]
-        revision = cast(S3VersionHook, self.hook).head_version(bucket, key, version_id)
+        hook = cast(S3VersionHook, self.hook)
+        revision = hook.head_version(bucket, key, version_id)
         if revision is None and version_id:
             raise PermanentError(
                 "There is nothing to release",
@@ -98,7 +125,24 @@ class S3VersionSensor(S3KeySensor):
         self.log.info(
             "Pinned %s, uploaded by %s", uri(bucket, key, revision.version_id), revision.uploader or "unknown"
         )
-        return revision.to_xcom()
+        return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
+
+    def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
+        dag_run = context["dag_run"]
+        claimed = self.claims.claim(revision, dag_run.dag_id, dag_run.run_id, new_attempt=self._new_attempt(context))
+        if isinstance(claimed, Claim):
+            ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
+            raise refusal(revision, claimed, dag_run.run_id)
+        if claimed.attempt > 1:
+            self.log.info("This is attempt %d at this version: a release of its own", claimed.attempt)
+        return claimed
+
+    @staticmethod
+    def _new_attempt(context: Mapping[str, Any]) -> bool:
+        wanted = {**(context.get("params") or {}), **(context["dag_run"].conf or {})}.get("new_attempt")
+        if wanted not in (None, False, True):
+            raise PermanentError("new_attempt is true or false", resource=repr(wanted), fix="trigger the run again")
+        return bool(wanted)
 
     def _wait(self, bucket: str, key: str, deadline: float) -> None:
         self.defer(

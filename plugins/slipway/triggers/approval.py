@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
@@ -15,8 +16,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.approval_record import decision_of
-from slipway.errors import translate
+from slipway.errors import AwsError, PermanentError, translate
+from slipway.gate import Ticket, overtaken_async
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.triggers.patience import backoff_seconds
 
 
@@ -27,7 +30,7 @@ class ApprovalOutcome(StrEnum):
     RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
     UNASKED = "unasked"  # Airflow holds no question that could be answered
     NOTICE = "notice"  # there is something to tell the approvers
-    SUPERSEDED = "superseded"  # by a newer release, whose run the event has under ``by``
+    SUPERSEDED = "superseded"  # a newer release has come to the approval, or beyond
     TIMEOUT = "timeout"
     REFUSED = "refused"  # AWS does not show the record
 
@@ -42,6 +45,7 @@ class ApprovalTrigger(BaseTrigger):
     :param model_package_arn: the model package that is decided upon
     :param deadline: when to give up, in seconds since the epoch
     :param notice_at: when the task is to be resumed to tell somebody something, in seconds since the epoch
+    :param ticket: the release at this stage, as Ticket.to_json gives it; None to look out for no newer one
     :param poll_seconds: time between two polls
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
@@ -53,6 +57,7 @@ class ApprovalTrigger(BaseTrigger):
         model_package_arn: str,
         deadline: float,
         notice_at: float | None = None,
+        ticket: dict[str, Any] | None = None,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
     ) -> None:
@@ -61,8 +66,11 @@ class ApprovalTrigger(BaseTrigger):
         self.model_package_arn = model_package_arn
         self.deadline = deadline
         self.notice_at = notice_at
+        self.ticket = ticket
         self.poll_seconds = poll_seconds
         self.aws_conn_id = aws_conn_id
+        self._s3_clients = AsyncExitStack()
+        self._s3_client: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """:returns: the class path and the arguments that build this trigger again"""
@@ -73,6 +81,7 @@ class ApprovalTrigger(BaseTrigger):
                 "model_package_arn": self.model_package_arn,
                 "deadline": self.deadline,
                 "notice_at": self.notice_at,
+                "ticket": self.ticket,
                 "poll_seconds": self.poll_seconds,
                 "aws_conn_id": self.aws_conn_id,
             },
@@ -125,7 +134,29 @@ class ApprovalTrigger(BaseTrigger):
         package = await client.describe_model_package(ModelPackageName=self.model_package_arn)
         if decision_of(package):
             return {"outcome": ApprovalOutcome.RECORDED.value}
+        if await self._overtaken():
+            return {"outcome": ApprovalOutcome.SUPERSEDED.value}
         return self._due()
+
+    async def _overtaken(self) -> bool:
+        """Look at the model's board; one that cannot be read now is read at the next poll, and by deploy_prd."""
+        if self.ticket is None:
+            return False
+        try:
+            if self._s3_client is None:
+                connection = await S3DocumentHook(aws_conn_id=self.aws_conn_id).get_async_conn()
+                self._s3_client = await self._s3_clients.enter_async_context(connection)
+            return await overtaken_async(self._s3_client, Ticket.from_json(self.ticket)) is not None
+        except (AwsError, PermanentError, BotoCoreError) as error:
+            self.log.warning("Cannot look for newer releases, asking again: %s", error)
+            # A new client reads the credentials anew.
+            await self.cleanup()
+            return False
+
+    async def cleanup(self) -> None:
+        """Close the client of S3."""
+        await self._s3_clients.aclose()
+        self._s3_client = None
 
     async def _outlast(self, error: Exception) -> dict[str, Any] | None:
         translated = translate(error, what="Cannot read the decision", resource=self.model_package_arn)

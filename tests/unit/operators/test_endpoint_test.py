@@ -13,6 +13,7 @@ from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from tests.unit.releases import TRAINED, release_plan, xcoms
 from tests.unit.request_samples import iris_model
+from tests.unit.stages import with_gate
 from tests.unit.task_runs import context, run_task
 
 NAME = "iris-model-development"
@@ -67,7 +68,7 @@ def model(**test) -> ModelConfig:
 def operator(sagemaker=None, rows=ROWS, **test) -> EndpointTestOperator:
     made = EndpointTestOperator(task_id="test_dev", model=model(**test), environment=Environment.DEVELOPMENT)
     made.hook, made.held_out = sagemaker or SageMaker(), HeldOut(rows)
-    return made
+    return with_gate(made)
 
 
 def ctx():

@@ -1,6 +1,7 @@
 """The task approve: one record on the model package, whichever way the decision came."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -8,10 +9,11 @@ import pytest
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from slipway import states
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_record import Decision
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
-from slipway.errors import AlreadyDecided, PermanentError, Rejected
+from slipway.errors import AlreadyDecided, PermanentError, Rejected, Superseded
 from slipway.notices import Message, Notice
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
@@ -19,6 +21,7 @@ from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.stages import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(
@@ -113,7 +116,7 @@ def gate(registry: Registry, rules: Rules = ONE, notices: Notices | None = None,
     made.notices = notices or Notices()
     # Airflow keeps operators from new attributes of their class's properties.
     type(made).registry = registry
-    return made
+    return with_gate(made)
 
 
 def context(store=None) -> dict:
@@ -128,9 +131,15 @@ def context(store=None) -> dict:
         run_id="s3__1",
         task_id="approve",
         xcom_pull=lambda task_ids: xcoms.get(task_ids),
+        xcom_push=lambda key, value: xcoms.update({key: value}),
         xcoms=xcoms,
     )
-    return {"ti": ti, "task_instance": ti, "task_state_store": MemoryStore() if store is None else store}
+    return {
+        "ti": ti,
+        "task_instance": ti,
+        "dag_run": ti,
+        "task_state_store": MemoryStore() if store is None else store,
+    }
 
 
 def asking(number=0, at=5.0, arn=ARN, approvals=()) -> MemoryStore:
@@ -258,10 +267,17 @@ def test_no_answer_in_time_is_a_rejection(asked):
 
 def test_a_newer_release_takes_the_question_away(asked):
     registry, notices = Registry(), Notices()
-    with pytest.raises(Rejected, match="s3__2"):
-        gate(registry, notices=notices).execute_complete(context(asking()), {"outcome": "superseded", "by": "s3__2"})
-    assert registry.records == [decision(REJECTED, "slipway", "superseded", "Superseded by s3__2")]
+    made, ctx = gate(registry, notices=notices), context(asking())
+    mine = made.ticket(ctx, states.Stage.APPROVE)
+    later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence="2099-01-01T00:00:00+00:00")
+    made.gate.enter(replace(mine, entry=later))
+    with pytest.raises(Superseded, match="s3__2"):
+        made.execute_complete(ctx, {"outcome": "superseded"})
+    (record,) = registry.records
+    assert (record.decision, record.decided_by, record.how) == (REJECTED, "slipway", "superseded")
+    assert "s3__2" in record.comment
     assert notices.kinds == [Notice.SUPERSEDED]
+    assert ctx["task_state_store"].get(DECIDED)["decided_by"] == "slipway"
 
 
 def test_the_question_stays_open_until_the_last_stage_is_complete(asked):

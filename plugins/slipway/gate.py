@@ -1,0 +1,184 @@
+"""The gate of a stage: decides on the model's board, one document in S3 that is changed by compare-and-set only."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol, Self
+
+from slipway import names
+from slipway.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
+from slipway.errors import SlipwayError
+from slipway.hooks.s3 import uri
+from slipway.hooks.s3_documents import Document, read_document_async, unreadable
+from slipway.release_plan import ReleasePlan
+from slipway.states import ExecutionMode, Stage
+
+# Every writer that loses has let another one through, so this many mean that something else is wrong.
+_MAX_WRITES = 100
+_PAUSE_LIMIT_SECONDS = 0.5
+
+
+class Documents(Protocol):
+    """The part of S3 that the gate needs."""
+
+    def read(self, bucket: str, key: str) -> Document:
+        """:returns: the document, which may not be there"""
+
+    def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
+        """:returns: False if the document has changed since it was read"""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A release that wants to be at a stage; plain enough to be handed to a trigger.
+
+    :param bucket: where the model's board lies
+    :param key: the board's key
+    """
+
+    bucket: str
+    key: str
+    stage: Stage
+    mode: ExecutionMode
+    entry: Entry
+
+    @classmethod
+    def of(cls, plan: ReleasePlan, dag_run: Any, stage: Stage, mode: ExecutionMode) -> Self:
+        """Make the ticket of a running release.
+
+        :param plan: the release
+        :param dag_run: the run, with dag_id and run_id
+        :param stage: where it has come to
+        :param mode: the model's execution mode
+        """
+        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, plan.sequence, _now())
+        return cls(plan.home_bucket, names.board_key(plan.prefix), stage, mode, entry)
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        return asdict(self) | {"stage": self.stage.value, "mode": self.mode.value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_json`` returned"""
+        return cls(
+            value["bucket"],
+            value["key"],
+            Stage(value["stage"]),
+            ExecutionMode(value["mode"]),
+            Entry(**value["entry"]),
+        )
+
+    def overtaken_by(self, document: Document) -> Entry | None:
+        """:returns: the newer release that the board shows at this stage or beyond; None while there is none"""
+        return overtaken_by(self.board(document), self.stage, self.entry, self.mode)
+
+    def board(self, document: Document) -> Board:
+        """Read the model's board.
+
+        :raises PermanentError: when the document is not a board
+        """
+        try:
+            return Board.from_json(document.content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise unreadable(uri(self.bucket, self.key), repr(error)) from error
+
+
+class Gate:
+    """Lets releases into stages.
+
+    :param documents: S3
+    :param goes_on: tells whether the run of a DAG id and a run id has not ended
+    """
+
+    def __init__(self, documents: Documents, goes_on: Callable[[str, str], bool]) -> None:
+        self._documents = documents
+        self._goes_on = goes_on
+
+    def enter(self, ticket: Ticket) -> Verdict:
+        """Ask to be let in; entering again what was entered before is let in again.
+
+        :param ticket: the release and the stage
+        :returns: the verdict, which the board shows
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        ticket = replace(ticket, entry=replace(ticket.entry, since=_now()))
+        return self._change(ticket, lambda board: decide(ticket, board, self._goes_on))
+
+    def leave(self, ticket: Ticket) -> None:
+        """Leave every stage.
+
+        :param ticket: the release
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        self._change(ticket, lambda board: Verdict(leave(board, ticket.entry), Outcome.ENTERED))
+
+    def overtaken(self, ticket: Ticket) -> Entry | None:
+        """Look whether a newer release has taken this one's place; changes nothing.
+
+        :param ticket: the release and the stage
+        :returns: the newer release
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        return ticket.overtaken_by(self._documents.read(ticket.bucket, ticket.key))
+
+    def _change(self, ticket: Ticket, change: Callable[[Board], Verdict]) -> Verdict:
+        for attempt in range(_MAX_WRITES):
+            document = self._documents.read(ticket.bucket, ticket.key)
+            board = ticket.board(document)
+            verdict = change(board)
+            if verdict.board == board:
+                return verdict
+            if self._documents.write(ticket.bucket, ticket.key, verdict.board.to_json(), etag=document.etag):
+                return verdict
+            time.sleep(random.uniform(0, min(_PAUSE_LIMIT_SECONDS, 0.02 * 2 ** min(attempt, 8))))
+        raise SlipwayError(
+            "The board of the model's stages cannot be written",
+            resource=uri(ticket.bucket, ticket.key),
+            why=f"it changed at each of {_MAX_WRITES} attempts",
+            fix="look who writes it; this task may be tried again",
+        )
+
+
+def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) -> Verdict:
+    """Decide, asking for the runs that the verdict depends on.
+
+    :param ticket: the release and the stage
+    :param board: the board as it is
+    :param goes_on: tells whether a run has not ended
+    """
+    ended: set[RunKey] = set()
+    while True:
+        verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
+        if verdict.other is None or not verdict.while_alive or goes_on(*verdict.other.run):
+            return verdict
+        ended.add(verdict.other.run)
+
+
+async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str], Awaitable[bool]]) -> Verdict:
+    """As decide, without blocking the event loop."""
+    ended: set[RunKey] = set()
+    while True:
+        verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
+        if verdict.other is None or not verdict.while_alive or await goes_on(*verdict.other.run):
+            return verdict
+        ended.add(verdict.other.run)
+
+
+async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
+    """As Gate.overtaken, for a trigger to ask at each poll.
+
+    :param client: an aiobotocore S3 client, which the caller keeps from poll to poll
+    :param ticket: the release and the stage
+    :returns: the newer release
+    :raises slipway.errors.AwsError: when the call fails
+    """
+    return ticket.overtaken_by(await read_document_async(client, ticket.bucket, ticket.key))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,149 @@
+"""What operators of a release do at the gates between its stages: enter, wait deferred, give way."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from slipway import runs
+from slipway.approval_answers import NOBODY, How
+from slipway.board import Entry, Outcome
+from slipway.errors import AlreadyDecided, AwsError, NotApproved, Superseded
+from slipway.gate import Gate, Ticket
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3_documents import S3DocumentHook
+from slipway.links.runs import NewerReleaseLink, run_url
+from slipway.release_plan import pull_plan
+from slipway.states import Environment, ExecutionMode, Stage
+from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.triggers.stage import StageTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+OF_ENVIRONMENT = {Environment.DEVELOPMENT: Stage.DEV, Environment.PRODUCTION: Stage.PRD}
+
+
+class StageMixin:
+    """An operator whose work belongs to a stage; execute() begins with enter_stage().
+
+    A release that has been overtaken is skipped, and with it all that follows: nothing has failed, so nobody is to be
+    alarmed, and the link and the XCom ``newer_release`` say which run has taken its place. Its model package is
+    rejected, so that nothing can approve it later.
+
+    Operators set ``execution_mode``, ``aws_conn_id`` and ``stage_poll_seconds``.
+    """
+
+    execution_mode: ExecutionMode
+    aws_conn_id: str | None
+    stage_poll_seconds: float
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The gate of the model's stages."""
+        return Gate(S3DocumentHook(aws_conn_id=self.aws_conn_id), runs.goes_on)
+
+    def ticket(self, context: Context, stage: Stage) -> Ticket:
+        """:returns: the running release, at a stage"""
+        return Ticket.of(pull_plan(context), context["dag_run"], stage, self.execution_mode)
+
+    def enter_stage(self, context: Context, stage: Stage) -> None:
+        """Return once the release is let in; wait deferred for whoever is in the way.
+
+        :param context: the task's Airflow context
+        :param stage: the stage that the task's work belongs to
+        :raises slipway.errors.Superseded: when a newer release has been here, or waits here
+        :raises slipway.errors.AwsError: when the board cannot be read or written
+        """
+        ticket = self.ticket(context, stage)
+        verdict = self.gate.enter(ticket)
+        if verdict.outcome is Outcome.OVERTAKEN and verdict.other:
+            self.give_way(context, stage, verdict.other)
+        if verdict.outcome is Outcome.WAIT:
+            trigger = StageTrigger(
+                ticket=ticket.to_json(), aws_conn_id=self.aws_conn_id, poll_seconds=self.stage_poll_seconds
+            )
+            operator: Any = self
+            operator.defer(trigger=trigger, method_name="execute_at_gate")
+
+    def execute_at_gate(self, context: Context, event: dict[str, Any] | None) -> Any:
+        """Ask at the gate again after a wait.
+
+        :param context: the task's Airflow context
+        :param event: how the wait ended
+        :returns: as execute
+        :raises slipway.errors.AwsError: when AWS refuses to show the board
+        """
+        result = WaitResult.from_event(event)
+        if result.outcome is WaitOutcome.REFUSED:
+            raise AwsError("Cannot watch the stages of the model", why=result.reason)
+        operator: Any = self
+        return operator.execute(context)
+
+    def leave_stages(self, context: Context, stage: Stage) -> None:
+        """Let the next release in; one that cannot be told is let in when this run ends.
+
+        :param context: the task's Airflow context
+        :param stage: the stage that is left
+        """
+        try:
+            self.gate.leave(self.ticket(context, stage))
+        except AwsError as error:
+            operator: Any = self
+            operator.log.warning("%s. The stage %s is free once this run ends", error, stage)
+
+    def overtaken(self, context: Context, stage: Stage) -> Entry | None:
+        """:returns: the newer release that has taken this one's place; None while there is none"""
+        return self.gate.overtaken(self.ticket(context, stage))
+
+    def give_way(self, context: Context, stage: Stage, newer: Entry) -> NoReturn:
+        """End the release because of a newer one.
+
+        :param context: the task's Airflow context
+        :param stage: where it was overtaken
+        :param newer: the newer release
+        :raises slipway.errors.Superseded: always
+        """
+        where = run_url(newer.dag_id, newer.run_id)
+        self.reject_superseded(context, f"Superseded by the newer release {where}")
+        NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
+        raise superseded(f"A newer release has come to the stage {stage}", pull_plan(context).sequence, newer)
+
+    def reject_superseded(self, context: Context, comment: str) -> None:
+        """Reject the release's model package while nobody has decided on it.
+
+        :param context: the task's Airflow context
+        :param comment: why, for the Model Registry
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        operator: Any = self
+        registration = context["ti"].xcom_pull(task_ids="register")
+        if not registration:
+            return
+        try:
+            ModelRegistryHook(aws_conn_id=self.aws_conn_id).record_decision(
+                registration["model_package_arn"],
+                approved=False,
+                decided_by=NOBODY,
+                how=How.SUPERSEDED.value,
+                comment=comment,
+                digest=pull_plan(context).digest,
+            )
+        except (AlreadyDecided, NotApproved) as standing:
+            # Decided before, or deleted: either way there is nothing left that could be approved.
+            operator.log.info("%s", standing)
+
+
+def superseded(what: str, sequence: str, newer: Entry) -> Superseded:
+    """Say which release has taken the place of one.
+
+    :param what: what happened
+    :param sequence: the overtaken release's
+    :param newer: the newer release
+    """
+    return Superseded(
+        what,
+        resource=run_url(newer.dag_id, newer.run_id),
+        why=f"it was uploaded at {newer.sequence}, this one at {sequence}",
+        fix="to serve this version nevertheless, trigger it with new_attempt",
+    )
