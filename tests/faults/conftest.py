@@ -2,6 +2,7 @@
 
 import pytest
 
+from slipway import runs
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket
 from tests.local_aws.server import LocalAws
@@ -14,5 +15,7 @@ def aws(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         lead_hooks_to(running.endpoint_url, patch)
         fill_bucket(running)
+        # There is no Airflow to ask: of two runs that meet at a stage, the former one has ended here.
+        patch.setattr(runs, "goes_on", lambda dag_id, run_id: False)
         yield running
     running.stop()

@@ -61,7 +61,9 @@ def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:
     :param model: the model file
     """
     return {
-        "source": lambda: S3VersionSensor(task_id="source", bucket_name=BUCKET, bucket_key=KEY, timeout=60),
+        "source": lambda: S3VersionSensor(
+            task_id="source", model_prefix=model.prefix, bucket_name=BUCKET, bucket_key=KEY, timeout=60
+        ),
         "process_request": lambda: SimpleNamespace(
             execute=lambda ctx: process_request(model, pull_revision(ctx)).to_xcom()
         ),
@@ -71,7 +73,7 @@ def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:
         "deploy_dev": lambda: _deploy(model, Environment.DEVELOPMENT),
         "test_dev": lambda: _test(model, Environment.DEVELOPMENT),
         "approve": lambda: HumanApprovalSensor(
-            task_id="approve", subject=model.approval.subject, approvers=model.approval.approvers
+            task_id="approve", subject=model.approval.subject, rules=model.approval.rules()
         ),
         "deploy_prd": lambda: _deploy(model, Environment.PRODUCTION),
         "test_prd": lambda: _test(model, Environment.PRODUCTION),

@@ -153,7 +153,7 @@ def test_a_retry_releases_what_was_uploaded_since_with_the_stock_sensor_and_not_
         versions.append(s3.put_object(Bucket=BUCKET, Key=KEY, Body=body)["VersionId"])
         # Each attempt of either task is a new operator.
         assert S3KeySensor(task_id="source", bucket_name=BUCKET, bucket_key=KEY).poke({}) is True
-        sensor = S3VersionSensor(task_id="source", bucket_name=BUCKET, bucket_key=KEY)
+        sensor = S3VersionSensor(task_id="source", model_prefix="iris-model", bucket_name=BUCKET, bucket_key=KEY)
         ours.append(sensor.execute(run.context("source"))["version_id"])
     assert s3.get_object(Bucket=BUCKET, Key=KEY)["VersionId"] == versions[1]
     assert ours == [versions[0]] * 2
