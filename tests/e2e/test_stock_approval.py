@@ -1,6 +1,6 @@
 """What Airflow's own ApprovalOperator lets happen, on the instance where Slipway's approval is tried.
 
-The counterparts are in test_who_approves.py. If one of these fails, Airflow has become better and Slipway's part may go.
+The counterparts are in test_who_approves.py. If one of these fails, Airflow has become better and ours may go.
 """
 
 from __future__ import annotations
