@@ -36,7 +36,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 
 @pytest.fixture
 def aws(local_aws, monkeypatch) -> LocalAws:
-    lead_hooks_to(local_aws, monkeypatch)
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
     monkeypatch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
     return local_aws
 
@@ -67,7 +67,7 @@ class Release:
         xcoms = {"process_request": plan.to_xcom(), "register": {"model_package_arn": self.arn}}
         ti = SimpleNamespace(id=uuid4(), dag_id="iris-model", run_id="r", task_id="approve")
         ti.xcom_pull = lambda task_ids: xcoms.get(task_ids)
-        return {"ti": ti, "task_instance": ti, "task_state_store": self.store}
+        return {"ti": ti, "task_instance": ti, "dag_run": ti, "task_state_store": self.store}
 
     def waits(self, outcome: str | None = None) -> ApprovalTrigger:
         with pytest.raises(TaskDeferred) as deferral:

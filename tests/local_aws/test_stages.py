@@ -23,7 +23,7 @@ RACERS = 8
 @pytest.fixture(scope="module", autouse=True)
 def aws(local_aws):
     with pytest.MonkeyPatch.context() as patch:
-        lead_hooks_to(local_aws, patch)
+        lead_hooks_to(local_aws.endpoint_url, patch)
         yield local_aws
 
 

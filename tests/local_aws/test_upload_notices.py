@@ -82,7 +82,7 @@ class Uploads:
 
 @pytest.fixture
 def uploads(local_aws, monkeypatch, request):
-    lead_hooks_to(local_aws, monkeypatch)
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
     monkeypatch.setattr(sqs, "WAIT_SECONDS", 1)
     return Uploads(local_aws, f"notices-{abs(hash(request.node.name)) % 10**9}")
 
