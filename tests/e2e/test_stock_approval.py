@@ -47,5 +47,3 @@ def test_an_answer_is_forgotten_when_the_task_is_killed_as_it_resumes(slipway):
     screen = slipway.api().approval(DAG, run_id, "approve")
     assert not screen["response_received"]
     assert screen["responded_by_user"] is None
-    slipway.api("alice").answer(DAG, run_id, "approve", "Approve")
-    assert slipway.wait_end(DAG, run_id) == "success"
