@@ -202,8 +202,8 @@ def test_bootstrap_makes_a_versioned_private_bucket(aws):
 
 @pytest.mark.local_aws
 def test_bootstrap_makes_a_group_for_each_model_and_one_role_for_each_service(aws):
-    groups = aws.client("sagemaker").list_model_package_groups(NameContains="mlops-iris")["ModelPackageGroupSummaryList"]
-    assert "mlops-iris-model" in {group["ModelPackageGroupName"] for group in groups}
+    sagemaker = aws.client("sagemaker")
+    assert sagemaker.describe_model_package_group(ModelPackageGroupName="mlops-iris-model")
     roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
     assert {"slipway-training", "slipway-endpoint", "slipway-cloudformation", "slipway-airflow"} <= roles
     outputs = {item["OutputKey"]: item["OutputValue"] for item in aws.stack("slipway-bootstrap")["Outputs"]}
