@@ -107,7 +107,11 @@ class StageMixin:
         where = run_url(newer.dag_id, newer.run_id)
         self.reject_superseded(context, f"Superseded by the newer release {where}")
         NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-        raise superseded(f"A newer release has come to the stage {stage}", pull_plan(context).sequence, newer)
+        error = superseded(f"A newer release has come to the stage {stage}", pull_plan(context).sequence, newer)
+        operator: Any = self
+        # Airflow's own log of a skipped task does not say why.
+        operator.log.warning("%s", error)
+        raise error
 
     def reject_superseded(self, context: Context, comment: str) -> None:
         """Reject the release's model package while nobody has decided on it.

@@ -261,7 +261,9 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, Stage.APPROVE)):
             NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-            raise superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
+            error = superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
+            self.log.warning("%s", error)
+            raise error
         if not decision.approved:
             raise Rejected(
                 f"{decision.decided_by} rejected this release",
