@@ -25,6 +25,7 @@ help: ## List the targets
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
+	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
 	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong),"
 	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_aws.clock import Clock
 from local_aws.settings import Settings
 
 _EXAMPLE = """\
@@ -52,6 +53,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="stay this long in each in-between status, such as Starting or Creating, to watch them (default: 0)",
     )
     parser.add_argument(
+        "--time-scale",
+        type=_scale,
+        default=1.0,
+        metavar="FACTOR",
+        help="let periods, cooldowns and bake times pass this much faster: with 60 a minute takes a second (default: 1)",
+    )
+    parser.add_argument(
         "--faults",
         action="store_true",
         help="let calls be made to go wrong by requests to /_local_aws/faults (default: not)",
@@ -63,6 +71,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         state_dir=given.state_dir.resolve(),
         pace_seconds=given.pace,
         faults=given.faults,
+        clock=Clock(given.time_scale),
     )
 
 
@@ -106,6 +115,13 @@ def _seconds(text: str) -> float:
     number = float(text)
     if number < 0:
         raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _scale(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
     return number
 
 

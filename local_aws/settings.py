@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_aws.clock import Clock
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -13,6 +15,7 @@ class Settings:
     :param state_dir: where everything is kept that outlives the process
     :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
     :param faults: whether faults can be injected
+    :param clock: how fast its periods, cooldowns and bake times pass
     """
 
     port: int
@@ -20,6 +23,7 @@ class Settings:
     state_dir: Path
     pace_seconds: float = 0.0
     faults: bool = False
+    clock: Clock = Clock()
 
     @property
     def endpoint_url(self) -> str:

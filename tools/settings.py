@@ -26,19 +26,21 @@ class Settings:
     # Airflow's own database; empty: a file in the state folder. It may hold a password and is never shown.
     database_url: str = field(default="", repr=False)
     api_workers: int = 1  # processes that serve Airflow's API
+    time_scale: float = 1.0  # how much faster the local AWS's periods, cooldowns and bake times pass
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads the variables that `variables` names.
 
-        :raises ValueError: when a port is not one, the pace no number of seconds, the faults neither 0 nor 1, or the
-            API's processes no number from 1 on.
+        :raises ValueError: when a port is not one, the pace no number of seconds, the time scale no number above 0, the
+            faults neither 0 nor 1, or the API's processes no number from 1 on.
         """
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
         ports = (_port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
         database_url = os.environ.get("SLIPWAY_DATABASE_URL") or ""
         workers = _count("SLIPWAY_API_WORKERS")
-        return cls(home, *ports, _seconds("SLIPWAY_PACE"), _switch("SLIPWAY_FAULTS"), database_url, workers)
+        pace, scale = _seconds("SLIPWAY_PACE"), _scale("SLIPWAY_TIME_SCALE")
+        return cls(home, *ports, pace, _switch("SLIPWAY_FAULTS"), database_url, workers, scale)
 
     @property
     def airflow_url(self) -> str:
@@ -103,6 +105,7 @@ class Settings:
             "SLIPWAY_FAULTS": str(int(self.faults)),
             "SLIPWAY_DATABASE_URL": self.database_url,
             "SLIPWAY_API_WORKERS": str(self.api_workers),
+            "SLIPWAY_TIME_SCALE": f"{self.time_scale:g}",
         }
 
 
@@ -114,14 +117,25 @@ def _port(variable: str, default: int) -> int:
 
 
 def _seconds(variable: str) -> float:
-    text = os.environ.get(variable) or "0"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = _number(variable, 0.0)
     if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{variable} must be a number of seconds, 0 or more, got {text!r}")
+        raise ValueError(f"{variable} must be a number of seconds, 0 or more, got {os.environ[variable]!r}")
     return seconds
+
+
+def _scale(variable: str) -> float:
+    scale = _number(variable, 1.0)
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"{variable} must be a number above 0, got {os.environ[variable]!r}")
+    return scale
+
+
+def _number(variable: str, default: float) -> float:
+    """The variable's number; -1, which nothing here takes, when it is none."""
+    try:
+        return float(os.environ.get(variable) or default)
+    except ValueError:
+        return -1.0
 
 
 def _switch(variable: str) -> bool:

@@ -5,10 +5,17 @@ from tools.settings import Settings
 
 
 def test_the_variables_are_read_as_they_are_written(tmp_path, monkeypatch):
-    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3)
+    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3, 60.0)
     for name, value in given.variables().items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment() == given
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "inf", "nan"])
+def test_a_time_scale_is_a_number_above_0(monkeypatch, text):
+    monkeypatch.setenv("SLIPWAY_TIME_SCALE", text)
+    with pytest.raises(ValueError, match=f"SLIPWAY_TIME_SCALE .* got '{text}'"):
+        Settings.from_environment()
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
