@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         type=_scale,
         default=1.0,
         metavar="FACTOR",
-        help="let periods, cooldowns and bake times pass this much faster: with 60 a minute takes a second (default: 1)",
+        help="let periods, cooldowns and bake times pass so much faster: with 60 a minute takes a second (default: 1)",
     )
     parser.add_argument(
         "--faults",

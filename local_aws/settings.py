@@ -1,6 +1,6 @@
 """How one local AWS runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_aws.clock import Clock
@@ -23,7 +23,7 @@ class Settings:
     state_dir: Path
     pace_seconds: float = 0.0
     faults: bool = False
-    clock: Clock = Clock()
+    clock: Clock = field(default_factory=Clock)
 
     @property
     def endpoint_url(self) -> str:
