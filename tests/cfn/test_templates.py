@@ -201,6 +201,19 @@ def test_bootstrap_makes_a_versioned_private_bucket(aws):
 
 
 @pytest.mark.local_aws
+def test_bootstraps_queue_hears_of_uploads_and_of_nothing_else(aws):
+    s3, sqs = aws.client("s3"), aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="slipway-uploads")["QueueUrl"]
+    s3.put_object(Bucket=BUCKET, Key="iris-model/input/train/heard", Body=b"")
+    version = s3.put_object(Bucket=BUCKET, Key="training_jobs/heard/trainingjob.zip", Body=b"")["VersionId"]
+    heard = []
+    while not any(record["s3"]["object"]["versionId"] == version for record in heard):
+        message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"][0]
+        heard += json.loads(message["Body"]).get("Records", [])
+    assert all(record["s3"]["object"]["key"].startswith("training_jobs/") for record in heard)
+
+
+@pytest.mark.local_aws
 def test_bootstrap_makes_a_group_for_each_model_and_one_role_for_each_service(aws):
     sagemaker = aws.client("sagemaker")
     assert sagemaker.describe_model_package_group(ModelPackageGroupName="mlops-iris-model")
