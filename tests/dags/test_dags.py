@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from slipway.approval_guard.gates import GATE_OPERATOR
+from slipway.approval_guard.approvals import APPROVAL_OPERATOR
 from slipway.approval_rules import Rules
 from slipway.model_config import load_models
 from slipway.paths import models_folder
@@ -117,7 +117,7 @@ def test_a_release_dag_survives_serialization():
     assert set(restored.task_dict) == set(RELEASE)
     # Where the API server's guard reads who may answer.
     approve = restored.task_dict["approve"]
-    assert approve.task_type == GATE_OPERATOR
+    assert approve.task_type == APPROVAL_OPERATOR
     assert Rules.from_json(approve.rules) == models[0].approval.rules()
 
 

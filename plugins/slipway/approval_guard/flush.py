@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import caller as callers
+from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
-from slipway.approval_guard.gates import Gate, is_gate, rules_by_task
 
 APPROVE, REJECT = "Approve", "Reject"
 _MARKS = {
@@ -53,34 +53,34 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
-        if isinstance(changed, HITLDetail) and is_gate(changed.task_instance):
-            _check_detail(caller, Gate(changed.task_instance, session), changed)
+        if isinstance(changed, HITLDetail) and is_approval(changed.task_instance):
+            _check_detail(caller, GuardedApproval(changed.task_instance, session), changed)
     for changed in changes:
-        if isinstance(changed, TaskInstance) and is_gate(changed):
-            _check_task(caller, Gate(changed, session), deleted=changed in session.deleted)
+        if isinstance(changed, TaskInstance) and is_approval(changed):
+            _check_task(caller, GuardedApproval(changed, session), deleted=changed in session.deleted)
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
 
 
-def _check_task(caller: Caller, gate: Gate, *, deleted: bool) -> None:
-    ti, before = gate.ti, _before(gate.ti, "state")
+def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:
+    ti, before = approval.ti, _before(approval.ti, "state")
     if not deleted and before is _UNCHANGED:
         return
-    question = gate.question()
-    if not gate.is_approver(caller.name):
+    question = approval.question()
+    if not approval.is_approver(caller.name):
         # To skip or clear what has not asked yet stops or repeats a release, and approves nothing.
         if deleted or question is not None or ti.state in _MARKS:
-            _forbid(caller, gate, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
+            _forbid(caller, approval, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
     elif not deleted and ti.state in _MARKS:
-        _take_mark(caller, gate, question, before)
-    elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not gate.decided(question):
+        _take_mark(caller, approval, question, before)
+    elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not approval.decided(question):
         _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
 
 
-def _take_mark(caller: Caller, gate: Gate, question: Question | None, before: Any) -> None:
+def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | None, before: Any) -> None:
     """Take an approver's mark as an answer: the task goes on waiting, finds it, and ends by itself with the record."""
-    ti = gate.ti
-    question = _open_question(gate, question)
+    ti = approval.ti
+    question = _open_question(approval, question)
     _check_waits(ti, before)
     if caller.marked != (ti.dag_id, ti.run_id, ti.task_id):
         _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
@@ -88,28 +88,30 @@ def _take_mark(caller: Caller, gate: Gate, question: Question | None, before: An
     for name in _MARKED_ATTRIBUTES:
         if (value := _before(ti, name)) is not _UNCHANGED:
             setattr(ti, name, value)
-    _give(caller, gate, question, option, how, comment="")
-    if detail := gate.detail():
+    _give(caller, approval, question, option, how, comment="")
+    if detail := approval.detail():
         detail.responded_by = {"id": str(caller.name), "name": str(caller.name)}
         detail.responded_at = datetime.now(UTC)
         detail.chosen_options = [option]
         detail.params_input = {}
-        _show_progress(gate, question, detail, option, caller, how)
+        _show_progress(approval, question, detail, option, caller, how)
 
 
-def _check_detail(caller: Caller, gate: Gate, detail: HITLDetail) -> None:
+def _check_detail(caller: Caller, approval: GuardedApproval, detail: HITLDetail) -> None:
     if detail.responded_at is None or _before(detail, "responded_at") is _UNCHANGED:
         return
-    if not gate.is_approver(caller.name):
-        _forbid(caller, gate, f"answer for {gate.ti.task_id}")
-    question = _open_question(gate, gate.question())
-    if gate.ti.state in State.finished:
+    if not approval.is_approver(caller.name):
+        _forbid(caller, approval, f"answer for {approval.ti.task_id}")
+    question = _open_question(approval, approval.question())
+    if approval.ti.state in State.finished:
         _conflict(
-            f"{gate.ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then."
+            f"{approval.ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then."
         )
     option = (detail.chosen_options or [""])[0]
-    _give(caller, gate, question, option, How.AIRFLOW, comment=str((detail.params_input or {}).get("comment") or ""))
-    _show_progress(gate, question, detail, option, caller, How.AIRFLOW)
+    _give(
+        caller, approval, question, option, How.AIRFLOW, comment=str((detail.params_input or {}).get("comment") or "")
+    )
+    _show_progress(approval, question, detail, option, caller, How.AIRFLOW)
 
 
 def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
@@ -117,28 +119,30 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
     succeeds = run.state == DagRunState.SUCCESS and _before(run, "state") is not _UNCHANGED
     if not deleted and not succeeds:
         return
-    gates = rules_by_task(run.dag_id, session)
-    if all(rules is not None and caller.name in rules.approvers for rules in gates.values()):
+    approvals = rules_by_task(run.dag_id, session)
+    if all(rules is not None and caller.name in rules.approvers for rules in approvals.values()):
         return
-    who = ", ".join(sorted({name for rules in gates.values() if rules for name in rules.approvers}))
+    who = ", ".join(sorted({name for rules in approvals.values() if rules for name in rules.approvers}))
     what = "delete this release" if deleted else "mark this release success"
     raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({who}).")
 
 
-def _open_question(gate: Gate, question: Question | None) -> Question:
+def _open_question(approval: GuardedApproval, question: Question | None) -> Question:
     if question is None:
-        _conflict(f"{gate.ti.task_id} has not asked yet: there is nothing to decide upon.")
-    if first := gate.decided(question) or gate.answer(question):
+        _conflict(f"{approval.ti.task_id} has not asked yet: there is nothing to decide upon.")
+    if first := approval.decided(question) or approval.answer(question):
         _conflict(f"This is decided: {first}.")
     return question
 
 
-def _give(caller: Caller, gate: Gate, question: Question, option: str, how: How, *, comment: str) -> None:
-    assert gate.rules is not None  # noqa: S101 (an approver has rules)
+def _give(
+    caller: Caller, approval: GuardedApproval, question: Question, option: str, how: How, *, comment: str
+) -> None:
+    assert approval.rules is not None  # noqa: S101 (an approver has rules)
     approve = option == APPROVE
-    if approve and (refusal := gate.rules.refusal(str(caller.name), question.approvals, question.uploader)):
+    if approve and (refusal := approval.rules.refusal(str(caller.name), question.approvals, question.uploader)):
         raise HTTPException(status.HTTP_403_FORBIDDEN, refusal)
-    stage = gate.rules.open_stage(question.approvals)
+    stage = approval.rules.open_stage(question.approvals)
     answer = Answer(
         approve=approve,
         by=str(caller.name),
@@ -148,10 +152,10 @@ def _give(caller: Caller, gate: Gate, question: Question, option: str, how: How,
         stage=stage.name if approve and stage else "",
         model_package_arn=question.model_package_arn,
     )
-    if not gate.give(question, answer):
-        _conflict(f"This is decided: {first_answer(gate.ti, question)}.")
+    if not approval.give(question, answer):
+        _conflict(f"This is decided: {first_answer(approval.ti, question)}.")
     # Looked at once more, now that the answer stands: the task decides first and looks for answers then.
-    if first := gate.decided(question):
+    if first := approval.decided(question):
         _conflict(f"This is decided: {first}.")
 
 
@@ -163,17 +167,21 @@ def first_answer(ti: TaskInstance, question: Question) -> str:
     :returns: who decided what, as a clause
     """
     with create_session(scoped=False) as session:
-        return str(Gate(ti, session).answer(question) or "somebody else was first")
+        return str(GuardedApproval(ti, session).answer(question) or "somebody else was first")
 
 
-def _show_progress(gate: Gate, question: Question, detail: HITLDetail, option: str, caller: Caller, how: How) -> None:
+def _show_progress(
+    approval: GuardedApproval, question: Question, detail: HITLDetail, option: str, caller: Caller, how: How
+) -> None:
     """Add an approval to the screen's list, which stays as it is when the question is put to the next approver."""
-    assert gate.rules is not None  # noqa: S101 (an approver has rules)
-    answer = gate.answer(question)
+    assert approval.rules is not None  # noqa: S101 (an approver has rules)
+    answer = approval.answer(question)
     if option != APPROVE or answer is None:
         return
     given = [*question.approvals, answer.approval]
-    detail.body = f"{detail.body or ''}\n\n{approval_line(answer.approval)}\n\nThen asked: {gate.rules.wanted(given)}."
+    detail.body = (
+        f"{detail.body or ''}\n\n{approval_line(answer.approval)}\n\nThen asked: {approval.rules.wanted(given)}."
+    )
 
 
 def _before(changed: Any, attribute: str) -> Any:
@@ -189,8 +197,10 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
         _conflict(f"{ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then.")
 
 
-def _forbid(caller: Caller, gate: Gate, what: str) -> NoReturn:
-    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({gate.who_may}).")
+def _forbid(caller: Caller, approval: GuardedApproval, what: str) -> NoReturn:
+    raise HTTPException(
+        status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({approval.who_may})."
+    )
 
 
 def _conflict(why: str) -> NoReturn:

@@ -8,8 +8,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
-from slipway.approval_guard.gates import Gate, is_gate, rules_by_task
 
 # As Starlette matches them: on the decoded path, a parameter without a slash.
 # https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
@@ -51,15 +51,15 @@ def refusal(path: str, caller: Caller) -> str | None:
     found = re.match(_DAG, path)
     assert found is not None  # noqa: S101 (needs_check)
     with create_session(scoped=False) as session:
-        gates = rules_by_task(found["dag"], session)
-    if not gates:
+        approvals = rules_by_task(found["dag"], session)
+    if not approvals:
         return None
-    approvers = sorted({name for rules in gates.values() if rules for name in rules.approvers})
+    approvers = sorted({name for rules in approvals.values() if rules for name in rules.approvers})
     if _XCOM.fullmatch(path):
         return "What a release's tasks have found out is written by themselves alone. Clear the task to run it again."
     if store := _STATE_STORE.fullmatch(path):
-        return "Answers come through the approval's question alone." if store["task"] in gates else None
-    if (dry := _DRY_RUN.fullmatch(path)) and dry["task"] not in gates:
+        return "Answers come through the approval's question alone." if store["task"] in approvals else None
+    if (dry := _DRY_RUN.fullmatch(path)) and dry["task"] not in approvals:
         return None
     if caller.name in approvers:
         return None
@@ -85,9 +85,9 @@ def who_was_first(found: re.Match[str]) -> str | None:
     )
     with create_session(scoped=False) as session:
         ti = session.scalar(statement)
-        if ti is None or not is_gate(ti):
+        if ti is None or not is_approval(ti):
             return None
-        gate = Gate(ti, session)
-        question = gate.question()
-        first = question and (gate.decided(question) or gate.answer(question))
+        approval = GuardedApproval(ti, session)
+        question = approval.question()
+        first = question and (approval.decided(question) or approval.answer(question))
     return f"This is decided: {first}." if first else None

@@ -7,39 +7,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
-
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
-from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk import BaseOperatorLink
+from typing import TYPE_CHECKING, Any
 
 from slipway import change_sets
-from slipway.errors import AwsError, NameConflict, StackFailed
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.errors import AwsError, StackFailed
+from slipway.operators.stack import StackOperator
 from slipway.stacks import ChangeSetRequest, Stack
 from slipway.states import StackStatus
-from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
+from slipway.triggers.cloudformation import ChangeSetTrigger, StackWait
 from slipway.triggers.patience import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
-# Stacks that CloudFormation lets nobody update: they can only be deleted.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
-_ONLY_DELETABLE = (
-    StackStatus.CREATE_FAILED,
-    StackStatus.ROLLBACK_COMPLETE,
-    StackStatus.ROLLBACK_FAILED,
-    StackStatus.DELETE_FAILED,
-)
-_FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
-_NOT_DEPLOYED = "The stack was not deployed"
 _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE: "updated"}
 
 
-class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
+class CloudFormationDeployOperator(StackOperator):
     """Creates or updates a stack by a change set, and waits for it without a worker slot.
 
     Each attempt looks at the stack and does the next thing that brings it nearer to the wanted state, so it may be
@@ -48,57 +33,38 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
     stack's others, so nothing another run does between that check and the execution can be overwritten.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
 
-    :param stack_name: the stack
     :param template_path: the template's file
     :param parameters: the template's parameters
     :param tags: the stack's tags, which its resources inherit
-    :param ownership_tags: tags by which an existing stack is known as ours; any other is left alone
     :param change_set_prefix: what the change set's name begins with
-    :param role_arn: the role CloudFormation acts as
     :param capabilities: what the template may do, as CAPABILITY_NAMED_IAM
     :param template_bucket: bucket for a template above 51 200 bytes
     :param template_key_prefix: key prefix in that bucket
-    :param recreate_failed: whether a stack that can only be deleted is created again; else a person is asked
-    :param timeout_seconds: time for all of it, other runs' operations included
-    :param poll_seconds: time between two polls
+    :param kwargs: those of StackOperator
     """
 
-    aws_hook_class = CloudFormationHook
-    template_fields: Sequence[str] = aws_template_fields("stack_name", "parameters", "tags", "role_arn")
-    operator_extra_links: tuple[BaseOperatorLink, ...] = (CloudFormationStackLink(),)
+    template_fields: Sequence[str] = (*StackOperator.template_fields, "parameters", "tags")
 
     def __init__(
         self,
         *,
-        stack_name: str,
         template_path: str,
         parameters: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
-        ownership_tags: Mapping[str, str] | None = None,
         change_set_prefix: str = "slipway",
-        role_arn: str | None = None,
         capabilities: Sequence[str] = (),
         template_bucket: str | None = None,
         template_key_prefix: str = "",
-        recreate_failed: bool = False,
-        timeout_seconds: float = 3600,
-        poll_seconds: float = 10,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.stack_name = stack_name
         self.template_path = template_path
         self.parameters = dict(parameters or {})
         self.tags = dict(tags or {})
-        self.ownership_tags = dict(ownership_tags or {})
         self.change_set_prefix = change_set_prefix
-        self.role_arn = role_arn
         self.capabilities = list(capabilities)
         self.template_bucket = template_bucket
         self.template_key_prefix = template_key_prefix
-        self.recreate_failed = recreate_failed
-        self.timeout_seconds = timeout_seconds
-        self.poll_seconds = poll_seconds
         self._prepared_change_set: str | None = None
 
     # What a subclass may say about its stack.
@@ -124,9 +90,6 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
 
     def check_may_apply(self, stack: Stack | None) -> None:
         """Raise if the stack must not be changed now; called before and after the change set is made."""
-
-    def check_disposable(self, stack: Stack) -> None:
-        """Raise if the stack must not be deleted to be created again."""
 
     def has_vanished(self, stack: Stack) -> bool:
         """:returns: whether what the stack made has been deleted behind its back, so that it has to be made again"""
@@ -196,12 +159,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         if stack.status.in_progress:
             ours = change_sets.in_flight(self.hook, self._change_request(stack))
             self._wait_for_stack(StackWait.DEPLOYED if ours else StackWait.IDLE, deadline, change_set=ours)
-        if stack.status in _FOR_A_PERSON:
-            self._raise_failed(stack, fix="roll the stack back in the CloudFormation console, then clear this task")
-        if stack.status is StackStatus.UPDATE_ROLLBACK_FAILED:
-            self._continue_rollback(stack, deadline)
-        if stack.status in _ONLY_DELETABLE:
-            self._delete_failed(stack, deadline)
+        self._mend(stack, deadline)
         if self.has_vanished(stack):
             self.log.warning("What the stack %s made is gone: the stack is made again", stack.name)
             self._delete(stack, deadline)
@@ -271,7 +229,7 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         if stack.status not in _DEPLOYED:
             reason = self._reason(stack)
             if half_way and not failure:
-                self.log.error("%s: %s. Undoing what was done to prepare it", _NOT_DEPLOYED, reason)
+                self.log.error("The stack was not deployed: %s. Undoing what was done to prepare it", reason)
                 return self._apply(context, stack, deadline, failure=reason)
             raise self._failed("; then, on the way back, ".join(filter(None, [failure, reason])))
         if failure:
@@ -301,78 +259,6 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         )
         return replace(request, name=change_sets.content_name(self.change_set_prefix, request))
 
-    def _check_ours(self, stack: Stack) -> None:
-        different = {
-            key: stack.tags.get(key) for key, text in self.ownership_tags.items() if stack.tags.get(key) != text
-        }
-        if different:
-            raise NameConflict(
-                "A stack of this name belongs to something else",
-                resource=stack.name,
-                why=f"its tags are {different}, ours would be {self.ownership_tags}",
-                fix="delete that stack, or give the model another prefix",
-            )
-
-    def _continue_rollback(self, stack: Stack, deadline: float) -> NoReturn:
-        if self.hook.failed_rollbacks(stack.stack_id) > 1:
-            # The stack's own state is the lock: nothing is deployed here until a person has repaired it.
-            self._raise_failed(
-                stack,
-                what="The stack is frozen: its roll-back has failed twice",
-                fix="repair the resource, continue the roll-back in the CloudFormation console, then clear this task",
-            )
-        self.log.warning("Continuing the failed roll-back of %s", stack.name)
-        self.hook.continue_update_rollback(stack.stack_id, role_arn=self.role_arn)
-        self._wait_for_stack(StackWait.IDLE, deadline)
-
-    def _delete_failed(self, stack: Stack, deadline: float) -> NoReturn:
-        self.check_disposable(stack)
-        if not self.recreate_failed:
-            self._raise_failed(
-                stack,
-                what="The stack can only be deleted, and that is for a person to decide here",
-                fix="see that nothing in it is needed, run "
-                f"`aws cloudformation delete-stack --stack-name {stack.stack_id}`, "
-                "then clear this task: it creates the stack again",
-            )
-        self._delete(stack, deadline)
-
-    def _delete(self, stack: Stack, deadline: float) -> NoReturn:
-        self.log.warning("Deleting the stack %s, which is %s", stack.stack_id, stack.status)
-        self.hook.delete_stack(stack.stack_id, role_arn=self.role_arn)
-        self._wait_for_stack(StackWait.DELETED, deadline, stack=stack.stack_id, deleted_stack_id=stack.stack_id)
-
-    def _check_deleted(self, stack_id: str) -> None:
-        stack = self.hook.describe_stack(stack_id)
-        if stack and stack.status is StackStatus.DELETE_FAILED:
-            left = "; ".join(map(str, self.hook.resources(stack_id)))
-            raise StackFailed(
-                "The stack cannot be deleted",
-                resource=stack_id,
-                why=f"{stack.reason or stack.status}; left are: {left}",
-                fix="remove what keeps them, then clear this task",
-            )
-
-    def _reason(self, stack: Stack) -> str:
-        failures = self.hook.failures(stack.stack_id)
-        cause = str(failures[0]) if failures else stack.reason
-        return f"{stack.status}; {cause}" if cause else str(stack.status)
-
-    def _failed(self, reason: str) -> StackFailed:
-        fix = "mend what it names, then clear this task or upload a new version"
-        return StackFailed(_NOT_DEPLOYED, resource=self.stack_name, why=reason, fix=fix)
-
-    def _raise_failed(self, stack: Stack, *, fix: str, what: str | None = None) -> NoReturn:
-        raise StackFailed(what or _NOT_DEPLOYED, resource=stack.name, why=self._reason(stack), fix=fix)
-
-    def _raise_timeout(self, state: str) -> NoReturn:
-        raise StackFailed(
-            f"The stack was not deployed within {self.timeout_seconds:.0f} s",
-            resource=self.stack_name,
-            why=f"it is {state}" if state else None,
-            fix="look at its events in the CloudFormation console, then clear this task: it goes on where it stopped",
-        )
-
     def _unchanged(self, context: Context) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
@@ -386,37 +272,3 @@ class CloudFormationDeployOperator(AwsBaseOperator[CloudFormationHook]):
         self.log.info("The stack %s is %s", stack.name, change)
         outputs = dict(stack.outputs)
         return {"stack_name": stack.name, "stack_id": stack.stack_id, "change": change, "outputs": outputs}
-
-    def _link(self, context: Context, stack: Stack) -> None:
-        CloudFormationStackLink.persist(
-            context=context,
-            operator=self,
-            region_name=self.hook.conn_region_name,
-            aws_partition=self.hook.conn_partition,
-            stack_id=stack.stack_id,
-        )
-
-    def _wait_for_stack(self, wait: StackWait, deadline: float, *, stack: str | None = None, **resume: Any) -> NoReturn:
-        self._defer(StackTrigger, deadline, resume, stack=stack or self.stack_name, wait=wait.value)
-
-    def _defer(
-        self,
-        trigger: type[StackTrigger] | type[ChangeSetTrigger],
-        deadline: float,
-        resume: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> NoReturn:
-        self.defer(
-            trigger=trigger(
-                deadline=deadline,
-                poll_seconds=self.poll_seconds,
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
-                **arguments,
-            ),
-            method_name="resume",
-            kwargs={"deadline": deadline, **(resume or {})},
-        )
-        raise AssertionError("defer() always raises")

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slipway import endpoint_stack, paths, release_request
-from slipway.approval_record import HOW_OUTSIDE, Decision, approvals_of, decision_of
-from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded
+from slipway import endpoint_stack, paths, production_checks, release_request
+from slipway.errors import NotApproved, StackFailed, Superseded
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
@@ -145,8 +144,11 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """
         endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
         if self.environment is Environment.PRODUCTION:
-            self._check_approved()
-        self._check_drift(stack)
+            decision = production_checks.check_approved(
+                self._package(), self.model.approval.rules(), self._plan.revision.uploader
+            )
+            self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+        production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
@@ -201,63 +203,6 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 fix="run register again, and have its package approved",
             )
         return package
-
-    def _check_approved(self) -> None:
-        package = self._package()
-        decision, arn = decision_of(package), package["ModelPackageArn"]
-        if decision is None:
-            given = ", ".join(f"{one.by} approved at {one.at}" for one in approvals_of(package))
-            why, fix = f"{given}; that does not suffice" if given else "nobody has decided", self._how_to_approve(arn)
-        elif not decision.approved:
-            why = f"{decision.decided_by} rejected it at {decision.decided_at} ({decision.how})"
-            fix = "upload the zip again for a new decision"
-        elif shortfall := self._shortfall(decision):
-            why = f"{decision.decided_by} approved it at {decision.decided_at}, but {shortfall}"
-            fix = f"withdraw the approval with `{_update_package(arn, 'PendingManualApproval')}`; then "
-            fix += self._how_to_approve(arn)
-        else:
-            self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
-            return
-        raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
-
-    def _shortfall(self, decision: Decision) -> str | None:
-        """Why an approval on record breaks the model file's rules; one made in SageMaker is IAM's to judge."""
-        if decision.how == HOW_OUTSIDE:
-            return None
-        return self.model.approval.rules().shortfall(decision.approvals, self._plan.revision.uploader)
-
-    def _how_to_approve(self, arn: str) -> str:
-        approvers = ", ".join(self.model.approval.rules().approvers)
-        return (
-            f"an approver ({approvers}) clears the task approve and answers its question, or somebody whom IAM lets "
-            f"runs `{_update_package(arn, 'Approved')}`; then clear this task. Whoever marked approve instead is in "
-            "the run's Audit Log; a mark counts only while the question is open, and only an approver's"
-        )
-
-    def _check_drift(self, stack: Stack | None) -> None:
-        endpoint = self._endpoint()
-        if endpoint is None:
-            return
-        wanted = _outputs(stack).get(endpoint_stack.ENDPOINT_CONFIG_NAME)
-        if wanted is None:
-            raise NameConflict(
-                "An endpoint of this name exists outside the stack",
-                resource=self._endpoint_name,
-                why=f"the stack {self.stack_name} has not made it",
-                fix="delete it, or change endpoint_prefix in the model file and EndpointPrefix in deployment.json",
-            )
-        if endpoint["EndpointConfigName"] != wanted:
-            raise StackFailed(
-                "The endpoint has drifted from its stack",
-                resource=self._endpoint_name,
-                why=f"it serves {endpoint['EndpointConfigName']}, the stack says {wanted}",
-                fix=f"point it back with `aws sagemaker update-endpoint --endpoint-name {self._endpoint_name} "
-                f"--endpoint-config-name {wanted}`, or delete the endpoint; then clear this task",
-            )
-
-
-def _update_package(arn: str, status: str) -> str:
-    return f"aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status {status}"
 
 
 def change_set_prefix(plan: ReleasePlan) -> str:

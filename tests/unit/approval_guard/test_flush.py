@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
-from slipway.approval_guard import caller, flush, gates
+from slipway.approval_guard import approvals, caller, flush
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
 
@@ -45,7 +45,7 @@ class Airflow:
     def __init__(self, engine, monkeypatch) -> None:
         self.engine, self.ti_id = engine, uuid4()
         self.rules: dict[str, Rules | None] = {TASK: ONE}
-        for module in (gates, flush):
+        for module in (approvals, flush):
             monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: self.rules)
         # first_answer's own session.
         monkeypatch.setattr(flush, "create_session", lambda **_: Session(engine))
@@ -54,7 +54,13 @@ class Airflow:
                 connection.execute(table.__table__.delete())
             run = {"dag_id": DAG, "run_id": RUN, "run_type": "manual", "run_after": NOW, "state": "running"}
             connection.execute(insert(DagRun.__table__).values(id=1, **run))
-            task = {"dag_id": DAG, "run_id": RUN, "task_id": TASK, "map_index": -1, "operator": gates.GATE_OPERATOR}
+            task = {
+                "dag_id": DAG,
+                "run_id": RUN,
+                "task_id": TASK,
+                "map_index": -1,
+                "operator": approvals.APPROVAL_OPERATOR,
+            }
             task |= {"pool": "default_pool", "pool_slots": 1, "state": DEFERRED.value, "start_date": NOW}
             connection.execute(insert(TaskInstance.__table__).values(id=self.ti_id, **task))
 
@@ -267,14 +273,14 @@ class TestTheFirstAnswerStands:
 
     def test_of_two_in_one_instant_the_database_takes_one(self, airflow, monkeypatch):
         airflow.asks()
-        seen = gates.Gate.answer
+        seen = approvals.GuardedApproval.answer
         # Neither has seen the other's answer.
-        monkeypatch.setattr(gates.Gate, "answer", lambda gate, question: None)
+        monkeypatch.setattr(approvals.GuardedApproval, "answer", lambda approval, question: None)
         airflow.marks("alice", SUCCESS)
         monkeypatch.setattr(flush, "first_answer", lambda ti, question: "alice was first")
         with refused(409, "alice was first"):
             airflow.marks("carol", FAILED)
-        monkeypatch.setattr(gates.Gate, "answer", seen)
+        monkeypatch.setattr(approvals.GuardedApproval, "answer", seen)
         assert airflow.answer().by == "alice"
 
     def test_a_decision_made_elsewhere_takes_the_question_away(self, airflow):

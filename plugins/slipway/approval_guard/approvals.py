@@ -18,14 +18,14 @@ from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_rules import Rules
 
 # The class name of slipway.sensors.human_approval.HumanApprovalSensor, whose import would cost every start a second.
-GATE_OPERATOR = "HumanApprovalSensor"
+APPROVAL_OPERATOR = "HumanApprovalSensor"
 
 _dag_bag = DBDagBag(load_op_links=False)
 
 
-def is_gate(ti: TaskInstance) -> bool:
+def is_approval(ti: TaskInstance) -> bool:
     """Tell whether a task instance is an approval."""
-    return ti.operator == GATE_OPERATOR
+    return ti.operator == APPROVAL_OPERATOR
 
 
 def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
@@ -37,7 +37,7 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
     """
     dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
     tasks = dag.tasks if dag else ()
-    return {task.task_id: _rules(task) for task in tasks if task.task_type == GATE_OPERATOR}
+    return {task.task_id: _rules(task) for task in tasks if task.task_type == APPROVAL_OPERATOR}
 
 
 def _rules(task: Any) -> Rules | None:
@@ -47,7 +47,7 @@ def _rules(task: Any) -> Rules | None:
         return None
 
 
-class Gate:
+class GuardedApproval:
     """One approval in one run.
 
     :param ti: its task instance

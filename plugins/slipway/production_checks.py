@@ -1,0 +1,83 @@
+"""What has to hold before an endpoint is changed: the approval on record, and an endpoint that is the stack's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slipway.approval_record import HOW_OUTSIDE, Decision, approvals_of, decision_of
+from slipway.approval_rules import Rules
+from slipway.endpoint_stack import ENDPOINT_CONFIG_NAME
+from slipway.errors import NameConflict, NotApproved, StackFailed
+
+
+def check_approved(package: Mapping[str, Any], rules: Rules, uploader: str | None) -> Decision:
+    """Refuse a model whose approval is missing, or no longer satisfies the model file.
+
+    :param package: what DescribeModelPackage answered
+    :param rules: whose approvals the model file asks for
+    :param uploader: who uploaded the zip, as S3 has it
+    :returns: the decision that lets it into production
+    :raises NotApproved: saying who decided what, and what to do
+    """
+    decision, arn = decision_of(package), package["ModelPackageArn"]
+    if decision is None:
+        given = ", ".join(f"{one.by} approved at {one.at}" for one in approvals_of(package))
+        why = f"{given}; that does not suffice" if given else "nobody has decided"
+        fix = _how_to_approve(arn, rules)
+    elif not decision.approved:
+        why = f"{decision.decided_by} rejected it at {decision.decided_at} ({decision.how})"
+        fix = "upload the zip again for a new decision"
+    elif shortfall := _shortfall(decision, rules, uploader):
+        why = f"{decision.decided_by} approved it at {decision.decided_at}, but {shortfall}"
+        fix = f"withdraw the approval with `{_update_package(arn, 'PendingManualApproval')}`; then "
+        fix += _how_to_approve(arn, rules)
+    else:
+        return decision
+    raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
+
+
+def check_drift(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], stack_name: str) -> None:
+    """Refuse to change an endpoint that somebody else made, or moved away from what its stack says.
+
+    :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
+    :param outputs: the outputs of the stack as it is; empty for a stack that is not there
+    :param stack_name: for the message
+    :raises NameConflict: when the endpoint exists outside the stack
+    :raises StackFailed: when it serves another configuration than the stack's
+    """
+    if endpoint is None:
+        return
+    name, wanted = endpoint["EndpointName"], outputs.get(ENDPOINT_CONFIG_NAME)
+    if wanted is None:
+        raise NameConflict(
+            "An endpoint of this name exists outside the stack",
+            resource=name,
+            why=f"the stack {stack_name} has not made it",
+            fix="delete it, or change endpoint_prefix in the model file and EndpointPrefix in deployment.json",
+        )
+    if endpoint["EndpointConfigName"] != wanted:
+        raise StackFailed(
+            "The endpoint has drifted from its stack",
+            resource=name,
+            why=f"it serves {endpoint['EndpointConfigName']}, the stack says {wanted}",
+            fix=f"point it back with `aws sagemaker update-endpoint --endpoint-name {name} "
+            f"--endpoint-config-name {wanted}`, or delete the endpoint; then clear this task",
+        )
+
+
+def _shortfall(decision: Decision, rules: Rules, uploader: str | None) -> str | None:
+    """Why an approval on record breaks the model file's rules; one made in SageMaker is IAM's to judge."""
+    return None if decision.how == HOW_OUTSIDE else rules.shortfall(decision.approvals, uploader)
+
+
+def _how_to_approve(arn: str, rules: Rules) -> str:
+    return (
+        f"an approver ({', '.join(rules.approvers)}) clears the task approve and answers its question, or somebody "
+        f"whom IAM lets runs `{_update_package(arn, 'Approved')}`; then clear this task. Whoever marked approve "
+        "instead is in the run's Audit Log; a mark counts only while the question is open, and only an approver's"
+    )
+
+
+def _update_package(arn: str, status: str) -> str:
+    return f"aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status {status}"
