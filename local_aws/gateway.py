@@ -5,6 +5,7 @@ moved one fails there and not in the middle of a release.
 """
 
 import asyncio
+import json
 import logging
 import os
 import time
@@ -373,7 +374,7 @@ class HostAlarms:
         old = alarm["StateValue"]
         alarm |= {"StateValue": state, "StateReason": why, "StateReasonData": data}
         alarm |= dict.fromkeys(("StateUpdatedTimestamp", "StateTransitionedTimestamp"), time.time())
-        self._cloudwatch._record_history(name, old, state, why)
+        self._cloudwatch._record_history(name, old, state, why, reason_data=json.loads(data))
         self._notify(alarm, old, state, why)
         self._cloudwatch._evaluate_parent_alarms(alarm)
         self.changed = True
