@@ -8,7 +8,7 @@ import binascii
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
 Recorder = Callable[["RequestContext", str, str, dict[str, Any], str | None], None]
 # Scope, endpoint name, request headers in lower case, body.
 Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable["InvocationResponse"]]
+# Scope, ARN of an alarm's action, the alarm as DescribeAlarms gives it.
+AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -207,6 +209,7 @@ class ServiceParts:
     :param start: recover what a former process left; called when the gateway answers requests
     :param stop: end what runs; called while the gateway still answers requests
     :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
+    :param alarm_action: is told of every alarm that sets off an action of ``autoscaling``, on the event loop
     """
 
     service: JsonService
@@ -214,6 +217,7 @@ class ServiceParts:
     start: Callable[[], None] = _nothing
     stop: Callable[[], None] = _nothing
     invoke: Invoke | None = None
+    alarm_action: AlarmAction | None = None
 
 
 def paginate(

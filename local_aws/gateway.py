@@ -5,13 +5,18 @@ moved one fails there and not in the middle of a release.
 """
 
 import asyncio
+import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from local_aws.alarms.actions import actions_of, notification
+from local_aws.alarms.evaluation import within
 from local_aws.api import JsonService, RequestContext
 from local_aws.cloudformation import CLOUDFORMATION, ResourceType
 from local_aws.resource_handlers import handlers
@@ -55,6 +60,20 @@ PRIVATE_PARTS = {
         "_STACK_TAG_PROPERTY",
     ),
     "ministack.services.cloudformation.stacks": ("_add_event", "_runs_on_worker_thread"),
+    "ministack.services.cloudwatch": (
+        "_alarms",
+        "_calc_stats",
+        "_dims_from_list",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_evaluate_parent_alarms",
+        "_is_percentile_stat",
+        "_metrics",
+        "_record_history",
+        "_stat_value",
+    ),
+    "ministack.services.sns": ("_fanout",),
 }
 
 # What a stack is left as when the process ended in the middle of one of its operations.
@@ -107,6 +126,9 @@ class Gateway:
         blocks = self._stacks._runs_on_worker_thread
         # A handler that blocks on the event loop would stop every service at once.
         self._stacks._runs_on_worker_thread = lambda name: name in self._added_types or blocks(name)
+        self.alarms = HostAlarms(
+            modules["ministack.services.cloudwatch"], modules["ministack.services.sns"], self._responses
+        )
         # ministack writes each state file by way of one temporary file of a fixed name.
         self._saving = asyncio.Lock()
 
@@ -280,6 +302,88 @@ class Gateway:
             (Scope(account, region), name, stack.get("StackStatus", ""))
             for (account, region, name), stack in list(self._cloudformation._stacks._data.items())
         ]
+
+
+class HostAlarms:
+    """ministack's alarms and metrics, without its own evaluation, which knows neither periods nor dimensions.
+
+    On the event loop's thread alone.
+
+    :param cloudwatch: ministack's CloudWatch
+    :param sns: its SNS
+    :param responses: knows for which account and region the current task acts
+    """
+
+    def __init__(self, cloudwatch: Any, sns: Any, responses: Any) -> None:
+        self._cloudwatch = cloudwatch
+        self._sns = sns
+        self._responses = responses
+        # Whether an alarm changed with no request, since the flag was last cleared.
+        self.changed = False
+        # By its own code an alarm would change on any PutMetricData, and SNS would be told other words.
+        cloudwatch._evaluate_alarm = lambda alarm: None
+        cloudwatch._dispatch_alarm_actions = self._notify
+
+    def metric_alarms(self) -> list[tuple[Scope, Mapping[str, Any]]]:
+        """Give the metric alarms of all accounts and regions."""
+        return [
+            (Scope(account, region), alarm)
+            for (account, region, _), alarm in list(self._cloudwatch._alarms._data.items())
+        ]
+
+    def statistics(
+        self, scope: Scope, alarm: Mapping[str, Any], periods: Sequence[tuple[float, float]]
+    ) -> list[float | None]:
+        """Give an alarm's statistic for each of some periods.
+
+        :param scope: its account and region
+        :param alarm: the alarm
+        :param periods: start and end of each, epoch seconds
+        :returns: the values, None for a period without data
+        """
+        host = self._cloudwatch
+        dimensions = host._dims_key(host._dims_from_list(alarm.get("Dimensions") or []))
+        metric = alarm["Namespace"], alarm["MetricName"], dimensions
+        points = host._metrics._data.get((scope.account_id, scope.region, metric), [])
+        unit = alarm.get("Unit")
+        recent = [p for p in points if p["Timestamp"] >= periods[0][0] - 1 and unit in (None, "", p["Unit"])]
+        statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
+        return [
+            self._statistic(statistic, [point for point in recent if within(period, point["Timestamp"])])
+            for period in periods
+        ]
+
+    def _statistic(self, name: str, points: list[dict[str, Any]]) -> float | None:
+        statistics = self._cloudwatch._calc_stats(points)
+        if not statistics or not (name in statistics or self._cloudwatch._is_percentile_stat(name)):
+            return None
+        return self._cloudwatch._stat_value(statistics, name, points)
+
+    def change_state(self, scope: Scope, name: str, state: str, why: str, data: str) -> None:
+        """Put an alarm into another state, with its history and its actions.
+
+        :param scope: its account and region
+        :param name: its name
+        :param state: the new state
+        :param why: StateReason
+        :param data: StateReasonData
+        """
+        self._responses.set_request_account_id(scope.account_id)
+        self._responses.set_request_region(scope.region)
+        alarm = self._cloudwatch._alarms[name]
+        old = alarm["StateValue"]
+        alarm |= {"StateValue": state, "StateReason": why, "StateReasonData": data}
+        alarm |= dict.fromkeys(("StateUpdatedTimestamp", "StateTransitionedTimestamp"), time.time())
+        self._cloudwatch._record_history(name, old, state, why, reason_data=json.loads(data))
+        self._notify(alarm, old, state, why)
+        self._cloudwatch._evaluate_parent_alarms(alarm)
+        self.changed = True
+
+    def _notify(self, alarm: Mapping[str, Any], old: str, new: str, why: str) -> None:
+        scope = Scope(self._responses.get_account_id(), self._responses.get_region())
+        subject, message = notification(scope, alarm, old, new, why, time.time())
+        for arn in actions_of(alarm, new, "sns"):
+            self._sns._fanout(arn, str(uuid.uuid4()), message, subject)
 
 
 def _with_conditions(resolve: Callable[..., dict[str, Any]], evaluate: Callable[..., dict[str, bool]]) -> Any:

@@ -182,6 +182,6 @@ async def keep_saved(gateway: Gateway, front: Front, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         was_busy, busy = busy, gateway.stack_operation_runs()
-        if front.changed or busy or was_busy:
-            front.changed = False
+        if front.changed or gateway.alarms.changed or busy or was_busy:
+            front.changed = gateway.alarms.changed = False
             await gateway.save()

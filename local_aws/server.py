@@ -9,6 +9,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 
 from local_aws import services
+from local_aws.alarms.ticker import AlarmTicker
 from local_aws.api import RequestContext, ServiceParts
 from local_aws.asgi import Receive, Scope, Send
 from local_aws.connections import ClosableConfig
@@ -65,6 +66,13 @@ class _Process:
         self._parts = parts
         self._asked_to_stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        actions = [part.alarm_action for part in parts if part.alarm_action]
+
+        def act(alarm_scope: Any, arn: str, alarm: Any) -> None:
+            for action in actions:
+                action(alarm_scope, arn, alarm)
+
+        self._alarms = AlarmTicker(gateway.alarms, settings.clock, act)
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,6 +111,7 @@ class _Process:
                 _log.exception("%s did not start", part.service.service_name)
                 self._asked_to_stop.set()
                 return
+        self._tasks.append(asyncio.create_task(self._alarms.run()))
         self._front.ready = True
         _log.info("Ready at %s", self._settings.endpoint_url)
 

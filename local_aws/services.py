@@ -15,4 +15,4 @@ def build(settings: Settings, store: Store) -> list[ServiceParts]:
     :returns: the services, in the order they are started
     """
     sagemaker_parts = sagemaker.build(store, settings)
-    return [sagemaker_parts, autoscaling.build(store, sagemaker_parts.service)]
+    return [sagemaker_parts, autoscaling.build(store, sagemaker_parts.service, settings)]

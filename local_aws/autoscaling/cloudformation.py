@@ -39,16 +39,25 @@ class ScalableTargetResource:
         return self._register(request)
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
-        """Change the bounds or the suspended state."""
-        return self._register(request)
+        """Change the bounds, the suspended state or the scheduled actions."""
+        progress = self._register(request)
+        wanted = {action["ScheduledActionName"] for action in _scheduled(request.properties)}
+        for action in _scheduled(request.old_properties or {}):
+            if (name := action["ScheduledActionName"]) not in wanted:
+                identity = _identity(progress.physical_id)
+                _delete(self._service, request, "DeleteScheduledAction", {**identity, "ScheduledActionName": name})
+        return progress
 
     def delete(self, request: ResourceRequest) -> None:
-        """Deregister the target, which deletes its policies; a missing one is fine."""
+        """Deregister the target, which deletes its policies and scheduled actions; a missing one is fine."""
         _delete(self._service, request, "DeregisterScalableTarget", _identity(request.physical_id or ""))
 
     def _register(self, request: ResourceRequest) -> ResourceProgress:
         parameters = _parameters("RegisterScalableTarget", request)
         self._service.call(request.context, "RegisterScalableTarget", parameters)
+        identity = _identity(key(parameters))
+        for action in _scheduled(request.properties):
+            self._service.call(request.context, "PutScheduledAction", _coerced("PutScheduledAction", identity | action))
         return ResourceProgress(key(parameters), {"Id": key(parameters)})
 
 
@@ -96,14 +105,21 @@ def _policy_parameters(request: ResourceRequest) -> dict[str, Any]:
             "Either ScalingTargetId or all three of [ResourceId, ScalableDimension, ServiceNamespace]"
             " must be specified",
         )
-    return coerced(service_model("application-autoscaling").operation_model("PutScalingPolicy").input_shape, properties)
+    return _coerced("PutScalingPolicy", properties)
 
 
 def _parameters(operation: str, request: ResourceRequest) -> dict[str, Any]:
-    properties = dict(request.properties)
-    if properties.pop("ScheduledActions", None):
-        raise ServiceError("ValidationException", "ScheduledActions of a scalable target are not available here.")
+    return _coerced(
+        operation, {name: value for name, value in request.properties.items() if name != "ScheduledActions"}
+    )
+
+
+def _coerced(operation: str, properties: dict[str, Any]) -> dict[str, Any]:
     return coerced(service_model("application-autoscaling").operation_model(operation).input_shape, properties)
+
+
+def _scheduled(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    return properties.get("ScheduledActions") or []
 
 
 def _identity(target_id: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Scaling policies of scalable targets, and the activities they cause.
+"""Scaling policies of scalable targets.
 
 https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutScalingPolicy.html
 """
@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError
+from local_aws.autoscaling.alarms import PREDEFINED, PolicyAlarms
 from local_aws.autoscaling.targets import ScalableTargets, describe, key, page_of, same
 from local_aws.store import Document, Scope, Store
 
@@ -19,17 +20,17 @@ _CONFIGURATIONS = {
 
 
 class ScalingPolicies:
-    """The operations on scaling policies and activities.
+    """The operations on scaling policies.
 
     :param store: where they are kept
     :param targets: the targets they are of
+    :param alarms: what invokes them
     """
 
-    def __init__(self, store: Store, targets: ScalableTargets) -> None:
+    def __init__(self, store: Store, targets: ScalableTargets, alarms: PolicyAlarms) -> None:
         self._policies = store.collection("scaling_policies")
-        self._activities = store.collection("scaling_activities")
         self._targets = targets
-        targets.on_deregistered = self._forget
+        self._alarms = alarms
 
     def operations(self) -> dict[str, Operation]:
         """Give the operations of the API.
@@ -40,7 +41,6 @@ class ScalingPolicies:
             "PutScalingPolicy": self._put,
             "DescribeScalingPolicies": self._describe,
             "DeleteScalingPolicy": self._delete,
-            "DescribeScalingActivities": self._describe_activities,
         }
 
     def _put(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,9 @@ class ScalingPolicies:
         policy = {**(old or _new(context, parameters)), **parameters}
         if old and old["PolicyType"] != policy["PolicyType"]:
             raise ServiceError("ValidationException", "The policy type of an existing policy cannot be changed.")
-        _check(policy, [other for other in self._of_target(context, parameters) if other != old])
+        _check(policy, [other for other in self.of_target(context, parameters) if other != old])
+        if policy["PolicyType"] == "TargetTrackingScaling":
+            policy["Alarms"] = self._alarms.put(context, policy, policy["Alarms"])
         self._policies.put(context, _policy_key(parameters), policy)
         return policy
 
@@ -66,23 +68,57 @@ class ScalingPolicies:
         return {"ScalingPolicies": page, "NextToken": token}
 
     def _delete(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        if not self._policies.delete(context, _policy_key(parameters)):
+        policy = self._policies.get(context, _policy_key(parameters))
+        if policy is None:
             raise ServiceError("ObjectNotFoundException", f"No scaling policy found for {describe(parameters)}")
+        self._policies.delete(context, _policy_key(parameters))
+        self._alarms.delete(context, [policy])
         return {}
 
-    def _describe_activities(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        found = [activity for activity in self._activities.list(context) if same(parameters, activity, *_IDENTITY)]
-        # The newest first.
-        page, token = page_of(found, parameters, lambda activity: (-activity["StartTime"], activity["ActivityId"]))
-        return {"ScalingActivities": page, "NextToken": token}
+    def of_target(self, scope: Scope, target: dict[str, Any]) -> list[Document]:
+        """Give the policies of a target.
 
-    def _of_target(self, scope: Scope, target: dict[str, Any]) -> list[Document]:
+        :param scope: account and region
+        :param target: what names it
+        :returns: the policies
+        """
         return [policy for policy in self._policies.list(scope) if same(target, policy, *_IDENTITY)]
 
-    def _forget(self, scope: Scope, target: Document) -> None:
-        """Delete a target's policies with it, as DeregisterScalableTarget does."""
-        for policy in self._of_target(scope, target):
+    def may_scale_in(self, scope: Scope, policy: Document) -> bool:
+        """Tell whether the target's other policies agree to a target tracking policy's scaling in.
+
+        :param scope: account and region
+        :param policy: the one that wants to scale in
+        :returns: whether every other one that scales in would as well
+        """
+        others = [
+            other
+            for other in self.of_target(scope, policy)
+            if other["PolicyARN"] != policy["PolicyARN"]
+            and other["PolicyType"] == "TargetTrackingScaling"
+            and not other["TargetTrackingScalingPolicyConfiguration"].get("DisableScaleIn")
+        ]
+        return self._alarms.all_low(scope, others)
+
+    def by_arn(self, scope: Scope, arn: str) -> Document | None:
+        """Find the policy that an alarm invokes.
+
+        :param scope: account and region
+        :param arn: the action of the alarm
+        :returns: None when it is gone
+        """
+        return next((policy for policy in self._policies.list(scope) if policy["PolicyARN"] == arn), None)
+
+    def forget(self, scope: Scope, target: Document) -> None:
+        """Delete a target's policies with it, as DeregisterScalableTarget does.
+
+        :param scope: account and region
+        :param target: the target that is gone
+        """
+        policies = self.of_target(scope, target)
+        for policy in policies:
             self._policies.delete(scope, _policy_key(policy))
+        self._alarms.delete(scope, policies)
 
 
 def _policy_key(parameters: dict[str, Any]) -> str:
@@ -112,10 +148,17 @@ def _check(policy: Document, others: list[Document]) -> None:
     if policy["PolicyType"] != "TargetTrackingScaling":
         return
     metric = _metric(policy)
-    if metric.get("PredefinedMetricType", "SageMaker").startswith("SageMaker") is False:
+    kind = metric.get("PredefinedMetricType")
+    if kind is not None and not kind.startswith("SageMaker"):
+        raise ServiceError(
+            "ValidationException", f"Predefined metric type {kind} is not supported by the scalable target."
+        )
+    if kind is not None and kind not in PREDEFINED:
+        raise ServiceError("ValidationException", f"Predefined metric type {kind} is not available here.")
+    if kind is None and not {"Namespace", "MetricName", "Statistic"} <= metric.keys():
         raise ServiceError(
             "ValidationException",
-            f"Predefined metric type {metric['PredefinedMetricType']} is not supported by the scalable target.",
+            "A customized metric needs Namespace, MetricName and Statistic; metric math is not available here.",
         )
     if any(other["PolicyType"] == "TargetTrackingScaling" and _metric(other) == metric for other in others):
         raise ServiceError(

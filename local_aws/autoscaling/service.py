@@ -3,20 +3,28 @@
 from dataclasses import replace
 from typing import Any
 
-from local_aws.api import JsonService, RequestContext, ServiceError, ServiceParts
+from local_aws.api import JsonService, Operation, RequestContext, ServiceError, ServiceParts
+from local_aws.autoscaling.activities import ScalingActivities
+from local_aws.autoscaling.alarms import PolicyAlarms
 from local_aws.autoscaling.cloudformation import ScalableTargetResource, ScalingPolicyResource
 from local_aws.autoscaling.policies import ScalingPolicies
+from local_aws.autoscaling.scaler import Scaler
+from local_aws.autoscaling.scheduled_actions import ScheduledActions
 from local_aws.autoscaling.targets import ScalableTargets
-from local_aws.store import Store
+from local_aws.autoscaling.variants import Variants
+from local_aws.compute.base import ComputeSettings
+from local_aws.settings import Settings
+from local_aws.store import Document, Scope, Store
 
 PRINCIPAL = "application-autoscaling.amazonaws.com"
 
 
-def build(store: Store, sagemaker: JsonService) -> ServiceParts:
+def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServiceParts:
     """Build Application Auto Scaling.
 
     :param store: where its documents are kept
     :param sagemaker: whose endpoint variants it scales
+    :param settings: how this local AWS runs
     :returns: what the gateway needs of it
     """
 
@@ -49,18 +57,38 @@ def build(store: Store, sagemaker: JsonService) -> ServiceParts:
             return
         targets.refuse_update(context, name, live, wanted)
 
+    client = ComputeSettings(settings.endpoint_url, settings.state_dir).client
+    alarms = PolicyAlarms(lambda scope: client("cloudwatch", scope.account_id, scope.region))
     targets = ScalableTargets(store, check_variant)
+    policies = ScalingPolicies(store, targets, alarms)
+    activities = ScalingActivities(store)
+    scheduled = ScheduledActions(store, targets, activities, settings.clock)
+    scaler = Scaler(targets, policies, activities, Variants(sagemaker), settings.clock, scheduled.perform)
+
+    def forget(scope: Scope, target: Document) -> None:
+        policies.forget(scope, target)
+        scheduled.forget(scope, target)
+
+    targets.on_deregistered = forget
+    targets.on_bounds = scaler.wake
     sagemaker.before("UpdateEndpoint", check_update)
     sagemaker.after(
         "DeleteEndpoint", lambda context, parameters: targets.deregister_endpoint(context, parameters["EndpointName"])
     )
-    service = JsonService(
-        "application-autoscaling", {**targets.operations(), **ScalingPolicies(store, targets).operations()}
-    )
+    operations: dict[str, Operation] = {
+        **targets.operations(),
+        **policies.operations(),
+        **activities.operations(),
+        **scheduled.operations(),
+    }
+    service = JsonService("application-autoscaling", operations)
     return ServiceParts(
         service,
         {
             "AWS::ApplicationAutoScaling::ScalableTarget": ScalableTargetResource(service),
             "AWS::ApplicationAutoScaling::ScalingPolicy": ScalingPolicyResource(service),
         },
+        start=scaler.start,
+        stop=scaler.stop,
+        alarm_action=scaler.alarmed,
     )

@@ -3,17 +3,16 @@
 https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 """
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError, paginate
+from local_aws.autoscaling.variants import RESOURCE_ID, ROLE
 from local_aws.store import Document, Scope, Store
 
 SAGEMAKER_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-_VARIANT = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 _MAX_TAGS = 50
 PAGE_SIZE = 50
 
@@ -35,6 +34,8 @@ class ScalableTargets:
         self._check_variant = check_variant
         # Called with scope and document after a target is gone.
         self.on_deregistered: Callable[[Scope, Document], None] = lambda scope, target: None
+        # Called when a target's bounds are new.
+        self.on_bounds: Callable[[], None] = lambda: None
 
     def operations(self) -> dict[str, Operation]:
         """Give the operations of the API.
@@ -62,6 +63,51 @@ class ScalableTargets:
         if target is None:
             raise ServiceError("ObjectNotFoundException", f"No scalable target registered for {describe(parameters)}")
         return target
+
+    def find(self, scope: Scope, identity: Document) -> Document | None:
+        """Find the target that a policy, an action or an activity is of.
+
+        :param scope: account and region
+        :param identity: what names it
+        :returns: None when there is none
+        """
+        return self._targets.get(scope, key(identity))
+
+    def with_new_bounds(self) -> list[tuple[Scope, Document]]:
+        """Give the targets of all accounts and regions whose capacity has not been held against their bounds.
+
+        :returns: scope and target
+        """
+        return [(scope, target) for scope, _, target in self._targets.everywhere() if target.get("NewBounds")]
+
+    def bounds_seen(self, scope: Scope, target: Document) -> None:
+        """Write that a target's capacity was held against its bounds.
+
+        :param scope: account and region
+        :param target: as it was then
+        """
+
+        def seen(now: Document) -> None:
+            if now.get("NewBounds") == target["NewBounds"]:
+                del now["NewBounds"]
+
+        self._targets.update(scope, key(target), seen)
+
+    def set_bounds(self, scope: Scope, target: Document, bounds: dict[str, int]) -> None:
+        """Give a target other bounds.
+
+        :param scope: account and region
+        :param target: which
+        :param bounds: MinCapacity and MaxCapacity
+        :raises ServiceError: they contradict each other
+        """
+
+        def change(found: Document) -> None:
+            found.update(bounds, NewBounds=secrets.token_hex(8))
+            _check_bounds(found)
+
+        self._targets.update(scope, key(target), change)
+        self.on_bounds()
 
     def refuse_update(self, scope: Scope, endpoint_name: str, live: Variants, wanted: Variants) -> None:
         """Refuse an update that would take a scalable variant away or give it another instance type.
@@ -96,18 +142,21 @@ class ScalableTargets:
 
     def _of_endpoint(self, scope: Scope, endpoint_name: str) -> list[tuple[str, Document]]:
         """Give the endpoint's scalable variants, each with its target."""
-        matches = [(_VARIANT.fullmatch(target["ResourceId"]), target) for target in self._targets.list(scope)]
+        matches = [(RESOURCE_ID.fullmatch(target["ResourceId"]), target) for target in self._targets.list(scope)]
         return [(match[2], target) for match, target in matches if match and match[1].lower() == endpoint_name.lower()]
 
     def _register(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         old = self._targets.get(context, key(parameters))
         target = {**(old or self._new(context, parameters)), **_given(parameters)}
         _check_bounds(target)
+        if parameters.keys() & {"MinCapacity", "MaxCapacity"}:
+            target["NewBounds"] = secrets.token_hex(8)
         self._targets.put(context, key(parameters), target)
+        self.on_bounds()
         return target
 
     def _new(self, context: RequestContext, parameters: dict[str, Any]) -> Document:
-        match = _VARIANT.fullmatch(parameters["ResourceId"])
+        match = RESOURCE_ID.fullmatch(parameters["ResourceId"])
         namespace, dimension = parameters["ServiceNamespace"], parameters["ScalableDimension"]
         if not dimension.startswith(f"{namespace}:") or (namespace == "sagemaker" and match is None):
             raise ServiceError(
@@ -121,7 +170,7 @@ class ScalableTargets:
             "CreationTime": time.time(),
             "ScalableTargetARN": context.arn("application-autoscaling", f"scalable-target/{secrets.token_hex(18)}"),
             "RoleARN": f"arn:aws:iam::{context.account_id}:role/aws-service-role/sagemaker.application-autoscaling"
-            ".amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+            f".amazonaws.com/{ROLE}",
             "SuspendedState": {
                 "DynamicScalingInSuspended": False,
                 "DynamicScalingOutSuspended": False,

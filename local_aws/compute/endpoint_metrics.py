@@ -6,9 +6,11 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections import defaultdict
-from dataclasses import dataclass
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,20 +22,18 @@ _log = logging.getLogger(__name__)
 
 NAMESPACE = "AWS/SageMaker"
 _UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html: "up to 150 values per metric
+# with one PutMetricData request".
+MAX_VALUES = 150
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+_MAX_DATA = 1000
+# Values closer than this to each other may be put as one, when there are more than a datum takes.
+_RESOLUTION = 0.01
+# A minute is put this share of it after its end, so that no request of it is still being counted.
+_LATE = 0.02
 
-
-@dataclass
-class _Statistics:
-    count: int = 0
-    total: float = 0.0
-    minimum: float = float("inf")
-    maximum: float = float("-inf")
-
-    def add(self, value: float) -> None:
-        self.count += 1
-        self.total += value
-        self.minimum = min(self.minimum, value)
-        self.maximum = max(self.maximum, value)
+# Endpoint, variant and the start of the minute.
+_Minute = tuple[EndpointKey, str, float]
 
 
 class EndpointMetrics:
@@ -41,10 +41,10 @@ class EndpointMetrics:
 
     def __init__(self, settings: ComputeSettings) -> None:
         self._settings = settings
-        # Guards _collected, by endpoint, variant, minute and metric; `record` takes it on the event loop.
+        # Guards _collected: how often each value of each metric came; `record` takes it on the event loop.
         self._lock = threading.Lock()
-        self._collected: defaultdict[tuple[EndpointKey, str, datetime], defaultdict[str, _Statistics]]
-        self._collected = defaultdict(lambda: defaultdict(_Statistics))
+        self._collected: defaultdict[_Minute, defaultdict[str, Counter[float]]]
+        self._collected = defaultdict(lambda: defaultdict(Counter))
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -70,48 +70,78 @@ class EndpointMetrics:
         :param overhead_us: all other time of the invocation, in microseconds
         :param instances: how many instances the variant has
         """
-        minute = datetime.now(UTC).replace(second=0, microsecond=0)
-        values = {
+        interval = self._settings.metrics_interval_seconds
+        minute = math.floor(time.time() / interval) * interval
+        values: dict[str, float] = {
             "Invocations": 1,
+            # "1/numberOfInstances is sent as the value on each request"
             "InvocationsPerInstance": 1 / max(1, instances),
             "Invocation4XXErrors": int(400 <= status < 500),
             "Invocation5XXErrors": int(status >= 500),
-            "ModelLatency": model_us,
-            "OverheadLatency": overhead_us,
+            "ModelLatency": round(model_us),
+            "OverheadLatency": round(overhead_us),
         }
         with self._lock:
-            statistics = self._collected[key, variant, minute]
+            collected = self._collected[key, variant, minute]
             for name, value in values.items():
-                statistics[name].add(value)
+                collected[name][value] += 1
 
     def put(self) -> None:
         """Put everything that was collected since the last time; worker threads only."""
         with self._lock:
             collected = list(self._collected.items())
             self._collected.clear()
-        for (key, variant, minute), statistics in collected:
-            data = [_datum(name, value, key, variant, minute) for name, value in statistics.items()]
+        for (key, variant, minute), metrics in collected:
+            dimensions = [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}]
+            data = list(_data(metrics, dimensions, datetime.fromtimestamp(minute, UTC)))
             try:
                 client = self._settings.client("cloudwatch", key.account_id, key.region)
-                client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+                for start in range(0, len(data), _MAX_DATA):
+                    client.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + _MAX_DATA])
             except (ClientError, BotoCoreError) as error:
                 _log.warning("metrics of endpoint %s lost: %s", key.name, error)
 
     def _put_each_minute(self) -> None:
-        while not self._stopping.wait(self._settings.metrics_interval_seconds):
+        interval = self._settings.metrics_interval_seconds
+        while not self._stopping.wait(interval * (1 + _LATE) - time.time() % interval):
             self.put()
 
 
-def _datum(name: str, value: _Statistics, key: EndpointKey, variant: str, minute: datetime) -> dict[str, Any]:
-    return {
-        "MetricName": name,
-        "Dimensions": [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}],
-        "Timestamp": minute,
-        "Unit": _UNITS.get(name, "None"),
-        "StatisticValues": {
-            "SampleCount": value.count,
-            "Sum": value.total,
-            "Minimum": value.minimum,
-            "Maximum": value.maximum,
-        },
-    }
+def condensed(counts: Mapping[float, int]) -> dict[float, int]:
+    """Make few values of many, so that CloudWatch's statistics stay right.
+
+    As many as a datum takes stay as they are. Of more, neighbours less than one per cent apart become their mean, so
+    sum, average and count are kept and a percentile is off by no more than that; the least and the greatest are kept.
+
+    :param counts: how often each value came; none is negative
+    :returns: the same for fewer values
+    """
+    if len(counts) <= MAX_VALUES:
+        return dict(counts)
+    ends = {min(counts), max(counts)}
+    groups: defaultdict[tuple[bool, float], list[tuple[float, int]]] = defaultdict(list)
+    for value, count in counts.items():
+        place = value if value in ends or value < 1 else math.floor(math.log(value) / math.log1p(_RESOLUTION))
+        groups[value in ends, place].append((value, count))
+    merged: Counter[float] = Counter()
+    for members in groups.values():
+        total = sum(count for _, count in members)
+        merged[sum(value * count for value, count in members) / total] += total
+    return dict(merged)
+
+
+def _data(
+    metrics: Mapping[str, Mapping[float, int]], dimensions: list[dict[str, str]], minute: datetime
+) -> Iterator[dict[str, Any]]:
+    for name, counts in metrics.items():
+        values = sorted(condensed(counts).items())
+        for start in range(0, len(values), MAX_VALUES):
+            part = values[start : start + MAX_VALUES]
+            yield {
+                "MetricName": name,
+                "Dimensions": dimensions,
+                "Timestamp": minute,
+                "Unit": _UNITS.get(name, "None"),
+                "Values": [float(value) for value, _ in part],
+                "Counts": [float(count) for _, count in part],
+            }

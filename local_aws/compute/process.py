@@ -1,4 +1,4 @@
-"""Containers as processes of this machine, each in a session of its own.
+"""Containers as processes of this machine, each in a process group of its own.
 
 Where mount namespaces are permitted (root), a process sees a private /opt/ml as in SageMaker. Elsewhere it finds the
 same directories by the SM_* variables of the SageMaker training toolkit
@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local_aws.compute.base import Container, ContainerSpec
-from local_aws.compute.images import algorithm, image_tag
+from local_aws.compute.forked import Fork, ForkParent, forkable
+from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
 
 _log = logging.getLogger(__name__)
 
@@ -141,6 +142,8 @@ class ProcessCompute:
         self._private_opt_ml = can_mount() if private_opt_ml is None else private_opt_ml
         self._records = state_dir / "processes"
         self._records.mkdir(parents=True, exist_ok=True)
+        modules = {name for found in ALGORITHMS.values() for name in (found.train_module, found.serve_module)}
+        self._fork_parent = ForkParent(sorted(modules), _SOURCE_ROOT)
 
     def start(self, spec: ContainerSpec) -> Container:
         """Start an algorithm's program with this interpreter.
@@ -149,7 +152,15 @@ class ProcessCompute:
         """
         program = algorithm(spec.image)
         module = program.train_module if spec.command == "train" else program.serve_module
-        command = [sys.executable, "-m", module, spec.command, "--version", image_tag(spec.image)]
+        arguments = [spec.command, "--version", image_tag(spec.image)]
+        environment = _environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml)
+        record_path = self._records / f"{uuid.uuid4().hex}.json"
+        if forkable(spec.environment):
+            fork = Fork(module, arguments, environment, spec.opt_ml, self._private_opt_ml)
+            container = self._fork_parent.fork(fork)
+            container.record(record_path, _record(spec, container.pid))
+            return container
+        command = [sys.executable, "-m", module, *arguments]
         if self._private_opt_ml:
             shell = ["sh", "-c", _MOUNT_AND_RUN, "sh", str(spec.opt_ml)]
             command = ["unshare", "--mount", "--propagation", "private", *shell, *command]
@@ -161,12 +172,10 @@ class ProcessCompute:
             text=True,
             errors="replace",
             cwd=spec.opt_ml,
-            env=_environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml),
+            env=environment,
             start_new_session=True,
         )
-        record_path = self._records / f"{uuid.uuid4().hex}.json"
-        record = ProcessRecord(spec.name, process.pid, process_start_time(process.pid) or "ended", str(spec.opt_ml))
-        record_path.write_text(json.dumps(asdict(record)))
+        record_path.write_text(_record(spec, process.pid))
         return ProcessContainer(process, record_path)
 
     def reap_orphans(self) -> list[str]:
@@ -188,6 +197,10 @@ class ProcessCompute:
             shutil.rmtree(record.opt_ml, ignore_errors=True)
             path.unlink()
         return reaped
+
+
+def _record(spec: ContainerSpec, pid: int) -> str:
+    return json.dumps(asdict(ProcessRecord(spec.name, pid, process_start_time(pid) or "ended", str(spec.opt_ml))))
 
 
 def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:

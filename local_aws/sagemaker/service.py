@@ -30,7 +30,12 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     """
     compute_dir = settings.state_dir / "compute"
     compute_dir.mkdir(parents=True, exist_ok=True)
-    compute_settings = ComputeSettings(settings.endpoint_url, compute_dir, pace_seconds=settings.pace_seconds)
+    compute_settings = ComputeSettings(
+        settings.endpoint_url,
+        compute_dir,
+        pace_seconds=settings.pace_seconds,
+        metrics_interval_seconds=settings.clock.real_seconds(60),
+    )
     compute = create_compute(compute_settings)
     hosting = Hosting(compute_settings, compute)
     tags = Tags(store)

@@ -22,7 +22,7 @@ class Driver:
     """The commands; each method of a command's name answers it."""
 
     def __init__(self, endpoint_url, state_dir):
-        self.settings = ComputeSettings(endpoint_url, Path(state_dir), metrics_interval_seconds=3600)
+        self.settings = ComputeSettings(endpoint_url, Path(state_dir))
         self.compute = create_compute(self.settings)
         self.reaped = self.compute.reap_orphans()
         self.hosting = Hosting(self.settings, self.compute)

@@ -291,6 +291,40 @@ def test_stack_scales_a_variant(local_aws, scaling, endpoint):
     assert targets_of(scaling, of(endpoint, "b")) == []
 
 
+def test_stack_keeps_the_scheduled_actions_of_its_target(local_aws, scaling, endpoint):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalabletarget.html"""
+    evening = {
+        "ScheduledActionName": "evening",
+        "Schedule": "cron(0 20 * * ? *)",
+        "Timezone": "Europe/Berlin",
+        "StartTime": "2026-01-01T00:00:00Z",
+        "ScalableTargetAction": {"MinCapacity": "1", "MaxCapacity": "2"},
+    }
+    morning = {**evening, "ScheduledActionName": "morning", "Schedule": "cron(0 8 * * ? *)"}
+
+    def deploy(*actions):
+        described = template(endpoint, "b")
+        described["Resources"]["Target"]["Properties"]["ScheduledActions"] = list(actions)
+        return local_aws.deploy("scheduled", described)
+
+    def kept():
+        identity = {"ServiceNamespace": "sagemaker", "ResourceId": of(endpoint, "b")["ResourceId"]}
+        found = scaling.describe_scheduled_actions(**identity)["ScheduledActions"]
+        return {action["ScheduledActionName"]: action for action in found}
+
+    stack = deploy(evening, morning)
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert kept()["evening"]["ScalableTargetAction"] == {"MinCapacity": 1, "MaxCapacity": 2}
+    assert kept()["morning"]["Timezone"] == "Europe/Berlin"
+    assert deploy({**morning, "Schedule": "cron(0 9 * * ? *)"})["StackStatus"] == "UPDATE_COMPLETE"
+    assert {name: action["Schedule"] for name, action in kept().items()} == {"morning": "cron(0 9 * * ? *)"}
+    assert deploy({**morning, "Schedule": "whenever"})["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert kept()["morning"]["Schedule"] == "cron(0 9 * * ? *)"
+    local_aws.client("cloudformation").delete_stack(StackName="scheduled")
+    assert local_aws.stack(stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    assert kept() == {}
+
+
 def test_stack_with_bad_bounds_rolls_back(local_aws, scaling, endpoint):
     failed = local_aws.deploy("bad-bounds", template(endpoint, "b", maximum="0"))
     assert failed["StackStatus"] == "ROLLBACK_COMPLETE"

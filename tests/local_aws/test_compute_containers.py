@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from local_aws.compute.base import ComputeSettings, ContainerFailed, ContainerSpec, UnknownImage
+from local_aws.compute.forked import forkable
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.process import ProcessCompute, ProcessRecord, process_start_time
 from local_aws.compute.s3 import relative_path, split_uri
@@ -86,6 +88,36 @@ def test_a_container_sees_its_directory(tmp_path, private_opt_ml):
     assert lines[-1] == "ClientError: Hyperparameter eta: 9.0 is not in [0, 1]"
     assert (opt_ml / "output" / "failure").read_text() == lines[-1]
     assert list((tmp_path / "processes").iterdir()) == []
+
+
+def test_a_fork_ends_as_the_process_that_it_is(tmp_path):
+    """Of one parent: one is killed, which nobody else notices; then the parent, after which there is another."""
+    opt_ml = tmp_path / "opt-ml"
+    (opt_ml / "input" / "config").mkdir(parents=True)
+    os.mkfifo(opt_ml / "input" / "config" / "hyperparameters.json")
+    compute = ProcessCompute(tmp_path)
+    first, second = (compute.start(ContainerSpec(name, IMAGE, "train", opt_ml)) for name in ("first", "second"))
+    parent = parent_of(first.pid)
+    assert parent_of(second.pid) == parent
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait(30) == -signal.SIGKILL
+    assert second.wait(0) is None
+    os.kill(parent, signal.SIGKILL)
+    assert second.wait(30) == -signal.SIGKILL
+    wait_until(lambda: not alive(second.pid))
+    third = compute.start(ContainerSpec("third", IMAGE, "train", opt_ml))
+    assert parent_of(third.pid) not in (parent, os.getpid())
+    third.stop(10)
+    assert list((tmp_path / "processes").iterdir()) == []
+
+
+def test_a_container_with_variables_of_libraries_is_no_fork():
+    assert forkable({"SAGEMAKER_BIND_TO_PORT": "1", "SM_MODEL_DIR": "/x"})
+    assert not forkable({"SAGEMAKER_BIND_TO_PORT": "1", "OMP_NUM_THREADS": "1"})
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_stopping_ends_a_container_and_its_record(tmp_path, monkeypatch):

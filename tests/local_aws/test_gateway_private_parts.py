@@ -37,11 +37,18 @@ print(json.dumps({
         "save_state": parameters("ministack.core.persistence", "save_state"),
         "_update_resource": parameters("ministack.services.cloudformation.provisioners", "_update_resource"),
         "_add_event": parameters("ministack.services.cloudformation.stacks", "_add_event")[:7],
+        "_evaluate_alarm": parameters("ministack.services.cloudwatch", "_evaluate_alarm"),
+        "_dispatch_alarm_actions": parameters("ministack.services.cloudwatch", "_dispatch_alarm_actions"),
+        "_record_history": parameters("ministack.services.cloudwatch", "_record_history")[:4],
+        "_stat_value": parameters("ministack.services.cloudwatch", "_stat_value"),
+        "_fanout": parameters("ministack.services.sns", "_fanout")[:4],
         "_resolve_props_for_diff":
             parameters("ministack.services.cloudformation.changesets", "_resolve_props_for_diff"),
     },
     "handler_keys": sorted({key for handler in provisioners._RESOURCE_HANDLERS.values() for key in handler}),
     "scoped_stacks": hasattr(modules["ministack.services.cloudformation"]._stacks, "_data"),
+    "scoped_alarms": [hasattr(getattr(modules["ministack.services.cloudwatch"], part), "_data")
+                      for part in ("_alarms", "_metrics")],
     "persists":
         import_module("ministack.core.persistence").PERSIST_STATE,
     "version": __import__("importlib.metadata").metadata.version("ministack"),
@@ -88,6 +95,11 @@ def test_functions_take_what_the_gateway_gives(host):
             "reason",
             "physical_id",
         ],
+        "_evaluate_alarm": ["alarm"],
+        "_dispatch_alarm_actions": ["alarm", "old_state", "new_state", "reason"],
+        "_record_history": ["alarm_name", "old_state", "new_state", "reason"],
+        "_stat_value": ["stats", "stat_name", "points"],
+        "_fanout": ["topic_arn", "msg_id", "message", "subject"],
         "_resolve_props_for_diff": ["template", "params", "stack_name", "stack_id"],
     }
 
@@ -97,6 +109,7 @@ def test_handlers_and_state_are_of_the_known_kind(host):
         host["handler_keys"]
     )
     assert host["scoped_stacks"]
+    assert host["scoped_alarms"] == [True, True]
     assert host["persists"]
 
 

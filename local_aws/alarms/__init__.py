@@ -1,0 +1,1 @@
+"""CloudWatch's alarms at work: the host keeps them, this evaluates them."""
