@@ -1,6 +1,6 @@
 """What an added service implements to be a CloudFormation resource type; knows nothing of who calls it."""
 
-import secrets
+import hashlib
 import string
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ class ResourceRequest:
     :param stack_name: the stack's name; empty on delete
     :param logical_id: the resource's name in the template
     :param properties: its properties with every intrinsic function resolved; Tags include those of the stack
+    :param token: the same at every attempt at this change, and at no other change
+    :param again: whether an attempt was cut off, so that what it has made is the stack's
     :param physical_id: what ``Ref`` gives; None on create
     :param old_properties: on update, what it had before
     """
@@ -27,6 +29,8 @@ class ResourceRequest:
     stack_name: str
     logical_id: str
     properties: dict[str, Any]
+    token: str
+    again: bool = False
     physical_id: str | None = None
     old_properties: dict[str, Any] | None = None
 
@@ -50,9 +54,11 @@ def physical_name(request: ResourceRequest, max_length: int = 63) -> str:
 
     :param request: a create
     :param max_length: characters the service allows
-    :returns: logical id and a random part, such as ``Model-3kPZ0QmYcVd1``
+    :returns: logical id and a part of its own, such as ``Model-3kPZ0QmYcVd1``; the same at every attempt
     """
-    suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))
+    alphabet = string.ascii_letters + string.digits
+    digest = hashlib.sha256(request.token.encode()).digest()
+    suffix = "".join(alphabet[byte % len(alphabet)] for byte in digest[:12])
     return f"{request.logical_id[: max_length - len(suffix) - 1]}-{suffix}"
 
 
@@ -60,7 +66,8 @@ class ResourceType(Protocol):
     """A resource type. Each method runs in a thread of its own, and returns when the resource is stable.
 
     A ``ServiceError`` fails the resource with its message as the reason, and CloudFormation rolls back.
-    ``delete`` of what is already gone succeeds. ``update`` is also called when nothing but Tags differs.
+    ``delete`` of what is already gone succeeds, and so does ``create`` of what an attempt that was cut off has made.
+    ``update`` is also called when nothing but Tags differs.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
     """
 

@@ -6,13 +6,14 @@ moved one fails there and not in the middle of a release.
 
 import asyncio
 import json
-import logging
 import os
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 from local_aws.alarms.actions import actions_of, notification
@@ -22,6 +23,8 @@ from local_aws.cloudformation import CLOUDFORMATION, ResourceType
 from local_aws.resource_handlers import handlers
 from local_aws.routing import HttpRequest
 from local_aws.settings import Settings
+from local_aws.stack_engine import CALLS, STEPS, StackEngine
+from local_aws.stack_operations import Journal
 from local_aws.store import Scope
 
 DEFAULT_ACCOUNT = "123456789012"
@@ -51,15 +54,27 @@ PRIVATE_PARTS = {
     "ministack.core.persistence": ("save_state",),
     "ministack.core.responses": ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
-    "ministack.services.cloudformation": ("_stacks",),
-    "ministack.services.cloudformation.changesets": ("_evaluate_conditions", "_resolve_props_for_diff"),
+    "ministack.services.cloudformation": ("_change_sets", "_stack_events", "_stacks"),
+    "ministack.services.cloudformation.changesets": (
+        "_create_stack_task_in_region",
+        "_evaluate_conditions",
+        "_resolve_props_for_diff",
+        *CALLS["changesets"],
+    ),
+    "ministack.services.cloudformation.handlers": ("_create_stack_task_in_region",),
     "ministack.services.cloudformation.provisioners": (
         "_CUSTOM_NAME_REPLACEMENT",
         "_REPLACING_PROPERTIES",
         "_RESOURCE_HANDLERS",
         "_STACK_TAG_PROPERTY",
     ),
-    "ministack.services.cloudformation.stacks": ("_add_event", "_runs_on_worker_thread"),
+    "ministack.services.cloudformation.stacks": (
+        "_add_event",
+        "_create_stack_task_in_region",
+        "_runs_on_worker_thread",
+        *CALLS["stacks"],
+        *STEPS,
+    ),
     "ministack.services.cloudwatch": (
         "_alarms",
         "_calc_stats",
@@ -76,19 +91,6 @@ PRIVATE_PARTS = {
     "ministack.services.sns": ("_fanout",),
 }
 
-# What a stack is left as when the process ended in the middle of one of its operations.
-_INTERRUPTED = {
-    "CREATE_IN_PROGRESS": "CREATE_FAILED",
-    "ROLLBACK_IN_PROGRESS": "ROLLBACK_FAILED",
-    "DELETE_IN_PROGRESS": "DELETE_FAILED",
-    "UPDATE_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
-    "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
-    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
-    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_COMPLETE",
-}
-
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Denial:
@@ -103,9 +105,10 @@ class Gateway:
     """ministack with services added to it.
 
     :param settings: how this local AWS runs
+    :param journal: where CloudFormation's operations are written down
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, journal: Journal) -> None:
         _configure(settings)
         # ministack reads its environment when it is imported.
         modules: dict[str, Any] = {name: import_module(name) for name in PRIVATE_PARTS}
@@ -130,7 +133,14 @@ class Gateway:
             modules["ministack.services.cloudwatch"], modules["ministack.services.sns"], self._responses
         )
         # ministack writes each state file by way of one temporary file of a fixed name.
-        self._saving = asyncio.Lock()
+        self._saving = threading.Lock()
+        self._copies = count(1)
+        # The newest copy of each state that is on disk.
+        self._saved: dict[str, int] = {}
+        parts = ("stacks", "changesets", "handlers")
+        engine = {part: modules[f"ministack.services.cloudformation.{part}"] for part in parts}
+        engine |= {"": self._cloudformation, "responses": self._responses}
+        self.stacks = StackEngine(engine, journal, lambda: self.save_service("cloudformation"), self._save_now)
 
     @property
     def asgi_app(self) -> Callable[..., Awaitable[None]]:
@@ -270,38 +280,27 @@ class Gateway:
         for key, get_state in self._app._build_persistence_save_dict().items():
             # State is copied on the event loop, where it does not change meanwhile, and written off it.
             if wanted(key) and (state := get_state()) is not None:
-                async with self._saving:
-                    await asyncio.to_thread(self._persistence.save_state, key, state)
+                await asyncio.to_thread(self._write, key, next(self._copies), state)
+
+    def _save_now(self) -> None:
+        """As save, for a change that CloudFormation makes on the event loop and is about to build upon."""
+        for key, get_state in self._app._build_persistence_save_dict().items():
+            if (state := get_state()) is not None:
+                self._write(key, next(self._copies), state)
+
+    def _write(self, key: str, number: int, state: Any) -> None:
+        with self._saving:
+            if number > self._saved.get(key, 0):
+                self._persistence.save_state(key, state)
+                self._saved[key] = number
 
     def stack_operation_runs(self) -> bool:
         """Tell whether CloudFormation is at work, so that state changes with no request.
 
         :returns: True while any stack's operation is in progress
         """
-        return any(status.endswith("_IN_PROGRESS") for _, _, status in self._stack_states())
-
-    def settle_interrupted_stacks(self) -> None:
-        """End the stack operations that a former process left unfinished; AWS never shows one that nobody works on."""
-        for scope, name, status in self._stack_states():
-            if status in _INTERRUPTED:
-                self._settle(scope, name, _INTERRUPTED[status])
-
-    def _settle(self, scope: Scope, name: str, status: str) -> None:
-        reason = "The local AWS was stopped during this operation."
-        self._responses.set_request_account_id(scope.account_id)
-        self._responses.set_request_region(scope.region)
-        stack = self._cloudformation._stacks[name]
-        stack["StackStatus"], stack["StackStatusReason"] = status, reason
-        self._stacks._add_event(
-            stack["StackId"], name, name, "AWS::CloudFormation::Stack", status, reason, stack["StackId"]
-        )
-        _log.warning("Stack %s was cut off and is now %s", name, status)
-
-    def _stack_states(self) -> list[tuple[Scope, str, str]]:
-        return [
-            (Scope(account, region), name, stack.get("StackStatus", ""))
-            for (account, region, name), stack in list(self._cloudformation._stacks._data.items())
-        ]
+        stacks = self._cloudformation._stacks._data.values()
+        return any(stack.get("StackStatus", "").endswith("_IN_PROGRESS") for stack in stacks)
 
 
 class HostAlarms:

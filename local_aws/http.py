@@ -112,6 +112,10 @@ class Front:
             self.changed = True
             if not _SAVED_LATER.fullmatch(f"{service}:{operation}"):
                 await self._gateway.save_service(service)
+        elif service == "cloudformation":
+            # The answer may show the end of an operation, which a kill must not take back.
+            async with self._gateway.stacks.ending:
+                pass
         request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")
         self._write(request, ledger.outcome(status, headers, body), status, request_id, fault_met(scope))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from local_aws.api import RequestContext, ServiceError
 from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType
+from local_aws.stack_operations import current_step
 
 _Properties = dict[str, Any]
 _Stable = tuple[str, dict[str, str]]
@@ -20,14 +21,24 @@ def handlers(resource_type: ResourceType, context: Callable[[], RequestContext])
     """
 
     def create(logical_id: str, properties: _Properties, stack_name: str) -> _Stable:
-        return stable(resource_type.create, ResourceRequest(context(), stack_name, logical_id, properties))
+        return stable(resource_type.create, request(stack_name, logical_id, properties))
 
     def update(physical_id: str, old: _Properties, new: _Properties, stack_name: str, logical_id: str) -> _Stable:
-        return stable(resource_type.update, ResourceRequest(context(), stack_name, logical_id, new, physical_id, old))
+        return stable(resource_type.update, request(stack_name, logical_id, new, physical_id, old))
 
     def delete(physical_id: str, properties: _Properties, logical_id: str | None) -> None:
         with _as_value_error():
-            resource_type.delete(ResourceRequest(context(), "", logical_id or "", properties, physical_id))
+            resource_type.delete(request("", logical_id or "", properties, physical_id))
+
+    def request(
+        stack_name: str,
+        logical_id: str,
+        properties: _Properties,
+        physical_id: str | None = None,
+        old: _Properties | None = None,
+    ) -> ResourceRequest:
+        step = current_step()
+        return ResourceRequest(context(), stack_name, logical_id, properties, step.token, step.again, physical_id, old)
 
     def stable(step: Callable[[ResourceRequest], ResourceProgress], request: ResourceRequest) -> _Stable:
         with _as_value_error():

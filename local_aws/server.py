@@ -18,6 +18,7 @@ from local_aws.http import Front, keep_saved
 from local_aws.ledger import OK, Call, Ledger
 from local_aws.routing import resource
 from local_aws.settings import Settings
+from local_aws.stack_operations import Journal
 from local_aws.store import Store
 
 _SAVE_SECONDS = 1.0
@@ -40,8 +41,9 @@ def run(settings: Settings) -> None:
     _check_port(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     calls = Ledger(settings.ledger_path)
-    gateway = Gateway(settings)
     store = Store(settings.state_dir / "local_aws.sqlite")
+    journal = Journal(store)
+    gateway = Gateway(settings, journal)
     parts = services.build(settings, store)
     front = Front(gateway, calls, faults=settings.faults)
     for part in parts:
@@ -51,7 +53,7 @@ def run(settings: Settings) -> None:
             gateway.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
     # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
-    asyncio.new_event_loop().run_until_complete(_Process(settings, gateway, front, parts).serve())
+    asyncio.new_event_loop().run_until_complete(_Process(settings, gateway, front, parts, journal).serve())
     store.close()
     calls.close()
 
@@ -59,11 +61,14 @@ def run(settings: Settings) -> None:
 class _Process:
     """One life of the gateway; the order of its steps is what this class is for."""
 
-    def __init__(self, settings: Settings, gateway: Gateway, front: Front, parts: list[ServiceParts]) -> None:
+    def __init__(
+        self, settings: Settings, gateway: Gateway, front: Front, parts: list[ServiceParts], journal: Journal
+    ) -> None:
         self._settings = settings
         self._gateway = gateway
         self._front = front
         self._parts = parts
+        self._journal = journal
         self._asked_to_stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         actions = [part.alarm_action for part in parts if part.alarm_action]
@@ -92,7 +97,7 @@ class _Process:
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 # ministack has just loaded its state.
-                self._gateway.settle_interrupted_stacks()
+                self._gateway.stacks.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
                     asyncio.create_task(keep_saved(self._gateway, self._front, _SAVE_SECONDS)),
@@ -112,6 +117,7 @@ class _Process:
                 self._asked_to_stop.set()
                 return
         self._tasks.append(asyncio.create_task(self._alarms.run()))
+        self._gateway.stacks.go_on()
         self._front.ready = True
         _log.info("Ready at %s", self._settings.endpoint_url)
 
@@ -128,6 +134,7 @@ class _Process:
     async def _stopped(self) -> None:
         await self._asked_to_stop.wait()
         self._front.ready = False
+        self._journal.closed.set()
         # Stopped first, while the gateway still answers: a job that ends writes its last status and logs through it.
         for part in reversed(self._parts):
             try:

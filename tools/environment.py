@@ -155,11 +155,22 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # The next task of a linear DAG starts after one loop; the default sleeps a second in each.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-        # The task whose worker was killed is noticed after a minute instead of five.
+        # A trigger of a dead triggerer is taken over after this time without a heartbeat, by default 30 s; they come
+        # every two seconds.
+        "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+        # The task whose worker was killed is noticed after a minute instead of five. It must outlast a restart of the
+        # API server, which takes the heartbeats.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # What a killed scheduler had queued is queued again by the next one, once the dead one's heartbeat is 30 s old:
+        # looked for three times a minute instead of every five minutes.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
         # The first call to a fresh API server imports much; on a busy machine that outlasts the default 5 s, and a task
         # whose start is asked for twice may be refused.
         "WORKERS__EXECUTION_API_TIMEOUT": "60",
+        # A task that starts or ends while the API server restarts asks again, after random pauses that grow to 10 s:
+        # twelve times take about a minute. The default's five may be over in ten seconds.
+        "WORKERS__EXECUTION_API_RETRIES": "12",
+        "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
         # A worker notices its task's end only when this interval is over, 5 s by default. A task that is resumed before
         # then is taken for killed and tried again; triggers wait three seconds and more before they resume one.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

@@ -34,7 +34,8 @@ class ScalableTargetResource:
             "ResourceIds": [parameters.get("ResourceId")],
             "ScalableDimension": parameters.get("ScalableDimension"),
         }
-        if self._service.call(request.context, "DescribeScalableTargets", filters)["ScalableTargets"]:
+        found = self._service.call(request.context, "DescribeScalableTargets", filters)["ScalableTargets"]
+        if found and not request.again:
             raise ServiceError("AlreadyExistsException", f"{key(parameters)} already exists")
         return self._register(request)
 

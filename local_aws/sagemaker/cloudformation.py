@@ -47,8 +47,21 @@ class NamedResource:
         """Make the resource, under a generated name when the template gives none."""
         parameters = self._properties(request)
         parameters.setdefault(self._name_member, physical_name(request))
-        arn = self._service.call(request.context, f"Create{self._noun}", parameters)[f"{self._noun}Arn"]
+        arn = self._made_before(request, parameters[self._name_member])
+        arn = arn or self._service.call(request.context, f"Create{self._noun}", parameters)[f"{self._noun}Arn"]
         return ResourceProgress(arn, {self._name_member: parameters[self._name_member]})
+
+    def _made_before(self, request: ResourceRequest, name: str) -> str | None:
+        """Find what an attempt that was cut off has made."""
+        if not request.again:
+            return None
+        try:
+            found = self._service.call(request.context, f"Describe{self._noun}", {self._name_member: name})
+        except ServiceError as error:
+            if not error.message.startswith("Could not find"):
+                raise
+            return None
+        return str(found[f"{self._noun}Arn"])
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
         """Change the tags; every other change makes CloudFormation replace the resource."""

@@ -268,7 +268,7 @@ class Endpoints:
         if status == "Deleting":
             self._remove(scope, name)
         elif status == "Creating":
-            self._change(scope, name, lambda endpoint: failed(endpoint, _INTERRUPTED))
+            self._create_again(scope, endpoint)
         elif status != "Failed":
             plan = Plan.live(endpoint)
             reason = self._rolled_out(scope, name, plan)
@@ -276,6 +276,18 @@ class Endpoints:
                 self._change(scope, name, lambda endpoint: failed(endpoint, reason))
             elif status != "InService":
                 self._change(scope, name, lambda endpoint: in_service_again(endpoint, _INTERRUPTED))
+
+    def _create_again(self, scope: Scope, endpoint: Document) -> None:
+        """Go on with what was answered; an update, unlike this, has something to fall back to."""
+        name = endpoint["EndpointName"]
+        try:
+            config = self._configs.get(scope, endpoint["EndpointConfigName"])
+            plan = Plan.of(config, self._containers(scope, config))
+        except ServiceError as error:
+            reason = error.message
+            self._change(scope, name, lambda endpoint: failed(endpoint, reason))
+        else:
+            self._deploy(scope, name, plan, "Failed")
 
 
 def _key(scope: Scope, name: str) -> EndpointKey:

@@ -133,7 +133,11 @@ class ModelPackageGroupResource:
         """Make the group, under a generated name when the template gives none."""
         parameters = _parameters(request)
         parameters.setdefault("ModelPackageGroupName", physical_name(request))
-        self._service.call(request.context, "CreateModelPackageGroup", parameters)
+        try:
+            self._service.call(request.context, "CreateModelPackageGroup", parameters)
+        except ServiceError as error:
+            if not (request.again and error.message.startswith("Model Package Group already exists")):
+                raise
         return self._progress(request.context, parameters["ModelPackageGroupName"])
 
     def update(self, request: ResourceRequest) -> ResourceProgress:

@@ -83,28 +83,72 @@ def test_what_was_answered_is_there_after_sigkill(new_local_aws, eventually):
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_stack_operations_that_were_cut_off_end(new_local_aws, end):
+def test_operations_that_cannot_go_on_are_rolled_back(new_local_aws, end):
+    # Who signals a wait condition has its address from a process that is no more.
     aws = new_local_aws().start()
     cloudformation = aws.client("cloudformation")
     aws.deploy("updated", {"Resources": {"Group": group("updated-1")}})
     cloudformation.update_stack(
         StackName="updated",
-        TemplateBody=json.dumps({"Resources": {"Group": group("updated-1"), **SLOW}}),
+        TemplateBody=json.dumps({"Resources": {"Group": group("updated-1"), "More": group("updated-2"), **SLOW}}),
     )
     cloudformation.create_stack(
         StackName="created", TemplateBody=json.dumps({"Resources": {"Group": group("created-1"), **SLOW}})
     )
     getattr(aws, end)()
     aws.start()
+    assert aws.stack("created")["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert aws.stack("updated")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    groups = aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert [one["ModelPackageGroupName"] for one in groups] == ["updated-1"]
+
+
+def test_an_end_that_was_shown_stands_after_sigkill(new_local_aws, eventually):
+    aws = new_local_aws().start()
     cloudformation = aws.client("cloudformation")
-    states = {stack["StackName"]: stack for stack in cloudformation.describe_stacks()["Stacks"]}
-    assert states["created"]["StackStatus"] == "CREATE_FAILED"
-    assert states["created"]["StackStatusReason"] == "The local AWS was stopped during this operation."
-    assert states["updated"]["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    # Both can be worked with again.
-    cloudformation.delete_stack(StackName=states["created"]["StackId"])
-    assert aws.stack(states["created"]["StackId"])["StackStatus"] == "DELETE_COMPLETE"
-    assert aws.deploy("updated", {"Resources": {"Group": group("updated-2")}})["StackStatus"] == "UPDATE_COMPLETE"
+    topics = {f"T{n}": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"{{}}-{n}"}} for n in range(3)}
+    names = ["one", "two", "three"]
+    for name in names:
+        body = json.dumps({"Resources": topics}).replace("{}", name)
+        cloudformation.create_stack(StackName=name, TemplateBody=body)
+
+    def complete():
+        stacks = cloudformation.describe_stacks()["Stacks"]
+        return {stack["StackName"] for stack in stacks if stack["StackStatus"] == "CREATE_COMPLETE"}
+
+    shown = eventually(complete, bool)
+    aws.kill()
+    aws.start()
+    assert shown <= complete()
+    for name in names:
+        assert aws.stack(name)["StackStatus"] == "CREATE_COMPLETE"
+    arns = [topic["TopicArn"].rpartition(":")[2] for topic in aws.client("sns").list_topics()["Topics"]]
+    assert sorted(arns) == sorted(f"{name}-{n}" for name in names for n in range(3))
+
+
+def test_objects_are_as_they_were_answered_after_sigkill(new_local_aws):
+    aws = new_local_aws().start()
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    etag = s3.put_object(Bucket="kept", Key="board", Body=b"1")["ETag"]
+    s3.put_object(Bucket="kept", Key="board", Body=b"2", IfMatch=etag)
+    s3.put_object(Bucket="kept", Key="described", Body=b"1", Metadata={"uploaded-by": "demo"})
+    s3.copy_object(Bucket="kept", Key="copied", CopySource={"Bucket": "kept", "Key": "described"})
+    s3.put_object(Bucket="kept", Key="deleted", Body=b"1")
+    marker = s3.delete_object(Bucket="kept", Key="deleted")["VersionId"]
+    s3.put_object_tagging(Bucket="kept", Key="described", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    aws.kill()
+    aws.start()
+    s3 = aws.client("s3")
+    assert s3.get_object(Bucket="kept", Key="board")["Body"].read() == b"2"
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket="kept", Key="board", Body=b"3", IfMatch=etag)
+    assert s3.head_object(Bucket="kept", Key="copied")["Metadata"] == {"uploaded-by": "demo"}
+    listed = s3.list_object_versions(Bucket="kept", Prefix="deleted")
+    assert [one["VersionId"] for one in listed["DeleteMarkers"]] == [marker]
+    assert len(listed["Versions"]) == 1
+    assert s3.get_object_tagging(Bucket="kept", Key="described")["TagSet"] == [{"Key": "a", "Value": "b"}]
 
 
 def test_accounts_survive_apart(new_local_aws):
