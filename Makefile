@@ -10,13 +10,16 @@ VENV := .venv/bin
 APPROVE ?=
 # A release the demo was left in, to come back to.
 RUN ?=
+# How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
+RUNS ?= 10
+SEED ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -61,6 +64,9 @@ test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt ins
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
 	@.venv-fab/bin/python -m tools.fab test $(APPROVAL_TESTS) $(ARGS)
+
+chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
+	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

@@ -1,0 +1,1 @@
+"""Slipway's tests. A package, because a library installs one of the same name."""

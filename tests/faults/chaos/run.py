@@ -1,0 +1,181 @@
+"""The loop: releases go on, processes die at random moments, and at the end there is a table."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import socket
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.faults.chaos import models
+from tests.faults.chaos.audit import audit
+from tests.faults.chaos.evidence import Process
+from tests.faults.chaos.gather import gather
+from tests.faults.chaos.victims import KINDS, find, strays
+from tests.faults.chaos.workload import Workload
+from tests.instance import Instance
+from tools.services import components_health
+
+# Between two kills, so that some come while the last one is still being mended and some when all is well.
+_PAUSE_SECONDS = (1.0, 14.0)
+# For a task to be running at all.
+_SEARCH_SECONDS = 30.0
+# Without any release coming further: what is open then is stuck.
+_PATIENCE_SECONDS = 300.0
+_QUIET_SECONDS = 120.0
+
+
+@dataclass
+class Chaos:
+    """One run of it.
+
+    :param kills: how many processes to kill
+    :param say: shows a line of progress
+    """
+
+    instance: Instance
+    kills: int
+    seed: int
+    say: Callable[[str], None]
+    pause_seconds: tuple[float, float] = _PAUSE_SECONDS
+    killed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.seed)
+        self.workload = Workload(self.instance, random.Random(self.seed + 1))
+        self._began = time.monotonic()
+
+    def run(self) -> dict[str, list[str]]:
+        """Release and kill. :returns: what is wrong, by column"""
+        models.upload_data(self.instance)
+        self.workload.start()
+        for kind in self._plan():
+            time.sleep(self._chance.uniform(*self.pause_seconds))
+            self._kill(kind)
+        self.workload.stop_uploads()
+        self._settle()
+        left = self._quiet()
+        return audit(gather(self.instance, self.workload.uploads, self.workload.answers, left))
+
+    def _plan(self) -> list[str]:
+        """Each kind equally often, in random order."""
+        kinds = [KINDS[number % len(KINDS)] for number in range(self.kills)]
+        self._chance.shuffle(kinds)
+        return kinds
+
+    def _kill(self, kind: str) -> None:
+        deadline = time.monotonic() + _SEARCH_SECONDS
+        while time.monotonic() < deadline:
+            victim = find(self.instance.settings, kind, self._chance)
+            if victim and victim.kill():
+                self.killed.append(kind)
+                what = f"{kind} and its children" if victim.family else kind
+                self.tell(f"kill -9 {what} (pid {victim.pid})")
+                return
+            time.sleep(0.05)
+        self.tell(f"no {kind} was alive for {_SEARCH_SECONDS:.0f} s: none killed")
+
+    def _settle(self) -> None:
+        """Wait until every release has ended, or nothing comes further."""
+        moved, before = time.monotonic(), ""
+        while time.monotonic() - moved < _PATIENCE_SECONDS:
+            open_runs, unnoticed = self.workload.open_runs(), self.workload.unnoticed()
+            health = components_health(self.instance.settings)
+            sick = [name for name, state in health.items() if state != "healthy"]
+            if not (open_runs or unnoticed or sick):
+                return
+            now = f"{sorted(open_runs)} {len(unnoticed)} {sick} {len(self.workload.answers)}"
+            if now != before:
+                moved, before = time.monotonic(), now
+                self.tell(f"settling: {len(open_runs)} releases open" + (f", {', '.join(sick)} down" if sick else ""))
+            time.sleep(2)
+
+    def _quiet(self) -> list[Process]:
+        """Give what a killed process left behind time to end. :returns: what stayed"""
+        deadline = time.monotonic() + _QUIET_SECONDS
+        while (left := strays(self.instance.settings)) and time.monotonic() < deadline:
+            time.sleep(2)
+        return left
+
+    def tell(self, text: str) -> None:
+        """Show what happens and how the releases are."""
+        seconds = int(time.monotonic() - self._began)
+        counts = self.workload.counts()
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        self.say(f"{seconds // 60:3}:{seconds % 60:02} [{len(self.killed)}/{self.kills}] {text}; releases: {states}")
+
+    def summary(self) -> str:
+        """:returns: what was done"""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(self.killed).items()))
+        seconds = time.monotonic() - self._began
+        answered = sum(answer.acknowledged for answer in self.workload.answers)
+        return (
+            f"seed {self.seed}, {seconds / 60:.1f} minutes, {len(self.killed)} kills ({kinds}); "
+            f"{len(self.workload.uploads)} uploads, {answered} answers"
+        )
+
+
+def table(found: dict[str, list[str]]) -> Table:
+    """:returns: the columns and their figures"""
+    made = Table(*found)
+    made.add_row(*(f"[{'red' if rows else 'green'}]{len(rows)}[/]" for rows in found.values()))
+    return made
+
+
+def free_ports(count: int) -> list[int]:
+    """:returns: ports of the loopback on which nobody listens now"""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def main() -> int:
+    """Entry point of `make chaos`."""
+    parser = argparse.ArgumentParser(prog="tests.faults.chaos", description=__doc__)
+    parser.add_argument("--runs", type=int, default=10, help="how many processes to kill (default: 10)")
+    parser.add_argument("--seed", type=int, help="repeats the choices of an earlier run (default: random)")
+    arguments = parser.parse_args()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10_000)
+    console = Console(highlight=False, soft_wrap=True)
+    folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-"))
+    instance = Instance.in_folder(folder, free_ports(2), {})
+    models.add(instance)
+    console.print(f"seed {seed}; state and logs in {folder}")
+    chaos = Chaos(instance, arguments.runs, seed, lambda line: console.print(line, markup=False))
+    found: dict[str, list[str]] | None = None
+    try:
+        instance.services("up")
+        found = chaos.run()
+    except KeyboardInterrupt:
+        console.print("Interrupted: what is open now has not been judged.")
+    finally:
+        instance.services("down")
+        console.print(chaos.summary(), markup=False)
+    return _report(console, folder, found)
+
+
+def _report(console: Console, folder: Path, found: dict[str, list[str]] | None) -> int:
+    if found is None:
+        shutil.rmtree(folder)
+        return 130
+    console.print(table(found))
+    wrong = [f"{name}: {row}" for name, rows in found.items() for row in rows]
+    for row in wrong:
+        console.print(row, markup=False)
+    if wrong:
+        console.print(f"What happened is in {folder}: home/aws/ledger.jsonl, home/log, home/airflow/logs")
+        return 1
+    shutil.rmtree(folder)
+    return 0

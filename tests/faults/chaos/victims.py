@@ -1,0 +1,102 @@
+"""Who can be killed: the processes of one instance, found by what its supervisor started, killed by their ids."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.chaos.evidence import Process
+from tools.processes import supervised
+from tools.settings import Settings
+from tools.supervisor import Status
+
+# What kinds there are, and the names that the supervisor has for those that it starts.
+COMPONENTS = {
+    "scheduler": "scheduler",
+    "triggerer": "triggerer",
+    "API server": "api-server",
+    "local AWS": "local-aws",
+}
+KINDS = ("task", *COMPONENTS)
+# The process of a task bears the id of its attempt in its title.
+_TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A process to kill.
+
+    :param family: whether its process group dies with it, as when a container ends; else it dies alone, as when the
+        kernel is out of memory
+    """
+
+    kind: str
+    pid: int
+    family: bool = False
+
+    def kill(self) -> bool:
+        """Send SIGKILL. :returns: whether there was somebody to receive it"""
+        try:
+            if self.family:
+                os.killpg(self.pid, signal.SIGKILL)
+            else:
+                os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def find(settings: Settings, kind: str, chance: random.Random) -> Victim | None:
+    """Look for a living process of a kind.
+
+    :param settings: the instance
+    :param kind: one of KINDS
+    :param chance: decides which, and how it is killed
+    """
+    if kind == "task":
+        return _task(settings, chance)
+    status = Status.read(settings)
+    component = status.components.get(COMPONENTS[kind]) if status else None
+    # The supervisor gives each component a session, and so a group, of its own.
+    return Victim(kind, component.pid, chance.random() < 0.5) if component and component.pid else None
+
+
+def _task(settings: Settings, chance: random.Random) -> Victim | None:
+    running = sorted(pid for pid, command in supervised(settings).items() if _TASK.match(command))
+    if not running:
+        return None
+    pid = chance.choice(running)
+    # Either the task's own process or the worker that watches it.
+    worker = _parent(pid)
+    return Victim("task", worker if worker and chance.random() < 0.3 else pid)
+
+
+def strays(settings: Settings) -> list[Process]:
+    """Find the instance's processes that descend from none of those that the supervisor runs now."""
+    status = Status.read(settings)
+    if status is None:
+        return []
+    ours = {status.pid, *(one.pid for one in status.components.values() if one.pid)}
+    commands = supervised(settings)
+    return [Process(pid, command) for pid, command in sorted(commands.items()) if not _descends(pid, ours)]
+
+
+def _descends(pid: int, ancestors: set[int]) -> bool:
+    current: int | None = pid
+    while current and current > 1:
+        if current in ancestors:
+            return True
+        current = _parent(current)
+    return False
+
+
+def _parent(pid: int) -> int | None:
+    """https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
