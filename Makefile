@@ -16,6 +16,8 @@ SEED ?=
 # More arguments for pytest, for instance: make test ARGS="-k zip"
 ARGS ?=
 
+# The bounded chaos stops its instance before the others start theirs.
+E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
@@ -52,11 +54,11 @@ demo: setup ## Release the iris model from upload to production (APPROVE=yes ans
 test: setup lint ## Run lint and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)
-	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
 
 test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m e2e tests/e2e $(ARGS)
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
 
 test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
 	@$(VENV)/python -m tools.postgres $(APPROVAL_TESTS) $(ARGS)

@@ -57,7 +57,7 @@ def training_job_name(prefix: str, last_modified: datetime, revision: str, attem
     :param prefix: the model's prefix
     :param last_modified: when the object version was written; aware
     :param revision: the revision's id
-    :param attempt: 2 to 9 for a further job after a lack of capacity
+    :param attempt: 2 to 9 for a further job after a failure of SageMaker's own
     :returns: at most 63 characters
     :raises ValueError: when the time is naive or the attempt out of range
     """

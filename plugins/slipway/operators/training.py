@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
     from slipway.model_config import ModelConfig
 
-# The reasons SageMaker itself offers a retry for are more; these alone say nothing about the job.
+# Failures that say nothing about the job: no machine was to be had, or SageMaker itself broke down. For the latter it
+# offers a retry of its own, which a zip may ask for; what fails all the same is past that.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/distributed-training-options.html
-_CAPACITY_REASONS = ("CapacityError", "InsufficientInstanceCapacity")
-_MAX_CAPACITY_JOBS = 3
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_RetryStrategy.html
+_PASSING_REASONS = ("CapacityError", "InsufficientInstanceCapacity", "InternalServerError")
+_MAX_PASSING_JOBS = 3
 _MAX_JOBS = 9
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html#API_CreateTrainingJob_Errors
@@ -235,8 +237,8 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         """Return where a further job is due, raise the job's end as an error otherwise."""
         name, reason = job["TrainingJobName"], job.get("FailureReason", "")
         if status is TrainingJobStatus.FAILED:
-            if reason.startswith(_CAPACITY_REASONS) and attempt < _MAX_CAPACITY_JOBS:
-                self.log.warning("%s failed for want of capacity: %s. Trying another job", name, reason)
+            if reason.startswith(_PASSING_REASONS) and attempt < _MAX_PASSING_JOBS:
+                self.log.warning("%s failed for SageMaker's own reasons: %s. Trying another job", name, reason)
                 return
             raise TrainingFailed(
                 "The training job failed", resource=name, why=self._with_log(reason or "no reason given", name)

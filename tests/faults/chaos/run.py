@@ -28,7 +28,7 @@ from tools.services import components_health
 
 # Between two kills, so that some come while the last one is still being mended and some when all is well.
 _PAUSE_SECONDS = (1.0, 14.0)
-# For a task to be running at all.
+# Until it is told that none of a kind is there.
 _SEARCH_SECONDS = 30.0
 # Without any release coming further: what is open then is stuck.
 _PATIENCE_SECONDS = 300.0
@@ -61,7 +61,8 @@ class Chaos:
         self.workload.start()
         for kind in self._plan():
             time.sleep(self._chance.uniform(*self.pause_seconds))
-            self._kill(kind)
+            while not self._kill(kind):
+                self.tell(f"no {kind} was alive for {_SEARCH_SECONDS:.0f} s")
         self.workload.stop_uploads()
         self._settle()
         left = self._quiet()
@@ -73,7 +74,7 @@ class Chaos:
         self._chance.shuffle(kinds)
         return kinds
 
-    def _kill(self, kind: str) -> None:
+    def _kill(self, kind: str) -> bool:
         deadline = time.monotonic() + _SEARCH_SECONDS
         while time.monotonic() < deadline:
             victim = find(self.instance.settings, kind, self._chance)
@@ -81,9 +82,9 @@ class Chaos:
                 self.killed.append(kind)
                 what = f"{kind} and its children" if victim.family else kind
                 self.tell(f"kill -9 {what} (pid {victim.pid})")
-                return
+                return True
             time.sleep(0.05)
-        self.tell(f"no {kind} was alive for {_SEARCH_SECONDS:.0f} s: none killed")
+        return False
 
     def _settle(self) -> None:
         """Wait until every release has ended, or nothing comes further."""

@@ -184,15 +184,20 @@ def test_a_failed_job_fails_the_task_with_reason_and_log(operator, sagemaker):
     assert sagemaker.created() == []
 
 
-def test_want_of_capacity_is_tried_again_under_the_next_name(operator, sagemaker):
-    sagemaker.add(NAME, "Failed", FailureReason="CapacityError: Unable to provision requested ML compute capacity")
+@pytest.mark.parametrize(
+    "reason",
+    ["CapacityError: Unable to provision requested ML compute capacity", "InternalServerError: Please try again."],
+)
+def test_a_failure_of_sagemakers_own_is_tried_again_under_the_next_name(operator, sagemaker, reason):
+    sagemaker.add(NAME, "Failed", FailureReason=reason)
     run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert sagemaker.created() == [SECOND]
 
 
-def test_want_of_capacity_ends_after_three_jobs(operator, sagemaker):
-    wait = ends(sagemaker, "Failed", FailureReason="CapacityError: none left")
-    with pytest.raises(TrainingFailed, match="none left"):
+@pytest.mark.parametrize("reason", ["CapacityError: none left", "InternalServerError: again"])
+def test_failures_of_sagemakers_own_end_after_three_jobs(operator, sagemaker, reason):
+    wait = ends(sagemaker, "Failed", FailureReason=reason)
+    with pytest.raises(TrainingFailed, match=reason):
         run_task(operator, context(xcoms()), wait=wait)
     assert sagemaker.created() == [NAME, SECOND, f"{NAME}-3"]
 
