@@ -23,6 +23,8 @@ HEALTH_PATH = "/_local_aws/health"
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
+# Whom a service hands messages on to before it answers.
+_DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +114,8 @@ class Front:
             self.changed = True
             if not _SAVED_LATER.fullmatch(f"{service}:{operation}"):
                 await self._gateway.save_service(service)
+            for receiver in _DELIVERS_TO.get(service, ()):
+                await self._gateway.save_service(receiver)
         elif service == "cloudformation":
             # The answer may show the end of an operation, which a kill must not take back.
             async with self._gateway.stacks.ending:

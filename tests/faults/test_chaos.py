@@ -13,8 +13,8 @@ from tests.instance import Instance
 pytestmark = pytest.mark.e2e
 
 KILLS = 6
-# Fewer seconds between two kills than a release takes for a task.
-PAUSE_SECONDS = (1.0, 6.0)
+# One release, and a burst of three, of which some are overtaken.
+UPLOADS = 4
 SEED = 20
 
 
@@ -32,7 +32,7 @@ def instance(tmp_path_factory, free_ports):
 
 def test_nothing_is_lost_invented_or_done_twice(instance, record_property):
     lines: list[str] = []
-    chaos = Chaos(instance, KILLS, SEED, lines.append, PAUSE_SECONDS)
+    chaos = Chaos(instance, KILLS, SEED, lines.append, models.MODELS[:2], UPLOADS)
     found = chaos.run()
     record_property("chaos", chaos.summary())
     assert found == {name: [] for name in COLUMNS}, "\n".join(lines)

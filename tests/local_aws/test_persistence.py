@@ -151,6 +151,35 @@ def test_objects_are_as_they_were_answered_after_sigkill(new_local_aws):
     assert s3.get_object_tagging(Bucket="kept", Key="described")["TagSet"] == [{"Key": "a", "Value": "b"}]
 
 
+def test_messages_that_were_handed_on_are_there_after_sigkill(new_local_aws, eventually):
+    aws = new_local_aws().start()
+    s3, sns, sqs = (aws.client(service) for service in ("s3", "sns", "sqs"))
+    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    topic = sns.create_topic(Name="kept")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_bucket_notification_configuration(
+        Bucket="kept",
+        NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]},
+    )
+    sns.publish(TopicArn=topic, Message="published")
+    s3.put_object(Bucket="kept", Key="uploaded", Body=b"1")
+    aws.kill()
+    aws.start()
+    received = []
+
+    def bodies():
+        answer = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        received.extend(message["Body"] for message in answer.get("Messages", []))
+        return " ".join(received)
+
+    eventually(bodies, lambda text: "published" in text and "uploaded" in text, seconds=30)
+
+
 def test_accounts_survive_apart(new_local_aws):
     aws = new_local_aws().start()
     other = {"aws_access_key_id": "210987654321"}

@@ -26,10 +26,13 @@ from tests.faults.chaos.workload import Workload
 from tests.instance import Instance
 from tools.services import components_health
 
-# Between two kills, so that some come while the last one is still being mended and some when all is well.
-_PAUSE_SECONDS = (1.0, 14.0)
+# Before a kill: some come while the last one is still being mended, the others find all well.
+_PAUSE_SECONDS = (0.0, 8.0)
+_MENDED_FIRST_SHARE = 0.6
+_MENDED_SECONDS = 90.0
 # Until it is told that none of a kind is there.
 _SEARCH_SECONDS = 30.0
+_SEARCHES = 10
 # Without any release coming further: what is open then is stuck.
 _PATIENCE_SECONDS = 300.0
 _QUIET_SECONDS = 120.0
@@ -41,18 +44,21 @@ class Chaos:
 
     :param kills: how many processes to kill
     :param say: shows a line of progress
+    :param released: the models that are released meanwhile
+    :param uploads: how many uploads there are at most
     """
 
     instance: Instance
     kills: int
     seed: int
     say: Callable[[str], None]
-    pause_seconds: tuple[float, float] = _PAUSE_SECONDS
+    released: tuple[models.Model, ...] = models.MODELS
+    uploads: int = 1000
     killed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
-        self.workload = Workload(self.instance, random.Random(self.seed + 1))
+        self.workload = Workload(self.instance, random.Random(self.seed + 1), self.released, self.uploads)
         self._began = time.monotonic()
 
     def run(self) -> dict[str, list[str]]:
@@ -60,8 +66,10 @@ class Chaos:
         models.upload_data(self.instance)
         self.workload.start()
         for kind in self._plan():
-            time.sleep(self._chance.uniform(*self.pause_seconds))
-            while not self._kill(kind):
+            self._pause()
+            for _ in range(_SEARCHES):
+                if self._kill(kind):
+                    break
                 self.tell(f"no {kind} was alive for {_SEARCH_SECONDS:.0f} s")
         self.workload.stop_uploads()
         self._settle()
@@ -73,6 +81,17 @@ class Chaos:
         kinds = [KINDS[number % len(KINDS)] for number in range(self.kills)]
         self._chance.shuffle(kinds)
         return kinds
+
+    def _pause(self) -> None:
+        mended_first, seconds = self._chance.random() < _MENDED_FIRST_SHARE, self._chance.uniform(*_PAUSE_SECONDS)
+        deadline = time.monotonic() + (_MENDED_SECONDS if mended_first else 0.0)
+        while time.monotonic() < deadline and self._sick():
+            time.sleep(1)
+        time.sleep(seconds)
+
+    def _sick(self) -> list[str]:
+        """:returns: what is not healthy now"""
+        return [name for name, state in components_health(self.instance.settings).items() if state != "healthy"]
 
     def _kill(self, kind: str) -> bool:
         deadline = time.monotonic() + _SEARCH_SECONDS
@@ -90,9 +109,7 @@ class Chaos:
         """Wait until every release has ended, or nothing comes further."""
         moved, before = time.monotonic(), ""
         while time.monotonic() - moved < _PATIENCE_SECONDS:
-            open_runs, unnoticed = self.workload.open_runs(), self.workload.unnoticed()
-            health = components_health(self.instance.settings)
-            sick = [name for name, state in health.items() if state != "healthy"]
+            open_runs, unnoticed, sick = self.workload.open_runs(), self.workload.unnoticed(), self._sick()
             if not (open_runs or unnoticed or sick):
                 return
             now = f"{sorted(open_runs)} {len(unnoticed)} {sick} {len(self.workload.answers)}"

@@ -13,12 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from demo import upload
 from tests.faults.chaos.evidence import Answer, Upload
-from tests.faults.chaos.models import MODELS, Model, build_zip
+from tests.faults.chaos.models import Model, build_zip
 from tests.instance import Instance
 from tools.airflow_api import AirflowApi, ApiError
 
 _TURN_SECONDS = 1.0
-# A release has so many open ones of its model beside it.
+# So many releases of one model are open at once, where they do not come in bursts.
 _OPEN_AT_MOST = 2
 _BURST = 3
 # Who answers by UpdateModelPackage has no name here.
@@ -41,10 +41,15 @@ class Intention:
 
 @dataclass
 class Workload:
-    """Releases all models again and again, in a thread of its own."""
+    """Releases models again and again, in a thread of its own.
+
+    :param most: how many uploads there are at most
+    """
 
     instance: Instance
     chance: random.Random
+    models: tuple[Model, ...]
+    most: int
     uploads: list[Upload] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -84,7 +89,7 @@ class Workload:
 
     def _work(self) -> None:
         while True:
-            for model in MODELS:
+            for model in self.models:
                 # Whatever is down now: the next turn tries again.
                 with contextlib.suppress(OSError, ApiError, BotoCoreError, ClientError):
                     self._turn(model)
@@ -94,9 +99,10 @@ class Workload:
         self.runs[model.prefix] = runs_of(self.instance.api(), model.prefix)
         open_runs = [run for run in self.runs[model.prefix] if run["state"] not in ("success", "failed")]
         waiting = len(open_runs) + sum(one.prefix == model.prefix for one in self.unnoticed())
-        if not self._enough.is_set() and waiting < (1 if model.bursts else _OPEN_AT_MOST):
+        if waiting < (1 if model.bursts else _OPEN_AT_MOST):
             for _ in range(_BURST if model.bursts else 1):
-                self._upload(model)
+                if not self._enough.is_set() and self._number < self.most:
+                    self._upload(model)
         for run in open_runs:
             self._decide(model, run["dag_run_id"])
 
