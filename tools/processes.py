@@ -16,6 +16,9 @@ from typing import IO
 from tools.environment import MARKER
 from tools.settings import Settings
 
+# The title of a LocalExecutor's worker between two tasks.
+IDLE_WORKER = "airflow worker -- LocalExecutor: <idle>"
+
 
 def supervised(settings: Settings) -> dict[int, str]:
     """Living processes that descend from this instance's supervisor.
@@ -34,7 +37,7 @@ def supervised(settings: Settings) -> dict[int, str]:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             if not command or int(entry.name) == os.getpid():  # a zombie has no command line, and is nobody's to stop
                 continue
-            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+            session = _session_of(entry)
             marked = marker in (entry / "environ").read_bytes().split(b"\0")
             if marked or (session in sessions and "airflow" in command):
                 found[int(entry.name)] = command
@@ -48,6 +51,29 @@ def recorded_sessions(settings: Settings) -> set[int]:
     except FileNotFoundError:
         return set()
     return set(status["sessions"])
+
+
+def end_idle_workers(sessions: set[int]) -> list[int]:
+    """Ends the LocalExecutor's workers that a killed scheduler has left behind, once they have no task.
+
+    A worker waits for its scheduler's next task on a pipe that the other workers hold open, too, so it never learns
+    that nobody will write there any more.
+
+    :param sessions: those of schedulers that have ended
+    :returns: the process ids
+    """
+    ended = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (entry / "cmdline").read_bytes().decode(errors="replace")
+            if title.startswith(IDLE_WORKER) and _session_of(entry) in sessions:
+                os.kill(int(entry.name), signal.SIGKILL)
+                ended.append(int(entry.name))
+    return ended
+
+
+def _session_of(entry: Path) -> int:
+    return int((entry / "stat").read_text().rpartition(")")[2].split()[3])
 
 
 def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:

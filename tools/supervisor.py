@@ -18,13 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tools.environment import airflow_variables, base_variables, write_private
-from tools.processes import stop_leftovers, try_lock
+from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
 POLL_SECONDS = 0.25
 # A component that lived this long had started well: its next end is not counted with the former ones.
 SETTLED_SECONDS = 60.0
 BACKOFF_MAX_SECONDS = 30.0
+SWEEP_SECONDS = 5.0
 # Running tasks get this long to end; later ones are killed and found again by their heartbeat.
 STOP_GRACE_SECONDS = 20.0
 LOG_MAX_BYTES = 20_000_000
@@ -138,6 +139,7 @@ class Supervisor:
         self.stopping = False
         self.phase = "preparing"
         self.components: list[Component] = []
+        self.swept = 0.0
 
     def run(self) -> None:
         """Starts everything, watches it and, at SIGTERM or SIGINT, stops it."""
@@ -150,9 +152,17 @@ class Supervisor:
                 changes = [component.watch() for component in self.components]
                 if step or any(changes):
                     self._write_status()
+                self._sweep()
                 time.sleep(POLL_SECONDS)
         finally:
             self._stop()
+
+    def _sweep(self) -> None:
+        """Ends what killed schedulers have left idle; their running tasks come to their end first."""
+        former = {pid for one in self.components if one.name == "scheduler" for pid in one.sessions[:-1]}
+        if former and time.monotonic() >= self.swept + SWEEP_SECONDS:
+            self.swept = time.monotonic()
+            end_idle_workers(former)
 
     def _request_stop(self, number: int, frame: object) -> None:
         self.stopping = True

@@ -57,7 +57,6 @@ class Chaos:
     killed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)
         self.workload = Workload(self.instance, random.Random(self.seed + 1), self.released, self.uploads)
         self._began = time.monotonic()
 
@@ -65,10 +64,12 @@ class Chaos:
         """Release and kill. :returns: what is wrong, by column"""
         models.upload_data(self.instance)
         self.workload.start()
-        for kind in self._plan():
-            self._pause()
+        for number, kind in enumerate(self._plan()):
+            # What chance says of one kill depends on none before it.
+            chance = random.Random(f"{self.seed}/{number}")
+            self._pause(chance)
             for _ in range(_SEARCHES):
-                if self._kill(kind):
+                if self._kill(kind, chance):
                     break
                 self.tell(f"no {kind} was alive for {_SEARCH_SECONDS:.0f} s")
         self.workload.stop_uploads()
@@ -79,11 +80,11 @@ class Chaos:
     def _plan(self) -> list[str]:
         """Each kind equally often, in random order."""
         kinds = [KINDS[number % len(KINDS)] for number in range(self.kills)]
-        self._chance.shuffle(kinds)
+        random.Random(self.seed).shuffle(kinds)
         return kinds
 
-    def _pause(self) -> None:
-        mended_first, seconds = self._chance.random() < _MENDED_FIRST_SHARE, self._chance.uniform(*_PAUSE_SECONDS)
+    def _pause(self, chance: random.Random) -> None:
+        mended_first, seconds = chance.random() < _MENDED_FIRST_SHARE, chance.uniform(*_PAUSE_SECONDS)
         deadline = time.monotonic() + (_MENDED_SECONDS if mended_first else 0.0)
         while time.monotonic() < deadline and self._sick():
             time.sleep(1)
@@ -93,10 +94,10 @@ class Chaos:
         """:returns: what is not healthy now"""
         return [name for name, state in components_health(self.instance.settings).items() if state != "healthy"]
 
-    def _kill(self, kind: str) -> bool:
+    def _kill(self, kind: str, chance: random.Random) -> bool:
         deadline = time.monotonic() + _SEARCH_SECONDS
         while time.monotonic() < deadline:
-            victim = find(self.instance.settings, kind, self._chance)
+            victim = find(self.instance.settings, kind, chance)
             if victim and victim.kill():
                 self.killed.append(kind)
                 what = f"{kind} and its children" if victim.family else kind
