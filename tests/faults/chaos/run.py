@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -63,6 +64,8 @@ class Chaos:
     def run(self) -> dict[str, list[str]]:
         """Release and kill. :returns: what is wrong, by column"""
         models.upload_data(self.instance)
+        # What lies in a bucket at the first look is history, of which the newest version only is released.
+        self.instance.wait("the first look at the bucket", self._looked)
         self.workload.start()
         for number, kind in enumerate(self._plan()):
             # What chance says of one kill depends on none before it.
@@ -76,6 +79,9 @@ class Chaos:
         self._settle()
         left = self._quiet()
         return audit(gather(self.instance, self.workload.uploads, self.workload.answers, left))
+
+    def _looked(self) -> bool:
+        return any(run["state"] == "success" for run in self.instance.api().runs("intake"))
 
     def _plan(self) -> list[str]:
         """Each kind equally often, in random order."""
@@ -174,6 +180,7 @@ def main() -> int:
     console.print(f"seed {seed}; state and logs in {folder}")
     chaos = Chaos(instance, arguments.runs, seed, lambda line: console.print(line, markup=False))
     found: dict[str, list[str]] | None = None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         instance.services("up")
         found = chaos.run()
