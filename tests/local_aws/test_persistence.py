@@ -82,8 +82,14 @@ def test_what_was_answered_is_there_after_sigkill(new_local_aws, eventually):
     check(aws, versions)
 
 
+def waits(aws, stack):
+    """Whether a stack has come to its wait condition."""
+    events = aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    return "Wait" in [event["LogicalResourceId"] for event in events]
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_operations_that_cannot_go_on_are_rolled_back(new_local_aws, end):
+def test_operations_that_cannot_go_on_are_rolled_back(new_local_aws, eventually, end):
     # Who signals a wait condition has its address from a process that is no more.
     aws = new_local_aws().start()
     cloudformation = aws.client("cloudformation")
@@ -95,6 +101,8 @@ def test_operations_that_cannot_go_on_are_rolled_back(new_local_aws, end):
     cloudformation.create_stack(
         StackName="created", TemplateBody=json.dumps({"Resources": {"Group": group("created-1"), **SLOW}})
     )
+    for name in ("updated", "created"):
+        eventually(lambda name=name: waits(aws, name), bool)
     getattr(aws, end)()
     aws.start()
     assert aws.stack("created")["StackStatus"] == "ROLLBACK_COMPLETE"

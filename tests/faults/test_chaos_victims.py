@@ -1,0 +1,96 @@
+"""Chaos kills processes of its own instance only, and sees what a killed one leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from dataclasses import asdict
+
+import pytest
+
+from tests.faults.chaos.victims import Victim, find, strays
+from tools.environment import MARKER
+from tools.settings import Settings
+from tools.supervisor import ComponentStatus, Status
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(tmp_path)
+
+
+@pytest.fixture
+def start(settings):
+    """Starts a program of the instance in a session of its own, with a child; stops what is left of it."""
+    started = []
+
+    def begin(title: str = "bash") -> subprocess.Popen[bytes]:
+        environment = os.environ | {MARKER: str(settings.home)}
+        command = ["bash", "-c", 'exec -a "$0" bash -c "sleep 300 & wait"', title]
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        started.append(process)
+        while len(family(process)) < 2:
+            time.sleep(0.01)
+        return process
+
+    yield begin
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        process.wait()
+
+
+def family(process: subprocess.Popen[bytes]) -> list[str]:
+    command = ["ps", "-o", "pid=", "-g", str(process.pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def supervise(settings: Settings, **components: int) -> None:
+    """Write the supervisor's status file."""
+    status = {name: ComponentStatus(pid, 0.0, 0, 0, None, "") for name, pid in components.items()}
+    settings.status_file.write_text(json.dumps(asdict(Status(1, 0, 0, "running", [], status))))
+
+
+def test_a_component_is_found_by_what_the_supervisor_says(settings, start):
+    scheduler = start()
+    supervise(settings, scheduler=scheduler.pid)
+    found = [find(settings, "scheduler", random.Random(seed)) for seed in range(9)]
+    assert {victim.pid for victim in found} == {scheduler.pid}
+    assert {victim.family for victim in found} == {True, False}
+    assert find(settings, "triggerer", random.Random(1)) is None
+
+
+def test_tasks_are_found_by_their_title_and_only_of_this_instance(settings, start, tmp_path):
+    start("airflow worker -- LocalExecutor: <idle>")
+    task = start("airflow worker -- 01a21383-9b41-7461-82ea-fbf55b008259")
+    pids = {find(settings, "task", random.Random(seed)).pid for seed in range(9)}
+    # The task itself, or who watches it, which here is this test.
+    assert pids == {task.pid, os.getpid()}
+    assert find(Settings(tmp_path / "another"), "task", random.Random(1)) is None
+
+
+def test_what_a_killed_component_leaves_behind_is_a_stray(settings, start):
+    scheduler = start()
+    supervise(settings, scheduler=scheduler.pid)
+    assert strays(settings) == []
+    assert Victim("scheduler", scheduler.pid).kill()
+    scheduler.wait()
+    assert [process.command for process in strays(settings)] == ["sleep 300"]
+
+
+def test_a_family_dies_together(settings, start):
+    scheduler = start()
+    supervise(settings, scheduler=scheduler.pid)
+    assert Victim("scheduler", scheduler.pid, family=True).kill()
+    scheduler.wait()
+    assert not Victim("scheduler", scheduler.pid).kill()
+    deadline = time.monotonic() + 10
+    while strays(settings) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert strays(settings) == []
