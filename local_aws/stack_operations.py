@@ -138,8 +138,9 @@ class Operation:
         try:
             result = work()
         except Exception as error:
-            if self._closed.is_set():
-                # The step is cut off, it has not failed: nothing may be rolled back for it.
+            if self._closed.is_set() and threading.current_thread() is not threading.main_thread():
+                # A service of ours has stopped: the step is cut off, it has not failed, and nothing may be rolled back
+                # for it. What runs on the event loop needs none of them.
                 threading.Event().wait()
             self._keep(key, {"error": str(error)})
             raise

@@ -1,5 +1,8 @@
 """Stack operations that a kill cuts off go on after the next start, and nothing is made twice or left behind."""
 
+import threading
+from contextlib import suppress
+
 import pytest
 
 from local_aws.stack_operations import Journal, current_step
@@ -68,6 +71,26 @@ class TestJournal:
         (operation,) = journal.unfinished()
         with pytest.raises(ValueError, match="no such role"):
             operation.step("model", lambda: pytest.fail("done again"), lambda: None)
+
+    def test_a_step_that_fails_because_the_process_ends_has_not_failed(self, journal):
+        operation = begin(journal)
+        failing, failed = threading.Event(), threading.Event()
+
+        def fail():
+            failing.set()
+            raise ValueError("the service has stopped")
+
+        def work():
+            with suppress(ValueError):
+                operation.step("endpoint", fail, lambda: None)
+            failed.set()
+
+        journal.closed.set()
+        threading.Thread(target=work, daemon=True).start()
+        assert failing.wait(10)
+        assert not failed.wait(0.2)
+        (again,) = journal.unfinished()
+        assert again.step("endpoint", lambda: current_step().again, lambda: None) is True
 
     def test_equal_steps_of_one_operation_are_told_apart(self, journal):
         operation = begin(journal)
