@@ -18,6 +18,8 @@ from tests.faults.injection import FaultInjection
 pytestmark = pytest.mark.e2e
 
 BLACKOUT_SECONDS = 60.0
+# It is ended by hand after the last look, which takes a busy machine a while.
+BLACKOUT_LIMIT_SECONDS = 600.0
 # A blackout is a task's if it is there this long before the end and still there at the end.
 HELD_SECONDS = 15.0
 STAGES = (
@@ -97,17 +99,17 @@ class Watch:
     def black_out(self) -> None:
         """Take AWS away for a minute, answer meanwhile what asks, and note which tasks that met."""
         began = time.monotonic()
-        self.blackouts.append(self.faults.blackout(BLACKOUT_SECONDS))
+        blackout = self.faults.blackout(BLACKOUT_LIMIT_SECONDS)
         time.sleep(BLACKOUT_SECONDS / 3)
         # The answer needs no AWS; its record on the model package has to wait.
         self.answered_in_the_dark += self.answer(self.look())
         _sleep_until(began + BLACKOUT_SECONDS - HELD_SECONDS)
         before = self.look()
-        _sleep_until(began + BLACKOUT_SECONDS - 1)
-        places = self.look()
-        assert [one["active"] for one in self.faults.list()][-1], "looked too late"
-        self.met.update(stage for prefix, (stage, _) in places.items() if before.get(prefix, ("",))[0] == stage)
         _sleep_until(began + BLACKOUT_SECONDS)
+        places = self.look()
+        self.faults.remove(blackout)
+        self.blackouts.append(blackout)
+        self.met.update(stage for prefix, (stage, _) in places.items() if before.get(prefix, ("",))[0] == stage)
 
 
 @pytest.fixture(scope="module")
