@@ -21,7 +21,7 @@ E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos lint format lock clean
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos blackout lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -69,6 +69,9 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+blackout: setup ## Take AWS away for a minute at each stage of a release (10 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-# The one local AWS of a session.
-pytest_plugins = ["tests.local_aws.server"]
+# The one local AWS of a session, and hooks that cost little.
+pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
@@ -31,6 +31,8 @@ os.environ.update(
     AIRFLOW_CONN_AWS_DEFAULT="aws://",
     # Tasks that a test runs without Airflow's processes have no database to keep it in.
     AIRFLOW_VAR_SLIPWAY_AIRFLOW_ID="tests",
+    # A test that makes AWS fail waits for it only where it says so.
+    AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS="0",
     AWS_DEFAULT_REGION="us-west-2",
     AWS_ACCESS_KEY_ID="123456789012",
     AWS_SECRET_ACCESS_KEY="local",

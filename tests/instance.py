@@ -35,18 +35,19 @@ class Instance:
     _apis: dict[str, AirflowApi] = field(default_factory=dict)
 
     @classmethod
-    def in_folder(cls, folder: Path, ports: list[int], extra: dict[str, str]) -> Self:
+    def in_folder(cls, folder: Path, ports: list[int], extra: dict[str, str], *, faults: bool = False) -> Self:
         """An instance that does not run yet, with a copy of include/ that has the iris model only.
 
         :param ports: two free ones.
         :param extra: SLIPWAY_ variables of another kind of instance.
+        :param faults: whether its AWS can be made to fail.
         """
         include = folder / "include"
         shutil.copytree(ROOT / "include", include)
         for model in (include / "models").glob("*.yaml"):
             if model.name != "iris-model.yaml":
                 model.unlink()
-        return cls(Settings(folder / "home", *ports), include, extra)
+        return cls(Settings(folder / "home", *ports, faults=faults), include, extra)
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""

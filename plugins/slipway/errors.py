@@ -191,12 +191,15 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         ConnectionError,
         CredentialRetrievalError,
         HTTPClientError,
+        IncompleteReadError,
         MetadataRetrievalError,
         ParamValidationError,
     )
 
     if not isinstance(error, ClientError):
-        passing = HTTPClientError | ConnectionError | CredentialRetrievalError | MetadataRetrievalError
+        passing = (
+            HTTPClientError | ConnectionError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
+        )
         transient = isinstance(error, passing)
         # A request that botocore itself finds wrong stays wrong.
         kind = AwsRefused if isinstance(error, ParamValidationError) else AwsError

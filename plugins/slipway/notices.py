@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from slipway.hooks.identity import resolve
+from slipway.hooks.patience import without_patience
 from slipway.hooks.sns import SnsPublishHook
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ class Notices:
         return channels
 
     def _publish(self, message: Message, aws_conn_id: str | None) -> None:
-        topic = resolve(str(self.topic), aws_conn_id)
+        # A release never waits for a message.
+        with without_patience():
+            topic = resolve(str(self.topic), aws_conn_id)
         SnsPublishHook(aws_conn_id=aws_conn_id).publish(
             topic,
             subject=message.subject,

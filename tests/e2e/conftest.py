@@ -37,7 +37,7 @@ collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 @pytest.fixture(scope="session")
 def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[Instance]:
     """A running instance with a copy of include/ that tests may add models to."""
-    instance = Instance.in_folder(tmp_path_factory.mktemp("slipway"), free_ports(2), _EXTRA)
+    instance = Instance.in_folder(tmp_path_factory.mktemp("slipway"), free_ports(2), _EXTRA, faults=True)
     try:
         instance.services("up")
         if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:

@@ -11,7 +11,7 @@ from tests.local_aws.server import LocalAws
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
     """A local AWS to which every hook goes, with the iris data in its bucket."""
-    running = LocalAws(tmp_path_factory.mktemp("faults") / "state").start()
+    running = LocalAws(tmp_path_factory.mktemp("faults") / "state", "--faults").start()
     with pytest.MonkeyPatch.context() as patch:
         lead_hooks_to(running.endpoint_url, patch)
         fill_bucket(running)

@@ -50,7 +50,7 @@ class Crashes:
 
         patch.setattr(URLLib3Session, "send", sending)
         patch.setattr(AIOHTTPSession, "send", sending_async)
-        _share_clients(patch)
+        share_clients(patch)
         return crashes
 
     @contextmanager
@@ -186,8 +186,11 @@ class Waits:
         return run()
 
 
-def _share_clients(patch: pytest.MonkeyPatch) -> None:
-    """Make each service's client once: hundreds of attempts would spend their time on that."""
+def share_clients(patch: pytest.MonkeyPatch) -> None:
+    """Make each service's client once: hundreds of attempts would spend their time on that.
+
+    :param patch: ends it
+    """
     made: dict[str, Any] = {}
     make = AwsGenericHook.get_client_type
 

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 from slipway import names
+from slipway.approval_answers import QUESTION, Answer, How, Question
+from slipway.approval_rules import ONLY_STAGE
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
@@ -17,6 +19,7 @@ from slipway.release_plan import pull_revision
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment
+from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
@@ -53,6 +56,19 @@ def begin(aws: LocalAws, model: ModelConfig, data: bytes) -> Run:
     for task_id in ("source", "process_request"):
         run.xcoms[task_id] = tasks(model)[task_id]().execute(run.context(task_id))
     return run
+
+
+def approve(run: Run, trigger: ApprovalTrigger) -> dict[str, Any]:
+    """Answer the question as the API server does, which writes the answer down in the transaction that accepts it.
+
+    :param trigger: what waits for the answer
+    :returns: the payload of the trigger's event
+    """
+    store = run.context("approve")["task_state_store"]
+    question = Question.from_json(store.get(QUESTION))
+    given = Answer(True, "alice", "2026-05-02T08:00:00+00:00", How.AIRFLOW, "", ONLY_STAGE, trigger.model_package_arn)
+    store.set(question.answer_key, given.to_json())
+    return {"outcome": ApprovalOutcome.ANSWERED.value}
 
 
 def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:

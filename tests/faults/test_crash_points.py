@@ -6,16 +6,14 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval_answers import QUESTION, Answer, How, Question
-from slipway.approval_rules import ONLY_STAGE
 from slipway.hooks.s3 import S3VersionHook
 from slipway.intake import Source, take_in
 from slipway.names import auto_run_id
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.sensors import human_approval
-from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
+from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
-from tests.faults.releases import Run, begin, tasks
+from tests.faults.releases import Run, approve, begin, tasks
 from tests.local_aws.release_support import model, zip_with
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
@@ -78,16 +76,7 @@ def release(release_run, crashes) -> dict[str, Story]:
     run, waits, stories = release_run, Waits(crashes), {}
 
     def answer(trigger):
-        if not isinstance(trigger, ApprovalTrigger):
-            return waits(trigger)
-        # As the API server writes it down in the transaction that accepts it.
-        store = run.context("approve")["task_state_store"]
-        question = Question.from_json(store.get(QUESTION))
-        given = Answer(
-            True, "alice", "2026-05-02T08:00:00+00:00", How.AIRFLOW, "", ONLY_STAGE, trigger.model_package_arn
-        )
-        store.set(question.answer_key, given.to_json())
-        return {"outcome": ApprovalOutcome.ANSWERED.value}
+        return approve(run, trigger) if isinstance(trigger, ApprovalTrigger) else waits(trigger)
 
     for task_id, make in tasks(MODEL).items():
         ctx, before = run.context(task_id), crashes.kills

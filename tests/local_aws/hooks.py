@@ -1,25 +1,39 @@
-"""Airflow's AWS hooks on the local AWS, without what makes a new one cost a second of computing."""
+"""Airflow's AWS hooks in tests: on the local AWS where one is meant, and without what makes a new one cost a second.
 
+A plugin of pytest's (see tests/conftest.py).
+"""
+
+import sys
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.loaders import JSONFileLoader
 
 
 def lead_hooks_to(endpoint_url: str, patch: pytest.MonkeyPatch) -> None:
     """Make every hook talk to a local AWS.
 
-    Each hook has a session of its own, which reads boto3's descriptions of the service anew; here all sessions share
-    them, as the clients of one session do. For its user agent it looks for the operator through the whole call stack,
-    which is deep in a test.
-
     :param endpoint_url: where the local AWS is
     :param patch: ends it
     """
     patch.setenv("AWS_ENDPOINT_URL", endpoint_url)
-    patch.setattr(JSONFileLoader, "load_file", _load_file)
-    patch.setattr(AwsGenericHook, "_get_caller", lambda hook, target_function_name="execute": "Test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hooks() -> Iterator[None]:
+    """Share what every new hook would compute anew.
+
+    Each hook has a session of its own, which reads boto3's descriptions of the service anew; here all sessions share
+    them, as the clients of one session do. For its user agent it looks for the operator through the whole call stack,
+    which is deep in a test.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", _load_file)
+        # Where no test has a hook, none pays for the import of Airflow.
+        if base := sys.modules.get("airflow.providers.amazon.aws.hooks.base_aws"):
+            patch.setattr(base.AwsGenericHook, "_get_caller", lambda hook, target_function_name="execute": "Test")
+        yield
 
 
 _read = JSONFileLoader.load_file

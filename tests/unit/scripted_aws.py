@@ -28,13 +28,18 @@ class Script:
 
 
 class AsyncHook:
-    """A hook whose asynchronous connection is the given client; counts how often it was opened."""
+    """A hook whose asynchronous connection is the given client; counts how often it was opened.
 
-    def __init__(self, client) -> None:
-        self.client, self.connections = client, 0
+    :param refusals: what the first attempts at a connection raise
+    """
+
+    def __init__(self, client, *refusals: Exception) -> None:
+        self.client, self.connections, self.refusals = client, 0, list(refusals)
 
     async def get_async_conn(self):
         self.connections += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
 
         @asynccontextmanager
         async def connection():

@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 
 # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
 _NAMESPACE = "sagemaker"
@@ -33,6 +34,7 @@ class AutoScalingHook(AwsGenericHook[Any]):
         kwargs["client_type"] = "application-autoscaling"
         super().__init__(*args, **kwargs)
 
+    @patient
     def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:
         """List the scalable targets of an endpoint's variants.
 
@@ -51,6 +53,7 @@ class AutoScalingHook(AwsGenericHook[Any]):
             if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
         ]
 
+    @patient
     def deregister(self, target: ScalableTarget) -> None:
         """Remove a scalable target together with its policies; one that is gone is no error.
 

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from slipway.errors import StackFailed
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.states import StackStatus
 
@@ -40,6 +41,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
         """The waiters of this package, not those of the provider."""
         return WAITER_PATH
 
+    @patient
     def describe_stack(self, name_or_id: str) -> Stack | None:
         """Describe a stack.
 
@@ -57,9 +59,11 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 raise
         return _stack(found)
 
+    @patient
     def create_change_set(self, request: ChangeSetRequest) -> None:
         """Ask for a change set; one of this name that exists already is left as it is.
 
+        The name is a function of the content, so a repetition finds what its own first request made.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
         :param request: what to change
@@ -85,6 +89,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 if error.response["Error"]["Code"] != "AlreadyExistsException":
                     raise
 
+    @patient
     def describe_change_set(self, stack_name: str, name: str) -> ChangeSet | None:
         """Describe a change set.
 
@@ -107,11 +112,13 @@ class CloudFormationHook(AwsGenericHook[Any]):
             reason=found.get("StatusReason", ""),
         )
 
+    @patient
     def execute_change_set(self, stack_name: str, name: str) -> bool:
         """Apply a change set.
 
         Executing one change set deletes the stack's others, so of two releases that prepared one each, only the first
-        is applied.
+        is applied. Repeated after a lost answer it finds its own execution under way and tells so in the same way:
+        False, look at the stack again.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 
         :returns: False when the stack has moved on and the change set is gone or no longer valid
@@ -125,6 +132,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 raise
         return True
 
+    @patient
     def delete_change_set(self, stack_name: str, name: str) -> None:
         """Delete a change set; one that is gone, or is being executed, is no error.
 
@@ -137,6 +145,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 if error.response["Error"]["Code"] != "InvalidChangeSetStatus" and not _is_missing_change_set(error):
                     raise
 
+    @patient
     def continue_update_rollback(self, stack_id: str, *, role_arn: str | None = None) -> None:
         """Try a failed roll-back again, skipping no resource.
 
@@ -147,8 +156,14 @@ class CloudFormationHook(AwsGenericHook[Any]):
         """
         role = {"RoleARN": role_arn} if role_arn else {}
         with aws_call("continue the roll-back of the stack", stack_id):
-            self.conn.continue_update_rollback(StackName=stack_id, **role)
+            try:
+                self.conn.continue_update_rollback(StackName=stack_id, **role)
+            except ClientError as error:
+                # An earlier request whose answer was lost may have been a success; it is not to be repeated then.
+                if error.response["Error"]["Code"] != "ValidationError" or self._rollback_has_failed(stack_id):
+                    raise
 
+    @patient
     def delete_stack(self, stack_id: str, *, role_arn: str | None = None) -> None:
         """Delete a stack by its StackId, so that a new stack of the same name is never hit.
 
@@ -161,6 +176,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
         with aws_call("delete the stack", stack_id):
             self.conn.delete_stack(StackName=stack_id, **role)
 
+    @patient
     def resources(self, stack_id: str) -> list[StackResource]:
         """List a stack's resources.
 
@@ -173,6 +189,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
             found = [_resource(item) for page in pages for item in page["StackResourceSummaries"]]
         return [resource for resource in found if resource.status != "DELETE_COMPLETE"]
 
+    @patient
     def failures(self, stack_id: str) -> list[StackResource]:
         """Find the resources that failed in the stack's last operation, the cause first.
 
@@ -191,6 +208,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 failed.append(_resource(event))
         return failed[::-1] or self._validation_failures(stack_id)
 
+    @patient
     def failed_rollbacks(self, stack_id: str) -> int:
         """Count how often the roll-back of the stack's last update has failed.
 
@@ -204,6 +222,10 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 break
             failed += event["ResourceStatus"] == StackStatus.UPDATE_ROLLBACK_FAILED
         return failed
+
+    def _rollback_has_failed(self, stack_id: str) -> bool:
+        stack = self.describe_stack(stack_id)
+        return stack is None or stack.status is StackStatus.UPDATE_ROLLBACK_FAILED
 
     def _template(self, request: ChangeSetRequest) -> dict[str, str]:
         """The template as a request takes it: itself, or above 51 200 bytes the path-style URL of a copy in S3."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway.errors import EndpointTestFailed
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.hooks.s3 import S3VersionHook
 
 
@@ -26,6 +27,7 @@ class HeldOutHook(S3VersionHook):
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
     """
 
+    @patient
     def rows(self, data_uri: str, limit: int) -> list[Row]:
         """Read the first rows of the objects below an S3 prefix.
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.errors import PermanentError, translate
+from slipway.errors import PermanentError
+from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 
 PLACEHOLDERS = ("{region}", "{account}")
 
@@ -19,10 +20,12 @@ class AwsIdentity:
 
     :param account: the 12 digits
     :param region: such as us-west-2
+    :param partition: ``aws``, or that of China or GovCloud
     """
 
     account: str
     region: str
+    partition: str = "aws"
 
     def resolve(self, text: str) -> str:
         """Put account and region where a model file has their placeholders."""
@@ -35,6 +38,7 @@ class IdentityHook(AwsBaseHook):
     def __init__(self, aws_conn_id: str | None = "aws_default") -> None:
         super().__init__(aws_conn_id=aws_conn_id, client_type="sts")
 
+    @patient
     def identity(self) -> AwsIdentity:
         """Ask for the caller's account, once.
 
@@ -51,11 +55,9 @@ class IdentityHook(AwsBaseHook):
                 fix="export AWS_DEFAULT_REGION, or set region_name in the connection's extra",
             )
         client: Any = self.conn
-        try:
-            account = client.get_caller_identity()["Account"]
-        except (ClientError, BotoCoreError) as error:
-            raise translate(error, what="Cannot find out the AWS account", resource=self.aws_conn_id) from error
-        return AwsIdentity(account=account, region=region)
+        with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
+            caller = client.get_caller_identity()
+        return AwsIdentity(account=caller["Account"], region=region, partition=caller["Arn"].split(":")[1])
 
 
 def identity(aws_conn_id: str | None) -> AwsIdentity:

@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.errors import AwsError, translate
+from slipway.hooks.patience import patient
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -85,6 +86,7 @@ class LogsHook(AwsGenericHook[Any]):
         kwargs["client_type"] = "logs"
         super().__init__(*args, **kwargs)
 
+    @patient
     def last_lines(self, job_name: str, count: int) -> list[str]:
         """Read the end of a job's log.
 

@@ -25,6 +25,7 @@ from slipway.approval_record import (
 from slipway.approval_rules import ONLY_STAGE, Approval
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.states import ModelApprovalStatus
 
@@ -55,6 +56,7 @@ class ModelRegistryHook(SageMakerBaseHook):
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
     """
 
+    @patient
     def ensure_model_package_group(self, group: str, *, description: str, tags: Mapping[str, str]) -> None:
         """Create a model package group unless it is there.
 
@@ -89,9 +91,11 @@ class ModelRegistryHook(SageMakerBaseHook):
         """
         return self.describe_or_none("describe_model_package_group", group, ModelPackageGroupName=group)
 
+    @patient
     def create_model_package(self, parameters: dict) -> str:
         """Register a version of a model.
 
+        The parameters bear a ClientToken, by which SageMaker knows a repeated request.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
         :param parameters: The operation's parameters.
@@ -111,6 +115,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         """
         return self.describe_or_none("describe_model_package", arn, ModelPackageName=arn)
 
+    @patient
     def find_model_package(self, group: str, *, revision_id: str, digest: str) -> dict | None:
         """Find the package of one release.
 
@@ -122,14 +127,15 @@ class ModelRegistryHook(SageMakerBaseHook):
         :returns: The package's description, or None.
         :raises slipway.errors.AwsError: When a call fails.
         """
-        for arn in self.model_package_arns(group):
+        for arn in self._package_arns(group):
             package = self.describe_model_package(arn) or {}
             properties = package.get("CustomerMetadataProperties", {})
             if properties.get(REVISION) == revision_id and properties.get(DIGEST) == digest:
                 return package
         return None
 
-    def model_package_arns(self, group: str) -> Iterator[str]:
+    @patient
+    def model_package_arns(self, group: str) -> list[str]:
         """List the packages of a group, the newest first.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
@@ -138,6 +144,10 @@ class ModelRegistryHook(SageMakerBaseHook):
         :returns: ARNs; none where the group is missing.
         :raises slipway.errors.AwsError: When a call fails.
         """
+        return list(self._package_arns(group))
+
+    def _package_arns(self, group: str) -> Iterator[str]:
+        """As model_package_arns; pages are fetched only as far as they are read."""
         with aws_call("list the model packages", group):
             try:
                 pages = self.conn.get_paginator("list_model_packages").paginate(
@@ -149,6 +159,7 @@ class ModelRegistryHook(SageMakerBaseHook):
                 if not is_missing(error):
                     raise
 
+    @patient
     def record_decision(
         self,
         model_package_arn: str,
@@ -164,7 +175,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         """Record a decision on a model package; the first one wins.
 
         The registry has no compare-and-set, so the record is read again after the write: of two decisions in the same
-        instant both writers see the one that stands.
+        instant both writers see the one that stands. For the same reason it is read again before a repeated write.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
         :param model_package_arn: The package decided upon.
@@ -200,6 +211,7 @@ class ModelRegistryHook(SageMakerBaseHook):
             raise SlipwayError("The decision was not recorded", resource=model_package_arn, fix="run the task again")
         return _same_or_raise(standing, wanted, who, model_package_arn)
 
+    @patient
     def record_approvals(self, arn: str, approvals: Iterable[Approval], *, comment: str, digest: str) -> None:
         """Record approvals that do not suffice yet; the package stays pending.
 
@@ -221,6 +233,7 @@ class ModelRegistryHook(SageMakerBaseHook):
             ApprovalDescription=description(comment),
         )
 
+    @patient
     def record_late_answer(self, arn: str, answer: str, *, digest: str) -> None:
         """Keep an answer that came when the decision stood already.
 
@@ -232,6 +245,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         """
         self._update(self._package_of(arn, digest), {LATE_ANSWER: metadata_value(answer)}, replaces=(LATE_ANSWER,))
 
+    @patient
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
         """Read what a pending package has gathered.
 
@@ -245,6 +259,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         approvals = approvals_of(package)
         return approvals, package.get("ApprovalDescription", "") if approvals else ""
 
+    @patient
     def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
         """Write down who decided outside Airflow, before a later change of the package hides it.
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from slipway.errors import PermanentError
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.release_plan import Revision
 
 # User-defined metadata that an upload may carry to say who made it; S3 knows the account only.
@@ -114,6 +115,7 @@ class S3VersionHook(S3Hook):
     def _s3(self) -> Any:
         return self.conn
 
+    @patient
     def list_versions(self, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
         """List the versions below some prefixes.
 
@@ -130,6 +132,7 @@ class S3VersionHook(S3Hook):
                 pages += self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
         return versions_of(pages)
 
+    @patient
     def head_version(self, bucket: str, key: str, version_id: str | None = None) -> Revision | None:
         """Describe one version of an object, with who uploaded it.
 
@@ -163,6 +166,7 @@ class S3VersionHook(S3Hook):
             uploader=head.get("Metadata", {}).get(UPLOADED_BY) or self._owner(bucket, key, found),
         )
 
+    @patient
     def sequence(self, revision: Revision) -> str:
         """Place a version among all versions of its key.
 
@@ -186,10 +190,12 @@ class S3VersionHook(S3Hook):
         )
         return iso_utc(second + timedelta(microseconds=sum(1 for _ in before)))
 
+    @patient
     def exists(self, bucket: str, key: str) -> bool:
         """:returns: whether the object exists now"""
         return self._head(bucket, key, None) is not None
 
+    @patient
     def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
         """Read one version of an object, never more than a limit.
 
@@ -225,9 +231,11 @@ class S3VersionHook(S3Hook):
             )
         return data
 
+    @patient
     def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
         """Write an object unless one of that key exists.
 
+        Repeated after a lost answer it finds its own object; whoever is told False compares what is there.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
         :param bucket: the bucket

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from slipway.errors import PermanentError
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.hooks.s3 import S3VersionHook, is_missing, uri
 
 # 412 where the object is another one than expected, 409 where a write to the same key was under way, 404 where it was
@@ -33,6 +34,7 @@ class Document:
 class S3DocumentHook(S3VersionHook):
     """JSON documents with compare-and-set."""
 
+    @patient
     def read(self, bucket: str, key: str) -> Document:
         """Read a document.
 
@@ -55,9 +57,11 @@ class S3DocumentHook(S3VersionHook):
                 data = body.read()
         return _document(data, answer["ETag"], uri(bucket, key))
 
+    @patient
     def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
         """Write a document unless it has changed since it was read.
 
+        Repeated after a lost answer it finds its own write: False, and whoever reads again finds it, too.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
         :param bucket: the bucket

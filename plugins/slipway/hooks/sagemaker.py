@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from slipway.hooks.calls import aws_call
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.patience import patient
 from slipway.hooks.sagemaker_base import is_missing
 from slipway.states import TrainingJobStatus
 
@@ -34,10 +37,14 @@ class Resource:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One answer of an endpoint."""
+    """One answer of an endpoint.
+
+    :param latency_ms: How long it took, from the request that was answered; attempts before it do not count.
+    """
 
     body: bytes
     variant: str | None
+    latency_ms: float
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,11 @@ class SageMakerHook(ModelRegistryHook):
         """
         return self.describe_or_none("describe_training_job", name, TrainingJobName=name)
 
+    @patient
     def create_training_job(self, parameters: dict) -> str:
         """Create a training job.
 
+        Repeated after a lost answer it finds its own name taken; whoever creates a job then adopts it by its digest.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
         :param parameters: The operation's parameters.
@@ -88,6 +97,7 @@ class SageMakerHook(ModelRegistryHook):
         with aws_call("create the training job", parameters["TrainingJobName"]):
             return self.conn.create_training_job(**parameters)["TrainingJobArn"]
 
+    @patient
     def stop_training_job(self, name: str) -> bool:
         """Ask a training job to stop.
 
@@ -105,6 +115,7 @@ class SageMakerHook(ModelRegistryHook):
                 raise
         return True
 
+    @patient
     def training_jobs_in_progress(self, *, name_contains: str, created_before: datetime) -> list[Resource]:
         """List the training jobs that run.
 
@@ -153,6 +164,7 @@ class SageMakerHook(ModelRegistryHook):
         """
         return self.describe_or_none("describe_model", name, ModelName=name)
 
+    @patient
     def list_tagged(self, kind: str, key: str, value: str, **filters: str) -> list[Resource]:
         """List the resources of one kind that carry a tag.
 
@@ -180,8 +192,9 @@ class SageMakerHook(ModelRegistryHook):
         operation = "delete_" + resource.kind.replace(" ", "_")
         return self.delete(operation, resource.name, **{_LISTINGS[resource.kind].name: resource.name})
 
+    @patient
     def invoke_endpoint(self, endpoint_name: str, body: bytes, *, target_variant: str | None = None) -> Invocation:
-        """Ask an endpoint for predictions, CSV in and CSV out.
+        """Ask an endpoint for predictions, CSV in and CSV out; a repetition costs a prediction more and no other.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 
@@ -195,8 +208,12 @@ class SageMakerHook(ModelRegistryHook):
         if target_variant:
             parameters["TargetVariant"] = target_variant
         with aws_call("invoke the endpoint", endpoint_name):
-            response = self._runtime.conn.invoke_endpoint(Accept="text/csv", **parameters)
-            return Invocation(response["Body"].read(), response.get("InvokedProductionVariant"))
+            client = self._runtime.conn
+            started = time.perf_counter()
+            response = client.invoke_endpoint(Accept="text/csv", **parameters)
+            body = response["Body"].read()
+            latency_ms = (time.perf_counter() - started) * 1000
+            return Invocation(body, response.get("InvokedProductionVariant"), latency_ms)
 
     @cached_property
     def _runtime(self) -> AwsGenericHook[Any]:
@@ -205,7 +222,8 @@ class SageMakerHook(ModelRegistryHook):
             client_type="sagemaker-runtime",
             region_name=self.region_name,
             verify=self._verify,
-            config=self._config,
+            # What botocore repeats would count as one slow answer; a patient method repeats it all the same.
+            config=self.config.merge(Config(retries={"total_max_attempts": 1})),
         )
 
     def _list(self, kind: str, filters: Mapping[str, Any]) -> Iterator[Resource]:

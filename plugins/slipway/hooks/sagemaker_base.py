@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 
 WAITER_PATH = Path(__file__).parents[1] / "waiters" / "sagemaker.json"
 
@@ -44,6 +45,7 @@ class SageMakerBaseHook(AwsGenericHook[Any]):
         """The waiters of this package, not those of the provider."""
         return WAITER_PATH
 
+    @patient
     def describe_or_none(self, operation: str, resource: str, **parameters: Any) -> dict | None:
         """Describe a resource that may not be there.
 
@@ -72,6 +74,7 @@ class SageMakerBaseHook(AwsGenericHook[Any]):
         """
         return self.describe_or_none(operation, resource, **parameters) is not None
 
+    @patient
     def list_tags(self, arn: str) -> dict[str, str]:
         """Read a resource's tags.
 
@@ -85,6 +88,7 @@ class SageMakerBaseHook(AwsGenericHook[Any]):
             pages = self.conn.get_paginator("list_tags").paginate(ResourceArn=arn)
             return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
+    @patient
     def add_tags(self, arn: str, tags: dict[str, str]) -> None:
         """Add tags to a resource.
 

@@ -21,7 +21,7 @@ class SnsPublishHook(AwsGenericHook[Any]):
         super().__init__(*args, **kwargs)
 
     def publish(self, topic_arn: str, *, subject: str, message: str, attributes: Mapping[str, str]) -> str:
-        """Send a message to everybody who has subscribed.
+        """Send a message to everybody who has subscribed; not repeated, for each repetition would be one more message.
 
         https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 

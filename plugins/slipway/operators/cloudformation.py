@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway import change_sets
 from slipway.errors import AwsError, StackFailed
+from slipway.hooks.patience import without_patience
 from slipway.operators.stack import StackOperator
 from slipway.stacks import ChangeSetRequest, Stack
 from slipway.states import StackStatus
@@ -145,7 +146,8 @@ class CloudFormationDeployOperator(StackOperator):
     def on_kill(self) -> None:
         """Delete a change set that was prepared and not executed; an execution under way is CloudFormation's to end."""
         if self._prepared_change_set:
-            self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
+            with without_patience():
+                self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
 
     def _advance(self, context: Context, deadline: float, failure: str | None = None) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)

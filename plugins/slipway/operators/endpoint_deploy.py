@@ -101,7 +101,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             context=context,
             operator=self,
             region_name=aws.region,
-            aws_partition=self.hook.conn_partition,
+            aws_partition=aws.partition,
             endpoint_name=plan.endpoint(self.environment),
         )
 

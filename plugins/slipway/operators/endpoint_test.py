@@ -145,15 +145,13 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             )
 
     def _invoke(self, name: str, row: Row) -> Answer:
-        started = time.perf_counter()
         try:
             answer = self.hook.invoke_endpoint(name, row.features.encode())
         except AwsError as error:
             if error.code != "ModelError":
                 raise
             raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
-        latency_ms = (time.perf_counter() - started) * 1000
-        return Answer(row.label, answer.body.decode().strip(), answer.variant or "", latency_ms)
+        return Answer(row.label, answer.body.decode().strip(), answer.variant or "", answer.latency_ms)
 
     def _judge(self, name: str, score: Score) -> dict[str, Any]:
         test = self.model.test

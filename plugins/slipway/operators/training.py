@@ -15,6 +15,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from slipway import release_request
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.hooks.logs import LogsHook
+from slipway.hooks.patience import without_patience
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
@@ -121,7 +122,9 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         for attempt in count(1):
             name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
             try:
-                job = self._create_or_adopt(plan, name, owner)
+                # A quota or an outage is waited out deferred, for longer than a call is and without a worker slot.
+                with without_patience():
+                    job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
             TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, job_name=name)

@@ -147,7 +147,7 @@ class ApprovalTrigger(BaseTrigger):
                 connection = await S3DocumentHook(aws_conn_id=self.aws_conn_id).get_async_conn()
                 self._s3_client = await self._s3_clients.enter_async_context(connection)
             return await overtaken_async(self._s3_client, Ticket.from_json(self.ticket)) is not None
-        except (AwsError, PermanentError, BotoCoreError) as error:
+        except (AwsError, PermanentError, ClientError, BotoCoreError) as error:
             self.log.warning("Cannot look for newer releases, asking again: %s", error)
             # A new client reads the credentials anew.
             await self.cleanup()

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from slipway.hooks.patience import without_patience
 from slipway.hooks.sagemaker import Resource, SageMakerHook
 from slipway.job_owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.names import TRAINING_JOB_PREFIX
@@ -91,8 +92,10 @@ class OrphanedJobsTrigger(BaseEventTrigger):
         search = self.search()
         while True:
             try:
-                # Tasks' states are asked for synchronously; a poll as rare as this one has a thread to itself.
-                orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
+                # Tasks' states are asked for synchronously; a poll as rare as this one has a thread to itself, though
+                # none to wait in: this loop does.
+                with without_patience():
+                    orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
                 failures = 0
                 if doorbell.rings([job.arn for job, _ in orphans], time.monotonic()):
                     yield TriggerEvent({"waiting": len(orphans)})

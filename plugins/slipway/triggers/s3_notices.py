@@ -11,6 +11,7 @@ from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 
 from slipway.errors import AwsError
 from slipway.hooks.identity import resolve
+from slipway.hooks.patience import without_patience
 from slipway.hooks.sqs import Message, delete_async, queue_url_async, receive_async
 from slipway.triggers.patience import backoff_seconds
 from slipway.upload_notices import has_served, versions_named
@@ -53,7 +54,8 @@ class NoticeQueue:
         failures = 0
         while True:
             try:
-                name = await asyncio.to_thread(resolve, self.queue, self.aws_conn_id)
+                with without_patience():
+                    name = await asyncio.to_thread(resolve, self.queue, self.aws_conn_id)
                 async with await self.hook().get_async_conn() as client:
                     self._connection = (client, await queue_url_async(client, name))
                     while True:

@@ -11,7 +11,9 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from slipway.errors import AwsError, PermanentError
+from slipway.hooks.calls import aws_call
 from slipway.hooks.identity import resolve
+from slipway.hooks.patience import without_patience
 from slipway.hooks.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.triggers.s3_notices import NoticeQueue
@@ -75,7 +77,8 @@ class S3VersionsTrigger(BaseEventTrigger):
         while True:
             listening: list[asyncio.Task[None]] = []
             try:
-                bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
+                with without_patience():
+                    bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
                 wake = asyncio.Event()
                 notices = [self.notices(queue, bucket, wake) for queue in self.queues]
                 listening += [asyncio.create_task(queue.listen()) for queue in notices]
@@ -196,12 +199,14 @@ class S3VersionTrigger(BaseTrigger):
         await asyncio.sleep(self.poll_seconds)
         while result is None:
             try:
-                async with await self.hook().get_async_conn() as client:
-                    while result is None:
-                        result = await self._poll(client)
-                        failures = 0
-                        if result is None:
-                            await asyncio.sleep(self.poll_seconds)
+                # To connect may mean to ask for a role's credentials.
+                with aws_call("connect to", uri(self.bucket, self.key)):
+                    async with await self.hook().get_async_conn() as client:
+                        while result is None:
+                            result = await self._poll(client)
+                            failures = 0
+                            if result is None:
+                                await asyncio.sleep(self.poll_seconds)
             except AwsError as error:
                 failures += 1
                 if not error.transient:

@@ -14,6 +14,8 @@ from slipway import runs
 from slipway.board import Outcome, Verdict
 from slipway.errors import AwsError, PermanentError
 from slipway.gate import Ticket, decide_async
+from slipway.hooks.calls import aws_call
+from slipway.hooks.s3 import uri
 from slipway.hooks.s3_documents import S3DocumentHook, read_document_async
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 
@@ -50,12 +52,14 @@ class StageTrigger(BaseTrigger):
         await asyncio.sleep(self.poll_seconds)
         while result is None:
             try:
-                async with await self.hook().get_async_conn() as client:
-                    while result is None:
-                        result = await self._poll(client)
-                        failures = 0
-                        if result is None:
-                            await asyncio.sleep(self.poll_seconds)
+                # To connect may mean to ask for a role's credentials.
+                with aws_call("connect to", uri(self.ticket.bucket, self.ticket.key)):
+                    async with await self.hook().get_async_conn() as client:
+                        while result is None:
+                            result = await self._poll(client)
+                            failures = 0
+                            if result is None:
+                                await asyncio.sleep(self.poll_seconds)
             except (AwsError, PermanentError, AirflowRuntimeError) as error:
                 failures += 1
                 # An API server that does not answer is passing as well.

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.hooks.logs import LogsHook, LogTail, is_no_log_yet
+from slipway.hooks.patience import without_patience
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import JobOwner, stop_for_person
 from slipway.triggers.patience import PatientWaiterTrigger
@@ -90,7 +91,9 @@ class TrainingJobTrigger(PatientWaiterTrigger):
         await sync_to_async(self._stop)()
 
     def _stop(self) -> None:
-        stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
+        # The triggerer has one thread for this of all triggers; what is left undone here is the reaper's.
+        with without_patience():
+            stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
 
     async def _task_state(self) -> str | None:
         """The task's state by the API server; None if the task or its run is gone."""

@@ -1,5 +1,6 @@
 """CloudFormationHook: what it makes of CloudFormation's answers. Against a running one: tests/cfn."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -142,3 +143,17 @@ def test_a_change_set_is_asked_for_as_it_should_be(hook, answers, create):
             "s", "c", create, "Resources: {}", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::123456789012:role/r"
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "raises"), [("UPDATE_ROLLBACK_IN_PROGRESS", False), ("UPDATE_ROLLBACK_FAILED", True)]
+)
+def test_a_roll_back_that_a_lost_request_has_continued_is_left_alone(hook, answers, monkeypatch, status, raises):
+    monkeypatch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "60")
+    answers.add_client_error("continue_update_rollback", "InternalFailure", "no answer", http_status_code=500)
+    answers.add_client_error("continue_update_rollback", "ValidationError", f"Stack is in {status}")
+    stack = {"StackName": "s", "StackId": STACK_ID, "CreationTime": NOW, "StackStatus": status}
+    answers.add_response("describe_stacks", {"Stacks": [stack]})
+    with pytest.raises(AwsRefused) if raises else nullcontext():
+        hook.continue_update_rollback(STACK_ID)
+    answers.assert_no_pending_responses()

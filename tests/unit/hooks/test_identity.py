@@ -7,7 +7,7 @@ from slipway.errors import AwsError, PermanentError
 from slipway.hooks import identity as module
 from slipway.hooks.identity import AwsIdentity, IdentityHook, identity, resolve
 
-AWS = AwsIdentity(account="123456789012", region="us-west-2")
+AWS = AwsIdentity(account="123456789012", region="us-west-2", partition="aws-cn")
 
 
 class _Sts:
@@ -17,7 +17,7 @@ class _Sts:
     def get_caller_identity(self):
         if self.error:
             raise self.error
-        return {"Account": "123456789012"}
+        return {"Account": "123456789012", "Arn": "arn:aws-cn:iam::123456789012:user/airflow"}
 
 
 def _hook_with(monkeypatch, client):

@@ -1,5 +1,6 @@
 """ModelRegistryHook: packages found by revision and digest, decisions recorded once."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -86,6 +87,18 @@ def test_of_two_in_one_instant_the_loser_is_told(hook):
     stub.add_response("describe_model_package", decided("Rejected", "carol"))
     with pytest.raises(AlreadyDecided, match="carol decided Rejected"):
         record(hook)
+
+
+@pytest.mark.parametrize(("standing", "stands"), [("alice", True), ("carol", False)])
+def test_after_a_lost_answer_the_record_is_read_before_it_is_written_again(hook, monkeypatch, standing, stands):
+    monkeypatch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "60")
+    stub = stubbed(hook, "sagemaker")
+    stub.add_response("describe_model_package", package())
+    stub.add_client_error("update_model_package", "InternalFailure", "no answer", http_status_code=500)
+    stub.add_response("describe_model_package", decided("Approved", standing))
+    with nullcontext() if stands else pytest.raises(AlreadyDecided, match="carol decided Approved"):
+        assert record(hook).decided_by == "alice"
+    stub.assert_no_pending_responses()
 
 
 def test_a_decision_for_another_digest_is_refused(hook):

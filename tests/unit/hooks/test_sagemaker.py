@@ -1,8 +1,12 @@
 """SageMakerHook: what is asked of AWS, and what its errors become."""
 
+from io import BytesIO
+from types import SimpleNamespace
+
 import pytest
 
 from slipway.errors import AwsError, AwsRefused
+from slipway.hooks import sagemaker
 from slipway.hooks.sagemaker import Resource, SageMakerHook
 from tests.unit.hooks.stubs import stubbed
 
@@ -56,6 +60,24 @@ def test_stopping_a_job_that_has_ended_is_no_error(hook):
     message = "The request was rejected because the training job is in status Completed."
     stubbed(hook, "sagemaker").add_client_error("stop_training_job", "ValidationException", message)
     assert hook.stop_training_job("x") is False
+
+
+def test_an_outage_before_it_is_no_part_of_an_answers_latency(hook, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "60")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    clock = iter([0.0, 100.0, 100.005])
+    monkeypatch.setattr(sagemaker, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    stub = stubbed(hook._runtime, "sagemaker-runtime")
+    stub.add_client_error("invoke_endpoint", "ServiceUnavailable", "not now", http_status_code=503)
+    stub.add_response("invoke_endpoint", {"Body": BytesIO(b"1"), "InvokedProductionVariant": "model-a"})
+    answer = hook.invoke_endpoint("x", b"1,2")
+    assert (answer.body, answer.variant, answer.latency_ms) == (b"1", "model-a", pytest.approx(5))
+
+
+def test_botocore_repeats_no_invocation_by_itself(hook, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    assert hook._runtime.conn.meta.config.retries["total_max_attempts"] == 1
+    assert hook.conn.meta.config.retries["total_max_attempts"] == 7
 
 
 def test_tags_are_read_page_by_page(hook):

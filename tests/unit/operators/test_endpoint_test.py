@@ -48,7 +48,7 @@ class SageMaker:
     def invoke_endpoint(self, name, body):
         if self.error:
             raise self.error
-        return Invocation(f"{float(body.decode().split(',')[1]) - 1}\n".encode(), "model-a")
+        return Invocation(f"{float(body.decode().split(',')[1]) - 1}\n".encode(), "model-a", 1.0)
 
 
 class HeldOut:

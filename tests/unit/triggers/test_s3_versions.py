@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from slipway.hooks.s3 import ObjectVersion
 from slipway.triggers.patience import WaitOutcome, WaitResult
@@ -141,11 +142,11 @@ class ObjectClient:
         return self.look(**arguments)
 
 
-def wait_for_object(*answers, deadline_seconds=60.0):
+def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
     trigger = S3VersionTrigger(
         bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
     )
-    hook = AsyncHook(ObjectClient(*answers))
+    hook = AsyncHook(ObjectClient(*answers), *refusals)
     trigger.hook = lambda: hook
 
     async def events():
@@ -172,6 +173,11 @@ def test_the_wait_ends_at_the_deadline():
 def test_the_wait_outlasts_what_is_passing():
     result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
+
+
+def test_the_wait_outlasts_what_keeps_it_from_the_credentials_of_a_role():
+    result, hook = wait_for_object(THERE, refusals=[EndpointConnectionError(endpoint_url="https://sts")])
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
 
 
 def test_the_wait_ends_when_aws_refuses():

@@ -6,6 +6,7 @@ import json
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
+from botocore.exceptions import EndpointConnectionError
 
 from slipway.board import Board, Place
 from slipway.states import Stage
@@ -49,9 +50,9 @@ NEWER_WAITS = Board({Stage.DEV: Place(entry(1), (entry(2), entry(3)))})
 NOT_IN_LINE = Board({Stage.DEV: Place(entry(1))})
 
 
-def wait(*answers, ended=(), goes_on=None):
+def wait(*answers, ended=(), goes_on=None, refusals=()):
     trigger = StageTrigger(ticket=ticket(2).to_json(), aws_conn_id=None, poll_seconds=0.001)
-    hook = AsyncHook(S3Client(*answers))
+    hook = AsyncHook(S3Client(*answers), *refusals)
     trigger.hook = lambda: hook
 
     async def still(dag_id, run_id):
@@ -112,3 +113,9 @@ def test_what_is_final_ends_the_wait(answer):
     result, _ = wait(answer)
     assert result.outcome is WaitOutcome.REFUSED
     assert "releases/iris-model/stages.json" in result.reason
+
+
+def test_a_role_whose_credentials_cannot_be_had_now_is_waited_for():
+    result, hook = wait(FREE, refusals=[EndpointConnectionError(endpoint_url="https://sts")])
+    assert result.outcome is WaitOutcome.REACHED
+    assert hook.connections == 2
