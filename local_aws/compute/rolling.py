@@ -67,7 +67,8 @@ class Rolling:
         spec, had = self._old.spec, len(self._old.instances)
         try:
             for share in shares(self._deployment.rollout.rollback_size.share(self._whole)):
-                if share < 1 - self._share:
+                if round(share + self._share, 6) <= 1:
+                    # The old instances have as much of the traffic already.
                     continue
                 missing = portion(share, self._whole) - len(self._old.instances)
                 if missing > 0:
