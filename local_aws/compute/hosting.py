@@ -228,15 +228,17 @@ class Hosting:
                 connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         forwarded = forwarded_headers(headers)
+        tried: list[Fleet] = []
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
             if route is None:
                 return error("ValidationError", f"Endpoint {key.name} of account {key.account_id} not found.")
-            fleet = route.choose(target_variant)
+            fleet = route.choose(target_variant, tried)
             if fleet is None:
                 return error("ValidationError", f"Variant {target_variant} not found for endpoint {key.name}.")
             acquired = fleet.acquire()
             if acquired is None:
+                tried.append(fleet)
                 continue
             instance, port = acquired
             sent = time.perf_counter()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from local_aws.compute.fleet import Fleet, Instance
 
@@ -36,12 +36,6 @@ class Route:
 
     lanes: tuple[Lane, ...]
     standby: tuple[Fleet, ...] = ()
-    # What fleet takes how much of the requests that name no variant; worked out once, not by each request.
-    _chances: tuple[float, ...] | None = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        chances = tuple(lane.share * lane.weight for lane in self.lanes)
-        object.__setattr__(self, "_chances", chances if sum(chances) else None)
 
     @classmethod
     def of(cls, fleets: Iterable[Fleet], standby: Iterable[Fleet] = ()) -> Route:
@@ -83,25 +77,23 @@ class Route:
             counts[fleet.spec.name] += fleet.healthy_count()
         return dict(counts)
 
-    def choose(self, target_variant: str | None) -> Fleet | None:
+    def choose(self, target_variant: str | None, tried: Collection[Fleet] = ()) -> Fleet | None:
         """Choose the fleet for a request.
 
         :param target_variant: the variant it names, None to choose by weight
+        :param tried: fleets that had no instance for it: another one of the same variant is asked then, if there is one
         :returns: None when there is no such variant
         """
-        if target_variant is not None:
-            named = [lane for lane in self.lanes if lane.fleet.spec.name == target_variant]
-            return _drawn(named, [lane.share for lane in named]) if named else None
-        return _drawn(self.lanes, self._chances)
+        lanes = [lane for lane in self.lanes if target_variant in (None, lane.fleet.spec.name)]
+        variants = {fleet.spec.name for fleet in tried}
+        lanes = [lane for lane in lanes if lane.fleet.spec.name in variants and lane.fleet not in tried] or lanes
+        if len(lanes) < 2:
+            return lanes[0].fleet if lanes else None
+        chances = [lane.share * (lane.weight if target_variant is None else 1) for lane in lanes]
+        return random.choices(lanes, chances if sum(chances) else None)[0].fleet
 
 
 def _parts(fleets: Sequence[Fleet]) -> list[tuple[Fleet, float]]:
     """Weigh each fleet within its configuration: another configuration's weights may have another sum."""
     total = sum(fleet.spec.weight for fleet in fleets)
     return [(fleet, fleet.spec.weight / total if total else 1.0) for fleet in fleets]
-
-
-def _drawn(lanes: Sequence[Lane], chances: Sequence[float] | None) -> Fleet:
-    if len(lanes) == 1:
-        return lanes[0].fleet
-    return random.choices(lanes, chances)[0].fleet

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.local_aws.bad_models import crashing_model_data
 from tests.local_aws.load import Load, plausible
 from tests.local_aws.sagemaker_cases import (
     create_config,
@@ -74,9 +75,9 @@ class Endpoint:
     def describe(self):
         return self.sagemaker.describe_endpoint(EndpointName=self.name)
 
-    def update(self, deployment=None, instances=1, **more):
-        """Begin to deploy the model that does not serve; gives the configuration's name."""
-        config = create_config(self.aws, variant(self.models[1], InitialInstanceCount=instances))
+    def update(self, deployment=None, instances=1, model=None, **more):
+        """Begin to deploy a model, by default the one that does not serve; gives the configuration's name."""
+        config = create_config(self.aws, variant(model or self.models[1], InitialInstanceCount=instances))
         parameters = more | ({"DeploymentConfig": deployment} if deployment else {})
         self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, **parameters)
         return config
@@ -263,6 +264,22 @@ def test_alarm_that_is_on_already_ends_the_deployment_before_it_begins(aws, endp
         assert "are in ALARM state" in endpoint.taken_back()["FailureReason"]
     assert set(load.outcomes()) == {old}
     assert endpoint.describe()["LastDeploymentConfig"] == deployment
+
+
+def test_canary_that_crashes_fails_only_what_it_was_asked(aws, endpoint, alarm):
+    old, _ = endpoint.answers
+    crashing = create_model(aws, crashing_model_data(aws))
+    with Load(aws, endpoint.name) as load:
+        endpoint.update(blue_green("CANARY", alarm(), wait=3600, CanarySize=percent(50)), model=crashing)
+        endpoint.baking("canary capacity of 1 ")
+        eventually(load.outcomes, lambda counts: len(counts) > 1)
+        # While the crashed server starts again its share is the old fleet's.
+        outcomes_from_now(load, 100)
+        alarm("ALARM")
+        endpoint.taken_back()
+        assert outcomes_from_now(load) == {old}
+    outcomes = set(load.outcomes()) - {old}
+    assert {outcome.split()[0] for outcome in outcomes} == {"424"}, outcomes
 
 
 def test_linear_steps(aws, endpoint):

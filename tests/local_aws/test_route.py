@@ -66,3 +66,14 @@ def test_standby_is_kept_and_not_asked():
     assert spread(route) == {("new", "model-a"): REQUESTS}
     assert sorted(route.instances()) == ["new-model-a-0", "new-model-a-1", "old-model-a-0", "old-model-a-1"]
     assert {held.opt_ml.parent.name for held in route.held} == {"old", "new"}
+
+
+def test_fleet_without_an_instance_is_left_out():
+    old, new = fleet("model-a", "old"), fleet("model-a", "new")
+    route = Route.between([old], [new], {"model-a": 0.9})
+    assert {route.choose(None, [new]).spec.model_name for _ in range(100)} == {"old"}
+    assert {route.choose("model-a", [new]).spec.model_name for _ in range(100)} == {"old"}
+    assert route.choose(None, [old, new]) in (old, new)
+    # Another variant is no substitute.
+    route = Route.of([old, fleet("model-b", "old", 0.0)])
+    assert {route.choose(None, [old]).spec.name for _ in range(100)} == {"model-a"}
