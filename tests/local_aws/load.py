@@ -1,4 +1,4 @@
-"""A small constant load on an endpoint, by an asyncio client in a thread of its own, and what each request met."""
+"""A small constant load on an endpoint, by asyncio clients in a thread of their own."""
 
 import asyncio
 import math
@@ -10,20 +10,6 @@ from dataclasses import dataclass
 import aiohttp
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request.
-
-    :param sent: when, by the monotonic clock
-    :param answered: when
-    :param outcome: the HTTP status and the body
-    """
-
-    sent: float
-    answered: float
-    outcome: str
-
-
 class Load:
     """Sends so many requests a second until it is stopped; `rate` may be changed meanwhile."""
 
@@ -33,7 +19,6 @@ class Load:
         self.rate = rate
         self.statuses = Counter()
         self.bodies = Counter()
-        self.requests = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
 
@@ -55,17 +40,62 @@ class Load:
                 await asyncio.sleep(max(0, due - loop.time()))
 
     async def _request(self, session):
-        sent = time.monotonic()
         try:
             async with session.post(self.url, data=self.body, headers={"Content-Type": "text/csv"}) as answer:
-                body = (await answer.text()).strip()
-                self.bodies[body] += 1
+                self.bodies[(await answer.text()).strip()] += 1
                 self.statuses[answer.status] += 1
-                outcome = f"{answer.status} {body}"
         except aiohttp.ClientError as error:
             self.statuses[type(error).__name__] += 1
-            outcome = repr(error)
-        self.requests.append(Request(sent, time.monotonic(), outcome))
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    :param sent: when, in epoch seconds
+    :param answered: when
+    :param outcome: the HTTP status and the body
+    """
+
+    sent: float
+    answered: float
+    outcome: str
+
+
+class Clients:
+    """Each asks again a little after its answer, so that a busy machine is not asked more than it can answer."""
+
+    def __init__(self, aws, endpoint, body, count=4, pause_seconds=0.01):
+        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
+        self.body = body
+        self.requests = []
+        self._pause_seconds = pause_seconds
+        self._count = count
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask_all()), daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        self._thread.join()
+
+    async def _ask_all(self):
+        async with aiohttp.ClientSession(headers={"Content-Type": "text/csv"}) as session:
+            await asyncio.gather(*(self._ask(session) for _ in range(self._count)))
+
+    async def _ask(self, session):
+        while not self._stopping.is_set():
+            sent = time.time()
+            try:
+                async with session.post(self.url, data=self.body) as answer:
+                    outcome = f"{answer.status} {(await answer.text()).strip()}"
+            except aiohttp.ClientError as error:
+                outcome = repr(error)
+            self.requests.append(Request(sent, time.time(), outcome))
+            await asyncio.sleep(self._pause_seconds)
 
     def outcomes(self, since=-math.inf, until=math.inf):
         """Count the outcomes of the requests that were sent and answered within a time."""

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from tests.local_aws.bad_models import crashing_model_data
-from tests.local_aws.load import Load, plausible
+from tests.local_aws.load import Clients, plausible
 from tests.local_aws.sagemaker_cases import (
+    ROWS,
     create_config,
     create_model,
     lend_model_data,
@@ -18,6 +19,8 @@ from tests.local_aws.sagemaker_cases import (
 from tests.local_aws.server import eventually
 
 pytestmark = pytest.mark.local_aws
+# Of fast_aws.
+SCALE = 60
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +103,15 @@ class Endpoint:
         """Wait until it bakes."""
         return eventually(self.stage, lambda seen: seen[0] == "Baking" and words in seen[1])
 
-    def baked(self, words):
-        """Wait until a bake is over; gives when it was seen first and last."""
-        bake = self.baking(words)
-        since = until = asked = time.monotonic()
-        while self.stage() == bake:
-            # It was so when the look began; when the answer came it may have been over.
-            until, asked = asked, time.monotonic()
-        return since, until
+    def bake(self, words, seconds, after=0.0):
+        """Wait for a bake of so many seconds of AWS's; gives when it began and when it will be over."""
+
+        def found(seen):
+            status, message, start = seen
+            return status == "Baking" and words in message and start.timestamp() > after
+
+        start = eventually(self.stage, found)[2].timestamp()
+        return start, start + seconds / SCALE
 
     def promoted(self, config):
         """Expect the update to have gone well."""
@@ -175,21 +179,21 @@ def assert_share(load, answers, share, *bounds):
 
 def outcomes_from_now(load, count=50):
     """Wait for so many requests that are sent from now on; gives their outcomes."""
-    since = time.monotonic()
+    since = time.time()
     return set(eventually(lambda: load.outcomes(since), lambda counts: sum(counts.values()) > count))
 
 
 def test_canary_is_watched_and_promoted(aws, endpoint, alarm):
     size = {"Type": "INSTANCE_COUNT", "Value": 1}
-    deployment = blue_green("CANARY", alarm(), wait=180, termination_wait=60, CanarySize=size)
+    deployment = blue_green("CANARY", alarm(), wait=240, termination_wait=240, CanarySize=size)
     old, new = endpoint.answers
-    with Load(aws, endpoint.name) as load:
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
         config = endpoint.update(deployment, instances=2)
-        bounds = endpoint.baked("180 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 ")
-        assert_share(load, (old, new), 0.5, *bounds)
-        full = endpoint.baked("60 seconds (TerminationWaitInSeconds) with traffic enabled on full capacity of 2 ")
-        assert set(load.outcomes(*full)) == {new}
+        canary = endpoint.bake("240 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 ", 240)
+        full = endpoint.bake("240 seconds (TerminationWaitInSeconds) with traffic enabled on full capacity of 2 ", 240)
         live = endpoint.promoted(config)
+    assert_share(load, (old, new), 0.5, *canary)
+    assert set(load.outcomes(*full)) == {new}
     assert set(load.outcomes()) == {old, new}
     assert live["LastDeploymentConfig"] == deployment
     assert live["ProductionVariants"][0]["CurrentInstanceCount"] == 2
@@ -198,11 +202,11 @@ def test_canary_is_watched_and_promoted(aws, endpoint, alarm):
 def test_rolling_batches_taken_back_and_promoted(aws, endpoint, alarm):
     endpoint.scale(2)
     old, new = endpoint.answers
-    with Load(aws, endpoint.name) as load:
-        endpoint.update(rolling(alarm(), wait=120), instances=2)
-        bounds = endpoint.baked("(WaitIntervalInSeconds) with traffic enabled on rolling batch capacity of 1 ")
-        assert_share(load, (old, new), 0.5, *bounds)
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
+        endpoint.update(rolling(alarm(), wait=240), instances=2)
+        first = endpoint.bake("(WaitIntervalInSeconds) with traffic enabled on rolling batch capacity of 1 ", 240)
         endpoint.baking("capacity of 2 ")
+        assert_share(load, (old, new), 0.5, *first)
         # The first batch has replaced an instance, the second is watched before it does.
         seen = endpoint.describe()
         assert seen["ProductionVariants"][0]["CurrentInstanceCount"] == 1
@@ -218,14 +222,14 @@ def test_rolling_batches_taken_back_and_promoted(aws, endpoint, alarm):
 
 def test_alarm_takes_a_canary_back(aws, endpoint, alarm):
     old, new = endpoint.answers
-    with Load(aws, endpoint.name) as load:
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
         config = endpoint.update(blue_green("CANARY", alarm(), wait=3600, CanarySize=percent(20)))
         endpoint.baking("canary capacity of 1 ")
         pending = endpoint.describe()["PendingDeploymentSummary"]
         assert (pending["EndpointConfigName"], pending["ProductionVariants"][0]["CurrentInstanceCount"]) == (config, 1)
-        since = time.monotonic()
+        since = time.time()
         outcomes_from_now(load, 400)
-        assert_share(load, (old, new), 0.2, since, time.monotonic())
+        assert_share(load, (old, new), 0.2, since, time.time())
         breached = alarm("ALARM")
         back = endpoint.taken_back()
         assert f'Alarm(s) "{breached}" specified in AutoRollbackConfiguration are in ALARM' in back["FailureReason"]
@@ -237,7 +241,7 @@ def test_alarm_takes_back_what_has_all_the_traffic(aws, sagemaker, endpoint, ala
     old, new = endpoint.answers
     named = {"EndpointName": endpoint.name}
     weights = [{"VariantName": "model-a", "DesiredWeight": 1.0}]
-    with Load(aws, endpoint.name) as load:
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
         config = endpoint.update(blue_green("ALL_AT_ONCE", alarm(), termination_wait=3600))
         endpoint.baking("full capacity")
         assert outcomes_from_now(load) == {new}
@@ -256,7 +260,7 @@ def test_alarm_takes_back_what_has_all_the_traffic(aws, sagemaker, endpoint, ala
 def test_alarm_that_is_on_already_ends_the_deployment_before_it_begins(aws, endpoint, alarm):
     old, _ = endpoint.answers
     deployment = blue_green("CANARY", alarm("ALARM"), CanarySize=percent(10))
-    with Load(aws, endpoint.name) as load:
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
         endpoint.update(deployment)
         assert "are in ALARM state" in endpoint.taken_back()["FailureReason"]
         # The last deployment configuration holds again only for who asks for it.
@@ -266,29 +270,42 @@ def test_alarm_that_is_on_already_ends_the_deployment_before_it_begins(aws, endp
     assert endpoint.describe()["LastDeploymentConfig"] == deployment
 
 
-def test_canary_that_crashes_fails_only_what_it_was_asked(aws, endpoint, alarm):
+def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, endpoint):
     old, _ = endpoint.answers
     crashing = create_model(aws, crashing_model_data(aws))
-    with Load(aws, endpoint.name) as load:
-        endpoint.update(blue_green("CANARY", alarm(), wait=3600, CanarySize=percent(50)), model=crashing)
-        endpoint.baking("canary capacity of 1 ")
-        eventually(load.outcomes, lambda counts: len(counts) > 1)
-        # While the crashed server starts again its share is the old fleet's.
-        outcomes_from_now(load, 100)
-        alarm("ALARM")
-        endpoint.taken_back()
+    alarm = unique("errors")
+    aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[
+            {"Name": "EndpointName", "Value": endpoint.name},
+            {"Name": "VariantName", "Value": "model-a"},
+        ],
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
+        endpoint.update(blue_green("CANARY", alarm, wait=3600, CanarySize=percent(50)), model=crashing)
+        assert f'"{alarm}"' in endpoint.taken_back()["FailureReason"]
         assert outcomes_from_now(load) == {old}
-    outcomes = set(load.outcomes()) - {old}
-    assert {outcome.split()[0] for outcome in outcomes} == {"424"}, outcomes
+    failed = set(load.outcomes()) - {old}
+    # While a crashed server starts again, its share is the old fleet's.
+    assert {outcome.split()[0] for outcome in failed} == {"424"}, failed
 
 
 def test_linear_steps(aws, endpoint):
     old, new = endpoint.answers
-    with Load(aws, endpoint.name) as load:
-        config = endpoint.update(blue_green("LINEAR", wait=120, LinearStepSize=percent(40)))
+    with Clients(aws, endpoint.name, ROWS[0]) as load:
+        config = endpoint.update(blue_green("LINEAR", wait=240, LinearStepSize=percent(40)))
         # Of one instance there is no part: it is on from the first step, and both steps have the same words.
-        words = "120 seconds (WaitIntervalInSeconds) with traffic enabled on linear step capacity of 1 "
-        first, second = endpoint.baked(words), endpoint.baked(words)
+        words = "240 seconds (WaitIntervalInSeconds) with traffic enabled on linear step capacity of 1 "
+        first = endpoint.bake(words, 240)
+        second = endpoint.bake(words, 240, after=first[0])
         endpoint.promoted(config)
     assert_share(load, (old, new), 0.4, *first)
     assert_share(load, (old, new), 0.8, *second)
