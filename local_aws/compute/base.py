@@ -292,6 +292,7 @@ class VariantSpec:
 
     :param weight: share of the traffic relative to the sum of all weights
     :param capture: what is captured of its requests, None for nothing
+    :param config_name: the endpoint configuration it is of, by which its metrics are put too
     """
 
     name: str
@@ -302,6 +303,7 @@ class VariantSpec:
     weight: float = 1.0
     environment: Mapping[str, str] = field(default_factory=dict)
     capture: CaptureSpec | None = None
+    config_name: str = ""
 
 
 @dataclass(frozen=True)

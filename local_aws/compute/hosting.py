@@ -256,6 +256,7 @@ class Hosting:
                 model_us=model_us,
                 overhead_us=(sent - arrived) * 1e6,
                 instances=len(fleet.instances),
+                config_name=fleet.spec.config_name,
             )
             if capture := fleet.spec.capture:
                 self._capture.record(key, fleet.spec.name, capture, body, forwarded, result)

@@ -29,9 +29,10 @@ class PlannedVariant:
     instance_count: int
     weight: float
 
-    def spec(self, capture: CaptureSpec | None) -> VariantSpec:
+    def spec(self, config_name: str, capture: CaptureSpec | None) -> VariantSpec:
         """Say it to the compute.
 
+        :param config_name: the endpoint configuration's
         :param capture: what is captured of the variant's requests
         :returns: the variant's specification
         """
@@ -44,6 +45,7 @@ class PlannedVariant:
             weight=self.weight,
             environment=dict(self.container.get("Environment", {})),
             capture=capture,
+            config_name=config_name,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Plan:
         :returns: the variants' specifications
         """
         capture = _capture_spec(self.settings.get("CaptureConfig"))
-        return [variant.spec(capture) for variant in self.variants]
+        return [variant.spec(self.config_name, capture) for variant in self.variants]
 
     def pending(self) -> dict[str, Any]:
         """Say it as DescribeEndpoint does while it is not yet true.

@@ -78,9 +78,9 @@ class Endpoint:
     def describe(self):
         return self.sagemaker.describe_endpoint(EndpointName=self.name)
 
-    def update(self, deployment=None, instances=1, model=None, **more):
-        """Begin to deploy a model, by default the one that does not serve; gives the configuration's name."""
-        config = create_config(self.aws, variant(model or self.models[1], InitialInstanceCount=instances))
+    def update(self, deployment=None, instances=1, config=None, **more):
+        """Begin to deploy a configuration, by default the model that does not serve; gives its name."""
+        config = config or create_config(self.aws, variant(self.models[1], InitialInstanceCount=instances))
         parameters = more | ({"DeploymentConfig": deployment} if deployment else {})
         self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, **parameters)
         return config
@@ -272,7 +272,7 @@ def test_alarm_that_is_on_already_ends_the_deployment_before_it_begins(aws, endp
 
 def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, endpoint):
     old, _ = endpoint.answers
-    crashing = create_model(aws, crashing_model_data(aws))
+    crashing = create_config(aws, variant(create_model(aws, crashing_model_data(aws))))
     alarm = unique("errors")
     aws.client("cloudwatch").put_metric_alarm(
         AlarmName=alarm,
@@ -281,6 +281,8 @@ def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, e
         Dimensions=[
             {"Name": "EndpointName", "Value": endpoint.name},
             {"Name": "VariantName", "Value": "model-a"},
+            # Of the new fleet alone.
+            {"Name": "EndpointConfigName", "Value": crashing},
         ],
         Statistic="Sum",
         Period=300,
@@ -290,7 +292,7 @@ def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, e
         TreatMissingData="notBreaching",
     )
     with Clients(aws, endpoint.name, ROWS[0]) as load:
-        endpoint.update(blue_green("CANARY", alarm, wait=3600, CanarySize=percent(50)), model=crashing)
+        endpoint.update(blue_green("CANARY", alarm, wait=3600, CanarySize=percent(50)), config=crashing)
         assert f'"{alarm}"' in endpoint.taken_back()["FailureReason"]
         assert outcomes_from_now(load) == {old}
     failed = set(load.outcomes()) - {old}
