@@ -36,6 +36,7 @@ class ComputeSettings:
     :param kind: name of a compute back end, see `local_aws.compute.kinds.KINDS`
     :param pace_seconds: how long Starting and Downloading last at least
     :param metrics_interval_seconds: how often the metrics of endpoints are put to CloudWatch
+    :param capture_interval_seconds: how often the captured requests of endpoints are put to S3
     :param secret_access_key: secret of the access key, which is the account's 12 digits
     """
 
@@ -44,6 +45,7 @@ class ComputeSettings:
     kind: str = "process"
     pace_seconds: float = 0.0
     metrics_interval_seconds: float = 60.0
+    capture_interval_seconds: float = 60.0
     secret_access_key: str = "local"  # noqa: S105 - the local AWS checks no secret unless it is told to
 
     def client(self, service: str, account_id: str, region: str) -> Any:
@@ -262,10 +264,35 @@ class EndpointKey:
 
 
 @dataclass(frozen=True)
+class CaptureSpec:
+    """What is captured of an endpoint's requests.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfig.html
+
+    :param prefix: of the objects' keys, without a slash at its end
+    :param percentage: of the requests that are captured, between 0 and 100
+    :param csv_types: content types whose bodies are written as CSV
+    :param json_types: content types whose bodies are written as JSON; all others' are written in base64
+    :param kms_key_id: the key that encrypts the objects
+    """
+
+    bucket: str
+    prefix: str
+    percentage: int
+    captures_input: bool = True
+    captures_output: bool = True
+    csv_types: frozenset[str] = frozenset()
+    json_types: frozenset[str] = frozenset()
+    kms_key_id: str | None = None
+
+
+@dataclass(frozen=True)
 class VariantSpec:
     """One production variant of an endpoint.
 
     :param weight: share of the traffic relative to the sum of all weights
+    :param capture: what is captured of its requests, None for nothing
+    :param config_name: the endpoint configuration it is of, by which its metrics are put too
     """
 
     name: str
@@ -275,6 +302,8 @@ class VariantSpec:
     instance_count: int
     weight: float = 1.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    capture: CaptureSpec | None = None
+    config_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ _RESOLUTION = 0.01
 # A minute is put this share of it after its end, so that no request of it is still being counted.
 _LATE = 0.02
 
-# Endpoint, variant and the start of the minute.
-_Minute = tuple[EndpointKey, str, float]
+# Endpoint, variant, endpoint configuration and the start of the minute.
+_Minute = tuple[EndpointKey, str, str, float]
 
 
 class EndpointMetrics:
@@ -61,7 +61,15 @@ class EndpointMetrics:
             self.put()
 
     def record(
-        self, key: EndpointKey, variant: str, status: int, *, model_us: float, overhead_us: float, instances: int
+        self,
+        key: EndpointKey,
+        variant: str,
+        status: int,
+        *,
+        model_us: float,
+        overhead_us: float,
+        instances: int,
+        config_name: str = "",
     ) -> None:
         """Count one invocation; any thread.
 
@@ -69,6 +77,7 @@ class EndpointMetrics:
         :param model_us: time between sending the request to the model and its answer, in microseconds
         :param overhead_us: all other time of the invocation, in microseconds
         :param instances: how many instances the variant has
+        :param config_name: the endpoint configuration of the fleet that was asked, if the metrics are to tell
         """
         interval = self._settings.metrics_interval_seconds
         minute = math.floor(time.time() / interval) * interval
@@ -82,7 +91,7 @@ class EndpointMetrics:
             "OverheadLatency": round(overhead_us),
         }
         with self._lock:
-            collected = self._collected[key, variant, minute]
+            collected = self._collected[key, variant, config_name, minute]
             for name, value in values.items():
                 collected[name][value] += 1
 
@@ -91,9 +100,14 @@ class EndpointMetrics:
         with self._lock:
             collected = list(self._collected.items())
             self._collected.clear()
-        for (key, variant, minute), metrics in collected:
+        for (key, variant, config_name, minute), metrics in collected:
             dimensions = [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}]
-            data = list(_data(metrics, dimensions, datetime.fromtimestamp(minute, UTC)))
+            # By configuration too, so that an alarm can watch the new fleet alone:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+            of_fleet = [*dimensions, {"Name": "EndpointConfigName", "Value": config_name}]
+            time_of_minute = datetime.fromtimestamp(minute, UTC)
+            sets = (dimensions, of_fleet) if config_name else (dimensions,)
+            data = [datum for one in sets for datum in _data(metrics, one, time_of_minute)]
             try:
                 client = self._settings.client("cloudwatch", key.account_id, key.region)
                 for start in range(0, len(data), _MAX_DATA):

@@ -9,43 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import threading
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
-from local_aws.compute import s3
+from local_aws.clock import Clock
+from local_aws.compute import bluegreen, s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
+from local_aws.compute.capture import DataCapture
+from local_aws.compute.deployment import Bake, Deployment, Ground, Watch
 from local_aws.compute.endpoint_metrics import EndpointMetrics
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
+from local_aws.compute.rolling import Rolling
+from local_aws.compute.rollout import Rollout
+from local_aws.compute.route import Route
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5
-
-
-@dataclass(frozen=True)
-class _Route:
-    fleets: tuple[Fleet, ...]
-
-    def instances(self) -> list[Instance]:
-        return [instance for fleet in self.fleets for instance in fleet.instances]
-
-    def choose(self, target_variant: str | None) -> Fleet | None:
-        if target_variant is not None:
-            return next((fleet for fleet in self.fleets if fleet.spec.name == target_variant), None)
-        if len(self.fleets) == 1:
-            return self.fleets[0]
-        weights = [fleet.spec.weight for fleet in self.fleets]
-        return random.choices(self.fleets, weights if sum(weights) else None)[0]
 
 
 class Hosting:
@@ -56,9 +46,10 @@ class Hosting:
         self._compute = compute
         self._folder = settings.state_dir / "hosting"
         self._metrics = EndpointMetrics(settings)
+        self._capture = DataCapture(settings)
         # Guards _routes and _operations where they are changed; a look-up in _routes is atomic and takes no lock.
         self._lock = threading.Lock()
-        self._routes: dict[EndpointKey, _Route] = {}
+        self._routes: dict[EndpointKey, Route] = {}
         # Serialise what changes one endpoint.
         self._operations: defaultdict[EndpointKey, threading.Lock] = defaultdict(threading.Lock)
         # Guarded by _lock: every instance that is not closed, those of a deployment under way too.
@@ -69,9 +60,10 @@ class Hosting:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start putting metrics; call it once, before anything is deployed."""
+        """Start putting metrics and captured requests; call it once, before anything is deployed."""
         s3.remove_folder(self._folder)
         self._metrics.start()
+        self._capture.start()
 
     def stop(self) -> None:
         """Stop every model server and the background threads; requests in flight get a moment to end."""
@@ -81,6 +73,7 @@ class Hosting:
             instances = list(self._instances)
         close_all(instances, SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS)
         self._metrics.stop()
+        self._capture.stop()
         if self._session and self._loop and self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)
 
@@ -92,39 +85,59 @@ class Hosting:
             yield
 
     def deploy(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> None:
-        """Create or replace an endpoint's fleets, blue/green; worker threads only.
+        """Start an endpoint's fleets, in place of those it may have; worker threads only.
 
-        Returns when the new fleets serve and the old ones have answered their last requests and are gone.
-
-        https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
-
-        :raises ContainerFailed: a new fleet did not become healthy; the old one goes on serving
+        :raises ContainerFailed: a fleet did not become healthy
         """
-        with self._operation(key):
-            folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
-            try:
-                fleets = self._launch(key, variants, folder)
-            except BaseException:
-                s3.remove_folder(folder)
-                raise
-            self._replace(key, _Route(fleets))
+        with self._operation(key), self._downloaded(key, variants) as folder:
+            fleets = [
+                Fleet(spec, folder / spec.name, self._new_instances(key, spec, folder / spec.name, spec.instance_count))
+                for spec in variants
+            ]
+            self._wait_ready([instance for fleet in fleets for instance in fleet.instances])
+            self._replace(key, Route.of(fleets))
 
-    def _launch(self, key: EndpointKey, variants: Sequence[VariantSpec], folder: Path) -> tuple[Fleet, ...]:
-        client = self._settings.client("s3", key.account_id, key.region)
-        for variant in variants:
-            algorithm(variant.image)
-            model = folder / variant.name / "model"
-            if variant.model_data_url:
-                s3.download_model(client, variant.model_data_url, model)
+    def update(
+        self, key: EndpointKey, variants: Sequence[VariantSpec], rollout: Rollout, watch: Watch, clock: Clock
+    ) -> None:
+        """Replace an endpoint's fleets while they serve; worker threads only.
+
+        Returns when only the new fleets are left: the old ones have answered their last requests and are gone.
+
+        :param rollout: in which steps the traffic moves
+        :param watch: hears of them, and looks at the alarms
+        :raises RolledBack: an alarm or the timeout ended it; the old fleets go on serving
+        :raises ContainerFailed: a new fleet did not become healthy; the same
+        :raises Interrupted: the local AWS goes down
+        """
+        bake = Bake(rollout, watch, clock)
+        with self._operation(key), self._downloaded(key, variants) as folder:
+            bake.check()
+            ground = Ground(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
+            deployment = Deployment(ground, self._routes[key], variants, folder, rollout, bake)
+            if rollout.kind == "rolling":
+                Rolling(deployment).deploy()
             else:
-                model.mkdir(parents=True)
-        fleets = []
-        for variant in variants:
-            # The instances of a variant share the directory: model servers only read it.
-            opt_ml = folder / variant.name
-            fleets.append(Fleet(variant, opt_ml, self._new_instances(key, variant, opt_ml, variant.instance_count)))
-        self._wait_ready([instance for fleet in fleets for instance in fleet.instances])
-        return tuple(fleets)
+                bluegreen.deploy(deployment)
+
+    @contextlib.contextmanager
+    def _downloaded(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> Iterator[Path]:
+        """Give a directory with the variants' models, which is removed again if they are not deployed."""
+        client = self._settings.client("s3", key.account_id, key.region)
+        folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
+        try:
+            for variant in variants:
+                algorithm(variant.image)
+                # The instances of a variant share the directory: model servers only read it.
+                model = folder / variant.name / "model"
+                if variant.model_data_url:
+                    s3.download_model(client, variant.model_data_url, model)
+                else:
+                    model.mkdir(parents=True)
+            yield folder
+        except BaseException:
+            s3.remove_folder(folder)
+            raise
 
     def _new_instances(self, key: EndpointKey, variant: VariantSpec, opt_ml: Path, count: int) -> list[Instance]:
         client = self._settings.client("logs", key.account_id, key.region)
@@ -152,17 +165,17 @@ class Hosting:
             self._close(instances)
             raise
 
-    def _replace(self, key: EndpointKey, new: _Route | None) -> None:
+    def _replace(self, key: EndpointKey, new: Route | None) -> None:
         """Switch the traffic, then drain and stop the instances that are in the old route alone."""
         with self._lock:
             old = self._routes.pop(key, None)
             if new:
                 self._routes[key] = new
         kept = set(new.instances()) if new else set()
-        folders = {fleet.opt_ml.parent for fleet in new.fleets} if new else set()
+        folders = {fleet.opt_ml.parent for fleet in new.held} if new else set()
         if old:
             self._close([instance for instance in old.instances() if instance not in kept])
-            for folder in {fleet.opt_ml.parent for fleet in old.fleets} - folders:
+            for folder in {fleet.opt_ml.parent for fleet in old.held} - folders:
                 s3.remove_folder(folder)
 
     def set_capacities(self, key: EndpointKey, weights: Mapping[str, float], counts: Mapping[str, int]) -> None:
@@ -185,7 +198,7 @@ class Hosting:
                 added += new
                 fleets.append(Fleet(spec, fleet.opt_ml, [*fleet.instances[: spec.instance_count], *new]))
             self._wait_ready(added)
-            self._replace(key, _Route(tuple(fleets)))
+            self._replace(key, Route.of(fleets))
 
     def remove(self, key: EndpointKey) -> None:
         """Stop the endpoint's model servers after their requests in flight; worker threads only. Missing is fine."""
@@ -196,7 +209,7 @@ class Hosting:
     def running_instances(self, key: EndpointKey) -> dict[str, int]:
         """Return the number of healthy instances by variant; any thread."""
         route = self._routes.get(key)
-        return {fleet.spec.name: fleet.healthy_count() for fleet in route.fleets} if route else {}
+        return route.healthy() if route else {}
 
     async def invoke(
         self, key: EndpointKey, body: bytes, headers: Mapping[str, str], target_variant: str | None = None
@@ -215,15 +228,17 @@ class Hosting:
                 connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         forwarded = forwarded_headers(headers)
+        tried: list[Fleet] = []
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
             if route is None:
                 return error("ValidationError", f"Endpoint {key.name} of account {key.account_id} not found.")
-            fleet = route.choose(target_variant)
+            fleet = route.choose(target_variant, tried)
             if fleet is None:
                 return error("ValidationError", f"Variant {target_variant} not found for endpoint {key.name}.")
             acquired = fleet.acquire()
             if acquired is None:
+                tried.append(fleet)
                 continue
             instance, port = acquired
             sent = time.perf_counter()
@@ -241,6 +256,9 @@ class Hosting:
                 model_us=model_us,
                 overhead_us=(sent - arrived) * 1e6,
                 instances=len(fleet.instances),
+                config_name=fleet.spec.config_name,
             )
+            if capture := fleet.spec.capture:
+                self._capture.record(key, fleet.spec.name, capture, body, forwarded, result)
             return result
         return error("ServiceUnavailable", f"Endpoint {key.name} has no healthy instance for this request. Try again.")

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageMaker.html
 """
 
+import copy
 from typing import Any
 
 from local_aws.api import JsonService, ServiceError, service_model
@@ -10,7 +11,8 @@ from local_aws.cloudformation import ResourceProgress, ResourceRequest, Resource
 from local_aws.coercion import coerced
 from local_aws.sagemaker.endpoints import Endpoints
 
-_STABILIZE_SECONDS = 3600.0
+# The longest MaximumExecutionTimeoutInSeconds of a deployment, and as long again to take it back.
+_STABILIZE_SECONDS = 2 * 28800.0
 
 
 def resource_types(service: JsonService, endpoints: Endpoints) -> dict[str, ResourceType]:
@@ -128,7 +130,8 @@ class EndpointResource(NamedResource):
     def update(self, request: ResourceRequest) -> ResourceProgress:
         """Bring the endpoint to another configuration and wait until it serves it."""
         _, name = self._identity(request)
-        wanted = coerced(self._update_shape, {n: v for n, v in request.properties.items() if n != "Tags"})
+        properties = _with_wait_interval(request.properties)
+        wanted = coerced(self._update_shape, {n: v for n, v in properties.items() if n != "Tags"})
         # A roll-back comes here too: a failed update has already left the endpoint with the old configuration.
         if self._settled(request, name).get("EndpointConfigName") != wanted["EndpointConfigName"]:
             self._service.call(request.context, "UpdateEndpoint", wanted | {"EndpointName": name})
@@ -147,7 +150,8 @@ class EndpointResource(NamedResource):
 
     def _properties(self, request: ResourceRequest) -> dict[str, Any]:
         updating = self._update_shape.members.keys() - self._shape.members.keys()
-        at_creation = {name: value for name, value in request.properties.items() if name not in updating}
+        properties = _with_wait_interval(request.properties)
+        at_creation = {name: value for name, value in properties.items() if name not in updating}
         return coerced(self._shape, at_creation)
 
     def _settled(self, request: ResourceRequest, name: str) -> dict[str, Any]:
@@ -156,6 +160,17 @@ class EndpointResource(NamedResource):
 
 def _input_shape(operation: str) -> Any:
     return service_model("sagemaker").operation_model(operation).input_shape
+
+
+def _with_wait_interval(properties: dict[str, Any]) -> dict[str, Any]:
+    """Give the traffic routing the WaitIntervalInSeconds that the API requires and CloudFormation does not.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-sagemaker-endpoint-trafficroutingconfig.html
+    """
+    found = copy.deepcopy(properties)
+    policy = found.get("DeploymentConfig", {}).get("BlueGreenUpdatePolicy", {})
+    policy.get("TrafficRoutingConfiguration", {}).setdefault("WaitIntervalInSeconds", 0)
+    return found
 
 
 def _name_in(arn: str) -> str:

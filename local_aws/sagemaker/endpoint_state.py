@@ -3,147 +3,17 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
 """
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from local_aws.compute.base import VariantSpec
+from local_aws.compute.rollout import Stage
+from local_aws.sagemaker.endpoint_plan import CAPTURE_MEMBERS, Plan, PlannedVariant
 from local_aws.sagemaker.resources import invalid, now
 from local_aws.store import Document
 
 DEPLOYMENT_FAILED = "Request to service failed. If failure persists after retry, contact customer support."
-
-
-@dataclass(frozen=True)
-class PlannedVariant:
-    """One variant as it is to be deployed.
-
-    :param container: the model's container definition; kept, so that the variant can be started again without its model
-    """
-
-    name: str
-    model_name: str
-    container: Mapping[str, Any]
-    instance_count: int
-    weight: float
-
-    def spec(self) -> VariantSpec:
-        """Say it to the compute.
-
-        :returns: the variant's specification
-        """
-        return VariantSpec(
-            name=self.name,
-            model_name=self.model_name,
-            image=self.container["Image"],
-            model_data_url=self.container.get("ModelDataUrl"),
-            instance_count=self.instance_count,
-            weight=self.weight,
-            environment=dict(self.container.get("Environment", {})),
-        )
-
-    def summary(self) -> dict[str, Any]:
-        """Say it as DescribeEndpoint does.
-
-        :returns: a ProductionVariantSummary
-        """
-        image = {"SpecifiedImage": self.container["Image"], "ResolvedImage": self.container["Image"]}
-        return {
-            "VariantName": self.name,
-            "DeployedImages": [image | {"ResolutionTime": now()}],
-            "CurrentWeight": self.weight,
-            "DesiredWeight": self.weight,
-            "CurrentInstanceCount": self.instance_count,
-            "DesiredInstanceCount": self.instance_count,
-        }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an endpoint is to become.
-
-    :param settings: members of the endpoint's document that come with the configuration
-    """
-
-    config_name: str
-    variants: tuple[PlannedVariant, ...]
-    settings: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, config: Document, containers: Mapping[str, Mapping[str, Any]]) -> "Plan":
-        """Plan what an endpoint configuration says.
-
-        :param config: the endpoint configuration
-        :param containers: container definition by model name
-        :returns: the plan
-        """
-        variants = tuple(
-            PlannedVariant(
-                name=variant["VariantName"],
-                model_name=variant["ModelName"],
-                container=containers[variant["ModelName"]],
-                instance_count=variant["InitialInstanceCount"],
-                weight=variant["InitialVariantWeight"],
-            )
-            for variant in config["ProductionVariants"]
-        )
-        settings = {"DataCaptureConfig": _capture(config.get("DataCaptureConfig")), "LastDeploymentConfig": None}
-        return cls(config["EndpointConfigName"], variants, settings)
-
-    @classmethod
-    def live(cls, endpoint: Document) -> "Plan":
-        """Plan what an endpoint already is.
-
-        :param endpoint: its document
-        :returns: the plan
-        """
-        variants = tuple(
-            PlannedVariant(
-                name=variant["VariantName"],
-                model_name=endpoint["LiveVariants"][variant["VariantName"]]["ModelName"],
-                container=endpoint["LiveVariants"][variant["VariantName"]]["Container"],
-                instance_count=variant["CurrentInstanceCount"],
-                weight=variant["CurrentWeight"],
-            )
-            for variant in endpoint["ProductionVariants"]
-        )
-        return cls(endpoint["EndpointConfigName"], variants, {})
-
-    def specs(self) -> list[VariantSpec]:
-        """Say it to the compute.
-
-        :returns: the variants' specifications
-        """
-        return [variant.spec() for variant in self.variants]
-
-    def pending(self) -> dict[str, Any]:
-        """Say it as DescribeEndpoint does while it is not yet true.
-
-        :returns: a PendingDeploymentSummary
-        """
-        started = now()
-        variants = []
-        for variant in self.variants:
-            status = [{"Status": "Creating", "StartTime": started}]
-            variants.append(variant.summary() | {"CurrentInstanceCount": 0, "VariantStatus": status})
-        return {"EndpointConfigName": self.config_name, "ProductionVariants": variants, "StartTime": started}
-
-
-def check_deployment(parameters: Mapping[str, Any]) -> None:
-    """Refuse a way of deploying that is not offered here.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.html
-
-    :param parameters: of CreateEndpoint or UpdateEndpoint
-    :raises ServiceError: it asks for more than blue/green with all traffic at once
-    """
-    deployment = parameters.get("DeploymentConfig", {})
-    for member in ("RollingUpdatePolicy", "AutoRollbackConfiguration"):
-        if member in deployment:
-            raise invalid(f"The local AWS offers no {member}.")
-    routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
-        raise invalid(f"The local AWS offers no {routing['Type']} traffic routing.")
 
 
 def new_endpoint(parameters: Mapping[str, Any], arn: str, plan: Plan) -> Document:
@@ -163,6 +33,7 @@ def new_endpoint(parameters: Mapping[str, Any], arn: str, plan: Plan) -> Documen
         "CreationTime": created,
         "LastModifiedTime": created,
         "PendingDeploymentSummary": plan.pending(),
+        "LastDeploymentConfig": parameters.get("DeploymentConfig"),
     }
 
 
@@ -182,13 +53,52 @@ def plan_update(endpoint: Document, plan: Plan, parameters: Mapping[str, Any]) -
         live = {variant["VariantName"]: variant for variant in endpoint["ProductionVariants"]}
         plan = replace(plan, variants=tuple(_retain(variant, live, excluded) for variant in plan.variants))
         if "DataCaptureConfig" not in excluded:
-            settings["DataCaptureConfig"] = endpoint.get("DataCaptureConfig")
-    settings["LastDeploymentConfig"] = parameters.get("DeploymentConfig")
-    if parameters.get("RetainDeploymentConfig") and settings["LastDeploymentConfig"] is None:
-        settings["LastDeploymentConfig"] = endpoint.get("LastDeploymentConfig")
+            settings |= {member: endpoint.get(member) for member in CAPTURE_MEMBERS}
+    if "DeploymentConfig" in parameters:
+        endpoint["LastDeploymentConfig"] = parameters["DeploymentConfig"]
     endpoint["EndpointStatus"] = "Updating"
     endpoint["PendingDeploymentSummary"] = plan.pending()
+    # What a roll-back, or the next start of the local AWS, goes back to.
+    endpoint["VariantsBefore"] = copy.deepcopy(endpoint["ProductionVariants"])
     return replace(plan, settings=settings)
+
+
+def deployment_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say which deployment configuration holds for an UpdateEndpoint.
+
+    :param endpoint: the document as it is before
+    :param parameters: of UpdateEndpoint
+    :returns: the request's, the last one if that is to be retained, or an empty one
+    """
+    last = endpoint.get("LastDeploymentConfig") if parameters.get("RetainDeploymentConfig") else None
+    return parameters.get("DeploymentConfig") or last or {}
+
+
+def progressed(endpoint: Document, stage: Stage) -> None:
+    """Show where a deployment is.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_PendingDeploymentSummary.html
+
+    :param endpoint: the document, changed in place
+    :param stage: what the deployment does now
+    """
+    rolling_back = stage.status == "RollingBack"
+    if rolling_back:
+        endpoint["EndpointStatus"] = "RollingBack"
+    pending = endpoint["PendingDeploymentSummary"]["ProductionVariants"]
+    # The old instances are what an update deletes, the new ones what a roll-back does.
+    told = endpoint["ProductionVariants"] if stage.status == "Deleting" else pending
+    for variant in (*endpoint["ProductionVariants"], *pending):
+        variant.pop("VariantStatus", None)
+    for variant in told:
+        if message := stage.messages.get(variant["VariantName"]):
+            status = "Deleting" if rolling_back else stage.status
+            variant["VariantStatus"] = [{"Status": status, "StatusMessage": message, "StartTime": now()}]
+    for variant in pending:
+        variant["CurrentInstanceCount"] = stage.new.get(variant["VariantName"], 0)
+    for variant in endpoint["ProductionVariants"]:
+        if stage.old is not None:
+            variant["CurrentInstanceCount"] = stage.old[variant["VariantName"]]
 
 
 def deployed(endpoint: Document, plan: Plan) -> None:
@@ -197,8 +107,8 @@ def deployed(endpoint: Document, plan: Plan) -> None:
     :param endpoint: the document, changed in place
     :param plan: what is serving now
     """
-    endpoint.pop("PendingDeploymentSummary", None)
-    endpoint.pop("FailureReason", None)
+    for member in ("PendingDeploymentSummary", "FailureReason", "VariantsBefore"):
+        endpoint.pop(member, None)
     endpoint |= {
         **plan.settings,
         "EndpointConfigName": plan.config_name,
@@ -218,13 +128,30 @@ def in_service_again(endpoint: Document, reason: str) -> None:
     :param reason: why it failed
     """
     endpoint.pop("PendingDeploymentSummary", None)
+    endpoint["ProductionVariants"] = endpoint.pop("VariantsBefore", endpoint["ProductionVariants"])
     for variant in endpoint["ProductionVariants"]:
+        variant.pop("VariantStatus", None)
         variant |= {
             "DesiredWeight": variant["CurrentWeight"],
             "DesiredInstanceCount": variant["CurrentInstanceCount"],
         }
     endpoint["EndpointStatus"] = "InService"
     endpoint["FailureReason"] = reason[:1024]
+
+
+def rollback_failed(endpoint: Document, reason: str) -> None:
+    """End a rolling deployment that could neither go on nor be taken back whole.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html, UpdateRollbackFailed
+
+    :param endpoint: the document, changed in place
+    :param reason: why both failed
+    """
+    left = {variant["VariantName"]: variant["CurrentInstanceCount"] for variant in endpoint["ProductionVariants"]}
+    in_service_again(endpoint, reason)
+    for variant in endpoint["ProductionVariants"]:
+        variant["CurrentInstanceCount"] = left[variant["VariantName"]]
+    endpoint["EndpointStatus"] = "UpdateRollbackFailed"
 
 
 def failed(endpoint: Document, reason: str) -> None:
@@ -259,7 +186,12 @@ def plan_weights(endpoint: Document, changes: list[dict[str, Any]]) -> None:
         if change.get("DesiredInstanceCount", 1) < 1:
             raise invalid(f"DesiredInstanceCount of variant {change['VariantName']} must be at least 1.")
         wanted = {m: change[m] for m in ("DesiredWeight", "DesiredInstanceCount") if m in change}
-        variants[change["VariantName"]].update(wanted)
+        variant = variants[change["VariantName"]]
+        variant.update(wanted)
+        if variant["DesiredInstanceCount"] != variant["CurrentInstanceCount"]:
+            way = "out" if variant["DesiredInstanceCount"] > variant["CurrentInstanceCount"] else "in"
+            message = f"Scaling {way} desired instance count to {variant['DesiredInstanceCount']}."
+            variant["VariantStatus"] = [{"Status": "Updating", "StatusMessage": message, "StartTime": now()}]
     if not any(variant["DesiredWeight"] for variant in variants.values()):
         raise invalid("At least one variant must have a weight greater than 0.")
     endpoint["EndpointStatus"] = "Updating"
@@ -271,6 +203,7 @@ def weights_settled(endpoint: Document) -> None:
     :param endpoint: the document, changed in place
     """
     for variant in endpoint["ProductionVariants"]:
+        variant.pop("VariantStatus", None)
         variant |= {
             "CurrentWeight": variant["DesiredWeight"],
             "CurrentInstanceCount": variant["DesiredInstanceCount"],
@@ -287,16 +220,3 @@ def _retain(variant: PlannedVariant, live: Mapping[str, Mapping[str, Any]], excl
     if "DesiredWeight" not in excluded:
         variant = replace(variant, weight=live[variant.name]["DesiredWeight"])
     return variant
-
-
-def _capture(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    return {
-        "EnableCapture": config.get("EnableCapture", False),
-        # Nothing is captured here.
-        "CaptureStatus": "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }

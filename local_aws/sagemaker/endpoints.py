@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local_aws.api import Operation, RequestContext, ServiceError, select
-from local_aws.compute.base import ContainerFailed, EndpointKey
+from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
+from local_aws.compute.rollout import Rollout
+from local_aws.sagemaker import deployment_config
+from local_aws.sagemaker.deployments import Deployments, key_of
+from local_aws.sagemaker.endpoint_plan import Plan
 from local_aws.sagemaker.endpoint_state import (
     DEPLOYMENT_FAILED,
-    Plan,
-    check_deployment,
-    deployed,
+    deployment_of,
     failed,
     in_service_again,
     new_endpoint,
@@ -26,7 +28,9 @@ from local_aws.sagemaker.endpoint_state import (
 )
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.resources import ResourceKind, invalid, now
+from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags, check
+from local_aws.settings import Settings
 from local_aws.store import Document, Scope, Store
 
 _log = logging.getLogger(__name__)
@@ -44,18 +48,23 @@ class Endpoints:
     :param tags: of all resources
     :param models: what the variants run
     :param hosting: the fleets
-    :param pace_seconds: how long Creating and Updating last at least
+    :param alarms: that take deployments back
+    :param settings: how this local AWS runs
     """
 
-    def __init__(self, store: Store, tags: Tags, models: Models, hosting: Hosting, pace_seconds: float) -> None:
+    def __init__(
+        self, store: Store, tags: Tags, models: Models, hosting: Hosting, alarms: RollbackAlarms, settings: Settings
+    ) -> None:
         self._kind = ResourceKind.endpoints(store)
         self._configs = ResourceKind.endpoint_configs(store)
         self._tags = tags
         self._models = models
         self._hosting = hosting
-        self._pace_seconds = pace_seconds
+        self._alarms = alarms
+        self._pace_seconds = settings.pace_seconds
         self._going_down = threading.Event()
         self._settled = threading.Condition()
+        self._deployments = Deployments(hosting, alarms, self._change, self._going_down, settings.clock)
 
     def operations(self) -> dict[str, Operation]:
         """Give the operations of SageMaker's API.
@@ -111,23 +120,25 @@ class Endpoints:
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         check(parameters.get("Tags", []))
-        check_deployment(parameters)
+        deployment_config.check(parameters.get("DeploymentConfig", {}))
         name = parameters["EndpointName"]
         config = self._configs.get(context, parameters["EndpointConfigName"])
         arn = self._kind.arn(context, name)
         plan = Plan.of(config, self._containers(context, config))
         self._kind.create(context, name, new_endpoint(parameters, arn, plan))
         self._tags.attach(context, arn, parameters.get("Tags"))
-        self._spawn(name, self._deploy, context, name, plan, "Failed")
+        self._spawn(name, self._deploy, context, name, plan, None)
         return {"EndpointArn": arn}
 
     def _update(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check_deployment(parameters)
         name = parameters["EndpointName"]
         endpoint = self._kind.get(context, name)
         config = self._configs.get(context, parameters["EndpointConfigName"])
         containers = self._containers(context, config)
-        plans: list[Plan] = []
+        deployment = deployment_of(endpoint, parameters)
+        deployment_config.check(deployment)
+        self._alarms.check(context, deployment_config.alarms(deployment))
+        begun: list[tuple[Plan, Rollout]] = []
 
         def begin(endpoint: Document) -> None:
             self._refuse_busy(context, endpoint)
@@ -136,10 +147,14 @@ class Endpoints:
                     "Cannot update endpoint with the currently in use endpoint configuration"
                     f' "{config["EndpointConfigName"]}".'
                 )
-            plans.append(plan_update(endpoint, Plan.of(config, containers), parameters))
+            old = [variant["VariantName"] for variant in endpoint["ProductionVariants"]]
+            plan = plan_update(endpoint, Plan.of(config, containers), parameters)
+            new = {variant.name: variant.instance_count for variant in plan.variants}
+            guarded = deployment_config.has_guardrails(config["ProductionVariants"])
+            begun.append((plan, deployment_config.rollout(deployment, old, new) if guarded else Rollout()))
 
         self._change(context, name, begin)
-        self._spawn(endpoint["EndpointName"], self._deploy, context, endpoint["EndpointName"], plans[0], "InService")
+        self._spawn(endpoint["EndpointName"], self._deploy, context, endpoint["EndpointName"], *begun[0])
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def _update_weights(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -211,35 +226,19 @@ class Endpoints:
             with self._settled:
                 self._settled.notify_all()
 
-    def _deploy(self, scope: Scope, name: str, plan: Plan, status_if_failed: str) -> None:
+    def _deploy(self, scope: Scope, name: str, plan: Plan, rollout: Rollout | None) -> None:
         self._going_down.wait(self._pace_seconds)
-        reason = self._rolled_out(scope, name, plan)
-        if self._going_down.is_set():
-            return
-        if reason is None:
-            self._change(scope, name, lambda endpoint: deployed(endpoint, plan))
-        elif status_if_failed == "InService":
-            self._change(scope, name, lambda endpoint: in_service_again(endpoint, reason))
+        if rollout is None:
+            self._deployments.create(scope, name, plan)
         else:
-            self._change(scope, name, lambda endpoint: failed(endpoint, reason))
-
-    def _rolled_out(self, scope: Scope, name: str, plan: Plan) -> str | None:
-        """Put a plan's fleets into service; give the reason when that fails."""
-        try:
-            self._hosting.deploy(_key(scope, name), plan.specs())
-        except ContainerFailed as error:
-            return str(error)
-        except Exception:
-            _log.exception("endpoint %s: the deployment broke", name)
-            return DEPLOYMENT_FAILED
-        return None
+            self._deployments.update(scope, name, plan, rollout)
 
     def _reweigh(self, scope: Scope, name: str, changes: list[dict[str, Any]]) -> None:
         self._going_down.wait(self._pace_seconds)
         weights = {c["VariantName"]: c["DesiredWeight"] for c in changes if "DesiredWeight" in c}
         counts = {c["VariantName"]: c["DesiredInstanceCount"] for c in changes if "DesiredInstanceCount" in c}
         try:
-            self._hosting.set_capacities(_key(scope, name), weights, counts)
+            self._hosting.set_capacities(key_of(scope, name), weights, counts)
             reason = None
         except ContainerFailed as error:
             reason = str(error)
@@ -255,7 +254,7 @@ class Endpoints:
 
     def _remove(self, scope: Scope, name: str) -> None:
         try:
-            self._hosting.remove(_key(scope, name))
+            self._hosting.remove(key_of(scope, name))
         except Exception:
             _log.exception("endpoint %s: stopping its model servers broke", name)
             self._change(scope, name, lambda endpoint: failed(endpoint, DEPLOYMENT_FAILED))
@@ -270,11 +269,10 @@ class Endpoints:
         elif status == "Creating":
             self._create_again(scope, endpoint)
         elif status != "Failed":
-            plan = Plan.live(endpoint)
-            reason = self._rolled_out(scope, name, plan)
+            reason = self._deployments.restart(scope, name, Plan.live(endpoint))
             if reason:
                 self._change(scope, name, lambda endpoint: failed(endpoint, reason))
-            elif status != "InService":
+            elif status in _IN_PROGRESS:
                 self._change(scope, name, lambda endpoint: in_service_again(endpoint, _INTERRUPTED))
 
     def _create_again(self, scope: Scope, endpoint: Document) -> None:
@@ -287,8 +285,4 @@ class Endpoints:
             reason = error.message
             self._change(scope, name, lambda endpoint: failed(endpoint, reason))
         else:
-            self._deploy(scope, name, plan, "Failed")
-
-
-def _key(scope: Scope, name: str) -> EndpointKey:
-    return EndpointKey(scope.account_id, scope.region, name)
+            self._deploy(scope, name, plan, None)

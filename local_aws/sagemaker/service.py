@@ -15,6 +15,7 @@ from local_aws.sagemaker.model_package_groups import RESOURCE_TYPE, ModelPackage
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
+from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.settings import Settings
@@ -35,6 +36,9 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         compute_dir,
         pace_seconds=settings.pace_seconds,
         metrics_interval_seconds=settings.clock.real_seconds(60),
+        # "The delivery of capture data to Amazon S3 can require a couple of minutes."
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+        capture_interval_seconds=settings.clock.real_seconds(60),
     )
     compute = create_compute(compute_settings)
     hosting = Hosting(compute_settings, compute)
@@ -47,7 +51,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
 
     jobs = TrainingJobs(store, tags, objects, new_run)
     models = Models(store, tags, objects, PackageContainers(registered["DescribeModelPackage"]))
-    endpoints = Endpoints(store, tags, models, hosting, settings.pace_seconds)
+    endpoints = Endpoints(store, tags, models, hosting, RollbackAlarms(compute_settings), settings)
     operations: dict[str, Operation] = {
         **tags.operations(),
         **registered,

@@ -1,8 +1,11 @@
-"""A small constant load on an endpoint, by an asyncio client in a thread of its own."""
+"""A small constant load on an endpoint, by asyncio clients in a thread of their own."""
 
 import asyncio
+import math
 import threading
+import time
 from collections import Counter
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -43,3 +46,69 @@ class Load:
                 self.statuses[answer.status] += 1
         except aiohttp.ClientError as error:
             self.statuses[type(error).__name__] += 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    :param sent: when, in epoch seconds
+    :param answered: when
+    :param outcome: the HTTP status and the body
+    """
+
+    sent: float
+    answered: float
+    outcome: str
+
+
+class Clients:
+    """Each asks again a little after its answer, so that a busy machine is not asked more than it can answer."""
+
+    def __init__(self, aws, endpoint, body, count=4, pause_seconds=0.01):
+        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
+        self.body = body
+        self.requests = []
+        self._pause_seconds = pause_seconds
+        self._count = count
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask_all()), daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        self._thread.join()
+
+    async def _ask_all(self):
+        async with aiohttp.ClientSession(headers={"Content-Type": "text/csv"}) as session:
+            await asyncio.gather(*(self._ask(session) for _ in range(self._count)))
+
+    async def _ask(self, session):
+        while not self._stopping.is_set():
+            sent = time.time()
+            try:
+                async with session.post(self.url, data=self.body) as answer:
+                    outcome = f"{answer.status} {(await answer.text()).strip()}"
+            except aiohttp.ClientError as error:
+                outcome = repr(error)
+            self.requests.append(Request(sent, time.time(), outcome))
+            await asyncio.sleep(self._pause_seconds)
+
+    def outcomes(self, since=-math.inf, until=math.inf):
+        """Count the outcomes of the requests that were sent and answered within a time."""
+        return Counter(one.outcome for one in list(self.requests) if since <= one.sent and one.answered <= until)
+
+
+def plausible(hits, trials, share):
+    """Tell whether so many hits are within the 99.9 % interval of the binomial distribution."""
+
+    def chance(count):
+        logs = math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
+        return math.exp(logs + count * math.log(share) + (trials - count) * math.log(1 - share))
+
+    fewer = sum(chance(count) for count in range(hits + 1))
+    more = sum(chance(count) for count in range(hits, trials + 1))
+    return min(fewer, more) > 0.0005

@@ -92,7 +92,7 @@ def wait_for_endpoint(aws, name):
     """Wait until nothing is being done to an endpoint and describe it."""
     sagemaker = aws.client("sagemaker")
     describe = lambda: sagemaker.describe_endpoint(EndpointName=name)  # noqa: E731
-    wait(lambda: describe()["EndpointStatus"], "Creating", "Updating", "Deleting")
+    wait(lambda: describe()["EndpointStatus"], "Creating", "Updating", "RollingBack", "Deleting")
     return describe()
 
 
@@ -111,13 +111,13 @@ def model_data(aws, label_shift=0):
     return job["ModelArtifacts"]["S3ModelArtifacts"]
 
 
-def lend_model_data(lender, aws):
+def lend_model_data(lender, aws, label_shift=0):
     """Copy the artifact of the one server's trained model to another server, and give its URL there."""
-    bucket, _, key = model_data(lender).removeprefix("s3://").partition("/")
+    bucket, _, key = model_data(lender, label_shift).removeprefix("s3://").partition("/")
     body = lender.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     upload(aws, "lent")
-    aws.client("s3").put_object(Bucket=BUCKET, Key="lent/model.tar.gz", Body=body)
-    return f"s3://{BUCKET}/lent/model.tar.gz"
+    aws.client("s3").put_object(Bucket=BUCKET, Key=f"lent/{label_shift}/model.tar.gz", Body=body)
+    return f"s3://{BUCKET}/lent/{label_shift}/model.tar.gz"
 
 
 def broken_model_data(aws):

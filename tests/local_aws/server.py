@@ -164,6 +164,14 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One local AWS, bare, in which a minute lasts a second, for all tests of what AWS does in minutes."""
+    running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
     """Makes local AWSes of the test's own, not started yet; those that run afterwards are stopped."""

@@ -282,26 +282,6 @@ def test_missing_endpoint(sagemaker, serving):
         )
 
 
-@pytest.mark.parametrize(
-    ("deployment", "text"),
-    [
-        ({"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}, "offers no AutoRollbackConfiguration"),
-        (
-            {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "CANARY", "WaitIntervalInSeconds": 0}}},
-            "offers no CANARY",
-        ),
-    ],
-)
-def test_deployments_that_are_not_offered(local_aws, sagemaker, serving, model, deployment, text):
-    name, _ = serving
-    config = create_config(local_aws, variant(model))
-    refused(
-        lambda: sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, DeploymentConfig=deployment),
-        "ValidationException",
-        text,
-    )
-
-
 def test_endpoints_are_listed(local_aws, sagemaker, serving, broken_model):
     group = unique("listed")
     names = [f"{group}-{letter}" for letter in "ab"]

@@ -15,6 +15,7 @@ from tests.local_aws.sagemaker_cases import (
     wait,
     wait_for_endpoint,
 )
+from tests.local_aws.server import eventually
 from tests.local_aws.test_endpoint_stack import Stack
 
 pytestmark = pytest.mark.local_aws
@@ -37,6 +38,21 @@ def create_endpoint(aws, name, model):
     config = create_config(aws, variant(model))
     aws.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
     return config
+
+
+def start_rolling(aws, name, config):
+    """Begin a rolling deployment and wait until the new instance has traffic."""
+    sagemaker = aws.client("sagemaker")
+    policy = {"MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50}, "WaitIntervalInSeconds": 3600}
+    sagemaker.update_endpoint(
+        EndpointName=name, EndpointConfigName=config, DeploymentConfig={"RollingUpdatePolicy": policy}
+    )
+
+    def look():
+        pending = sagemaker.describe_endpoint(EndpointName=name)["PendingDeploymentSummary"]
+        return pending["ProductionVariants"][0].get("VariantStatus", [{}])[0].get("Status")
+
+    eventually(look, lambda status: status == "Baking")
 
 
 def assert_failed_by_interruption(aws, name):
@@ -68,10 +84,11 @@ def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
     sagemaker = aws.client("sagemaker")
     job_runs = start_long_job(aws, "cut-off")
     good = create_model(aws, lend_model_data(local_aws, aws))
-    configs = {name: create_endpoint(aws, name, good) for name in ("updating", "weighing", "untouched")}
+    configs = {name: create_endpoint(aws, name, good) for name in ("shifting", "updating", "weighing", "untouched")}
     for name in configs:
         assert wait_for_endpoint(aws, name)["EndpointStatus"] == "InService"
     assert job_runs()
+    start_rolling(aws, "shifting", create_config(aws, variant(good)))
     create_endpoint(aws, "creating", good)
     other = create_config(aws, variant(good, InitialInstanceCount=2))
     sagemaker.update_endpoint(EndpointName="updating", EndpointConfigName=other)
@@ -84,7 +101,7 @@ def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
     assert_failed_by_interruption(aws, "cut-off")
     assert wait_for_endpoint(aws, "creating")["EndpointStatus"] == "InService"
     assert predict(aws, "creating")[0] == 0
-    for name in ("updating", "weighing"):
+    for name in ("shifting", "updating", "weighing"):
         endpoint = wait_for_endpoint(aws, name)
         assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", configs[name])
         assert INTERRUPTED in endpoint["FailureReason"]

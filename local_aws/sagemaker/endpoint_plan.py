@@ -1,0 +1,173 @@
+"""What an endpoint is to become, or is: its variants with all that is needed to start them.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.compute.base import CaptureSpec, VariantSpec
+from local_aws.sagemaker.objects import split_url
+from local_aws.sagemaker.resources import now
+from local_aws.store import Document
+
+# Data capture in an endpoint's document: as DescribeEndpoint shows it, and all that was configured.
+CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
+
+
+@dataclass(frozen=True)
+class PlannedVariant:
+    """One variant as it is to be deployed.
+
+    :param container: the model's container definition; kept, so that the variant can be started again without its model
+    """
+
+    name: str
+    model_name: str
+    container: Mapping[str, Any]
+    instance_count: int
+    weight: float
+
+    def spec(self, config_name: str, capture: CaptureSpec | None) -> VariantSpec:
+        """Say it to the compute.
+
+        :param config_name: the endpoint configuration's
+        :param capture: what is captured of the variant's requests
+        :returns: the variant's specification
+        """
+        return VariantSpec(
+            name=self.name,
+            model_name=self.model_name,
+            image=self.container["Image"],
+            model_data_url=self.container.get("ModelDataUrl"),
+            instance_count=self.instance_count,
+            weight=self.weight,
+            environment=dict(self.container.get("Environment", {})),
+            capture=capture,
+            config_name=config_name,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Say it as DescribeEndpoint does.
+
+        :returns: a ProductionVariantSummary
+        """
+        image = {"SpecifiedImage": self.container["Image"], "ResolvedImage": self.container["Image"]}
+        return {
+            "VariantName": self.name,
+            "DeployedImages": [image | {"ResolutionTime": now()}],
+            "CurrentWeight": self.weight,
+            "DesiredWeight": self.weight,
+            "CurrentInstanceCount": self.instance_count,
+            "DesiredInstanceCount": self.instance_count,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an endpoint is to become.
+
+    :param settings: members of the endpoint's document that come with the configuration
+    """
+
+    config_name: str
+    variants: tuple[PlannedVariant, ...]
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Document, containers: Mapping[str, Mapping[str, Any]]) -> "Plan":
+        """Plan what an endpoint configuration says.
+
+        :param config: the endpoint configuration
+        :param containers: container definition by model name
+        :returns: the plan
+        """
+        variants = tuple(
+            PlannedVariant(
+                name=variant["VariantName"],
+                model_name=variant["ModelName"],
+                container=containers[variant["ModelName"]],
+                instance_count=variant["InitialInstanceCount"],
+                weight=variant["InitialVariantWeight"],
+            )
+            for variant in config["ProductionVariants"]
+        )
+        capture = config.get("DataCaptureConfig")
+        settings = {"DataCaptureConfig": _capture_summary(capture), "CaptureConfig": capture}
+        return cls(config["EndpointConfigName"], variants, settings)
+
+    @classmethod
+    def live(cls, endpoint: Document) -> "Plan":
+        """Plan what an endpoint already is.
+
+        :param endpoint: its document
+        :returns: the plan
+        """
+        # In the middle of a deployment: as it was before.
+        live = endpoint.get("VariantsBefore") or endpoint["ProductionVariants"]
+        variants = tuple(
+            PlannedVariant(
+                name=variant["VariantName"],
+                model_name=endpoint["LiveVariants"][variant["VariantName"]]["ModelName"],
+                container=endpoint["LiveVariants"][variant["VariantName"]]["Container"],
+                instance_count=variant["CurrentInstanceCount"],
+                weight=variant["CurrentWeight"],
+            )
+            for variant in live
+        )
+        settings = {member: endpoint.get(member) for member in CAPTURE_MEMBERS}
+        return cls(endpoint["EndpointConfigName"], variants, settings)
+
+    def specs(self) -> list[VariantSpec]:
+        """Say it to the compute.
+
+        :returns: the variants' specifications
+        """
+        capture = _capture_spec(self.settings.get("CaptureConfig"))
+        return [variant.spec(self.config_name, capture) for variant in self.variants]
+
+    def pending(self) -> dict[str, Any]:
+        """Say it as DescribeEndpoint does while it is not yet true.
+
+        :returns: a PendingDeploymentSummary
+        """
+        started = now()
+        variants = []
+        for variant in self.variants:
+            status = [{"Status": "Creating", "StartTime": started}]
+            variants.append(variant.summary() | {"CurrentInstanceCount": 0, "VariantStatus": status})
+        return {"EndpointConfigName": self.config_name, "ProductionVariants": variants, "StartTime": started}
+
+
+def _capture_summary(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfigSummary.html"""
+    if config is None:
+        return None
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }
+
+
+def _capture_spec(config: Mapping[str, Any] | None) -> CaptureSpec | None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfig.html"""
+    if config is None or not config.get("EnableCapture", True):
+        return None
+    bucket, prefix = split_url(config["DestinationS3Uri"])
+    modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
+    types = config.get("CaptureContentTypeHeader", {})
+    return CaptureSpec(
+        bucket=bucket,
+        prefix=prefix.rstrip("/"),
+        percentage=config["InitialSamplingPercentage"],
+        captures_input=bool(modes & {"Input", "InputAndOutput"}),
+        captures_output=bool(modes & {"Output", "InputAndOutput"}),
+        csv_types=frozenset(types.get("CsvContentTypes", [])),
+        json_types=frozenset(types.get("JsonContentTypes", [])),
+        kms_key_id=config.get("KmsKeyId") or None,
+    )

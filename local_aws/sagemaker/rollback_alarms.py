@@ -1,0 +1,63 @@
+"""The CloudWatch alarms that take a deployment back.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+"""
+
+from collections.abc import Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_aws.compute.base import ComputeSettings
+from local_aws.sagemaker.resources import invalid
+from local_aws.store import Scope
+
+
+class RollbackAlarms:
+    """Looks at alarms as a client of CloudWatch, as SageMaker does with DescribeAlarms.
+
+    :param settings: where CloudWatch is
+    """
+
+    def __init__(self, settings: ComputeSettings) -> None:
+        self._settings = settings
+
+    def check(self, scope: Scope, names: Sequence[str]) -> None:
+        """Refuse names that no alarm has.
+
+        :param scope: account and region of the alarms
+        :param names: of AutoRollbackConfiguration
+        :raises ServiceError: an alarm does not exist
+        """
+        states = self._states(scope, names)
+        if missing := [name for name in names if name not in states]:
+            raise invalid(f"Could not find alarm(s) {_listed(missing)} specified in AutoRollbackConfiguration.")
+
+    def tripped(self, scope: Scope, names: Sequence[str]) -> str | None:
+        """Look whether an alarm is in ALARM.
+
+        :param scope: account and region of the alarms
+        :param names: of AutoRollbackConfiguration
+        :returns: why the deployment must be taken back; None when nothing speaks against it
+        """
+        try:
+            states = self._states(scope, names)
+        except (ClientError, BotoCoreError) as error:
+            # What cannot be watched must not go on.
+            return f"The alarms of AutoRollbackConfiguration could not be described: {error}"
+        if gone := [name for name in names if name not in states]:
+            return f"Alarm(s) {_listed(gone)} specified in AutoRollbackConfiguration no longer exist."
+        if breached := [name for name in names if states[name] == "ALARM"]:
+            return f"Alarm(s) {_listed(breached)} specified in AutoRollbackConfiguration are in ALARM state."
+        return None
+
+    def _states(self, scope: Scope, names: Sequence[str]) -> dict[str, str]:
+        if not names:
+            return {}
+        client = self._settings.client("cloudwatch", scope.account_id, scope.region)
+        found = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        alarms = [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
