@@ -25,7 +25,7 @@ from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, En
 from local_aws.compute.endpoint_metrics import EndpointMetrics
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
-from local_aws.compute.invocation import MAX_BODY_BYTES, ask_model, error, forwarded_headers
+from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
@@ -215,6 +215,7 @@ class Hosting:
                 connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         forwarded = forwarded_headers(headers)
+        lost: InvokeResult | None = None
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
             if route is None:
@@ -231,6 +232,12 @@ class Hosting:
                 result, status = await ask_model(self._session, key, fleet.spec.name, port, body, forwarded)
             except aiohttp.ClientConnectorError:
                 continue
+            except InstanceLost as gone:
+                # Another instance is asked, once: a request that kills its model must not go round all of them.
+                if lost is None and len(fleet.instances) > 1:
+                    lost = gone.answer
+                    continue
+                result, status = gone.answer, 500
             finally:
                 instance.release()
             model_us = (time.perf_counter() - sent) * 1e6
@@ -243,4 +250,6 @@ class Hosting:
                 instances=len(fleet.instances),
             )
             return result
-        return error("ServiceUnavailable", f"Endpoint {key.name} has no healthy instance for this request. Try again.")
+        return lost or error(
+            "ServiceUnavailable", f"Endpoint {key.name} has no healthy instance for this request. Try again."
+        )

@@ -231,6 +231,17 @@ def test_a_dead_instance_is_started_again(compute, model, endpoint):
     assert victim not in [pid for _, pid in compute.containers()]
 
 
+def test_nobody_notices_that_instances_die(compute, model, endpoint):
+    deploy(compute, endpoint, variant("model-a", model, instance_count=3))
+    compute("start_load", name=endpoint, body=ROW_OF[1])
+    for _ in range(3):
+        (_, victim), *_ = compute.containers()
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda victim=victim: victim not in [pid for _, pid in compute.containers()])
+        wait_until(lambda: compute("instances", name=endpoint) == {"model-a": 3})
+    assert set(compute("end_load")) == {"200 1.0"}
+
+
 def test_an_endpoint_without_a_living_instance_says_so(compute, model, endpoint):
     deploy(compute, endpoint, variant("model-a", model))
     ((_, victim),) = compute.containers()
