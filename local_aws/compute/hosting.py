@@ -27,6 +27,7 @@ from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECON
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
+from local_aws.compute.utilization import Utilization
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5
@@ -56,6 +57,7 @@ class Hosting:
         self._compute = compute
         self._folder = settings.state_dir / "hosting"
         self._metrics = EndpointMetrics(settings)
+        self._utilization = Utilization(settings, settings.state_dir)
         # Guards _routes and _operations where they are changed; a look-up in _routes is atomic and takes no lock.
         self._lock = threading.Lock()
         self._routes: dict[EndpointKey, _Route] = {}
@@ -72,6 +74,7 @@ class Hosting:
         """Start putting metrics; call it once, before anything is deployed."""
         s3.remove_folder(self._folder)
         self._metrics.start()
+        self._utilization.start()
 
     def stop(self) -> None:
         """Stop every model server and the background threads; requests in flight get a moment to end."""
@@ -81,6 +84,7 @@ class Hosting:
             instances = list(self._instances)
         close_all(instances, SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS)
         self._metrics.stop()
+        self._utilization.stop()
         if self._session and self._loop and self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)
 
@@ -137,6 +141,7 @@ class Hosting:
                 raise ContainerFailed("The local AWS is stopping.")
             new = [Instance(self._compute, variant, opt_ml, new_log) for _ in range(count)]
             self._instances.update(new)
+        self._utilization.watch(key, variant.name, new)
         return new
 
     def _close(self, instances: Sequence[Instance]) -> None:

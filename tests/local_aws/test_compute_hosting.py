@@ -266,18 +266,36 @@ def test_metrics_are_put_by_endpoint_and_variant(compute, local_aws, model, endp
     )
 
 
+def test_utilization_is_put_by_endpoint_and_variant(compute, local_aws, model, endpoint):
+    deploy(compute, endpoint, variant("model-a", model, instance_count=2))
+    compute("measure")
+    for name, least, most in [
+        # Both have loaded a model; none can have used more than the machine has.
+        ("CPUUtilization", 0.0, 100 * os.cpu_count()),
+        ("MemoryUtilization", 0.01, 100),
+        ("DiskUtilization", 0.01, 100),
+    ]:
+        found = datapoints(local_aws, endpoint, name, "/aws/sagemaker/Endpoints")
+        # The thread may have put samples as well.
+        assert sum(point["SampleCount"] for point in found) >= 2
+        assert least < max(point["Maximum"] for point in found) < most
+
+
 def datapoint_sum(local_aws, endpoint, metric):
+    return sum(point["Sum"] for point in datapoints(local_aws, endpoint, metric, "AWS/SageMaker"))
+
+
+def datapoints(local_aws, endpoint, metric, namespace):
     now = datetime.now(UTC)
-    points = local_aws.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
+    return local_aws.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
         MetricName=metric,
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "model-a"}],
         StartTime=now - timedelta(minutes=10),
         EndTime=now + timedelta(minutes=2),
         Period=60,
-        Statistics=["Sum"],
+        Statistics=["Sum", "SampleCount", "Maximum"],
     )["Datapoints"]
-    return sum(point["Sum"] for point in points)
 
 
 def test_removing_an_endpoint_leaves_no_process_and_no_files(compute, model):
