@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from tests.local_aws.load import Load
 from tests.local_aws.sagemaker_cases import IMAGE, ROLE, ROWS, model_data, unique, wait_for_endpoint
 from tests.local_aws.server import LocalAws, eventually
-from tests.local_aws.steady_load import Load
 
 pytestmark = pytest.mark.local_aws
 
