@@ -84,9 +84,12 @@ PRIVATE_PARTS = {
         "_evaluate_alarm",
         "_evaluate_parent_alarms",
         "_is_percentile_stat",
+        "_metric_bucket",
         "_metrics",
+        "_percentile_samples",
         "_record_history",
         "_stat_value",
+        "_store_datum",
     ),
     "ministack.services.sns": ("_fanout",),
 }
@@ -321,6 +324,8 @@ class HostAlarms:
         self.changed = False
         # By its own code an alarm would change on any PutMetricData, and SNS would be told other words.
         cloudwatch._evaluate_alarm = lambda alarm: None
+        cloudwatch._store_datum = _storing_values_together(cloudwatch)
+        cloudwatch._percentile_samples = _with_values_together(cloudwatch._percentile_samples)
         cloudwatch._dispatch_alarm_actions = self._notify
 
     def metric_alarms(self) -> list[tuple[Scope, Mapping[str, Any]]]:
@@ -383,6 +388,67 @@ class HostAlarms:
         subject, message = notification(scope, alarm, old, new, why, time.time())
         for arn in actions_of(alarm, new, "sns"):
             self._sns._fanout(arn, str(uuid.uuid4()), message, subject)
+
+
+def _storing_values_together(cloudwatch: Any) -> Callable[..., None]:
+    """Let the values of one MetricDatum be one point instead of one each.
+
+    ministack copies and writes all points whenever it saves, which for an endpoint's latencies would take seconds.
+
+    :param cloudwatch: ministack's CloudWatch
+    :returns: what takes the place of ``_store_datum``
+    """
+    store = cloudwatch._store_datum
+
+    def stored(
+        namespace: str,
+        name: str,
+        dims: Any,
+        ts: float,
+        unit: str,
+        value: Any,
+        values: Any,
+        counts: Any,
+        statistics: Any,
+    ) -> None:
+        if not values:
+            store(namespace, name, dims, ts, unit, value, values, counts, statistics)
+            return
+        numbers = [float(item) for item in values]
+        times = [float(item) for item in counts or [1.0] * len(numbers)]
+        total, count = sum(number * n for number, n in zip(numbers, times, strict=False)), sum(times)
+        cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dims))).append(
+            {
+                "Timestamp": ts,
+                "Unit": unit,
+                "Dimensions": dims,
+                "Value": total / count if count else 0.0,
+                "_stat": {"SampleCount": count, "Sum": total, "Minimum": min(numbers), "Maximum": max(numbers)},
+                "_values": numbers,
+                "_counts": times,
+            }
+        )
+
+    return stored
+
+
+def _with_values_together(samples: Callable[..., Any]) -> Callable[..., Any]:
+    """Let percentiles see the values that are stored together.
+
+    :param samples: ministack's own, which gives the values of points and how often each came, or None
+    :returns: what takes the place of ``samples``
+    """
+
+    def sampled(points: list[dict[str, Any]]) -> list[tuple[float, float]] | None:
+        together = [point for point in points if "_values" in point]
+        apart = [point for point in points if "_values" not in point]
+        found = samples(apart) if apart else []
+        pairs = [pair for point in together for pair in zip(point["_values"], point["_counts"], strict=False)]
+        if found is None or any(value < 0 for value, _ in pairs):
+            return None
+        return found + [(value, count) for value, count in pairs if count > 0] or None
+
+    return sampled
 
 
 def _with_conditions(resolve: Callable[..., dict[str, Any]], evaluate: Callable[..., dict[str, bool]]) -> Any:

@@ -25,6 +25,13 @@ class ScalingActivities:
 
     def __init__(self, store: Store) -> None:
         self._kept = store.collection("scaling_activities")
+        # Of the scaler's thread alone: what is being scaled, those of an earlier process too.
+        self._under_way: dict[str, tuple[Scope, Document]] = {}
+        for scope, name, activity in self._kept.everywhere():
+            if activity["StartTime"] < time.time() - _KEPT_SECONDS:
+                self._kept.delete(scope, name)
+            elif activity["StatusCode"] == "InProgress":
+                self._under_way[name] = scope, activity
 
     def operations(self) -> dict[str, Operation]:
         """Give the operations of the API.
@@ -33,26 +40,23 @@ class ScalingActivities:
         """
         return {"DescribeScalingActivities": self._describe}
 
-    def begin(self, scope: Scope, target: Document, description: str, cause: str, **more: Any) -> Document:
-        """Write that something is being scaled.
+    def begin(
+        self, scope: Scope, target: Document, description: str, cause: str, before: int, capacity: int
+    ) -> Document:
+        """Write that a capacity is being changed.
 
         :param scope: account and region
         :param target: what is scaled
         :param description: what is done
         :param cause: why
-        :param more: members for ``of_target`` alone, such as FromCapacity and ToCapacity
+        :param before: the capacity so far
+        :param capacity: the capacity that is wanted
         :returns: the activity
         """
-        activity = {
-            **{member: target[member] for member in _IDENTITY},
-            "ActivityId": str(uuid.uuid4()),
-            "Description": description,
-            "Cause": cause,
-            "StartTime": time.time(),
-            "StatusCode": "InProgress",
-            **more,
-        }
+        # The capacities are for the next decision; the API has no such members.
+        activity = {**_activity(target, description, cause), "FromCapacity": before, "ToCapacity": capacity}
         self._kept.put(scope, activity["ActivityId"], activity)
+        self._under_way[activity["ActivityId"]] = scope, activity
         return activity
 
     def end(self, scope: Scope, activity: Document, status: str, message: str) -> None:
@@ -65,6 +69,19 @@ class ScalingActivities:
         """
         ended = {**activity, "StatusCode": status, "StatusMessage": message, "EndTime": time.time()}
         self._kept.put(scope, activity["ActivityId"], ended)
+        self._under_way.pop(activity["ActivityId"], None)
+
+    def done(self, scope: Scope, target: Document, description: str, cause: str, status: str, message: str) -> None:
+        """Write something that is over as soon as it begins.
+
+        :param scope: account and region
+        :param target: what it is about
+        :param description: what is done
+        :param cause: why
+        :param status: Successful or Failed
+        :param message: its StatusMessage
+        """
+        self.end(scope, _activity(target, description, cause), status, message)
 
     def not_scaled(self, scope: Scope, target: Document, cause: str, reason: Document) -> None:
         """Write that nothing was scaled, unless that was the last that happened.
@@ -76,10 +93,16 @@ class ScalingActivities:
         """
         last = self.of_target(scope, target)[-1:]
         if not last or last[0].get("NotScaledReasons") != [reason] or last[0]["Cause"] != cause:
-            activity = self.begin(
-                scope, target, "Attempting to scale due to alarm triggered", cause, NotScaledReasons=[reason]
-            )
-            self.end(scope, activity, "Unfulfilled", f"Not scaled: {reason['Code']}.")
+            activity = _activity(target, "Attempting to scale due to alarm triggered", cause)
+            unscaled = {**activity, "NotScaledReasons": [reason]}
+            self.end(scope, unscaled, "Unfulfilled", f"Not scaled: {reason['Code']}.")
+
+    def under_way(self) -> list[tuple[Scope, Document]]:
+        """Give what is being scaled in all accounts and regions.
+
+        :returns: scope and activity
+        """
+        return list(self._under_way.values())
 
     def of_target(self, scope: Scope, target: Document) -> list[Document]:
         """Give a target's activities.
@@ -91,19 +114,6 @@ class ScalingActivities:
         found = [activity for activity in self._kept.list(scope) if same(target, activity, *_IDENTITY)]
         return sorted(found, key=lambda activity: activity["StartTime"])
 
-    def in_progress(self) -> list[tuple[Scope, Document]]:
-        """Give what is being scaled in all accounts and regions, and drop what is too old.
-
-        :returns: scope and activity
-        """
-        found = []
-        for scope, name, activity in self._kept.everywhere():
-            if activity["StatusCode"] == "InProgress":
-                found.append((scope, activity))
-            elif activity["StartTime"] < time.time() - _KEPT_SECONDS:
-                self._kept.delete(scope, name)
-        return found
-
     def _describe(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         unscaled = parameters.get("IncludeNotScaledActivities", False)
         found = [
@@ -114,3 +124,14 @@ class ScalingActivities:
         # The newest first.
         page, token = page_of(found, parameters, lambda activity: (-activity["StartTime"], activity["ActivityId"]))
         return {"ScalingActivities": page, "NextToken": token}
+
+
+def _activity(target: Document, description: str, cause: str) -> Document:
+    return {
+        **{member: target[member] for member in _IDENTITY},
+        "ActivityId": str(uuid.uuid4()),
+        "Description": description,
+        "Cause": cause,
+        "StartTime": time.time(),
+        "StatusCode": "InProgress",
+    }

@@ -23,7 +23,7 @@ from local_aws.autoscaling.capacity import (
     tracked,
 )
 from local_aws.autoscaling.policies import ScalingPolicies
-from local_aws.autoscaling.targets import ScalableTargets
+from local_aws.autoscaling.targets import ScalableTargets, key
 from local_aws.autoscaling.variants import Variants, VariantState
 from local_aws.clock import Clock
 from local_aws.store import Document, Scope
@@ -102,14 +102,17 @@ class Scaler:
                 woken = None
             if self._stopping.is_set():
                 return
-            try:
-                if woken:
-                    self._follow(*woken)
-                self._settle()
-                self._schedule(time.time())
-                self._enforce()
-            except Exception:
-                _log.exception("scaling broke")
+            if woken:
+                self._guarded(self._follow, *woken)
+            self._guarded(self._settle)
+            self._guarded(self._schedule, time.time())
+            self._guarded(self._enforce)
+
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Exception:
+            _log.exception("scaling broke")
 
     # --- policies -----------------------------------------------------------------------------------------------------
 
@@ -173,14 +176,8 @@ class Scaler:
     # --- capacities ---------------------------------------------------------------------------------------------------
 
     def _scale(self, scope: Scope, target: Document, before: int, capacity: int, cause: str) -> None:
-        activity = self._activities.begin(
-            scope,
-            target,
-            f"Setting desired instance count to {capacity}.",
-            cause,
-            FromCapacity=before,
-            ToCapacity=capacity,
-        )
+        description = f"Setting desired instance count to {capacity}."
+        activity = self._activities.begin(scope, target, description, cause, before, capacity)
         try:
             self._variants.set_capacity(scope, target, capacity)
         except ServiceError as error:
@@ -188,7 +185,7 @@ class Scaler:
 
     def _settle(self) -> None:
         """End the activities whose variants have got where they should, or will not."""
-        for scope, activity in self._activities.in_progress():
+        for scope, activity in self._activities.under_way():
             variant = self._variants.state(scope, activity)
             capacity = activity["ToCapacity"]
             if variant is None:
@@ -201,7 +198,7 @@ class Scaler:
                 self._activities.end(scope, activity, "Failed", _failed(capacity, variant.reason))
 
     def _scales(self, scope: Scope, target: Document) -> bool:
-        return any(activity["StatusCode"] == "InProgress" for activity in self._activities.of_target(scope, target))
+        return any((scope, key(target)) == (other, key(activity)) for other, activity in self._activities.under_way())
 
     def _enforce(self) -> None:
         """Bring variants between bounds that are new."""

@@ -75,13 +75,12 @@ class ScheduledActions:
         bounds = {**{member: target[member] for member in _BOUNDS}, **action["ScalableTargetAction"]}
         words = f"min capacity to {bounds['MinCapacity']} and max capacity to {bounds['MaxCapacity']}"
         cause = f"scheduled action name {action['ScheduledActionName']} was triggered"
-        activity = self._activities.begin(scope, target, f"Setting {words}", cause)
         try:
             self._targets.set_bounds(scope, target, bounds)
+            status, message = "Successful", f"Successfully set {words}"
         except ServiceError as error:
-            self._activities.end(scope, activity, "Failed", f"Failed to set {words}. Reason: {error.message}")
-        else:
-            self._activities.end(scope, activity, "Successful", f"Successfully set {words}")
+            status, message = "Failed", f"Failed to set {words}. Reason: {error.message}"
+        self._activities.done(scope, target, f"Setting {words}", cause, status, message)
 
     def _put(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         self._targets.get(context, parameters)

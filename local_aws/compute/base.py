@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, Self
 import boto3
 from botocore.config import Config
 
+from local_aws.compute.usage import Usage
+
 # How AWS's own logs name the client when SageMaker calls another service.
 USER_AGENT = "sagemaker.amazonaws.com"
 # More than the jobs and instances that a machine runs at once, each of which writes its log by a thread.
@@ -105,6 +107,9 @@ class Container(Protocol):
 
     def stop(self, grace_seconds: float) -> None:
         """Send SIGTERM, after the grace period SIGKILL, to every process of the container; return when it is gone."""
+
+    def usage(self) -> Usage | None:
+        """Return what the container has used; None when that is not known."""
 
 
 class Compute(Protocol):

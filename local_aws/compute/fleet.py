@@ -18,6 +18,7 @@ from pathlib import Path
 
 from local_aws.compute.base import Compute, Container, ContainerFailed, ContainerSpec, VariantSpec
 from local_aws.compute.logs import LogStream
+from local_aws.compute.usage import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,18 @@ class Instance:
         """Whether requests may be sent to it now."""
         with self._changed:
             return self._port is not None and not self._closing
+
+    @property
+    def closing(self) -> bool:
+        """Whether it takes no more requests, ever."""
+        with self._changed:
+            return self._closing
+
+    def usage(self) -> Usage | None:
+        """Return what its server has used; None without one."""
+        with self._changed:
+            container = self._container
+        return container.usage() if container else None
 
     def wait_ready(self) -> None:
         """Return once the server has answered /ping for the first time.

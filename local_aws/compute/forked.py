@@ -20,6 +20,7 @@ from pathlib import Path
 
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.fork_parent import MAX_MESSAGE_BYTES
+from local_aws.compute.usage import Usage, usage_of
 
 # A library reads its variables when it is loaded, which the parent has done: a container that is given others than
 # those of SageMaker's contract starts from nothing.
@@ -111,6 +112,10 @@ class ForkedContainer:
         if self.wait(grace_seconds) is None:
             self._parent.signal(self.pid, signal.SIGKILL)
             self.wait()
+
+    def usage(self) -> Usage | None:
+        """Return what the process has used; None when that is not known."""
+        return usage_of(self.pid)
 
 
 class ForkParent:

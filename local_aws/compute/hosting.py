@@ -28,11 +28,12 @@ from local_aws.compute.deployment import Bake, Deployment, Ground, Watch
 from local_aws.compute.endpoint_metrics import EndpointMetrics
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
-from local_aws.compute.invocation import MAX_BODY_BYTES, ask_model, error, forwarded_headers
+from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.rolling import Rolling
 from local_aws.compute.rollout import Rollout
 from local_aws.compute.route import Route
+from local_aws.compute.utilization import Utilization
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5
@@ -47,6 +48,7 @@ class Hosting:
         self._folder = settings.state_dir / "hosting"
         self._metrics = EndpointMetrics(settings)
         self._capture = DataCapture(settings)
+        self._utilization = Utilization(settings, settings.state_dir)
         # Guards _routes and _operations where they are changed; a look-up in _routes is atomic and takes no lock.
         self._lock = threading.Lock()
         self._routes: dict[EndpointKey, Route] = {}
@@ -64,6 +66,7 @@ class Hosting:
         s3.remove_folder(self._folder)
         self._metrics.start()
         self._capture.start()
+        self._utilization.start()
 
     def stop(self) -> None:
         """Stop every model server and the background threads; requests in flight get a moment to end."""
@@ -74,6 +77,7 @@ class Hosting:
         close_all(instances, SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS)
         self._metrics.stop()
         self._capture.stop()
+        self._utilization.stop()
         if self._session and self._loop and self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)
 
@@ -150,6 +154,7 @@ class Hosting:
                 raise ContainerFailed("The local AWS is stopping.")
             new = [Instance(self._compute, variant, opt_ml, new_log) for _ in range(count)]
             self._instances.update(new)
+        self._utilization.watch(key, variant.name, new)
         return new
 
     def _close(self, instances: Sequence[Instance]) -> None:
@@ -229,6 +234,7 @@ class Hosting:
             )
         forwarded = forwarded_headers(headers)
         tried: list[Fleet] = []
+        lost: InvokeResult | None = None
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
             if route is None:
@@ -246,6 +252,12 @@ class Hosting:
                 result, status = await ask_model(self._session, key, fleet.spec.name, port, body, forwarded)
             except aiohttp.ClientConnectorError:
                 continue
+            except InstanceLost as gone:
+                # Another instance is asked, once: a request that kills its model must not go round all of them.
+                if lost is None and len(fleet.instances) > 1:
+                    lost = gone.answer
+                    continue
+                result, status = gone.answer, 500
             finally:
                 instance.release()
             model_us = (time.perf_counter() - sent) * 1e6
@@ -261,4 +273,6 @@ class Hosting:
             if capture := fleet.spec.capture:
                 self._capture.record(key, fleet.spec.name, capture, body, forwarded, result)
             return result
-        return error("ServiceUnavailable", f"Endpoint {key.name} has no healthy instance for this request. Try again.")
+        return lost or error(
+            "ServiceUnavailable", f"Endpoint {key.name} has no healthy instance for this request. Try again."
+        )

@@ -28,6 +28,17 @@ _TIMED_OUT = (
 _STATUS = {"ValidationError": 400, "ServiceUnavailable": 503, "InternalFailure": 500, "ModelError": 424}
 
 
+class InstanceLost(Exception):
+    """The connection broke before there was an answer, as it does when the instance dies.
+
+    :param answer: what the caller is told if no other instance is asked
+    """
+
+    def __init__(self, answer: InvokeResult) -> None:
+        super().__init__(answer.error_code)
+        self.answer = answer
+
+
 def error(code: str, message: str, **members: object) -> InvokeResult:
     """Return an error of the API in the form that clients parse.
 
@@ -82,6 +93,7 @@ async def ask_model(
     :param timeout_seconds: for the model's whole answer
     :returns: the caller's answer and the model's HTTP status, 500 where it gave none
     :raises aiohttp.ClientConnectorError: no server was reached, so another one may be asked
+    :raises InstanceLost: the server was reached, and has gone
     """
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
@@ -98,7 +110,8 @@ async def ask_model(
     except aiohttp.ClientConnectorError:
         raise
     except aiohttp.ClientError as broken:
-        return model_error(key, 0, f"The container closed the connection without an answer. ({broken!r})"), 500
+        lost = model_error(key, 0, f"The container closed the connection without an answer. ({broken!r})")
+        raise InstanceLost(lost) from broken
     if response.status >= 300:
         return model_error(key, response.status, answer.decode(errors="replace")), response.status
     answer_headers = {

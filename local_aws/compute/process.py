@@ -24,6 +24,7 @@ from pathlib import Path
 from local_aws.compute.base import Container, ContainerSpec
 from local_aws.compute.forked import Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
+from local_aws.compute.usage import Usage, usage_of
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +131,10 @@ class ProcessContainer:
         if self.wait(grace_seconds) is None:
             self._signal(signal.SIGKILL)
             self.wait()
+
+    def usage(self) -> Usage | None:
+        """Return what the process has used; None when that is not known."""
+        return usage_of(self._process.pid)
 
 
 class ProcessCompute:

@@ -113,6 +113,9 @@ class Driver:
     async def put_metrics(self):
         await asyncio.to_thread(self.hosting._metrics.put)
 
+    async def measure(self):
+        await asyncio.to_thread(self.hosting._utilization.measure)
+
     async def quit(self):
         await asyncio.to_thread(self.hosting.stop)
 

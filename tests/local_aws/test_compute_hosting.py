@@ -231,6 +231,17 @@ def test_a_dead_instance_is_started_again(compute, model, endpoint):
     assert victim not in [pid for _, pid in compute.containers()]
 
 
+def test_nobody_notices_that_instances_die(compute, model, endpoint):
+    deploy(compute, endpoint, variant("model-a", model, instance_count=3))
+    compute("start_load", name=endpoint, body=ROW_OF[1])
+    for _ in range(3):
+        (_, victim), *_ = compute.containers()
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda victim=victim: victim not in [pid for _, pid in compute.containers()])
+        wait_until(lambda: compute("instances", name=endpoint) == {"model-a": 3})
+    assert set(compute("end_load")) == {"200 1.0"}
+
+
 def test_an_endpoint_without_a_living_instance_says_so(compute, model, endpoint):
     deploy(compute, endpoint, variant("model-a", model))
     ((_, victim),) = compute.containers()
@@ -255,18 +266,36 @@ def test_metrics_are_put_by_endpoint_and_variant(compute, local_aws, model, endp
     )
 
 
+def test_utilization_is_put_by_endpoint_and_variant(compute, local_aws, model, endpoint):
+    deploy(compute, endpoint, variant("model-a", model, instance_count=2))
+    compute("measure")
+    for name, least, most in [
+        # Both have loaded a model; none can have used more than the machine has.
+        ("CPUUtilization", 0.0, 100 * os.cpu_count()),
+        ("MemoryUtilization", 0.01, 100),
+        ("DiskUtilization", 0.01, 100),
+    ]:
+        found = datapoints(local_aws, endpoint, name, "/aws/sagemaker/Endpoints")
+        # The thread may have put samples as well.
+        assert sum(point["SampleCount"] for point in found) >= 2
+        assert least < max(point["Maximum"] for point in found) < most
+
+
 def datapoint_sum(local_aws, endpoint, metric):
+    return sum(point["Sum"] for point in datapoints(local_aws, endpoint, metric, "AWS/SageMaker"))
+
+
+def datapoints(local_aws, endpoint, metric, namespace):
     now = datetime.now(UTC)
-    points = local_aws.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
+    return local_aws.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
         MetricName=metric,
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "model-a"}],
         StartTime=now - timedelta(minutes=10),
         EndTime=now + timedelta(minutes=2),
         Period=60,
-        Statistics=["Sum"],
+        Statistics=["Sum", "SampleCount", "Maximum"],
     )["Datapoints"]
-    return sum(point["Sum"] for point in points)
 
 
 def test_removing_an_endpoint_leaves_no_process_and_no_files(compute, model):

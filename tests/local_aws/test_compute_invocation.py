@@ -9,7 +9,7 @@ from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
 
 from local_aws.compute.base import ContainerFailed, EndpointKey
-from local_aws.compute.invocation import ask_model, forwarded_headers
+from local_aws.compute.invocation import InstanceLost, ask_model, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.training import FinalMetrics
 from tests.local_aws.server import free_port
@@ -89,13 +89,19 @@ def test_the_models_own_error_is_passed_on(port, status, kind):
     assert error["Message"].startswith(f'Received {kind} error ({status}) from primary with message "I say {status}"')
 
 
-@pytest.mark.parametrize(("body", "words"), [("hang", "Your invocation timed out"), ("close", "closed the connection")])
-def test_a_model_that_gives_no_answer_is_a_model_error(port, body, words):
-    result, model_status, _ = ask(port, body, timeout_seconds=0.5)
+def test_a_model_that_gives_no_answer_is_a_model_error(port):
+    result, model_status, _ = ask(port, "hang", timeout_seconds=0.5)
     assert (result.status, model_status) == (424, 500)
     error = json.loads(result.body)
     assert error["OriginalStatusCode"] == 0
-    assert words in error["OriginalMessage"]
+    assert "Your invocation timed out" in error["OriginalMessage"]
+
+
+def test_a_server_that_breaks_off_may_be_gone(port):
+    with pytest.raises(InstanceLost) as lost:
+        ask(port, "close")
+    assert (lost.value.answer.status, lost.value.answer.error_code) == (424, "ModelError")
+    assert "closed the connection" in json.loads(lost.value.answer.body)["OriginalMessage"]
 
 
 def test_a_server_that_is_not_there_may_be_asked_elsewhere(port):

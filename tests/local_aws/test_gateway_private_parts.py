@@ -41,6 +41,8 @@ print(json.dumps({
         "_dispatch_alarm_actions": parameters("ministack.services.cloudwatch", "_dispatch_alarm_actions"),
         "_record_history": parameters("ministack.services.cloudwatch", "_record_history")[:4],
         "_stat_value": parameters("ministack.services.cloudwatch", "_stat_value"),
+        "_store_datum": parameters("ministack.services.cloudwatch", "_store_datum"),
+        "_percentile_samples": parameters("ministack.services.cloudwatch", "_percentile_samples"),
         "_fanout": parameters("ministack.services.sns", "_fanout")[:4],
         "_resolve_props_for_diff":
             parameters("ministack.services.cloudformation.changesets", "_resolve_props_for_diff"),
@@ -99,6 +101,18 @@ def test_functions_take_what_the_gateway_gives(host):
         "_dispatch_alarm_actions": ["alarm", "old_state", "new_state", "reason"],
         "_record_history": ["alarm_name", "old_state", "new_state", "reason"],
         "_stat_value": ["stats", "stat_name", "points"],
+        "_store_datum": [
+            "namespace",
+            "name",
+            "dims",
+            "ts",
+            "unit",
+            "value",
+            "values",
+            "counts",
+            "stat_values",
+        ],
+        "_percentile_samples": ["points"],
         "_fanout": ["topic_arn", "msg_id", "message", "subject"],
         "_resolve_props_for_diff": ["template", "params", "stack_name", "stack_id"],
     }

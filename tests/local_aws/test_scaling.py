@@ -1,4 +1,4 @@
-"""An endpoint that scales by its alarms, under a load that must not notice: AWS's minutes pass 120 times as fast."""
+"""An endpoint that scales by its alarms, under a load that must not notice: AWS's minutes take a second."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from tests.local_aws.server import LocalAws, eventually
 
 pytestmark = pytest.mark.local_aws
 
-SCALE = 120
+SCALE = 60
 TARGET = 5.0
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
@@ -79,8 +79,8 @@ def test_out_and_in_again_under_load(aws, scaling, endpoint):
     scaling.register_scalable_target(**of(endpoint), MinCapacity=1, MaxCapacity=4)
     policy = track(scaling, endpoint, ScaleOutCooldown=0, ScaleInCooldown=60)
     high, low = (alarm["AlarmName"] for alarm in policy["Alarms"])
-    with Load(aws, endpoint, ROWS[1], rate=30) as load:
-        # 15 requests a minute of AWS's, three times the target.
+    with Load(aws, endpoint, ROWS[1], rate=20) as load:
+        # 20 requests in a minute of AWS's, four times the target.
         eventually(lambda: count(aws, endpoint), lambda instances: instances >= 3)
         load.rate = 2
         eventually(lambda: count(aws, endpoint), lambda instances: instances == 1)
@@ -132,7 +132,7 @@ def test_what_is_not_scaled_says_why(aws, scaling, endpoint):
     """At its maximum, suspended, and then free to scale: the alarm comes again each minute."""
     scaling.register_scalable_target(**of(endpoint), MinCapacity=1, MaxCapacity=1)
     track(scaling, endpoint, ScaleOutCooldown=0)
-    with Load(aws, endpoint, ROWS[1], rate=30):
+    with Load(aws, endpoint, ROWS[1], rate=20):
         (unscaled,) = eventually(lambda: activities(scaling, endpoint, IncludeNotScaledActivities=True), len)
         assert unscaled["NotScaledReasons"] == [{"Code": "AlreadyAtMaxCapacity", "MaxCapacity": 1}]
         assert activities(scaling, endpoint) == []
