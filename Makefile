@@ -16,7 +16,7 @@ ARGS ?=
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab blackout lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -61,6 +61,9 @@ test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt ins
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
 	@.venv-fab/bin/python -m tools.fab test $(APPROVAL_TESTS) $(ARGS)
+
+blackout: setup ## Take AWS away for a minute at each stage of a release (10 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

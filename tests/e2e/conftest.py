@@ -177,7 +177,7 @@ def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
         if model.name != "iris-model.yaml":
             model.unlink()
     airflow_port, aws_port = free_ports(2)
-    instance = Instance(Settings(folder / "home", airflow_port, aws_port), include)
+    instance = Instance(Settings(folder / "home", airflow_port, aws_port, faults=True), include)
     try:
         instance.services("up")
         if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:
