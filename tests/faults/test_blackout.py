@@ -113,7 +113,7 @@ def in_the_dark(aws, faults, story: Story, run: Run, task_id: str, operator):
     """Run a task, whose every step begins in a blackout. Returns its result."""
     method, arguments, paused = operator.execute, {}, False
     while True:
-        story.steps[task_id] += 1
+        story.steps[task_id] += not paused
         try:
             # After a pause that an outage was the reason of, another one would be the reason of the next.
             with nullcontext() if paused else blackout(aws, faults):
