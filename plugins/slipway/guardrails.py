@@ -8,11 +8,11 @@ from typing import Any
 from slipway.errors import PolicyViolation, StackFailed
 from slipway.model_config import ModelConfig
 from slipway.model_serving import MAX_SCHEDULES, Alarms, Guardrails, ScheduledAction, Strategy
+from slipway.names import LIVE_VARIANT
 from slipway.request_schema import EndpointSettings
 
 EXCLUSIONS = "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html"
 SIZES = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.html"
-_LIVE_VARIANTS = ["model-a"]
 _EXCLUDED_INSTANCES = "ml.inf1."
 
 
@@ -48,10 +48,10 @@ def check_live(model: ModelConfig, endpoint: Mapping[str, Any] | None, stack_nam
     if model.deployment is None or endpoint is None:
         return
     variants = endpoint.get("ProductionVariants", [])
-    names = sorted(variant["VariantName"] for variant in variants)
+    live = sorted(variant["VariantName"] for variant in variants)
     counts = [variant["DesiredInstanceCount"] for variant in variants if "DesiredInstanceCount" in variant]
-    if names and names != _LIVE_VARIANTS:
-        why = f"live are {' and '.join(names)}, new is model-a alone, and variants may not change: {EXCLUSIONS}"
+    if live and live != [LIVE_VARIANT]:
+        why = f"live are {' and '.join(live)}, new is {LIVE_VARIANT} alone, and variants may not change: {EXCLUSIONS}"
     elif wrong := _wrong_sizes(model.deployment, counts):
         why = "; ".join(wrong)
     else:

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from slipway import endpoint_stack, guardrails, paths, production_checks, release_request
-from slipway.errors import NotApproved, StackFailed, Superseded
+from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
+from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
@@ -182,6 +183,20 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 fix="clear this task to deploy this release again",
             )
         endpoint_stack.check_served(self._endpoint(), stack.outputs, stack.name)
+
+    def _reason(self, stack: Stack) -> str:
+        """Why the stack is as it is, with the alarms that rolled the endpoint back."""
+        reason = super()._reason(stack)
+        if self.environment is Environment.DEVELOPMENT or self.model.deployment is None:
+            return reason
+        try:
+            since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
+            fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
+        except AwsError as error:
+            # What is known of the failure is worth more than the whole of it.
+            self.log.warning("Cannot tell which alarms went off: %s", error)
+            return reason
+        return "; ".join([reason, *map(str, fired)])
 
     @property
     def _endpoint_name(self) -> str:
