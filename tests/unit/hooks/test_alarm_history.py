@@ -1,4 +1,4 @@
-"""CloudWatchHook: which alarms went off, from their history."""
+"""AlarmHistoryHook: which alarms went off, from their history."""
 
 import json
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from slipway.errors import AwsError
-from slipway.hooks.cloudwatch import CloudWatchHook
+from slipway.hooks.alarm_history import AlarmHistoryHook
 from tests.unit.hooks.stubs import stubbed
 
 SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -14,7 +14,7 @@ SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 @pytest.fixture
 def hook():
-    return CloudWatchHook(aws_conn_id=None, region_name="us-west-2")
+    return AlarmHistoryHook(aws_conn_id=None, region_name="us-west-2")
 
 
 def item(minute: int, state: str, reason: str = "Threshold Crossed") -> dict:

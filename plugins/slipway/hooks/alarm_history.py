@@ -1,4 +1,4 @@
-"""CloudWatch: which alarms went off."""
+"""The history of CloudWatch alarms: which of them went off."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FiredAlarm:
         return f"the alarm {self.name} went off at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
 
 
-class CloudWatchHook(AwsGenericHook[Any]):
+class AlarmHistoryHook(AwsGenericHook[Any]):
     """The history of alarms, which CloudWatch keeps when an alarm is deleted.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
