@@ -21,7 +21,7 @@ E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos blackout lint format lock clean
+.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos blackout lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -51,7 +51,7 @@ demo: setup ## Release the iris model from upload to production (APPROVE=yes ans
 	@$(VENV)/python -m tools.services up --quiet
 	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
 
-test: setup lint ## Run lint and every test, the end-to-end ones last and alone
+test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
@@ -78,6 +78,10 @@ lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml
+
+checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
+	@"$(PYTHON)" tools/setup.py checkov
+	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn
 
 format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .

@@ -61,6 +61,13 @@ FAB = VirtualEnvironment(
     ROOT / ".venv-fab", ROOT / "tests" / "fab" / "requirements.txt", ROOT / "tests" / "fab" / "constraints.txt"
 )
 
+# For make checkov and make test: its pins and MAIN's exclude each other.
+CHECKOV = VirtualEnvironment(
+    ROOT / ".venv-checkov",
+    ROOT / "tools" / "checkov" / "requirements.txt",
+    ROOT / "tools" / "checkov" / "constraints.txt",
+)
+
 
 def check_python() -> None:
     """Raises SetupError unless this is the Python the pins were made for, able to make virtual environments.
@@ -181,7 +188,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB):
+    for virtual in (MAIN, AWS, FAB, CHECKOV):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, a pin made behind a mirror serves everybody.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -196,11 +203,12 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Entry point of make setup, make lock and, before its tests, make test-fab."""
+    """Entry point of make setup, make lock and, before what they run, make test-fab and make checkov."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "lock"], nargs="?", default="setup")
+    parser.add_argument("command", choices=["setup", "fab", "checkov", "lock"], nargs="?", default="setup")
     try:
-        {"setup": setup, "fab": lambda: setup(FAB), "lock": lock}[parser.parse_args().command]()
+        commands = {"setup": setup, "fab": lambda: setup(FAB), "checkov": lambda: setup(CHECKOV), "lock": lock}
+        commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)
         return 1

@@ -35,6 +35,8 @@ def markdown(facts: Facts) -> str:
     :returns: Markdown
     """
     sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
+    if compared := facts.test.get("champion"):
+        sections.append(_champion(compared))
     return "\n\n".join([*sections, _approvals(facts), _links(facts)])
 
 
@@ -110,7 +112,22 @@ def _development(test: Mapping[str, Any]) -> str:
         ("Latency", f"p50 {_number(latency.get('p50'))} ms, p99 {_number(latency.get('p99'))} ms"),
         ("Answered by", variants or "-"),
     ]
+    if "golden_rows" in test:
+        rows.append(("Golden set", f"all {test['golden_rows']} rows right"))
     return "### Test of the development endpoint\n\n" + _table(("", ""), rows)
+
+
+def _champion(compared: Mapping[str, Any]) -> str:
+    table = _table(
+        ("", "This model", "Live in production"),
+        [
+            (str(compared["metric"]), _number(compared["candidate"]), _number(compared["live"])),
+            ("p99 latency, ms", _number(compared["candidate_p99_ms"]), _number(compared["live_p99_ms"])),
+        ],
+    )
+    rule = f"The same {compared['rows']} rows. Rule: {compared['rule']} ✓"
+    failed = "" if compared["live"] is not None else " The live model failed on them."
+    return f"### Beside the live model\n\n{table}\n\n{rule}{failed}"
 
 
 def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from slipway import guardrails
 from slipway.errors import PolicyViolation, StackFailed, Superseded
 from slipway.release_plan import ReleasePlan
 from slipway.release_request import FencedRequest
@@ -103,6 +104,7 @@ def parameters(
         **_variants(settings, new.model, live),
         **_capture(settings),
         **_scaling(settings.auto_scaling),
+        **(_guarded(request) if environment is Environment.PRODUCTION else {}),
         **_isolation(request),
     }
 
@@ -222,6 +224,15 @@ def _scaling(scaling: AutoScaling | None) -> dict[str, str]:
         "ScalingTargetValue": str(scaling.target_value),
         "ScaleInCooldownSeconds": str(scaling.scale_in_cooldown),
         "ScaleOutCooldownSeconds": str(scaling.scale_out_cooldown),
+    }
+
+
+def _guarded(request: FencedRequest) -> dict[str, str]:
+    model = request.model
+    return {
+        **guardrails.parameters(model.deployment),
+        **guardrails.alarm_parameters(model.alarms, model.approval.topic),
+        **guardrails.schedule_parameters(model.scaling_schedule),
     }
 
 

@@ -25,6 +25,7 @@ from slipway.model_fields import (
     UserName,
     no_repetition,
 )
+from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
 from slipway.states import ExecutionMode
 from slipway.validation import Strict, describe, wrong
 
@@ -226,7 +227,12 @@ class ModelConfig(Strict):
     policy: Policy
     gates: list[Gate] = []
     test: EndpointTest
+    champion: Champion | None = None
+    golden: GoldenSet | None = None
     approval: Approval
+    alarms: Alarms | None = None
+    deployment: Guardrails | None = None
+    scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="before")
@@ -250,6 +256,35 @@ class ModelConfig(Strict):
     def _name_is_free(self) -> Self:
         if self.prefix.lower() in RESERVED_PREFIXES:
             raise wrong(f"a prefix other than {', '.join(sorted(RESERVED_PREFIXES))}", "choose another prefix")
+        return self
+
+    @model_validator(mode="after")
+    def _guardrails_can_work(self) -> Self:
+        if self.deployment is None:
+            return self
+        if self.alarms is None:
+            raise wrong("alarms beside deployment", "add alarms: without one nothing would roll an update back")
+        if self.deployment.wait_seconds < self.alarms.seconds_to_fire:
+            raise wrong(
+                f"a deployment.wait_seconds of at least the {self.alarms.seconds_to_fire} s that an alarm takes",
+                "wait longer, or have the alarms look at fewer or shorter periods",
+            )
+        if self.deployment.maximum_seconds >= self.timeouts.stack_seconds:
+            raise wrong(
+                f"a timeouts.stack_seconds above deployment.maximum_seconds, {self.deployment.maximum_seconds}",
+                "raise timeouts.stack_seconds",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_allowed(self) -> Self:
+        no_repetition([action.name for action in self.scaling_schedule])
+        ceiling = self.policy.endpoint.max_instance_count
+        if any(action.max_capacity > ceiling for action in self.scaling_schedule):
+            raise wrong(
+                f"a max_capacity of at most policy.endpoint.max_instance_count, {ceiling}, in scaling_schedule",
+                "lower the one or raise the other",
+            )
         return self
 
     def resolved(self, identity: AwsIdentity) -> ModelConfig:

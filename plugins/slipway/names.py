@@ -13,6 +13,9 @@ SAGEMAKER_NAME_MAX_CHARS = 63
 # SageMaker's pattern, and CloudFormation's for stacks that begin with a letter, as all of Slipway's do.
 NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 
+# The variant whose model is live; a second one is on trial beside it.
+LIVE_VARIANT = "model-a"
+
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
 

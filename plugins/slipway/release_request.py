@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from slipway import images, policy
+from slipway import guardrails, images, policy
 from slipway.errors import NameConflict
 from slipway.hooks.identity import AwsIdentity, identity
 from slipway.model_config import ImageReference, ModelConfig
@@ -115,6 +115,7 @@ def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> Fenc
     model = model.resolved(aws)
     wanted = policy.requested_image(request.training_job, aws.region)
     policy.enforce(request.training_job, request.deployment, model.policy, wanted, aws.region)
+    guardrails.check_request(model, request.deployment.production_endpoint)
     image = _chosen_image(request, model, wanted, aws)
     return FencedRequest(
         request=request, model=model, image=image, training_parameters=_parameters(request.training_job, model, image)

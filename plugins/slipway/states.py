@@ -69,6 +69,15 @@ class EndpointStatus(_KnownState):
     UPDATE_ROLLBACK_FAILED = "UpdateRollbackFailed"
 
 
+# States in which an endpoint answers requests, if only with the configuration before.
+SERVING = frozenset(
+    {
+        EndpointStatus.IN_SERVICE,
+        EndpointStatus.UPDATING,
+        EndpointStatus.SYSTEM_UPDATING,
+        EndpointStatus.ROLLING_BACK,
+    }
+)
 # States in which an endpoint is being changed and takes no further change.
 ON_THE_WAY = frozenset(
     {

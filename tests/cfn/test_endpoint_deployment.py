@@ -3,6 +3,7 @@
 import pytest
 
 from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded
+from slipway.model_config import ModelConfig
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import (
     ROWS,
@@ -233,3 +234,47 @@ def test_an_endpoint_outside_the_stack_is_left_alone(aws, model):
     with pytest.raises(NameConflict, match="outside the stack"):
         release.deploy(DEV)
     assert endpoint(aws, release, DEV)["EndpointConfigName"] == config
+
+
+def scheduled(aws, release):
+    """The scheduled actions of each variant: when, and between which bounds."""
+    client = aws.client("application-autoscaling")
+    found = client.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]
+    prefix = f"endpoint/{release.plan.endpoint(PRD)}/variant/"
+    return {
+        (action["ResourceId"].removeprefix(prefix), action["ScheduledActionName"]): (
+            action["Schedule"],
+            action["Timezone"],
+            action["ScalableTargetAction"],
+        )
+        for action in found
+        if action["ResourceId"].startswith(prefix)
+    }
+
+
+def test_the_bounds_of_scaling_follow_the_clock_through_releases(aws, model):
+    unscheduled = model.config
+    morning = {"name": "morning", "schedule": "cron(0 7 ? * MON,TUE *)", "timezone": "Europe/Berlin"}
+    night = {"name": "night", "schedule": "rate(1 day)"}
+    model.config = ModelConfig.model_validate(
+        unscheduled.model_dump()
+        | {
+            "scaling_schedule": [
+                {**morning, "min_capacity": 2, "max_capacity": 10},
+                {**night, "min_capacity": 1, "max_capacity": 2},
+            ]
+        }
+    )
+    for shift in (0, 1):
+        release = model.release(model_data(aws, label_shift=shift), InitialVariantWeight=0.1).approve()
+        release.deploy(PRD)
+    expected = {
+        "morning": ("cron(0 7 ? * MON,TUE *)", "Europe/Berlin", {"MinCapacity": 2, "MaxCapacity": 10}),
+        "night": ("rate(1 day)", "Etc/UTC", {"MinCapacity": 1, "MaxCapacity": 2}),
+    }
+    variants = ("model-a", "model-b")
+    assert scheduled(aws, release) == {(one, name): action for one in variants for name, action in expected.items()}
+    model.config = unscheduled
+    last = model.release(model_data(aws, label_shift=2), InitialVariantWeight=0.1).approve()
+    last.deploy(PRD)
+    assert scheduled(aws, last) == {}

@@ -35,6 +35,18 @@ TRIAL = {
 CAPTURE = {"DataCapture": "true", "DataCaptureSamplingPercent": "100", "DataCaptureUri": "s3://b-1/iris/monitoring/prd"}
 SCALING = {"AutoScaling": "true", "ScalingMinCapacity": "1", "ScalingMaxCapacity": "10", "ScalingTargetValue": "200.0"}
 
+ALARMS = {
+    "AlarmError5xxShare": "0.01",
+    "AlarmError4xxShare": "0.05",
+    "AlarmModelErrorShare": "0",
+    "AlarmLatencyP99Microseconds": "250000",
+    "AlarmPeriods": "2",
+    "AlarmTopicArn": "arn:aws:sns:us-west-2:123456789012:slipway-releases",
+}
+GUARDED = {**ALARMS, "DeploymentStrategy": "CANARY", "DeploymentStepSize": "10", "DeploymentWaitSeconds": "120"}
+SCHEDULE = {"ScalingSchedule1": "morning|cron(0 7 ? * MON,TUE *)|Europe/Berlin|2|10"}
+KINDS = ("Error5xx", "Error4xx", "ModelError", "Latency")
+
 
 class Loader(yaml.SafeLoader):
     """Reads CloudFormation's short forms, giving up what they mean."""
@@ -143,8 +155,11 @@ def change_set(aws):
             {"ModelA", "ModelB", "EndpointConfig", "Endpoint", "ModelAScaling", "ModelAScalingPolicy"}
             | {"ModelBScaling", "ModelBScalingPolicy"},
         ),
+        (ALARMS | TRIAL, {f"Model{variant}{kind}Alarm" for variant in "AB" for kind in KINDS}),
+        (GUARDED, {"Endpoint"} | {f"ModelA{kind}Alarm" for kind in KINDS}),
+        (SCALING | SCHEDULE, {"ModelAScaling", "ModelAScalingPolicy"}),
     ],
-    ids=["plain", "development", "trial", "capture", "scaling", "trial and scaling"],
+    ids=["plain", "development", "trial", "capture", "scaling", "trial and scaling", "alarms", "guarded", "schedule"],
 )
 def test_good_parameters_make_what_they_say(change_set, given, made):
     found = change_set(**given)
@@ -183,6 +198,18 @@ def test_good_parameters_make_what_they_say(change_set, given, made):
         ({"ModelBWeight": "0.1"}, "need a ModelBDataUrl"),
         ({"DataCapture": "true"}, "DataCapture needs a DataCaptureUri"),
         ({**SCALING, "Environment": "development"}, "only the production endpoint is scaled"),
+        ({"DeploymentStrategy": "BLUE_GREEN"}, "DeploymentStrategy"),
+        ({"DeploymentStepSize": "0"}, "DeploymentStepSize"),
+        ({"DeploymentMaximumSeconds": "599"}, "DeploymentMaximumSeconds"),
+        ({"AlarmError5xxShare": "1.5"}, "AlarmError5xxShare"),
+        ({"AlarmLatencyP99Microseconds": "0"}, "AlarmLatencyP99Microseconds"),
+        ({"AlarmPeriodSeconds": "45"}, "AlarmPeriodSeconds"),
+        ({"AlarmTopicArn": "slipway-releases"}, "AlarmTopicArn"),
+        ({**SCALING, "ScalingSchedule1": "morning|0 7 * * *|Etc/UTC|1|2"}, "ScalingSchedule1"),
+        (SCHEDULE, "a ScalingSchedule needs AutoScaling"),
+        ({**GUARDED, "Environment": "development"}, "only the production endpoint has a DeploymentStrategy"),
+        ({**GUARDED, **TRIAL}, "a DeploymentStrategy and a model-b exclude each other"),
+        ({"DeploymentStrategy": "ALL_AT_ONCE"}, "a DeploymentStrategy needs an alarm"),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else None,
 )

@@ -15,6 +15,11 @@ TRAINED = {
     "seconds": 60,
 }
 
+REGISTERED = {
+    "model_package_arn": "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/2",
+    "version": 2,
+}
+
 
 def release_plan() -> ReleasePlan:
     """The plan that process_request would make."""
@@ -37,4 +42,5 @@ def release_plan() -> ReleasePlan:
 
 def xcoms(**more) -> dict:
     """What the tasks before have left."""
-    return {"process_request": release_plan().to_xcom(), "train": TRAINED, **more}
+    made = {"process_request": release_plan().to_xcom(), "train": TRAINED, "register": REGISTERED}
+    return {**made, **more}

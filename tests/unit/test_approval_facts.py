@@ -76,3 +76,24 @@ def test_a_regression_shows_its_distance_instead_of_right_answers():
     text = markdown(facts(test={"rows": 40, "rmse": 1.25, "rmse_maximum": 2.0}))
     assert "| RMSE | 1.25 (gate ≤ 2) |" in text
     assert "Right answers" not in text
+
+
+def test_a_comparison_with_the_live_model_is_shown():
+    compared = {
+        "metric": "accuracy",
+        "rows": 200,
+        "candidate": 0.96,
+        "candidate_p99_ms": 8.0,
+        "live": 0.94,
+        "live_p99_ms": 9.0,
+        "rule": "accuracy not worse by more than 0.02",
+        "passed": True,
+    }
+    text = markdown(facts(test={"champion": compared, "golden_rows": 12}))
+    assert "| accuracy | 0.96 | 0.94 |" in text
+    assert "| p99 latency, ms | 8 | 9 |" in text
+    assert "The same 200 rows. Rule: accuracy not worse by more than 0.02 ✓" in text
+    assert "| Golden set | all 12 rows right |" in text
+    failed = markdown(facts(test={"champion": compared | {"live": None, "live_p99_ms": None}}))
+    assert "| accuracy | 0.96 | - |" in failed and "The live model failed" in failed
+    assert "Beside the live model" not in markdown(facts(test={"champion": None}))

@@ -36,6 +36,18 @@ def test_the_shipped_file_is_the_labs_pipeline():
     assert [gate.metric for gate in model.gates] == ["validation:merror"]
 
 
+def test_what_the_shipped_file_has_in_comments_is_valid(tmp_path):
+    lines = IRIS.read_text().splitlines()
+    sections = ("golden", "alarms", "deployment", "scaling_schedule")
+    at = [next(i for i, line in enumerate(lines) if line == f"# {name}:") for name in sections]
+    for index in at:
+        while index < len(lines) and lines[index].startswith("# "):
+            lines[index] = lines[index].removeprefix("# ")
+            index += 1
+    model = load_model(_write(tmp_path, "\n".join(lines)))
+    assert model.golden and model.alarms and model.deployment and len(model.scaling_schedule) == 2
+
+
 def test_every_placeholder_is_resolved():
     text = load_model(IRIS).resolved(AWS).model_dump_json()
     assert "{region}" not in text

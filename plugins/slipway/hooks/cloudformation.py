@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,22 @@ class CloudFormationHook(AwsGenericHook[Any]):
             elif status.endswith("_FAILED") and _CANCELLED_TEXT not in reason.lower():
                 failed.append(_resource(event))
         return failed[::-1] or self._validation_failures(stack_id)
+
+    @patient
+    def touched(self, stack_id: str, resource_type: str) -> tuple[datetime | None, list[str]]:
+        """Find the resources of one type that the stack's last operation made, changed or removed.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
+
+        :returns: when the operation began, None if that cannot be seen any more, and the physical ids in question
+        """
+        seen: dict[str, None] = {}
+        for event in self._events(stack_id):
+            if event["PhysicalResourceId"] == stack_id and event["ResourceStatus"] in _OPERATION_STARTS:
+                return event["Timestamp"], list(seen)
+            if event["ResourceType"] == resource_type and event.get("PhysicalResourceId"):
+                seen[event["PhysicalResourceId"]] = None
+        return None, list(seen)
 
     @patient
     def failed_rollbacks(self, stack_id: str) -> int:

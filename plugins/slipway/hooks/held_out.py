@@ -41,7 +41,7 @@ class HeldOutHook(S3VersionHook):
             lines = list(islice(self._lines(data_uri), limit))
         if not lines:
             raise EndpointTestFailed(
-                "There are no held-out rows", resource=data_uri, fix="upload them, or correct test.data"
+                "There are no held-out rows", resource=data_uri, fix="upload them, or correct the model file"
             )
         return [_row(line, data_uri) for line in lines]
 

@@ -34,6 +34,7 @@ REVISION = "slipway-revision"
 VERSION_ID = "slipway-version-id"
 RUN = "slipway-run"
 METRIC_PREFIX = "metric/"
+TEST_PREFIX = "test/"
 
 
 def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
@@ -246,6 +247,19 @@ class ModelRegistryHook(SageMakerBaseHook):
         self._update(self._package_of(arn, digest), {LATE_ANSWER: metadata_value(answer)}, replaces=(LATE_ANSWER,))
 
     @patient
+    def record_test(self, arn: str, results: Mapping[str, str], *, digest: str) -> None:
+        """Record how the model did beside the live one; a repeated test replaces what the one before found.
+
+        :param arn: The package that was tested.
+        :param results: Texts by name.
+        :param digest: SHA-256 of the zip it was made from.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        properties = {f"{TEST_PREFIX}{name}": metadata_value(text) for name, text in results.items()}
+        self._update(self._package_of(arn, digest), properties, replaces=(TEST_PREFIX,))
+
+    @patient
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
         """Read what a pending package has gathered.
 
@@ -287,7 +301,7 @@ class ModelRegistryHook(SageMakerBaseHook):
             changes["CustomerMetadataPropertiesToRemove"] = stale
         # The values registered before are sent along: the service does not say whether it merges or replaces.
         kept = {key: value for key, value in present.items() if key not in stale}
-        with aws_call("record the decision on", arn):
+        with aws_call("update the model package", arn):
             self.conn.update_model_package(
                 ModelPackageArn=arn, CustomerMetadataProperties={**kept, **properties}, **changes
             )

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slipway import endpoint_stack, paths, production_checks, release_request
-from slipway.errors import NotApproved, StackFailed, Superseded
+from slipway import endpoint_stack, guardrails, paths, production_checks, release_request
+from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
+from slipway.hooks.alarm_history import AlarmHistoryHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
@@ -140,7 +141,8 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         :raises slipway.errors.Superseded: when a newer release is deployed
         :raises NotApproved: in production, without an approval on record
         :raises NameConflict: when an endpoint of this name exists outside the stack
-        :raises StackFailed: when somebody has moved the endpoint away from what the stack says
+        :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
+            guardrails exclude the update
         """
         endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
         if self.environment is Environment.PRODUCTION:
@@ -149,6 +151,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             )
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+        deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
+        if self.environment is Environment.PRODUCTION and not deployed:
+            guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
@@ -178,6 +183,20 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 fix="clear this task to deploy this release again",
             )
         endpoint_stack.check_served(self._endpoint(), stack.outputs, stack.name)
+
+    def _reason(self, stack: Stack) -> str:
+        """Why the stack is as it is, with the alarms that rolled the endpoint back."""
+        reason = super()._reason(stack)
+        if self.environment is Environment.DEVELOPMENT or self.model.deployment is None:
+            return reason
+        try:
+            since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
+            fired = AlarmHistoryHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
+        except AwsError as error:
+            # What is known of the failure is worth more than the whole of it.
+            self.log.warning("Cannot tell which alarms went off: %s", error)
+            return reason
+        return "; ".join([reason, *map(str, fired)])
 
     @property
     def _endpoint_name(self) -> str:

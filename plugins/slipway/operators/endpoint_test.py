@@ -1,24 +1,27 @@
-"""Trying an endpoint out: that it serves this release, and how well and how fast it answers held-out rows."""
+"""Trying an endpoint out: that it serves this release, how well and how fast it answers, and how the live one does."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from slipway import champion, golden
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook, Row
 from slipway.hooks.identity import resolve
+from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
+from slipway.names import LIVE_VARIANT
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
-from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 
@@ -32,6 +35,9 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     """Checks that an environment's endpoint serves this release and holds its answers against the gates.
 
     The environment is this release's until it has passed: the next one would change what is being tried.
+
+    In development the model also has to stand up to the live one, which answers the same rows in production. That is
+    not for an earlier task: before there is an endpoint, nothing can invoke the new model.
 
     InService alone says little: after a roll-back the endpoint is InService with the model before.
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
@@ -60,11 +66,18 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         """The rows in S3, through the model's connection."""
         return HeldOutHook(aws_conn_id=self.model.aws_conn_id)
 
+    @cached_property
+    def registry(self) -> ModelRegistryHook:
+        """The Model Registry, through the model's connection."""
+        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Wait for the endpoint, check what it serves, and invoke it with held-out rows.
+        """Wait for the endpoint, check what it serves, and invoke it with held-out rows and the golden set.
 
         :param context: The task's Airflow context.
-        :returns: Rows, right answers, accuracy against its gate, latencies and the variants that answered.
+        :returns: Rows, right answers, accuracy against its gate, latencies, the variants that answered, and in
+            development how the live model did.
+        :raises slipway.errors.GateFailed: When the model does not stand up to the live one.
         :raises slipway.errors.Superseded: When a newer release has taken this one's place.
         :raises slipway.errors.EndpointTestFailed: Saying what is wrong and by how much.
         """
@@ -108,11 +121,16 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         trained = ti.xcom_pull(task_ids="train")["model_data_url"]
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
-        self._check_model(endpoint, trained)
+        ours = self._variant_of(endpoint, trained)
         test = self.model.test
         rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
-        result = self._judge(name, Score([self._invoke(name, row) for row in rows]))
+        score = self._ask(name, rows)
+        result = self._judge(name, score) | self._try_golden_set(name, ours)
+        if self.environment is Environment.DEVELOPMENT:
+            if len(score.variants) > 1:
+                score = self._ask(name, rows, ours)
+            result["champion"] = self._compare(context, rows, score)
         self.leave_stages(context, OF_ENVIRONMENT[self.environment])
         return result
 
@@ -128,25 +146,77 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             kwargs={"deadline": deadline},
         )
 
-    def _check_model(self, endpoint: Mapping[str, Any], trained: str) -> None:
+    def _variant_of(self, endpoint: Mapping[str, Any], trained: str) -> str:
         """Look behind names and outputs: one of the models that are served has to be the trained one."""
+        served = self._served(endpoint)
+        for variant, data_urls in served.items():
+            if trained in data_urls:
+                return variant
+        found = ", ".join(url for urls in served.values() for url in urls)
+        raise EndpointTestFailed(
+            "The endpoint does not serve the model of this release",
+            resource=endpoint["EndpointName"],
+            why=f"it serves {found or 'nothing that can be found'}, trained was {trained}",
+            fix="look for a newer release or a change by hand, then run the deployment again",
+        )
+
+    def _served(self, endpoint: Mapping[str, Any]) -> dict[str, list[str]]:
+        """The artefacts behind each variant of an endpoint."""
         config = self.hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
-        served = []
+        served = {}
         for variant in config.get("ProductionVariants", []):
             model = self.hook.describe_model(variant["ModelName"]) or {}
             containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
-            served += [container["ModelDataUrl"] for container in containers if "ModelDataUrl" in container]
-        if trained not in served:
-            raise EndpointTestFailed(
-                "The endpoint does not serve the model of this release",
-                resource=endpoint["EndpointName"],
-                why=f"it serves {', '.join(served) or 'nothing that can be found'}, trained was {trained}",
-                fix="look for a newer release or a change by hand, then run the deployment again",
-            )
+            served[variant["VariantName"]] = [item["ModelDataUrl"] for item in containers if "ModelDataUrl" in item]
+        return served
 
-    def _invoke(self, name: str, row: Row) -> Answer:
+    def _try_golden_set(self, name: str, variant: str) -> dict[str, Any]:
+        if self.model.golden is None:
+            return {}
+        place = resolve(self.model.golden.data, self.model.aws_conn_id)
+        rows = self.held_out.rows(place, golden.MAX_ROWS + 1)
+        if len(rows) > golden.MAX_ROWS:
+            raise EndpointTestFailed(
+                f"The golden set has more than {golden.MAX_ROWS} rows", resource=place, fix="keep the telling ones"
+            )
+        golden.check(self._ask(name, rows, variant).answers, self.model.golden.tolerance, name)
+        return {"golden_rows": len(rows)}
+
+    def _compare(self, context: Context, rows: Sequence[Row], score: Score) -> dict[str, Any] | None:
+        """Have the live model answer the same rows; None where there is no rule or no other model is live."""
+        plan, ti, rule = pull_plan(context), context["ti"], self.model.champion
+        name = plan.endpoint(Environment.PRODUCTION)
+        if rule is None or not self._has_champion(name, ti.xcom_pull(task_ids="train")["model_data_url"]):
+            return None
         try:
-            answer = self.hook.invoke_endpoint(name, row.features.encode())
+            live = self._ask(name, rows, LIVE_VARIANT)
+        except EndpointTestFailed as error:
+            self.log.warning("The live model is no rival: %s", error)
+            live = None
+        found = champion.compare(rule, score, live, regression=self.model.test.rmse_maximum is not None)
+        self.log.info("Beside the live model: %s", found.to_xcom())
+        package_arn = ti.xcom_pull(task_ids="register")["model_package_arn"]
+        self.registry.record_test(package_arn, found.record(), digest=plan.digest)
+        found.check(plan.prefix)
+        return found.to_xcom()
+
+    def _has_champion(self, name: str, trained: str) -> bool:
+        endpoint = self.hook.describe_endpoint(name)
+        if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in SERVING:
+            self.log.info("Nothing is live in production: there is nothing to compare with")
+            return False
+        live = self._served(endpoint).get(LIVE_VARIANT, [])
+        if not live or trained in live:
+            self.log.info("No other model is live in production: there is nothing to compare with")
+            return False
+        return True
+
+    def _ask(self, name: str, rows: Sequence[Row], variant: str | None = None) -> Score:
+        return Score([self._invoke(name, row, variant) for row in rows])
+
+    def _invoke(self, name: str, row: Row, variant: str | None) -> Answer:
+        try:
+            answer = self.hook.invoke_endpoint(name, row.features.encode(), target_variant=variant)
         except AwsError as error:
             if error.code != "ModelError":
                 raise

@@ -115,6 +115,21 @@ def test_failed_roll_backs_of_the_last_update_are_counted(hook, answers, states,
     assert hook.failed_rollbacks(STACK_ID) == count
 
 
+@pytest.mark.parametrize(("oldest", "since"), [("UPDATE_IN_PROGRESS", NOW), ("UPDATE_COMPLETE", None)])
+def test_what_the_last_operation_touched_is_named_once(hook, answers, oldest, since):
+    events(
+        answers,
+        ("UPDATE_ROLLBACK_COMPLETE",),
+        event(1, "DELETE_COMPLETE", resource="New", kind="AWS::CloudWatch::Alarm"),
+        event(2, "UPDATE_FAILED", resource="Endpoint", kind="AWS::SageMaker::Endpoint"),
+        event(3, "UPDATE_COMPLETE", resource="New", kind="AWS::CloudWatch::Alarm"),
+        event(4, "UPDATE_IN_PROGRESS", resource="Old", kind="AWS::CloudWatch::Alarm"),
+        (oldest,),
+        *([event(6, "CREATE_COMPLETE", resource="Older", kind="AWS::CloudWatch::Alarm")] if since else []),
+    )
+    assert hook.touched(STACK_ID, "AWS::CloudWatch::Alarm") == (since, ["physical-New", "physical-Old"])
+
+
 @pytest.mark.parametrize(("size", "bucket"), [(TEMPLATE_BODY_MAX_BYTES + 1, None), (1_000_001, "templates")])
 def test_a_template_too_large_for_what_it_may_go_through(hook, size, bucket):
     request = ChangeSetRequest("s", "c", True, "x" * size, {}, {}, template_bucket=bucket)

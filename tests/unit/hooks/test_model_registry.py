@@ -179,3 +179,20 @@ def test_metadata_keeps_to_the_services_alphabet():
 
 def test_metrics_are_read_back():
     assert metrics_of(package(**{"metric/validation:merror": "0.04"})) == {"validation:merror": 0.04}
+
+
+def test_a_repeated_test_replaces_what_the_one_before_found(hook):
+    stub = stubbed(hook, "sagemaker")
+    stub.add_response("describe_model_package", package(**{"test/rmse": "1.5", "metric/a": "1.0"}))
+    properties = {**BASE, "metric/a": "1.0", "test/accuracy": "0.96", "test/champion-rule": "a -1 kept"}
+    stub.add_response(
+        "update_model_package",
+        {"ModelPackageArn": ARN},
+        {
+            "ModelPackageArn": ARN,
+            "CustomerMetadataProperties": properties,
+            "CustomerMetadataPropertiesToRemove": ["test/rmse"],
+        },
+    )
+    hook.record_test(ARN, {"accuracy": "0.96", "champion-rule": "a >1 kept"}, digest="d1")
+    stub.assert_no_pending_responses()

@@ -10,6 +10,7 @@ from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
 from slipway.errors import AwsError
 from slipway.hooks import (
+    alarm_history,
     autoscaling,
     cloudformation,
     held_out,
@@ -28,6 +29,7 @@ from slipway.hooks.patience import patient, without_patience
 from tests.unit.scripted_aws import Script, client_error
 
 MODULES = (
+    alarm_history,
     autoscaling,
     cloudformation,
     held_out,

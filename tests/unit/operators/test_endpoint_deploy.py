@@ -1,10 +1,17 @@
 """Names that EndpointDeployOperator gives; what it does is in tests/cfn."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import pytest
+
+from slipway.errors import AwsError
+from slipway.hooks.alarm_history import AlarmHistoryHook, FiredAlarm
 from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
-from slipway.states import Environment
+from slipway.stacks import Stack
+from slipway.states import Environment, StackStatus
 from tests.unit.request_samples import iris_model
+from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
 
 
 def test_change_sets_are_named_after_revision_and_sequence():
@@ -18,3 +25,43 @@ def test_only_development_throws_a_failed_stack_away_by_itself():
 
     assert made(Environment.DEVELOPMENT)
     assert not made(Environment.PRODUCTION)
+
+
+STACK = Stack("s", "arn:s", StackStatus.UPDATE_ROLLBACK_COMPLETE, reason="the update failed")
+BEGAN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def reason(environment=Environment.PRODUCTION, model=None, began=BEGAN) -> str:
+    """Why a stack was rolled back, as the task says it."""
+    operator = EndpointDeployOperator(
+        task_id="deploy", model=model or with_sections(alarms=ALARMS, deployment=CANARY), environment=environment
+    )
+    operator.hook = SimpleNamespace(
+        failures=lambda stack_id: [], touched=lambda stack_id, resource_type: (began, ["slipway-a", "slipway-b"])
+    )
+    return operator._reason(STACK)
+
+
+def test_the_alarm_that_rolled_production_back_is_named(monkeypatch):
+    asked = []
+
+    def fired(hook, names, since):
+        asked.append((names, since))
+        return [FiredAlarm("slipway-a", BEGAN, "1.0 > 0.01")]
+
+    monkeypatch.setattr(AlarmHistoryHook, "fired", fired)
+    said = "UPDATE_ROLLBACK_COMPLETE; the update failed"
+    assert reason() == f"{said}; the alarm slipway-a went off at 2026-01-31T12:00:00Z (1.0 > 0.01)"
+    assert asked == [(["slipway-a", "slipway-b"], BEGAN)]
+    # Nothing watches development, or a model without guardrails, and what began too long ago has no alarms of ours.
+    assert reason(Environment.DEVELOPMENT) == reason(model=iris_model()) == reason(began=None) == said
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("transient", [True, False])
+def test_a_history_that_cannot_be_read_hides_no_reason(monkeypatch, transient):
+    def refuse(hook, names, since):
+        raise AwsError("Cannot read the history of the alarm", transient=transient)
+
+    monkeypatch.setattr(AlarmHistoryHook, "fired", refuse)
+    assert reason() == "UPDATE_ROLLBACK_COMPLETE; the update failed"
