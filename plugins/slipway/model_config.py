@@ -206,6 +206,12 @@ class Approval(Strict):
         return Rules(tuple(stages), self.allow_uploader)
 
 
+class RollBack(Strict):
+    """What is kept so that production can go back."""
+
+    keep_releases: Annotated[int, Field(ge=1, le=100)] = 5
+
+
 class Timeouts(Strict):
     """How long the waits last."""
 
@@ -227,6 +233,7 @@ class ModelConfig(Strict):
     gates: list[Gate] = []
     test: EndpointTest
     approval: Approval
+    roll_back: RollBack = RollBack()
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="before")
