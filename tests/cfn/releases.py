@@ -1,5 +1,6 @@
 """Releases of one model as the deployment sees them: the run's copy of the zip and a registered model package."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -45,7 +46,9 @@ class Model:
         """Give an operator the model's board; every other run has ended when one comes to it."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
-    def release(self, model_data_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
+    def release(
+        self, model_data_url: str | Callable[[ReleasePlan], str], *, uploaded_now: bool = False, **production: object
+    ) -> "Release":
         """Upload a zip whose production endpoint is changed as given, and register the model it made."""
         document = deployment()
         document["EndpointPrefix"] = self.prefix
@@ -60,7 +63,7 @@ class Model:
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
         plan = process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
-        return Release(self, plan, model_data_url)
+        return Release(self, plan, model_data_url if isinstance(model_data_url, str) else model_data_url(plan))
 
 
 class RollBack:

@@ -38,9 +38,6 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
     :param model: the model file's content
     """
 
-    # A class attribute, for Airflow keeps operators from new attributes.
-    run_goes_on = staticmethod(runs.goes_on)
-
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
@@ -73,7 +70,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         return collected
 
     def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:
-        survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, self.run_goes_on)
+        survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)
         keep = self.model.roll_back.keep_releases
         # First what exists, then what is in use: see Survey.
         folders, resources = survey.folders(), survey.resources()
