@@ -32,6 +32,7 @@ class Entry:
 
     :param sequence: orders the releases of a model; ISO 8601
     :param since: when it came, or was last let in; ISO 8601
+    :param rolls_back: whether it puts an earlier release back into production
     """
 
     dag_id: str
@@ -39,6 +40,7 @@ class Entry:
     revision_id: str
     sequence: str
     since: str
+    rolls_back: bool = False
 
     @property
     def run(self) -> RunKey:

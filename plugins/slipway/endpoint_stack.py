@@ -91,7 +91,8 @@ def parameters(
     :raises PolicyViolation: when A/B tests are wanted without a usable weight
     """
     settings = request.endpoint(environment)
-    live = live_model(outputs, plan.revision_id) if settings.ab_tests else None
+    # A roll-back tries nothing out: all requests go to what has served before.
+    live = live_model(outputs, plan.revision_id) if settings.ab_tests and not plan.rolls_back else None
     return {
         "Revision": plan.revision_id,
         "Sequence": plan.sequence,
@@ -149,7 +150,7 @@ def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: st
         raise Superseded(
             "A newer release is deployed already",
             resource=stack_name,
-            why=f"it was uploaded at {deployed}, this one at {plan.sequence}",
+            why=f"it was uploaded, or production rolled back, at {deployed}; this one is of {plan.sequence}",
             fix="to serve this version nevertheless, trigger it with new_attempt",
         )
 

@@ -120,6 +120,10 @@ class Rejected(PermanentError):
     """A person, or the end of the response time, rejected the release."""
 
 
+class RollBackRefused(PermanentError):
+    """Production cannot go back to what was asked for; nothing has been touched."""
+
+
 class AlreadyDecided(PermanentError):
     """Somebody has decided on this model before; the first decision stands."""
 

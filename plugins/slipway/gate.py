@@ -55,7 +55,9 @@ class Ticket:
         :param stage: where it has come to
         :param mode: the model's execution mode
         """
-        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, plan.sequence, _now())
+        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, plan.sequence, _now(), plan.rolls_back)
+        # A roll-back waits for who writes production now, and for nobody else.
+        mode = ExecutionMode.SUPERSEDED if plan.rolls_back else mode
         return cls(plan.home_bucket, names.board_key(plan.prefix), stage, mode, entry)
 
     def to_json(self) -> dict[str, Any]:

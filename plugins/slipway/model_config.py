@@ -207,6 +207,12 @@ class Approval(Strict):
         return Rules(tuple(stages), self.allow_uploader)
 
 
+class RollBack(Strict):
+    """What is kept so that production can go back."""
+
+    keep_releases: Annotated[int, Field(ge=1, le=100)] = 5
+
+
 class Timeouts(Strict):
     """How long the waits last."""
 
@@ -233,6 +239,7 @@ class ModelConfig(Strict):
     alarms: Alarms | None = None
     deployment: Guardrails | None = None
     scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
+    roll_back: RollBack = RollBack()
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="before")

@@ -98,6 +98,16 @@ def run_prefix(prefix: str, revision: str) -> str:
     return f"releases/{prefix}/{revision}/"
 
 
+def revision_key(prefix: str, revision: str) -> str:
+    """The key of the document that says which object version a release was made from."""
+    return f"{run_prefix(prefix, revision)}revision.json"
+
+
+def request_key(prefix: str, revision: str) -> str:
+    """The key of a release's own copy of the zip."""
+    return f"{run_prefix(prefix, revision)}trainingjob.zip"
+
+
 def claim_key(prefix: str, revision: str) -> str:
     """The key of the document that says which run a revision belongs to."""
     return f"{run_prefix(prefix, revision)}claim.json"

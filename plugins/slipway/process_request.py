@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Protocol
 
 from slipway import names
-from slipway.errors import PermanentError
+from slipway.errors import NameConflict, PermanentError
 from slipway.hooks.identity import AwsIdentity, identity
-from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.model_config import ModelConfig
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip
@@ -46,13 +47,53 @@ def process_request(
     aws = aws or identity(model.aws_conn_id)
     run_id = revision.revision_id
     bucket = aws.resolve(model.source.bucket)
-    key = f"{names.run_prefix(model.prefix, run_id)}trainingjob.zip"
+    key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
-    return _plan(fenced, revision, run_id, f"s3://{bucket}/{key}")
+    # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
+    document = json.dumps(revision.to_xcom()).encode()
+    s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
+    return _plan(fenced, revision, run_id, uri(bucket, key))
+
+
+def plan_again(
+    model: ModelConfig,
+    revision_id: str,
+    digest: str,
+    *,
+    s3: RequestReader | None = None,
+    aws: AwsIdentity | None = None,
+) -> ReleasePlan:
+    """Make the plan of an earlier release from what its own prefix holds, under the model file as it is now.
+
+    Reads nothing of the upload, which may be deleted, and nothing of its run.
+
+    :param model: the model file
+    :param revision_id: the release's
+    :param digest: SHA-256 that its copy of the zip must have, hexadecimal
+    :param s3: where objects are read; the model's connection if None
+    :param aws: account and region; asked of AWS if None
+    :raises PermanentError: when the release's documents are gone, or are not what it began with
+    :raises PolicyViolation: when the policy no longer allows it
+    """
+    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    aws = aws or identity(model.aws_conn_id)
+    bucket, key = aws.resolve(model.source.bucket), names.request_key(model.prefix, revision_id)
+    document = s3.read_version(bucket, names.revision_key(model.prefix, revision_id), max_bytes=MAX_BYTES)
+    revision = Revision.from_xcom(json.loads(document))
+    data = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+    check_digest(data, digest, uri(bucket, key))
+    if revision.revision_id != revision_id:
+        raise NameConflict(
+            "The document of the revision is about another one",
+            resource=uri(bucket, names.revision_key(model.prefix, revision_id)),
+            why=f"it describes {revision.revision_id}",
+            fix="find out who wrote it; roll back to another release",
+        )
+    return _plan(fence(parse_zip(data), model, aws), revision, revision_id, uri(bucket, key))
 
 
 def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:

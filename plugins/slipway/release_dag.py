@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, chain, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 
 from slipway.model_config import ModelConfig
 from slipway.notices import Notices
+from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
+from slipway.operators.roll_back import RollBackOperator
 from slipway.operators.training import SlipwayTrainingOperator
+from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment
@@ -51,16 +54,25 @@ def build_release_dag(model: ModelConfig) -> DAG:
 
             return body.process_request(model, pull_revision(get_current_context())).to_xcom()
 
+        source = S3VersionSensor(
+            task_id="source",
+            model_prefix=model.prefix,
+            bucket_name=model.source.bucket,
+            bucket_key=model.source.key,
+            aws_conn_id=model.aws_conn_id,
+            poke_interval=model.timeouts.poll_seconds,
+            timeout=_SOURCE_TIMEOUT_SECONDS,
+        )
+        # A run is a release or a roll-back: the other way to production is skipped.
+        roll_back = RollBackOperator(task_id=ROLL_BACK, model=model, trigger_rule=TriggerRule.ALL_SKIPPED)
+        deploy_prd = EndpointDeployOperator(
+            task_id=DEPLOY_PRD,
+            model=model,
+            environment=Environment.PRODUCTION,
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        )
         chain(
-            S3VersionSensor(
-                task_id="source",
-                model_prefix=model.prefix,
-                bucket_name=model.source.bucket,
-                bucket_key=model.source.key,
-                aws_conn_id=model.aws_conn_id,
-                poke_interval=model.timeouts.poll_seconds,
-                timeout=_SOURCE_TIMEOUT_SECONDS,
-            ),
+            source,
             process_request(),
             SlipwayTrainingOperator(task_id="train", model=model),
             EvaluateOperator(task_id="evaluate", model=model),
@@ -78,9 +90,11 @@ def build_release_dag(model: ModelConfig) -> DAG:
                 aws_conn_id=model.aws_conn_id,
                 **_APPROVAL_RETRIES,
             ),
-            EndpointDeployOperator(task_id="deploy_prd", model=model, environment=Environment.PRODUCTION),
+            deploy_prd,
             EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
+            CollectGarbageOperator(task_id="collect_garbage", model=model),
         )
+        chain(source, roll_back, deploy_prd)
     return dag
 
 
@@ -108,6 +122,14 @@ def _form(model: ModelConfig) -> dict[str, Param]:
             description="Release the version although it has been released before: with a training job, a model "
             "package and an approval of its own, and in the order of releases as if it were uploaded now.",
         ),
+        ROLL_BACK_TO: Param(
+            None,
+            type=["null", "string"],
+            title="Roll back to",
+            description=f"Put an approved model back into production at once, without training: `{PREVIOUS}` for the "
+            "one before the present, or a model package's ARN or a revision's id. For approvers only; the fields above "
+            "do not count then. Empty: this run is a release.",
+        ),
     }
 
 
@@ -126,6 +148,9 @@ def _documentation(model: ModelConfig) -> str:
 An upload to `s3://{model.source.bucket}/{model.source.key}` starts a release by itself. To release a version by hand,
 press Trigger and give its version id; leave it empty for the newest.
 
+To roll production back, press Trigger and write `{PREVIOUS}`, a model package's ARN or a revision's id into "Roll back
+to". Only {_people(model)} may. Nothing is trained, and no approval is asked for: the one on record has to suffice.
+
 | task | does |
 |---|---|
 | source | pins one version of the zip |
@@ -135,7 +160,9 @@ press Trigger and give its version id; leave it empty for the newest.
 | register | a model package in the Model Registry, pending approval |
 | deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
 | approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
+| roll_back | in a roll-back only, in place of all the above: which model, and that it may |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
+| collect_garbage | removes what superseded releases left; keeps {model.roll_back.keep_releases} of production's |
 
 Gates:
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from slipway import names
 from slipway.errors import PermanentError
+from slipway.roll_back_order import ROLL_BACK, wanted
 from slipway.states import Environment
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
@@ -60,8 +61,9 @@ class Revision:
 class ReleasePlan:
     """Every name of one release, computed once; the XCom of ``process_request``.
 
-    ``sequence`` orders the releases of a model: when the zip was written, or released again. ``stacks`` and
-    ``endpoints`` have the keys dev and prd.
+    ``sequence`` orders the releases of a model: when the zip was written, or released again, or production rolled back
+    to it. ``stacks`` and ``endpoints`` have the keys dev and prd. ``rolled_back_by`` is who ordered a roll-back, by
+    Airflow user name; None for a release.
     """
 
     prefix: str
@@ -75,6 +77,12 @@ class ReleasePlan:
     endpoint_prefix: str
     stacks: dict[str, str]
     endpoints: dict[str, str]
+    rolled_back_by: str | None = None
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether this puts an earlier release back into production."""
+        return self.rolled_back_by is not None
 
     @property
     def home_bucket(self) -> str:
@@ -110,12 +118,12 @@ class ReleasePlan:
 
 
 def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
-    """Read the plan of the running release.
+    """Read the plan of the running release, or of the one that production is rolled back to.
 
     :param context: the task's Airflow context
-    :raises PermanentError: when ``process_request`` has left no plan
+    :raises PermanentError: when the task that makes the plan has left none
     """
-    return ReleasePlan.from_xcom(_pull(context, "process_request"))
+    return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if wanted(context) else "process_request"))
 
 
 def pull_revision(context: Mapping[str, Any]) -> Revision:

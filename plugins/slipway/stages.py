@@ -13,7 +13,7 @@ from slipway.gate import Gate, Ticket
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import NewerReleaseLink, run_url
-from slipway.release_plan import pull_plan
+from slipway.release_plan import ReleasePlan, pull_plan
 from slipway.states import Environment, ExecutionMode, Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger
@@ -43,9 +43,13 @@ class StageMixin:
         """The gate of the model's stages."""
         return Gate(S3DocumentHook(aws_conn_id=self.aws_conn_id), runs.goes_on)
 
+    def plan(self, context: Context) -> ReleasePlan:
+        """:returns: the plan of the running release"""
+        return pull_plan(context)
+
     def ticket(self, context: Context, stage: Stage) -> Ticket:
         """:returns: the running release, at a stage"""
-        return Ticket.of(pull_plan(context), context["dag_run"], stage, self.execution_mode)
+        return Ticket.of(self.plan(context), context["dag_run"], stage, self.execution_mode)
 
     def enter_stage(self, context: Context, stage: Stage) -> None:
         """Return once the release is let in; wait deferred for whoever is in the way.
@@ -107,7 +111,7 @@ class StageMixin:
         where = run_url(newer.dag_id, newer.run_id)
         self.reject_superseded(context, f"Superseded by the newer release {where}")
         NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-        error = superseded(f"A newer release has come to the stage {stage}", pull_plan(context).sequence, newer)
+        error = superseded(f"A newer release has come to the stage {stage}", self.plan(context).sequence, newer)
         operator: Any = self
         # Airflow's own log of a skipped task does not say why.
         operator.log.warning("%s", error)
@@ -145,9 +149,13 @@ def superseded(what: str, sequence: str, newer: Entry) -> Superseded:
     :param sequence: the overtaken release's
     :param newer: the newer release
     """
+    if newer.rolls_back:
+        what, why = "Production has been rolled back", f"that was at {newer.sequence}, this release is of {sequence}"
+    else:
+        why = f"it was uploaded at {newer.sequence}, this one at {sequence}"
     return Superseded(
         what,
         resource=run_url(newer.dag_id, newer.run_id),
-        why=f"it was uploaded at {newer.sequence}, this one at {sequence}",
+        why=why,
         fix="to serve this version nevertheless, trigger it with new_attempt",
     )

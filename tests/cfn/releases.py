@@ -1,5 +1,6 @@
 """Releases of one model as the deployment sees them: the run's copy of the zip and a registered model package."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,12 +10,16 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
+from slipway.operators.roll_back import RollBackOperator
 from slipway.process_request import process_request
 from slipway.release_plan import ReleasePlan
+from slipway.roll_back_order import ORDERED_TASKS, Order
 from slipway.states import Environment
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import BUCKET, IMAGE
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, revision
+from tests.unit.scripted_aws import MemoryStore
+from tests.unit.stages import MemoryDocuments, with_gate
 from tests.unit.task_runs import context, run_task
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,8 +40,15 @@ class Model:
         fields["timeouts"]["poll_seconds"] = 0.5
         self.config = ModelConfig.model_validate(fields)
         self.releases = 0
+        self.documents = MemoryDocuments()
 
-    def release(self, model_data_url: str, **production: object) -> "Release":
+    def at_its_gate(self, operator):
+        """Give an operator the model's board; every other run has ended when one comes to it."""
+        return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
+
+    def release(
+        self, model_data_url: str | Callable[[ReleasePlan], str], *, uploaded_now: bool = False, **production: object
+    ) -> "Release":
         """Upload a zip whose production endpoint is changed as given, and register the model it made."""
         document = deployment()
         document["EndpointPrefix"] = self.prefix
@@ -48,10 +60,39 @@ class Model:
         document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
         data = request_zip(deploy=document)
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
-        moment = (FIRST + timedelta(days=self.releases)).isoformat()
+        moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
         plan = process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
-        return Release(self, plan, model_data_url)
+        return Release(self, plan, model_data_url if isinstance(model_data_url, str) else model_data_url(plan))
+
+
+class RollBack:
+    """A run that rolls production back, ordered by somebody through the API."""
+
+    def __init__(self, model: Model, target: str, by: str | None = "alice", run_id: str = "manual__back") -> None:
+        self.model, self.stores = model, {}
+        self.context = context({}, run_id=run_id)
+        self.context["dag_run"].conf = {"roll_back_to": target}
+        if by:
+            order = Order(by, "2026-06-01T08:00:00+00:00", target).to_json()
+            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
+
+    def choose(self) -> dict:
+        operator = RollBackOperator(task_id="roll_back", model=self.model.config, do_xcom_push=False)
+        self.model.at_its_gate(operator)
+        self.context["ti"].xcoms["roll_back"] = plan = self._run(operator)
+        return plan
+
+    def deploy(self) -> dict:
+        operator = EndpointDeployOperator(
+            task_id="deploy_prd", model=self.model.config, environment=Environment.PRODUCTION, do_xcom_push=False
+        )
+        self.context["ti"].xcoms["deploy_prd"] = result = self._run(self.model.at_its_gate(operator))
+        return result
+
+    def _run(self, operator) -> dict:
+        store = self.stores.setdefault(operator.task_id, MemoryStore())
+        return run_task(operator, self.context | {"task_state_store": store})
 
 
 class Release:
@@ -85,8 +126,13 @@ class Release:
         )
         return self
 
+    @property
+    def package(self) -> dict:
+        return ModelRegistryHook(aws_conn_id=None).describe_model_package(self.package_arn)
+
     def deploy(self, environment: Environment) -> dict:
         operator = EndpointDeployOperator(
             task_id=f"deploy_{environment.short}", model=self.model.config, environment=environment, do_xcom_push=False
         )
-        return run_task(operator, context({"process_request": self.plan.to_xcom()}))
+        run = context({"process_request": self.plan.to_xcom()}, run_id=f"s3__{self.plan.revision_id}")
+        return run_task(self.model.at_its_gate(operator), run)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ RELEASE = [
     "approve",
     "deploy_prd",
     "test_prd",
+    "collect_garbage",
 ]
+ROLL_BACK = ["source", "roll_back", "deploy_prd"]
 
 
 def bag() -> DagBag:
@@ -54,9 +57,18 @@ def test_every_dag_file_is_imported(shipped):
 
 def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
     tasks = shipped.dags["iris-model"].task_dict
-    assert list(tasks) == RELEASE
-    for task, following in zip(RELEASE, [*RELEASE[1:], None], strict=True):
-        assert tasks[task].downstream_task_ids == ({following} if following else set())
+    assert set(tasks) == {*RELEASE, *ROLL_BACK}
+    edges = [*pairwise(RELEASE), *pairwise(ROLL_BACK)]
+    assert {(task, following) for task in tasks for following in tasks[task].downstream_task_ids} == set(edges)
+
+
+def test_a_run_is_a_release_or_a_roll_back(shipped):
+    tasks = shipped.dags["iris-model"].task_dict
+    # source is skipped in a roll-back, and with it all that follows of the release.
+    assert tasks["roll_back"].trigger_rule == "all_skipped"
+    assert tasks["deploy_prd"].trigger_rule == "none_failed_min_one_success"
+    others = {name: task.trigger_rule for name, task in tasks.items() if name not in ("roll_back", "deploy_prd")}
+    assert set(others.values()) == {"all_success"}
 
 
 def test_a_release_starts_by_itself_and_by_hand(shipped):
@@ -65,6 +77,7 @@ def test_a_release_starts_by_itself_and_by_hand(shipped):
     assert dag.is_paused_upon_creation is False
     assert dag.params["key"] == "training_jobs/iris-model/trainingjob.zip"
     assert dag.params["version_id"] is None
+    assert dag.params["roll_back_to"] is None
 
 
 def test_every_dag_is_documented(shipped):
@@ -103,7 +116,7 @@ def test_a_model_is_a_file(own_models):
     (own_models / "wine-model.yaml").write_text(text.replace("iris-model", "wine-model"))
     made = bag()
     assert made.import_errors == {}
-    assert list(made.dags["wine-model"].task_dict) == RELEASE
+    assert set(made.dags["wine-model"].task_dict) == {*RELEASE, *ROLL_BACK}
     assert len([dag for dag in made.dags if dag.startswith("intake")]) == 1
 
 
@@ -114,7 +127,7 @@ def test_a_release_dag_survives_serialization():
     models, _ = load_models(models_folder())
     restored = DagSerialization.from_dict(DagSerialization.to_dict(build_release_dag(models[0])))
     assert isinstance(restored, SerializedDAG)
-    assert set(restored.task_dict) == set(RELEASE)
+    assert set(restored.task_dict) == {*RELEASE, *ROLL_BACK}
     # Where the API server's guard reads who may answer.
     approve = restored.task_dict["approve"]
     assert approve.task_type == APPROVAL_OPERATOR

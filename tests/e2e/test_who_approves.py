@@ -79,6 +79,8 @@ WAYS: dict[str, tuple[str, str, Any]] = {
     "delete an XCom": ("DELETE", "{tasks}/register/xcomEntries/return_value", None),
     "forge an answer": ("PUT", "{tasks}/approve/state-store/answer/0", {"value": {"approve": True, "by": "alice"}}),
     "delete the answers": ("DELETE", "{tasks}/approve/state-store", None),
+    "roll back": ("POST", f"{DAG}/dagRuns", {"logical_date": None, "conf": {"roll_back_to": "previous"}}),
+    "forge an order": ("PUT", "{tasks}/deploy_prd/state-store/ordered", {"value": {"by": "alice"}}),
     "delete the DAG": ("DELETE", DAG, None),
 }
 # What an approver may not do by accident: each would decide without naming what.

@@ -9,6 +9,7 @@ from slipway import names
 from slipway.approval_answers import QUESTION, Answer, How, Question
 from slipway.approval_rules import ONLY_STAGE
 from slipway.model_config import ModelConfig
+from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
@@ -29,10 +30,10 @@ from tests.unit.task_runs import FakeTaskInstance
 class Run:
     """A run's XComs and its tasks' state stores, which outlive every kill."""
 
-    def __init__(self, run_id: str, version_id: str | None = None) -> None:
+    def __init__(self, run_id: str, version_id: str | None = None, **conf: Any) -> None:
         self.run_id = run_id
         self.xcoms: dict[str, Any] = {}
-        self._conf = {"bucket": BUCKET, "key": KEY, "version_id": version_id}
+        self._conf = {"bucket": BUCKET, "key": KEY, "version_id": version_id, **conf}
         self._stores: dict[str, MemoryStore] = {}
 
     def context(self, task_id: str) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:
         ),
         "deploy_prd": lambda: _deploy(model, Environment.PRODUCTION),
         "test_prd": lambda: _test(model, Environment.PRODUCTION),
+        "collect_garbage": lambda: CollectGarbageOperator(task_id="collect_garbage", model=model),
     }
 
 

@@ -133,11 +133,11 @@ def broken_model_data(aws):
     return f"s3://{BUCKET}/broken/model.tar.gz"
 
 
-def create_model(aws, url):
+def create_model(aws, url, **changes):
     """Create a model of an artifact under a name of its own."""
     name = unique("model")
     aws.client("sagemaker").create_model(
-        ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}, ExecutionRoleArn=ROLE
+        ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}, ExecutionRoleArn=ROLE, **changes
     )
     return name
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import caller as callers
+from slipway.approval_guard import roll_backs
 from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
 
@@ -37,8 +38,9 @@ _MARKED_ATTRIBUTES = ("state", "start_date", "end_date", "duration")
 
 def install() -> None:
     """Have every session's flush checked, in this process."""
-    if not event.contains(Session, "before_flush", check):
-        event.listen(Session, "before_flush", check)
+    for moment, listener in (("before_flush", check), ("after_flush", write_down)):
+        if not event.contains(Session, moment, listener):
+            event.listen(Session, moment, listener)
 
 
 def check(session: Session, _flush_context: Any, _instances: Any) -> None:
@@ -50,6 +52,9 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     caller = callers.current.get()
     if caller is None:
         return
+    for started in session.new:
+        if isinstance(started, DagRun):
+            roll_backs.check_start(caller, started, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
@@ -60,6 +65,19 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
             _check_task(caller, GuardedApproval(changed, session), deleted=changed in session.deleted)
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
+
+
+def write_down(session: Session, _flush_context: Any) -> None:
+    """Write down who ordered what has just been started.
+
+    :param session: the session that was flushed
+    """
+    caller = callers.current.get()
+    if caller is None:
+        return
+    for started in session.new:
+        if isinstance(started, DagRun):
+            roll_backs.write_order(caller, started, session)
 
 
 def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:

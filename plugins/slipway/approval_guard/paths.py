@@ -57,8 +57,8 @@ def refusal(path: str, caller: Caller) -> str | None:
     approvers = sorted({name for rules in approvals.values() if rules for name in rules.approvers})
     if _XCOM.fullmatch(path):
         return "What a release's tasks have found out is written by themselves alone. Clear the task to run it again."
-    if store := _STATE_STORE.fullmatch(path):
-        return "Answers come through the approval's question alone." if store["task"] in approvals else None
+    if _STATE_STORE.fullmatch(path):
+        return "What a release's tasks remember is written by themselves; answers come through the question alone."
     if (dry := _DRY_RUN.fullmatch(path)) and dry["task"] not in approvals:
         return None
     if caller.name in approvers:

@@ -289,6 +289,17 @@ class ModelRegistryHook(SageMakerBaseHook):
             self._write_decision(package, decision)
         return decision
 
+    def annotate(self, package: Mapping[str, Any], properties: Mapping[str, str]) -> None:
+        """Add to a package's metadata.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+
+        :param package: What DescribeModelPackage answered.
+        :param properties: Texts by key; those of other keys stay.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        self._update(package, properties, replaces=tuple(properties))
+
     def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: Any) -> None:
         self._update(package, decision_properties(decision), replaces=(APPROVAL_PREFIX,), **changes)
 
@@ -301,7 +312,7 @@ class ModelRegistryHook(SageMakerBaseHook):
             changes["CustomerMetadataPropertiesToRemove"] = stale
         # The values registered before are sent along: the service does not say whether it merges or replaces.
         kept = {key: value for key, value in present.items() if key not in stale}
-        with aws_call("update the model package", arn):
+        with aws_call("write the record on", arn):
             self.conn.update_model_package(
                 ModelPackageArn=arn, CustomerMetadataProperties={**kept, **properties}, **changes
             )

@@ -181,6 +181,17 @@ class SageMakerHook(ModelRegistryHook):
         listed = self._list(kind, filters)
         return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
 
+    def list_all(self, kind: str) -> list[Resource]:
+        """List the resources of one kind, whoever made them.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
+
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
+        :returns: All of the account and region.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        return list(self._list(kind, {}))
+
     def delete_resource(self, resource: Resource) -> bool:
         """Delete an endpoint, endpoint config or model.
 

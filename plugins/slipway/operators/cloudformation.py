@@ -92,6 +92,9 @@ class CloudFormationDeployOperator(StackOperator):
     def check_may_apply(self, stack: Stack | None) -> None:
         """Raise if the stack must not be changed now; called before and after the change set is made."""
 
+    def before_execution(self, context: Context, stack: Stack | None) -> None:
+        """Do what has to be done before the stack changes; it may be done again."""
+
     def has_vanished(self, stack: Stack) -> bool:
         """:returns: whether what the stack made has been deleted behind its back, so that it has to be made again"""
         return False
@@ -164,6 +167,7 @@ class CloudFormationDeployOperator(StackOperator):
         self._mend(stack, deadline)
         if self.has_vanished(stack):
             self.log.warning("What the stack %s made is gone: the stack is made again", stack.name)
+            self.before_execution(context, stack)
             self._delete(stack, deadline)
         return self._apply(context, stack, deadline, failure)
 
@@ -204,6 +208,7 @@ class CloudFormationDeployOperator(StackOperator):
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         if not failure:
             self.check_may_apply(now)
+            self.before_execution(context, now)
         executed = self.hook.execute_change_set(self.stack_name, change_set.name)
         self._prepared_change_set = None
         self._link(context, now)

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slipway import endpoint_stack, guardrails, paths, production_checks, release_request
+from slipway import (
+    endpoint_stack,
+    guardrails,
+    paths,
+    production_checks,
+    production_history,
+    release_request,
+    roll_back_order,
+)
 from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.alarm_history import AlarmHistoryHook
 from slipway.hooks.identity import identity
@@ -67,7 +75,10 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Deploy, once the environment is this release's to write to.
 
         :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        :raises NotApproved: when it is a roll-back that no approver has ordered
         """
+        # Before the board: what nobody ordered is not to overtake a release there.
+        self._check_ordered(context)
         self.enter_stage(context, OF_ENVIRONMENT[self.environment])
         with self._rejecting_superseded(context):
             return super().execute(context)
@@ -89,6 +100,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def prepare(self, context: Context) -> None:
         """Read plan and request again; both are checked against the digest that the release began with."""
         self._plan = plan = pull_plan(context)
+        self._check_ordered(context)
         aws = identity(self.model.aws_conn_id)
         self._fenced = release_request.load(S3VersionHook(aws_conn_id=self.model.aws_conn_id), plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
@@ -105,6 +117,10 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             aws_partition=aws.partition,
             endpoint_name=plan.endpoint(self.environment),
         )
+
+    def _check_ordered(self, context: Context) -> None:
+        if roll_back_order.wanted(context):
+            roll_back_order.check(context, self.model.approval.rules())
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
         """:returns: the template's parameters for this release, given what is live"""
@@ -154,6 +170,14 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+
+    def before_execution(self, context: Context, stack: Stack | None) -> None:
+        """Mark the package with what it takes the place of, while the stack still says that."""
+        if self.environment is not Environment.PRODUCTION:
+            return
+        package, live_arn = self._package(), _outputs(stack).get(endpoint_stack.MODEL_PACKAGE_ARN)
+        if marks := production_history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
+            self._registry.annotate(package, marks)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
@@ -206,12 +230,16 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def _sagemaker(self) -> SageMakerHook:
         return SageMakerHook(aws_conn_id=self.aws_conn_id)
 
+    @cached_property
+    def _registry(self) -> ModelRegistryHook:
+        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
+
     def _endpoint(self) -> dict[str, Any] | None:
         return self._sagemaker.describe_endpoint(self._endpoint_name)
 
     def _package(self) -> dict[str, Any]:
         plan = self._plan
-        package = ModelRegistryHook(aws_conn_id=self.aws_conn_id).find_model_package(
+        package = self._registry.find_model_package(
             plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
         )
         if package is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 
 from slipway import champion, golden
+from slipway.endpoint_stack import candidate
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook, Row
 from slipway.hooks.identity import resolve
@@ -118,7 +119,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
-        trained = ti.xcom_pull(task_ids="train")["model_data_url"]
+        trained = self._data_url(context)
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
         ours = self._variant_of(endpoint, trained)
@@ -133,6 +134,17 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             result["champion"] = self._compare(context, rows, score)
         self.leave_stages(context, OF_ENVIRONMENT[self.environment])
         return result
+
+    def _data_url(self, context: Context) -> str:
+        """The artefact that has to be served: the trained one, or that of the package which production went back to."""
+        plan = pull_plan(context)
+        if not plan.rolls_back:
+            return context["ti"].xcom_pull(task_ids="train")["model_data_url"]
+        group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
+        package = self.hook.find_model_package(group, revision_id=revision_id, digest=digest)
+        if package is None:
+            raise EndpointTestFailed("The model package of this roll-back is gone", resource=group, why=revision_id)
+        return candidate(package).model.data_url
 
     def _wait(self, name: str, deadline: float) -> NoReturn:
         self.defer(

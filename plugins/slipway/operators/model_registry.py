@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from slipway.model_config import ModelConfig
 
-# CustomerMetadataProperties hold 50 entries, of which 25 are for the revision, the decision with its approvals, and the
-# test beside the live model.
+# CustomerMetadataProperties hold 50 entries, half of which are for the revision, the decision and its approvals, and
+# what production did with it.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 _MAX_METRICS = 25
 _METRICS_FILE = "metrics.json"

@@ -12,12 +12,13 @@ from airflow.sdk import PokeReturnValue
 
 from slipway import runs
 from slipway.claims import Claim, Claims, refusal
-from slipway.errors import PermanentError
+from slipway.errors import PermanentError, Skipped
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import ReleasedByLink
 from slipway.release_plan import Revision
+from slipway.roll_back_order import wanted
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger
 
@@ -67,7 +68,10 @@ class S3VersionSensor(S3KeySensor):
 
         :returns: the revision, as JSON
         :raises slipway.errors.ReleasedAlready: naming the run that has the version
+        :raises slipway.errors.Skipped: in a run that rolls production back
         """
+        if wanted(context):
+            raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
         if not self.deferrable:
             return super(S3KeySensor, self).execute(context)
         revision = self._pin(context)

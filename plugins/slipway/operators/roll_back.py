@@ -1,0 +1,169 @@
+"""The task ``roll_back``: works out which earlier release goes back into production, and that it may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from slipway import names, production_checks, production_history, roll_back_order
+from slipway.endpoint_stack import MODEL_PACKAGE_ARN
+from slipway.errors import PermanentError, RollBackRefused, Skipped
+from slipway.hooks import model_registry as registry
+from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3 import S3VersionHook
+from slipway.links.runs import NewerReleaseLink
+from slipway.links.sagemaker import ModelPackageLink
+from slipway.process_request import plan_again
+from slipway.release_plan import ReleasePlan
+from slipway.stages import StageMixin
+from slipway.states import Environment, Stage
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import ModelConfig
+
+# What this task remembers, for when it is run again: by then production may serve what it chose.
+_SEQUENCE, _CHOSEN = "sequence", "chosen"
+_REVISION_ID = re.compile(r"[0-9a-f]{32}")
+_HOW_TO_RELEASE = "release its version anew with version_id and new_attempt"
+
+
+class RollBackOperator(StageMixin, BaseOperator):
+    """Chooses the model package that a roll-back deploys; its XCom is the plan that ``deploy_prd`` follows.
+
+    Everything is checked before anything is touched: the order, the approval on record, the artefact, the release's
+    own documents. Then production's lease is taken, and the choice is made again while nobody else can deploy. In the
+    order of releases a roll-back is a new act, of the time of its first attempt.
+
+    A release does not come here: its ``source`` succeeds, and this task is skipped.
+
+    :param model: the model file's content
+    """
+
+    operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.aws_conn_id = model.aws_conn_id
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+
+    @cached_property
+    def registry(self) -> ModelRegistryHook:
+        """The Model Registry, through the model's connection."""
+        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
+
+    @cached_property
+    def s3(self) -> S3VersionHook:
+        """S3, through the model's connection."""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Choose, check, and wait for production's lease.
+
+        :returns: the plan of the earlier release, with this act's place in the order of releases
+        :raises slipway.errors.NotApproved: when no approver ordered it, or the package's approval does not suffice
+        :raises RollBackRefused: when there is nothing to go back to, or what it needs is gone
+        :raises slipway.errors.Superseded: when a newer release is about to deploy
+        """
+        target = roll_back_order.wanted(context)
+        if target is None:
+            raise Skipped("This run rolls nothing back", why="its upload has another run")
+        order, store = roll_back_order.check(context, self.model.approval.rules()), context["task_state_store"]
+        sequence: Any = store.get(_SEQUENCE)
+        if not sequence:
+            sequence = datetime.now(UTC).isoformat()
+            store.set(_SEQUENCE, sequence)
+        chosen: Any = store.get(_CHOSEN)
+        self._plan = self._plan_for(self._package(chosen or target, again=bool(chosen)), order, sequence)
+        self.enter_stage(context, Stage.PRD)
+        if not chosen:
+            # Whoever held the lease may have deployed in between.
+            package = self._package(target)
+            self._plan = self._plan_for(package, order, sequence)
+            store.set(_CHOSEN, package["ModelPackageArn"])
+        self.log.info("%s rolls production back to %s", order.by, self._arn)
+        ModelPackageLink.persist_for(self._arn, context, self, model_package_arn=self._arn)
+        return self._plan.to_xcom()
+
+    def plan(self, context: Context) -> ReleasePlan:
+        """:returns: the plan under way, which no XCom has yet"""
+        return self._plan
+
+    def _package(self, target: str, *, again: bool = False) -> Mapping[str, Any]:
+        live_arn = self._live_arn()
+        package = self._previous(live_arn) if target == roll_back_order.PREVIOUS else self._named(target)
+        arn = package["ModelPackageArn"]
+        if arn == live_arn and not again:
+            self._refuse(arn, "production serves it already, or tries it out", "wait for its trial, or name another")
+        return package
+
+    def _previous(self, live_arn: str | None) -> Mapping[str, Any]:
+        stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
+        if live_arn is None:
+            self._refuse(stack_name, "there is no production to go back from", "name a model package in roll_back_to")
+        packages = production_history.chain(live_arn, self.registry.describe_model_package)
+        previous = next(islice(packages, 1, None), None)
+        if previous is None:
+            self._refuse(live_arn, "no release before it is on record", "name a model package in roll_back_to")
+        return previous
+
+    def _named(self, target: str) -> Mapping[str, Any]:
+        group = names.model_package_group(self.model.prefix)
+        if _REVISION_ID.fullmatch(target):
+            packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
+            package = next((one for one in packages if one and _properties(one).get(registry.REVISION) == target), None)
+        elif target.startswith("arn:"):
+            package = self.registry.describe_model_package(target)
+        else:
+            self._refuse(target, "expected previous, the ARN of a model package or a revision's id", "trigger it again")
+        if package is None or package.get("ModelPackageGroupName") != group:
+            self._refuse(target, f"the group {group} has no such model package", "look it up in the Model Registry")
+        return package
+
+    def _plan_for(self, package: Mapping[str, Any], order: roll_back_order.Order, sequence: str) -> ReleasePlan:
+        self._arn = arn = package["ModelPackageArn"]
+        properties = _properties(package)
+        if collected_at := properties.get(production_history.COLLECTED):
+            self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
+        revision_id, digest = properties.get(registry.REVISION), properties.get(registry.DIGEST)
+        if not revision_id or not digest:
+            self._refuse(arn, "no release of Slipway has registered it", "name a package of a release")
+        try:
+            plan = plan_again(self.model, revision_id, digest, s3=self.s3)
+        except PermanentError as error:
+            self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
+        production_checks.check_approved(package, self.model.approval.rules(), plan.revision.uploader)
+        self._check_artefact(package, plan)
+        return replace(plan, sequence=sequence, rolled_back_by=order.by)
+
+    def _check_artefact(self, package: Mapping[str, Any], plan: ReleasePlan) -> None:
+        url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        if bucket != plan.home_bucket:
+            # Airflow's role may not look there; SageMaker's own refusal would leave production as it is.
+            self.log.info("Whether %s is there is for SageMaker to say", url)
+        elif not self.s3.exists(bucket, key):
+            self._refuse(package["ModelPackageArn"], f"its artefact {url} is gone", _HOW_TO_RELEASE)
+
+    def _live_arn(self) -> str | None:
+        stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
+        stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(stack_name)
+        return stack.outputs.get(MODEL_PACKAGE_ARN) if stack else None
+
+    def _refuse(self, resource: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
+        raise RollBackRefused("Production is left as it is", resource=resource, why=why, fix=fix) from cause
+
+
+def _properties(package: Mapping[str, Any]) -> Mapping[str, str]:
+    return package.get("CustomerMetadataProperties", {})

@@ -1,0 +1,181 @@
+"""What a release collects, and what it leaves: real models, endpoints, stacks and objects of the local AWS."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from slipway import model_config, names, runs
+from slipway.errors import RollBackRefused
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3_documents import S3DocumentHook
+from slipway.operators.collect_garbage import CollectGarbageOperator
+from slipway.production_history import BEFORE
+from tests.cfn.releases import PRD, Model, Release, RollBack
+from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.sagemaker_cases import (
+    BUCKET,
+    ROWS,
+    create_config,
+    create_model,
+    predict,
+    training_request,
+    upload,
+    variant,
+    wait_for_endpoint,
+    wait_for_job,
+)
+from tests.unit.task_runs import context, run_task
+
+pytestmark = pytest.mark.local_aws
+
+# What each release is, oldest first; "live" is the one that collects.
+KINDS = ("production 1", "failed", "pending", "going on", "used", "production 2", "live", "newer")
+COLLECTED = {"production 1", "failed"}
+
+
+@dataclass
+class Scene:
+    """A model with releases of every kind, before and after the live one has collected."""
+
+    model: Model
+    releases: dict[str, Release]
+    before: dict[str, set[str]]
+    after: dict[str, set[str]]
+    result: dict
+    again: dict
+    leftovers: list[str]
+    kept_resources: list[str]
+    hand_made: str
+
+
+class Trained:
+    """Trains each release's model for itself, all at once."""
+
+    def __init__(self, aws) -> None:
+        self.aws, self.jobs = aws, []
+        upload(aws, "collected")
+
+    def __call__(self, plan) -> str:
+        output = {"OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/{plan.prefix}"}}
+        self.aws.client("sagemaker").create_training_job(
+            **training_request(plan.training_job_name, "collected", **output)
+        )
+        self.jobs.append(plan.training_job_name)
+        return f"s3://{BUCKET}/{plan.prefix}/{plan.training_job_name}/output/model.tar.gz"
+
+    def wait(self) -> None:
+        for name in self.jobs:
+            assert wait_for_job(self.aws, name)["TrainingJobStatus"] == "Completed"
+
+
+@pytest.fixture(scope="module")
+def scene(local_aws):
+    with pytest.MonkeyPatch.context() as patch:
+        lead_hooks_to(local_aws.endpoint_url, patch)
+        patch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id == "going on")
+        yield _scene(local_aws)
+
+
+def _scene(aws) -> Scene:
+    model, trained = Model(aws), Trained(aws)
+    model.config = model.config.model_copy(update={"roll_back": model_config.RollBack(keep_releases=2)})
+    releases = {kind: model.release(trained, ABTests=False, AutoScaling=None) for kind in KINDS}
+    trained.wait()
+    _tell(releases)
+    releases["live"].deploy(PRD)
+    hand_made = _endpoint_by_hand(aws, releases["used"].model_data_url)
+    tag = [{"Key": "slipway:model-prefix", "Value": model.prefix}]
+    leftovers = [create_model(aws, releases["live"].model_data_url, Tags=tag) for _ in range(2)]
+    config = create_config(aws, variant(leftovers[0]), Tags=tag)
+    foreign = create_model(aws, releases["live"].model_data_url)
+
+    before, result = _objects(aws, releases), _collect(releases["live"])
+    after, again = _objects(aws, releases), _collect(releases["live"])
+    return Scene(model, releases, before, after, result, again, [*leftovers, config], [foreign], hand_made)
+
+
+def _tell(releases) -> None:
+    """Claim every release, decide on all but the pending one, and have production served what it has."""
+    documents, registry = S3DocumentHook(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
+    for kind, release in releases.items():
+        claim = {"dag_id": "any", "run_id": kind, "sequence": release.plan.sequence, "claimed_at": "2026-01-01"}
+        documents.write(BUCKET, names.claim_key(release.model.prefix, release.plan.revision_id), claim, etag=None)
+        if kind != "pending":
+            release.approve(approved=kind not in ("failed", "used"))
+    registry.delete_model_package(releases["failed"].package_arn)
+    for kind, former in (("production 1", None), ("production 2", "production 1"), ("live", "production 2")):
+        mark = releases[former].package_arn if former else "-"
+        registry.annotate(releases[kind].package, {BEFORE: mark})
+
+
+def _endpoint_by_hand(aws, url) -> str:
+    """An endpoint that no stack and no tag of Slipway's knows of."""
+    config = create_config(aws, variant(create_model(aws, url)))
+    aws.client("sagemaker").create_endpoint(EndpointName=config, EndpointConfigName=config)
+    wait_for_endpoint(aws, config)
+    return config
+
+
+def _objects(aws, releases) -> dict[str, set[str]]:
+    found = {}
+    for kind, release in releases.items():
+        plan = release.plan
+        folders = (names.run_prefix(plan.prefix, plan.revision_id), f"{plan.prefix}/{plan.training_job_name}/")
+        found[kind] = {
+            item["Key"].rpartition("/")[2]
+            for folder in folders
+            for item in aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=folder).get("Contents", ())
+        }
+    return found
+
+
+def _collect(release: Release) -> dict:
+    operator = CollectGarbageOperator(task_id="collect_garbage", model=release.model.config, do_xcom_push=False)
+    return run_task(release.model.at_its_gate(operator), context({"process_request": release.plan.to_xcom()}))
+
+
+def test_superseded_releases_go_and_leave_their_claims(scene):
+    whole = {"claim.json", "revision.json", "trainingjob.zip", "model.tar.gz"}
+    assert all(whole <= objects for objects in scene.before.values())
+    assert {kind: scene.after[kind] for kind in COLLECTED} == {kind: {"claim.json"} for kind in COLLECTED}
+    assert set(scene.result["revisions"]) == {scene.releases[kind].plan.revision_id for kind in COLLECTED}
+    assert scene.result["bytes"] > 0
+
+
+def test_what_is_in_use_or_needed_or_not_decided_or_newer_stays_whole(scene):
+    for kind in set(KINDS) - COLLECTED:
+        assert scene.after[kind] == scene.before[kind], kind
+
+
+def test_endpoints_go_on_answering(aws, scene):
+    for name in (scene.releases["live"].plan.endpoint(PRD), scene.hand_made):
+        assert predict(aws, name, ROWS[0])[0] == 0
+
+
+def test_models_and_configs_that_nothing_uses_go_and_only_those_of_the_model(aws, scene):
+    sagemaker = aws.client("sagemaker")
+    there = {item["ModelName"] for item in sagemaker.list_models(MaxResults=100)["Models"]}
+    there |= {item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]}
+    assert there.isdisjoint(scene.leftovers)
+    assert set(scene.kept_resources) <= there
+    outputs = {
+        item["OutputKey"]: item["OutputValue"] for item in aws.stack(scene.releases["live"].plan.stack(PRD))["Outputs"]
+    }
+    assert {outputs["ModelAName"], outputs["EndpointConfigName"]} <= there
+
+
+def test_a_package_that_was_collected_says_so_and_cannot_come_back(aws, scene):
+    gone = scene.releases["production 1"]
+    assert "slipway-collected-at" in gone.package["CustomerMetadataProperties"]
+    assert gone.package["ModelApprovalStatus"] == "Approved"
+    with pytest.raises(RollBackRefused, match="collected as garbage"):
+        RollBack(scene.model, gone.package_arn).choose()
+
+
+def test_what_is_kept_can_come_back(aws, scene):
+    plan = RollBack(scene.model, "previous").choose()
+    assert plan["revision_id"] == scene.releases["production 2"].plan.revision_id
+
+
+def test_a_second_collection_finds_nothing(scene):
+    assert scene.again == {"revisions": [], "resources": [], "bytes": 0}

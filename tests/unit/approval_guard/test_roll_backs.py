@@ -1,0 +1,90 @@
+"""Who may start a run that rolls production back, and what is written down; on Airflow's own tables."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from airflow import models
+from airflow.models.base import Base
+from airflow.models.dagrun import DagRun
+from airflow.models.task_state_store import TaskStateStoreModel
+from fastapi import HTTPException
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.orm import Session
+
+from slipway.approval_guard import caller, flush, roll_backs
+from slipway.approval_guard.caller import Caller
+from slipway.approval_rules import ONLY_STAGE, Rules, Stage
+
+RULES = {"approve": Rules((Stage(ONLY_STAGE, ("alice", "carol")),))}
+BACK = {"roll_back_to": "previous"}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    models.import_all_models()
+    made = create_engine(f"sqlite:///{tmp_path_factory.mktemp('guard') / 'airflow.db'}")
+    Base.metadata.create_all(made)
+    return made
+
+
+@pytest.fixture
+def start(engine, monkeypatch):
+    """Start a run as a request of somebody's would; gives the orders on record."""
+    rules = {"iris-model": RULES, "unreadable": {"approve": None}}
+    monkeypatch.setattr(roll_backs, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
+    flush.install()
+
+    def started(who: str | None, conf: dict | None, dag_id: str = "iris-model", calling: bool = True) -> dict:
+        with Session(engine) as session:
+            for table in (TaskStateStoreModel, DagRun):
+                session.execute(table.__table__.delete())
+            session.commit()
+        token = caller.current.set(Caller(who) if calling else None)
+        try:
+            with Session(engine) as session:
+                run = DagRun(dag_id=dag_id, run_id="manual__1", run_type="manual", conf=conf)
+                run.run_after = datetime(2026, 6, 1, tzinfo=UTC)
+                session.add(run)
+                session.commit()
+        finally:
+            caller.current.reset(token)
+        with Session(engine) as session:
+            rows = session.scalars(select(TaskStateStoreModel)).all()
+            return {row.task_id: (row.run_id, row.key, json.loads(row.value)) for row in rows}
+
+    yield started
+    for moment, listener in (("before_flush", flush.check), ("after_flush", flush.write_down)):
+        event.remove(Session, moment, listener)
+
+
+def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
+    orders = start("alice", BACK)
+    assert orders.keys() == {"roll_back", "deploy_prd"}
+    for run_id, key, order in orders.values():
+        assert (run_id, key) == ("manual__1", "ordered")
+        assert (order["by"], order["roll_back_to"]) == ("alice", "previous")
+
+
+@pytest.mark.parametrize(("who", "dag_id"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "unreadable")])
+def test_nobody_else_starts_one(start, engine, who, dag_id):
+    with pytest.raises(HTTPException) as refused:
+        start(who, BACK, dag_id)
+    assert refused.value.status_code == 403
+    assert "may not roll production back" in refused.value.detail
+    with Session(engine) as session:
+        assert session.scalars(select(DagRun)).all() == []
+
+
+def test_a_release_is_everybodys_to_start_and_orders_nothing(start):
+    assert start("bob", {"version_id": "v1"}) == {}
+    assert start("bob", None) == {}
+
+
+def test_other_dags_are_left_alone(start):
+    assert start("bob", BACK, "somebody-elses") == {}
+
+
+def test_what_starts_past_the_api_has_no_author_and_orders_nothing(start):
+    """A command line, a scheduler, a task that triggers another DAG."""
+    assert start(None, BACK, calling=False) == {}

@@ -1,0 +1,60 @@
+"""When nothing is collected; what is collected is in tests/cfn and tests/faults."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from slipway.board import Board, Entry, Place
+from slipway.errors import AwsError
+from slipway.operators import collect_garbage
+from slipway.operators.collect_garbage import CollectGarbageOperator
+from slipway.states import Stage
+from tests.unit.releases import xcoms
+from tests.unit.request_samples import iris_model
+from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.task_runs import context
+
+BOARD = "releases/iris-model/stages.json"
+
+
+@pytest.fixture
+def surveys(monkeypatch) -> list:
+    """Surveys that were begun; each is refused by AWS."""
+    begun = []
+
+    def survey(*arguments):
+        begun.append(arguments)
+        return SimpleNamespace(folders=refuse)
+
+    def refuse():
+        raise AwsError("Could not list the objects", code="AccessDenied")
+
+    monkeypatch.setattr(collect_garbage, "Survey", survey)
+    return begun
+
+
+def operator(documents=None) -> CollectGarbageOperator:
+    return with_gate(CollectGarbageOperator(task_id="collect_garbage", model=iris_model()), documents)
+
+
+def test_after_a_roll_back_everything_is_left(surveys):
+    run = context({})
+    run["dag_run"].conf = {"roll_back_to": "previous"}
+    assert operator().execute(run) == {}
+    assert surveys == []
+
+
+def test_what_aws_refuses_does_not_fail_the_release(surveys):
+    assert operator().execute(context(xcoms())) == {}
+    assert len(surveys) == 1
+
+
+@pytest.mark.parametrize("sequence", ["2020-01-01T00:00:00+00:00", "2030-01-01T00:00:00+00:00"])
+def test_while_another_run_is_at_production_it_collects_nothing_and_waits_for_nobody(surveys, sequence):
+    documents = MemoryDocuments()
+    holder = Entry("iris-model", "s3__other", "f" * 32, sequence, sequence)
+    documents.write("b", BOARD, Board({Stage.PRD: Place(holder, newest=holder)}).to_json(), etag=None)
+    assert operator(documents).execute(context(xcoms())) == {}
+    place = Board.from_json(documents.read("b", BOARD).content)[Stage.PRD]
+    assert (place.holder, place.waiting) == (holder, ())
+    assert surveys == []
