@@ -26,6 +26,7 @@ from slipway.model_fields import (
     no_repetition,
 )
 from slipway.states import ExecutionMode
+from slipway.trial_settings import Trial
 from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
@@ -227,6 +228,7 @@ class ModelConfig(Strict):
     gates: list[Gate] = []
     test: EndpointTest
     approval: Approval
+    trial: Trial | None = None
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="before")

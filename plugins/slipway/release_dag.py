@@ -14,9 +14,12 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.training import SlipwayTrainingOperator
+from slipway.operators.trial_settle import TrialSettleOperator
+from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
-from slipway.states import Environment
+from slipway.sensors.trial_decision import TrialDecisionSensor
+from slipway.states import Decider, Environment
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
@@ -80,6 +83,9 @@ def build_release_dag(model: ModelConfig) -> DAG:
             ),
             EndpointDeployOperator(task_id="deploy_prd", model=model, environment=Environment.PRODUCTION),
             EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
+            TrialWatchOperator(task_id="watch_trial", model=model, skips=("decide_trial", "settle_trial")),
+            TrialDecisionSensor(task_id="decide_trial", model=model, **_APPROVAL_RETRIES),
+            TrialSettleOperator(task_id="settle_trial", model=model),
         )
     return dag
 
@@ -136,11 +142,21 @@ press Trigger and give its version id; leave it empty for the newest.
 | deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
 | approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
+| watch_trial, decide_trial, settle_trial | {_trial(model)} |
 
 Gates:
 
 {gates or "- none"}
 """
+
+
+def _trial(model: ModelConfig) -> str:
+    if model.trial is None:
+        return "nothing: the model file has no section trial, and an A/B test's weights stay as deployed"
+    who = _people(model) if model.trial.decide is Decider.PERSON else "the model file's rule"
+    return (
+        f"an A/B test is watched for {model.trial.minutes:g} minutes; {who} may promote, keep or retire the new model"
+    )
 
 
 def _people(model: ModelConfig) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR
+from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.approval_rules import Rules
 from slipway.model_config import load_models
 from slipway.paths import models_folder
@@ -27,6 +27,9 @@ RELEASE = [
     "approve",
     "deploy_prd",
     "test_prd",
+    "watch_trial",
+    "decide_trial",
+    "settle_trial",
 ]
 
 
@@ -119,6 +122,9 @@ def test_a_release_dag_survives_serialization():
     approve = restored.task_dict["approve"]
     assert approve.task_type == APPROVAL_OPERATOR
     assert Rules.from_json(approve.rules) == models[0].approval.rules()
+    decide = restored.task_dict["decide_trial"]
+    assert decide.task_type == TRIAL_OPERATOR
+    assert Rules.from_json(decide.rules).approvers == ["alice", "carol"]
 
 
 def test_dag_files_import_nothing_slow():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slipway import endpoint_stack, paths, production_checks, release_request
+from slipway import endpoint_stack, paths, production_checks, release_request, variant_weights
 from slipway.errors import NotApproved, StackFailed, Superseded
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
@@ -121,12 +121,20 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
         """An endpoint that is being updated takes no further update, whoever began it.
 
+        Weights that a trial has left elsewhere than the stack says are put back first.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
         """
         endpoint = self._endpoint()
-        if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in ON_THE_WAY:
+        if endpoint is None:
             return None
-        self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
+            self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        elif stack is None or not self._share_requests(endpoint, stack):
+            return None
+        return self.endpoint_wait(deadline)
+
+    def endpoint_wait(self, deadline: float) -> BaseTrigger:
+        """:returns: the trigger that waits until the endpoint has settled"""
         return EndpointInServiceTrigger(
             endpoint_name=self._endpoint_name,
             deadline=deadline,
@@ -134,21 +142,48 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             aws_conn_id=self.aws_conn_id,
         )
 
+    def wanted_share(self, stack: Stack) -> float | None:
+        """:returns: the share of requests that the model on trial is to have before the stack changes"""
+        return variant_weights.stated_share(stack.parameters)
+
+    def levels_instances(self, stack: Stack) -> bool:
+        """:returns: whether both variants need the same number of instances before the stack changes"""
+        return False
+
+    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+        """:returns: whether weights had to be changed"""
+        share = self.wanted_share(stack)
+        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(endpoint_stack.ENDPOINT_CONFIG_NAME):
+            return False
+        changes = variant_weights.changes(endpoint, share, level=self.levels_instances(stack))
+        if not changes:
+            return False
+        self.check_may_apply(stack)
+        self.log.info("Changing %s: %s", self._endpoint_name, changes)
+        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
+        return True
+
     def check_may_apply(self, stack: Stack | None) -> None:
         """Check order, approval and that the endpoint is the stack's own.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
+        :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
         :raises NotApproved: in production, without an approval on record
         :raises NameConflict: when an endpoint of this name exists outside the stack
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says
         """
         endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             decision = production_checks.check_approved(
                 self._package(), self.model.approval.rules(), self._plan.revision.uploader
             )
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+
+    def check_trial(self, stack: Stack | None) -> None:
+        """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
+        endpoint_stack.check_not_retired(_outputs(stack), self._plan, self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""

@@ -18,7 +18,7 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
-from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+from slipway.states import ON_THE_WAY, EndpointStatus, Environment, ExecutionMode
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 
@@ -113,8 +113,15 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
         result = self._judge(name, Score([self._invoke(name, row) for row in rows]))
-        self.leave_stages(context, OF_ENVIRONMENT[self.environment])
+        if not self._keeps_stage:
+            self.leave_stages(context, OF_ENVIRONMENT[self.environment])
         return result
+
+    @property
+    def _keeps_stage(self) -> bool:
+        """Under QUEUED the next release waits until this one has left production, its trial included."""
+        queued = self.execution_mode is ExecutionMode.QUEUED
+        return queued and self.environment is Environment.PRODUCTION and self.model.trial is not None
 
     def _wait(self, name: str, deadline: float) -> NoReturn:
         self.defer(
