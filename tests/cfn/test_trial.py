@@ -26,11 +26,8 @@ def no_airflow(monkeypatch):
 
 @pytest.fixture
 def good(aws):
-    """A trial that the rule promotes."""
-    run = TrialModel(aws).on_trial()
-    run.measured("model-a", 100, errors=1)
-    run.measured("model-b", 40)
-    return run
+    """A trial that the rule promotes, unless it is watched otherwise."""
+    return TrialModel(aws).on_trial()
 
 
 def check_shares(run) -> None:
@@ -43,7 +40,7 @@ def check_shares(run) -> None:
 
 def test_a_promotion_goes_step_by_step_and_ends_with_the_stack(aws, good):
     check_shares(good)
-    watched = good.run("watch_trial")
+    watched = good.watch()
     # With those above, if their minute is over.
     assert watched["live"]["invocations"] >= 100 and watched["trial"]["invocations"] >= 40
     assert watched["live"]["errors"] == 1
@@ -82,7 +79,7 @@ def test_a_promoted_model_keeps_the_instances_that_its_requests_need(aws, good):
         DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}],
     )
     wait_for_endpoint(aws, good.endpoint_name)
-    good.run("watch_trial")
+    good.watch()
     good.run("decide_trial")
     instances = []
 
@@ -113,9 +110,7 @@ def test_a_trial_that_cannot_be_told_is_kept_and_the_stack_says_so(aws):
 
 def test_a_bad_model_is_retired_and_not_deployed_again(aws):
     run = TrialModel(aws).on_trial()
-    run.measured("model-a", 100)
-    run.measured("model-b", 40, errors=20)
-    run.run("watch_trial")
+    run.watch(trial=(40, 20))
     assert run.run("decide_trial")["verdict"] == "retire"
     assert run.run("settle_trial")["outcome"] == "retired"
     assert run.moves() == 1
@@ -131,7 +126,7 @@ def test_a_bad_model_is_retired_and_not_deployed_again(aws):
 
 
 def test_errors_in_a_bake_put_the_weights_back_and_the_release_is_red(aws, good):
-    good.run("watch_trial")
+    good.watch()
     good.run("decide_trial")
 
     def wait(trigger):
@@ -147,15 +142,15 @@ def test_errors_in_a_bake_put_the_weights_back_and_the_release_is_red(aws, good)
         good.run("settle_trial")
     assert good.moves() == 2
 
-    # Watched and decided anew, with what is known now.
-    good.run("watch_trial")
+    # Watched and decided anew, with what is seen now.
+    good.watch(trial=(40, 20))
     assert good.run("decide_trial")["verdict"] == "retire"
     assert good.run("settle_trial")["outcome"] == "retired"
     assert good.weights() == {"model-a": 1.0}
 
 
 def test_a_newer_release_in_production_ends_the_trial(aws, good):
-    good.run("watch_trial")
+    good.watch()
     good.run("decide_trial")
     newer = good.release.model.on_trial(1)
     for task_id in ("watch_trial", "settle_trial"):

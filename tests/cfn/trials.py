@@ -9,6 +9,7 @@ from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.trial_settings import Trial, TrialRule
+from slipway.triggers.trial import TrialTrigger
 from slipway.variant_weights import trial_share
 from tests.cfn.releases import PRD, Model, Release
 from tests.local_aws.sagemaker_cases import model_data
@@ -83,6 +84,22 @@ class TrialRun:
     def run(self, task_id: str, wait=first_event) -> dict[str, Any]:
         self.xcoms[task_id] = result = run_task(self.make(task_id), self.context(task_id), wait=wait)
         return result
+
+    def watch(self, *, live: tuple[int, int] = (100, 1), trial: tuple[int, int] = (40, 0), wait=first_event) -> dict:
+        """Watch the trial, while both variants get requests.
+
+        :param live: invocations and errors of the live model
+        :param trial: those of the new one
+        """
+
+        def answer(trigger):
+            # In the time that is watched, whenever its minute began.
+            if isinstance(trigger, TrialTrigger):
+                self.measured("model-a", *live)
+                self.measured("model-b", *trial)
+            return wait(trigger)
+
+        return self.run("watch_trial", answer)
 
     def measured(self, variant: str, invocations: int, errors: int = 0) -> None:
         """Let CloudWatch show what a variant did in this minute."""
