@@ -57,6 +57,7 @@ PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_change_sets", "_stack_events", "_stacks"),
     "ministack.services.cloudformation.changesets": (
         "_create_stack_task_in_region",
+        "_diff_resources",
         "_evaluate_conditions",
         "_resolve_props_for_diff",
         *CALLS["changesets"],
@@ -128,6 +129,7 @@ class Gateway:
         changesets._resolve_props_for_diff = _with_conditions(
             changesets._resolve_props_for_diff, changesets._evaluate_conditions
         )
+        changesets._diff_resources = _with_outputs(changesets._diff_resources)
         self._added_types: set[str] = set()
         blocks = self._stacks._runs_on_worker_thread
         # A handler that blocks on the event loop would stop every service at once.
@@ -474,6 +476,34 @@ def _with_conditions(resolve: Callable[..., dict[str, Any]], evaluate: Callable[
         return {**found, "Resources": wanted} if found else found
 
     return resolved
+
+
+class _OutputsOnly(list[Any]):
+    """No changed resource, and yet something to execute."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _with_outputs(diff: Callable[..., list[Any]]) -> Any:
+    """Let a change set that changes the stack's outputs alone be executed; it lists no changes.
+
+    ministack takes it for empty. What CloudFormation does: https://github.com/aws/aws-cdk/pull/2029
+
+    :param diff: ministack's own, which gives the changed resources
+    :returns: what takes the place of ``diff``
+    """
+
+    def differing(
+        old: Any, new: Any, resources: Any, template: dict[str, Any], changed_params: set[str], retag: Any
+    ) -> list[Any]:
+        changes = diff(old, new, resources, template, changed_params, retag)
+        outputs = json.dumps(template.get("Outputs", {}))
+        if changes or not any(json.dumps({"Ref": name}) in outputs for name in changed_params):
+            return changes
+        return _OutputsOnly()
+
+    return differing
 
 
 def _configure(settings: Settings) -> None:

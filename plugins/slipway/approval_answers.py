@@ -79,6 +79,7 @@ class Answer:
     :param comment: what they said
     :param stage: the stage that an approval counts for
     :param model_package_arn: the model package it is about
+    :param option: the button, where there are others than Approve and Reject
     """
 
     approve: bool
@@ -88,6 +89,7 @@ class Answer:
     comment: str
     stage: str
     model_package_arn: str
+    option: str = ""
 
     @property
     def approval(self) -> Approval:
@@ -104,4 +106,5 @@ class Answer:
         return cls(**{**value, "how": How(value["how"])})
 
     def __str__(self) -> str:
-        return f"{self.by} {'approved' if self.approve else 'rejected'} it at {self.at} ({self.how})"
+        did = f"answered {self.option}" if self.option else f"{'approved' if self.approve else 'rejected'} it"
+        return f"{self.by} {did} at {self.at} ({self.how})"

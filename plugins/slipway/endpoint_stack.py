@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from slipway import guardrails
-from slipway.errors import PolicyViolation, StackFailed, Superseded
+from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.release_plan import ReleasePlan
 from slipway.release_request import FencedRequest
 from slipway.request_schema import AutoScaling, EndpointSettings
-from slipway.states import Environment
+from slipway.states import Environment, TrialOutcome, TrialVerdict
 
 # The names of the template's outputs, by which the next release finds out what is deployed.
 ENDPOINT_CONFIG_NAME = "EndpointConfigName"
@@ -21,6 +21,7 @@ MODEL_PACKAGE_ARN = "ModelPackageArn"
 REVISION = "Revision"
 SEQUENCE = "Sequence"
 SCALING_SUSPENDED = "ScalingSuspended"
+TRIAL_OUTCOME = "TrialOutcome"
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ def candidate(package: Mapping[str, Any]) -> Candidate:
     return Candidate(ServedModel(container["Image"], container["ModelDataUrl"]), package["ModelPackageArn"])
 
 
-def live_model(outputs: Mapping[str, str], revision_id: str) -> ServedModel | None:
+def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = False) -> ServedModel | None:
     """Find the model that the new one has to stand beside.
 
-    It is the newest model of the release before. A release that finds itself deployed, because its task runs again,
-    sees what it saw the first time: the model-a it put beside itself, or nothing.
+    It is the newest model of the release before; where trials are judged, a model becomes the live one by its promotion
+    alone. A release that finds itself deployed, because its task runs again, sees what it saw the first time: the
+    model-a it put beside itself, or nothing.
 
     :param outputs: the outputs of the stack as it is; empty for a stack that is not there
     :param revision_id: the release that asks
+    :param judged: whether the model file has a trial
     :returns: None when the new model has nothing to stand beside
     """
     if "ModelADataUrl" not in outputs:
@@ -70,7 +73,9 @@ def live_model(outputs: Mapping[str, str], revision_id: str) -> ServedModel | No
     on_trial = "ModelBDataUrl" in outputs
     if outputs.get(REVISION) == revision_id:
         return first if on_trial else None
-    return ServedModel(outputs["ModelBImage"], outputs["ModelBDataUrl"]) if on_trial else first
+    if judged or not on_trial:
+        return first
+    return ServedModel(outputs["ModelBImage"], outputs["ModelBDataUrl"])
 
 
 def parameters(
@@ -91,8 +96,10 @@ def parameters(
     :raises PolicyViolation: when A/B tests are wanted without a usable weight
     """
     settings = request.endpoint(environment)
+    judged = request.model.trial is not None
     # A roll-back tries nothing out: all requests go to what has served before.
-    live = live_model(outputs, plan.revision_id) if settings.ab_tests and not plan.rolls_back else None
+    tries = settings.ab_tests and not plan.rolls_back
+    live = live_model(outputs, plan.revision_id, judged=judged) if tries else None
     return {
         "Revision": plan.revision_id,
         "Sequence": plan.sequence,
@@ -107,7 +114,32 @@ def parameters(
         **_scaling(settings.auto_scaling),
         **(_guarded(request) if environment is Environment.PRODUCTION else {}),
         **_isolation(request),
+        **_trial_outcome(outputs, plan),
     }
+
+
+def settled(deployed: Mapping[str, str], verdict: TrialVerdict, live_package_arn: str | None = None) -> dict[str, str]:
+    """Compute the parameters that carry a verdict out.
+
+    :param deployed: the stack's parameters as it is, with the model on trial or already without it
+    :param verdict: what was decided
+    :param live_package_arn: the model package of model-a, where it is known
+    :returns: all parameters; those of a stack where it is done already are given back unchanged
+    """
+    ended = {
+        TrialVerdict.PROMOTE: TrialOutcome.PROMOTED,
+        TrialVerdict.KEEP: TrialOutcome.KEPT,
+        TrialVerdict.RETIRE: TrialOutcome.RETIRED,
+    }
+    wanted = {**deployed, TRIAL_OUTCOME: ended[verdict].value}
+    if verdict is TrialVerdict.KEEP or not deployed.get("ModelBDataUrl"):
+        return wanted
+    if verdict is TrialVerdict.PROMOTE:
+        wanted |= {"ModelAImage": deployed["ModelBImage"], "ModelADataUrl": deployed["ModelBDataUrl"]}
+    elif live_package_arn:
+        wanted["ModelPackageArn"] = live_package_arn
+    alone = {"ModelAWeight": "1", "ModelBImage": "", "ModelBDataUrl": "", "ModelBWeight": "0"}
+    return {**wanted, **alone, SCALING_SUSPENDED: "false"}
 
 
 def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str] | None:
@@ -152,6 +184,23 @@ def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: st
             resource=stack_name,
             why=f"it was uploaded, or production rolled back, at {deployed}; this one is of {plan.sequence}",
             fix="to serve this version nevertheless, trigger it with new_attempt",
+        )
+
+
+def check_not_retired(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
+    """Refuse to deploy a model again that its trial has taken away: it would get every request at once.
+
+    :param outputs: the outputs of the stack as it is
+    :param plan: the release
+    :param stack_name: for the message
+    :raises TrialFailed: when this release's own trial ended that way
+    """
+    if outputs.get(REVISION) == plan.revision_id and outputs.get(TRIAL_OUTCOME) == TrialOutcome.RETIRED:
+        raise TrialFailed(
+            "The trial of this release has ended: its model was retired",
+            resource=stack_name,
+            why="production serves the live model alone",
+            fix="for another trial, trigger this version with new_attempt",
         )
 
 
@@ -203,6 +252,13 @@ def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | 
         "ModelBDataUrl": new.data_url,
         "ModelBWeight": str(Decimal(str(weight))),
     }
+
+
+def _trial_outcome(outputs: Mapping[str, str], plan: ReleasePlan) -> dict[str, str]:
+    """What became of this release's own trial stays said when its task runs again."""
+    if outputs.get(REVISION) != plan.revision_id or TRIAL_OUTCOME not in outputs:
+        return {}
+    return {TRIAL_OUTCOME: outputs[TRIAL_OUTCOME]}
 
 
 def _capture(settings: EndpointSettings) -> dict[str, str]:

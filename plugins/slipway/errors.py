@@ -152,6 +152,10 @@ class EndpointTestFailed(PermanentError):
     """The endpoint does not serve this release, or serves it badly."""
 
 
+class TrialFailed(PermanentError):
+    """A trial in production has no verdict to carry out, or the model failed while it was promoted."""
+
+
 class AwsError(SlipwayError):
     """AWS refused or did not answer a call.
 

@@ -27,6 +27,7 @@ from slipway.model_fields import (
 )
 from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
 from slipway.states import ExecutionMode
+from slipway.trial_settings import Trial
 from slipway.validation import Strict, describe, wrong
 
 # The DAGs that are there whatever the models are.
@@ -239,6 +240,7 @@ class ModelConfig(Strict):
     alarms: Alarms | None = None
     deployment: Guardrails | None = None
     scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
+    trial: Trial | None = None
     roll_back: RollBack = RollBack()
     timeouts: Timeouts = Timeouts()
 

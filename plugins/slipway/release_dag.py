@@ -16,10 +16,13 @@ from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.operators.training import SlipwayTrainingOperator
+from slipway.operators.trial_settle import TrialSettleOperator
+from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
-from slipway.states import Environment
+from slipway.sensors.trial_decision import TrialDecisionSensor
+from slipway.states import Decider, Environment
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
@@ -71,6 +74,10 @@ def build_release_dag(model: ModelConfig) -> DAG:
             environment=Environment.PRODUCTION,
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
+        watch_trial = TrialWatchOperator(task_id="watch_trial", model=model, skips=("decide_trial", "settle_trial"))
+        collect_garbage = CollectGarbageOperator(
+            task_id="collect_garbage", model=model, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+        )
         chain(
             source,
             process_request(),
@@ -92,9 +99,14 @@ def build_release_dag(model: ModelConfig) -> DAG:
             ),
             deploy_prd,
             EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
-            CollectGarbageOperator(task_id="collect_garbage", model=model),
+            watch_trial,
+            TrialDecisionSensor(task_id="decide_trial", model=model, **_APPROVAL_RETRIES),
+            TrialSettleOperator(task_id="settle_trial", model=model),
+            collect_garbage,
         )
         chain(source, roll_back, deploy_prd)
+        # Without a trial the two tasks in between are skipped.
+        chain(watch_trial, collect_garbage)
     return dag
 
 
@@ -162,12 +174,22 @@ to". Only {_people(model)} may. Nothing is trained, and no approval is asked for
 | approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
 | roll_back | in a roll-back only, in place of all the above: which model, and that it may |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
+| watch_trial, decide_trial, settle_trial | {_trial(model)} |
 | collect_garbage | removes what superseded releases left; keeps {model.roll_back.keep_releases} of production's |
 
 Gates:
 
 {gates or "- none"}
 """
+
+
+def _trial(model: ModelConfig) -> str:
+    if model.trial is None:
+        return "nothing: the model file has no section trial, and an A/B test's weights stay as deployed"
+    who = _people(model) if model.trial.decide is Decider.PERSON else "the model file's rule"
+    return (
+        f"an A/B test is watched for {model.trial.minutes:g} minutes; {who} may promote, keep or retire the new model"
+    )
 
 
 def _people(model: ModelConfig) -> str:

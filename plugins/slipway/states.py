@@ -44,6 +44,31 @@ class Stage(_KnownState):
     PRD = "prd"
 
 
+class Decider(_KnownState):
+    """Who judges a trial in production."""
+
+    PERSON = "person"
+    RULE = "rule"
+
+
+class TrialVerdict(_KnownState):
+    """What is to become of the model on trial."""
+
+    PROMOTE = "promote"  # it becomes the live model, with all requests
+    KEEP = "keep"  # both variants stay, with the trial's weights
+    RETIRE = "retire"  # it is taken away; the live model has all requests again
+
+
+class TrialOutcome(_KnownState):
+    """What became of the model on trial."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    RETIRED = "retired"
+    SENT_BACK = "sent back"  # it failed while it was promoted; the trial's weights are back
+    SUPERSEDED = "superseded"  # a newer release has come to production
+
+
 class TrainingJobStatus(_KnownState):
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html"""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR
+from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.approval_rules import Rules
 from slipway.model_config import load_models
 from slipway.paths import models_folder
@@ -28,9 +28,13 @@ RELEASE = [
     "approve",
     "deploy_prd",
     "test_prd",
+    "watch_trial",
+    "decide_trial",
+    "settle_trial",
     "collect_garbage",
 ]
 ROLL_BACK = ["source", "roll_back", "deploy_prd"]
+NO_TRIAL = ["watch_trial", "collect_garbage"]
 
 
 def bag() -> DagBag:
@@ -58,7 +62,7 @@ def test_every_dag_file_is_imported(shipped):
 def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
     tasks = shipped.dags["iris-model"].task_dict
     assert set(tasks) == {*RELEASE, *ROLL_BACK}
-    edges = [*pairwise(RELEASE), *pairwise(ROLL_BACK)]
+    edges = [*pairwise(RELEASE), *pairwise(ROLL_BACK), *pairwise(NO_TRIAL)]
     assert {(task, following) for task in tasks for following in tasks[task].downstream_task_ids} == set(edges)
 
 
@@ -66,8 +70,9 @@ def test_a_run_is_a_release_or_a_roll_back(shipped):
     tasks = shipped.dags["iris-model"].task_dict
     # source is skipped in a roll-back, and with it all that follows of the release.
     assert tasks["roll_back"].trigger_rule == "all_skipped"
-    assert tasks["deploy_prd"].trigger_rule == "none_failed_min_one_success"
-    others = {name: task.trigger_rule for name, task in tasks.items() if name not in ("roll_back", "deploy_prd")}
+    meeting = {"deploy_prd", "collect_garbage"}
+    assert {tasks[name].trigger_rule for name in meeting} == {"none_failed_min_one_success"}
+    others = {name: task.trigger_rule for name, task in tasks.items() if name not in {"roll_back", *meeting}}
     assert set(others.values()) == {"all_success"}
 
 
@@ -132,6 +137,9 @@ def test_a_release_dag_survives_serialization():
     approve = restored.task_dict["approve"]
     assert approve.task_type == APPROVAL_OPERATOR
     assert Rules.from_json(approve.rules) == models[0].approval.rules()
+    decide = restored.task_dict["decide_trial"]
+    assert decide.task_type == TRIAL_OPERATOR
+    assert Rules.from_json(decide.rules).approvers == ["alice", "carol"]
 
 
 def test_dag_files_import_nothing_slow():

@@ -46,6 +46,7 @@ print(json.dumps({
         "_fanout": parameters("ministack.services.sns", "_fanout")[:4],
         "_resolve_props_for_diff":
             parameters("ministack.services.cloudformation.changesets", "_resolve_props_for_diff"),
+        "_diff_resources": parameters("ministack.services.cloudformation.changesets", "_diff_resources"),
     },
     "handler_keys": sorted({key for handler in provisioners._RESOURCE_HANDLERS.values() for key in handler}),
     "scoped_stacks": hasattr(modules["ministack.services.cloudformation"]._stacks, "_data"),
@@ -115,6 +116,7 @@ def test_functions_take_what_the_gateway_gives(host):
         "_percentile_samples": ["points"],
         "_fanout": ["topic_arn", "msg_id", "message", "subject"],
         "_resolve_props_for_diff": ["template", "params", "stack_name", "stack_id"],
+        "_diff_resources": ["old_template", "new_template", "resources", "template", "changed_params", "retag"],
     }
 
 

@@ -8,11 +8,11 @@ import yaml
 
 from slipway import endpoint_stack
 from slipway.endpoint_stack import Candidate, ServedModel
-from slipway.errors import PolicyViolation, StackFailed, Superseded
+from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.names import revision_id
 from slipway.process_request import process_request
 from slipway.release_request import fence, parse_zip
-from slipway.states import Environment
+from slipway.states import Environment, TrialVerdict
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 
 ROOT = Path(__file__).parents[2]
@@ -191,3 +191,59 @@ def test_targets_are_deregistered_only_where_sagemaker_asks_for_it(deployed, wan
         assert endpoint_stack.resumption(step) == {**deployed, "ScalingSuspended": "false"}
         assert endpoint_stack.suspension(step, wanted) is None
     assert endpoint_stack.resumption(SCALED) is None
+
+
+def test_where_trials_are_judged_only_a_promoted_model_is_the_live_one():
+    assert endpoint_stack.live_model(TRIAL, "0" * 32).data_url == "s3://b-1/b.tar.gz"
+    assert endpoint_stack.live_model(TRIAL, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
+    assert endpoint_stack.live_model(LIVE, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
+
+
+def test_what_became_of_the_own_trial_stays_said_and_of_another_ones_does_not():
+    own = {**TRIAL, "Revision": revision_id(BUCKET, KEY, "v1"), "TrialOutcome": "kept"}
+    assert parameters(outputs=own)["TrialOutcome"] == "kept"
+    assert "TrialOutcome" not in parameters(outputs={**TRIAL, "TrialOutcome": "kept"})
+
+
+def deployed() -> dict:
+    return {**parameters(outputs=LIVE), "ScalingSuspended": "false"}
+
+
+def test_a_promotion_puts_b_in_the_place_of_a():
+    settled = endpoint_stack.settled(deployed(), TrialVerdict.PROMOTE)
+    assert (settled["ModelADataUrl"], settled["ModelAWeight"]) == (NEW.model.data_url, "1")
+    assert (settled["ModelBImage"], settled["ModelBDataUrl"], settled["ModelBWeight"]) == ("", "", "0")
+    assert settled["TrialOutcome"] == "promoted"
+    assert settled["ModelPackageArn"] == NEW.package_arn
+
+
+def test_a_retirement_leaves_the_live_model_alone():
+    settled = endpoint_stack.settled(deployed(), TrialVerdict.RETIRE, "arn:live")
+    assert (settled["ModelADataUrl"], settled["ModelAWeight"]) == ("s3://b-1/a.tar.gz", "1")
+    assert (settled["ModelBDataUrl"], settled["TrialOutcome"]) == ("", "retired")
+    assert settled["ModelPackageArn"] == "arn:live"
+
+
+def test_a_kept_trial_changes_nothing_but_what_the_stack_says():
+    assert endpoint_stack.settled(deployed(), TrialVerdict.KEEP) == {**deployed(), "TrialOutcome": "kept"}
+
+
+@pytest.mark.parametrize("verdict", list(TrialVerdict))
+def test_a_verdict_that_is_carried_out_asks_for_no_change(verdict):
+    once = endpoint_stack.settled(deployed(), verdict)
+    assert endpoint_stack.settled(once, verdict) == once
+
+
+def test_a_suspended_stack_is_settled_with_its_scaling():
+    suspended = endpoint_stack.suspension(deployed(), endpoint_stack.settled(deployed(), TrialVerdict.PROMOTE))
+    assert suspended["ScalingSuspended"] == "true"
+    assert endpoint_stack.settled(suspended, TrialVerdict.PROMOTE)["ScalingSuspended"] == "false"
+
+
+def test_a_retired_release_is_not_deployed_again():
+    _, plan = released()
+    own = {**LIVE, "Revision": plan.revision_id, "TrialOutcome": "retired"}
+    with pytest.raises(TrialFailed, match="new_attempt"):
+        endpoint_stack.check_not_retired(own, plan, "stack")
+    endpoint_stack.check_not_retired({**own, "TrialOutcome": "promoted"}, plan, "stack")
+    endpoint_stack.check_not_retired({**own, "Revision": "0" * 32}, plan, "stack")

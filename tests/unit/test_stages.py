@@ -133,7 +133,7 @@ def test_an_overtaken_release_is_skipped_and_says_by_which_run(run, registry):
 def test_a_release_without_a_model_package_rejects_nothing(run, registry):
     run.others.enter(run.newer())
     with pytest.raises(Superseded):
-        run.operator.execute(ctx())
+        run.operator.execute(ctx(register=None))
     assert registry.records == []
 
 

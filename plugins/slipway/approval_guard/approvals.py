@@ -19,13 +19,16 @@ from slipway.approval_rules import Rules
 
 # The class name of slipway.sensors.human_approval.HumanApprovalSensor, whose import would cost every start a second.
 APPROVAL_OPERATOR = "HumanApprovalSensor"
+# That of slipway.sensors.trial_decision.TrialDecisionSensor, whose question has other answers than yes and no.
+TRIAL_OPERATOR = "TrialDecisionSensor"
+_GUARDED = frozenset({APPROVAL_OPERATOR, TRIAL_OPERATOR})
 
 _dag_bag = DBDagBag(load_op_links=False)
 
 
 def is_approval(ti: TaskInstance) -> bool:
     """Tell whether a task instance is an approval."""
-    return ti.operator == APPROVAL_OPERATOR
+    return ti.operator in _GUARDED
 
 
 def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
@@ -37,7 +40,7 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
     """
     dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
     tasks = dag.tasks if dag else ()
-    return {task.task_id: _rules(task) for task in tasks if task.task_type == APPROVAL_OPERATOR}
+    return {task.task_id: _rules(task) for task in tasks if task.task_type in _GUARDED}
 
 
 def _rules(task: Any) -> Rules | None:
@@ -62,6 +65,11 @@ class GuardedApproval:
     def is_approver(self, name: str | None) -> bool:
         """:returns: whether this person may answer at all"""
         return self.rules is not None and name in self.rules.approvers
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it asks what is to become of a model on trial."""
+        return self.ti.operator == TRIAL_OPERATOR
 
     @property
     def who_may(self) -> str:

@@ -27,6 +27,8 @@ from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules
 from slipway.approval_guard.caller import Caller
 
 APPROVE, REJECT = "Approve", "Reject"
+# The answer to the question of a trial that puts a model before all requests.
+PROMOTE = "Promote"
 _MARKS = {
     TaskInstanceState.SUCCESS: (APPROVE, How.MARKED_SUCCESS),
     TaskInstanceState.FAILED: (REJECT, How.MARKED_FAILED),
@@ -100,6 +102,8 @@ def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | N
     ti = approval.ti
     question = _open_question(approval, question)
     _check_waits(ti, before)
+    if approval.is_trial:
+        _conflict(f"{ti.task_id} asks a question with several answers: choose one of them instead of marking it.")
     if caller.marked != (ti.dag_id, ti.run_id, ti.task_id):
         _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
     option, how = _MARKS[TaskInstanceState(ti.state)]
@@ -157,7 +161,7 @@ def _give(
     caller: Caller, approval: GuardedApproval, question: Question, option: str, how: How, *, comment: str
 ) -> None:
     assert approval.rules is not None  # noqa: S101 (an approver has rules)
-    approve = option == APPROVE
+    approve = option == (PROMOTE if approval.is_trial else APPROVE)
     if approve and (refusal := approval.rules.refusal(str(caller.name), question.approvals, question.uploader)):
         raise HTTPException(status.HTTP_403_FORBIDDEN, refusal)
     stage = approval.rules.open_stage(question.approvals)
@@ -169,6 +173,7 @@ def _give(
         comment=comment,
         stage=stage.name if approve and stage else "",
         model_package_arn=question.model_package_arn,
+        option=option if approval.is_trial else "",
     )
     if not approval.give(question, answer):
         _conflict(f"This is decided: {first_answer(approval.ti, question)}.")

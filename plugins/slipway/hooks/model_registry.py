@@ -136,6 +136,24 @@ class ModelRegistryHook(SageMakerBaseHook):
         return None
 
     @patient
+    def package_of_artefact(self, group: str, data_url: str) -> Mapping[str, Any] | None:
+        """Find the newest package of an artefact.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
+
+        :param group: The model package group's name.
+        :param data_url: S3 URI of the artefact.
+        :returns: The package's description, or None.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        for arn in self.model_package_arns(group):
+            package = self.describe_model_package(arn) or {}
+            containers = package.get("InferenceSpecification", {}).get("Containers", ())
+            if any(container.get("ModelDataUrl") == data_url for container in containers):
+                return package
+        return None
+
+    @patient
     def model_package_arns(self, group: str) -> list[str]:
         """List the packages of a group, the newest first.
 
@@ -289,6 +307,7 @@ class ModelRegistryHook(SageMakerBaseHook):
             self._write_decision(package, decision)
         return decision
 
+    @patient
     def annotate(self, package: Mapping[str, Any], properties: Mapping[str, str]) -> None:
         """Add to a package's metadata.
 
@@ -298,7 +317,10 @@ class ModelRegistryHook(SageMakerBaseHook):
         :param properties: Texts by key; those of other keys stay.
         :raises slipway.errors.AwsError: When the call fails.
         """
-        self._update(package, properties, replaces=tuple(properties))
+        # All of the metadata is written, so it is read anew: a repetition must not undo what was written meanwhile.
+        self._update(
+            self.describe_model_package(package["ModelPackageArn"]) or package, properties, replaces=tuple(properties)
+        )
 
     def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: Any) -> None:
         self._update(package, decision_properties(decision), replaces=(APPROVAL_PREFIX,), **changes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slipway.errors import AwsError
 from slipway.hooks.calls import aws_call
+from slipway.hooks.patience import patient
 from slipway.hooks.s3 import uri
 from slipway.hooks.s3_documents import S3DocumentHook
 
@@ -25,6 +26,7 @@ class StoredObject:
 class S3ObjectsHook(S3DocumentHook):
     """Whole folders of S3."""
 
+    @patient
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
         """List what is there now, delete markers aside.
 
@@ -38,6 +40,7 @@ class S3ObjectsHook(S3DocumentHook):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return [StoredObject(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", ())]
 
+    @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects; in a versioned bucket they become noncurrent, and its lifecycle removes them for good.
 

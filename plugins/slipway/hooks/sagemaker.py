@@ -21,6 +21,8 @@ from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 _ENDED_TEXT = "training job is in status"
+# What SageMaker says of an endpoint that is being changed, auto scaling's changes included.
+_BUSY_TEXT = "in-progress endpoint"
 # The most that ListTrainingJobs gives at once; its default is ten.
 _PAGE_SIZE = 100
 
@@ -165,6 +167,26 @@ class SageMakerHook(ModelRegistryHook):
         return self.describe_or_none("describe_model", name, ModelName=name)
 
     @patient
+    def update_weights_and_capacities(self, name: str, changes: list[dict[str, Any]]) -> bool:
+        """Change how an endpoint's variants share requests, and how many instances they have.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
+
+        :param name: The endpoint's name.
+        :param changes: DesiredWeightsAndCapacities.
+        :returns: False if the endpoint is being changed by somebody else: wait, then look again.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        with aws_call("change the weights of the endpoint", name):
+            try:
+                self.conn.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=changes)
+            except ClientError as error:
+                if _BUSY_TEXT in str(error):
+                    return False
+                raise
+        return True
+
+    @patient
     def list_tagged(self, kind: str, key: str, value: str, **filters: str) -> list[Resource]:
         """List the resources of one kind that carry a tag.
 
@@ -181,6 +203,7 @@ class SageMakerHook(ModelRegistryHook):
         listed = self._list(kind, filters)
         return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
 
+    @patient
     def list_all(self, kind: str) -> list[Resource]:
         """List the resources of one kind, whoever made them.
 

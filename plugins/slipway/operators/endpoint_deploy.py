@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from slipway import (
     production_history,
     release_request,
     roll_back_order,
+    variant_weights,
 )
 from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.alarm_history import AlarmHistoryHook
@@ -138,12 +139,20 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
         """An endpoint that is being updated takes no further update, whoever began it.
 
+        Weights that a trial has left elsewhere than the stack says are put back first.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
         """
         endpoint = self._endpoint()
-        if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in ON_THE_WAY:
+        if endpoint is None:
             return None
-        self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
+            self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        elif stack is None or not self._share_requests(endpoint, stack):
+            return None
+        return self.endpoint_wait(deadline)
+
+    def endpoint_wait(self, deadline: float) -> BaseTrigger:
+        """:returns: the trigger that waits until the endpoint has settled"""
         return EndpointInServiceTrigger(
             endpoint_name=self._endpoint_name,
             deadline=deadline,
@@ -151,16 +160,39 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             aws_conn_id=self.aws_conn_id,
         )
 
+    def wanted_share(self, stack: Stack) -> float | None:
+        """:returns: the share of requests that the model on trial is to have before the stack changes"""
+        return variant_weights.stated_share(stack.parameters)
+
+    def levels_instances(self, stack: Stack) -> bool:
+        """:returns: whether both variants need the same number of instances before the stack changes"""
+        return False
+
+    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+        """:returns: whether weights had to be changed"""
+        share = self.wanted_share(stack)
+        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(endpoint_stack.ENDPOINT_CONFIG_NAME):
+            return False
+        changes = variant_weights.changes(endpoint, share, level=self.levels_instances(stack))
+        if not changes:
+            return False
+        self.check_may_apply(stack)
+        self.log.info("Changing %s: %s", self._endpoint_name, changes)
+        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
+        return True
+
     def check_may_apply(self, stack: Stack | None) -> None:
         """Check order, approval and that the endpoint is the stack's own.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
+        :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
         :raises NotApproved: in production, without an approval on record
         :raises NameConflict: when an endpoint of this name exists outside the stack
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
         """
         endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             decision = production_checks.check_approved(
                 self._package(), self.model.approval.rules(), self._plan.revision.uploader
@@ -175,9 +207,23 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Mark the package with what it takes the place of, while the stack still says that."""
         if self.environment is not Environment.PRODUCTION:
             return
-        package, live_arn = self._package(), _outputs(stack).get(endpoint_stack.MODEL_PACKAGE_ARN)
+        package, live_arn = self._package(), self._live_package_arn(_outputs(stack))
         if marks := production_history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
             self._registry.annotate(package, marks)
+
+    def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
+        """The package that the release before leaves live: one on trial is not, where trials are judged."""
+        newest = outputs.get(endpoint_stack.MODEL_PACKAGE_ARN)
+        if not newest or newest == self._package()["ModelPackageArn"] or self.model.trial is None:
+            return newest
+        if "ModelBDataUrl" not in outputs:
+            return newest
+        live = self._registry.package_of_artefact(self._plan.model_package_group, outputs["ModelADataUrl"])
+        return live["ModelPackageArn"] if live else newest
+
+    def check_trial(self, stack: Stack | None) -> None:
+        """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
+        endpoint_stack.check_not_retired(_outputs(stack), self._plan, self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""

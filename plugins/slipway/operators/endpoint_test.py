@@ -22,7 +22,7 @@ from slipway.names import LIVE_VARIANT
 from slipway.release_plan import pull_plan
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
-from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment
+from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 
@@ -132,7 +132,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             if len(score.variants) > 1:
                 score = self._ask(name, rows, ours)
             result["champion"] = self._compare(context, rows, score)
-        self.leave_stages(context, OF_ENVIRONMENT[self.environment])
+        if not self._keeps_stage:
+            self.leave_stages(context, OF_ENVIRONMENT[self.environment])
         return result
 
     def _data_url(self, context: Context) -> str:
@@ -145,6 +146,12 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         if package is None:
             raise EndpointTestFailed("The model package of this roll-back is gone", resource=group, why=revision_id)
         return candidate(package).model.data_url
+
+    @property
+    def _keeps_stage(self) -> bool:
+        """Under QUEUED the next release waits until this one has left production, its trial included."""
+        queued = self.execution_mode is ExecutionMode.QUEUED
+        return queued and self.environment is Environment.PRODUCTION and self.model.trial is not None
 
     def _wait(self, name: str, deadline: float) -> NoReturn:
         self.defer(

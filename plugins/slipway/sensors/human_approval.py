@@ -74,7 +74,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         # compares names, and what it has not let through is no answer.
         super().__init__(
             subject=subject,
-            params={COMMENT: _comment_field()},
+            params={COMMENT: comment_field()},
             response_timeout=timedelta(days=timeout_days),
             fail_on_reject=True,
             **kwargs,
@@ -348,7 +348,7 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")
 
 
-def _comment_field() -> Param:
+def comment_field() -> Param:
     return Param(
         None,
         # Airflow's form keeps both buttons disabled while a field that may not be null is empty.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from http import HTTPStatus
@@ -128,11 +128,15 @@ class ApprovalTrigger(BaseTrigger):
             return None
         return {"outcome": ApprovalOutcome.ANSWERED.value} if detail.response_received else None
 
+    def is_decided(self, package: Mapping[str, Any]) -> bool:
+        """:returns: whether the model package says what is waited for"""
+        return decision_of(package) is not None
+
     async def _poll(self, client: Any) -> dict[str, Any] | None:
         if answer := await self.answer():
             return answer
         package = await client.describe_model_package(ModelPackageName=self.model_package_arn)
-        if decision_of(package):
+        if self.is_decided(package):
             return {"outcome": ApprovalOutcome.RECORDED.value}
         if await self._overtaken():
             return {"outcome": ApprovalOutcome.SUPERSEDED.value}

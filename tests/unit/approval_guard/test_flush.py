@@ -345,3 +345,41 @@ def test_other_tasks_are_nobodys_business(airflow):
         connection.execute(TaskInstance.__table__.update().values(operator="SlipwayTrainingOperator"))
     airflow.marks("bob", SUCCESS)
     assert airflow.read(TaskInstance.state) == SUCCESS
+
+
+class TestATrial:
+    """The question with several answers: a task of another class, asked after the approval."""
+
+    @pytest.fixture
+    def trial(self, airflow):
+        with airflow.engine.begin() as connection:
+            connection.execute(TaskInstance.__table__.update().values(operator=approvals.TRIAL_OPERATOR))
+        airflow.asks()
+        return airflow
+
+    @pytest.mark.parametrize(("option", "approve"), [("Promote", True), ("Keep", False), ("Retire", False)])
+    def test_an_approvers_answer_is_written_down_as_it_was_given(self, trial, option, approve):
+        trial.answers("alice", option, comment="fine")
+        answer = trial.answer()
+        assert (answer.option, answer.approve, answer.by) == (option, approve, "alice")
+        assert str(answer).startswith(f"alice answered {option} at ")
+
+    def test_nobody_else_answers_or_marks(self, trial):
+        with refused(403, "bob may not answer"):
+            trial.answers("bob", "Retire")
+        with refused(403, "bob may not change"):
+            trial.marks("bob", SUCCESS)
+        assert trial.answer() is None
+
+    @pytest.mark.parametrize("state", [SUCCESS, FAILED])
+    def test_a_mark_is_no_answer_not_even_an_approvers(self, trial, state):
+        with refused(409, "choose one of them"):
+            trial.marks("alice", state)
+        assert trial.answer() is None
+
+    def test_who_uploaded_the_model_promotes_it_only_where_the_rules_let_them(self, trial):
+        trial.rules = {TASK: Rules((Stage(ONLY_STAGE, ("dave",)),), allow_uploader=False)}
+        with refused(403, "lets no uploader approve"):
+            trial.answers("dave", "Promote")
+        trial.answers("dave", "Retire")
+        assert trial.answer().option == "Retire"

@@ -1,47 +1,23 @@
 """The patience of calls: what may pass is asked for again until a deadline, and every method of a hook has it."""
 
 import asyncio
+import importlib
 import inspect
 import logging
+import pkgutil
 import time
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
+from slipway import hooks
 from slipway.errors import AwsError
-from slipway.hooks import (
-    alarm_history,
-    autoscaling,
-    cloudformation,
-    held_out,
-    identity,
-    logs,
-    model_registry,
-    patience,
-    s3,
-    s3_documents,
-    sagemaker,
-    sagemaker_base,
-    sns,
-)
+from slipway.hooks import patience
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient, without_patience
 from tests.unit.scripted_aws import Script, client_error
 
-MODULES = (
-    alarm_history,
-    autoscaling,
-    cloudformation,
-    held_out,
-    identity,
-    logs,
-    model_registry,
-    s3,
-    s3_documents,
-    sagemaker,
-    sagemaker_base,
-    sns,
-)
+MODULES = [importlib.import_module(f"slipway.hooks.{module.name}") for module in pkgutil.iter_modules(hooks.__path__)]
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 # A second message would reach people; its caller sends it again when it did not go out.
 IMPATIENT = {"SnsPublishHook.publish"}

@@ -105,3 +105,17 @@ def test_deleting_what_is_gone_is_no_error(hook):
         "delete_endpoint_config", "ValidationException", "Could not find", expected_params={"EndpointConfigName": "x"}
     )
     assert hook.delete_resource(Resource("endpoint config", "x", "arn")) is False
+
+
+def test_weights_wait_for_a_change_that_somebody_else_makes(hook):
+    stub = stubbed(hook, "sagemaker")
+    changes = [{"VariantName": "model-a", "DesiredWeight": 1.0}]
+    asked = {"EndpointName": "x", "DesiredWeightsAndCapacities": changes}
+    stub.add_response("update_endpoint_weights_and_capacities", {"EndpointArn": ARN}, asked)
+    assert hook.update_weights_and_capacities("x", changes)
+    busy = 'Cannot update in-progress endpoint "arn".'
+    stub.add_client_error("update_endpoint_weights_and_capacities", "ValidationException", busy)
+    assert not hook.update_weights_and_capacities("x", changes)
+    stub.add_client_error("update_endpoint_weights_and_capacities", "ValidationException", "no such variant")
+    with pytest.raises(AwsRefused):
+        hook.update_weights_and_capacities("x", changes)

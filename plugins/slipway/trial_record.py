@@ -1,0 +1,94 @@
+"""The record of a trial on a model package: how it is written into the package's metadata, and read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slipway.approval_record import HOW_OUTSIDE, metadata_value
+from slipway.states import TrialOutcome, TrialVerdict
+from slipway.trial import Comparison
+
+VERDICT = "slipway-trial-verdict"
+DECIDED = "slipway-trial-decided"
+WHY = "slipway-trial-why"
+LIVE = "slipway-trial-model-a"
+TRIAL = "slipway-trial-model-b"
+OUTCOME = "slipway-trial-outcome"
+
+_ENDS = {
+    TrialVerdict.PROMOTE: (TrialOutcome.PROMOTED, TrialOutcome.SENT_BACK),
+    TrialVerdict.KEEP: (TrialOutcome.KEPT,),
+    TrialVerdict.RETIRE: (TrialOutcome.RETIRED,),
+}
+# After these the variants are as before the verdict, so that another one may follow.
+_OPEN_AGAIN = (TrialOutcome.KEPT, TrialOutcome.SENT_BACK)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What a model package says of its trial.
+
+    ``decided_at`` is ISO 8601 in UTC, ``how`` the way the verdict came in. ``outcome`` is None until the verdict has
+    been carried out.
+    """
+
+    verdict: TrialVerdict
+    decided_by: str = "unknown"
+    decided_at: str = "unknown"
+    how: str = HOW_OUTSIDE
+    why: str = ""
+    outcome: TrialOutcome | None = None
+    outcome_why: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether the verdict is to be carried out, or was and is final."""
+        return self.outcome not in _OPEN_AGAIN
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        return {**asdict(self), "verdict": self.verdict.value, "outcome": self.outcome and self.outcome.value}
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.decided_by} at {self.decided_at} ({self.how}): {self.why}"
+
+
+def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
+    """Read a trial's record; who may update a model package may write a verdict there too.
+
+    :param package: what DescribeModelPackage answered
+    :returns: None while there is no verdict
+    :raises ValueError: when the verdict is none of those that there are
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    if VERDICT not in properties:
+        return None
+    record = TrialRecord(TrialVerdict(properties[VERDICT]), why=properties.get(WHY, ""))
+    if DECIDED in properties:
+        verdict, at, how, by = properties[DECIDED].split("/", 3)
+        # Of a verdict that was changed in SageMaker the rest is not about it.
+        if verdict == record.verdict:
+            record = TrialRecord(record.verdict, by, at, how, record.why)
+    outcome, _, why = properties.get(OUTCOME, "").partition(": ")
+    if outcome and TrialOutcome(outcome) in _ENDS[record.verdict]:
+        record = TrialRecord(**{**vars(record), "outcome": TrialOutcome(outcome), "outcome_why": why})
+    return record
+
+
+def verdict_properties(record: TrialRecord, figures: Comparison) -> dict[str, str]:
+    """:returns: the metadata that keeps a verdict with the figures it was made on"""
+    decided = "/".join((record.verdict.value, record.decided_at, record.how, record.decided_by))
+    return {
+        VERDICT: record.verdict.value,
+        DECIDED: metadata_value(decided),
+        WHY: metadata_value(record.why),
+        LIVE: metadata_value(str(figures.live)),
+        TRIAL: metadata_value(str(figures.trial)),
+    }
+
+
+def outcome_properties(outcome: TrialOutcome, why: str) -> dict[str, str]:
+    """:returns: the metadata that keeps what became of the trial"""
+    return {OUTCOME: metadata_value(f"{outcome}: {why}" if why else outcome.value)}
