@@ -87,6 +87,7 @@ class EndpointMetrics:
             "InvocationsPerInstance": 1 / max(1, instances),
             "Invocation4XXErrors": int(400 <= status < 500),
             "Invocation5XXErrors": int(status >= 500),
+            "InvocationModelErrors": int(not 200 <= status < 300),
             "ModelLatency": round(model_us),
             "OverheadLatency": round(overhead_us),
         }

@@ -64,8 +64,25 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
     assert queried(local_aws, name, "Invocation5XXErrors", "Average") == 0
 
 
-def metric(endpoint, name):
+@pytest.mark.local_aws
+def test_the_fleets_of_a_deployment_are_told_apart(local_aws):
+    name = "metrics-fleets"
+    metrics = EndpointMetrics(ComputeSettings(local_aws.endpoint_url, local_aws.state_dir))
+    key = EndpointKey(ACCOUNT, REGION, name)
+    for config, status in (("old", 200), ("old", 200), ("old", 400), ("new", 500)):
+        metrics.record(key, "a", status, model_us=1, overhead_us=1, instances=1, config_name=config)
+    metrics.put()
+    errors = "InvocationModelErrors"
+    found = {config: queried(local_aws, name, errors, "Average", config) for config in ("old", "new", None)}
+    assert found == pytest.approx({"old": 1 / 3, "new": 1.0, None: 0.5})
+    assert queried(local_aws, name, "Invocation5XXErrors", "Sum", "new") == 1
+    assert queried(local_aws, name, "Invocation4XXErrors", "Sum", "old") == 1
+
+
+def metric(endpoint, name, config=None):
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "a"}]
+    if config:
+        dimensions.append({"Name": "EndpointConfigName", "Value": config})
     return {"Namespace": "AWS/SageMaker", "MetricName": name, "Dimensions": dimensions}
 
 
@@ -83,8 +100,8 @@ def one_minute(aws, endpoint, name):
     return {**found, **extended}
 
 
-def queried(aws, endpoint, name, statistic):
-    query = {"Id": "q", "MetricStat": {"Metric": metric(endpoint, name), "Period": 60, "Stat": statistic}}
+def queried(aws, endpoint, name, statistic, config=None):
+    query = {"Id": "q", "MetricStat": {"Metric": metric(endpoint, name, config), "Period": 60, "Stat": statistic}}
     (result,) = aws.client("cloudwatch").get_metric_data(MetricDataQueries=[query], **last_minutes())[
         "MetricDataResults"
     ]

@@ -1,0 +1,167 @@
+"""A release under guardrails: an alarm takes production back, the task says which, and the next release may come."""
+
+import pytest
+
+from slipway.errors import StackFailed
+from slipway.model_config import ModelConfig
+from tests.cfn.releases import PRD, Model
+from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.load import Load
+from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict, training_request, wait_for_job
+from tests.local_aws.server import ROOT
+
+pytestmark = pytest.mark.local_aws
+
+ALARMS = {"error_5xx_share": 0.5, "model_error_share": 0.5}
+# Requests a second.
+RATE = 50
+CANARY = {"strategy": "canary", "step_percent": 50, "wait_seconds": 60}
+
+
+@pytest.fixture
+def aws(fast_aws, monkeypatch):
+    """An account set up by bootstrap.yaml, in which a minute lasts a second, as the hooks' AWS."""
+    lead_hooks_to(fast_aws.endpoint_url, monkeypatch)
+    cloudformation = fast_aws.client("cloudformation")
+    if not any(stack["StackName"] == "slipway-bootstrap" for stack in cloudformation.describe_stacks()["Stacks"]):
+        cloudformation.create_stack(
+            StackName="slipway-bootstrap",
+            TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
+            Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        assert fast_aws.stack("slipway-bootstrap")["StackStatus"] == "CREATE_COMPLETE"
+    return fast_aws
+
+
+@pytest.fixture
+def model(aws) -> Model:
+    made = Model(aws)
+    timeouts = made.config.timeouts.model_dump() | {"stack_seconds": 10_000}
+    change(made, alarms=ALARMS, deployment=CANARY, timeouts=timeouts)
+    return made
+
+
+def change(model: Model, **sections) -> None:
+    model.config = ModelConfig.model_validate(model.config.model_dump() | sections)
+
+
+def failing_model_data(aws) -> str:
+    """The artefact of a model that answers each of our rows with an error: it was trained on a column more."""
+    rows = "\n".join(f"{label},{row},1.0" for label, row in ROWS.items())
+    for channel in ("train", "validation"):
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"wide/input/{channel}/data.csv", Body=rows.encode())
+    sagemaker = aws.client("sagemaker")
+    if not sagemaker.list_training_jobs(NameContains="wide")["TrainingJobSummaries"]:
+        sagemaker.create_training_job(**training_request("wide", "wide"))
+    return wait_for_job(aws, "wide")["ModelArtifacts"]["S3ModelArtifacts"]
+
+
+def release(model, url, **production):
+    return model.release(url, ABTests=False, InitialInstanceCount=2, AutoScaling=None, **production).approve()
+
+
+def alarms(aws) -> dict[str, str]:
+    return {
+        alarm["AlarmName"]: alarm["StateValue"]
+        for alarm in aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="slipway-")["MetricAlarms"]
+    }
+
+
+def test_an_alarm_takes_production_back_and_the_task_says_which(aws, model):
+    good = release(model, model_data(aws))
+    assert good.deploy(PRD)["change"] == "created"
+    name, stack = good.plan.endpoint(PRD), good.plan.stack(PRD)
+    before = aws.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    ours = {f"slipway-{name}-{before}-model-a-{kind}" for kind in ("5xx", "model-errors")}
+    assert ours <= alarms(aws).keys()
+
+    quick = model.config
+    # Time enough for the alarm on a busy machine; it ends the wait.
+    change(model, deployment=CANARY | {"wait_seconds": 3000, "maximum_seconds": 7200})
+    bad = release(model, failing_model_data(aws))
+    with (
+        Load(aws, name, ROWS[0], RATE),
+        pytest.raises(StackFailed, match=r"UPDATE_ROLLBACK_COMPLETE; Endpoint .*; the alarm slipway-.*") as failure,
+    ):
+        bad.deploy(PRD)
+    fired = str(failure.value).partition("the alarm ")[2]
+    assert "-model-a-model-errors went off at" in fired and "hreshold" in fired
+    assert aws.stack(stack)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    after = aws.client("sagemaker").describe_endpoint(EndpointName=name)
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", before)
+    assert predict(aws, name, ROWS[0]) == (0, "model-a")
+    # What was made for the update that failed is gone with it.
+    assert {alarm for alarm in alarms(aws) if name in alarm} == ours
+
+    model.config = quick
+    third = release(model, model_data(aws, label_shift=1))
+    with Load(aws, name, ROWS[0], RATE):
+        assert third.deploy(PRD)["change"] == "updated"
+    assert predict(aws, name, ROWS[0]) == (1, "model-a")
+    assert third.deploy(PRD)["change"] == "unchanged"
+    assert not ours & alarms(aws).keys()
+
+
+def test_a_trial_that_is_live_keeps_guardrails_from_beginning(aws, model):
+    guarded = model.config
+    change(model, deployment=None)
+    for shift in (0, 1):
+        trial = model.release(model_data(aws, label_shift=shift), InitialVariantWeight=0.1).approve()
+        trial.deploy(PRD)
+    model.config = guarded
+    with pytest.raises(StackFailed, match=r"exclude this update.*live are model-a and model-b.*exclusions\.html"):
+        release(model, model_data(aws)).deploy(PRD)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"strategy": "all_at_once", "step_percent": None, "termination_wait_seconds": 60},
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60},
+                    "TerminationWaitInSeconds": 60,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                }
+            },
+        ),
+        (
+            {"strategy": "linear", "step_percent": 50},
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {
+                        "Type": "LINEAR",
+                        "WaitIntervalInSeconds": 60,
+                        "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+                    },
+                    "TerminationWaitInSeconds": 0,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                }
+            },
+        ),
+        (
+            {"strategy": "rolling", "step_percent": None, "step_instances": 1},
+            {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                    "WaitIntervalInSeconds": 60,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                }
+            },
+        ),
+    ],
+    ids=["all at once", "linear", "rolling"],
+)
+def test_each_strategy_reaches_sagemaker_as_it_is_meant(aws, model, fields, expected):
+    wanted = {name: value for name, value in (CANARY | fields).items() if value is not None}
+    change(model, deployment=wanted)
+    for shift in (0, 1):
+        last = release(model, model_data(aws, label_shift=shift))
+        last.deploy(PRD)
+    found = aws.client("sagemaker").describe_endpoint(EndpointName=last.plan.endpoint(PRD))
+    config = dict(found["LastDeploymentConfig"])
+    watched = {alarm["AlarmName"] for alarm in config.pop("AutoRollbackConfiguration")["Alarms"]}
+    name = f"slipway-{found['EndpointName']}-{found['EndpointConfigName']}-model-a"
+    assert (config, watched) == (expected, {f"{name}-5xx", f"{name}-model-errors"})
+    assert predict(aws, last.plan.endpoint(PRD), ROWS[0]) == (1, "model-a")
