@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 
 from slipway.errors import AwsError, EndpointTestFailed
-from slipway.hooks.held_out import HeldOutHook, Row
+from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.identity import resolve
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.release_plan import pull_plan
+from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
