@@ -10,13 +10,20 @@ VENV := .venv/bin
 APPROVE ?=
 # A release the demo was left in, to come back to.
 RUN ?=
-# More arguments for pytest, for instance: make test ARGS="-k zip"
+# An endpoint's load: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; DATA with labels, a VARIANT.
+ENDPOINT ?=
+STAGES ?=
+RATE ?=
+SECONDS ?=
+DATA ?=
+VARIANT ?=
+# More arguments for pytest or the load engine, for instance: make test ARGS="-k zip"
 ARGS ?=
 
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab lint format lock clean
+.PHONY: help setup up down status demo stress test test-e2e test-postgres test-fab lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -45,6 +52,10 @@ status: ## Say what runs, where, and how it is
 demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
 	@$(VENV)/python -m tools.services up --quiet
 	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
+
+stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-production RATE=200 SECONDS=60)
+	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \
+		$(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT)) $(ARGS)
 
 test: setup lint ## Run lint and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser

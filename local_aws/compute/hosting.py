@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
-
 from local_aws.compute import s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
 from local_aws.compute.endpoint_metrics import EndpointMetrics
@@ -27,6 +25,7 @@ from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECON
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
+from local_aws.compute.model_connection import ModelConnections, Unreachable
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5
@@ -64,8 +63,8 @@ class Hosting:
         # Guarded by _lock: every instance that is not closed, those of a deployment under way too.
         self._instances: set[Instance] = set()
         self._stopped = False
-        # Made by the event loop's thread alone.
-        self._session: aiohttp.ClientSession | None = None
+        # Of the event loop's thread alone.
+        self._connections = ModelConnections()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -81,8 +80,8 @@ class Hosting:
             instances = list(self._instances)
         close_all(instances, SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS)
         self._metrics.stop()
-        if self._session and self._loop and self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)
+        if self._loop and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._connections.close)
 
     @contextlib.contextmanager
     def _operation(self, key: EndpointKey) -> Iterator[None]:
@@ -209,11 +208,7 @@ class Hosting:
         arrived = time.perf_counter()
         if len(body) > MAX_BODY_BYTES:
             return error("ValidationError", f"Request body of {len(body)} bytes exceeded limit {MAX_BODY_BYTES}")
-        if self._session is None:
-            self._loop = asyncio.get_running_loop()
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            )
+        self._loop = asyncio.get_running_loop()
         forwarded = forwarded_headers(headers)
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
@@ -228,8 +223,8 @@ class Hosting:
             instance, port = acquired
             sent = time.perf_counter()
             try:
-                result, status = await ask_model(self._session, key, fleet.spec.name, port, body, forwarded)
-            except aiohttp.ClientConnectorError:
+                result, status = await ask_model(self._connections, key, fleet.spec.name, port, body, forwarded)
+            except Unreachable:
                 continue
             finally:
                 instance.release()

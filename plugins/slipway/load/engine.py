@@ -124,34 +124,35 @@ class Engine:
         starts_at = time.monotonic() + _LEAD_SECONDS
         book = _Book(len(parts), lambda: self._instances)
         sending = [
-            asyncio.create_task(process.phase(asdict(part), starts_at, book.note))
+            asyncio.create_task(self._send(process, asdict(part), starts_at, book))
             for process, part in zip(self._processes, parts, strict=False)
         ]
         progress = asyncio.create_task(self._tell(number, phase, starts_at, book))
         order = asyncio.create_task(self._order_stop())
         try:
-            # One that ends by itself takes the run along, but not what the others have counted.
-            done = await asyncio.gather(*sending, return_exceptions=True)
+            done = await asyncio.gather(*sending)
         finally:
-            progress.cancel()
-            order.cancel()
-        broken = [one for one in done if isinstance(one, BaseException)]
-        for error in broken:
-            if not isinstance(error, LoadError):
-                raise error
-            self.stop(str(error))
-        elapsed = [one for one in done if isinstance(one, float)]
+            for task in (progress, order, *sending):
+                task.cancel()
         seconds = tuple(book.seconds[second] for second in sorted(book.seconds))
         result = PhaseResult(
             phase=describe(phase),
             processes=len(parts),
-            elapsed_seconds=max(elapsed, default=time.monotonic() - starts_at),
+            elapsed_seconds=max(done),
             tally=merged(second.tally for second in seconds),
             seconds=seconds,
             cpu_share=book.cpu_share,
         )
         self._on_progress(Progress(number, phase, result.elapsed_seconds, result.tally, book.latest()))
         return result
+
+    async def _send(self, process: Process, share: dict[str, Any], starts_at: float, book: _Book) -> float:
+        try:
+            return await process.phase(share, starts_at, book.note)
+        except LoadError as error:
+            # It takes the run along, but not what it and the others have counted.
+            self.stop(str(error))
+            return time.monotonic() - starts_at
 
     async def _tell(self, number: int, phase: Phase, starts_at: float, book: _Book) -> None:
         total, next_second = Tally(), 0
