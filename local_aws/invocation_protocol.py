@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
@@ -152,7 +154,7 @@ class InvocationProtocol(asyncio.Protocol):
         self._task = None
         if self._transport is None:
             return
-        fields = {"content-type": "application/json", "date": formatdate(usegmt=True), **headers}
+        fields = {"content-type": "application/json", "date": _date(int(time.time())), **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         answer = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}content-length: {len(content)}\r\n\r\n"
         self._transport.write(answer.encode("latin-1", "replace") + content)
@@ -160,6 +162,11 @@ class InvocationProtocol(asyncio.Protocol):
             self._transport.close()
         elif self._received:
             self._next()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _plain(received: bytearray, end: int) -> _Head | None:
