@@ -23,7 +23,7 @@ ARGS ?=
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress test test-e2e test-postgres test-fab lint format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab lint format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -56,6 +56,9 @@ demo: setup ## Release the iris model from upload to production (APPROVE=yes ans
 stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-production RATE=200 SECONDS=60)
 	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \
 		$(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT)) $(ARGS)
+
+bench: setup ## Measure the load engine against the lab's method and against wrk (apt installs it), in one run
+	@$(VENV)/python -m bench $(ARGS)
 
 test: setup lint ## Run lint and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser

@@ -62,7 +62,7 @@ def local_aws() -> Iterator[Server]:
     """Start a local AWS and stop it, model servers included, whatever happens in between."""
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     settings = Settings(home, aws_port=_free_port())
-    command = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
+    command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -138,7 +138,8 @@ class Engine:
         result = PhaseResult(
             phase=describe(phase),
             processes=len(parts),
-            elapsed_seconds=max(done),
+            elapsed_seconds=max(elapsed for elapsed, _ in done),
+            cpu_seconds=sum(used for _, used in done),
             tally=merged(second.tally for second in seconds),
             seconds=seconds,
             cpu_share=book.cpu_share,
@@ -146,13 +147,15 @@ class Engine:
         self._on_progress(Progress(number, phase, result.elapsed_seconds, result.tally, book.latest()))
         return result
 
-    async def _send(self, process: Process, share: dict[str, Any], starts_at: float, book: _Book) -> float:
+    async def _send(
+        self, process: Process, share: dict[str, Any], starts_at: float, book: _Book
+    ) -> tuple[float, float]:
         try:
             return await process.phase(share, starts_at, book.note)
         except LoadError as error:
             # It takes the run along, but not what it and the others have counted.
             self.stop(str(error))
-            return time.monotonic() - starts_at
+            return time.monotonic() - starts_at, 0.0
 
     async def _tell(self, number: int, phase: Phase, starts_at: float, book: _Book) -> None:
         total, next_second = Tally(), 0

@@ -62,20 +62,20 @@ class Process:
             # Whoever reads its answers sees the end, with the exit status.
             return
 
-    async def phase(self, share: dict[str, Any], starts_at: float, report: Report) -> float:
+    async def phase(self, share: dict[str, Any], starts_at: float, report: Report) -> tuple[float, float]:
         """Have it send a share, and pass on what it counts.
 
         :param share: its part of the phase
         :param starts_at: when to begin, by the monotonic clock
         :param report: told each second
-        :returns: seconds from the start to its last answer
+        :returns: seconds from the start to its last answer, and seconds that its core has worked
         :raises LoadError: when it ends before
         """
         await self.order({"share": share, "starts_at": starts_at})
         while True:
             message = await self._next()
             if "finished" in message:
-                return message["elapsed_seconds"]
+                return message["elapsed_seconds"], message["cpu_seconds"]
             report(message["second"], Tally.from_message(message["tally"]), message.get("cpu_share", 0.0))
 
     async def _next(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class PhaseResult:
     :param elapsed_seconds: from its start to its last answer
     :param tally: everything that was counted
     :param seconds: the same by the second
+    :param cpu_seconds: that the processes' cores have worked
     :param cpu_share: the most that a process used of its core in a second
     """
 
@@ -62,6 +63,7 @@ class PhaseResult:
     elapsed_seconds: float
     tally: Tally
     seconds: tuple[Second, ...]
+    cpu_seconds: float
     cpu_share: float
 
     @property
@@ -91,6 +93,7 @@ class PhaseResult:
             "service_ms": _summary(tally.service),
             "latency_hdr": tally.latency.encode().decode(),
             "service_hdr": tally.service.encode().decode(),
+            "cpu_seconds": round(self.cpu_seconds, 3),
             "cpu_share": self.cpu_share,
             "sender_full": self.sender_full,
             "series": [second.to_json() for second in self.seconds],

@@ -76,15 +76,16 @@ class Worker:
 
     async def _phase(self, drive: Drive, starts_at: float) -> None:
         reports = asyncio.create_task(self._reports(drive, starts_at))
+        used = time.process_time()
         try:
             await drive.run()
         finally:
             reports.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reports
-        elapsed_seconds = time.monotonic() - starts_at
+        elapsed_seconds, cpu_seconds = time.monotonic() - starts_at, time.process_time() - used
         _say({"tally": drive.take().to_message(), "second": int(elapsed_seconds / REPORT_SECONDS)})
-        _say({"finished": True, "elapsed_seconds": elapsed_seconds})
+        _say({"finished": True, "elapsed_seconds": elapsed_seconds, "cpu_seconds": cpu_seconds})
 
     async def _reports(self, drive: Drive, starts_at: float) -> None:
         second, used = 0, time.process_time()
