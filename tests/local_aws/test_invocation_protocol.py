@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.local_aws
 SIGNED = "Authorization: AWS4-HMAC-SHA256 Credential=123456789012/20240101/us-west-2/sagemaker/aws4_request, …\r\n"
 BODY = b"1,2,3"
-HEAD = f"POST /endpoints/nothing/invocations HTTP/1.1\r\nHost: x\r\n{SIGNED}Content-Type: text/csv\r\n"
+HEAD = f"POST /endpoints/nowhere/invocations HTTP/1.1\r\nHost: x\r\n{SIGNED}Content-Type: text/csv\r\n"
 INVOCATION = f"{HEAD}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 HEALTH = b"GET /_local_aws/health HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -55,7 +55,7 @@ def is_the_invocations(answer):
     status, headers, body = answer
     assert (status, headers["x-amzn-errortype"]) == (400, "ValidationError")
     assert re.fullmatch(r"[0-9a-f-]{36}", headers["x-amzn-requestid"])
-    assert "nothing" in json.loads(body)["Message"]
+    assert "nowhere" in json.loads(body)["Message"]
     return True
 
 
@@ -74,7 +74,7 @@ def test_a_request_may_come_in_pieces_of_any_size(client):
 def test_requests_sent_at_once_are_answered_in_turn(client, local_aws):
     client.send(INVOCATION * 3)
     ids = [client.answer()[1]["x-amzn-requestid"] for _ in range(3)]
-    assert [call["request_id"] for call in local_aws.ledger(resource="nothing")][-3:] == ids
+    assert [call["request_id"] for call in local_aws.ledger(resource="nowhere")][-3:] == ids
 
 
 def test_what_else_comes_by_a_connection_goes_to_the_http_server(client):

@@ -2,9 +2,11 @@
 
 import json
 
+import botocore.session
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from slipway.load.dataset import read_rows
 from slipway.load.engine import Engine
 from slipway.load.plan import Arrivals, Plan, Stage
 from slipway.load.signing import Target
@@ -98,3 +100,10 @@ def test_variants_answer_by_their_weights(local_aws, endpoint, rows):
 def test_a_models_error_is_counted_as_awss(local_aws, endpoint):
     phase = run(local_aws, endpoint, [Row("1", "not,a,row")], Stage(2, 10))
     assert dict(phase.tally.errors) == {"424 ModelError": 10}
+
+
+def test_rows_are_read_from_below_a_prefix(local_aws, monkeypatch, rows):
+    prefix = cases.unique("rows")
+    cases.upload(local_aws, prefix)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint_url)
+    assert read_rows(f"s3://{cases.BUCKET}/{prefix}/input/validation", botocore.session.get_session()) == rows
