@@ -12,7 +12,7 @@ from typing import Any
 from slipway.load.errors import LoadRefused
 from slipway.rows import Row
 
-# What one process signs, sends and reads each second on a core of its own, with a margin (docs/performance.md).
+# What one process is taken to send each second on a core of its own: an assumption, not yet measured on an idle one.
 PROCESS_RPS = 2500
 # Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
 _FAST_ANSWER_SECONDS = 0.02
