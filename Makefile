@@ -13,7 +13,14 @@ RUN ?=
 # How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
-# More arguments for pytest, for instance: make test ARGS="-k zip"
+# An endpoint's load: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; DATA with labels, a VARIANT.
+ENDPOINT ?=
+STAGES ?=
+RATE ?=
+SECONDS ?=
+DATA ?=
+VARIANT ?=
+# More arguments for pytest or the load engine, for instance: make test ARGS="-k zip"
 ARGS ?=
 
 # The bounded chaos stops its instance before the others start theirs.
@@ -21,7 +28,7 @@ E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo test test-e2e test-postgres test-fab chaos blackout lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab chaos blackout lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -50,6 +57,13 @@ status: ## Say what runs, where, and how it is
 demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
 	@$(VENV)/python -m tools.services up --quiet
 	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
+
+stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-production RATE=200 SECONDS=60)
+	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \
+		$(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT)) $(ARGS)
+
+bench: setup ## Measure the load engine against the lab's method and against wrk (apt installs it), in one run
+	@$(VENV)/python -m bench $(ARGS)
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser

@@ -10,7 +10,7 @@ from hypercorn.config import Config, Sockets
 _open: WeakValueDictionary[tuple[str, int], socket.socket] = WeakValueDictionary()
 
 
-class _Listener(socket.socket):
+class Listener(socket.socket):
     """A listening socket that remembers the open connections by the address of their client."""
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -25,7 +25,7 @@ class ClosableConfig(Config):
     def create_sockets(self) -> Sockets:
         """Open the listening sockets."""
         sockets = super().create_sockets()
-        listeners = [_Listener(fileno=one.detach()) for one in sockets.insecure_sockets]
+        listeners = [Listener(fileno=one.detach()) for one in sockets.insecure_sockets]
         return Sockets(sockets.secure_sockets, listeners, sockets.quic_sockets)
 
 

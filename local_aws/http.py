@@ -18,6 +18,7 @@ from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.gateway import Gateway
 from local_aws.ledger import Call, Ledger
 from local_aws.routing import HttpRequest, changes_something, operation_and_resource
+from local_aws.store import Scope as Account
 
 HEALTH_PATH = "/_local_aws/health"
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
@@ -148,18 +149,39 @@ class Front:
 
     async def _invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await body_of(receive)
-        if body is None:
-            return
-        request = http_request(scope, body)
-        request_id = str(uuid.uuid4())
-        status, headers, content = await self._invoked(request, scope)
-        headers["x-amzn-requestid"] = request_id
-        self._write(request, ledger.outcome(status, headers, content), status, request_id, fault_met(scope))
-        await answer(send, status, headers, content)
+        if body is not None:
+            await answer(send, *await self.invocation(scope, body))
 
-    async def _invoked(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
-        _, _, name = self._named(request)
+    async def invocation(self, scope: Scope, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Answer InvokeEndpoint, and write the call down before.
+
+        :param scope: of a request whose path is an invocation's
+        :param body: the request's
+        :returns: status, headers and body
+        """
+        request = http_request(scope, body)
+        service, operation, name = self._named(request)
         where = self._gateway.scope_of(request)
+        status, headers, content = await self._invoked(request, scope, where, name)
+        headers["x-amzn-requestid"] = request_id = str(uuid.uuid4())
+        self._calls.record(
+            Call(
+                service=service,
+                operation=operation,
+                resource=name,
+                outcome=ledger.outcome(status, headers, content),
+                status=status,
+                caller=self._gateway.access_key(request.headers, request.query),
+                region=where.region,
+                request_id=request_id,
+                fault=fault_met(scope),
+            )
+        )
+        return status, headers, content
+
+    async def _invoked(
+        self, request: HttpRequest, scope: Scope, where: Account, name: str
+    ) -> tuple[int, dict[str, str], bytes]:
         arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
         if denial := self._gateway.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
             return denial.status, denial.headers, denial.body

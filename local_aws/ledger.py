@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Ledger:
 
         :param call: a call whose outcome is known
         """
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(call)}
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **vars(call)}
         if call.fault is None:
             del line["fault"]
         os.write(self._file, (json.dumps(line) + "\n").encode())

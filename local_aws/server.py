@@ -15,6 +15,7 @@ from local_aws.asgi import Receive, Scope, Send
 from local_aws.connections import ClosableConfig
 from local_aws.gateway import Gateway
 from local_aws.http import Front, keep_saved
+from local_aws.invocation_protocol import InvocationLoop
 from local_aws.ledger import OK, Call, Ledger
 from local_aws.routing import resource
 from local_aws.settings import Settings
@@ -53,7 +54,10 @@ def run(settings: Settings) -> None:
             gateway.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
     # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
-    asyncio.new_event_loop().run_until_complete(_Process(settings, gateway, front, parts, journal).serve())
+    loop = InvocationLoop()
+    # Faults are for the HTTP server's requests, so with them it gets the invocations too.
+    loop.answered = None if settings.faults else front.invocation
+    loop.run_until_complete(_Process(settings, gateway, front, parts, journal, loop).serve())
     store.close()
     calls.close()
 
@@ -62,13 +66,20 @@ class _Process:
     """One life of the gateway; the order of its steps is what this class is for."""
 
     def __init__(
-        self, settings: Settings, gateway: Gateway, front: Front, parts: list[ServiceParts], journal: Journal
+        self,
+        settings: Settings,
+        gateway: Gateway,
+        front: Front,
+        parts: list[ServiceParts],
+        journal: Journal,
+        loop: InvocationLoop,
     ) -> None:
         self._settings = settings
         self._gateway = gateway
         self._front = front
         self._parts = parts
         self._journal = journal
+        self._loop = loop
         self._asked_to_stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         actions = [part.alarm_action for part in parts if part.alarm_action]
@@ -141,6 +152,7 @@ class _Process:
                 await asyncio.to_thread(part.stop)
             except Exception:
                 _log.exception("%s did not stop in order", part.service.service_name)
+        self._loop.close_invocations()
         for task in self._tasks:
             task.cancel()
 

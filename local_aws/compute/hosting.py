@@ -18,8 +18,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import aiohttp
-
 from local_aws.clock import Clock
 from local_aws.compute import bluegreen, s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
@@ -30,6 +28,7 @@ from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECON
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
+from local_aws.compute.model_connection import ModelConnections, Unreachable
 from local_aws.compute.rolling import Rolling
 from local_aws.compute.rollout import Rollout
 from local_aws.compute.route import Route
@@ -57,8 +56,8 @@ class Hosting:
         # Guarded by _lock: every instance that is not closed, those of a deployment under way too.
         self._instances: set[Instance] = set()
         self._stopped = False
-        # Made by the event loop's thread alone.
-        self._session: aiohttp.ClientSession | None = None
+        # Of the event loop's thread alone.
+        self._connections = ModelConnections()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -78,8 +77,8 @@ class Hosting:
         self._metrics.stop()
         self._capture.stop()
         self._utilization.stop()
-        if self._session and self._loop and self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop)
+        if self._loop and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._connections.close)
 
     @contextlib.contextmanager
     def _operation(self, key: EndpointKey) -> Iterator[None]:
@@ -227,11 +226,7 @@ class Hosting:
         arrived = time.perf_counter()
         if len(body) > MAX_BODY_BYTES:
             return error("ValidationError", f"Request body of {len(body)} bytes exceeded limit {MAX_BODY_BYTES}")
-        if self._session is None:
-            self._loop = asyncio.get_running_loop()
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            )
+        self._loop = asyncio.get_running_loop()
         forwarded = forwarded_headers(headers)
         tried: list[Fleet] = []
         lost: InvokeResult | None = None
@@ -249,8 +244,8 @@ class Hosting:
             instance, port = acquired
             sent = time.perf_counter()
             try:
-                result, status = await ask_model(self._session, key, fleet.spec.name, port, body, forwarded)
-            except aiohttp.ClientConnectorError:
+                result, status = await ask_model(self._connections, key, fleet.spec.name, port, body, forwarded)
+            except Unreachable:
                 continue
             except InstanceLost as gone:
                 # Another instance is asked, once: a request that kills its model must not go round all of them.

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-import aiohttp
-
 from local_aws.compute.base import EndpointKey, InvokeResult
+from local_aws.compute.model_connection import Broken, ModelConnections
 
 # The maximum length of Body on the API's page, in bytes.
 MAX_BODY_BYTES = 6_291_456
@@ -79,7 +78,7 @@ def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def ask_model(
-    session: aiohttp.ClientSession,
+    connections: ModelConnections,
     key: EndpointKey,
     variant: str,
     port: int,
@@ -92,32 +91,22 @@ async def ask_model(
     :param headers: as `forwarded_headers` returns them
     :param timeout_seconds: for the model's whole answer
     :returns: the caller's answer and the model's HTTP status, 500 where it gave none
-    :raises aiohttp.ClientConnectorError: no server was reached, so another one may be asked
+    :raises Unreachable: no server was reached, so another one may be asked
     :raises InstanceLost: the server was reached, and has gone
     """
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
-        async with session.post(
-            f"http://127.0.0.1:{port}/invocations",
-            data=body,
-            headers=headers,
-            timeout=timeout,
-            skip_auto_headers=("Content-Type", "User-Agent"),
-        ) as response:
-            answer = await response.read()
+        answer = await connections.post(port, "/invocations", body, headers, timeout_seconds)
     except TimeoutError:
         return model_error(key, 0, _TIMED_OUT), 500
-    except aiohttp.ClientConnectorError:
-        raise
-    except aiohttp.ClientError as broken:
-        lost = model_error(key, 0, f"The container closed the connection without an answer. ({broken!r})")
+    except Broken as broken:
+        lost = model_error(key, 0, f"The container closed the connection without an answer. ({broken})")
         raise InstanceLost(lost) from broken
-    if response.status >= 300:
-        return model_error(key, response.status, answer.decode(errors="replace")), response.status
+    if answer.status >= 300:
+        return model_error(key, answer.status, answer.body.decode(errors="replace")), answer.status
     answer_headers = {
-        "Content-Type": response.headers.get("Content-Type", "application/octet-stream"),
+        "Content-Type": answer.headers.get("content-type", "application/octet-stream"),
         _VARIANT_HEADER: variant,
     }
-    if _CUSTOM_ATTRIBUTES in response.headers:
-        answer_headers[_CUSTOM_ATTRIBUTES] = response.headers[_CUSTOM_ATTRIBUTES]
-    return InvokeResult(status=200, headers=answer_headers, body=answer), response.status
+    if (attributes := answer.headers.get(_CUSTOM_ATTRIBUTES.lower())) is not None:
+        answer_headers[_CUSTOM_ATTRIBUTES] = attributes
+    return InvokeResult(status=200, headers=answer_headers, body=answer.body), answer.status

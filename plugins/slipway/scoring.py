@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.errors import EndpointTestFailed
+from slipway.rows import is_right
 
 
 @dataclass(frozen=True)
@@ -19,35 +20,6 @@ class Answer:
     prediction: str
     variant: str
     latency_ms: float
-
-
-def is_right(label: str, prediction: str) -> bool:
-    """Compare a prediction with a label.
-
-    Classifiers answer with a class, with the probability of class 1, or with one probability for each class.
-    https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost_hyperparameters.html
-
-    :param label: The right label.
-    :param prediction: The endpoint's answer for one row.
-    :returns: Whether they name the same class.
-    """
-    try:
-        values = numbers(prediction)
-        # A single number is a class, or the probability of class 1 of two: the nearest whole number either way.
-        chosen = values.index(max(values)) if len(values) > 1 else math.floor(values[0] + 0.5)
-        return float(label) == chosen
-    except (ValueError, OverflowError):
-        return label == prediction.strip()
-
-
-def numbers(prediction: str) -> list[float]:
-    """Read an answer of one or more numbers.
-
-    :param prediction: Numbers separated by commas, in brackets or not.
-    :returns: The numbers.
-    :raises ValueError: When it holds anything else.
-    """
-    return [float(part) for part in prediction.strip().strip("[]").split(",")]
 
 
 @dataclass(frozen=True)

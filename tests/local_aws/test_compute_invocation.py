@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-import aiohttp
 import pytest
 from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
@@ -11,6 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from local_aws.compute.base import ContainerFailed, EndpointKey
 from local_aws.compute.invocation import InstanceLost, ask_model, forwarded_headers
 from local_aws.compute.logs import LogStream
+from local_aws.compute.model_connection import ModelConnections, Unreachable
 from local_aws.compute.training import FinalMetrics
 from tests.local_aws.server import free_port
 
@@ -50,8 +50,7 @@ def ask(port, body, headers=None, **more):
     async def run():
         runner, seen = await server(port)
         try:
-            async with aiohttp.ClientSession() as session:
-                answer = await ask_model(session, KEY, "model-a", port, body.encode(), headers or {}, **more)
+            answer = await ask_model(ModelConnections(), KEY, "model-a", port, body.encode(), headers or {}, **more)
         finally:
             await runner.cleanup()
         return *answer, seen
@@ -106,10 +105,9 @@ def test_a_server_that_breaks_off_may_be_gone(port):
 
 def test_a_server_that_is_not_there_may_be_asked_elsewhere(port):
     async def run():
-        async with aiohttp.ClientSession() as session:
-            await ask_model(session, KEY, "model-a", port, b"x", {})
+        await ask_model(ModelConnections(), KEY, "model-a", port, b"x", {})
 
-    with pytest.raises(aiohttp.ClientConnectorError):
+    with pytest.raises(Unreachable):
         asyncio.run(run())
 
 

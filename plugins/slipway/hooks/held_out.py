@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,14 +10,7 @@ from slipway.errors import EndpointTestFailed
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.hooks.s3 import S3VersionHook
-
-
-@dataclass(frozen=True)
-class Row:
-    """One held-out row: what to send, and what should come back."""
-
-    label: str
-    features: str
+from slipway.rows import Row, parse_row
 
 
 class HeldOutHook(S3VersionHook):
@@ -55,9 +47,9 @@ class HeldOutHook(S3VersionHook):
 
 
 def _row(line: str, data_uri: str) -> Row:
-    label, comma, features = line.partition(",")
-    if not comma:
+    row = parse_row(line)
+    if row is None:
         raise EndpointTestFailed(
             "A held-out row is not a label and its features", resource=data_uri, why=f"found {line[:80]!r}"
         )
-    return Row(label.strip(), features)
+    return row

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from slipway import champion, golden
 from slipway.endpoint_stack import candidate
 from slipway.errors import AwsError, EndpointTestFailed
-from slipway.hooks.held_out import HeldOutHook, Row
+from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.identity import resolve
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.sagemaker import SageMakerHook
@@ -20,6 +20,7 @@ from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT
 from slipway.release_plan import pull_plan
+from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode

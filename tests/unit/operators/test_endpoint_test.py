@@ -4,10 +4,10 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
-from slipway.hooks.held_out import Row
 from slipway.hooks.sagemaker import Invocation
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_test import EndpointTestOperator
+from slipway.rows import Row
 from slipway.states import Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult

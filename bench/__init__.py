@@ -1,0 +1,1 @@
+"""Measures Slipway against what it replaces, side by side in one run: `make bench`."""

@@ -1,0 +1,152 @@
+"""A local AWS of the benchmark's own, on free ports, with an endpoint that serves the iris model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from demo import datasets
+from demo.training_job import HYPERPARAMETERS
+from tools.environment import aws_variables
+from tools.settings import ACCOUNT, REGION, ROOT, Settings
+
+ENDPOINT = "bench-iris"
+BUCKET = "bench"
+_IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
+_ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench"
+_START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """One local AWS.
+
+    :param url: of every service
+    :param home: its folder
+    :param variables: the environment that leads boto3 to it
+    """
+
+    url: str
+    home: Path
+    variables: dict[str, str]
+
+    def client(self, service: str, **more: Any) -> Any:
+        """A client of one of its services."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # its overloads list the services by literal name
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="local",  # noqa: S106 - the local AWS takes any
+            **{"config": Config(proxies={}), **more},
+        )
+
+
+@contextlib.contextmanager
+def local_aws() -> Iterator[Server]:
+    """Start a local AWS and stop it, model servers included, whatever happens in between."""
+    home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
+    settings = Settings(home, aws_port=_free_port())
+    command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--state-dir", home / "aws"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_healthy(process, f"{settings.aws_url}/_local_aws/health", home / "log")
+        yield Server(settings.aws_url, home, aws_variables(settings))
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - its own address
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"bench: the local AWS did not start:\n{log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def deploy(server: Server) -> list[list[float]]:
+    """Train the iris model and put it behind an endpoint of one instance.
+
+    :returns: the held-out rows, label first
+    """
+    split = datasets.load("iris")
+    s3, sagemaker = server.client("s3"), server.client("sagemaker")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for channel, rows in (("train", split.train), ("validation", split.held_out)):
+        s3.put_object(Bucket=BUCKET, Key=f"{channel}/iris.csv", Body=datasets.to_csv(rows))
+    sagemaker.create_training_job(
+        TrainingJobName="bench",
+        AlgorithmSpecification={"TrainingImage": _IMAGE, "TrainingInputMode": "File"},
+        RoleArn=_ROLE,
+        HyperParameters=HYPERPARAMETERS,
+        InputDataConfig=[_channel("train"), _channel("validation")],
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/out"},
+        ResourceConfig={"InstanceType": "ml.m4.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+    )
+    job = sagemaker.get_waiter("training_job_completed_or_stopped")
+    job.wait(TrainingJobName="bench", WaiterConfig={"Delay": 1})
+    trained = sagemaker.describe_training_job(TrainingJobName="bench")
+    artifact = trained["ModelArtifacts"]["S3ModelArtifacts"]
+    sagemaker.create_model(
+        ModelName="bench", ExecutionRoleArn=_ROLE, PrimaryContainer={"Image": _IMAGE, "ModelDataUrl": artifact}
+    )
+    variant = {"VariantName": "iris", "ModelName": "bench", "InstanceType": "ml.t2.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="bench")
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+    return split.held_out
+
+
+def _channel(name: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{name}", "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
+
+
+def model_server_port(server: Server) -> int:
+    """Find the port on which the endpoint's one model server listens.
+
+    The benchmark asks it without the gateway, as no client of AWS can; the system's own tables name the port.
+    """
+    listening = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A":
+            listening[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"local_aws.compute.algorithms" not in (process / "cmdline").read_bytes():
+                continue
+            environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+            port = next((one.partition("=")[2] for one in environment if one.startswith("SAGEMAKER_BIND_TO_PORT=")), "")
+            if port and any(str(server.home) in one for one in environment):
+                return int(port)
+    sys.exit("bench: the endpoint's model server cannot be found")

@@ -1,0 +1,23 @@
+"""What one measurement gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One way to send requests, measured for some seconds.
+
+    :param rps: answers each second
+    :param requests: how many were answered
+    :param p50_ms: half of them within
+    :param p99_ms: all but a hundredth of them within
+    :param cpu_us: of the sender, for each answer, in microseconds
+    """
+
+    rps: float
+    requests: int
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float

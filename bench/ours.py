@@ -1,0 +1,59 @@
+"""The load engine, run by its own command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.aws import Server
+from bench.figures import Figures
+from tools.settings import ROOT
+
+# More than can be sent in the time; the time is what ends the run.
+_REQUESTS = 10_000_000
+
+
+def measure(server: Server, endpoint: str, data: Path, concurrency: int, seconds: float) -> Figures:
+    """Invoke an endpoint by the engine, from one process.
+
+    :param server: the local AWS
+    :param endpoint: its name
+    :param data: labelled rows, sent in turn
+    :param concurrency: requests in flight
+    :param seconds: for how long
+    """
+    report = server.home / "load.json"
+    options = {
+        "data": data,
+        "report": report,
+        "stages": f"{concurrency}:{_REQUESTS}",
+        "processes": 1,
+        "max-requests": _REQUESTS,
+        "max-concurrency": concurrency,
+        "max-seconds": seconds,
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "slipway.load",
+        endpoint,
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    environment = {**os.environ, **server.variables, "PYTHONPATH": str(ROOT / "plugins"), "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if not report.exists():
+        raise SystemExit(f"bench: the load engine did not run:\n{done.stdout}{done.stderr}")
+    [phase] = json.loads(report.read_text())["phases"]
+    report.unlink()
+    if phase["errors"]:
+        raise SystemExit(f"bench: requests failed: {phase['errors']}")
+    latency = phase["latency_ms"]
+    return Figures(phase["rps"], phase["answered"], latency["p50"], latency["p99"], _cpu_us(phase))
+
+
+def _cpu_us(phase: dict[str, Any]) -> float:
+    return phase["cpu_seconds"] / phase["answered"] * 1e6

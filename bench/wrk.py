@@ -1,0 +1,104 @@
+"""wrk, the raw HTTP load generator that the engine is held against. https://github.com/wg/wrk"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.figures import Figures
+
+PACKAGE = "wrk"
+_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+_COUNT = re.compile(r"(\d+) requests in")
+_FAILED = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
+_UNIT_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+# All requests are made before the first is sent, so that Lua costs next to nothing.
+_SCRIPT = """
+local requests, number = {}, 0
+function init(arguments)
+%s
+end
+function request()
+  number = number %% #requests + 1
+  return requests[number]
+end
+"""
+
+# Body and headers of one request.
+Request = tuple[bytes, Mapping[str, str]]
+
+
+class WrkError(Exception):
+    """There is no wrk, or it did not measure; the message says what to do."""
+
+
+def ensure() -> str:
+    """Find wrk, and install Debian's where this process may.
+
+    :returns: its path
+    :raises WrkError: naming the package, when there is none and it cannot be installed
+    """
+    if path := shutil.which("wrk"):
+        return path
+    if os.geteuid() == 0 and (apt := shutil.which("apt-get")):
+        print(f"Installing {PACKAGE}, which make bench needs …", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", PACKAGE]):
+            done = subprocess.run([apt, "-qq", *command], env=environment, check=False, capture_output=True, text=True)
+            if done.returncode:
+                raise WrkError(f"apt-get {command[0]} failed, so there is no {PACKAGE}:\n{done.stderr[-2000:]}")
+    if path := shutil.which("wrk"):
+        return path
+    raise WrkError(f"make bench needs {PACKAGE}. Debian and Ubuntu: sudo apt-get install {PACKAGE}")
+
+
+def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: float, folder: Path) -> Figures:
+    """Send requests in turn, as fast as they are answered.
+
+    :param url: where to
+    :param requests: what to send
+    :param concurrency: connections
+    :param seconds: for how long
+    :param folder: for the script
+    :raises WrkError: when a request fails, or wrk does
+    """
+    script = folder / "requests.lua"
+    script.write_text(_SCRIPT % "\n".join(_added(*request) for request in requests))
+    command = [ensure(), "-t1", f"-c{concurrency}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "--latency"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([*command, "-s", script, url], check=False, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode or _FAILED.search(done.stdout):
+        raise WrkError(f"wrk did not measure {url}:\n{done.stdout}{done.stderr}")
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    count = int(_found(_COUNT, done.stdout))
+    return Figures(
+        rps=float(_found(_RATE, done.stdout)),
+        requests=count,
+        p50_ms=_percentile(done.stdout, 50),
+        p99_ms=_percentile(done.stdout, 99),
+        cpu_us=used / count * 1e6,
+    )
+
+
+def _added(body: bytes, headers: Mapping[str, str]) -> str:
+    fields = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items())
+    return f'  requests[#requests + 1] = wrk.format("POST", nil, {{{fields}}}, {json.dumps(body.decode())})'
+
+
+def _percentile(output: str, percent: int) -> float:
+    value, unit = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s|m)", output).groups()  # type: ignore[union-attr]
+    return float(value) * _UNIT_MS[unit]
+
+
+def _found(pattern: re.Pattern[str], output: str) -> str:
+    found = pattern.search(output)
+    if found is None:
+        raise WrkError(f"wrk said something else than expected:\n{output}")
+    return found[1]

@@ -1,0 +1,214 @@
+"""HTTP to model servers: kept connections to the loopback, and nothing that a POST to a container does not need.
+
+A general client costs several times what it takes a model to predict a row.
+https://www.rfc-editor.org/rfc/rfc9112.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Model servers may close a connection that has been idle; one that they are about to close is not used again.
+_IDLE_SECONDS = 15.0
+_MAX_HEAD_BYTES = 64 * 1024
+
+
+class Unreachable(Exception):
+    """No server listens at the port, so the request was not sent."""
+
+
+class Broken(Exception):
+    """The server ended the connection, or spoke something else than HTTP, instead of answering."""
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What a model server answered.
+
+    :param status: of HTTP
+    :param headers: names in lower case
+    :param body: the whole of it
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ModelConnections:
+    """Connections to the model servers of this machine; of the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
+
+    async def post(
+        self, port: int, path: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float
+    ) -> ModelAnswer:
+        """Send one request, once.
+
+        :param port: of the loopback
+        :param path: such as ``/invocations``
+        :param body: the request's
+        :param headers: the request's, without those that its framing needs
+        :param timeout_seconds: for the whole answer
+        :raises Unreachable: no server was reached, so another one may be asked
+        :raises Broken: there was no answer
+        :raises TimeoutError: the answer did not come in time
+        """
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+        async with asyncio.timeout(timeout_seconds):
+            connection = self._kept(port) or await self._new(port)
+            try:
+                answer = await connection.ask(head.encode("latin-1") + body)
+            except BaseException:
+                # Its answer may still come, and must not be taken for the next one's.
+                connection.close()
+                raise
+        if connection.reusable:
+            self._idle[port].append(connection)
+        return answer
+
+    def _kept(self, port: int) -> _Connection | None:
+        idle = self._idle[port]
+        while idle:
+            connection = idle.pop()
+            if connection.fresh:
+                return connection
+            connection.close()
+        return None
+
+    async def _new(self, port: int) -> _Connection:
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+        except OSError as error:
+            raise Unreachable(str(error)) from error
+        return connection
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        self._idle.clear()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection with one request at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[ModelAnswer] | None = None
+        self._received = bytearray()
+        self._used_at = 0.0
+        self.reusable = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether another request may go by it."""
+        return self.reusable and self._loop.time() - self._used_at < _IDLE_SECONDS
+
+    def close(self) -> None:
+        """Close it."""
+        self.reusable = False
+        if self._transport:
+            self._transport.close()
+
+    def ask(self, request: bytes) -> asyncio.Future[ModelAnswer]:
+        """Send a request.
+
+        :returns: becomes the answer
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise Broken("the connection is closed")
+        self._answer = self._loop.create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # what create_connection makes
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        if self._answer and not self._answer.done():
+            self._read(ended=True)
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(Broken(repr(error) if error else "the connection was closed"))
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._read(ended=False)
+
+    def _read(self, ended: bool) -> None:
+        if self._answer is None or self._answer.done():
+            # Nobody asked: whatever this is, the next answer cannot be told from it.
+            self.close()
+            return
+        try:
+            found = _parse(self._received, ended)
+        except ValueError as error:
+            self._answer.set_exception(Broken(f"no HTTP answer: {error}"))
+            self.close()
+            return
+        if found is not None:
+            answer, keep = found
+            self._received.clear()
+            self._used_at = self._loop.time()
+            self.reusable = keep and not ended
+            if not self.reusable:
+                self.close()
+            self._answer.set_result(answer)
+
+
+def _parse(received: bytearray, ended: bool) -> tuple[ModelAnswer, bool] | None:
+    """Read an answer.
+
+    :param ended: whether the server has ended the connection
+    :returns: the answer and whether the connection can be kept; None while it is not whole
+    :raises ValueError: it is no answer
+    """
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        if len(received) > _MAX_HEAD_BYTES:
+            raise ValueError("its head is too long")
+        return None
+    first, *lines = received[:end].decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    status = int(rest[:3])
+    if not version.startswith("HTTP/1."):
+        raise ValueError(f"it begins with {first[:40]!r}")
+    if 100 <= status < 200:
+        # An interim answer comes before the real one.
+        del received[: end + 4]
+        return _parse(received, ended)
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    start = end + 4
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        body = _chunks(received, start)
+    elif "content-length" in headers or status in (204, 304):
+        length = int(headers.get("content-length", 0))
+        body = bytes(received[start : start + length]) if len(received) >= start + length else None
+    else:
+        body = bytes(received[start:]) if ended else None
+    if body is None:
+        return None
+    connection = headers.get("connection", "").lower()
+    keep = (version == "HTTP/1.1" and connection != "close") or connection == "keep-alive"
+    return ModelAnswer(status, headers, body), keep
+
+
+def _chunks(received: bytearray, position: int) -> bytes | None:
+    """Read a chunked body; None while it is not whole. https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"""
+    body = bytearray()
+    while (line := received.find(b"\r\n", position)) >= 0:
+        size = int(received[position:line].partition(b";")[0], 16)
+        if size == 0:
+            ended = received.find(b"\r\n\r\n", line - 2) if received[line + 2 : line + 4] != b"\r\n" else line
+            return bytes(body) if ended >= 0 and len(received) >= line + 4 else None
+        position = line + 2 + size + 2
+        body += received[line + 2 : line + 2 + size]
+    return None

@@ -1,0 +1,54 @@
+"""Where the rows come from: a file, or the objects below an S3 prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.load.errors import LoadError
+from slipway.rows import Row, parse_row
+
+MAX_ROWS = 100_000
+
+
+def read_rows(source: str, session: botocore.session.Session) -> list[Row]:
+    """Read labelled rows: headerless CSV, label first.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
+
+    :param source: a path, or ``s3://BUCKET/PREFIX``
+    :param session: for S3
+    :raises LoadError: when the source cannot be read, or a line is no row
+    """
+    rows: list[Row] = []
+    try:
+        lines = _s3_lines(source, session) if source.startswith("s3://") else _file_lines(Path(source))
+        for line in lines:
+            row = parse_row(line)
+            if row is None:
+                raise LoadError(f"{source} has a line that is not a label and its features: {line[:80]!r}")
+            rows.append(row)
+            if len(rows) == MAX_ROWS:
+                break
+    except (OSError, ValueError, BotoCoreError, ClientError) as error:
+        raise LoadError(f"Cannot read the rows of {source}: {error}") from error
+    return rows
+
+
+def _file_lines(path: Path) -> Iterable[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _s3_lines(uri: str, session: botocore.session.Session) -> Iterator[str]:
+    client: Any = session.create_client("s3")
+    parts = urlsplit(uri)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"))
+    for page in pages:
+        for item in page.get("Contents", []):
+            body = client.get_object(Bucket=parts.netloc, Key=item["Key"])["Body"]
+            yield from (line.decode() for line in body.iter_lines() if line.strip())

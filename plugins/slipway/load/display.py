@@ -1,0 +1,121 @@
+"""A run in the terminal: one line that lives, or a line each second where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from slipway.load.engine import Progress
+from slipway.load.plan import Arrivals, Phase
+from slipway.load.result import LoadResult
+from slipway.load.tally import Tally, milliseconds
+
+
+class Display:
+    """Shows a run.
+
+    :param console: where
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far a run is."""
+        line = describe_progress(progress)
+        if self._console.is_terminal:
+            self._live.update(Text(line))
+        else:
+            self._console.print(line, soft_wrap=True, highlight=False)
+
+    def report(self, result: LoadResult) -> None:
+        """Show what a run has shown."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("load", "answers", "per second", "p50 ms", "p99 ms", "max ms", "errors", "right", "variants"):
+            table.add_column(column, justify="left" if column in ("load", "variants") else "right")
+        for phase in result.phases:
+            tally = phase.tally
+            table.add_row(
+                _planned(phase.phase),
+                str(tally.answered),
+                f"{phase.rps:.0f}",
+                f"{milliseconds(tally.latency, 50):.1f}",
+                f"{milliseconds(tally.latency, 99):.1f}",
+                f"{milliseconds(tally.latency, 100):.1f}",
+                str(tally.errors.total()),
+                _percent(tally.right, tally.answered),
+                _variants(tally),
+            )
+        self._console.print(table)
+        for phase in result.phases:
+            for kind, count in sorted(phase.tally.errors.items()):
+                self._console.print(f"{_planned(phase.phase)}: {count} x {kind}", style="red")
+            if phase.sender_full:
+                self._console.print(
+                    f"{_planned(phase.phase)}: a sending process used {phase.cpu_share:.0%} of its core; "
+                    "the endpoint may be able to do more",
+                    style="yellow",
+                )
+        if not result.completed:
+            self._console.print(f"Ended before the plan was done: {result.ended}", style="yellow")
+
+
+def describe_progress(progress: Progress) -> str:
+    """One line about a run.
+
+    :param progress: how far it is
+    """
+    total = progress.total
+    parts = [f"phase {progress.number} ({_name(progress.phase)})", f"{progress.elapsed_seconds:.0f} s"]
+    parts.append(f"{total.answered}/{progress.phase.requests} answered")
+    if progress.latest is not None:
+        last = progress.latest.tally
+        parts += [
+            f"{last.answered}/s",
+            f"p50 {milliseconds(last.latency, 50):.1f} ms",
+            f"p99 {milliseconds(last.latency, 99):.1f} ms",
+        ]
+    parts += [f"errors {total.errors.total()}", f"right {_percent(total.right, total.answered)}", _variants(total)]
+    if progress.latest is not None and progress.latest.instances:
+        parts.append("instances " + " ".join(f"{name} {count}" for name, count in progress.latest.instances.items()))
+    return " | ".join(filter(None, parts))
+
+
+def _name(phase: Phase) -> str:
+    if isinstance(phase, Arrivals):
+        return f"{phase.rate_rps:g}/s for {phase.duration_seconds:g} s"
+    return f"{phase.concurrency} x {phase.requests}"
+
+
+def _planned(phase: Mapping[str, float]) -> str:
+    if "rate_rps" in phase:
+        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
+    return f"{phase['concurrency']} x {phase['requests']}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def _variants(tally: Tally) -> str:
+    return ", ".join(
+        f"{name} {count / tally.answered:.0%}" for name, count in sorted(tally.variants.items()) if tally.answered
+    )

@@ -1,0 +1,125 @@
+"""The loops that send: closed, with so many in flight, and open, with requests due at a constant rate.
+
+In the open loop a request's latency counts from when it was due, not from when it could be sent: a stall of the
+endpoint delays the requests behind it, and they say so. Timing each from its own sending would leave them out
+(coordinated omission).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+
+from slipway.load.plan import Share
+from slipway.load.sender import NoReply, Sender
+from slipway.load.tally import Tally
+from slipway.rows import Row, is_right
+
+# How long requests in flight may take to be answered once the load is to end.
+DRAIN_SECONDS = 5.0
+ABANDONED = "abandoned"
+_LONGEST_SLEEP_SECONDS = 0.25
+
+
+class Drive:
+    """Sends one process's share of a phase.
+
+    :param share: what to send
+    :param rows: the whole plan's
+    :param sender: what to send by
+    :param starts_at: when the phase begins, by the clock
+    :param clock: gives seconds; the same for all processes of a machine
+    :param sleep: waits so many seconds
+    """
+
+    def __init__(
+        self,
+        share: Share,
+        rows: Sequence[Row],
+        sender: Sender,
+        starts_at: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._share = share
+        self._rows = [(row.label, row.features.encode()) for row in rows]
+        self._sender = sender
+        self._starts_at = starts_at
+        self._clock = clock
+        self._sleep = sleep
+        self._numbers = iter(range(share.first, share.requests, share.step))
+        self._stopping = asyncio.Event()
+        self._tally = Tally()
+
+    def stop(self) -> None:
+        """Send nothing more; `run` returns when what is in flight has ended."""
+        self._stopping.set()
+
+    def take(self) -> Tally:
+        """Give what was counted since the last time."""
+        taken, self._tally = self._tally, Tally()
+        return taken
+
+    async def run(self, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Send the share.
+
+        :param drain_seconds: how long requests in flight may still take after `stop`
+        """
+        await self._until(self._starts_at)
+        slots = [asyncio.create_task(self._slot()) for _ in range(self._share.concurrency)]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            pending = set(slots)
+            while pending and not stopping.done():
+                done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                pending -= done
+                for slot in done - {stopping}:
+                    # What breaks in a slot is a fault of this program and must not pass for a small load.
+                    slot.result()
+            if pending:
+                await asyncio.wait(pending, timeout=drain_seconds)
+        finally:
+            for task in (stopping, *slots):
+                task.cancel()
+            await asyncio.gather(stopping, *slots, return_exceptions=True)
+
+    async def _slot(self) -> None:
+        """Send one request after another; each slot has one in flight."""
+        for number in self._numbers:
+            due = self._due(number)
+            if due is not None:
+                await self._until(due)
+            if self._stopping.is_set():
+                return
+            await self._request(number, due)
+
+    def _due(self, number: int) -> float | None:
+        interval = self._share.interval_seconds
+        return None if interval is None else self._starts_at + number * interval
+
+    async def _until(self, moment: float) -> None:
+        # The clock of a loop's timers is coarser than a busy rate's intervals, so the wait is looked at again.
+        while not self._stopping.is_set() and (wait := moment - self._clock()) > 0:
+            await self._sleep(min(wait, _LONGEST_SLEEP_SECONDS))
+
+    async def _request(self, number: int, due: float | None) -> None:
+        label, body = self._rows[number % len(self._rows)]
+        self._tally.sent += 1
+        sent = self._clock()
+        try:
+            reply = await self._sender.send(body)
+        except NoReply as error:
+            self._tally.errors[error.kind] += 1
+            return
+        except asyncio.CancelledError:
+            self._tally.errors[ABANDONED] += 1
+            raise
+        now = self._clock()
+        self._tally.answer(reply.variant, _right(label, reply.body), now - (sent if due is None else due), now - sent)
+
+
+@lru_cache(maxsize=65_536)
+def _right(label: str, body: bytes) -> bool:
+    return is_right(label, body.decode(errors="replace"))

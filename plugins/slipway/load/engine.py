@@ -1,0 +1,225 @@
+"""Runs a plan: starts the sending processes, merges what they count, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.credentials import ReadOnlyCredentials
+
+from slipway.load.access import Access
+from slipway.load.errors import LoadError
+from slipway.load.plan import Phase, Plan, describe, shares
+from slipway.load.processes import Process
+from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.tally import Tally, merged
+
+_CREDENTIALS_SECONDS = 20.0
+_INSTANCES_SECONDS = 5.0
+# Every process gets the order before it is time to act on it.
+_LEAD_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    :param number: of the phase, from 1 on
+    :param phase: what is being sent
+    :param elapsed_seconds: since the phase's start
+    :param total: everything counted in this phase
+    :param latest: the last second that every process has reported, or None in the first
+    """
+
+    number: int
+    phase: Phase
+    elapsed_seconds: float
+    total: Tally
+    latest: Second | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Engine:
+    """One run of a plan.
+
+    :param plan: what to send
+    :param access: the way to AWS
+    :param on_progress: told how far the run is, once a second
+    """
+
+    def __init__(self, plan: Plan, access: Access, on_progress: OnProgress = lambda progress: None) -> None:
+        self._plan = plan
+        self._access = access
+        self._on_progress = on_progress
+        self._ended = COMPLETED
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._processes: list[Process] = []
+        self._instances: dict[str, int] = {}
+
+    def run(self) -> LoadResult:
+        """Send the load and return when all of it is answered, or it was stopped.
+
+        :raises LoadRefused: when the plan is above its caps
+        :raises LoadError: when there is no way to AWS, or no process can be started
+        """
+        self._plan.check()
+        return asyncio.run(self._run())
+
+    def stop(self, reason: str) -> None:
+        """End the run in order; `run` returns what was done. From any thread, or a signal's handler.
+
+        :param reason: for the report
+        """
+        if self._ended == COMPLETED:
+            self._ended = reason
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _run(self) -> LoadResult:
+        self._loop = asyncio.get_running_loop()
+        if self._ended != COMPLETED:
+            self._stopping.set()
+        plan, access = self._plan, self._access
+        target = await asyncio.to_thread(access.target, plan.endpoint_name, plan.target_variant)
+        credentials = await asyncio.to_thread(access.credentials)
+        job = {
+            "target": asdict(target),
+            "rows": [[row.label, row.features] for row in plan.rows],
+            "timeout_seconds": plan.timeout_seconds,
+            "credentials": _texts(credentials),
+        }
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        results: list[PhaseResult] = []
+        watchers: list[asyncio.Task[None]] = []
+        try:
+            for _ in range(max(plan.processes_for(phase) for phase in plan.phases)):
+                self._processes.append(await Process.start(job))
+            watchers = [
+                asyncio.create_task(self._watch_credentials(credentials)),
+                asyncio.create_task(self._watch_instances()),
+                asyncio.create_task(self._watch_time()),
+            ]
+            for number, phase in enumerate(plan.phases, 1):
+                if not self._stopping.is_set():
+                    results.append(await self._phase(number, phase))
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*(process.close() for process in self._processes))
+        return LoadResult(plan.summary(), started_at, self._ended, tuple(results))
+
+    async def _phase(self, number: int, phase: Phase) -> PhaseResult:
+        parts = shares(phase, self._plan.processes_for(phase))
+        starts_at = time.monotonic() + _LEAD_SECONDS
+        book = _Book(len(parts), lambda: self._instances)
+        sending = [
+            asyncio.create_task(self._send(process, asdict(part), starts_at, book))
+            for process, part in zip(self._processes, parts, strict=False)
+        ]
+        progress = asyncio.create_task(self._tell(number, phase, starts_at, book))
+        order = asyncio.create_task(self._order_stop())
+        try:
+            done = await asyncio.gather(*sending)
+        finally:
+            for task in (progress, order, *sending):
+                task.cancel()
+        seconds = tuple(book.seconds[second] for second in sorted(book.seconds))
+        result = PhaseResult(
+            phase=describe(phase),
+            processes=len(parts),
+            elapsed_seconds=max(elapsed for elapsed, _ in done),
+            cpu_seconds=sum(used for _, used in done),
+            tally=merged(second.tally for second in seconds),
+            seconds=seconds,
+            cpu_share=book.cpu_share,
+        )
+        self._on_progress(Progress(number, phase, result.elapsed_seconds, result.tally, book.latest()))
+        return result
+
+    async def _send(
+        self, process: Process, share: dict[str, Any], starts_at: float, book: _Book
+    ) -> tuple[float, float]:
+        try:
+            return await process.phase(share, starts_at, book.note)
+        except LoadError as error:
+            # It takes the run along, but not what it and the others have counted.
+            self.stop(str(error))
+            return time.monotonic() - starts_at, 0.0
+
+    async def _tell(self, number: int, phase: Phase, starts_at: float, book: _Book) -> None:
+        total, next_second = Tally(), 0
+        while True:
+            await asyncio.sleep(1)
+            while (second := book.complete(next_second)) is not None:
+                total.add(second.tally)
+                next_second += 1
+            self._on_progress(Progress(number, phase, time.monotonic() - starts_at, total, book.latest()))
+
+    async def _order_stop(self) -> None:
+        await self._stopping.wait()
+        for process in self._processes:
+            await process.order({"stop": True})
+
+    async def _watch_credentials(self, known: ReadOnlyCredentials) -> None:
+        while True:
+            await asyncio.sleep(_CREDENTIALS_SECONDS)
+            with contextlib.suppress(LoadError):
+                # Those that are still good are sent on; when they end, AWS says so in every answer.
+                current = await asyncio.to_thread(self._access.credentials)
+                if current != known:
+                    known = current
+                    for process in self._processes:
+                        await process.order({"credentials": _texts(current)})
+
+    async def _watch_instances(self) -> None:
+        while True:
+            try:
+                self._instances = await asyncio.to_thread(self._access.instances, self._plan.endpoint_name)
+            except LoadError as error:
+                _log.warning("%s", error)
+            await asyncio.sleep(_INSTANCES_SECONDS)
+
+    async def _watch_time(self) -> None:
+        await asyncio.sleep(self._plan.caps.max_seconds)
+        self.stop(f"the cap max_seconds of {self._plan.caps.max_seconds:g} s was reached")
+
+
+class _Book:
+    """What the processes have reported of a phase."""
+
+    def __init__(self, processes: int, instances: Callable[[], dict[str, int]]) -> None:
+        self._processes = processes
+        self._instances = instances
+        self._reported: dict[int, int] = {}
+        self.seconds: dict[int, Second] = {}
+        self.cpu_share = 0.0
+
+    def note(self, second: int, tally: Tally, cpu_share: float) -> None:
+        entry = self.seconds.setdefault(second, Second(second))
+        entry.tally.add(tally)
+        entry.instances = self._instances()
+        self._reported[second] = self._reported.get(second, 0) + 1
+        self.cpu_share = max(self.cpu_share, cpu_share)
+
+    def complete(self, second: int) -> Second | None:
+        """A second that every process has reported."""
+        return self.seconds[second] if self._reported.get(second) == self._processes else None
+
+    def latest(self) -> Second | None:
+        """The last such second."""
+        return next(filter(None, map(self.complete, sorted(self.seconds, reverse=True))), None)
+
+
+def _texts(credentials: ReadOnlyCredentials) -> list[Any]:
+    return [credentials.access_key, credentials.secret_key, credentials.token]

@@ -1,0 +1,219 @@
+"""What load to send: stages of concurrent requests or a constant arrival rate, within caps."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slipway.load.errors import LoadRefused
+from slipway.rows import Row
+
+# What one process is taken to send each second on a core of its own: an assumption, not yet measured on an idle one.
+PROCESS_RPS = 2500
+# Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
+_FAST_ANSWER_SECONDS = 0.02
+_STAGE = re.compile(r"(\d+)[:x](\d+)")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A closed loop: so many requests in flight until so many have been sent.
+
+    :param concurrency: requests in flight at a time
+    :param requests: how many in all
+    """
+
+    concurrency: int
+    requests: int
+
+    @property
+    def most_rps(self) -> float:
+        """The most requests each second that are to be expected."""
+        return self.concurrency / _FAST_ANSWER_SECONDS
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight at most."""
+        return min(self.concurrency, self.requests)
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """An open loop: requests are due at a constant rate, whether or not earlier ones have been answered.
+
+    :param rate_rps: requests due each second
+    :param duration_seconds: for how long
+    :param concurrency: requests in flight at most; one that is due beyond it waits, and its latency counts the wait
+    """
+
+    rate_rps: float
+    duration_seconds: float
+    concurrency: int = 150
+
+    @property
+    def requests(self) -> int:
+        """How many requests are due in all."""
+        return max(1, math.floor(self.rate_rps * self.duration_seconds))
+
+    @property
+    def most_rps(self) -> float:
+        """The most requests each second that are to be expected."""
+        return self.rate_rps
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight at most."""
+        return min(self.concurrency, self.requests)
+
+
+Phase = Stage | Arrivals
+# The stress test of AWS's MLOps lab: threads and requests.
+LAB_STAGES = (Stage(10, 1_000), Stage(100, 10_000), Stage(150, 100_000))
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How much load may be asked for; an endpoint costs money by the instance hour and answers others as well.
+
+    :param max_requests: in all phases together
+    :param max_concurrency: requests in flight at a time
+    :param max_rate_rps: of arrivals
+    :param max_seconds: after which the run is ended in order, whatever is left
+    """
+
+    max_requests: int = 200_000
+    max_concurrency: int = 200
+    max_rate_rps: float = 2_000
+    max_seconds: float = 1_800
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of load.
+
+    :param endpoint_name: the endpoint
+    :param rows: labelled rows, sent in turn
+    :param phases: one after another
+    :param target_variant: the variant that shall answer; None leaves it to the weights
+    :param caps: what may be asked for
+    :param timeout_seconds: for one answer; a model has 60 s, and InvokeEndpoint passes on what it says
+    :param processes: how many send; None for as many as the phase needs and the machine has cores
+    """
+
+    endpoint_name: str
+    rows: Sequence[Row]
+    phases: Sequence[Phase] = LAB_STAGES
+    target_variant: str | None = None
+    caps: Caps = Caps()
+    timeout_seconds: float = 65
+    processes: int | None = None
+
+    def check(self) -> None:
+        """Hold the plan against its caps.
+
+        :raises LoadRefused: naming every cap that is exceeded
+        """
+        if not self.rows:
+            raise LoadRefused("There are no rows to send. Fix: name data that has a label and features on each line")
+        if not self.phases:
+            raise LoadRefused("There is no load to send. Fix: give stages, or a rate and a duration")
+        caps, asked = (
+            self.caps,
+            [
+                ("max_requests", sum(phase.requests for phase in self.phases)),
+                ("max_concurrency", max(phase.concurrency for phase in self.phases)),
+                (
+                    "max_rate_rps",
+                    max((phase.rate_rps for phase in self.phases if isinstance(phase, Arrivals)), default=0),
+                ),
+                (
+                    "max_seconds",
+                    sum(phase.duration_seconds for phase in self.phases if isinstance(phase, Arrivals)),
+                ),
+            ],
+        )
+        exceeded = [
+            f"{name} is {getattr(caps, name):g}, asked is {value:g}"
+            for name, value in asked
+            if value > getattr(caps, name)
+        ]
+        if exceeded:
+            raise LoadRefused(
+                f"The load for {self.endpoint_name} is above its caps: {'; '.join(exceeded)}. "
+                "Fix: ask for less, or raise the cap on purpose"
+            )
+        if min(min(phase.concurrency, phase.requests, phase.most_rps) for phase in self.phases) <= 0:
+            raise LoadRefused("Concurrency, requests, rate and duration must all be above 0")
+
+    def processes_for(self, phase: Phase) -> int:
+        """How many processes send a phase: several only when one core would be full.
+
+        :param phase: one of this plan's
+        """
+        wanted = self.processes or min(math.ceil(phase.most_rps / PROCESS_RPS), os.cpu_count() or 1)
+        return max(1, min(wanted, phase.in_flight))
+
+    def summary(self) -> dict[str, Any]:
+        """The plan without its rows, for reports."""
+        return {
+            "endpoint_name": self.endpoint_name,
+            "target_variant": self.target_variant,
+            "rows": len(self.rows),
+            "phases": [describe(phase) for phase in self.phases],
+            "caps": asdict(self.caps),
+            "timeout_seconds": self.timeout_seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of a phase: every so-many-th request, so that all parts are alike.
+
+    :param first: number of its first request
+    :param step: distance between its requests
+    :param requests: of the whole phase
+    :param concurrency: of this part
+    :param interval_seconds: between two due requests of the whole phase; None in a closed loop
+    """
+
+    first: int
+    step: int
+    requests: int
+    concurrency: int
+    interval_seconds: float | None = None
+
+
+def shares(phase: Phase, processes: int) -> list[Share]:
+    """Divide a phase among processes.
+
+    :param phase: what to send
+    :param processes: at most as many as may be in flight
+    """
+    interval = 1 / phase.rate_rps if isinstance(phase, Arrivals) else None
+    whole, rest = divmod(phase.in_flight, processes)
+    return [Share(number, processes, phase.requests, whole + (number < rest), interval) for number in range(processes)]
+
+
+def describe(phase: Phase) -> dict[str, Any]:
+    """A phase as reports have it."""
+    kind = "arrivals" if isinstance(phase, Arrivals) else "stage"
+    return {"kind": kind, **asdict(phase), "requests": phase.requests}
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """Read stages as a command line has them.
+
+    :param text: such as ``10:1000,100:10000``: concurrency and requests
+    :raises LoadRefused: naming what cannot be read
+    """
+    stages = []
+    for part in text.split(","):
+        match = _STAGE.fullmatch(part.strip())
+        if not match:
+            raise LoadRefused(f"{part.strip()!r} is no stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
+        stages.append(Stage(int(match[1]), int(match[2])))
+    return tuple(stages)

@@ -1,0 +1,142 @@
+"""What a run of load has shown, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from slipway.load.tally import PERCENTILES, Tally, milliseconds
+
+COMPLETED = "completed"
+# A process that uses this much of its core may be what limits the figures, and not the endpoint.
+_FULL_CORE = 0.9
+
+
+@dataclass
+class Second:
+    """One second of a phase.
+
+    :param second: since the phase's start
+    :param tally: what was counted in it
+    :param instances: of the endpoint, by variant, as last described
+    """
+
+    second: int
+    tally: Tally = field(default_factory=Tally)
+    instances: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: the point of a time series"""
+        tally = self.tally
+        return {
+            "second": self.second,
+            "sent": tally.sent,
+            "answered": tally.answered,
+            "right": tally.right,
+            "errors": dict(tally.errors),
+            "variants": dict(tally.variants),
+            "instances": dict(self.instances),
+            "p50_ms": milliseconds(tally.latency, 50),
+            "p99_ms": milliseconds(tally.latency, 99),
+        }
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What one phase has shown.
+
+    :param phase: as planned
+    :param processes: how many sent
+    :param elapsed_seconds: from its start to its last answer
+    :param tally: everything that was counted
+    :param seconds: the same by the second
+    :param cpu_seconds: that the processes' cores have worked
+    :param cpu_share: the most that a process used of its core in a second
+    """
+
+    phase: Mapping[str, Any]
+    processes: int
+    elapsed_seconds: float
+    tally: Tally
+    seconds: tuple[Second, ...]
+    cpu_seconds: float
+    cpu_share: float
+
+    @property
+    def rps(self) -> float:
+        """Answers each second."""
+        return self.tally.answered / self.elapsed_seconds if self.elapsed_seconds else 0.0
+
+    @property
+    def sender_full(self) -> bool:
+        """Whether a sending process may have limited the figures."""
+        return self.cpu_share >= _FULL_CORE
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: the phase in a report"""
+        tally = self.tally
+        return {
+            **{"phase": dict(self.phase), "processes": self.processes},
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "rps": round(self.rps, 1),
+            "sent": tally.sent,
+            "answered": tally.answered,
+            "right": tally.right,
+            "accuracy": tally.right / tally.answered if tally.answered else None,
+            "variants": dict(tally.variants),
+            "errors": dict(tally.errors),
+            "latency_ms": _summary(tally.latency),
+            "service_ms": _summary(tally.service),
+            "latency_hdr": tally.latency.encode().decode(),
+            "service_hdr": tally.service.encode().decode(),
+            "cpu_seconds": round(self.cpu_seconds, 3),
+            "cpu_share": self.cpu_share,
+            "sender_full": self.sender_full,
+            "series": [second.to_json() for second in self.seconds],
+        }
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a run has shown.
+
+    :param plan: the plan's summary
+    :param started_at: ISO 8601, UTC
+    :param ended: ``completed``, or why it ended before
+    :param phases: those that were begun
+    """
+
+    plan: Mapping[str, Any]
+    started_at: str
+    ended: str
+    phases: tuple[PhaseResult, ...]
+
+    @property
+    def completed(self) -> bool:
+        """Whether everything planned was sent."""
+        return self.ended == COMPLETED
+
+    def to_json(self) -> str:
+        """:returns: the machine-readable report"""
+        document = {
+            "plan": dict(self.plan),
+            "started_at": self.started_at,
+            "ended": self.ended,
+            "phases": [phase.to_json() for phase in self.phases],
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+
+def _summary(latencies: HdrHistogram) -> dict[str, float]:
+    if not latencies.get_total_count():
+        return {}
+    found = {f"p{percentile:g}": milliseconds(latencies, percentile) for percentile in PERCENTILES}
+    return {
+        **found,
+        "max": latencies.get_max_value() / 1000,
+        "mean": round(latencies.get_mean_value() / 1000, 3),
+    }

@@ -1,0 +1,122 @@
+"""What came of requests: counted by the second, with latencies in HDR histograms that merge without loss.
+
+https://hdrhistogram.github.io/HdrHistogram/
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+# Microseconds, to three digits: from 1 µs to an hour, which a request that waits in a stalled open loop may reach.
+_LOWEST_US, _HIGHEST_US, _DIGITS = 1, 3_600_000_000, 3
+PERCENTILES = (50, 90, 95, 99, 99.9)
+
+
+def histogram() -> HdrHistogram:
+    """:returns: an empty histogram; all of them can be added to each other"""
+    return HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+
+
+def milliseconds(latencies: HdrHistogram, percentile: float) -> float:
+    """A percentile in milliseconds; 0 where nothing was recorded."""
+    return latencies.get_value_at_percentile(percentile) / 1000 if latencies.get_total_count() else 0.0
+
+
+@dataclass
+class Tally:
+    """Counts of one stretch of time, of one process or, merged, of all.
+
+    :param sent: requests sent
+    :param right: answers that name the row's label
+    :param variants: answers by the variant that gave them
+    :param errors: requests without an answer of the model, by kind
+    :param latency: of answers, from when the request was due
+    :param service: of answers, from when the request was sent
+    """
+
+    sent: int = 0
+    right: int = 0
+    variants: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    latency: HdrHistogram = field(default_factory=histogram)
+    service: HdrHistogram = field(default_factory=histogram)
+    _latencies_us: list[int] = field(default_factory=list)
+    _services_us: list[int] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        """Requests the model has answered."""
+        return self.variants.total()
+
+    def answer(self, variant: str, right: bool, latency_seconds: float, service_seconds: float) -> None:
+        """Count an answer.
+
+        :param variant: who gave it
+        :param right: whether it names the row's label
+        :param latency_seconds: since the request was due
+        :param service_seconds: since it was sent
+        """
+        self.variants[variant] += 1
+        self.right += right
+        # Put into the histograms when they are asked for, equal ones together.
+        self._latencies_us.append(max(_LOWEST_US, round(latency_seconds * 1e6)))
+        self._services_us.append(max(_LOWEST_US, round(service_seconds * 1e6)))
+
+    def settle(self) -> Tally:
+        """Put what was counted into the histograms.
+
+        :returns: itself
+        """
+        for values, target in ((self._latencies_us, self.latency), (self._services_us, self.service)):
+            for value, count in Counter(values).items():
+                target.record_value(min(value, _HIGHEST_US), count)
+            values.clear()
+        return self
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of another, which keeps its own."""
+        other.settle()
+        self.settle()
+        self.sent += other.sent
+        self.right += other.right
+        self.variants += other.variants
+        self.errors += other.errors
+        self.latency.add(other.latency)
+        self.service.add(other.service)
+
+    def to_message(self) -> dict[str, Any]:
+        """The counts as JSON, histograms in the format that HDR's own tools read."""
+        self.settle()
+        return {
+            "sent": self.sent,
+            "right": self.right,
+            "variants": dict(self.variants),
+            "errors": dict(self.errors),
+            "latency": self.latency.encode().decode(),
+            "service": self.service.encode().decode(),
+        }
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Tally:
+        """Read what `to_message` wrote."""
+        return cls(
+            sent=message["sent"],
+            right=message["right"],
+            variants=Counter(message["variants"]),
+            errors=Counter(message["errors"]),
+            latency=HdrHistogram.decode(message["latency"]),
+            service=HdrHistogram.decode(message["service"]),
+        )
+
+
+def merged(tallies: Iterable[Tally]) -> Tally:
+    """Add tallies up."""
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total

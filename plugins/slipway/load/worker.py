@@ -1,0 +1,120 @@
+"""One process that sends: orders come in by lines of JSON, counts go out by lines of JSON each second.
+
+Its end of input is its order to stop, so it never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from botocore.credentials import ReadOnlyCredentials
+
+from slipway.load.drive import Drive
+from slipway.load.plan import Share
+from slipway.load.sender import HttpSender
+from slipway.load.signing import Signer, Target
+from slipway.rows import Row
+
+# A line of input holds all rows.
+LINE_BYTES = 64 * 1024 * 1024
+REPORT_SECONDS = 1.0
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+class Worker:
+    """Does what its input says.
+
+    :param orders: the input's lines
+    """
+
+    def __init__(self, orders: asyncio.StreamReader) -> None:
+        self._orders = orders
+        self._drive: Drive | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Send phase after phase until the input ends."""
+        job = await self._next()
+        if job is None:
+            return
+        target = Target(**job["target"])
+        signer = Signer(target, ReadOnlyCredentials(*job["credentials"]))
+        rows = [Row(*row) for row in job["rows"]]
+        async with HttpSender(target, signer, job["timeout_seconds"]) as sender:
+            _say({"ready": True})
+            phase: asyncio.Task[None] | None = None
+            while (order := await self._next()) is not None:
+                if "credentials" in order:
+                    signer.renew(ReadOnlyCredentials(*order["credentials"]))
+                if "share" in order:
+                    self._drive = Drive(Share(**order["share"]), rows, sender, order["starts_at"])
+                    phase = asyncio.create_task(self._phase(self._drive, order["starts_at"]))
+                if "stop" in order:
+                    self._stop()
+            self._stop()
+            if phase is not None:
+                await phase
+
+    async def _next(self) -> dict[str, Any] | None:
+        line = await self._orders.readline()
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def _stop(self) -> None:
+        if self._drive is not None:
+            self._drive.stop()
+
+    async def _phase(self, drive: Drive, starts_at: float) -> None:
+        reports = asyncio.create_task(self._reports(drive, starts_at))
+        used = time.process_time()
+        try:
+            await drive.run()
+        finally:
+            reports.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reports
+        elapsed_seconds, cpu_seconds = time.monotonic() - starts_at, time.process_time() - used
+        _say({"tally": drive.take().to_message(), "second": int(elapsed_seconds / REPORT_SECONDS)})
+        _say({"finished": True, "elapsed_seconds": elapsed_seconds, "cpu_seconds": cpu_seconds})
+
+    async def _reports(self, drive: Drive, starts_at: float) -> None:
+        second, used = 0, time.process_time()
+        while True:
+            await asyncio.sleep(max(0.0, starts_at + (second + 1) * REPORT_SECONDS - time.monotonic()))
+            now = time.process_time()
+            share = (now - used) / REPORT_SECONDS
+            _say({"tally": drive.take().to_message(), "second": second, "cpu_share": round(share, 3)})
+            second, used = second + 1, now
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    # Ctrl-C reaches the whole process group; the end is the parent's to order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: None)
+    orders = asyncio.StreamReader(limit=LINE_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    await Worker(orders).run()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+if __name__ == "__main__":
+    _run(_main())

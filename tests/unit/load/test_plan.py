@@ -1,0 +1,85 @@
+"""Plans, their caps, and how they are divided."""
+
+import json
+
+import pytest
+
+from slipway.load.errors import LoadRefused
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, parse_stages, shares
+from slipway.rows import Row
+
+ROWS = [Row("1", "2,3")]
+
+
+def plan(*phases, **more):
+    return Plan("e", ROWS, phases or LAB_STAGES, **more)
+
+
+def test_the_labs_stages_are_the_default_and_within_the_caps():
+    assert [(stage.concurrency, stage.requests) for stage in LAB_STAGES] == [(10, 1000), (100, 10_000), (150, 100_000)]
+    Plan("e", ROWS).check()
+
+
+@pytest.mark.parametrize(
+    ("phases", "cap"),
+    [
+        ([Stage(10, 150_000), Stage(10, 50_001)], "max_requests is 200000, asked is 200001"),
+        ([Stage(201, 1000)], "max_concurrency is 200, asked is 201"),
+        ([Arrivals(2001, 10)], "max_rate_rps is 2000, asked is 2001"),
+        ([Arrivals(1, 1000), Arrivals(1, 801)], "max_seconds is 1800, asked is 1801"),
+    ],
+)
+def test_what_is_above_a_cap_is_refused(phases, cap):
+    with pytest.raises(LoadRefused, match=cap):
+        plan(*phases).check()
+
+
+def test_a_cap_can_be_raised_on_purpose():
+    plan(Stage(201, 1000), caps=Caps(max_concurrency=300)).check()
+
+
+@pytest.mark.parametrize("phase", [Stage(0, 10), Stage(10, 0), Arrivals(0, 10), Arrivals(1, 10, concurrency=0)])
+def test_a_load_of_nothing_is_refused(phase):
+    with pytest.raises(LoadRefused):
+        plan(phase).check()
+
+
+def test_no_rows_no_phases():
+    with pytest.raises(LoadRefused, match="no rows"):
+        Plan("e", []).check()
+    with pytest.raises(LoadRefused, match="no load"):
+        Plan("e", ROWS, ()).check()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("phase", [Stage(7, 100), Arrivals(33, 3.3, concurrency=9)])
+def test_shares_are_the_whole_phase(phase, processes):
+    parts = shares(phase, processes)
+    numbers = sorted(number for part in parts for number in range(part.first, part.requests, part.step))
+    assert numbers == list(range(phase.requests))
+    assert sum(part.concurrency for part in parts) == phase.concurrency
+    assert max(part.concurrency for part in parts) - min(part.concurrency for part in parts) <= 1
+
+
+def test_several_processes_send_only_what_one_core_cannot(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert [plan().processes_for(phase) for phase in (Stage(10, 1000), Stage(100, 10_000), Stage(150, 100_000))] == [
+        1,
+        2,
+        3,
+    ]
+    assert plan().processes_for(Arrivals(2000, 10)) == 1
+    assert plan().processes_for(Arrivals(6000, 10)) == 3
+    assert plan(processes=5).processes_for(Stage(3, 1000)) == 3
+
+
+def test_stages_are_read_from_a_command_line():
+    assert parse_stages("10:1000, 100x10000") == (Stage(10, 1000), Stage(100, 10_000))
+    with pytest.raises(LoadRefused, match="'ten' is no stage"):
+        parse_stages("10:1000,ten")
+
+
+def test_a_summary_is_json():
+    summary = json.loads(json.dumps(plan(Stage(1, 2), Arrivals(5, 2)).summary()))
+    assert [phase["kind"] for phase in summary["phases"]] == ["stage", "arrivals"]
+    assert [phase["requests"] for phase in summary["phases"]] == [2, 10]

@@ -1,0 +1,47 @@
+"""One invocation by HTTP."""
+
+import asyncio
+
+import pytest
+from botocore.credentials import ReadOnlyCredentials
+
+from slipway.load.sender import HttpSender, NoReply, Reply
+from slipway.load.signing import Signer, Target
+from tests.unit.load.endpoints import HttpEndpoint, serving
+
+CREDENTIALS = ReadOnlyCredentials("AKIA", "secret", None)
+
+
+def send(target, body, timeout_seconds=30.0):
+    async def run():
+        async with HttpSender(target, Signer(target, CREDENTIALS), timeout_seconds) as sender:
+            return await sender.send(body)
+
+    return asyncio.run(run())
+
+
+def test_an_answer_names_the_variant_that_gave_it():
+    with serving(HttpEndpoint()) as endpoint:
+        assert send(endpoint.target(), b"1,2") == Reply("blue", b"1\n")
+        [(path, headers, body)] = endpoint.invocations
+    assert (path, body, headers["Content-Type"]) == ("/endpoints/e/invocations", "1,2", "text/csv")
+
+
+def test_an_error_is_counted_under_its_status_and_code():
+    with serving(HttpEndpoint()) as endpoint, pytest.raises(NoReply) as caught:
+        send(endpoint.target(), b"throttle")
+    assert caught.value.kind == "400 ThrottlingException"
+
+
+def test_an_answer_that_does_not_come_in_time_is_a_timeout():
+    with serving(HttpEndpoint(held_from=1)) as endpoint, pytest.raises(NoReply) as caught:
+        send(endpoint.target(), b"1,2", timeout_seconds=0.2)
+    assert caught.value.kind == "timeout"
+    assert len(endpoint.invocations) == 1
+
+
+def test_nobody_listens(free_port):
+    target = Target(f"http://127.0.0.1:{free_port}", "us-west-2", "sagemaker", "e")
+    with pytest.raises(NoReply) as caught:
+        send(target, b"1,2")
+    assert caught.value.kind == "connection: ClientConnectorError"
