@@ -23,6 +23,8 @@ VARIANT ?=
 # More arguments for pytest or the load engine, for instance: make test ARGS="-k zip"
 ARGS ?=
 
+# Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
+PARALLEL ?= -n 4 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
@@ -67,7 +69,7 @@ bench: setup ## Measure the load engine against the lab's method and against wrk
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m "not e2e" $(ARGS)
+	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS)
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
 
 test-e2e: setup ## Run the end-to-end tests only

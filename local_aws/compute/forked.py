@@ -91,9 +91,9 @@ class ForkedContainer:
         """Take the exit status; the parent's reader alone."""
         with self._recording:
             self._code = code
-            self._ended.set()
             if self._record_path:
                 self._record_path.unlink(missing_ok=True)
+            self._ended.set()
         self._started.set()
 
     def logs(self) -> Iterator[str]:
