@@ -20,10 +20,11 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.release_plan import pull_plan
 from slipway.stages import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
-from slipway.trial import LIVE_VARIANT, TRIAL_VARIANT, Comparison, VariantFigures
+from slipway.trial import Comparison, VariantFigures
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import TrialTrigger

@@ -15,7 +15,8 @@ from slipway.errors import AwsError, PermanentError
 from slipway.gate import Ticket, overtaken_async
 from slipway.hooks.cloudwatch import CloudWatchHook, variant_figures_async
 from slipway.hooks.s3_documents import S3DocumentHook
-from slipway.trial import LIVE_VARIANT, TRIAL_VARIANT, VariantFigures
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
+from slipway.trial import VariantFigures
 from slipway.trial_record import record_of
 from slipway.triggers.approval import ApprovalTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
