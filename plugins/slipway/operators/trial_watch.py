@@ -21,7 +21,7 @@ from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
-from slipway.release_plan import pull_plan
+from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
 from slipway.trial import Comparison, VariantFigures
@@ -114,7 +114,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
     def _watch(self, context: Context, trial: Trial, endpoint: Mapping[str, Any]) -> dict[str, Any]:
         plan = pull_plan(context)
-        standing = self.records.trial_record(_package_arn(context), plan.digest)
+        standing = self.records.trial_record(pull_package_arn(context), plan.digest)
         began = self._began(context, endpoint, standing)
         now, deadline = time.time(), began + trial.minutes * 60
         figures = self._figures(endpoint, began, now)
@@ -196,10 +196,10 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         return endpoint
 
     def _end_superseded(self, context: Context, newer: Entry) -> NoReturn:
-        record = self.records.trial_record(_package_arn(context), pull_plan(context).digest)
+        record = self.records.trial_record(pull_package_arn(context), pull_plan(context).digest)
         if record is None:
             self.records.record_outcome(
-                _package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
+                pull_package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
             )
         self.leave_stages(context, Stage.PRD)
         self.give_way(context, Stage.PRD, newer)
@@ -212,10 +212,6 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
     def _name(self, context: Context) -> str:
         return pull_plan(context).endpoint(Environment.PRODUCTION)
-
-
-def _package_arn(context: Context) -> str:
-    return context["ti"].xcom_pull(task_ids="register")["model_package_arn"]
 
 
 def _utc(seconds: float) -> str:
