@@ -380,14 +380,14 @@ def test_an_answer_that_made_the_decision_is_not_late(asked):
 
 
 def test_a_record_that_aws_does_not_show_fails_with_the_reason(asked):
-    with pytest.raises(PermanentError, match="register"):
+    with pytest.raises(PermanentError, match="AccessDenied"):
         gate(Registry()).execute_complete(context(), {"outcome": "refused", "reason": "AccessDenied"})
 
 
 def test_without_a_registered_model_there_is_nothing_to_decide(asked):
     ctx = context()
     del ctx["ti"].xcoms["register"]
-    with pytest.raises(PermanentError, match="register"):
+    with pytest.raises(PermanentError, match="clear register"):
         gate(Registry()).execute(ctx)
 
 
