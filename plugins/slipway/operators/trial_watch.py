@@ -93,6 +93,8 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         trial = self.model.trial
         if trial is None:
             self._nothing_to_watch(context, "the model file has no section trial, so the weights stay as deployed")
+        if pull_plan(context).rolls_back:
+            self._nothing_to_watch(context, "a roll-back gives all requests to one model")
         if newer := self.overtaken(context, Stage.PRD):
             self._end_superseded(context, newer)
         endpoint = self._endpoint(context)
