@@ -27,6 +27,10 @@ STAGES = {
     "approve": "a person decides",
     "deploy_prd": "CloudFormation, production endpoint",
     "test_prd": "ask production for held-out rows",
+    "watch_trial": "both models of an A/B test, where the model file has a trial",
+    "decide_trial": "a person or the rule decides on the trial",
+    "settle_trial": "promote, keep or retire",
+    "collect_garbage": "remove what superseded releases left",
 }
 APPROVAL = "approve"
 STYLES = {
@@ -107,6 +111,14 @@ def note(task_id: str, value: Any) -> str:
         return f"{share}, p50 {latency.get('p50', 0):.1f} ms, p99 {latency.get('p99', 0):.1f} ms"
     if task_id == APPROVAL:
         return f"{value.get('decision', '')} by {value.get('decided_by', '')}"
+    if task_id == "watch_trial":
+        return str(value.get("no_trial", ""))
+    if task_id == "decide_trial":
+        return f"{value.get('verdict', '')} by {value.get('decided_by', '')}"
+    if task_id == "settle_trial":
+        return str(value.get("outcome", ""))
+    if task_id == "collect_garbage":
+        return f"{len(value.get('revisions', ()))} releases, {value.get('bytes', 0)} bytes removed"
     return ""
 
 

@@ -19,6 +19,7 @@ from slipway.model_fields import (
     RoleArn,
     S3Uri,
     Seconds,
+    Share,
     TagKey,
     Text,
     TopicArn,
@@ -141,7 +142,7 @@ class EndpointTest(Strict):
     """How an endpoint is tried once it is deployed."""
 
     data: S3Uri
-    accuracy_minimum: Annotated[float, Field(ge=0, le=1)] | None = None
+    accuracy_minimum: Share | None = None
     rmse_maximum: Annotated[float, Field(ge=0)] | None = None
     max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
     latency_p99_maximum_ms: Annotated[float, Field(gt=0)] | None = None

@@ -63,6 +63,7 @@ S3Uri = Annotated[Text, AfterValidator(_s3_uri)]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 Name = Annotated[str, Field(pattern=rf"^{names.NAME_PATTERN}$")]
 Seconds = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]
 TopicArn = Annotated[Text, AfterValidator(_topic_arn)]
 # What a model package's metadata can hold of a name, unchanged.

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from slipway.model_fields import S3Uri, TopicArn
+from slipway.model_fields import S3Uri, Share, TopicArn
 from slipway.validation import Strict, wrong
 
 # include/cfn/endpoint.yaml has so many parameters ScalingSchedule….
@@ -18,7 +18,6 @@ MAX_SCHEDULES = 4
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _PERIODS_SECONDS = (60, 120, 180, 240, 300, 600, 900)
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Wait = Annotated[int, Field(ge=0, le=3600)]
 
 

@@ -13,8 +13,10 @@ SAGEMAKER_NAME_MAX_CHARS = 63
 # SageMaker's pattern, and CloudFormation's for stacks that begin with a letter, as all of Slipway's do.
 NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 
-# The variant whose model is live; a second one is on trial beside it.
+# The variant whose model is live, and the one on trial beside it. The names never change:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html
 LIVE_VARIANT = "model-a"
+TRIAL_VARIANT = "model-b"
 
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"

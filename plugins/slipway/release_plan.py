@@ -126,6 +126,16 @@ def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
     return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if wanted(context) else "process_request"))
 
 
+def pull_package_arn(context: Mapping[str, Any]) -> str:
+    """Read which model package ``register`` made of the running release.
+
+    :param context: the task's Airflow context
+    :returns: the package's ARN
+    :raises PermanentError: when ``register`` has left none
+    """
+    return _pull(context, "register")["model_package_arn"]
+
+
 def pull_revision(context: Mapping[str, Any]) -> Revision:
     """Read the revision that ``source`` pinned.
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.states import TrialVerdict
 
 if TYPE_CHECKING:
     from slipway.trial_settings import TrialRule
-
-# The names of the variants never change: https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html
-LIVE_VARIANT = "model-a"
-TRIAL_VARIANT = "model-b"
 
 
 @dataclass(frozen=True)

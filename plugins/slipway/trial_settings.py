@@ -7,11 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from slipway.model_fields import S3Uri
+from slipway.model_fields import S3Uri, Share
 from slipway.states import Decider
 from slipway.validation import Strict, wrong
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrialRule(Strict):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from slipway.trial import LIVE_VARIANT, TRIAL_VARIANT
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 
 # SageMaker keeps weights in single precision: what was set as 0.1 comes back as 0.10000000149.
 _TOLERANCE = 1e-4

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.release_plan import ReleasePlan, Revision, pull_plan, pull_revision
+from slipway.release_plan import ReleasePlan, Revision, pull_package_arn, pull_plan, pull_revision
 from slipway.states import Environment
 
 REVISION = Revision("bucket", "key", "v1", "etag", 10, "2024-01-31T23:59:59+00:00", "alice")
@@ -35,9 +35,12 @@ def test_there_and_back():
 
 
 def test_tasks_pull_what_earlier_ones_left():
-    context = _context({"process_request": PLAN.to_xcom(), "source": REVISION.to_xcom()})
+    context = _context(
+        {"process_request": PLAN.to_xcom(), "source": REVISION.to_xcom(), "register": {"model_package_arn": "arn"}}
+    )
     assert pull_plan(context) == PLAN
     assert pull_revision(context) == REVISION
+    assert pull_package_arn(context) == "arn"
 
 
 def test_a_task_without_its_predecessors_result_says_so():

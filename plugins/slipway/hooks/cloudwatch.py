@@ -1,9 +1,11 @@
-"""CloudWatch: what SageMaker measured of an endpoint's variants."""
+"""CloudWatch: what SageMaker measured of an endpoint's variants, and which alarms went off."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +30,23 @@ _METRICS = (
     ("p50", "ModelLatency", "p50"),
     ("p99", "ModelLatency", "p99"),
 )
+
+_ALARM = "ALARM"
+
+
+@dataclass(frozen=True)
+class FiredAlarm:
+    """An alarm that went off.
+
+    :param reason: in CloudWatch's words
+    """
+
+    name: str
+    at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the alarm {self.name} went off at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
 
 
 def request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
@@ -102,9 +121,10 @@ def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) ->
 
 
 class CloudWatchHook(AwsGenericHook[Any]):
-    """The metrics of endpoint invocations.
+    """The metrics of endpoint invocations, and the history of alarms, which outlives them.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -128,6 +148,29 @@ class CloudWatchHook(AwsGenericHook[Any]):
         with aws_call("read the metrics of the endpoint", endpoint_name):
             pages = self.conn.get_paginator("get_metric_data").paginate(**request(endpoint_name, names, began, ended))
             return figures_of(pages, names)
+
+    @patient
+    def fired(self, names: Iterable[str], since: datetime) -> list[FiredAlarm]:
+        """Find out which alarms went off.
+
+        :param names: the alarms' names
+        :param since: when to begin to look
+        :returns: what went off, the first first
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        found = [alarm for name in names for alarm in self._fired(name, since)]
+        return sorted(found, key=lambda alarm: alarm.at)
+
+    def _fired(self, name: str, since: datetime) -> Iterator[FiredAlarm]:
+        with aws_call("read the history of the alarm", name):
+            pages = self.conn.get_paginator("describe_alarm_history").paginate(
+                AlarmName=name, HistoryItemType="StateUpdate", StartDate=since
+            )
+            items = [item for page in pages for item in page["AlarmHistoryItems"]]
+        for item in items:
+            new = json.loads(item.get("HistoryData") or "{}").get("newState", {})
+            if new.get("stateValue") == _ALARM:
+                yield FiredAlarm(name, item["Timestamp"], new.get("stateReason", "no reason given"))
 
 
 async def variant_figures_async(

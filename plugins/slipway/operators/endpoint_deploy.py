@@ -18,7 +18,7 @@ from slipway import (
     variant_weights,
 )
 from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
-from slipway.hooks.alarm_history import AlarmHistoryHook
+from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
@@ -261,7 +261,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             return reason
         try:
             since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
-            fired = AlarmHistoryHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
+            fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
         except AwsError as error:
             # What is known of the failure is worth more than the whole of it.
             self.log.warning("Cannot tell which alarms went off: %s", error)

@@ -19,7 +19,7 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT
-from slipway.release_plan import pull_plan
+from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
@@ -215,8 +215,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             live = None
         found = champion.compare(rule, score, live, regression=self.model.test.rmse_maximum is not None)
         self.log.info("Beside the live model: %s", found.to_xcom())
-        package_arn = ti.xcom_pull(task_ids="register")["model_package_arn"]
-        self.registry.record_test(package_arn, found.record(), digest=plan.digest)
+        self.registry.record_test(pull_package_arn(context), found.record(), digest=plan.digest)
         found.check(plan.prefix)
         return found.to_xcom()
 

@@ -11,10 +11,11 @@ from slipway import endpoint_stack, variant_weights
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.trial_records import TrialRecordHook
+from slipway.names import TRIAL_VARIANT
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.stacks import Stack
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
-from slipway.trial import TRIAL_VARIANT, Comparison, VariantFigures, error_limit
+from slipway.trial import Comparison, VariantFigures, error_limit
 from slipway.trial_record import TrialRecord, record_of
 from slipway.trial_settings import Trial
 from slipway.triggers.patience import WaitOutcome, WaitResult

@@ -20,10 +20,11 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
-from slipway.release_plan import pull_plan
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
+from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
-from slipway.trial import LIVE_VARIANT, TRIAL_VARIANT, Comparison, VariantFigures
+from slipway.trial import Comparison, VariantFigures
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import TrialTrigger
@@ -92,6 +93,8 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         trial = self.model.trial
         if trial is None:
             self._nothing_to_watch(context, "the model file has no section trial, so the weights stay as deployed")
+        if pull_plan(context).rolls_back:
+            self._nothing_to_watch(context, "a roll-back gives all requests to one model")
         if newer := self.overtaken(context, Stage.PRD):
             self._end_superseded(context, newer)
         endpoint = self._endpoint(context)
@@ -113,7 +116,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
     def _watch(self, context: Context, trial: Trial, endpoint: Mapping[str, Any]) -> dict[str, Any]:
         plan = pull_plan(context)
-        standing = self.records.trial_record(_package_arn(context), plan.digest)
+        standing = self.records.trial_record(pull_package_arn(context), plan.digest)
         began = self._began(context, endpoint, standing)
         now, deadline = time.time(), began + trial.minutes * 60
         figures = self._figures(endpoint, began, now)
@@ -195,10 +198,10 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         return endpoint
 
     def _end_superseded(self, context: Context, newer: Entry) -> NoReturn:
-        record = self.records.trial_record(_package_arn(context), pull_plan(context).digest)
+        record = self.records.trial_record(pull_package_arn(context), pull_plan(context).digest)
         if record is None:
             self.records.record_outcome(
-                _package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
+                pull_package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
             )
         self.leave_stages(context, Stage.PRD)
         self.give_way(context, Stage.PRD, newer)
@@ -211,10 +214,6 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
     def _name(self, context: Context) -> str:
         return pull_plan(context).endpoint(Environment.PRODUCTION)
-
-
-def _package_arn(context: Context) -> str:
-    return context["ti"].xcom_pull(task_ids="register")["model_package_arn"]
 
 
 def _utc(seconds: float) -> str:

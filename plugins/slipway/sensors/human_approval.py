@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
-from airflow.sdk.configuration import conf
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import approval_facts
@@ -19,7 +18,7 @@ from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.notices import Message, Notice, Notices, retry_at
-from slipway.release_plan import pull_plan
+from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
@@ -112,7 +111,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         return self._go_on(context, {"outcome": ApprovalOutcome.ANSWERED.value, **event})
 
     def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        arn, outcome = _model_package_arn(context), event.get("outcome")
+        arn, outcome = pull_package_arn(context), event.get("outcome")
         if outcome == ApprovalOutcome.REFUSED:
             raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
         question = self._question(context, arn)
@@ -161,7 +160,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         :returns: the decision, if somebody approved
         :raises slipway.errors.Superseded: naming the newer release
         """
-        arn = _model_package_arn(context)
+        arn = pull_package_arn(context)
         comment = f"Superseded by the newer release {run_url(newer.dag_id, newer.run_id)}"
         return self._end(context, arn, How.SUPERSEDED, comment, self._question(context, arn))
 
@@ -318,7 +317,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
 
     def _tell(self, context: Context, notice: Notice, key: str, text: str) -> bool:
         ti = context["ti"]
-        link = f"{_run_url(ti)}/tasks/{ti.task_id}"
+        link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
         if notice in (Notice.WANTED, Notice.REMINDER):
             link += "/required_actions"
         message = Message(notice, f"{notice.value}/{key}", ti.dag_id, f"{self.subject}\n{text}", link)
@@ -360,19 +359,6 @@ def comment_field() -> Param:
     )
 
 
-def _model_package_arn(context: Context) -> str:
-    registration = context["ti"].xcom_pull(task_ids="register")
-    if not registration:
-        raise PermanentError(
-            "There is no model package to decide upon", resource="register", fix="run register and what follows again"
-        )
-    return registration["model_package_arn"]
-
-
-def _run_url(ti: Any) -> str:
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{ti.dag_id}/runs/{ti.run_id}"
-
-
 def _facts(context: Context, rules: Rules, question: Question) -> approval_facts.Facts:
     ti = context["ti"]
     return approval_facts.Facts(
@@ -380,7 +366,7 @@ def _facts(context: Context, rules: Rules, question: Question) -> approval_facts
         evaluation=ti.xcom_pull(task_ids="evaluate") or {},
         registration=ti.xcom_pull(task_ids="register") or {},
         test=ti.xcom_pull(task_ids="test_dev") or {},
-        run_url=_run_url(ti),
+        run_url=run_url(ti.dag_id, ti.run_id),
         approvals=question.approvals,
         wanted=rules.wanted(question.approvals),
     )

@@ -16,7 +16,7 @@ from slipway.errors import PermanentError
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.links.sagemaker import ModelPackageLink
-from slipway.release_plan import pull_plan
+from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
@@ -95,7 +95,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         return self._go_on(context, {"outcome": ApprovalOutcome.ANSWERED.value, **event})
 
     def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        arn, outcome = _package_arn(context), event.get("outcome")
+        arn, outcome = pull_package_arn(context), event.get("outcome")
         if outcome == ApprovalOutcome.REFUSED:
             raise PermanentError("The Model Registry does not show the verdict", resource=arn, why=event["reason"])
         standing = self.records.trial_record(arn, pull_plan(context).digest)
@@ -160,7 +160,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         why: str,
         decided_at: str | None = None,
     ) -> dict[str, Any]:
-        arn, digest = _package_arn(context), pull_plan(context).digest
+        arn, digest = pull_package_arn(context), pull_plan(context).digest
         at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
         wanted = TrialRecord(verdict, by, at, how, why)
         standing = self.records.record_verdict(arn, wanted, _comparison(context), digest=digest)
@@ -216,10 +216,6 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             method_name="execute_complete",
         )
         raise AssertionError("defer() always raises")
-
-
-def _package_arn(context: Context) -> str:
-    return context["ti"].xcom_pull(task_ids="register")["model_package_arn"]
 
 
 def _comparison(context: Context) -> Comparison:

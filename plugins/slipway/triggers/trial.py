@@ -13,9 +13,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.errors import AwsError, PermanentError
 from slipway.gate import Ticket, overtaken_async
+from slipway.hooks.calls import aws_call
 from slipway.hooks.cloudwatch import CloudWatchHook, variant_figures_async
 from slipway.hooks.s3_documents import S3DocumentHook
-from slipway.trial import LIVE_VARIANT, TRIAL_VARIANT, VariantFigures
+from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
+from slipway.trial import VariantFigures
 from slipway.trial_record import record_of
 from slipway.triggers.approval import ApprovalTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
@@ -109,8 +111,10 @@ class _MeasuringTrigger(BaseTrigger):
     async def client(self, hook_class: type[AwsGenericHook]) -> Any:
         """:returns: an aiobotocore client, kept from look to look"""
         if hook_class not in self._by_class:
-            connection = await hook_class(aws_conn_id=self.aws_conn_id).get_async_conn()
-            self._by_class[hook_class] = await self._clients.enter_async_context(connection)
+            # To connect may mean to ask for a role's credentials.
+            with aws_call("connect to AWS for", self.endpoint_name):
+                connection = await hook_class(aws_conn_id=self.aws_conn_id).get_async_conn()
+                self._by_class[hook_class] = await self._clients.enter_async_context(connection)
         return self._by_class[hook_class]
 
     async def cleanup(self) -> None:

@@ -1,5 +1,6 @@
-"""CloudWatchHook: one request for both variants, and what its answer adds up to."""
+"""CloudWatchHook: one request for both variants, what its answer adds up to, and which alarms went off."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from slipway.hooks.cloudwatch import CloudWatchHook, request
 from slipway.trial import VariantFigures
 from tests.unit.hooks.stubs import stubbed
 
+SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BEGAN = datetime(2026, 5, 2, 8, 0, 30, tzinfo=UTC).timestamp()
 
 
@@ -62,3 +64,35 @@ def test_errors_are_translated(hook):
     with pytest.raises(AwsError, match="iris-production") as raised:
         hook.variant_figures("iris-production", ["model-b"], BEGAN, BEGAN)
     assert raised.value.transient
+
+
+def item(minute: int, state: str, reason: str = "Threshold Crossed") -> dict:
+    data = {"newState": {"stateValue": state, "stateReason": reason}}
+    return {"Timestamp": datetime(2026, 1, 31, 12, minute, tzinfo=UTC), "HistoryData": json.dumps(data)}
+
+
+def asked_of(name: str) -> dict:
+    return {"AlarmName": name, "HistoryItemType": "StateUpdate", "StartDate": SINCE}
+
+
+def test_only_what_went_off_is_told_the_first_first(hook):
+    stub = stubbed(hook, "cloudwatch")
+    stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(9, "OK"), item(5, "ALARM")]}, asked_of("a"))
+    stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(3, "ALARM", "1.0 > 0.01")]}, asked_of("b"))
+    assert [str(alarm) for alarm in hook.fired(["a", "b"], SINCE)] == [
+        "the alarm b went off at 2026-01-31T12:03:00Z (1.0 > 0.01)",
+        "the alarm a went off at 2026-01-31T12:05:00Z (Threshold Crossed)",
+    ]
+
+
+def test_a_history_without_data_is_no_alarm(hook):
+    stubbed(hook, "cloudwatch").add_response(
+        "describe_alarm_history", {"AlarmHistoryItems": [{"Timestamp": SINCE}]}, asked_of("a")
+    )
+    assert hook.fired(["a"], SINCE) == []
+
+
+def test_a_refusal_names_the_alarm(hook):
+    stubbed(hook, "cloudwatch").add_client_error("describe_alarm_history", "AccessDenied", "not allowed")
+    with pytest.raises(AwsError, match=r"history of the alarm \(a\)"):
+        hook.fired(["a"], SINCE)

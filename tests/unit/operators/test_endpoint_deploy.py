@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import AwsError
-from slipway.hooks.alarm_history import AlarmHistoryHook, FiredAlarm
+from slipway.hooks.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
 from slipway.stacks import Stack
 from slipway.states import Environment, StackStatus
@@ -49,7 +49,7 @@ def test_the_alarm_that_rolled_production_back_is_named(monkeypatch):
         asked.append((names, since))
         return [FiredAlarm("slipway-a", BEGAN, "1.0 > 0.01")]
 
-    monkeypatch.setattr(AlarmHistoryHook, "fired", fired)
+    monkeypatch.setattr(CloudWatchHook, "fired", fired)
     said = "UPDATE_ROLLBACK_COMPLETE; the update failed"
     assert reason() == f"{said}; the alarm slipway-a went off at 2026-01-31T12:00:00Z (1.0 > 0.01)"
     assert asked == [(["slipway-a", "slipway-b"], BEGAN)]
@@ -63,5 +63,5 @@ def test_a_history_that_cannot_be_read_hides_no_reason(monkeypatch, transient):
     def refuse(hook, names, since):
         raise AwsError("Cannot read the history of the alarm", transient=transient)
 
-    monkeypatch.setattr(AlarmHistoryHook, "fired", refuse)
+    monkeypatch.setattr(CloudWatchHook, "fired", refuse)
     assert reason() == "UPDATE_ROLLBACK_COMPLETE; the update failed"

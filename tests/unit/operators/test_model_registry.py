@@ -3,7 +3,18 @@
 import boto3
 from botocore.validate import ParamValidator
 
+from slipway.approval_record import LATE_ANSWER, Decision, decision_properties
+from slipway.approval_rules import ONLY_STAGE, Approval
+from slipway.champion import compare
+from slipway.hooks.model_registry import TEST_PREFIX
+from slipway.model_config import MAX_APPROVALS
+from slipway.model_serving import Champion
 from slipway.operators.model_registry import RegisterModelOperator, package_parameters
+from slipway.production_history import BEFORE, COLLECTED, ROLLED_BACK
+from slipway.scoring import Answer, Score
+from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
+from slipway.trial import Comparison, VariantFigures
+from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties
 from tests.unit.releases import DIGEST, TRAINED, release_plan, xcoms
 from tests.unit.request_samples import BUCKET, DictStore, iris_model
 from tests.unit.task_runs import context
@@ -75,3 +86,26 @@ def test_the_request_is_one_that_aws_takes():
     parameters = package_parameters(release_plan(), TRAINED, "s3://bucket/metrics.json", dag_id="d", run_id="r")
     shape = boto3.client("sagemaker", region_name="us-west-2").meta.service_model.operation_model("CreateModelPackage")
     assert not ParamValidator().validate(parameters, shape.input_shape).has_errors()
+
+
+def test_all_that_is_ever_written_on_a_package_fits_beside_the_metrics():
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html: 50 entries at most."""
+    trained = {**TRAINED, "metrics": {f"validation:metric-{number}": 0.5 for number in range(60)}}
+    registered = package_parameters(release_plan(), trained, "s3://bucket/metrics.json", dag_id="d", run_id="r")
+    approvals = (Approval(by="alice", at="then", how="Airflow", stage=ONLY_STAGE),) * MAX_APPROVALS
+    decision = Decision(ModelApprovalStatus.APPROVED, "alice", "then", "Airflow", approvals=approvals)
+    score = Score([Answer("0", "0", "model-a", 1.0)])
+    tested = compare(Champion(not_worse_than=0.1), score, score, regression=False).record()
+    figures = Comparison(VariantFigures(), VariantFigures(), "then", "now")
+    written = {
+        *registered["CustomerMetadataProperties"],
+        *decision_properties(decision),
+        LATE_ANSWER,
+        *(TEST_PREFIX + name for name in tested),
+        *verdict_properties(TrialRecord(TrialVerdict.PROMOTE), figures),
+        *outcome_properties(TrialOutcome.PROMOTED, ""),
+        BEFORE,
+        ROLLED_BACK,
+        COLLECTED,
+    }
+    assert len(written) == 50

@@ -1,6 +1,7 @@
 """The task watch_trial: nothing to watch, time that no killed attempt loses, and what it compares."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
@@ -13,7 +14,7 @@ from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import VariantFigures
 from slipway.trial_record import TrialRecord
 from tests.unit import task_runs
-from tests.unit.releases import xcoms
+from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
@@ -85,6 +86,14 @@ def test_where_there_is_no_trial_the_other_tasks_are_skipped(trial, variants):
     with pytest.raises(DownstreamTasksSkipped) as skipped:
         operator(SageMaker(*variants), trial=trial).execute(context())
     assert skipped.value.tasks == ["a", "b"]
+
+
+def test_a_roll_back_has_no_trial_and_leaves_what_a_newer_release_tries_alone():
+    plan = replace(release_plan(), rolled_back_by="alice")
+    made = task_runs.context({"roll_back": plan.to_xcom()}) | {"task_state_store": MemoryStore()}
+    made["dag_run"].conf = {"roll_back_to": "previous"}
+    with pytest.raises(DownstreamTasksSkipped):
+        operator(trial={}).execute(made)
 
 
 def test_a_second_attempt_has_not_lost_the_time():

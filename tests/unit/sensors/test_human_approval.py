@@ -387,7 +387,7 @@ def test_a_record_that_aws_does_not_show_fails_with_the_reason(asked):
 def test_without_a_registered_model_there_is_nothing_to_decide(asked):
     ctx = context()
     del ctx["ti"].xcoms["register"]
-    with pytest.raises(PermanentError, match="run register"):
+    with pytest.raises(PermanentError, match="clear register"):
         gate(Registry()).execute(ctx)
 
 

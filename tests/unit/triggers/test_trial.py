@@ -1,12 +1,14 @@
 """The waits of a trial: enough requests, time, a newer release, errors in a bake, a verdict in the registry."""
 
 import time
+from contextlib import nullcontext
 from uuid import uuid4
 
 import pytest
 
 from slipway.errors import AwsRefused, translate
 from slipway.gate import Ticket
+from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.states import ExecutionMode, Stage
 from slipway.trial import VariantFigures
 from slipway.triggers import trial
@@ -15,6 +17,7 @@ from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import Script, client_error
 from tests.unit.task_runs import context, first_event
 
+CLIENT = trial._MeasuringTrigger.client
 REACHED = {"outcome": "reached", "status": "", "reason": ""}
 
 
@@ -105,6 +108,20 @@ def test_passing_errors_are_waited_out_and_refusals_are_told(measured):
     assert first_event(watching(50)) == REACHED
     measured.answers[:] = [AwsRefused("Cannot read", why="AccessDenied")]
     assert first_event(watching(50))["outcome"] == "refused"
+
+
+def test_a_roles_credentials_that_cannot_be_had_now_are_asked_for_again(measured, monkeypatch):
+    """With a role, to connect is a call of its own."""
+    connects = Script(client_error("ThrottlingException"), nullcontext())
+
+    async def connect(hook):
+        return connects()
+
+    monkeypatch.setattr(trial._MeasuringTrigger, "client", CLIENT)
+    monkeypatch.setattr(CloudWatchHook, "get_async_conn", connect)
+    measured.answers[:] = [VariantFigures(10, 10)]
+    assert first_event(baking())["outcome"] == "failed"
+    assert len(connects.calls) == 2
 
 
 def test_the_deadline_holds_while_aws_is_away(measured, alone):
