@@ -45,6 +45,20 @@ os.environ.update(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-kill",
+        action="store_true",
+        help="kill tasks at each of their AWS calls instead of every second one, which takes four times as long",
+    )
+
+
+@pytest.fixture(scope="session")
+def every_kill(request: pytest.FixtureRequest) -> bool:
+    """Whether tasks are killed at each of their calls."""
+    return bool(request.config.getoption("--every-kill"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Shows the figures that tests have recorded with record_property."""
     for report in terminalreporter.getreports("passed"):

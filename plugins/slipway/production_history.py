@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from slipway.approval_record import metadata_value
+from slipway.endpoint_stack import MODEL_PACKAGE_ARN
 from slipway.release_plan import ReleasePlan
 
 # Entries of a model package's metadata, written before the change set is executed.
@@ -42,6 +43,23 @@ def marks(package: Mapping[str, Any], plan: ReleasePlan, live_arn: str | None, r
         left = version(live_arn) if live_arn else NOTHING
         wanted[ROLLED_BACK] = metadata_value(f"{plan.sequence} by {plan.rolled_back_by} from {left} in {run_id}")
     return {key: text for key, text in wanted.items() if properties.get(key) != text}
+
+
+def live_arn(
+    outputs: Mapping[str, str], *, judged: bool, of_artefact: Callable[[str], Mapping[str, Any] | None]
+) -> str | None:
+    """Find the package of production's live model: where trials are judged, a model on trial is not the live one.
+
+    :param outputs: the outputs of production's stack; empty for a stack that is not there
+    :param judged: whether the model file has a trial
+    :param of_artefact: gives the package of an artefact's S3 URI; None for none
+    :returns: the package's ARN; None where nothing is live
+    """
+    newest = outputs.get(MODEL_PACKAGE_ARN)
+    if not judged or "ModelBDataUrl" not in outputs:
+        return newest
+    live = of_artefact(outputs["ModelADataUrl"])
+    return live["ModelPackageArn"] if live else newest
 
 
 def before(package: Mapping[str, Any]) -> str | None:

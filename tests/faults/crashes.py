@@ -23,21 +23,26 @@ class KilledError(BaseException):
 
 
 class Crashes:
-    """Counts calls while it is armed, and kills at one of them."""
+    """Counts calls while it is armed, and kills at one of them.
 
-    def __init__(self) -> None:
+    :param step: from one call that is killed at to the next
+    """
+
+    def __init__(self, step: int = 2) -> None:
+        self.step = step
         self.kills = 0
         self._count: int | None = None
         self._call = 0
         self._after = False
 
     @classmethod
-    def install(cls, patch: pytest.MonkeyPatch) -> "Crashes":
+    def install(cls, patch: pytest.MonkeyPatch, *, every: bool) -> "Crashes":
         """Stand between all hooks and AWS.
 
         :param patch: ends it
+        :param every: whether each call is killed at, or every second one
         """
-        crashes, send, send_async = cls(), URLLib3Session.send, AIOHTTPSession.send
+        crashes, send, send_async = cls(1 if every else 2), URLLib3Session.send, AIOHTTPSession.send
 
         def sending(session: Any, request: Any) -> Any:
             return crashes.around(lambda: send(session, request))
@@ -104,13 +109,15 @@ class Crashes:
 def kill_everywhere(crashes: Crashes, attempt: Callable[[], Any], *, in_a_row: int = 2) -> Any:
     """Kill an attempt at its first call, before and after; then at its second; and so on until it gets through.
 
-    Every kill leaves to the next attempt what was done before it, as a retried task finds it.
+    Every kill leaves to the next attempt what was done before it, as a retried task finds it. After one call and before
+    the next one is the same for AWS and for the next attempt, so every second call, killed before and after, shows all
+    that a kill can leave behind; ``--every-kill`` takes each call.
 
     :param attempt: the whole of it, from its beginning
     :param in_a_row: how often at one place, for what a second retry finds is not what a first one did
     :returns: what the attempt that got through gave
     """
-    for call in count():
+    for call in count(step=crashes.step):
         for after in (False, True):
             for _ in range(in_a_row):
                 try:
@@ -126,7 +133,7 @@ def kill_at_each_place(crashes: Crashes, fresh: Callable[[], Callable[[], Any]])
 
     :param fresh: gives the attempt of something that nothing was done for yet
     """
-    for call in count():
+    for call in count(step=crashes.step):
         for after in (False, True):
             attempt, killed = fresh(), 0
             for _ in range(2):

@@ -40,11 +40,11 @@ NEVER = ("UpdateEndpoint", "DeleteEndpoint", "DeleteStack", "StopTrainingJob")
 
 
 @pytest.fixture(scope="module")
-def crashes(aws):
+def crashes(aws, every_kill):
     """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
-        yield Crashes.install(patch)
+        yield Crashes.install(patch, every=every_kill)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ STACK, ENDPOINT = "mlops-deploy-iris-model-prd", "iris-model-production"
 
 
 @pytest.fixture(scope="module")
-def crashes(aws):
+def crashes(aws, every_kill):
     with pytest.MonkeyPatch.context() as patch:
-        yield Crashes.install(patch)
+        yield Crashes.install(patch, every=every_kill)
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ SHARES = {
 
 
 @pytest.fixture(scope="module")
-def crashes(aws):
+def crashes(aws, every_kill):
     """What kills."""
     with pytest.MonkeyPatch.context() as patch:
-        yield Crashes.install(patch)
+        yield Crashes.install(patch, every=every_kill)
 
 
 def killed(crashes, run, task_id, defined, answer=None):

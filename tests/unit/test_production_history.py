@@ -56,3 +56,32 @@ def test_the_way_back_leads_from_package_to_package_and_ends():
 def test_marks_that_lead_in_a_circle_end_the_way_back():
     packages = {ARN.format(n): package(n, **{history.BEFORE: ARN.format(3 - n)}) for n in (1, 2)}
     assert len(list(history.chain(ARN.format(2), packages.get))) == 2
+
+
+@pytest.mark.parametrize(
+    ("outputs", "judged", "live"),
+    [
+        ({}, True, None),
+        ({"ModelPackageArn": ARN.format(2)}, True, ARN.format(2)),
+        (
+            {"ModelPackageArn": ARN.format(2), "ModelADataUrl": "s3://b/1", "ModelBDataUrl": "s3://b/2"},
+            True,
+            ARN.format(1),
+        ),
+        # Nobody judges: the newest is the live one.
+        (
+            {"ModelPackageArn": ARN.format(2), "ModelADataUrl": "s3://b/1", "ModelBDataUrl": "s3://b/2"},
+            False,
+            ARN.format(2),
+        ),
+        # Its package was deleted.
+        (
+            {"ModelPackageArn": ARN.format(2), "ModelADataUrl": "s3://b/0", "ModelBDataUrl": "s3://b/2"},
+            True,
+            ARN.format(2),
+        ),
+    ],
+)
+def test_a_model_on_trial_is_not_the_live_one(outputs, judged, live):
+    packages = {"s3://b/1": package(1)}
+    assert history.live_arn(outputs, judged=judged, of_artefact=packages.get) == live

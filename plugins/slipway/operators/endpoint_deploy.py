@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import (
@@ -212,14 +212,15 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             self._registry.annotate(package, marks)
 
     def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
-        """The package that the release before leaves live: one on trial is not, where trials are judged."""
-        newest = outputs.get(endpoint_stack.MODEL_PACKAGE_ARN)
-        if not newest or newest == self._package()["ModelPackageArn"] or self.model.trial is None:
-            return newest
-        if "ModelBDataUrl" not in outputs:
-            return newest
-        live = self._registry.package_of_artefact(self._plan.model_package_group, outputs["ModelADataUrl"])
-        return live["ModelPackageArn"] if live else newest
+        """The package that the release before leaves live; this release's own once it is deployed."""
+        ours = self._package()["ModelPackageArn"]
+        if outputs.get(endpoint_stack.MODEL_PACKAGE_ARN) == ours:
+            return ours
+        return production_history.live_arn(
+            outputs,
+            judged=self.model.trial is not None,
+            of_artefact=partial(self._registry.package_of_artefact, self._plan.model_package_group),
+        )
 
     def check_trial(self, stack: Stack | None) -> None:
         """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""

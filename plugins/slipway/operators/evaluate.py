@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN
 from slipway.errors import GateFailed
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.model_registry import REVISION, ModelRegistryHook, metrics_of
+from slipway.production_history import live_arn
 from slipway.release_plan import ReleasePlan, pull_plan
 from slipway.states import Environment
 
@@ -109,7 +109,11 @@ class EvaluateOperator(BaseOperator):
     def _live(self, plan: ReleasePlan) -> dict[str, Any] | None:
         """The model production serves now, unless it is this release's own, deployed before."""
         stack = self.cloudformation.describe_stack(plan.stack(Environment.PRODUCTION))
-        arn = stack.outputs.get(MODEL_PACKAGE_ARN) if stack else None
+        arn = live_arn(
+            stack.outputs if stack else {},
+            judged=self.model.trial is not None,
+            of_artefact=partial(self.registry.package_of_artefact, plan.model_package_group),
+        )
         package = self.registry.describe_model_package(arn) if arn else None
         if package is None or package.get("CustomerMetadataProperties", {}).get(REVISION) == plan.revision_id:
             return None
