@@ -45,6 +45,8 @@ class Component:
     failures: int = 0
     restarts: int = 0
     start_after: float = 0.0
+    # The scheduler's children are at their tasks, and finish them without it.
+    children_go_on: bool = False
     # Of every start: what an ended start has left behind (a worker at its task) still belongs to its session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
@@ -80,6 +82,9 @@ class Component:
         self.failures = 1 if lived > SETTLED_SECONDS else self.failures + 1
         self.restarts += 1
         self.exit_code = code
+        if not self.children_go_on:
+            # They never learn that it was killed: a triggerer's runner would stay beside the next one's.
+            self._kill_group()
         self.start_after = time.time() + min(2.0 ** (self.failures - 1), BACKOFF_MAX_SECONDS)
         self.process = None
         print(f"{self.name} ended with {code} after {lived:.0f} s; restarted", flush=True)
@@ -92,9 +97,13 @@ class Component:
     def kill(self) -> None:
         """Ends the whole session: a component's own children must not outlive it."""
         if self.process is not None:
+            self._kill_group()
+            self.process.wait()
+
+    def _kill_group(self) -> None:
+        if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
 
 @dataclass
@@ -188,7 +197,8 @@ class Supervisor:
             # The API server reads the logs of tasks and triggers from the disk they share.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             command = [sys.executable, "-m", "airflow", name, *options]
-            self.components.append(Component(name, command, environment, self.settings.logs / f"{name}.log"))
+            log = self.settings.logs / f"{name}.log"
+            self.components.append(Component(name, command, environment, log, children_go_on=name == "scheduler"))
         self.phase = "running"
         yield True
         while True:

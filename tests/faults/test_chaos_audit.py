@@ -11,7 +11,8 @@ from tests.faults.chaos.evidence import Answer, Evidence, Job, Package, Process,
 
 IRIS = "iris-model"
 TASKS = ("source", "train", "register", "deploy_dev", "approve", "deploy_prd", "test_prd")
-DONE: dict[str, str | None] = dict.fromkeys(TASKS, "success")
+# A release without a trial, which is no roll-back.
+DONE: dict[str, str | None] = dict.fromkeys(TASKS, "success") | {"roll_back": "skipped", "settle_trial": "skipped"}
 
 UPLOADS = [Upload(IRIS, "v1", "2026-01-01T10:00:00"), Upload(IRIS, "v2", "2026-01-01T10:10:00")]
 FIRST = Run(IRIS, "r1", "v1", "success", DONE, deployed_until="2026-01-01T10:06:00")

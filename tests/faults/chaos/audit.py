@@ -13,6 +13,8 @@ _ENDED = ("success", "failed")
 _JOB_ENDED = ("Completed", "Failed", "Stopped")
 # What a task may have become where it never began.
 _NEVER_BEGAN = (None, "skipped", "upstream_failed", "removed", "scheduled")
+# A release skips what is there for roll-backs, and for trials that the model file asks for.
+_OF_OTHER_RUNS = ("roll_back", "decide_trial", "settle_trial")
 
 
 def duplicate_jobs(evidence: Evidence) -> list[str]:
@@ -41,7 +43,7 @@ def lost_uploads(evidence: Evidence) -> list[str]:
 
 def _fault_of(evidence: Evidence, run: Run) -> str | None:
     """Say what a release that has ended has come to, if it is none of what it may come to."""
-    states = set(run.tasks.values())
+    states = {state for name, state in run.tasks.items() if name not in _OF_OTHER_RUNS}
     if run.state == "success" and states == {"success"}:
         return None
     if run.state == "success" and "skipped" in states:
