@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -44,4 +44,5 @@ def test_what_a_killed_component_has_started_ends_unless_it_is_at_work(tmp_path,
         else:
             wait_for(lambda: not running(child))
     finally:
-        subprocess.run(["kill", "-9", str(child)], capture_output=True, check=False)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
