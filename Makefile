@@ -30,7 +30,7 @@ E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab chaos blackout lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -82,6 +82,9 @@ test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt ins
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
 	@.venv-fab/bin/python -m tools.fab test $(APPROVAL_TESTS) $(ARGS)
+
+test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
 
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))

@@ -1,4 +1,7 @@
-"""Two uploads in a row under QUEUED and under PARALLEL: who trains, and when, by the call ledger."""
+"""Two uploads in a row under QUEUED and under PARALLEL: who trains, and when, by the call ledger.
+
+Takes some minutes, so its name keeps it from being collected: `make test-modes` asks for it.
+"""
 
 from __future__ import annotations
 
