@@ -24,7 +24,7 @@ VARIANT ?=
 ARGS ?=
 
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
-PARALLEL ?= -n 4 --dist loadfile
+PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
