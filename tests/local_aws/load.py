@@ -10,17 +10,12 @@ from dataclasses import dataclass
 import aiohttp
 
 
-class Load:
-    """Sends so many requests a second until it is stopped; `rate` may be changed meanwhile."""
+class _Background:
+    """Runs in a thread of its own as long as it is entered."""
 
-    def __init__(self, aws, endpoint, body, rate):
-        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
-        self.body = body
-        self.rate = rate
-        self.statuses = Counter()
-        self.bodies = Counter()
+    def __init__(self):
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     def __enter__(self):
         self._thread.start()
@@ -30,7 +25,22 @@ class Load:
         self._stopping.set()
         self._thread.join()
 
-    async def _send(self):
+    async def _run(self):
+        raise NotImplementedError
+
+
+class Load(_Background):
+    """Sends so many requests a second until it is stopped; `rate` may be changed meanwhile."""
+
+    def __init__(self, aws, endpoint, body, rate):
+        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
+        self.body = body
+        self.rate = rate
+        self.statuses = Counter()
+        self.bodies = Counter()
+        super().__init__()
+
+    async def _run(self):
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as requests:
             loop = asyncio.get_running_loop()
             due = loop.time()
@@ -62,7 +72,7 @@ class Request:
     outcome: str
 
 
-class Clients:
+class Clients(_Background):
     """Each asks again a little after its answer, so that a busy machine is not asked more than it can answer."""
 
     def __init__(self, aws, endpoint, body, count=4, pause_seconds=0.01):
@@ -71,18 +81,9 @@ class Clients:
         self.requests = []
         self._pause_seconds = pause_seconds
         self._count = count
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask_all()), daemon=True)
+        super().__init__()
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stopping.set()
-        self._thread.join()
-
-    async def _ask_all(self):
+    async def _run(self):
         async with aiohttp.ClientSession(headers={"Content-Type": "text/csv"}) as session:
             await asyncio.gather(*(self._ask(session) for _ in range(self._count)))
 
