@@ -8,7 +8,6 @@ from tests.cfn.releases import PRD, Model
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.load import Load
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict, training_request, wait_for_job
-from tests.local_aws.server import ROOT
 
 pytestmark = pytest.mark.local_aws
 
@@ -20,16 +19,8 @@ CANARY = {"strategy": "canary", "step_percent": 50, "wait_seconds": 60}
 
 @pytest.fixture
 def aws(fast_aws, monkeypatch):
-    """An account set up by bootstrap.yaml, in which a minute lasts a second, as the hooks' AWS."""
+    """The account in which a minute lasts a second, as the hooks' AWS."""
     lead_hooks_to(fast_aws.endpoint_url, monkeypatch)
-    cloudformation = fast_aws.client("cloudformation")
-    if not any(stack["StackName"] == "slipway-bootstrap" for stack in cloudformation.describe_stacks()["Stacks"]):
-        cloudformation.create_stack(
-            StackName="slipway-bootstrap",
-            TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
-            Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )
-        assert fast_aws.stack("slipway-bootstrap")["StackStatus"] == "CREATE_COMPLETE"
     return fast_aws
 
 

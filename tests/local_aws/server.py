@@ -153,6 +153,22 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     Its account is set up by bootstrap.yaml, as any account that releases models.
     """
     running = LocalAws(tmp_path_factory.mktemp("local_aws") / "state").start()
+    set_up_account(running)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One local AWS, set up too, in which a minute lasts a second, for all tests of what AWS does in minutes."""
+    running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
+    set_up_account(running)
+    yield running
+    running.stop()
+
+
+def set_up_account(running: LocalAws) -> None:
+    """Create bootstrap.yaml's stack, before anything else makes the bucket it makes."""
     running.client("cloudformation").create_stack(
         StackName="slipway-bootstrap",
         TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
@@ -160,16 +176,6 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     )
     stack = running.stack("slipway-bootstrap")
     assert stack["StackStatus"] == "CREATE_COMPLETE", stack
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="session")
-def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS, bare, in which a minute lasts a second, for all tests of what AWS does in minutes."""
-    running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
