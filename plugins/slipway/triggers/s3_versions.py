@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Collection, Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from slipway.errors import AwsError, PermanentError
-from slipway.hooks.calls import aws_call
+from slipway.errors import PermanentError
 from slipway.hooks.identity import resolve
 from slipway.hooks.patience import without_patience
 from slipway.hooks.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
+from slipway.triggers.polling import PollingTrigger
 from slipway.triggers.s3_notices import NoticeQueue
 from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
 
@@ -160,71 +160,35 @@ class Doorbell:
         return True
 
 
-class S3VersionTrigger(BaseTrigger):
+class S3VersionTrigger(PollingTrigger):
     """Waits until an object exists; fires one WaitResult.
 
     :param bucket: bucket name
     :param key: the object's key
-    :param aws_conn_id: Airflow connection with the AWS credentials
-    :param poll_seconds: time between two polls
     :param deadline: when to give up, in seconds since the epoch
     """
 
-    def __init__(self, *, bucket: str, key: str, deadline: float, aws_conn_id: str | None, poll_seconds: float) -> None:
-        super().__init__()
+    def __init__(self, *, bucket: str, key: str, deadline: float, **polling: Any) -> None:
+        super().__init__(**polling)
         self.bucket = bucket
         self.key = key
         self.deadline = deadline
-        self.aws_conn_id = aws_conn_id
-        self.poll_seconds = poll_seconds
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """:returns: the class path and the arguments that build this trigger again"""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "bucket": self.bucket,
-                "key": self.key,
-                "deadline": self.deadline,
-                "aws_conn_id": self.aws_conn_id,
-                "poll_seconds": self.poll_seconds,
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        """:returns: the arguments that build this trigger again"""
+        return {**super().arguments(), "bucket": self.bucket, "key": self.key, "deadline": self.deadline}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """:returns: one event, made from a WaitResult"""
-        failures = 0
-        result: WaitResult | None = None
-        # Not at once, for the reason that PatientWaiterTrigger.run gives.
-        await asyncio.sleep(self.poll_seconds)
-        while result is None:
-            try:
-                # To connect may mean to ask for a role's credentials.
-                with aws_call("connect to", uri(self.bucket, self.key)):
-                    async with await self.hook().get_async_conn() as client:
-                        while result is None:
-                            result = await self._poll(client)
-                            failures = 0
-                            if result is None:
-                                await asyncio.sleep(self.poll_seconds)
-            except AwsError as error:
-                failures += 1
-                if not error.transient:
-                    result = WaitResult(WaitOutcome.REFUSED, reason=str(error))
-                elif time.time() >= self.deadline:
-                    result = WaitResult(WaitOutcome.TIMEOUT, reason=str(error))
-                else:
-                    self.log.warning("%s; still waiting", error)
-                    await asyncio.sleep(backoff_seconds(failures, base_seconds=self.poll_seconds))
-        yield result.to_event()
+    async def look(self) -> TriggerEvent | None:
+        """:returns: the event that ends the wait; None while it goes on"""
+        if await exists_async(await self.client(S3VersionHook), self.bucket, self.key):
+            return WaitResult(WaitOutcome.REACHED, status="exists").to_event()
+        return self._due(f"{uri(self.bucket, self.key)} was not uploaded")
 
-    def hook(self) -> S3VersionHook:
-        """:returns: the hook whose connection is polled"""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+    async def while_away(self, error: Exception) -> TriggerEvent | None:
+        """:returns: the end of the wait, once its deadline has passed"""
+        return self._due(str(error))
 
-    async def _poll(self, client: Any) -> WaitResult | None:
-        if await exists_async(client, self.bucket, self.key):
-            return WaitResult(WaitOutcome.REACHED, status="exists")
-        if time.time() >= self.deadline:
-            return WaitResult(WaitOutcome.TIMEOUT, reason=f"{uri(self.bucket, self.key)} was not uploaded")
-        return None
+    def _due(self, reason: str) -> TriggerEvent | None:
+        if time.time() < self.deadline:
+            return None
+        return WaitResult(WaitOutcome.TIMEOUT, reason=reason).to_event()

@@ -9,12 +9,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from slipway.triggers.approval import ApprovalTrigger
+from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 
 PENDING = {"ModelApprovalStatus": "PendingManualApproval"}
 APPROVED = {"ModelApprovalStatus": "Approved"}
 ANSWER = {"outcome": "answered"}
+ANSWERED = ApprovalOutcome.ANSWERED.to_event()
 
 
 class Registry:
@@ -39,7 +40,7 @@ def trigger_of(deadline_seconds=60.0, notice_seconds=60.0) -> ApprovalTrigger:
 def wait(*packages, answers=(None,), deadline_seconds=60.0, notice_seconds=60.0):
     trigger, answered = trigger_of(deadline_seconds, notice_seconds), Script(*answers)
     hook = AsyncHook(Registry(*packages))
-    trigger.hook = lambda: hook
+    trigger.hook = lambda hook_class: hook
 
     async def answer():
         return answered()
@@ -68,7 +69,7 @@ def test_a_decision_in_the_registry_ends_the_wait():
 
 
 def test_an_answer_ends_the_wait_and_comes_before_the_registry():
-    event, hook = wait(PENDING, answers=(None, ANSWER))
+    event, hook = wait(PENDING, answers=(None, ANSWERED))
     assert event == ANSWER
     assert len(hook.client.describe.calls) == 1
 
@@ -89,7 +90,7 @@ def test_passing_errors_are_waited_out():
 
 
 def test_the_answer_is_noticed_while_aws_is_away():
-    assert wait(client_error("x", status=503), answers=(None, ANSWER))[0] == ANSWER
+    assert wait(client_error("x", status=503), answers=(None, ANSWERED))[0] == ANSWER
 
 
 def test_the_deadline_holds_while_aws_is_away():
@@ -102,7 +103,7 @@ def test_a_refusal_ends_the_wait_with_its_reason():
     assert "arn:package" in event["reason"]
 
 
-@pytest.mark.parametrize(("received", "expected"), [(True, ANSWER), (False, None)])
+@pytest.mark.parametrize(("received", "expected"), [(True, ANSWERED), (False, None)])
 def test_airflow_is_asked_whether_somebody_has_answered(monkeypatch, received, expected):
     detail = SimpleNamespace(response_received=received)
     monkeypatch.setattr("airflow.sdk.execution_time.hitl.get_hitl_detail_content_detail", lambda ti_id: detail)
@@ -115,7 +116,7 @@ def test_a_notice_is_due_until_the_deadline():
     assert wait(APPROVED, notice_seconds=-1.0)[0] == {"outcome": "recorded"}
 
 
-@pytest.mark.parametrize(("status", "expected"), [(404, {"outcome": "unasked"}), (503, None)])
+@pytest.mark.parametrize(("status", "expected"), [(404, ApprovalOutcome.UNASKED.to_event()), (503, None)])
 def test_a_missing_question_is_told_from_an_api_server_that_is_away(monkeypatch, status, expected):
     def refuse(ti_id):
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))

@@ -147,7 +147,7 @@ def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
         bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
     )
     hook = AsyncHook(ObjectClient(*answers), *refusals)
-    trigger.hook = lambda: hook
+    trigger.hook = lambda hook_class: hook
 
     async def events():
         return [event async for event in trigger.run()]

@@ -53,7 +53,7 @@ NOT_IN_LINE = Board({Stage.DEV: Place(entry(1))})
 def wait(*answers, ended=(), goes_on=None, refusals=()):
     trigger = StageTrigger(ticket=ticket(2).to_json(), aws_conn_id=None, poll_seconds=0.001)
     hook = AsyncHook(S3Client(*answers), *refusals)
-    trigger.hook = lambda: hook
+    trigger.hook = lambda hook_class: hook
 
     async def still(dag_id, run_id):
         return run_id not in ended
