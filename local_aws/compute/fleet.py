@@ -224,12 +224,15 @@ class Fleet:
         # Of the event loop's thread alone.
         self._turn = itertools.count()
 
-    def acquire(self) -> tuple[Instance, int] | None:
-        """Count a request in at the next instance that takes one; None if there is none."""
+    def acquire(self, lost: Instance | None = None) -> tuple[Instance, int] | None:
+        """Count a request in at the next instance that takes one; None if there is none.
+
+        :param lost: one that has just gone and may not know it yet
+        """
         start = next(self._turn)
         for offset in range(len(self.instances)):
             instance = self.instances[(start + offset) % len(self.instances)]
-            if (port := instance.acquire()) is not None:
+            if instance is not lost and (port := instance.acquire()) is not None:
                 return instance, port
         return None
 

@@ -230,6 +230,7 @@ class Hosting:
         forwarded = forwarded_headers(headers)
         tried: list[Fleet] = []
         lost: InvokeResult | None = None
+        gone: Instance | None = None
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
             if route is None:
@@ -237,7 +238,7 @@ class Hosting:
             fleet = route.choose(target_variant, tried)
             if fleet is None:
                 return error("ValidationError", f"Variant {target_variant} not found for endpoint {key.name}.")
-            acquired = fleet.acquire()
+            acquired = fleet.acquire(gone)
             if acquired is None:
                 tried.append(fleet)
                 continue
@@ -247,12 +248,12 @@ class Hosting:
                 result, status = await ask_model(self._connections, key, fleet.spec.name, port, body, forwarded)
             except Unreachable:
                 continue
-            except InstanceLost as gone:
+            except InstanceLost as loss:
                 # Another instance is asked, once: a request that kills its model must not go round all of them.
                 if lost is None and len(fleet.instances) > 1:
-                    lost = gone.answer
+                    lost, gone = loss.answer, instance
                     continue
-                result, status = gone.answer, 500
+                result, status = loss.answer, 500
             finally:
                 instance.release()
             model_us = (time.perf_counter() - sent) * 1e6

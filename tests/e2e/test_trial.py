@@ -1,0 +1,151 @@
+"""A trial decided by a person; its promotion and a roll-back while Airflow's processes are killed one by one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from demo import training_job, upload
+from tests.faults.chaos import victims
+from tools.airflow_api import ApiError
+
+pytestmark = pytest.mark.e2e
+
+TULIP, PRODUCTION, STACK = "tulip-model", "tulip-model-production", "mlops-deploy-tulip-model-prd"
+TRIAL = "\ntrial: {minutes: 0.05, bake_minutes: 0.2}\n"
+# model-a's and model-b's shares: of the trial, of the steps, and of one variant that has all.
+SHARES = {(0.9, 0.1), (0.5, 0.5), (0.0, 1.0), (1.0,)}
+AIRFLOW = ("triggerer", "scheduler", "API server")
+
+
+@dataclass
+class Killing:
+    """Kills Airflow's processes while a task is at work, each kind once, and notes what production serves by."""
+
+    slipway: object
+    run_id: str
+    task_id: str
+    left: list[str] = field(default_factory=lambda: ["task", *AIRFLOW])
+    killed: Counter[str] = field(default_factory=Counter)
+    shares: set[tuple[float, ...]] = field(default_factory=set)
+    _chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def to_the_end(self) -> str:
+        """:returns: the run's state"""
+        return self.slipway.wait(f"the end of {self.run_id}", self._look)
+
+    def _look(self) -> str | None:
+        self.shares.add(shares(self.slipway))
+        try:
+            task = self.slipway.api().tasks(TULIP, self.run_id)[self.task_id]["state"]
+            state = self.slipway.api().run(TULIP, self.run_id)["state"]
+        except (ApiError, OSError):
+            # It was killed a moment ago.
+            return None
+        if self.left and task in ("running", "deferred"):
+            # A worker lives for moments only: it is asked for first, whenever there is one.
+            kinds = ["task", *self.left] if "task" in self.left else self.left
+            for kind in dict.fromkeys(kinds):
+                victim = victims.find(self.slipway.settings, kind, self._chance)
+                if victim and victim.kill():
+                    self.left.remove(kind)
+                    self.killed[kind] += 1
+                    break
+        return state if state in ("success", "failed") else None
+
+
+def shares(slipway) -> tuple[float, ...]:
+    variants = slipway.client("sagemaker").describe_endpoint(EndpointName=PRODUCTION)["ProductionVariants"]
+    weights = {variant["VariantName"]: variant["CurrentWeight"] for variant in variants}
+    return tuple(round(weights[name] / sum(weights.values()), 3) for name in sorted(weights))
+
+
+def package(slipway, run_id: str) -> dict:
+    arn = slipway.api().xcom(TULIP, run_id, "register")["model_package_arn"]
+    return slipway.client("sagemaker").describe_model_package(ModelPackageName=arn)
+
+
+def release(slipway, seed: int) -> str:
+    """Upload a model of its own and approve it."""
+    body = training_job.build(TULIP, slipway.settings.bucket, {"seed": str(seed)})
+    run_id = slipway.release(TULIP, body)
+    slipway.wait_approval(TULIP, run_id)
+    slipway.api("alice").answer(TULIP, run_id, "approve", "Approve")
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def first(slipway) -> str:
+    """The run that brought the first model into production."""
+    models = slipway.include / "models"
+    text = (models / "iris-model.yaml").read_text().replace("iris-model", TULIP)
+    (models / f"{TULIP}.yaml").write_text(text + TRIAL)
+    upload.upload_data(slipway.settings, TULIP, "iris")
+    slipway.wait("the model's DAG", lambda: TULIP in slipway.api().dag_ids())
+    run_id = release(slipway, 1)
+    assert slipway.wait_end(TULIP, run_id) == "success", slipway.story(TULIP, run_id)
+    return run_id
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The second release, which alice has promoted after bob was refused."""
+
+    run_id: str
+    refusal: ApiError
+    asked_of: str
+    killing: Killing
+
+
+@pytest.fixture(scope="module")
+def promoted(slipway, first) -> Promoted:
+    run_id = release(slipway, 2)
+    slipway.wait_task(TULIP, run_id, "decide_trial", "deferred", "awaiting_input")
+    screen = slipway.wait("the question", lambda: slipway.api().approval(TULIP, run_id, "decide_trial"))
+    with pytest.raises(ApiError) as refused:
+        slipway.api("bob").answer(TULIP, run_id, "decide_trial", "Promote")
+    slipway.api("alice").answer(TULIP, run_id, "decide_trial", "Promote", comment="better on the early rows")
+    killing = Killing(slipway, run_id, "settle_trial")
+    assert killing.to_the_end() == "success", slipway.story(TULIP, run_id)
+    return Promoted(run_id, refused.value, screen["body"], killing)
+
+
+def test_only_an_approver_decides_and_the_package_says_who(slipway, promoted):
+    assert promoted.refusal.status == 403
+    assert "bob" in promoted.refusal.detail
+    assert "model-b" in promoted.asked_of
+    said = package(slipway, promoted.run_id)["CustomerMetadataProperties"]
+    assert said["slipway-trial-verdict"] == "promote"
+    assert said["slipway-trial-outcome"] == "promoted"
+    assert "alice" in said["slipway-trial-decided"]
+    assert "better on the early rows" in said["slipway-trial-why"]
+
+
+def test_a_promotion_whose_processes_are_killed_ends_with_the_new_model_alone(slipway, promoted, record_property):
+    record_property("killed during a promotion", dict(promoted.killing.killed))
+    assert set(promoted.killing.killed) >= set(AIRFLOW)
+    assert promoted.killing.shares <= SHARES
+    assert shares(slipway) == (1.0,)
+    assert outputs(slipway)["ModelPackageArn"] == package(slipway, promoted.run_id)["ModelPackageArn"]
+    assert outputs(slipway)["TrialOutcome"] == "promoted"
+    steps = slipway.ledger(operation="UpdateEndpointWeightsAndCapacities", outcome="ok")
+    assert len([call for call in steps if call["resource"] == PRODUCTION]) == 2
+
+
+def test_a_roll_back_whose_processes_are_killed_ends_with_the_model_before(slipway, first, promoted, record_property):
+    run_id = slipway.api("alice").trigger(TULIP, {"roll_back_to": "previous"})
+    killing = Killing(slipway, run_id, "deploy_prd")
+    assert killing.to_the_end() == "success", slipway.story(TULIP, run_id)
+    record_property("killed during a roll-back", dict(killing.killed))
+    assert killing.killed
+    assert killing.shares <= SHARES
+    assert shares(slipway) == (1.0,)
+    assert outputs(slipway)["ModelPackageArn"] == package(slipway, first)["ModelPackageArn"]
+
+
+def outputs(slipway) -> dict[str, str]:
+    stack = slipway.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
