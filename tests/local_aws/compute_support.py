@@ -71,7 +71,7 @@ def alive(pid):
         return False
 
 
-def wait_until(condition, timeout_seconds=60):
+def wait_until(condition, timeout_seconds=180):
     """Wait for a condition to hold, and return what it returned."""
     deadline = time.monotonic() + timeout_seconds
     while not (held := condition()):
