@@ -80,7 +80,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 def _measured(load: Mapping[str, Any], run: Timeline) -> list[Figure]:
     names = [phase_name(phase["phase"]) for phase in load["phases"]]
-    each = "second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
+    each = "one second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
     worst = "" if run.seconds_per_point == 1 else "; of the seconds of a point the worst one is shown"
     nothing = "Nothing was answered."
     return [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_INCHES, HEIGHT_INCHES = 9.0, 2.7
+# The same for every plot, so that their axes of time stand below each other; on the right is the legend.
+_LEFT_INCHES, _RIGHT_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.65, 1.9, 0.25, 0.5
 # matplotlib writes colours by value; these stand for the page's, which differ in light and in dark.
 _PAGE_COLOURS = {
     "#0a0001": "ink",
@@ -36,7 +38,7 @@ _BY_NAME = {name: value for value, name in _PAGE_COLOURS.items()}
 _SERIES = [value for value, name in _PAGE_COLOURS.items() if name.startswith("series")]
 # What XML cannot hold, surrogates included.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MAX_LABEL = 40
+_MAX_LABEL = 28
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _URL = re.compile(r"url\(#([^)]+)\)")
@@ -109,7 +111,14 @@ def draw(
         # Here, and not above: matplotlib takes half a second to import, and pyplot would keep every figure.
         from matplotlib.figure import Figure
 
-        figure: Figure = Figure(figsize=(WIDTH_INCHES, height_inches * panels), layout="constrained")
+        height = height_inches * panels
+        figure: Figure = Figure(figsize=(WIDTH_INCHES, height))
+        figure.subplots_adjust(
+            left=_LEFT_INCHES / WIDTH_INCHES,
+            right=1 - _RIGHT_INCHES / WIDTH_INCHES,
+            top=1 - _TOP_INCHES / height,
+            bottom=_BOTTOM_INCHES / height,
+        )
         axes: list[Axes] = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
         paint(axes[0] if panels == 1 else axes)
         written = io.StringIO()

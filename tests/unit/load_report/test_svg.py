@@ -67,7 +67,7 @@ def test_nothing_leads_out_of_the_page():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("model-a", "model-a"), ("_hidden", "\u200b_hidden"), ("a\nb", "a b"), ("x" * 50, "x" * 39 + "…"), ("\x00", "�")],
+    [("model-a", "model-a"), ("_hidden", "\u200b_hidden"), ("a\nb", "a b"), ("x" * 50, "x" * 27 + "…"), ("\x00", "�")],
 )
 def test_labels(text, expected):
     assert label(text) == expected
