@@ -39,7 +39,8 @@ def render(document: Mapping[str, Any]) -> str:
 
     :param document: ``load``, which is what ``LoadResult.to_json`` wrote, parsed; and, each of which may be missing or
         empty, ``verdict``, ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms``, as ``evidence.collect``
-        gives the last four
+        gives the last four; a verdict has ``passed`` and ``limits``, each with ``name``, ``allowed``, ``measured``,
+        ``passed`` and, if it is known, the ``phase``
     :returns: HTML that is complete in itself
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -173,12 +174,22 @@ def _variants(phases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not verdict or not verdict.get("limits"):
         return None
-    return {"passed": verdict["passed"], "limits": [{**one, "by": _by(one)} for one in verdict["limits"]]}
+    limits = verdict["limits"]
+    if verdict["passed"]:
+        said = "Passed: every limit was kept."
+    elif all(one["passed"] for one in limits):
+        said = "Failed: every limit was kept, but the load ended before all of it was sent."
+    else:
+        said = "Failed: not every limit was kept."
+    rows = [{"phase": None, **one, "by": _by(one)} for one in limits]
+    return {"passed": verdict["passed"], "said": said, "limits": rows, "phases": any(row["phase"] for row in rows)}
 
 
 def _by(limit: Mapping[str, Any]) -> str:
     """How far beyond the limit a figure is, or how far it keeps from it."""
     allowed, measured = limit["allowed"], limit["measured"]
+    if measured is None:
+        return "not measured"
     if not isinstance(allowed, int | float) or not isinstance(measured, int | float):
         return ""
     gap = measured - allowed

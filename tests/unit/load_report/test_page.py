@@ -113,6 +113,14 @@ def test_a_figure_that_was_not_measured_is_no_number():
     limit = {"name": "latency_p99_ms", "allowed": 20, "measured": None, "passed": False}
     text = Elements(render({"load": load(), "verdict": {"passed": False, "limits": [limit]}})).text
     assert "above" not in text
+    assert "not measured" in text
+
+
+def test_a_verdict_tells_the_phase_and_an_early_end():
+    limit = {"name": "p99_ms", "allowed": 20, "measured": 15, "passed": True, "phase": "10 x 1000"}
+    text = Elements(render({"load": load(ended="SIGTERM"), "verdict": {"passed": False, "limits": [limit]}})).text
+    assert "Failed: every limit was kept, but the load ended before all of it was sent." in text
+    assert "10 x 1000 5 (25%) below" in " ".join(text.split())
 
 
 def test_hostile_names_stay_text():
