@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway.load_report import aws_plots, plots
 from slipway.load_report.svg import clean
-from slipway.load_report.timeline import Timeline, phase_name, timeline
+from slipway.load_report.timeline import Timeline, phase_name, phase_names, timeline
 
 _FOLDER = Path(__file__).parent
 # Of a table; what is beyond is counted. Every error and activity is in the machine-readable report.
@@ -80,7 +80,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _measured(load: Mapping[str, Any], run: Timeline) -> list[Figure]:
-    names = [phase_name(phase["phase"]) for phase in load["phases"]]
+    names = phase_names(load["phases"])
     each = "one second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
     worst = "" if run.seconds_per_point == 1 else "; of the seconds of a point the worst one is shown"
     nothing = "Nothing was answered."
@@ -147,8 +147,9 @@ def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _errors(phases: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    found = [(phase_name(phase["phase"]), *error) for phase in phases for error in phase["errors"].items()]
+def _errors(phases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    named = zip(phase_names(phases), phases, strict=True)
+    found = [(name, *error) for name, phase in named for error in phase["errors"].items()]
     return sorted(found, key=lambda error: -error[2])[:_MAX_ROWS]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH_INCHES, HEIGHT_INCHES = 9.0, 2.7
 # The same for every plot, so that their axes of time stand below each other; on the right is the legend.
-_LEFT_INCHES, _RIGHT_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.65, 1.9, 0.25, 0.5
+_LEFT_INCHES, _RIGHT_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.8, 1.7, 0.25, 0.5
 # matplotlib writes colours by value; these stand for the page's, which differ in light and in dark.
 _PAGE_COLOURS = {
     "#0a0001": "ink",

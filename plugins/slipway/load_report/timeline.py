@@ -103,7 +103,7 @@ def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
     phases = load["phases"]
     total = sum(len(phase["series"]) for phase in phases)
     step = max(1, math.ceil(total / max_points))
-    spans = tuple(_span(phase) for phase in phases)
+    spans = tuple(_span(phase, name) for phase, name in zip(phases, phase_names(phases), strict=True))
     points = tuple(tuple(_points(phase["series"], span.start, step)) for phase, span in zip(phases, spans, strict=True))
     minutes: Counter[float] = Counter()
     for phase, span in zip(phases, spans, strict=True):
@@ -128,9 +128,18 @@ def phase_name(phase: Mapping[str, Any]) -> str:
     return f"{phase['concurrency']:,} in flight"
 
 
-def _span(phase: Mapping[str, Any]) -> Phase:
+def phase_names(phases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the phases of a load, each differently.
+
+    :param phases: of the load
+    """
+    names = [phase_name(phase["phase"]) for phase in phases]
+    return [f"{name} (phase {number})" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)]
+
+
+def _span(phase: Mapping[str, Any], name: str) -> Phase:
     start = epoch(phase["started_at"])
-    return Phase(phase_name(phase["phase"]), start, start + phase["elapsed_seconds"])
+    return Phase(name, start, start + phase["elapsed_seconds"])
 
 
 def _points(series: Sequence[Mapping[str, Any]], start: float, step: int) -> Iterable[Point]:
