@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from slipway.errors import StackFailed
+from slipway.links.cloudwatch import DashboardLink
 from slipway.model_config import ModelConfig
 from slipway.names import dashboard_name
 from tests.cfn.releases import DEV, PRD, Model
@@ -31,6 +32,14 @@ def aws(fast_aws, monkeypatch):
     """The account in which a minute lasts a second, as the hooks' AWS."""
     lead_hooks_to(fast_aws.endpoint_url, monkeypatch)
     return fast_aws
+
+
+@pytest.fixture
+def linked(monkeypatch):
+    """The dashboards that tasks link to; here tasks push no XComs."""
+    names = []
+    monkeypatch.setattr(DashboardLink, "persist", lambda **kept: names.append(kept["dashboard_name"]))
+    return names
 
 
 @pytest.fixture
@@ -97,7 +106,7 @@ def without_data(aws, metrics) -> set[tuple[str, str]]:
     return {(metric, stat) for number, (_, metric, stat, _) in enumerate(metrics) if f"q{number}" in empty}
 
 
-def test_production_has_a_dashboard_of_metrics_that_come_back_and_alarms_that_tell(aws, topic):
+def test_production_has_a_dashboard_of_metrics_that_come_back_and_alarms_that_tell(aws, topic, linked):
     arn, told = topic
     # No model answers within a microsecond.
     model = with_alarms(aws, latency_p99_ms=0.001, topic=arn)
@@ -106,6 +115,7 @@ def test_production_has_a_dashboard_of_metrics_that_come_back_and_alarms_that_te
     endpoint, stack = release.plan.endpoint(PRD), release.plan.stack(PRD)
     name = dashboard_name(endpoint, REGION)
     assert result["outputs"]["DashboardName"] == name
+    assert set(linked) == {name}
     body = json.loads(aws.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"])
 
     shown = metrics_of(body, "model-a")
@@ -125,10 +135,11 @@ def test_production_has_a_dashboard_of_metrics_that_come_back_and_alarms_that_te
     eventually(lambda: dashboards(aws), lambda left: name not in left, WAIT_SECONDS)
 
 
-def test_development_has_none_and_a_release_that_fails_leaves_none(aws):
+def test_development_has_none_and_a_release_that_fails_leaves_none(aws, linked):
     model = Model(aws)
     first = model.release(model_data(aws), ABTests=False, AutoScaling=None)
     assert "DashboardName" not in first.deploy(DEV)["outputs"]
+    assert linked == []
     bad = model.release(broken_model_data(aws), ABTests=False, AutoScaling=None).approve()
     with pytest.raises(StackFailed, match="ROLLBACK_COMPLETE"):
         bad.deploy(PRD)
