@@ -85,6 +85,11 @@ def endpoint_name(endpoint_prefix: str, environment: Environment) -> str:
     return f"{endpoint_prefix}-{environment.value}"
 
 
+def dashboard_name(endpoint: str, region: str) -> str:
+    """Name the dashboard of an endpoint, as endpoint.yaml does; an account's dashboards are of all regions."""
+    return f"slipway-{endpoint}-{region}"
+
+
 def model_package_group(prefix: str) -> str:
     """Name the model's group in the Model Registry."""
     return f"mlops-{prefix}"

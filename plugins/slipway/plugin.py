@@ -7,6 +7,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink, ReleasedByLink
 from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
 
@@ -29,6 +30,7 @@ class SlipwayPlugin(AirflowPlugin):
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
     operator_extra_links = [
         CloudFormationStackLink(),
+        DashboardLink(),
         EndpointLink(),
         ModelPackageLink(),
         NewerReleaseLink(),

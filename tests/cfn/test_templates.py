@@ -145,7 +145,7 @@ def change_set(aws):
 @pytest.mark.parametrize(
     ("given", "made"),
     [
-        ({}, {"ModelA", "EndpointConfig", "Endpoint"}),
+        ({}, {"ModelA", "EndpointConfig", "Endpoint", "Dashboard"}),
         ({"Environment": "development"}, {"ModelA", "EndpointConfig", "Endpoint"}),
         (TRIAL, {"ModelA", "ModelB", "EndpointConfig", "Endpoint"}),
         (CAPTURE, {"ModelA", "EndpointConfig", "Endpoint"}),
@@ -166,6 +166,11 @@ def test_good_parameters_make_what_they_say(change_set, given, made):
     assert found["Status"] == "CREATE_COMPLETE", found["StatusReason"]
     # The local CloudFormation lists resources whose condition is false as well; AWS does not.
     assert made <= {change["ResourceChange"]["LogicalResourceId"] for change in found["Changes"]}
+
+
+def test_the_template_goes_without_a_bucket():
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+    assert len((TEMPLATES / "endpoint.yaml").read_bytes()) <= 51_200
 
 
 @pytest.mark.local_aws

@@ -11,5 +11,5 @@ def test_every_link_of_a_release_is_known_to_the_api_server():
     models, _ = load_models(models_folder())
     used = {type(link) for task in build_release_dag(models[0]).tasks for link in task.operator_extra_links}
     own = {link for link in used if link.__module__.startswith("slipway.")}
-    assert len(own) == 6
+    assert len(own) == 7
     assert own == {type(link) for link in SlipwayPlugin.operator_extra_links}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
@@ -22,6 +23,23 @@ class ScalableTarget:
 
     resource_id: str
     dimension: str
+
+
+@dataclass(frozen=True)
+class ScalingActivity:
+    """One change of a variant's instance count.
+
+    :param ended: None while it goes on
+    :param description: what is done, in AWS's words
+    :param cause: why, in AWS's words
+    """
+
+    resource_id: str
+    began: datetime
+    ended: datetime | None
+    description: str
+    cause: str
+    status: str
 
 
 class AutoScalingHook(AwsGenericHook[Any]):
@@ -52,6 +70,37 @@ class AutoScalingHook(AwsGenericHook[Any]):
             for target in listed
             if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
         ]
+
+    @patient
+    def activities(self, endpoint_name: str, began: datetime, ended: datetime) -> list[ScalingActivity]:
+        """List what Auto Scaling did with an endpoint's variants; AWS keeps that for six weeks.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingActivities.html
+
+        :param endpoint_name: The endpoint's name.
+        :param began: Activities that had ended before are left out.
+        :param ended: Activities that began later are left out.
+        :returns: The activities, the first first.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        with aws_call("list the scaling activities of", endpoint_name):
+            pages = self.conn.get_paginator("describe_scaling_activities").paginate(ServiceNamespace=_NAMESPACE)
+            listed: list[Mapping[str, Any]] = [activity for page in pages for activity in page["ScalingActivities"]]
+        found = [
+            ScalingActivity(
+                resource_id=one["ResourceId"],
+                began=one["StartTime"],
+                ended=one.get("EndTime"),
+                description=one["Description"],
+                cause=one["Cause"],
+                status=one["StatusCode"],
+            )
+            for one in listed
+            if one["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
+            and one["StartTime"] <= ended
+            and one.get("EndTime", ended) >= began
+        ]
+        return sorted(found, key=lambda activity: activity.began)
 
     @patient
     def deregister(self, target: ScalableTarget) -> None:

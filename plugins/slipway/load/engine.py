@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.credentials import ReadOnlyCredentials
@@ -122,6 +122,7 @@ class Engine:
     async def _phase(self, number: int, phase: Phase) -> PhaseResult:
         parts = shares(phase, self._plan.processes_for(phase))
         starts_at = time.monotonic() + _LEAD_SECONDS
+        started_at = datetime.now(UTC) + timedelta(seconds=_LEAD_SECONDS)
         book = _Book(len(parts), lambda: self._instances)
         sending = [
             asyncio.create_task(self._send(process, asdict(part), starts_at, book))
@@ -138,6 +139,7 @@ class Engine:
         result = PhaseResult(
             phase=describe(phase),
             processes=len(parts),
+            started_at=started_at.isoformat(timespec="milliseconds"),
             elapsed_seconds=max(elapsed for elapsed, _ in done),
             cpu_seconds=sum(used for _, used in done),
             tally=merged(second.tally for second in seconds),

@@ -37,6 +37,7 @@ class Second:
             "sent": tally.sent,
             "answered": tally.answered,
             "right": tally.right,
+            "right_by_variant": dict(tally.rights),
             "errors": dict(tally.errors),
             "variants": dict(tally.variants),
             "instances": dict(self.instances),
@@ -51,6 +52,7 @@ class PhaseResult:
 
     :param phase: as planned
     :param processes: how many sent
+    :param started_at: ISO 8601, UTC, to the millisecond
     :param elapsed_seconds: from its start to its last answer
     :param tally: everything that was counted
     :param seconds: the same by the second
@@ -60,6 +62,7 @@ class PhaseResult:
 
     phase: Mapping[str, Any]
     processes: int
+    started_at: str
     elapsed_seconds: float
     tally: Tally
     seconds: tuple[Second, ...]
@@ -81,11 +84,13 @@ class PhaseResult:
         tally = self.tally
         return {
             **{"phase": dict(self.phase), "processes": self.processes},
+            "started_at": self.started_at,
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "rps": round(self.rps, 1),
             "sent": tally.sent,
             "answered": tally.answered,
             "right": tally.right,
+            "right_by_variant": dict(tally.rights),
             "accuracy": tally.right / tally.answered if tally.answered else None,
             "variants": dict(tally.variants),
             "errors": dict(tally.errors),

@@ -32,7 +32,7 @@ class Tally:
     """Counts of one stretch of time, of one process or, merged, of all.
 
     :param sent: requests sent
-    :param right: answers that name the row's label
+    :param rights: answers that name the row's label, by the variant that gave them
     :param variants: answers by the variant that gave them
     :param errors: requests without an answer of the model, by kind
     :param latency: of answers, from when the request was due
@@ -40,7 +40,7 @@ class Tally:
     """
 
     sent: int = 0
-    right: int = 0
+    rights: Counter[str] = field(default_factory=Counter)
     variants: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     latency: HdrHistogram = field(default_factory=histogram)
@@ -53,6 +53,11 @@ class Tally:
         """Requests the model has answered."""
         return self.variants.total()
 
+    @property
+    def right(self) -> int:
+        """Answers that name the row's label."""
+        return self.rights.total()
+
     def answer(self, variant: str, right: bool, latency_seconds: float, service_seconds: float) -> None:
         """Count an answer.
 
@@ -62,7 +67,8 @@ class Tally:
         :param service_seconds: since it was sent
         """
         self.variants[variant] += 1
-        self.right += right
+        if right:
+            self.rights[variant] += 1
         # Put into the histograms when they are asked for, equal ones together.
         self._latencies_us.append(max(_LOWEST_US, round(latency_seconds * 1e6)))
         self._services_us.append(max(_LOWEST_US, round(service_seconds * 1e6)))
@@ -83,7 +89,7 @@ class Tally:
         other.settle()
         self.settle()
         self.sent += other.sent
-        self.right += other.right
+        self.rights += other.rights
         self.variants += other.variants
         self.errors += other.errors
         self.latency.add(other.latency)
@@ -94,7 +100,7 @@ class Tally:
         self.settle()
         return {
             "sent": self.sent,
-            "right": self.right,
+            "rights": dict(self.rights),
             "variants": dict(self.variants),
             "errors": dict(self.errors),
             "latency": self.latency.encode().decode(),
@@ -106,7 +112,7 @@ class Tally:
         """Read what `to_message` wrote."""
         return cls(
             sent=message["sent"],
-            right=message["right"],
+            rights=Counter(message["rights"]),
             variants=Counter(message["variants"]),
             errors=Counter(message["errors"]),
             latency=HdrHistogram.decode(message["latency"]),

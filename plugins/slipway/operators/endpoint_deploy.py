@@ -24,9 +24,10 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.cloudformation import CloudFormationStackLink
+from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
-from slipway.names import run_prefix
+from slipway.names import dashboard_name, run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.stacks import Stack
@@ -54,7 +55,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     :param environment: development or production
     """
 
-    operator_extra_links = (CloudFormationStackLink(), EndpointLink(), NewerReleaseLink())
+    operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(
@@ -111,13 +112,12 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self.change_set_prefix = change_set_prefix(plan)
         self.template_bucket = plan.revision.bucket
         self.template_key_prefix = run_prefix(plan.prefix, plan.revision_id)
-        EndpointLink.persist(
-            context=context,
-            operator=self,
-            region_name=aws.region,
-            aws_partition=aws.partition,
-            endpoint_name=plan.endpoint(self.environment),
-        )
+        where = {"region_name": aws.region, "aws_partition": aws.partition}
+        name = plan.endpoint(self.environment)
+        EndpointLink.persist(context=context, operator=self, **where, endpoint_name=name)
+        if self.environment is Environment.PRODUCTION:
+            dashboard = dashboard_name(name, aws.region)
+            DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
 
     def _check_ordered(self, context: Context) -> None:
         if roll_back_order.wanted(context):

@@ -1,5 +1,7 @@
 """AutoScalingHook: the targets of one endpoint and of no other."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from slipway.hooks.autoscaling import AutoScalingHook, ScalableTarget
@@ -36,3 +38,31 @@ def test_lists_the_targets_of_the_endpoint_alone(hook):
 def test_deregistering_what_is_gone_is_no_error(hook):
     stubbed(hook, "application-autoscaling").add_client_error("deregister_scalable_target", "ObjectNotFoundException")
     hook.deregister(ScalableTarget("endpoint/x/variant/model-a", DIMENSION))
+
+
+def test_activities_are_those_of_the_endpoint_and_of_the_time(hook):
+    start = datetime(2026, 5, 2, 8, tzinfo=UTC)
+
+    def activity(minute: int, endpoint: str = "iris", lasts: int | None = 1) -> dict:
+        began = start + timedelta(minutes=minute)
+        return {
+            "ActivityId": f"{endpoint}-{minute}",
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": f"endpoint/{endpoint}/variant/model-a",
+            "ScalableDimension": DIMENSION,
+            "Description": f"at {minute}",
+            "Cause": "an alarm",
+            "StartTime": began,
+            **({"EndTime": began + timedelta(minutes=lasts)} if lasts is not None else {}),
+            "StatusCode": "Successful" if lasts is not None else "InProgress",
+        }
+
+    listed = [activity(61), activity(30, lasts=None), activity(20, "iris-2"), activity(10), activity(-5), activity(-1)]
+    asked = {"ServiceNamespace": "sagemaker"}
+    stub = stubbed(hook, "application-autoscaling")
+    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[:3], "NextToken": "t"}, asked)
+    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[3:]}, {**asked, "NextToken": "t"})
+    found = hook.activities("iris", start, start + timedelta(hours=1))
+    # One that ends as the time begins is part of it; one that goes on has no end.
+    assert [one.description for one in found] == ["at -1", "at 10", "at 30"]
+    assert (found[-1].ended, found[-1].status) == (None, "InProgress")

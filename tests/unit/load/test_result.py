@@ -9,9 +9,12 @@ from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
 from slipway.load.tally import Tally
 from slipway.rows import Row
 
+STARTED_AT = "2024-01-01T00:00:01.500+00:00"
+
 
 def phase(tally, cpu_share=0.5):
-    return PhaseResult(describe(Stage(2, 10)), 1, 2.0, tally.settle(), (Second(0, tally, {"blue": 2}),), 0.4, cpu_share)
+    seconds = (Second(0, tally, {"blue": 2}),)
+    return PhaseResult(describe(Stage(2, 10)), 1, STARTED_AT, 2.0, tally.settle(), seconds, 0.4, cpu_share)
 
 
 def tally():
@@ -32,6 +35,8 @@ def test_a_report_has_totals_a_series_and_histograms_that_others_read():
     assert (round(found["latency_ms"]["p99"]), round(found["service_ms"]["p50"])) == (10, 5)
     assert HdrHistogram.decode(found["latency_hdr"]).get_total_count() == 8
     assert found["series"][0]["instances"] == {"blue": 2}
+    assert found["right_by_variant"] == found["series"][0]["right_by_variant"] == {"blue": 6}
+    assert found["started_at"] == STARTED_AT
 
 
 def test_a_phase_without_answers_has_no_accuracy_and_no_latency():

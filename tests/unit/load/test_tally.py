@@ -39,6 +39,7 @@ def test_variants_and_errors_add_up():
     other.errors.update({"timeout": 2, "503 ServiceUnavailable": 1})
     added = merged([one, other])
     assert dict(added.variants) == {"blue": 2, "green": 1}
+    assert (dict(added.rights), added.right) == ({"blue": 1, "green": 1}, 2)
     assert dict(added.errors) == {"timeout": 3, "503 ServiceUnavailable": 1}
     # What was added is unchanged.
     assert (one.answered, other.errors.total()) == (2, 3)

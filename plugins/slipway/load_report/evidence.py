@@ -1,0 +1,111 @@
+"""What AWS knows of a run: the endpoint, its metrics, its scaling and its alarms, as JSON-able parts of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slipway.hooks.autoscaling import AutoScalingHook, ScalingActivity
+    from slipway.hooks.cloudwatch import CloudWatchHook, MetricSeries, WatchedAlarm
+    from slipway.hooks.sagemaker import SageMakerHook
+
+PERIOD_SECONDS = 60
+
+
+def collect(
+    endpoint_name: str,
+    began: datetime,
+    ended: datetime,
+    *,
+    sagemaker: SageMakerHook,
+    cloudwatch: CloudWatchHook,
+    autoscaling: AutoScalingHook,
+    model: str | None = None,
+    environment: str | None = None,
+) -> dict[str, Any]:
+    """Gather the parts of a report that AWS has.
+
+    CloudWatch has a minute's metrics some time after it has ended, and target tracking scales in after many minutes:
+    whoever wants them in the report waits before, and gives a later end.
+
+    :param endpoint_name: the endpoint
+    :param began: when the run began, with a time zone
+    :param ended: until when to look, with a time zone
+    :param sagemaker: asked for the endpoint
+    :param cloudwatch: asked for metrics and alarms
+    :param autoscaling: asked for scaling activities
+    :param model: the model's prefix, for the page
+    :param environment: development or production, for the page
+    :returns: ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms``, as ``page.render`` takes them
+    :raises slipway.errors.AwsError: when a call fails
+    """
+    described = sagemaker.describe_endpoint(endpoint_name)
+    endpoint = _endpoint(endpoint_name, described, model, environment)
+    variants = [variant["name"] for variant in endpoint["variants"]]
+    series = cloudwatch.series(endpoint_name, variants, began.timestamp(), ended.timestamp())
+    return {
+        "endpoint": endpoint,
+        "cloudwatch": {"period_seconds": PERIOD_SECONDS, "series": [_series(one) for one in series]},
+        "scaling_activities": [_activity(one) for one in autoscaling.activities(endpoint_name, began, ended)],
+        "alarms": [_alarm(one) for one in cloudwatch.alarms(endpoint_name, began, ended)],
+    }
+
+
+def _endpoint(
+    name: str, described: Mapping[str, Any] | None, model: str | None, environment: str | None
+) -> dict[str, Any]:
+    about = {"name": name, "model": model, "environment": environment}
+    if described is None:
+        return {**about, "status": "does not exist", "variants": []}
+    return {
+        **about,
+        "status": described["EndpointStatus"],
+        "configuration": described["EndpointConfigName"],
+        "variants": [
+            {
+                "name": variant["VariantName"],
+                "weight": variant.get("CurrentWeight"),
+                "instances": variant.get("CurrentInstanceCount"),
+                "desired_instances": variant.get("DesiredInstanceCount"),
+            }
+            for variant in described.get("ProductionVariants", [])
+        ],
+    }
+
+
+def _series(series: MetricSeries) -> dict[str, Any]:
+    return {
+        "metric": series.metric,
+        "statistic": series.statistic,
+        "variant": series.variant,
+        "unit": series.unit,
+        "timestamps": [_iso(at) for at in series.timestamps],
+        "values": list(series.values),
+    }
+
+
+def _activity(activity: ScalingActivity) -> dict[str, Any]:
+    return {
+        "start": _iso(activity.began),
+        "end": _iso(activity.ended) if activity.ended else None,
+        "cause": activity.cause,
+        "description": f"{activity.resource_id.rpartition('/')[2]}: {activity.description}",
+        "status": activity.status,
+    }
+
+
+def _alarm(alarm: WatchedAlarm) -> dict[str, Any]:
+    return {
+        "name": alarm.name,
+        "state": alarm.state,
+        "history": [
+            {"at": _iso(change.at), "from": change.before, "to": change.after, "reason": change.reason}
+            for change in alarm.history
+        ],
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

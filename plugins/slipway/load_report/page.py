@@ -1,0 +1,232 @@
+"""One page of HTML that shows a stress test: nothing in it comes from anywhere else, and no string in it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.load_report import aws_plots, plots
+from slipway.load_report.svg import clean
+from slipway.load_report.timeline import Timeline, phase_name, phase_names, timeline
+
+_FOLDER = Path(__file__).parent
+# Of a table; what is beyond is counted. Every error and activity is in the machine-readable report.
+_MAX_ROWS = 100
+_NONE = "-"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot of the page.
+
+    :param title: above it
+    :param note: how to read it
+    :param svg: None where there is nothing to show
+    :param nothing: what is said then
+    """
+
+    title: str
+    note: str
+    svg: str | None
+    nothing: str
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Write the report's page.
+
+    :param document: ``load``, which is what ``LoadResult.to_json`` wrote, parsed; and, each of which may be missing or
+        empty, ``verdict``, ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms``, as ``evidence.collect``
+        gives the last four; a verdict has ``passed`` and ``limits``, each with ``name``, ``allowed``, ``measured``,
+        ``passed`` and, if it is known, the ``phase``
+    :returns: HTML that is complete in itself
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    environment.filters |= {"moment": _moment, "number": _number, "percent": _percent, "mark_safe": Markup}
+    load = document["load"]
+    run = timeline(load)
+    activities = document.get("scaling_activities") or []
+    alarms = document.get("alarms") or []
+    return environment.get_template(
+        "page.html.jinja"
+    ).render(
+        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        load=load,
+        run=run,
+        verdict=_verdict(document.get("verdict")),
+        endpoint=document.get("endpoint") or {},
+        rows=[_row(phase) for phase in load["phases"]],
+        errors=_errors(load["phases"]),
+        variants=_variants(load["phases"]),
+        measured=_measured(load, run),
+        watched=_watched(document, run),
+        activities=activities[:_MAX_ROWS],
+        alarms=alarms[:_MAX_ROWS],
+        left_out={"activities": len(activities) - _MAX_ROWS, "alarms": len(alarms) - _MAX_ROWS},
+        cloudwatch_rows=_cloudwatch_rows(document.get("cloudwatch") or {}),
+    )
+
+
+def _measured(load: Mapping[str, Any], run: Timeline) -> list[Figure]:
+    names = phase_names(load["phases"])
+    each = "one second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
+    worst = "" if run.seconds_per_point == 1 else "; of the seconds of a point the worst one is shown"
+    nothing = "Nothing was answered."
+    return [
+        Figure(
+            "Throughput", f"A point is {each}. Shaded: every other phase.", plots.throughput(run), "Nothing was sent."
+        ),
+        Figure("Latency", f"By the sender's clock, from when a request was due{worst}.", plots.latency(run), nothing),
+        Figure(
+            "Latency distribution",
+            "How slow the slowest answers were: the further right, the rarer.",
+            plots.distribution(load["phases"], names),
+            nothing,
+        ),
+        Figure("Variant shares", "Which variant has answered.", plots.variant_shares(run), nothing),
+        Figure("Accuracy by variant", "Answers that name the row's label.", plots.accuracy(run), nothing),
+    ]
+
+
+def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
+    bounds = aws_plots.span(run, document)
+    activities = (document.get("scaling_activities") or [])[:_MAX_ROWS]
+    cloudwatch = document.get("cloudwatch") or {}
+    return {
+        "instances": Figure(
+            "Instances and scaling",
+            "Instances as the sender saw them while it sent. A dotted line is a scaling activity, numbered as below.",
+            aws_plots.instances(run, activities, bounds),
+            "The number of instances was not observed.",
+        ),
+        "alarms": Figure(
+            "Alarms",
+            "Numbered as below.",
+            aws_plots.alarms(run, document.get("alarms") or [], bounds),
+            "No alarm watches the endpoint.",
+        ),
+        "requests": Figure(
+            "Invocations",
+            "CloudWatch's Sum of each minute, stacked, and what the sender counted in the same minute. CloudWatch "
+            "counts other clients' invocations, too.",
+            aws_plots.requests(run, cloudwatch, bounds),
+            "CloudWatch has no Invocations of this time.",
+        ),
+        "latencies": Figure(
+            "ModelLatency and OverheadLatency",
+            "CloudWatch has both in microseconds; they are divided by 1 000 here. ModelLatency is what the container "
+            "takes, with the way to it and back; OverheadLatency is what SageMaker adds. The sender's latency has the "
+            "network in it, too, and with a constant rate the time that a request has waited to be sent.",
+            aws_plots.latencies(run, cloudwatch, bounds),
+            "CloudWatch has no latencies of this time.",
+        ),
+    }
+
+
+def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
+    latency = phase["latency_ms"]
+    return {
+        **phase,
+        "name": phase_name(phase["phase"]),
+        "concurrency": phase["phase"]["concurrency"],
+        "requests": phase["phase"]["requests"],
+        "failed": sum(phase["errors"].values()),
+        "latencies": [latency.get(key) for key in ("p50", "p90", "p99", "max")],
+    }
+
+
+def _errors(phases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    named = zip(phase_names(phases), phases, strict=True)
+    found = [(name, *error) for name, phase in named for error in phase["errors"].items()]
+    return sorted(found, key=lambda error: -error[2])[:_MAX_ROWS]
+
+
+def _variants(phases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    names = sorted({name for phase in phases for name in phase["variants"]})
+    whole = sum(phase["answered"] for phase in phases)
+    rows = []
+    for name in names:
+        answered = sum(phase["variants"].get(name, 0) for phase in phases)
+        right = sum(phase["right_by_variant"].get(name, 0) for phase in phases)
+        rows.append(
+            {
+                "name": name,
+                "answered": answered,
+                "share": answered / whole,
+                "right": right,
+                "accuracy": right / answered,
+            }
+        )
+    return rows
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not verdict or not verdict.get("limits"):
+        return None
+    limits = verdict["limits"]
+    if verdict["passed"]:
+        said = "Passed: every limit was kept."
+    elif all(one["passed"] for one in limits):
+        said = "Failed: every limit was kept, but the load ended before all of it was sent."
+    else:
+        said = "Failed: not every limit was kept."
+    rows = [{"phase": None, **one, "by": _by(one)} for one in limits]
+    return {"passed": verdict["passed"], "said": said, "limits": rows, "phases": any(row["phase"] for row in rows)}
+
+
+def _by(limit: Mapping[str, Any]) -> str:
+    """How far beyond the limit a figure is, or how far it keeps from it."""
+    allowed, measured = limit["allowed"], limit["measured"]
+    if measured is None:
+        return "not measured"
+    if not isinstance(allowed, int | float) or not isinstance(measured, int | float):
+        return ""
+    gap = measured - allowed
+    share = f" ({abs(gap / allowed):.0%})" if allowed else ""
+    return "exactly there" if gap == 0 else f"{_number(abs(gap))}{share} {'above' if gap > 0 else 'below'}"
+
+
+def _cloudwatch_rows(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What CloudWatch has, in figures: counts in all, of others the range of the minutes."""
+    rows = []
+    for one in watched.get("series", ())[:_MAX_ROWS]:
+        values = one["values"]
+        counts = one["statistic"] == "Sum"
+        rows.append(
+            {
+                **one,
+                "minutes": len(values),
+                "lowest": None if counts or not values else min(values),
+                "highest": None if counts or not values else max(values),
+                "total": sum(values) if counts and values else None,
+            }
+        )
+    return rows
+
+
+def _moment(text: str | None) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%H:%M:%S") if text else _NONE
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return _NONE
+    if isinstance(value, str | bool):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2%}"

@@ -1,0 +1,152 @@
+"""A run's seconds on one axis of time, in so few points that a page of them stays small."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+# More than a plot of this width shows.
+MAX_POINTS = 400
+MINUTE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """When a phase ran.
+
+    :param name: as people read it
+    :param start: seconds since the epoch
+    :param end: seconds since the epoch
+    """
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass
+class Point:
+    """Some seconds of a phase, put together.
+
+    :param at: the first one's start, in seconds since the epoch
+    :param seconds: how many they are
+    :param p50_ms: the worst of their medians; a percentile of percentiles would be none
+    :param p99_ms: the worst of their 99th percentiles
+    :param instances: by variant, as last described
+    """
+
+    at: float
+    seconds: int = 0
+    answered: int = 0
+    errors: int = 0
+    variants: Counter[str] = field(default_factory=Counter)
+    rights: Counter[str] = field(default_factory=Counter)
+    instances: Mapping[str, int] = field(default_factory=dict)
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+    def add(self, second: Mapping[str, Any]) -> None:
+        """Add a second of the series."""
+        self.seconds += 1
+        self.answered += second["answered"]
+        self.errors += sum(second["errors"].values())
+        self.variants.update(second["variants"])
+        self.rights.update(second["right_by_variant"])
+        self.instances = second["instances"] or self.instances
+        self.p50_ms = max(self.p50_ms, second["p50_ms"])
+        self.p99_ms = max(self.p99_ms, second["p99_ms"])
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A whole run.
+
+    :param start: of the first phase, or when the run began; seconds since the epoch
+    :param phases: one after another
+    :param points: of each phase
+    :param seconds_per_point: how many seconds each point puts together
+    :param minutes: answers by the minute's start, in seconds since the epoch
+    """
+
+    start: float
+    phases: tuple[Phase, ...]
+    points: tuple[tuple[Point, ...], ...]
+    seconds_per_point: int
+    minutes: Mapping[float, int]
+
+    @property
+    def all_points(self) -> list[Point]:
+        """The points of all phases."""
+        return [point for points in self.points for point in points]
+
+    @property
+    def variants(self) -> list[str]:
+        """Every variant that has answered or had instances, by name."""
+        return sorted({name for point in self.all_points for name in (*point.variants, *point.instances)})
+
+    @property
+    def end(self) -> float:
+        """Seconds since the epoch."""
+        return max((phase.end for phase in self.phases), default=self.start + 1)
+
+
+def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
+    """Put the phases of a load on one axis.
+
+    :param load: what ``LoadResult.to_json`` wrote
+    :param max_points: of all phases together, one more for each phase at most
+    """
+    phases = load["phases"]
+    total = sum(len(phase["series"]) for phase in phases)
+    step = max(1, math.ceil(total / max_points))
+    spans = tuple(_span(phase, name) for phase, name in zip(phases, phase_names(phases), strict=True))
+    points = tuple(tuple(_points(phase["series"], span.start, step)) for phase, span in zip(phases, spans, strict=True))
+    minutes: Counter[float] = Counter()
+    for phase, span in zip(phases, spans, strict=True):
+        for second in phase["series"]:
+            minutes[(span.start + second["second"]) // MINUTE_SECONDS * MINUTE_SECONDS] += second["answered"]
+    start = spans[0].start if spans else epoch(load["started_at"])
+    return Timeline(start, spans, points, step, minutes)
+
+
+def epoch(text: str) -> float:
+    """:returns: seconds since the epoch of an ISO 8601 time"""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def phase_name(phase: Mapping[str, Any]) -> str:
+    """A planned phase in a few words.
+
+    :param phase: as ``slipway.load.plan.describe`` gives it
+    """
+    if "rate_rps" in phase:
+        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
+    return f"{phase['concurrency']:,} in flight"
+
+
+def phase_names(phases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the phases of a load, each differently.
+
+    :param phases: of the load
+    """
+    names = [phase_name(phase["phase"]) for phase in phases]
+    return [f"{name} (phase {number})" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)]
+
+
+def _span(phase: Mapping[str, Any], name: str) -> Phase:
+    start = epoch(phase["started_at"])
+    return Phase(name, start, start + phase["elapsed_seconds"])
+
+
+def _points(series: Sequence[Mapping[str, Any]], start: float, step: int) -> Iterable[Point]:
+    # A second in which nobody reported anything is missing in the series; the time goes on nevertheless.
+    found: dict[int, Point] = {}
+    for second in series:
+        slot = second["second"] // step
+        point = found.setdefault(slot, Point(start + slot * step))
+        point.add(second)
+    return found.values()

@@ -1,0 +1,65 @@
+"""AWS's plots on the sender's axis of time."""
+
+import re
+
+from slipway.load_report import aws_plots
+from slipway.load_report.timeline import timeline
+from tests.unit.load_report.samples import START, at, full, load
+
+DOCUMENT = full()
+RUN = timeline(DOCUMENT["load"])
+BOUNDS = aws_plots.span(RUN, DOCUMENT)
+
+
+def said(drawn):
+    return re.search('aria-label="([^"]*)"', drawn)[1]
+
+
+def test_the_axis_holds_everything_that_is_shown():
+    # From the minute in which the load began to the end of the last minute that was measured.
+    assert [moment - START.timestamp() for moment in BOUNDS] == [-10, 170]
+    late = {**DOCUMENT, "scaling_activities": [{"start": at(900), "end": None}]}
+    assert aws_plots.span(RUN, late)[1] - START.timestamp() == 900
+    assert aws_plots.span(RUN, {}) == (RUN.start, RUN.end)
+
+
+def test_instances_tell_their_most_and_number_the_activities():
+    drawn = aws_plots.instances(RUN, DOCUMENT["scaling_activities"], BOUNDS)
+    assert said(drawn) == "Instances over time, at most: model-a 4, model-b 4; 1 scaling activities"
+    assert ">1</text>" in drawn
+    assert aws_plots.instances(timeline(load()), [], (0, 1)) is None
+
+
+def test_alarms_are_bars_of_their_states():
+    drawn = aws_plots.alarms(RUN, DOCUMENT["alarms"], BOUNDS)
+    assert said(drawn) == "States of 1 alarms over time. In ALARM in the meantime: TargetTracking-x"
+    # Two stretches of OK around one of ALARM, and each colour once more in the legend.
+    assert drawn.count("fill: var(--good)") == 3
+    assert drawn.count("fill: var(--bad)") == 2
+    assert aws_plots.alarms(RUN, [], BOUNDS) is None
+
+
+def test_an_alarm_that_stayed_as_it_was_is_one_bar():
+    drawn = aws_plots.alarms(RUN, [{"name": "x", "state": "INSUFFICIENT_DATA", "history": []}], BOUNDS)
+    assert said(drawn).endswith("none")
+    assert drawn.count("fill: var(--unknown)") == 2
+
+
+def test_invocations_stand_beside_the_senders_answers():
+    drawn = aws_plots.requests(RUN, DOCUMENT["cloudwatch"], BOUNDS)
+    assert said(drawn) == "CloudWatch counts 3600 invocations in these minutes, the sender 3600 answers"
+    assert aws_plots.requests(RUN, {}, BOUNDS) is None
+
+
+def test_latencies_of_cloudwatch_are_milliseconds_here():
+    drawn = aws_plots.latencies(RUN, DOCUMENT["cloudwatch"], BOUNDS)
+    assert said(drawn) == "ModelLatency and OverheadLatency of each minute by variant"
+    assert ">model-a, Average<" in drawn
+    only = {"period_seconds": 60, "series": DOCUMENT["cloudwatch"]["series"][:2]}
+    assert said(aws_plots.latencies(RUN, only, BOUNDS)) == "ModelLatency of each minute by variant"
+    assert aws_plots.latencies(RUN, {"period_seconds": 60, "series": []}, BOUNDS) is None
+
+
+def test_series_without_values_are_none():
+    empty = {"series": [{"metric": "Invocations", "statistic": "Sum", "values": []}]}
+    assert aws_plots.of_metric(empty, "Invocations") == []
