@@ -24,6 +24,7 @@ STAGES = {
     "register": "SageMaker Model Registry",
     "deploy_dev": "CloudFormation, development endpoint",
     "test_dev": "ask development for held-out rows",
+    "stress_dev": "load for development, where the model file asks for it",
     "approve": "a person decides",
     "deploy_prd": "CloudFormation, production endpoint",
     "test_prd": "ask production for held-out rows",
@@ -162,6 +163,8 @@ class Display:
     def _render(self) -> RenderableType:
         table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
         for name, purpose in STAGES.items():
+            if self._release.tasks and name not in self._release.tasks:
+                continue
             task = self._release.tasks.get(name, {})
             state = task.get("state") or "waiting"
             mark: RenderableType

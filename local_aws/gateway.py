@@ -518,6 +518,8 @@ def _configure(settings: Settings) -> None:
             "STATE_DIR": str(settings.state_dir / "ministack"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(settings.state_dir / "s3"),
+            # What presigned addresses of S3 are held against; the secret that the documentation gives every account.
+            "AWS_SECRET_ACCESS_KEY": "local",
             # Listeners of their own, which nothing here needs.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

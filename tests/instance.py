@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +142,12 @@ class Instance:
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
         task = self.api().tasks(dag_id, run_id)[task_id]
         return "\n".join(self.api().log_lines(dag_id, run_id, task_id, task["try_number"]))
+
+    def link(self, dag_id: str, run_id: str, task_id: str, name: str) -> str:
+        """Where a button of a task leads to; Airflow makes it after the task has ended."""
+        path = f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task_id}/links"
+        address: str = self.wait(f"the button {name}", lambda: self.api().call("GET", path)["extra_links"][name])
+        return address
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
         """The tasks that failed themselves."""

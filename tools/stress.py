@@ -1,58 +1,102 @@
-"""`make stress`: the load engine against an endpoint of this instance's local AWS."""
+"""`make stress`: a stress test of an endpoint of this instance's local AWS, as the DAG stress_test would do it."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from tools.environment import aws_variables
 from tools.settings import ACCOUNT, REGION, ROOT, Settings
 
 
-class StressError(Exception):
-    """The load cannot be run; the message says what to do."""
-
-
-def held_out(settings: Settings, endpoint: str) -> str:
-    """Find the rows that a model file has for trying its endpoints.
-
-    :raises StressError: when no model file is about the endpoint
-    """
-    # Imported late: it brings Airflow along, which a load with rows of its own does not need.
+def prepare(settings: Settings) -> None:
+    """Leads this process, which becomes the load engine, to the local AWS and to Slipway's package."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= aws_variables(settings) | {"NO_PROXY": "127.0.0.1", "AIRFLOW_HOME": str(settings.airflow_home)}
     sys.path.insert(0, str(ROOT / "plugins"))
-    from slipway import names
-    from slipway.hooks.identity import AwsIdentity
-    from slipway.model_config import load_models
-    from slipway.states import Environment
 
-    models, _ = load_models(settings.include_folder / "models")
-    for model in models:
-        prefix = model.policy.endpoint.endpoint_prefix
-        if endpoint in [names.endpoint_name(prefix, environment) for environment in Environment]:
-            return model.resolved(AwsIdentity(ACCOUNT, REGION)).test.data
-    raise StressError(f"No model file has the endpoint {endpoint}. Name its rows: DATA=rows.csv, label first")
+
+def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
+    """Sends the load and writes the report.
+
+    :returns: 0 when it was within the limits, 1 when it was not, 2 when it could not be tried
+    """
+    # Imported once the environment says whose AWS and whose Airflow is meant.
+    import botocore.session
+    from rich.console import Console
+
+    from slipway import stress_report
+    from slipway.errors import SlipwayError
+    from slipway.hooks.identity import AwsIdentity
+    from slipway.load import command
+    from slipway.load.access import SessionAccess
+    from slipway.load.dataset import read_rows
+    from slipway.load.errors import LoadError
+    from slipway.load.plan import Caps
+    from slipway.load.slo import Slo
+    from slipway.model_config import load_models
+    from slipway.stress_order import StressOrder, owner
+
+    # Airflow, which comes with the model files, has everybody say everything.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    console, session = Console(), botocore.session.get_session()
+    try:
+        order = StressOrder.of_model(*owner(endpoint, *load_models(settings.include_folder / "models")))
+        data = order.model.resolved(AwsIdentity(ACCOUNT, REGION)).test.data
+        options = command.parser("make stress", data=data, caps=order.caps, slo=Slo(**order.limits))
+        options.add_argument("--report", type=Path, help="folder of the report; a new one in the state folder")
+        options.add_argument("--watch", type=float, default=60, help="seconds until CloudWatch is asked (60)")
+        given = options.parse_args(arguments)
+        asked, most = asdict(command.caps_of(given)), asdict(order.caps)
+        # The command line may lower what the model file allows.
+        caps: Any = {name: min(asked[name], most[name]) for name in most}
+        began = datetime.now(UTC)
+        plan = command.plan_of(given, read_rows(given.data, session), Caps(**caps), order.phases)
+        result = command.run(plan, SessionAccess(session), console)
+    except (LoadError, SlipwayError) as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        return 2
+    judged = command.judge(given, result, console)
+    folder = given.report or settings.home / "stress" / f"{endpoint}-{began:%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    evidence: dict[str, Any] = {}
+    if result.completed:
+        try:
+            if given.watch:
+                console.print(f"CloudWatch is asked for its figures in {given.watch:g} s; Ctrl-C leaves them out")
+                time.sleep(given.watch)
+            evidence = stress_report.evidence(order, began, aws_conn_id=None)
+        except KeyboardInterrupt:
+            console.print("The report goes without CloudWatch's figures")
+        except SlipwayError as error:
+            console.print(str(error), style="yellow", soft_wrap=True)
+    report = stress_report.document(result, judged, evidence)
+    for file in (stress_report.machine_readable(report), stress_report.page(report)):
+        (folder / file.name).write_text(file.content, encoding="utf-8")
+    console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
+    return command.status(result, judged)
 
 
 def main() -> int:
-    """Entry point of make stress; options it does not know are the engine's."""
+    """Entry point of make stress."""
     parser = argparse.ArgumentParser(prog="make stress", add_help=False)
     parser.add_argument("endpoint", nargs="?")
-    parser.add_argument("--data")
-    given, options = parser.parse_known_args()
-    settings = Settings.from_environment()
-    try:
-        if not given.endpoint:
-            raise StressError("Name an endpoint: make stress ENDPOINT=iris-model-production")
-        data = given.data or held_out(settings, given.endpoint)
-    except StressError as error:
-        print(f"make: {error}", file=sys.stderr)
+    given, _ = parser.parse_known_args()
+    if not given.endpoint:
+        print("make: Name an endpoint: make stress ENDPOINT=iris-model-production", file=sys.stderr)
         return 2
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment |= aws_variables(settings) | {"PYTHONPATH": str(ROOT / "plugins"), "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-m", "slipway.load", given.endpoint, "--data", data, *options]
-    # In this process's place, so that Ctrl-C and a kill reach the engine.
-    os.execve(command[0], command, environment)  # noqa: S606 - no shell, and the arguments are a list
+    settings = Settings.from_environment()
+    prepare(settings)
+    return send(settings, given.endpoint, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 from slipway.approval_rules import Approval
 from slipway.release_plan import ReleasePlan
+from slipway.stress_order import STRESS_DEV
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Facts:
     """What the tasks before the approval found out: their XComs, with the release's plan.
 
     :param run_url: the release's page in Airflow
+    :param stress: None where no load was sent
+    :param stress_wanted: whether the model file asks for it
     :param approvals: those given so far
     :param wanted: whose approval is wanted, as a clause
     """
@@ -24,6 +27,8 @@ class Facts:
     registration: Mapping[str, Any]
     test: Mapping[str, Any]
     run_url: str
+    stress: Mapping[str, Any] | None = None
+    stress_wanted: bool = False
     approvals: Sequence[Approval] = ()
     wanted: str = ""
 
@@ -37,6 +42,8 @@ def markdown(facts: Facts) -> str:
     sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
     if compared := facts.test.get("champion"):
         sections.append(_champion(compared))
+    if facts.stress or facts.stress_wanted:
+        sections.append(f"### Stress test of the development endpoint\n\n{_stress(facts)}")
     return "\n\n".join([*sections, _approvals(facts), _links(facts)])
 
 
@@ -128,6 +135,26 @@ def _champion(compared: Mapping[str, Any]) -> str:
     rule = f"The same {compared['rows']} rows. Rule: {compared['rule']} ✓"
     failed = "" if compared["live"] is not None else " The live model failed on them."
     return f"### Beside the live model\n\n{table}\n\n{rule}{failed}"
+
+
+def _stress(facts: Facts) -> str:
+    stress = facts.stress
+    if not stress:
+        return "✗ has left no result: somebody may have marked it."
+    said = "✓ kept its limits" if stress["passed"] else "✗ broke its limits"
+    rows = [
+        (
+            limit["name"],
+            _number(limit["allowed"]),
+            _number(limit["measured"]) + (" ✓" if limit["passed"] else " ✗"),
+            str(limit["phase"]),
+        )
+        for limit in stress["limits"]
+    ]
+    line = f"{said}: {stress['answered']} of {stress['sent']} requests answered, p99 {_number(stress['p99_ms'])} ms."
+    report = f"[Stress report]({facts.run_url}/tasks/{STRESS_DEV}), {code(stress['report'])}"
+    table = _table(("Limit", "Allowed", "Measured", "In"), rows)
+    return f"{line}\n\n{table}\n\n{report}"
 
 
 def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -152,6 +152,18 @@ class EndpointTestFailed(PermanentError):
     """The endpoint does not serve this release, or serves it badly."""
 
 
+class StressRefused(PermanentError):
+    """No load is sent: nobody has allowed it, or it is not one."""
+
+
+class StressFailed(PermanentError):
+    """The endpoint broke its limits under load, or the load was not sent to its end."""
+
+
+class StressStopped(SlipwayError):
+    """The task was ended while it sent load, by a person or with its worker."""
+
+
 class TrialFailed(PermanentError):
     """A trial in production has no verdict to carry out, or the model failed while it was promoted."""
 

@@ -28,6 +28,7 @@ from slipway.model_fields import (
 )
 from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
 from slipway.states import ExecutionMode
+from slipway.stress_settings import Stress
 from slipway.trial_settings import Trial
 from slipway.validation import Strict, describe, wrong
 
@@ -242,6 +243,7 @@ class ModelConfig(Strict):
     deployment: Guardrails | None = None
     scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
     trial: Trial | None = None
+    stress: Stress = Stress()
     roll_back: RollBack = RollBack()
     timeouts: Timeouts = Timeouts()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 from slipway.states import Environment
@@ -123,3 +124,13 @@ def claim_key(prefix: str, revision: str) -> str:
 def board_key(prefix: str) -> str:
     """The key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"
+
+
+def stress_key(prefix: str, run_id: str, file: str) -> str:
+    """The key, in the source bucket, of a file of a stress test's report.
+
+    :param prefix: the model's prefix
+    :param run_id: Airflow's id of the run; what URLs would have to escape in it becomes a hyphen
+    :param file: the file's name
+    """
+    return f"stress/{prefix}/{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}/{file}"

@@ -10,6 +10,7 @@ from slipway.links.cloudformation import CloudFormationStackLink
 from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink, ReleasedByLink
 from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.links.stress import StressReportLink
 
 
 def guard_approvals(app: Any) -> Any:
@@ -35,5 +36,6 @@ class SlipwayPlugin(AirflowPlugin):
         ModelPackageLink(),
         NewerReleaseLink(),
         ReleasedByLink(),
+        StressReportLink(),
         TrainingJobLink(),
     ]

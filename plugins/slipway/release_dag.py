@@ -15,6 +15,7 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.roll_back import RollBackOperator
+from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
@@ -23,6 +24,7 @@ from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.states import Decider, Environment
+from slipway.stress_order import STRESS_DEV
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
@@ -86,6 +88,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
             RegisterModelOperator(task_id="register", model=model),
             EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),
             EndpointTestOperator(task_id="test_dev", model=model, environment=Environment.DEVELOPMENT),
+            *([ReleaseStressOperator(task_id=STRESS_DEV, model=model)] if model.stress.before_production else []),
             HumanApprovalSensor(
                 task_id="approve",
                 subject=model.approval.subject,
@@ -152,6 +155,8 @@ def _documentation(model: ModelConfig) -> str:
         + (f" at most {gate.maximum:g}" if gate.maximum is not None else "")
         for gate in model.gates
     )
+    stress = "\n| stress_dev | load for the development endpoint, held against the model file's limits |"
+    stress = stress if model.stress.before_production else ""
     return f"""\
 # {model.prefix}
 
@@ -170,7 +175,7 @@ to". Only {_people(model)} may. Nothing is trained, and no approval is asked for
 | train | the SageMaker training job, created once for each version |
 | evaluate | the gates below |
 | register | a model package in the Model Registry, pending approval |
-| deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |
+| deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |{stress}
 | approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
 | roll_back | in a roll-back only, in place of all the above: which model, and that it may |
 | deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |

@@ -56,7 +56,7 @@ def own_models(tmp_path, monkeypatch) -> Path:
 
 def test_every_dag_file_is_imported(shipped):
     assert shipped.import_errors == {}
-    assert {"iris-model", "intake", "reaper", "teardown"} <= set(shipped.dags)
+    assert {"iris-model", "intake", "reaper", "stress_test", "teardown"} <= set(shipped.dags)
 
 
 def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
@@ -74,6 +74,32 @@ def test_a_run_is_a_release_or_a_roll_back(shipped):
     assert {tasks[name].trigger_rule for name in meeting} == {"none_failed_min_one_success"}
     others = {name: task.trigger_rule for name, task in tasks.items() if name not in {"roll_back", *meeting}}
     assert set(others.values()) == {"all_success"}
+
+
+def test_load_before_production_is_a_task_of_the_models_that_ask_for_it(own_models):
+    path = own_models / "iris-model.yaml"
+    path.write_text(path.read_text().replace("  # before_production: true", "  before_production: true"))
+    tasks = bag().dags["iris-model"].task_dict
+    line = [*RELEASE[:7], "stress_dev", *RELEASE[7:]]
+    assert set(tasks) == {*line, *ROLL_BACK}
+    edges = [*pairwise(line), *pairwise(ROLL_BACK), *pairwise(NO_TRIAL)]
+    assert {(task, following) for task in tasks for following in tasks[task].downstream_task_ids} == set(edges)
+    assert tasks["stress_dev"].trigger_rule == tasks["approve"].trigger_rule == "all_success"
+
+
+def test_a_stress_test_is_one_task_of_one_run_at_a_time_that_is_never_repeated(shipped):
+    dag = shipped.dags["stress_test"]
+    assert dag.schedule is None
+    assert dag.max_active_runs == 1
+    assert {name: task.retries for name, task in dag.task_dict.items()} == {"stress": 0}
+    assert (dag.params["model"], dag.params["environment"]) == ("iris-model", "dev")
+
+
+def test_the_form_offers_only_models_that_allow_load(own_models):
+    text = (own_models / "iris-model.yaml").read_text()
+    (own_models / "iris-model.yaml").write_text(text.replace("  allowed: true", "  allowed: false"))
+    form = bag().dags["stress_test"].params
+    assert form.get_param("model").schema["enum"] == [None]
 
 
 def test_a_release_starts_by_itself_and_by_hand(shipped):
@@ -146,7 +172,8 @@ def test_dag_files_import_nothing_slow():
     """Every task process imports its DAG file."""
     code = (
         "import sys, runpy; sys.path.insert(0, 'plugins')\n"
-        "for file in ('release', 'intake', 'reaper', 'teardown', 'model_files'): runpy.run_path(f'dags/{file}.py')\n"
+        "files = ('release', 'intake', 'reaper', 'stress_test', 'teardown', 'model_files')\n"
+        "for file in files: runpy.run_path(f'dags/{file}.py')\n"
         "print(*{'sagemaker', 'pandas', 'xgboost', 'sklearn', 'moto'}.intersection(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import urllib.request
 import zipfile
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 
 from demo import datasets, training_job, upload
+from slipway.names import stress_key
 from tools.settings import Settings
 
 pytestmark = pytest.mark.e2e
 
 IRIS = "iris-model"
+STRESS = "stress_test"
 DEVELOPMENT = "iris-model-development"
 PRODUCTION = "iris-model-production"
 AWS_WRITES = ("sagemaker", "cloudformation")
@@ -68,6 +72,55 @@ class TestUploadToProduction:
 
     def test_bob_may_not_approve(self, first_release):
         assert first_release.bobs_status == 403
+
+
+class TestStress:
+    """Load for the development endpoint by the DAG that anybody may trigger."""
+
+    FORM: ClassVar = {"model": IRIS, "environment": "dev", "watch_seconds": 0}
+
+    @staticmethod
+    def invocations(slipway) -> int:
+        return len(slipway.ledger(operation="InvokeEndpoint", resource=DEVELOPMENT))
+
+    @staticmethod
+    def report(slipway, run_id: str) -> dict[str, Any] | None:
+        try:
+            key = stress_key(IRIS, run_id, "report.json")
+            body = slipway.client("s3").get_object(Bucket=slipway.settings.bucket, Key=key)["Body"]
+        except slipway.client("s3").exceptions.NoSuchKey:
+            return None
+        return json.loads(body.read())
+
+    def test_a_load_passes_and_its_button_opens_the_report(self, slipway, first_release):
+        before = self.invocations(slipway)
+        run_id = slipway.api("bob").trigger(STRESS, self.FORM | {"stages": "4:200"})
+        assert slipway.wait_end(STRESS, run_id) == "success", slipway.story(STRESS, run_id)
+        summary = slipway.api().xcom(STRESS, run_id, "stress")
+        assert (summary["sent"], summary["passed"], self.invocations(slipway) - before) == (200, True, 200)
+        with urllib.request.urlopen(slipway.link(STRESS, run_id, "stress", "Stress report")) as page:  # noqa: S310
+            assert DEVELOPMENT in page.read().decode()
+
+    def test_a_broken_limit_fails_the_run_and_is_named(self, slipway, first_release):
+        run_id = slipway.api("bob").trigger(STRESS, self.FORM | {"stages": "4:40", "p99_ms": 0.001})
+        assert slipway.wait_end(STRESS, run_id) == "failed"
+        log = slipway.log(STRESS, run_id, "stress")
+        assert "p99_ms is 0.001, measured" in log
+        assert f"s3://{slipway.settings.bucket}/stress/{IRIS}/" in log
+        assert not self.report(slipway, run_id)["verdict"]["passed"]
+        assert slipway.link(STRESS, run_id, "stress", "Stress report")
+
+    def test_a_task_that_is_marked_failed_ends_its_load_and_leaves_its_report(self, slipway, first_release):
+        before = self.invocations(slipway)
+        form = self.FORM | {"rate_rps": 5, "duration_seconds": 600}
+        run_id = slipway.api("alice").trigger(STRESS, form)
+        slipway.wait("the load to begin", lambda: self.invocations(slipway) > before)
+        slipway.api("alice").call(
+            "PATCH", f"/dags/{STRESS}/dagRuns/{quote(run_id)}/taskInstances/stress", {"new_state": "failed"}
+        )
+        report = slipway.wait("the report", lambda: self.report(slipway, run_id))
+        assert report["load"]["ended"] == "the task was ended"
+        assert report["load"]["phases"][0]["sent"] == self.invocations(slipway) - before < 3000
 
 
 @pytest.fixture(scope="class")

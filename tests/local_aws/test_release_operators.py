@@ -9,10 +9,12 @@ from slipway.errors import AlreadyDecided, EndpointTestFailed, TrainingFailed, T
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
+from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.process_request import process_request
@@ -111,6 +113,18 @@ def test_an_endpoint_of_another_release_is_not_ours(release):
     test_dev = EndpointTestOperator(task_id="test_dev", model=model(), environment=Environment.DEVELOPMENT)
     with pytest.raises(EndpointTestFailed, match="another/model"):
         run_task(test_dev, context(other))
+
+
+def test_the_development_endpoint_is_loaded_where_the_model_file_asks_for_it(aws, release):
+    stress = {"allowed": True, "before_production": True, "slo": {"min_accuracy": 0.9}}
+    stages = [{"concurrency": 2, "requests": 50}]
+    loaded = ModelConfig.model_validate(model().model_dump() | {"stress": stress | {"stages": stages}})
+    before = len(aws.ledger(operation="InvokeEndpoint", resource="iris-model-development"))
+    found = run_task(ReleaseStressOperator(task_id="stress_dev", model=loaded), context(release))
+    assert (found["sent"], found["answered"], found["passed"], found["variants"]) == (50, 50, True, {"model-a": 50})
+    assert len(aws.ledger(operation="InvokeEndpoint", resource="iris-model-development")) == before + 50
+    report = found["report"].removeprefix(f"s3://{BUCKET}/")
+    assert aws.client("s3").head_object(Bucket=BUCKET, Key=report)["ContentType"].startswith("text/html")
 
 
 def test_a_bad_hyperparameter_fails_with_sagemakers_reason(aws):

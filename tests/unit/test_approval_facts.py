@@ -78,6 +78,27 @@ def test_a_regression_shows_its_distance_instead_of_right_answers():
     assert "Right answers" not in text
 
 
+def test_a_stress_test_is_shown_with_its_limits_and_its_report():
+    limits = [
+        {"name": "p99_ms", "allowed": 250, "measured": 12.5, "passed": True, "phase": "10 x 1000"},
+        {"name": "min_accuracy", "allowed": 0.9, "measured": 0.96, "passed": True, "phase": "100 x 10000"},
+    ]
+    stress = {
+        "passed": True,
+        "limits": limits,
+        "sent": 11_000,
+        "answered": 11_000,
+        "p99_ms": 11.0,
+        "report": "s3://b/r",
+    }
+    text = markdown(facts(stress=stress))
+    assert "✓ kept its limits: 11000 of 11000 requests answered, p99 11 ms." in text
+    assert "| p99_ms | 250 | 12.5 ✓ | 10 x 1000 |" in text
+    assert f"[Stress report]({URL}/tasks/stress_dev), `s3://b/r`" in text
+    assert "Stress test" not in markdown(facts())
+    assert "has left no result" in markdown(facts(stress_wanted=True))
+
+
 def test_a_comparison_with_the_live_model_is_shown():
     compared = {
         "metric": "accuracy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.load.engine import Progress
-from slipway.load.plan import Arrivals, Phase
+from slipway.load.plan import describe, title
 from slipway.load.result import LoadResult
 from slipway.load.tally import Tally, milliseconds
 
@@ -54,7 +53,7 @@ class Display:
         for phase in result.phases:
             tally = phase.tally
             table.add_row(
-                _planned(phase.phase),
+                title(phase.phase),
                 str(tally.answered),
                 f"{phase.rps:.0f}",
                 f"{milliseconds(tally.latency, 50):.1f}",
@@ -67,10 +66,10 @@ class Display:
         self._console.print(table)
         for phase in result.phases:
             for kind, count in sorted(phase.tally.errors.items()):
-                self._console.print(f"{_planned(phase.phase)}: {count} x {kind}", style="red")
+                self._console.print(f"{title(phase.phase)}: {count} x {kind}", style="red")
             if phase.sender_full:
                 self._console.print(
-                    f"{_planned(phase.phase)}: a sending process used {phase.cpu_share:.0%} of its core; "
+                    f"{title(phase.phase)}: a sending process used {phase.cpu_share:.0%} of its core; "
                     "the endpoint may be able to do more",
                     style="yellow",
                 )
@@ -84,7 +83,7 @@ def describe_progress(progress: Progress) -> str:
     :param progress: how far it is
     """
     total = progress.total
-    parts = [f"phase {progress.number} ({_name(progress.phase)})", f"{progress.elapsed_seconds:.0f} s"]
+    parts = [f"phase {progress.number} ({title(describe(progress.phase))})", f"{progress.elapsed_seconds:.0f} s"]
     parts.append(f"{total.answered}/{progress.phase.requests} answered")
     if progress.latest is not None:
         last = progress.latest.tally
@@ -97,18 +96,6 @@ def describe_progress(progress: Progress) -> str:
     if progress.latest is not None and progress.latest.instances:
         parts.append("instances " + " ".join(f"{name} {count}" for name, count in progress.latest.instances.items()))
     return " | ".join(filter(None, parts))
-
-
-def _name(phase: Phase) -> str:
-    if isinstance(phase, Arrivals):
-        return f"{phase.rate_rps:g}/s for {phase.duration_seconds:g} s"
-    return f"{phase.concurrency} x {phase.requests}"
-
-
-def _planned(phase: Mapping[str, float]) -> str:
-    if "rate_rps" in phase:
-        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
-    return f"{phase['concurrency']} x {phase['requests']}"
 
 
 def _percent(part: int, whole: int) -> str:

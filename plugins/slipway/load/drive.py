@@ -12,13 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
-from slipway.load.plan import Share
+from slipway.load.plan import DRAIN_SECONDS, Share
 from slipway.load.sender import NoReply, Sender
 from slipway.load.tally import Tally
 from slipway.rows import Row, is_right
 
-# How long requests in flight may take to be answered once the load is to end.
-DRAIN_SECONDS = 5.0
 ABANDONED = "abandoned"
 _LONGEST_SLEEP_SECONDS = 0.25
 

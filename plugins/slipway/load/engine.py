@@ -97,6 +97,7 @@ class Engine:
             "target": asdict(target),
             "rows": [[row.label, row.features] for row in plan.rows],
             "timeout_seconds": plan.timeout_seconds,
+            "drain_seconds": plan.drain_seconds,
             "credentials": _texts(credentials),
         }
         started_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from slipway.rows import Row
 PROCESS_RPS = 2500
 # Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
 _FAST_ANSWER_SECONDS = 0.02
+DRAIN_SECONDS = 5.0
 _STAGE = re.compile(r"(\d+)[:x](\d+)")
 
 
@@ -102,6 +103,7 @@ class Plan:
     :param caps: what may be asked for
     :param timeout_seconds: for one answer; a model has 60 s, and InvokeEndpoint passes on what it says
     :param processes: how many send; None for as many as the phase needs and the machine has cores
+    :param drain_seconds: how long requests in flight may take to be answered once the load is to end
     """
 
     endpoint_name: str
@@ -111,6 +113,7 @@ class Plan:
     caps: Caps = Caps()
     timeout_seconds: float = 65
     processes: int | None = None
+    drain_seconds: float = DRAIN_SECONDS
 
     def check(self) -> None:
         """Hold the plan against its caps.
@@ -202,6 +205,16 @@ def describe(phase: Phase) -> dict[str, Any]:
     """A phase as reports have it."""
     kind = "arrivals" if isinstance(phase, Arrivals) else "stage"
     return {"kind": kind, **asdict(phase), "requests": phase.requests}
+
+
+def title(phase: Mapping[str, Any]) -> str:
+    """Name a phase as people do.
+
+    :param phase: as `describe` has it
+    """
+    if "rate_rps" in phase:
+        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
+    return f"{phase['concurrency']} x {phase['requests']}"
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:

@@ -59,7 +59,7 @@ class Worker:
                     signer.renew(ReadOnlyCredentials(*order["credentials"]))
                 if "share" in order:
                     self._drive = Drive(Share(**order["share"]), rows, sender, order["starts_at"])
-                    phase = asyncio.create_task(self._phase(self._drive, order["starts_at"]))
+                    phase = asyncio.create_task(self._phase(self._drive, order["starts_at"], job["drain_seconds"]))
                 if "stop" in order:
                     self._stop()
             self._stop()
@@ -74,11 +74,11 @@ class Worker:
         if self._drive is not None:
             self._drive.stop()
 
-    async def _phase(self, drive: Drive, starts_at: float) -> None:
+    async def _phase(self, drive: Drive, starts_at: float, drain_seconds: float) -> None:
         reports = asyncio.create_task(self._reports(drive, starts_at))
         used = time.process_time()
         try:
-            await drive.run()
+            await drive.run(drain_seconds)
         finally:
             reports.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -21,6 +21,7 @@ from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
+from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
 if TYPE_CHECKING:
@@ -276,7 +277,9 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
         kept_for = timedelta(days=self.timeout_days + 1)
         context["task_state_store"].set(QUESTION, question.to_json(), retention=kept_for)
-        self.body = approval_facts.markdown(_facts(context, Rules.from_json(self.rules), question))
+        self.body = approval_facts.markdown(
+            _facts(context, Rules.from_json(self.rules), question, STRESS_DEV in self.upstream_task_ids)
+        )
         upsert_hitl_detail(
             ti_id=context["task_instance"].id,
             options=self.options,
@@ -359,13 +362,15 @@ def comment_field() -> Param:
     )
 
 
-def _facts(context: Context, rules: Rules, question: Question) -> approval_facts.Facts:
+def _facts(context: Context, rules: Rules, question: Question, stress_wanted: bool) -> approval_facts.Facts:
     ti = context["ti"]
     return approval_facts.Facts(
         plan=pull_plan(context),
         evaluation=ti.xcom_pull(task_ids="evaluate") or {},
         registration=ti.xcom_pull(task_ids="register") or {},
         test=ti.xcom_pull(task_ids="test_dev") or {},
+        stress=ti.xcom_pull(task_ids=STRESS_DEV),
+        stress_wanted=stress_wanted,
         run_url=run_url(ti.dag_id, ti.run_id),
         approvals=question.approvals,
         wanted=rules.wanted(question.approvals),

@@ -140,3 +140,12 @@ def test_a_finished_command_says_where_the_report_is(command):
     assert process.returncode == 0, output
     assert f"Report: {report}" in output
     assert json.loads(report.read_text())["ended"] == "completed"
+
+
+@pytest.mark.parametrize(("p99", "status"), [("60000", 0), ("0.001", 1)])
+def test_a_command_fails_by_its_limits(command, p99, status):
+    with serving(HttpEndpoint()) as endpoint:
+        process, _ = command(endpoint, "--stages", "2:10", "--p99-ms", p99)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output
+    assert ("broken by" in output) == bool(status)

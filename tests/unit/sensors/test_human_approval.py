@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
@@ -19,6 +20,7 @@ from slipway.release_plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
+from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
@@ -183,6 +185,15 @@ def test_it_asks_the_approvers_and_waits_deferred(asked):
     assert (trigger.model_package_arn, trigger.ti_id) == (ARN, str(question["ti_id"]))
     assert Question.from_json(store.get(QUESTION)).uploader == "dave"
     assert registry.records == []
+    assert "Stress test" not in question["body"]
+
+
+def test_a_stress_test_that_was_marked_is_told_to_the_approvers(asked):
+    with DAG("iris-model"):
+        made = gate(Registry())
+        EmptyOperator(task_id=STRESS_DEV) >> made
+    wait(made, MemoryStore())
+    assert "has left no result" in asked[0]["body"]
 
 
 def test_a_second_attempt_neither_erases_an_answer_nor_grants_the_time_anew(asked):

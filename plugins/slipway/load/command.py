@@ -1,0 +1,138 @@
+"""What commands that send load have in common: their options, and a run in the terminal that signals end in order."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Sequence
+from dataclasses import fields
+
+from rich.console import Console
+
+from slipway.load.access import Access
+from slipway.load.display import Display
+from slipway.load.engine import Engine
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, parse_stages
+from slipway.load.result import LoadResult
+from slipway.load.slo import Slo, Verdict, verdict
+from slipway.rows import Row
+
+
+def parser(
+    prog: str,
+    *,
+    data: str | None = None,
+    caps: Caps = Caps(),  # noqa: B008 (frozen)
+    slo: Slo = Slo(),  # noqa: B008 (frozen)
+) -> argparse.ArgumentParser:
+    """Make the parser of the common options.
+
+    :param prog: the command's name
+    :param data: rows that are sent where the command line names none; None where it has to
+    :param caps: shown as defaults
+    :param slo: shown as defaults
+    """
+    made = argparse.ArgumentParser(prog=prog, description="Send load to a SageMaker endpoint.")
+    made.add_argument("endpoint", help="the endpoint's name")
+    made.add_argument(
+        "--data",
+        required=data is None,
+        default=data,
+        help="labelled rows, label first: a CSV file or s3://BUCKET/PREFIX",
+    )
+    load = made.add_mutually_exclusive_group()
+    load.add_argument("--stages", help="CONCURRENCY:REQUESTS,…, such as the lab's 10:1000,100:10000,150:100000")
+    load.add_argument("--rate", type=float, help="requests due each second, whether or not others are answered")
+    made.add_argument("--seconds", type=float, default=60, help="how long the rate is kept (60)")
+    made.add_argument("--concurrency", type=int, default=150, help="with --rate: requests in flight at most (150)")
+    made.add_argument("--variant", help="TargetVariant: the production variant that shall answer")
+    made.add_argument("--processes", type=int, help="sending processes; by default as many as the load needs")
+    for name in ("max_error_share", "p99_ms", "min_accuracy"):
+        limit = getattr(slo, name)
+        shown = "none" if limit is None else f"{limit:g}"
+        made.add_argument(_option(name), type=float, default=limit, help=f"limit that each phase has to keep ({shown})")
+    for field in fields(Caps):
+        cap = getattr(caps, field.name)
+        # The annotations are text.
+        kind = int if field.type == "int" else float
+        made.add_argument(_option(field.name), type=kind, default=cap, help=f"cap ({cap:g})")
+    return made
+
+
+def caps_of(given: argparse.Namespace) -> Caps:
+    """:returns: the caps that the command line asks for"""
+    return Caps(**{field.name: getattr(given, field.name) for field in fields(Caps)})
+
+
+def plan_of(given: argparse.Namespace, rows: Sequence[Row], caps: Caps, default: Sequence[Phase] = LAB_STAGES) -> Plan:
+    """Make the plan that a command line asks for.
+
+    :param given: what the parser read
+    :param rows: what to send
+    :param caps: how much may be asked for
+    :param default: the load where the command line names none
+    :raises LoadRefused: when the stages cannot be read
+    """
+    phases = default
+    if given.rate is not None:
+        phases = (Arrivals(given.rate, given.seconds, given.concurrency),)
+    elif given.stages:
+        phases = parse_stages(given.stages)
+    return Plan(
+        endpoint_name=given.endpoint,
+        rows=rows,
+        phases=phases,
+        target_variant=given.variant or None,
+        caps=caps,
+        processes=given.processes,
+    )
+
+
+def run(plan: Plan, access: Access, console: Console) -> LoadResult:
+    """Send a load and show it; Ctrl-C or SIGTERM ends it in order.
+
+    :param plan: what to send
+    :param access: the way to AWS
+    :param console: where to show it
+    :raises LoadError: when it cannot be sent
+    """
+    with Display(console) as display:
+        engine = Engine(plan, access, display.show)
+        before = {
+            number: signal.signal(number, lambda number, _: engine.stop(signal.Signals(number).name))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            result = engine.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    display.report(result)
+    return result
+
+
+def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> Verdict:
+    """Hold a run against the limits of its command line, and say how it did.
+
+    :param given: what the parser read
+    :param result: the run
+    :param console: where to say it
+    """
+    judged = verdict(result, Slo(given.max_error_share, given.p99_ms, given.min_accuracy))
+    for limit in judged.limits:
+        console.print(str(limit), style="green" if limit.passed else "red", soft_wrap=True, highlight=False)
+    return judged
+
+
+def status(result: LoadResult, judged: Verdict) -> int:
+    """The exit status of a run.
+
+    :returns: 0 when everything was sent and every limit kept; where no limit is set for errors, none may be there
+    """
+    unlimited = all(limit.name != "max_error_share" for limit in judged.limits)
+    errors = unlimited and any(phase.tally.errors.total() for phase in result.phases)
+    return 0 if judged.passed and not errors else 1
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,271 @@
+"""Stress tests: load for an endpoint whose model file allows it, a verdict on what it did, and a report in S3."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+
+from slipway import names, stress_report
+from slipway.errors import AwsError, SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.hooks.held_out import HeldOutHook
+from slipway.hooks.identity import resolve
+from slipway.hooks.s3 import uri
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.hooks.stress_reports import StressReportHook
+from slipway.links.runs import NewerReleaseLink
+from slipway.links.sagemaker import EndpointLink
+from slipway.links.stress import StressReportLink
+from slipway.load.errors import LoadError, LoadRefused
+from slipway.load.plan import Plan
+from slipway.model_config import load_models
+from slipway.operators.endpoint_test import check_config
+from slipway.paths import models_folder
+from slipway.release_plan import pull_plan
+from slipway.stages import OF_ENVIRONMENT, StageMixin
+from slipway.states import SERVING, EndpointStatus, Environment
+from slipway.stress_order import StressOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from slipway.load.engine import Engine, Progress
+    from slipway.load.result import LoadResult
+    from slipway.load.slo import Verdict
+    from slipway.model_config import ModelConfig
+    from slipway.stress_report import ReportFile
+
+# Airflow kills a task five seconds after it has told it to end, and the report is to be written by then.
+DRAIN_SECONDS = 2.0
+_LOG_SECONDS = 5.0
+_SLICE_SECONDS = 0.2
+_STOPPED = "the task was ended"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a run's report is kept."""
+
+    hook: StressReportHook
+    bucket: str
+    prefix: str
+    run_id: str
+
+    @classmethod
+    def of(cls, model: ModelConfig, run_id: str) -> Self:
+        bucket = resolve(model.source.bucket, model.aws_conn_id)
+        hook = StressReportHook(aws_conn_id=model.aws_conn_id)
+        _ = hook.conn
+        return cls(hook, bucket, model.prefix, run_id)
+
+    @property
+    def page(self) -> str:
+        return uri(self.bucket, self.key(stress_report.PAGE))
+
+    def key(self, file: str) -> str:
+        return names.stress_key(self.prefix, self.run_id, file)
+
+    def put(self, file: ReportFile) -> None:
+        self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
+
+
+class _StressOperator(BaseOperator):
+    """Sends load from this process and those it starts; it holds its worker slot meanwhile."""
+
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._engine: Engine | None = None
+        self._killed = False
+        self._logged_at = 0.0
+
+    def on_kill(self) -> None:
+        """End the load in order; execute() then writes the report of what was done."""
+        self._killed = True
+        if self._engine is not None:
+            self._engine.stop(_STOPPED)
+
+    def send(self, context: Context, order: StressOrder, endpoint: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a load, write its report and judge it.
+
+        :param context: the task's Airflow context
+        :param order: what to send where
+        :param endpoint: the endpoint as `find` describes it
+        :returns: the figures, and where the report is
+        :raises StressRefused: when the load is above the model file's caps
+        :raises StressFailed: naming each limit that broke, and the report
+        :raises StressStopped: when the task was ended meanwhile
+        """
+        from slipway.load.slo import Slo, verdict
+
+        conn_id, plan, place = order.model.aws_conn_id, self._plan(order), _Place.of(order.model, context["run_id"])
+        # Now, for there is little time once the task is to end.
+        stress_report.prepare()
+        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=order.endpoint_name)
+        StressReportLink.persist(context, conn_id, place.bucket, place.key(stress_report.PAGE))
+        began = datetime.now(UTC)
+        result = self._run(plan, conn_id)
+        judged = verdict(result, Slo(**order.limits))
+        # At once, for the task may not live to hear what AWS says about that time.
+        place.put(stress_report.machine_readable(stress_report.document(result, judged, {})))
+        report = stress_report.document(result, judged, self._evidence(order, began))
+        place.put(stress_report.machine_readable(report))
+        place.put(stress_report.page(report))
+        self._judge(result, judged, place.page)
+        return {**stress_report.summary(result, judged), "report": place.page}
+
+    def find(self, order: StressOrder) -> dict[str, Any]:
+        """Look at the endpoint.
+
+        :param order: names it
+        :returns: its description
+        :raises StressRefused: when it does not answer requests
+        """
+        name = order.endpoint_name
+        endpoint = SageMakerHook(aws_conn_id=order.model.aws_conn_id).describe_endpoint(name)
+        status = EndpointStatus(endpoint["EndpointStatus"]) if endpoint else None
+        if endpoint is None or status not in SERVING:
+            raise StressRefused(
+                "The endpoint is not loaded",
+                resource=name,
+                why=f"it is {status}" if status else "it does not exist",
+                fix="release the model first",
+            )
+        return endpoint
+
+    def _plan(self, order: StressOrder) -> Plan:
+        from slipway.load.dataset import MAX_ROWS
+
+        conn_id = order.model.aws_conn_id
+        rows = HeldOutHook(aws_conn_id=conn_id).rows(resolve(order.data, conn_id), MAX_ROWS)
+        plan = Plan(
+            endpoint_name=order.endpoint_name,
+            rows=rows,
+            phases=order.phases,
+            target_variant=order.target_variant,
+            caps=order.caps,
+            drain_seconds=DRAIN_SECONDS,
+        )
+        try:
+            plan.check()
+        except LoadRefused as error:
+            raise StressRefused("The endpoint is not loaded", resource=order.endpoint_name, why=str(error)) from error
+        return plan
+
+    def _run(self, plan: Plan, aws_conn_id: str) -> LoadResult:
+        from slipway.hooks.endpoint_load import HookAccess
+        from slipway.load.engine import Engine
+
+        self._engine = Engine(plan, HookAccess(aws_conn_id), self._tell)
+        if self._killed:
+            self._engine.stop(_STOPPED)
+        self.log.info("Sending %s to %s", plan.summary()["phases"], plan.endpoint_name)
+        try:
+            return self._engine.run()
+        except LoadError as error:
+            raise SlipwayError("The load cannot be sent", resource=plan.endpoint_name, why=str(error)) from error
+
+    def _evidence(self, order: StressOrder, began: datetime) -> dict[str, Any]:
+        watched_until = time.monotonic() + order.watch_seconds
+        while time.monotonic() < watched_until and not self._killed:
+            time.sleep(_SLICE_SECONDS)
+        if self._killed:
+            return {}
+        try:
+            return stress_report.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
+        except AwsError as error:
+            self.log.warning("%s. The report goes without what AWS says", error)
+            return {}
+
+    def _tell(self, progress: Progress) -> None:
+        from slipway.load.display import describe_progress
+
+        ended = progress.total.sent >= progress.phase.requests
+        if ended or time.monotonic() - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = time.monotonic()
+            self.log.info("%s", describe_progress(progress))
+
+    def _judge(self, result: LoadResult, judged: Verdict, report: str) -> None:
+        for limit in judged.limits:
+            self.log.info("%s", limit)
+        name = result.plan["endpoint_name"]
+        if result.ended == _STOPPED:
+            raise StressStopped(
+                "The load was not sent to its end",
+                resource=name,
+                why=f"{_STOPPED}; what was done is in the report, {report}",
+            )
+        if judged.broken:
+            raise StressFailed(
+                "The endpoint broke its limits under load",
+                resource=name,
+                why="; ".join(map(str, judged.broken)),
+                fix=f"read the report, {report}, then mend the model or its limits",
+            )
+        if not judged.completed:
+            raise StressFailed(
+                "The load was not sent to its end", resource=name, why=result.ended, fix=f"read the report, {report}"
+            )
+
+
+class StressTestOperator(_StressOperator):
+    """Sends the load that the run's form asks for."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send the load.
+
+        :param context: the task's Airflow context
+        :returns: the figures, and where the report is
+        :raises StressRefused: when the form is wrong, or the model file does not allow the load
+        :raises StressFailed: when a limit broke
+        :raises StressStopped: when the task was ended meanwhile
+        """
+        order = StressOrder.of_form(context["params"], *load_models(models_folder()))
+        return self.send(context, order, self.find(order))
+
+
+class ReleaseStressOperator(StageMixin, _StressOperator):
+    """Sends the model file's load to the development endpoint of a release, which holds it until then.
+
+    :param model: The model file's content.
+    """
+
+    operator_extra_links = (*_StressOperator.operator_extra_links, NewerReleaseLink())
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.aws_conn_id = model.aws_conn_id
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+
+    @cached_property
+    def order(self) -> StressOrder:
+        """What is sent."""
+        return StressOrder.of_model(self.model, Environment.DEVELOPMENT)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Check what the endpoint serves, and send the load.
+
+        :param context: the task's Airflow context
+        :returns: the figures, and where the report is
+        :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        :raises slipway.errors.EndpointTestFailed: when the endpoint does not serve this release
+        :raises StressFailed: when a limit broke
+        :raises StressStopped: when the task was ended meanwhile
+        """
+        stage = OF_ENVIRONMENT[Environment.DEVELOPMENT]
+        self.enter_stage(context, stage)
+        endpoint = self.find(self.order)
+        outputs = context["ti"].xcom_pull(task_ids="deploy_dev")["outputs"]
+        check_config(endpoint, outputs, pull_plan(context).revision_id)
+        found = self.send(context, self.order, endpoint)
+        self.leave_stages(context, stage)
+        return found

@@ -1,0 +1,161 @@
+"""A stress test as its task does it: an endpoint of the local AWS, limits kept and broken, and a task that is ended."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from slipway.errors import StressFailed, StressRefused
+from slipway.hooks.stress_reports import StressReportHook
+from slipway.links.stress import StressReportLink
+from tests.local_aws import sagemaker_cases as cases
+from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
+from tools.settings import Settings
+from tools.stress import send
+
+pytestmark = pytest.mark.local_aws
+
+PREFIX = "stressed"
+FORM = {"model": PREFIX, "environment": "dev", "watch_seconds": 0}
+
+
+@pytest.fixture(scope="module")
+def endpoint(local_aws):
+    """The development endpoint of a model."""
+    model = cases.create_model(local_aws, cases.model_data(local_aws))
+    config = cases.create_config(local_aws, cases.variant(model, "model-a"))
+    sagemaker = local_aws.client("sagemaker")
+    sagemaker.create_endpoint(EndpointName=f"{PREFIX}-development", EndpointConfigName=config)
+    assert cases.wait_for_endpoint(local_aws, f"{PREFIX}-development")["EndpointStatus"] == "InService"
+    cases.upload(local_aws, PREFIX)
+    yield f"{PREFIX}-development"
+    sagemaker.delete_endpoint(EndpointName=f"{PREFIX}-development")
+
+
+@pytest.fixture
+def model_file(local_aws, endpoint, tmp_path, monkeypatch):
+    """Writes the model's file with a stress section."""
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
+    monkeypatch.setenv("SLIPWAY_INCLUDE_FOLDER", str(tmp_path))
+    data = f"s3://{cases.BUCKET}/{PREFIX}/input/validation/"
+
+    def write(**stress):
+        write_model(tmp_path, PREFIX, data, **{"allowed": True, "slo": SLO, **stress})
+
+    return write
+
+
+def sent(aws, endpoint):
+    return len(aws.ledger(operation="InvokeEndpoint", resource=endpoint))
+
+
+def report(aws, run_id):
+    key = f"stress/{PREFIX}/{run_id}/report.json"
+    return json.loads(aws.client("s3").get_object(Bucket=cases.BUCKET, Key=key)["Body"].read())
+
+
+def test_a_load_within_its_limits_passes_and_leaves_a_report_that_a_browser_opens(local_aws, endpoint, model_file):
+    model_file(stages=[{"concurrency": 4, "requests": 200}])
+    before = sent(local_aws, endpoint)
+    operator, context, pushed = stress_task(FORM, "manual__2026-05-01T12:00:00+00:00")
+    summary = operator.execute(context)
+    assert sent(local_aws, endpoint) - before == summary["sent"] == summary["answered"] == 200
+    assert (summary["passed"], summary["accuracy"], summary["variants"]) == (True, 1.0, {"model-a": 200})
+    assert summary["report"].endswith(f"/stress/{PREFIX}/manual__2026-05-01T12-00-00-00-00/report.html")
+    found = report(local_aws, "manual__2026-05-01T12-00-00-00-00")
+    assert (found["load"]["phases"][0]["sent"], found["verdict"]["passed"]) == (200, True)
+    assert found["endpoint"]["name"] == endpoint
+    kept = pushed[StressReportLink.key]
+    address = StressReportHook().address(kept["bucket"], kept["key"])
+    with urllib.request.urlopen(address) as answer:  # noqa: S310 - the local AWS
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert endpoint in answer.read().decode()
+    assert "local" not in json.dumps([summary, pushed])
+
+
+def test_a_limit_that_cannot_be_kept_fails_and_says_by_how_much(local_aws, endpoint, model_file):
+    model_file()
+    operator, context, _ = stress_task(FORM | {"stages": "2:40", "p99_ms": 0.001}, "impossible")
+    with pytest.raises(StressFailed) as failed:
+        operator.execute(context)
+    found = report(local_aws, "impossible")
+    [broken] = [limit for limit in found["verdict"]["limits"] if not limit["passed"]]
+    measured = found["load"]["phases"][0]["latency_ms"]["p99"]
+    assert (broken["name"], broken["allowed"], broken["measured"]) == ("p99_ms", 0.001, measured)
+    assert f"p99_ms is 0.001, measured {measured:.4g} in 2 x 40, broken by" in str(failed.value)
+    assert f"s3://{cases.BUCKET}/stress/{PREFIX}/impossible/report.html" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("stress", "form", "said"),
+    [
+        ({"allowed": False}, {}, "does not allow it"),
+        ({}, {"model": None, "endpoint": "somebody-elses"}, "no model file has an endpoint of this name"),
+        ({}, {"environment": "prd"}, "it does not exist"),
+        ({"caps": {"max_requests": 39}, "stages": [{"concurrency": 1, "requests": 1}]}, {}, "max_requests is 39"),
+    ],
+)
+def test_nothing_is_sent_without_leave(local_aws, endpoint, model_file, stress, form, said):
+    model_file(**stress)
+    before = sent(local_aws, endpoint)
+    operator, context, _ = stress_task(FORM | {"stages": "2:40"} | form, "refused")
+    with pytest.raises(StressRefused, match=said):
+        operator.execute(context)
+    assert sent(local_aws, endpoint) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "stress", "status", "said"),
+    [
+        ((), {}, 0, "p99_ms is 60000, measured"),
+        (("--p99-ms", "0.001"), {}, 1, "broken by"),
+        (("--max-requests", "39"), {}, 2, "max_requests is 39, asked is 40"),
+        (("--max-requests", "100"), {"caps": {"max_requests": 39}}, 2, "max_requests is 39, asked is 40"),
+        ((), {"allowed": False}, 2, "does not allow it"),
+    ],
+)
+def test_make_stress_has_the_same_leave_the_same_limits_and_the_same_report(
+    local_aws, endpoint, model_file, tmp_path, capsys, options, stress, status, said
+):
+    model_file(**{"stages": [{"concurrency": 1, "requests": 1}], **stress})
+    settings, before = Settings(tmp_path / "home"), sent(local_aws, endpoint)
+    assert send(settings, endpoint, [endpoint, "--stages", "2:40", "--watch", "0", *options]) == status
+    assert said in capsys.readouterr().out
+    written = sorted(path.name for path in tmp_path.glob("home/stress/*/*"))
+    assert written == ([] if status == 2 else ["report.html", "report.json"])
+    assert sent(local_aws, endpoint) - before == (0 if status == 2 else 40)
+
+
+def test_a_task_that_is_ended_stops_its_load_and_still_leaves_its_report(local_aws, endpoint, model_file):
+    model_file(rate_rps=50, duration_seconds=600)
+    before = sent(local_aws, endpoint)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.local_aws.stress_support", "ended", json.dumps(FORM)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = []
+    while not re.search(r"phase 1 .* answered \|", lines[-1] if lines else ""):
+        lines.append(process.stdout.readline())
+        assert process.poll() is None, "".join(lines)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    found = report(local_aws, "ended")
+    [phase] = found["load"]["phases"]
+    assert found["load"]["ended"] == "the task was ended"
+    assert not found["verdict"]["passed"]
+    assert 0 < phase["sent"] == sent(local_aws, endpoint) - before < 30_000
+    assert local_aws.client("s3").head_object(Bucket=cases.BUCKET, Key=f"stress/{PREFIX}/ended/report.html")
+    assert process.returncode == 1
+    assert "StressStopped" in output and "s3://" in output
+    # Its sending processes have ended with it, and nothing more comes.
+    assert sent(local_aws, endpoint) - before == phase["sent"]

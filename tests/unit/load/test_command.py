@@ -1,0 +1,52 @@
+"""What a command line asks for."""
+
+import pytest
+from rich.console import Console
+
+from slipway.load import command
+from slipway.load.errors import LoadRefused
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage
+from slipway.load.slo import Slo
+from slipway.rows import Row
+from tests.unit.load.test_slo import phase, run
+
+ROWS = [Row("1", "2")]
+
+
+def given(*arguments, **defaults):
+    return command.parser("load", data="rows.csv", **defaults).parse_args(["iris", *arguments])
+
+
+def test_a_bare_command_line_is_the_defaults():
+    asked = given(caps=Caps(max_seconds=7.5), slo=Slo(p99_ms=250))
+    assert command.caps_of(asked) == Caps(max_seconds=7.5)
+    assert (asked.data, asked.p99_ms, asked.min_accuracy) == ("rows.csv", 250, None)
+    assert command.plan_of(asked, ROWS, Caps()) == Plan("iris", ROWS, LAB_STAGES)
+    assert command.plan_of(asked, ROWS, Caps(), (Stage(1, 1),)).phases == (Stage(1, 1),)
+
+
+def test_what_is_asked_for_is_planned():
+    assert command.plan_of(given("--stages", "3:30"), ROWS, Caps()).phases == (Stage(3, 30),)
+    asked = given("--rate", "5", "--seconds", "2", "--variant", "model-b", "--max-rate-rps", "7.5")
+    plan = command.plan_of(asked, ROWS, command.caps_of(asked))
+    assert (plan.phases, plan.target_variant, plan.caps.max_rate_rps) == ((Arrivals(5, 2),), "model-b", 7.5)
+
+
+def test_stages_that_are_none_are_refused():
+    with pytest.raises(LoadRefused, match="no stage"):
+        command.plan_of(given("--stages", "3"), ROWS, Caps())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "errors", "ended", "status"),
+    [
+        ((), 0, "completed", 0),
+        ((), 1, "completed", 1),
+        (("--max-error-share", "0.05"), 1, "completed", 0),
+        (("--max-error-share", "0.05"), 50, "completed", 1),
+        ((), 0, "SIGTERM", 1),
+    ],
+)
+def test_the_status_says_whether_all_was_well(arguments, errors, ended, status):
+    asked, result = given(*arguments), run(phase(Stage(2, 100), errors=errors), ended=ended)
+    assert command.status(result, command.judge(asked, result, Console(quiet=True))) == status

@@ -1,0 +1,88 @@
+"""Limits, and who breaks them by how much."""
+
+import pytest
+
+from slipway.load.plan import Plan, Stage, describe
+from slipway.load.result import COMPLETED, LoadResult, PhaseResult
+from slipway.load.slo import Slo, verdict
+from slipway.load.tally import Tally
+from slipway.rows import Row
+
+
+def phase(stage, *, answers=100, right=100, errors=0, abandoned=0, slow=0):
+    """A phase of answers in 10 ms, of which some take 300 ms."""
+    tally = Tally(sent=answers + errors + abandoned)
+    for number in range(answers):
+        tally.answer("blue", number < right, 0.3 if number < slow else 0.01, 0.01)
+    tally.errors.update({"500": errors, "abandoned": abandoned})
+    plan = Plan("e", [Row("1", "2")], (stage,))
+    given = {"phase": describe(stage), "processes": 1, "elapsed_seconds": 1.0, "tally": tally.settle(), "seconds": ()}
+    given |= {"cpu_seconds": 0.1, "cpu_share": 0.1, "started_at": "2024-01-01T00:00:00+00:00"}
+    return plan, PhaseResult(**given)
+
+
+def run(*phases, ended=COMPLETED):
+    return LoadResult(phases[0][0].summary(), "2024-01-01T00:00:00+00:00", ended, tuple(one for _, one in phases))
+
+
+FINE = phase(Stage(2, 100))
+SLO = Slo(max_error_share=0.01, p99_ms=100, min_accuracy=0.9)
+
+
+def test_what_keeps_every_limit_passes():
+    judged = verdict(run(FINE), SLO)
+    assert judged.passed
+    assert judged.broken == ()
+    assert [(limit["name"], limit["passed"]) for limit in judged.to_json()["limits"]] == [
+        ("max_error_share", True),
+        ("p99_ms", True),
+        ("min_accuracy", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "measured", "excess"),
+    [
+        ({"answers": 95, "right": 95, "errors": 5}, "max_error_share", 0.05, 0.04),
+        ({"slow": 2}, "p99_ms", 300, 200),
+        ({"right": 80}, "min_accuracy", 0.8, 0.1),
+    ],
+)
+def test_a_broken_limit_is_named_with_its_phase_and_by_how_much(bad, name, measured, excess):
+    # The first phase is short beside the second, and fails all the same.
+    judged = verdict(run(phase(Stage(3, 100), **bad), phase(Stage(9, 10_000), answers=10_000, right=10_000)), SLO)
+    [broken] = judged.broken
+    assert not judged.passed
+    assert (broken.name, broken.phase) == (name, "3 x 100")
+    assert broken.measured == pytest.approx(measured, rel=0.01)
+    assert broken.excess == pytest.approx(excess, rel=0.01)
+    assert f"{name} is {broken.allowed:g}, measured" in str(broken) and "broken by" in str(broken)
+
+
+def test_a_limit_that_is_just_met_is_kept():
+    assert verdict(run(phase(Stage(2, 100), answers=99, right=99, errors=1)), Slo(max_error_share=0.01)).passed
+    assert verdict(run(phase(Stage(2, 100), right=90)), Slo(min_accuracy=0.9)).passed
+
+
+def test_without_answers_nothing_is_kept():
+    judged = verdict(run(phase(Stage(2, 5), answers=0, right=0, errors=5)), SLO)
+    assert [limit.name for limit in judged.broken] == ["max_error_share", "p99_ms", "min_accuracy"]
+    assert "nothing was answered in 2 x 5" in str(judged.broken[1])
+
+
+def test_a_run_that_was_stopped_has_not_passed_but_broken_nothing():
+    judged = verdict(run(phase(Stage(2, 100), answers=40, right=40, abandoned=2), ended="SIGTERM"), SLO)
+    assert not judged.passed
+    assert judged.broken == ()
+    assert judged.limits[0].measured == 0
+
+
+def test_a_run_that_was_stopped_at_once_has_nothing_to_show():
+    stopped = LoadResult({}, "2024-01-01T00:00:00+00:00", "SIGTERM", ())
+    assert [limit.measured for limit in verdict(stopped, SLO).limits] == [None, None, None]
+
+
+def test_limits_that_are_not_set_are_not_judged():
+    judged = verdict(run(phase(Stage(2, 100), right=0)), Slo())
+    assert judged.passed
+    assert judged.limits == ()
