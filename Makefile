@@ -30,7 +30,7 @@ E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -91,6 +91,9 @@ chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell w
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (10 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
+
+under-load: setup ## Change and scale production under a constant load, and count what fails (8 minutes)
+	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .

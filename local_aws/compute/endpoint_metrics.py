@@ -96,11 +96,14 @@ class EndpointMetrics:
             for name, value in values.items():
                 collected[name][value] += 1
 
-    def put(self) -> None:
-        """Put everything that was collected since the last time; worker threads only."""
+    def put(self, until: float = math.inf) -> None:
+        """Put what was collected; worker threads only.
+
+        :param until: epoch seconds; only of minutes that began before
+        """
         with self._lock:
-            collected = list(self._collected.items())
-            self._collected.clear()
+            ended = [minute for minute in self._collected if minute[-1] < until]
+            collected = [(minute, self._collected.pop(minute)) for minute in ended]
         for (key, variant, config_name, minute), metrics in collected:
             dimensions = [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}]
             # By configuration too, so that an alarm can watch the new fleet alone:
@@ -118,8 +121,9 @@ class EndpointMetrics:
 
     def _put_each_minute(self) -> None:
         interval = self._settings.metrics_interval_seconds
-        while not self._stopping.wait(interval * (1 + _LATE) - time.time() % interval):
-            self.put()
+        while not self._stopping.wait((interval * _LATE - time.time()) % interval):
+            # The minute that has just begun stays: of a part of it an alarm would believe that it is the whole.
+            self.put(math.floor(time.time() / interval) * interval)
 
 
 def condensed(counts: Mapping[float, int]) -> dict[float, int]:

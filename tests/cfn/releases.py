@@ -53,7 +53,7 @@ class Model:
         document = deployment()
         document["EndpointPrefix"] = self.prefix
         document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
-        if document["ProductionEndpoint"]["AutoScaling"]:
+        if "AutoScaling" not in production:
             document["ProductionEndpoint"]["AutoScaling"]["MinCapacity"] = 1
         self.releases += 1
         # An uploaded zip differs from the one before, or it would be of one digest with it.

@@ -5,9 +5,10 @@ import pytest
 from slipway.errors import StackFailed
 from slipway.model_config import ModelConfig
 from tests.cfn.releases import PRD, Model
+from tests.local_aws.bad_models import crashing_model_data, refusing_model_data
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.load import Load
-from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict, training_request, wait_for_job
+from tests.local_aws.sagemaker_cases import ROWS, model_data, predict
 
 pytestmark = pytest.mark.local_aws
 
@@ -37,17 +38,6 @@ def change(model: Model, **sections) -> None:
     model.config = ModelConfig.model_validate(model.config.model_dump() | sections)
 
 
-def failing_model_data(aws) -> str:
-    """The artefact of a model that answers each of our rows with an error: it was trained on a column more."""
-    rows = "\n".join(f"{label},{row},1.0" for label, row in ROWS.items())
-    for channel in ("train", "validation"):
-        aws.client("s3").put_object(Bucket=BUCKET, Key=f"wide/input/{channel}/data.csv", Body=rows.encode())
-    sagemaker = aws.client("sagemaker")
-    if not sagemaker.list_training_jobs(NameContains="wide")["TrainingJobSummaries"]:
-        sagemaker.create_training_job(**training_request("wide", "wide"))
-    return wait_for_job(aws, "wide")["ModelArtifacts"]["S3ModelArtifacts"]
-
-
 def release(model, url, **production):
     return model.release(url, ABTests=False, InitialInstanceCount=2, AutoScaling=None, **production).approve()
 
@@ -70,14 +60,15 @@ def test_an_alarm_takes_production_back_and_the_task_says_which(aws, model):
     quick = model.config
     # Time enough for the alarm on a busy machine; it ends the wait.
     change(model, deployment=CANARY | {"wait_seconds": 3000, "maximum_seconds": 7200})
-    bad = release(model, failing_model_data(aws))
-    with (
-        Load(aws, name, ROWS[0], RATE),
-        pytest.raises(StackFailed, match=r"UPDATE_ROLLBACK_COMPLETE; Endpoint .*; the alarm slipway-.*") as failure,
-    ):
-        bad.deploy(PRD)
-    fired = str(failure.value).partition("the alarm ")[2]
-    assert "-model-a-model-errors went off at" in fired and "hreshold" in fired
+    # What the model answers with 400, and that it breaks off without an answer, which is a 5xx.
+    for bad, kind in ((refusing_model_data(aws), "model-errors"), (crashing_model_data(aws), "5xx")):
+        with (
+            Load(aws, name, ROWS[0], RATE),
+            pytest.raises(StackFailed, match=r"UPDATE_ROLLBACK_COMPLETE; Endpoint .*; the alarm slipway-.*") as failure,
+        ):
+            release(model, bad).deploy(PRD)
+        fired = str(failure.value).partition("the alarm ")[2]
+        assert f"-model-a-{kind} went off at" in fired and "hreshold" in fired
     assert aws.stack(stack)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     after = aws.client("sagemaker").describe_endpoint(EndpointName=name)
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", before)

@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 
-from tests.local_aws.sagemaker_cases import BUCKET, upload
+from tests.local_aws.sagemaker_cases import BUCKET, ROWS, training_request, upload, wait_for_job
 
 # Far behind the last node: whoever follows it reads memory that is not the process's.
 _NOWHERE = 1 << 28
@@ -15,6 +15,17 @@ def crashing_model_data(aws):
     upload(aws, "crashing")
     aws.client("s3").put_object(Bucket=BUCKET, Key="crashing/model.tar.gz", Body=crashing_archive())
     return f"s3://{BUCKET}/crashing/model.tar.gz"
+
+
+def refusing_model_data(aws):
+    """Give the artifact of a model that answers each of our rows with 400: it was trained on a column more."""
+    rows = "\n".join(f"{label},{row},1.0" for label, row in ROWS.items())
+    for channel in ("train", "validation"):
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"wide/input/{channel}/data.csv", Body=rows.encode())
+    sagemaker = aws.client("sagemaker")
+    if not sagemaker.list_training_jobs(NameContains="wide")["TrainingJobSummaries"]:
+        sagemaker.create_training_job(**training_request("wide", "wide"))
+    return wait_for_job(aws, "wide")["ModelArtifacts"]["S3ModelArtifacts"]
 
 
 def crashing_archive():

@@ -1,6 +1,7 @@
 """The metrics of invocations: what is put of many values, and what CloudWatch's statistics make of it."""
 
 import random
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,33 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
     assert queried(local_aws, name, "ModelLatency", "Average") == pytest.approx(exact["Average"])
     assert queried(local_aws, name, "InvocationsPerInstance", "Sum") == 250
     assert queried(local_aws, name, "Invocation5XXErrors", "Average") == 0
+
+
+@pytest.mark.local_aws
+def test_a_minute_is_seen_whole_or_not_at_all(local_aws):
+    """An alarm would believe of a part of it that it is the whole."""
+    name = "metrics-whole"
+    settings = ComputeSettings(local_aws.endpoint_url, local_aws.state_dir, metrics_interval_seconds=1.0)
+    metrics, key, seen, ended = EndpointMetrics(settings), EndpointKey(ACCOUNT, REGION, name), {}, threading.Event()
+
+    def record():
+        while not ended.wait(0.001):
+            metrics.record(key, "a", 200, model_us=1, overhead_us=1, instances=1)
+
+    metrics.start()
+    recorder = threading.Thread(target=record)
+    recorder.start()
+    try:
+        while len(seen) < 4:
+            found = local_aws.client("cloudwatch").get_metric_statistics(
+                **metric(name, "Invocations"), **last_minutes(), Period=1, Statistics=["Sum"]
+            )
+            for point in found["Datapoints"]:
+                assert seen.setdefault(point["Timestamp"], point["Sum"]) == point["Sum"]
+    finally:
+        ended.set()
+        recorder.join()
+        metrics.stop()
 
 
 @pytest.mark.local_aws

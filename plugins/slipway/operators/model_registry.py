@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,14 @@ class RegisterModelOperator(BaseOperator):
             metrics_uri = self._upload_metrics(plan, trained["metrics"])
             dag_run = context["dag_run"]
             arn = self.registry.create_model_package(
-                package_parameters(plan, trained, metrics_uri, dag_id=dag_run.dag_id, run_id=dag_run.run_id)
+                package_parameters(
+                    plan,
+                    trained,
+                    metrics_uri,
+                    gated={gate.metric for gate in self.model.gates},
+                    dag_id=dag_run.dag_id,
+                    run_id=dag_run.run_id,
+                )
             )
             self.log.info("Registered %s", arn)
         else:
@@ -95,7 +102,13 @@ class RegisterModelOperator(BaseOperator):
 
 
 def package_parameters(
-    plan: ReleasePlan, trained: Mapping[str, Any], metrics_uri: str, *, dag_id: str, run_id: str
+    plan: ReleasePlan,
+    trained: Mapping[str, Any],
+    metrics_uri: str,
+    *,
+    gated: Collection[str] = (),
+    dag_id: str,
+    run_id: str,
 ) -> dict[str, Any]:
     """Build the CreateModelPackage request of a release.
 
@@ -104,11 +117,12 @@ def package_parameters(
     :param plan: The release's plan.
     :param trained: What `train` left.
     :param metrics_uri: Where the metrics lie as JSON.
+    :param gated: Metrics that have a gate: they come first where not all have a place.
     :param dag_id: The DAG of the run.
     :param run_id: The run.
     :returns: The operation's parameters.
     """
-    metrics = list(trained["metrics"].items())[:_MAX_METRICS]
+    metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
     properties = {
         registry.DIGEST: plan.digest,
         registry.REVISION: plan.revision_id,

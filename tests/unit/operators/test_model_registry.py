@@ -88,6 +88,16 @@ def test_the_request_is_one_that_aws_takes():
     assert not ParamValidator().validate(parameters, shape.input_shape).has_errors()
 
 
+def test_metrics_with_a_gate_have_a_place_before_all_others():
+    register = operator()
+    gated = register.model.gates[0].metric
+    many = {f"validation:metric-{number}": 0.5 for number in range(60)} | {gated: 0.04}
+    register.execute(context(xcoms(train={**TRAINED, "metrics": many})))
+    [package] = register.registry.packages
+    kept = [name for name in package["CustomerMetadataProperties"] if name.startswith("metric/")]
+    assert kept == [f"metric/{gated}", *(f"metric/validation:metric-{number}" for number in range(16))]
+
+
 def test_all_that_is_ever_written_on_a_package_fits_beside_the_metrics():
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html: 50 entries at most."""
     trained = {**TRAINED, "metrics": {f"validation:metric-{number}": 0.5 for number in range(60)}}

@@ -1,0 +1,139 @@
+"""Requests from outside: a process of its own sends them at a constant rate and writes down what came of each.
+
+As a program, the sender: `python -m tests.local_aws.outside URL ENDPOINT RATE FILE`, until SIGTERM.
+"""
+
+import asyncio
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.credentials import ReadOnlyCredentials
+
+from slipway.load.drive import Drive
+from slipway.load.plan import Share
+from slipway.load.sender import HttpSender, NoReply, Reply
+from slipway.load.signing import Signer, Target
+from slipway.rows import Row
+from tests.local_aws.sagemaker_cases import ROWS
+from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
+
+# In flight at most; requests that are due beyond it wait, and are sent late rather than never.
+_CONCURRENCY = 150
+_STOP_SECONDS = 60
+_LABELS = {row.encode(): label for label, row in ROWS.items()}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    :param sent: when, in epoch seconds
+    :param label: the class of its row
+    :param answer: the class that was answered; None without an answer
+    :param variant: who answered
+    :param error: what it ended with instead
+    """
+
+    sent: float
+    label: int
+    answer: int | None
+    variant: str
+    error: str
+
+    @property
+    def shift(self) -> int | None:
+        """By how much the labels of the model that answered are shifted, which tells the models apart."""
+        return None if self.answer is None else (self.answer - self.label) % len(ROWS)
+
+
+class Outside:
+    """Sends from another process for as long as it is entered; a request is due whether or not others are answered.
+
+    :param rate_rps: requests each second
+    :param folder: where the requests are written down
+    """
+
+    def __init__(self, aws: LocalAws, endpoint_name: str, rate_rps: float, folder: Path) -> None:
+        self._path = folder / f"requests-{time.monotonic_ns()}.jsonl"
+        self._arguments = [aws.endpoint_url, endpoint_name, str(rate_rps), str(self._path)]
+        self._process: subprocess.Popen[bytes] | None = None
+        # All of them, once it has ended.
+        self._requests: list[Request] | None = None
+
+    def __enter__(self) -> "Outside":
+        path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.local_aws.outside", *self._arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        while not self.requests():
+            assert self._process.poll() is None, "nothing is sent"
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        assert self._process.wait(_STOP_SECONDS) == 0
+        self._requests = self.requests()
+
+    def requests(self) -> list[Request]:
+        """Give those that have ended."""
+        if self._requests is not None:
+            return self._requests
+        if not self._path.exists():
+            return []
+        # The last line may still be written.
+        whole = self._path.read_text().rpartition("\n")[0]
+        return [Request(*json.loads(line)) for line in whole.splitlines()]
+
+
+class _WrittenDown:
+    """A sender that keeps what came of each request.
+
+    :param sender: sends it
+    :param write: takes a line
+    """
+
+    def __init__(self, sender: HttpSender, write: Callable[[str], object]) -> None:
+        self._sender = sender
+        self._write = write
+
+    async def send(self, body: bytes) -> Reply:
+        sent = time.time()
+        answer, variant, error = None, "", "abandoned"
+        try:
+            reply = await self._sender.send(body)
+            answer, variant, error = int(float(reply.body)), reply.variant, ""
+        except NoReply as failure:
+            error = failure.kind
+            raise
+        finally:
+            self._write(json.dumps([sent, _LABELS[body], answer, variant, error]) + "\n")
+        return reply
+
+
+async def _main(url: str, endpoint_name: str, rate_rps: str, path: str) -> None:
+    target = Target(url, REGION, "sagemaker", endpoint_name)
+    signer = Signer(target, ReadOnlyCredentials(ACCOUNT, "local", None))
+    rows = [Row(str(label), row) for label, row in ROWS.items()]
+    # Without an end; SIGTERM is it.
+    share = Share(0, 1, sys.maxsize, _CONCURRENCY, 1 / float(rate_rps))
+    with Path(path).open("w", buffering=1) as lines:
+        async with HttpSender(target, signer, timeout_seconds=65) as sender:
+            drive = Drive(share, rows, _WrittenDown(sender, lines.write), time.monotonic())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, drive.stop)
+            await drive.run(drain_seconds=math.inf)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))
