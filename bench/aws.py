@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -30,6 +30,8 @@ BUCKET = "bench"
 _IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 _ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench"
 _START_SECONDS = 120
+# Of /proc/net/tcp: https://docs.kernel.org/networking/proc_net_tcp.html
+_LISTENING = "0A"
 
 
 @dataclass(frozen=True)
@@ -134,19 +136,24 @@ def _channel(name: str) -> dict[str, Any]:
 def model_server_port(server: Server) -> int:
     """Find the port on which the endpoint's one model server listens.
 
-    The benchmark asks it without the gateway, as no client of AWS can; the system's own tables name the port.
+    The benchmark asks it without the gateway, as no client of AWS can; the local AWS keeps a record of the process of
+    every container, and the system's own tables name the port.
     """
-    listening = {}
+    [record] = (server.home / "aws/compute/processes").glob("*.json")
+    sockets = _sockets(json.loads(record.read_text())["pid"])
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A":
-            listening[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
-    for process in Path("/proc").glob("[0-9]*"):
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == _LISTENING and inode in sockets:
+            return int(local.rpartition(":")[2], 16)
+    raise SystemExit("bench: the endpoint's model server does not listen")
+
+
+def _sockets(pid: int) -> set[str]:
+    """Name the inodes of the sockets that a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            if b"local_aws.compute.algorithms" not in (process / "cmdline").read_bytes():
-                continue
-            environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
-            port = next((one.partition("=")[2] for one in environment if one.startswith("SAGEMAKER_BIND_TO_PORT=")), "")
-            if port and any(str(server.home) in one for one in environment):
-                return int(port)
-    sys.exit("bench: the endpoint's model server cannot be found")
+            kind, _, inode = str(descriptor.readlink()).partition(":")
+            if kind == "socket":
+                found.add(inode.strip("[]"))
+    return found
