@@ -41,11 +41,13 @@ class Server:
     :param url: of every service
     :param home: its folder
     :param variables: the environment that leads boto3 to it
+    :param pid: its process's; 0 where that is not known
     """
 
     url: str
     home: Path
     variables: dict[str, str]
+    pid: int = 0
 
     def client(self, service: str, **more: Any) -> Any:
         """A client of one of its services."""
@@ -63,7 +65,7 @@ class Server:
 def local_aws() -> Iterator[Server]:
     """Start a local AWS and stop it, model servers included, whatever happens in between."""
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
-    settings = Settings(home, aws_port=_free_port())
+    settings = Settings(home, aws_port=free_port())
     command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with (home / "log").open("wb") as log:
@@ -72,7 +74,7 @@ def local_aws() -> Iterator[Server]:
         )
     try:
         _wait_healthy(process, f"{settings.aws_url}/_local_aws/health", home / "log")
-        yield Server(settings.aws_url, home, aws_variables(settings))
+        yield Server(settings.aws_url, home, aws_variables(settings), process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -88,7 +90,7 @@ def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None
     raise SystemExit(f"bench: the local AWS did not start:\n{log.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -133,19 +135,28 @@ def _channel(name: str) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
 
 
-def model_server_port(server: Server) -> int:
-    """Find the port on which the endpoint's one model server listens.
+def model_server(server: Server) -> tuple[int, int]:
+    """Find the endpoint's one model server.
 
     The benchmark asks it without the gateway, as no client of AWS can; the local AWS keeps a record of the process of
     every container, and the system's own tables name the port.
+
+    :returns: its process's id and the port on which it listens
     """
     [record] = (server.home / "aws/compute/processes").glob("*.json")
-    sockets = _sockets(json.loads(record.read_text())["pid"])
+    pid: int = json.loads(record.read_text())["pid"]
+    sockets = _sockets(pid)
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, _, state, *_, inode = line.split()[:10]
         if state == _LISTENING and inode in sockets:
-            return int(local.rpartition(":")[2], 16)
+            return pid, int(local.rpartition(":")[2], 16)
     raise SystemExit("bench: the endpoint's model server does not listen")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the cores. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _sockets(pid: int) -> set[str]:
