@@ -1,8 +1,14 @@
 """The connections of the sender: answers in every framing, kept connections, and ends in the middle."""
 
 import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from slipway.load.connections import Answer, Broken, Connections, parse
 
@@ -94,3 +100,47 @@ def test_a_late_answer_is_not_the_next_ones():
     [error, answer], connections = asked([], [OK], times=2, timeout_seconds=0.2)
     assert isinstance(error, TimeoutError)
     assert (answer, connections) == (b"1.0", 2)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A file with a certificate of localhost's own and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = tmp_path / "localhost.pem"
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(private + made.public_bytes(pem))
+    return str(file)
+
+
+async def over_tls(certificate):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+
+    server = await asyncio.start_server(serve, "localhost", 0, ssl=context)
+    client = Connections(f"https://localhost:{server.sockets[0].getsockname()[1]}/", 30.0)
+    try:
+        return await client.ask(b"POST / HTTP/1.1\r\n\r\n")
+    finally:
+        client.close()
+        server.close()
+
+
+def test_https_is_spoken_to_whom_the_system_trusts_only(certificate, monkeypatch):
+    with pytest.raises(ssl.SSLCertVerificationError):
+        asyncio.run(over_tls(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    assert asyncio.run(over_tls(certificate)).body == b"1.0"
