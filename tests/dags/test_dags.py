@@ -132,6 +132,16 @@ def test_a_model_is_a_file(own_models):
     assert len([dag for dag in made.dags if dag.startswith("intake")]) == 1
 
 
+def test_a_tasks_process_makes_its_own_release_dag_alone(own_models, monkeypatch):
+    text = (own_models / "iris-model.yaml").read_text()
+    (own_models / "wine-model.yaml").write_text(text.replace("iris-model", "wine-model"))
+    # As Airflow's task runner says which DAG it parses for.
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "wine-model")
+    made = bag()
+    assert made.import_errors == {}
+    assert {"iris-model", "wine-model"} & set(made.dags) == {"wine-model"}
+
+
 def test_a_release_dag_survives_serialization():
     from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.serialization.serialized_objects import DagSerialization
