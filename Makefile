@@ -64,7 +64,7 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \
 		$(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT)) $(ARGS)
 
-bench: setup ## Measure the load engine against the lab's method and against wrk (apt installs it), in one run
+bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone

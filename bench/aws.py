@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -30,6 +30,8 @@ BUCKET = "bench"
 _IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 _ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench"
 _START_SECONDS = 120
+# Of /proc/net/tcp: https://docs.kernel.org/networking/proc_net_tcp.html
+_LISTENING = "0A"
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Server:
     :param url: of every service
     :param home: its folder
     :param variables: the environment that leads boto3 to it
+    :param pid: its process's; 0 where that is not known
     """
 
     url: str
     home: Path
     variables: dict[str, str]
+    pid: int = 0
 
     def client(self, service: str, **more: Any) -> Any:
         """A client of one of its services."""
@@ -61,7 +65,7 @@ class Server:
 def local_aws() -> Iterator[Server]:
     """Start a local AWS and stop it, model servers included, whatever happens in between."""
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
-    settings = Settings(home, aws_port=_free_port())
+    settings = Settings(home, aws_port=free_port())
     command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with (home / "log").open("wb") as log:
@@ -70,7 +74,7 @@ def local_aws() -> Iterator[Server]:
         )
     try:
         _wait_healthy(process, f"{settings.aws_url}/_local_aws/health", home / "log")
-        yield Server(settings.aws_url, home, aws_variables(settings))
+        yield Server(settings.aws_url, home, aws_variables(settings), process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -86,7 +90,7 @@ def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None
     raise SystemExit(f"bench: the local AWS did not start:\n{log.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -131,22 +135,36 @@ def _channel(name: str) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
 
 
-def model_server_port(server: Server) -> int:
-    """Find the port on which the endpoint's one model server listens.
+def model_server(server: Server) -> tuple[int, int]:
+    """Find the endpoint's one model server.
 
-    The benchmark asks it without the gateway, as no client of AWS can; the system's own tables name the port.
+    The benchmark asks it without the gateway, as no client of AWS can; the local AWS keeps a record of the process of
+    every container, and the system's own tables name the port.
+
+    :returns: its process's id and the port on which it listens
     """
-    listening = {}
+    [record] = (server.home / "aws/compute/processes").glob("*.json")
+    pid: int = json.loads(record.read_text())["pid"]
+    sockets = _sockets(pid)
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A":
-            listening[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
-    for process in Path("/proc").glob("[0-9]*"):
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == _LISTENING and inode in sockets:
+            return pid, int(local.rpartition(":")[2], 16)
+    raise SystemExit("bench: the endpoint's model server does not listen")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the cores. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _sockets(pid: int) -> set[str]:
+    """Name the inodes of the sockets that a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            if b"local_aws.compute.algorithms" not in (process / "cmdline").read_bytes():
-                continue
-            environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
-            port = next((one.partition("=")[2] for one in environment if one.startswith("SAGEMAKER_BIND_TO_PORT=")), "")
-            if port and any(str(server.home) in one for one in environment):
-                return int(port)
-    sys.exit("bench: the endpoint's model server cannot be found")
+            kind, _, inode = str(descriptor.readlink()).partition(":")
+            if kind == "socket":
+                found.add(inode.strip("[]"))
+    return found

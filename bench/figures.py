@@ -14,6 +14,8 @@ class Figures:
     :param p50_ms: half of them within
     :param p99_ms: all but a hundredth of them within
     :param cpu_us: of the sender, for each answer, in microseconds
+    :param gateway_us: of the local AWS, for each answer, in microseconds
+    :param model_us: of the model server, for each answer, in microseconds
     """
 
     rps: float
@@ -21,3 +23,5 @@ class Figures:
     p50_ms: float
     p99_ms: float
     cpu_us: float
+    gateway_us: float = 0.0
+    model_us: float = 0.0

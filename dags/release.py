@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from airflow.sdk import get_parsing_context
+
 from slipway.model_config import load_models
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
 
+# A task's process needs its own DAG only.
+# https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
+wanted = get_parsing_context().dag_id
 # A broken model file is reported by model_files.py and costs the others nothing.
 models, _ = load_models(models_folder())
 for model in models:
-    globals()[model.prefix] = build_release_dag(model)
+    if wanted in (None, model.prefix):
+        globals()[model.prefix] = build_release_dag(model)

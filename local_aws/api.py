@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore.session
 from botocore.model import ServiceModel
@@ -62,8 +62,7 @@ class ServiceError(Exception):
         self.members = members
 
 
-@dataclass(frozen=True)
-class InvocationResponse:
+class InvocationResponse(NamedTuple):
     """What a model's container answered, as InvokeEndpoint passes it on.
 
     :param status: of HTTP

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from itertools import count
 from typing import Any
@@ -145,6 +146,8 @@ class Gateway:
         parts = ("stacks", "changesets", "handlers")
         engine = {part: modules[f"ministack.services.cloudformation.{part}"] for part in parts}
         engine |= {"": self._cloudformation, "responses": self._responses}
+        # Requests with the same signature come by the hundred from a load's clients.
+        self._signed_by = lru_cache(1024)(self._read_signature)
         self.stacks = StackEngine(engine, journal, lambda: self.save_service("cloudformation"), self._save_now)
 
     @property
@@ -210,7 +213,9 @@ class Gateway:
         :param query: the request's
         :returns: the key, or ``anonymous``
         """
-        return self._router.extract_access_key_id(headers, query) or "anonymous"
+        if query:
+            return self._router.extract_access_key_id(headers, query) or "anonymous"
+        return self._signed_by(headers.get("authorization", ""))[0] or "anonymous"
 
     def scope_of(self, request: HttpRequest) -> Scope:
         """Name the account and region a request is for, and make them the current ones.
@@ -218,10 +223,19 @@ class Gateway:
         :param request: the request
         :returns: the scope; the default account for a key that names none
         """
-        key = self._router.extract_access_key_id(request.headers, request.query)
+        if request.query:
+            key = self._router.extract_access_key_id(request.headers, request.query)
+            region = self._router.extract_region(request.headers, request.query)
+        else:
+            key, region = self._signed_by(request.headers.get("authorization", ""))
         self._responses.set_request_account_id(self._app._request_account_scope(key) if self._app.AUTH and key else key)
-        self._responses.set_request_region(self._router.extract_region(request.headers, request.query))
+        self._responses.set_request_region(region)
         return Scope(self._responses.get_account_id(), self._responses.get_region())
+
+    def _read_signature(self, authorization: str) -> tuple[str, str]:
+        """Read access key, empty where there is none, and region of a request without a query."""
+        headers = {"authorization": authorization}
+        return self._router.extract_access_key_id(headers, {}), self._router.extract_region(headers, {})
 
     def region_of(self, request: HttpRequest) -> str:
         """Name the region a request is for.

@@ -6,6 +6,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 import asyncio
 import json
 import logging
+import random
 import re
 import uuid
 from dataclasses import replace
@@ -150,24 +151,23 @@ class Front:
     async def _invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await body_of(receive)
         if body is not None:
-            await answer(send, *await self.invocation(scope, body))
+            await answer(send, *await self.invocation(http_request(scope, body), scope))
 
-    async def invocation(self, scope: Scope, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    async def invocation(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
         """Answer InvokeEndpoint, and write the call down before.
 
-        :param scope: of a request whose path is an invocation's
-        :param body: the request's
+        :param request: whose path is an invocation's, with its body
+        :param scope: the same as ASGI gives it
         :returns: status, headers and body
         """
-        request = http_request(scope, body)
-        service, operation, name = self._named(request)
+        name = request.path.split("/", 3)[2]
         where = self._gateway.scope_of(request)
         status, headers, content = await self._invoked(request, scope, where, name)
-        headers["x-amzn-requestid"] = request_id = str(uuid.uuid4())
+        headers["x-amzn-requestid"] = request_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         self._calls.record(
             Call(
-                service=service,
-                operation=operation,
+                service="sagemaker-runtime",
+                operation="InvokeEndpoint",
                 resource=name,
                 outcome=ledger.outcome(status, headers, content),
                 status=status,

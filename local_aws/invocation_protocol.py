@@ -14,33 +14,33 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from local_aws.asgi import Scope
+from local_aws.asgi import Scope, http_request
 from local_aws.connections import Listener
+from local_aws.routing import HttpRequest
 
-# Scope of ASGI and body; status, headers and body of the answer.
-Answered = Callable[[Scope, bytes], Awaitable[tuple[int, dict[str, str], bytes]]]
+# Request and its scope of ASGI; status, headers and body of the answer.
+Answered = Callable[[HttpRequest, Scope], Awaitable[tuple[int, dict[str, str], bytes]]]
 _START = b"POST /endpoints/"
 _REQUEST = re.compile(rb"POST (/endpoints/[A-Za-z0-9-]+/invocations) HTTP/1\.1")
 # Bodies above InvokeEndpoint's limit, and what asks for more than an answer, are left to the server.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 7 * 1024 * 1024
 _NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+# A client of a load signs a row once in a second and sends the same head with it until then.
+_HEADS_KEPT = 256
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Head:
-    path: bytes
-    headers: list[tuple[bytes, bytes]]
-    start: int
+class _Head(NamedTuple):
+    request: HttpRequest
+    scope: Scope
     length: int
 
 
@@ -84,6 +84,7 @@ class InvocationProtocol(asyncio.Protocol):
         self._behind = behind
         self._received = bytearray()
         self._head: _Head | None = None
+        self._body_start = 0
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._transport: Any = None
@@ -114,15 +115,16 @@ class InvocationProtocol(asyncio.Protocol):
             end = received.find(b"\r\n\r\n")
             if end < 0 and received.startswith(_START) and len(received) < _MAX_HEAD_BYTES:
                 return
-            self._head = _plain(received, end) if end >= 0 else None
+            self._head = _plain(bytes(received[:end])) if end >= 0 else None
             if self._head is None:
                 self._hand_over()
                 return
+            self._body_start = end + 4
         head = self._head
-        whole = head.start + head.length
+        whole = self._body_start + head.length
         if len(received) < whole:
             return
-        body = bytes(received[head.start : whole])
+        body = bytes(received[self._body_start : whole])
         del received[:whole]
         self._head = None
         self._task = asyncio.create_task(self._answer(head, body))
@@ -136,18 +138,11 @@ class InvocationProtocol(asyncio.Protocol):
         self._transport = None
 
     async def _answer(self, head: _Head, body: bytes) -> None:
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "scheme": "http",
-            "path": head.path.decode(),
-            "raw_path": head.path,
-            "query_string": b"",
-            "headers": head.headers,
-            "client": self._transport.get_extra_info("peername"),
-        }
+        given = head.request
+        request = HttpRequest(given.method, given.path, given.headers, given.query, body)
+        scope = {**head.scope, "client": self._transport.get_extra_info("peername")}
         try:
-            status, headers, content = await self._answered(scope, body)
+            status, headers, content = await self._answered(request, scope)
         except Exception:
             _log.exception("An invocation broke")
             self._ending, status, headers, content = True, 500, {}, b"{}"
@@ -155,8 +150,8 @@ class InvocationProtocol(asyncio.Protocol):
         if self._transport is None:
             return
         fields = {"content-type": "application/json", "date": _date(int(time.time())), **headers}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        answer = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}content-length: {len(content)}\r\n\r\n"
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+        answer = f"HTTP/1.1 {status} {_phrase(status)}\r\n{lines}content-length: {len(content)}\r\n\r\n"
         self._transport.write(answer.encode("latin-1", "replace") + content)
         if self._ending:
             self._transport.close()
@@ -169,9 +164,15 @@ def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _plain(received: bytearray, end: int) -> _Head | None:
+@cache
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+@lru_cache(maxsize=_HEADS_KEPT)
+def _plain(head: bytes) -> _Head | None:
     """Read a request's head; None unless it is a plain invocation."""
-    first, *lines = bytes(received[:end]).split(b"\r\n")
+    first, *lines = head.split(b"\r\n")
     request = _REQUEST.fullmatch(first)
     if request is None:
         return None
@@ -189,4 +190,13 @@ def _plain(received: bytearray, end: int) -> _Head | None:
         headers.append((name, value))
     if length is None or not length.isdigit() or int(length) > _MAX_BODY_BYTES:
         return None
-    return _Head(request[1], headers, end + 4, int(length))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": request[1].decode(),
+        "raw_path": request[1],
+        "query_string": b"",
+        "headers": headers,
+    }
+    return _Head(http_request(scope), scope, int(length))

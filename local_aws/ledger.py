@@ -3,9 +3,9 @@
 import json
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 OK = "ok"
 # The outcome of a call whose connection was closed on purpose instead of performing it.
@@ -13,8 +13,7 @@ DROPPED = "dropped"
 _XML_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One AWS call and how it ended.
 
     :param service: as the gateway routes it, such as ``s3`` or ``sagemaker``
@@ -55,7 +54,7 @@ class Ledger:
 
         :param call: a call whose outcome is known
         """
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **vars(call)}
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **call._asdict()}
         if call.fault is None:
             del line["fault"]
         os.write(self._file, (json.dumps(line) + "\n").encode())

@@ -48,7 +48,8 @@ class Instance:
         for model in (include / "models").glob("*.yaml"):
             if model.name != "iris-model.yaml":
                 model.unlink()
-        return cls(Settings(folder / "home", *ports, faults=faults), include, extra)
+        airflow_port, aws_port = ports
+        return cls(Settings(folder / "home", airflow_port, aws_port, faults=faults), include, extra)
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""

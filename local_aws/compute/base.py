@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import boto3
 from botocore.config import Config
@@ -259,8 +259,7 @@ class TrainingResult:
 # --- hosting ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class EndpointKey:
+class EndpointKey(NamedTuple):
     """Names an endpoint among those of all accounts and regions."""
 
     account_id: str
@@ -311,8 +310,7 @@ class VariantSpec:
     config_name: str = ""
 
 
-@dataclass(frozen=True)
-class InvokeResult:
+class InvokeResult(NamedTuple):
     """The HTTP answer of InvokeEndpoint, ready to be sent.
 
     :param error_code: AWS's code of a failed call, such as ModelError

@@ -36,15 +36,39 @@ _LATE = 0.02
 _Minute = tuple[EndpointKey, str, str, float]
 
 
+class _Collected:
+    """A minute's invocations: how often what came, so that counting one costs little."""
+
+    def __init__(self) -> None:
+        self.answers: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.model_us: defaultdict[float, int] = defaultdict(int)
+        self.overhead_us: defaultdict[float, int] = defaultdict(int)
+
+    def metrics(self) -> dict[str, Mapping[float, int]]:
+        """:returns: how often each value of each metric came"""
+        found: defaultdict[str, Counter[float]] = defaultdict(Counter)
+        for (status, instances), count in self.answers.items():
+            values = {
+                "Invocations": 1.0,
+                # "1/numberOfInstances is sent as the value on each request"
+                "InvocationsPerInstance": 1 / max(1, instances),
+                "Invocation4XXErrors": float(400 <= status < 500),
+                "Invocation5XXErrors": float(status >= 500),
+                "InvocationModelErrors": float(not 200 <= status < 300),
+            }
+            for name, value in values.items():
+                found[name][value] += count
+        return {**found, "ModelLatency": self.model_us, "OverheadLatency": self.overhead_us}
+
+
 class EndpointMetrics:
     """Collects the invocations of all endpoints and puts them each minute from a thread of its own."""
 
     def __init__(self, settings: ComputeSettings) -> None:
         self._settings = settings
-        # Guards _collected: how often each value of each metric came; `record` takes it on the event loop.
+        # Guards _collected; `record` takes it on the event loop.
         self._lock = threading.Lock()
-        self._collected: defaultdict[_Minute, defaultdict[str, Counter[float]]]
-        self._collected = defaultdict(lambda: defaultdict(Counter))
+        self._collected: defaultdict[_Minute, _Collected] = defaultdict(_Collected)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -81,20 +105,11 @@ class EndpointMetrics:
         """
         interval = self._settings.metrics_interval_seconds
         minute = math.floor(time.time() / interval) * interval
-        values: dict[str, float] = {
-            "Invocations": 1,
-            # "1/numberOfInstances is sent as the value on each request"
-            "InvocationsPerInstance": 1 / max(1, instances),
-            "Invocation4XXErrors": int(400 <= status < 500),
-            "Invocation5XXErrors": int(status >= 500),
-            "InvocationModelErrors": int(not 200 <= status < 300),
-            "ModelLatency": round(model_us),
-            "OverheadLatency": round(overhead_us),
-        }
         with self._lock:
             collected = self._collected[key, variant, config_name, minute]
-            for name, value in values.items():
-                collected[name][value] += 1
+            collected.answers[status, instances] += 1
+            collected.model_us[round(model_us)] += 1
+            collected.overhead_us[round(overhead_us)] += 1
 
     def put(self, until: float = math.inf) -> None:
         """Put what was collected; worker threads only.
@@ -105,6 +120,7 @@ class EndpointMetrics:
             ended = [minute for minute in self._collected if minute[-1] < until]
             collected = [(minute, self._collected.pop(minute)) for minute in ended]
         for (key, variant, config_name, minute), metrics in collected:
+            metrics = invocations.metrics()
             dimensions = [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}]
             # By configuration too, so that an alarm can watch the new fleet alone:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html

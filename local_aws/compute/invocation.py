@@ -19,7 +19,9 @@ MODEL_TIMEOUT_SECONDS = 60
 _VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 # "SageMaker strips all POST headers except those supported by the API."
-_FORWARDED = ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+_FORWARDED = {
+    name.lower(): name for name in ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+}
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
     "each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -74,7 +76,7 @@ def model_error(key: EndpointKey, status: int, message: str) -> InvokeResult:
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a caller that reach the container; names are compared without regard to case."""
     given = {name.lower(): value for name, value in headers.items()}
-    return {name: given[name.lower()] for name in _FORWARDED if name.lower() in given}
+    return {name: given[lower] for lower, name in _FORWARDED.items() if lower in given}
 
 
 async def ask_model(

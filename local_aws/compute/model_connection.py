@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Model servers may close a connection that has been idle; one that they are about to close is not used again.
 _IDLE_SECONDS = 15.0
@@ -24,8 +24,7 @@ class Broken(Exception):
     """The server ended the connection, or spoke something else than HTTP, instead of answering."""
 
 
-@dataclass(frozen=True)
-class ModelAnswer:
+class ModelAnswer(NamedTuple):
     """What a model server answered.
 
     :param status: of HTTP
@@ -43,6 +42,7 @@ class ModelConnections:
 
     def __init__(self) -> None:
         self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
+        self._deadlines = _Deadlines()
 
     async def post(
         self, port: int, path: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float
@@ -58,16 +58,24 @@ class ModelConnections:
         :raises Broken: there was no answer
         :raises TimeoutError: the answer did not come in time
         """
-        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
-        async with asyncio.timeout(timeout_seconds):
-            connection = self._kept(port) or await self._new(port)
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        connection = self._kept(port)
+        if connection is None:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._new(port)
+        try:
+            asked = connection.ask(head.encode("latin-1") + body)
+            self._deadlines.add(asked, deadline)
             try:
-                answer = await connection.ask(head.encode("latin-1") + body)
-            except BaseException:
-                # Its answer may still come, and must not be taken for the next one's.
-                connection.close()
-                raise
+                answer = await asked
+            finally:
+                self._deadlines.remove(asked)
+        except BaseException:
+            # Its answer may still come, and must not be taken for the next one's.
+            connection.close()
+            raise
         if connection.reusable:
             self._idle[port].append(connection)
         return answer
@@ -94,6 +102,38 @@ class ModelConnections:
             for connection in idle:
                 connection.close()
         self._idle.clear()
+
+
+class _Deadlines:
+    """Ends what is waited for too long, by one timer for all: hardly any deadline is ever reached."""
+
+    def __init__(self) -> None:
+        self._due: dict[asyncio.Future[ModelAnswer], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, future: asyncio.Future[ModelAnswer], deadline: float) -> None:
+        """Let a future become a TimeoutError at a moment of the loop's clock."""
+        self._due[future] = deadline
+        if self._timer is None or deadline < self._timer.when():
+            self._arm(deadline)
+
+    def remove(self, future: asyncio.Future[ModelAnswer]) -> None:
+        """Wait for it no more."""
+        del self._due[future]
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._end_late)
+
+    def _end_late(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for future, deadline in self._due.items():
+            if deadline <= now and not future.done():
+                future.set_exception(TimeoutError())
+        if pending := [deadline for deadline in self._due.values() if deadline > now]:
+            self._arm(min(pending))
 
 
 class _Connection(asyncio.Protocol):

@@ -84,6 +84,8 @@ class Route:
         :param tried: fleets that had no instance for it: another one of the same variant is asked then, if there is one
         :returns: None when there is no such variant
         """
+        if len(self.lanes) == 1 and target_variant is None:
+            return self.lanes[0].fleet
         lanes = [lane for lane in self.lanes if target_variant in (None, lane.fleet.spec.name)]
         variants = {fleet.spec.name for fleet in tried}
         lanes = [lane for lane in lanes if lane.fleet.spec.name in variants and lane.fleet not in tried] or lanes

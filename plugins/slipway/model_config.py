@@ -349,31 +349,37 @@ def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
     :param folder: usually include/models
     :returns: the models, and an error for each file that gives none
     """
-    models: dict[str, ModelConfig] = {}
+    models: list[ModelConfig] = []
     errors: list[ModelFileError] = []
+    # Which file has a field's value.
+    taken: dict[tuple[str, Any], str] = {}
     for path in model_files(folder):
         try:
             model = load_model(path)
-            for other, taken in models.items():
-                _refuse_clash(path, model, other, taken)
+            own = _own(model)
+            _refuse_clash(path, own, taken)
         except ModelFileError as error:
             errors.append(error)
         else:
-            models[path.name] = model
-    return list(models.values()), errors
+            models.append(model)
+            taken |= dict.fromkeys(own, path.name)
+    return models, errors
 
 
-def _refuse_clash(path: Path, model: ModelConfig, other: str, taken: ModelConfig) -> None:
+def _own(model: ModelConfig) -> list[tuple[str, Any]]:
+    """Name the fields whose values no two models may share."""
     # SageMaker compares endpoint names without regard to case.
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
-    clashes = {
-        "prefix": model.prefix.lower() == taken.prefix.lower(),
-        "source": (model.source.bucket, model.source.key) == (taken.source.bucket, taken.source.key),
-        "policy.endpoint.endpoint_prefix": model.policy.endpoint.endpoint_prefix.lower()
-        == taken.policy.endpoint.endpoint_prefix.lower(),
-    }
-    for field, same in clashes.items():
-        if same:
+    return [
+        ("prefix", model.prefix.lower()),
+        ("source", (model.source.bucket, model.source.key)),
+        ("policy.endpoint.endpoint_prefix", model.policy.endpoint.endpoint_prefix.lower()),
+    ]
+
+
+def _refuse_clash(path: Path, own: list[tuple[str, Any]], taken: Mapping[tuple[str, Any], str]) -> None:
+    for field, value in own:
+        if other := taken.get((field, value)):
             raise ModelFileError(
                 "Two model files are about the same thing",
                 resource=path.name,
@@ -399,7 +405,11 @@ def _resolve(value: Any, identity: AwsIdentity) -> Any:
     return value
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+# Every DAG file reads every model file each time that Airflow parses it, and libyaml takes a tenth of the time.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_SafeLoader):
     """YAML without repeated keys, of which the plain loader keeps the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -410,4 +420,5 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     None, None, f"the key {key_node.value!r} appears twice", key_node.start_mark
                 )
             seen.add(str(key_node.value))
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
+from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.model_config import ModelConfig
 from slipway.notices import Notices
@@ -47,7 +48,6 @@ def build_release_dag(model: ModelConfig) -> DAG:
         catchup=False,
         is_paused_upon_creation=False,
         default_args=_RETRIES,
-        params=_form(model),
         tags=["slipway", "release"],
         doc_md=_documentation(model),
     ) as dag:
@@ -110,6 +110,9 @@ def build_release_dag(model: ModelConfig) -> DAG:
         chain(source, roll_back, deploy_prd)
         # Without a trial the two tasks in between are skipped.
         chain(watch_trial, collect_garbage)
+    # Not when the DAG is made: Airflow would copy the form for every class of every task, half the time of a parse.
+    # What a task sees is the same, https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/params.html
+    dag.params = ParamsDict(_form(model))
     return dag
 
 

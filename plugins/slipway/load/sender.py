@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, Self
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
-
+from slipway.load.connections import Broken, Connections
 from slipway.load.signing import Signer, Target
 
+# Written by the sender itself.
+_FRAMING = ("host", "content-length")
 _VARIANT_HEADER = "x-amzn-invoked-production-variant"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer of the model.
 
     :param variant: the production variant that gave it; empty where the answer does not say
@@ -57,32 +57,43 @@ class HttpSender:
     """
 
     def __init__(self, target: Target, signer: Signer, timeout_seconds: float) -> None:
-        self._url = URL(target.url, encoded=True)
+        parts = urlsplit(target.url)
+        # The host as botocore signs it: without a port that the scheme implies.
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        host = parts.netloc.lower().removesuffix(f":{default}")
+        self._start = f"POST {parts.path} HTTP/1.1\r\nHost: {host}\r\n"
         self._signer = signer
-        # How many are in flight is the plan's to say, not the connector's.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        )
+        self._connections = Connections(target.url, timeout_seconds)
+        # By body: the headers it was last signed with, and the whole request with them.
+        self._requests: dict[bytes, tuple[Mapping[str, str], bytes]] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        self._connections.close()
 
     async def send(self, body: bytes) -> Reply:
         """Send one request."""
         try:
-            async with self._session.post(self._url, data=body, headers=self._signer.headers(body)) as response:
-                answer = await response.read()
+            status, headers, answer = await self._connections.ask(self._request(body))
         except TimeoutError:
             raise NoReply("timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except Broken as error:
+            raise NoReply(f"connection: {error}") from None
+        except OSError as error:
             raise NoReply(f"connection: {type(error).__name__}") from None
-        if response.status != 200:
-            code = response.headers.get("x-amzn-errortype", "").partition(":")[0]
-            raise NoReply(f"{response.status} {code}".rstrip())
-        return Reply(response.headers.get(_VARIANT_HEADER, ""), answer)
+        if status != 200:
+            code = headers.get("x-amzn-errortype", "").partition(":")[0]
+            raise NoReply(f"{status} {code}".rstrip())
+        return Reply(headers.get(_VARIANT_HEADER, ""), answer)
+
+    def _request(self, body: bytes) -> bytes:
+        headers = self._signer.headers(body)
+        made = self._requests.get(body)
+        # The signer gives the same object for as long as the signature is good.
+        if made is None or made[0] is not headers:
+            fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _FRAMING)
+            head = f"{self._start}{fields}Content-Length: {len(body)}\r\n\r\n"
+            made = self._requests[body] = headers, head.encode("latin-1") + body
+        return made[1]

@@ -44,4 +44,4 @@ def test_nobody_listens(free_port):
     target = Target(f"http://127.0.0.1:{free_port}", "us-west-2", "sagemaker", "e")
     with pytest.raises(NoReply) as caught:
         send(target, b"1,2")
-    assert caught.value.kind == "connection: ClientConnectorError"
+    assert caught.value.kind == "connection: ConnectionRefusedError"

@@ -1,0 +1,94 @@
+"""Parses DAG files as Airflow does, in forks of a process that has loaded Airflow: `bench.parsing` runs it.
+
+Asked by a line of JSON on its input, it answers by one on its output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+# What the processor has loaded before it forks.
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+
+def private_mib() -> float:
+    """Memory that is this process's alone: what it has written to since it was forked."""
+    rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_")) / 1024
+
+
+def parse(file: Path, include: str) -> tuple[DagBag, float, float]:
+    """Parse a file.
+
+    :param file: with DAGs
+    :param include: the folder that holds the models
+    :returns: its DAGs, seconds of CPU and mebibytes
+    """
+    os.environ["SLIPWAY_INCLUDE_FOLDER"] = include
+    memory, begun = private_mib(), time.process_time()
+    bag = DagBag(str(file), bundle_path=file.parent, collect_dags=False)
+    bag.process_file(str(file), only_if_updated=False)
+    seconds = time.process_time() - begun
+    if bag.import_errors:
+        raise SystemExit(f"{file} cannot be parsed: {bag.import_errors}")
+    return bag, seconds, private_mib() - memory
+
+
+def measure(file: Path, empty: str, include: str) -> dict[str, Any]:
+    """Parse a file twice: without models, which loads what it imports, and with them.
+
+    :param empty: an include folder without models
+    :param include: one with them
+    """
+    _, floor_seconds, floor_mib = parse(file, empty)
+    bag, seconds, mib = parse(file, include)
+    begun = time.process_time()
+    for dag in bag.dags.values():
+        DagSerialization.to_dict(dag)
+    return {
+        "floor_seconds": floor_seconds,
+        "floor_mib": floor_mib,
+        "seconds": seconds,
+        "mib": mib,
+        "serialized_seconds": time.process_time() - begun,
+        "tasks": sum(len(dag.tasks) for dag in bag.dags.values()),
+    }
+
+
+def in_a_fork(job: dict[str, Any]) -> str:
+    """Measure in a child, so that nothing of it is left for the next one.
+
+    :returns: a line of JSON
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with os.fdopen(writing, "w") as answer:
+                answer.write(json.dumps(measure(Path(job["file"]), job["empty"], job["include"])))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        line = answer.read()
+    _, code = os.waitpid(child, 0)
+    if code:
+        raise SystemExit(f"{job['file']} could not be measured")
+    return line
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    for order in sys.stdin:
+        print(in_a_fork(json.loads(order)), flush=True)

@@ -1,0 +1,185 @@
+"""What a release costs beside AWS's and people's time, beside an empty DAG of its shape and beside stock operators.
+
+Airflow and the local AWS run as `make up` starts them. The job, the stacks and the endpoints say themselves when they
+were under way; whatever of a run lies outside of that, polls that come late and AWS calls included, is overhead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.aws import free_port
+from bench.report import Bound, Part
+from bench.runs import RunCost, Span, covered, seconds, slot_seconds, waits
+from demo import upload
+from tests.instance import Instance
+from tools.settings import ROOT
+
+OURS, EMPTY, STOCK = "Slipway", "an empty DAG of its shape", "stock operators"
+_MODEL = "iris-model"
+_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+_BUNDLES = [
+    {"name": "dags-folder", "classpath": _BUNDLE, "kwargs": {}},
+    {"name": "bench", "classpath": _BUNDLE, "kwargs": {"path": str(ROOT / "bench/dags")}},
+]
+# An answer in the second of the question may be lost in Airflow (docs/decisions.md, 11).
+_ANSWER_AFTER_SECONDS = 3.0
+# The intake's and the reaper's polls are the idle hour's, and the services' own measurements nobody's.
+_NOT_COUNTED = {"ListObjectVersions", "ListTrainingJobs", "PutMetricData", "PutLogEvents", "CreateLogStream"}
+_JOB_MEMBERS = (
+    *("AlgorithmSpecification", "RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig"),
+    *("ResourceConfig", "StoppingCondition"),
+)
+
+
+def measure(say: Callable[[str], None]) -> Part:
+    """Start an instance, and release, empty and stock, once each.
+
+    :param say: told how far it is
+    """
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, _instance(Path(folder)) as slipway:
+        upload.upload_data(slipway.settings, _MODEL, "iris")
+        say("a release")
+        run_id = slipway.release(_MODEL)
+        ours = _run(slipway, _MODEL, run_id, lambda: _ours(slipway, run_id))
+        say(f"the empty DAG; {OURS} took {ours.wall_seconds:.0f} s, AWS {ours.aws_seconds:.0f} s of it")
+        empty_id = _trigger(slipway, "empty_release", {"waits": dict(ours.waits)})
+        empty = _run(slipway, "empty_release", empty_id, list)
+        say("stock operators")
+        stock_id = _trigger(slipway, "stock_release", _stock_conf(slipway, run_id))
+        stock = _run(slipway, "stock_release", stock_id, lambda: _stock(slipway))
+    return part({OURS: ours, EMPTY: empty, STOCK: stock})
+
+
+@contextlib.contextmanager
+def _instance(folder: Path) -> Iterator[Instance]:
+    extra = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)}
+    instance = Instance.in_folder(folder, [free_port(), free_port()], extra)
+    try:
+        instance.services("up")
+        yield instance
+    finally:
+        instance.services("down")
+
+
+def _trigger(slipway: Instance, dag_id: str, conf: dict[str, Any]) -> str:
+    run_id: str = slipway.wait(f"{dag_id} to be there", lambda: slipway.api().trigger(dag_id, conf))
+    return run_id
+
+
+def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], list[Span]]) -> RunCost:
+    """Wait for a run's end, approve what it asks for, and see what it took.
+
+    :param aws_spans: gives the times in which something was under way in AWS
+    """
+    person = _approve(slipway, dag_id, run_id) if dag_id != "empty_release" else None
+    if slipway.wait_end(dag_id, run_id) != "success":
+        raise SystemExit(f"bench: {dag_id} failed:\n{slipway.story(dag_id, run_id)}")
+    run = slipway.api().run(dag_id, run_id)
+    within = seconds(run["start_date"]), seconds(run["end_date"])
+    query = {"dag_id": dag_id, "run_id": run_id, "order_by": "when", "limit": 1000}
+    events = slipway.api().call("GET", "/eventLogs", **query)["event_logs"]
+    calls = [
+        call
+        for call in slipway.ledger()
+        if within[0] <= seconds(call["time"]) <= within[1]
+        and call["operation"] not in _NOT_COUNTED
+        # What a service does for a caller is no call of Airflow's.
+        and "amazonaws.com" not in call["caller"]
+    ]
+    aws = covered(aws_spans(), within)
+    return RunCost(
+        wall_seconds=within[1] - within[0],
+        aws_seconds=aws,
+        person_seconds=covered([person], within) if person else 0.0,
+        slot_seconds=slot_seconds(events),
+        waits=waits(events),
+        calls=len(calls),
+    )
+
+
+def _approve(slipway: Instance, dag_id: str, run_id: str) -> Span:
+    """Answer the release's question. Returns from when to when a person was waited for."""
+    slipway.wait_approval(dag_id, run_id)
+    asked = time.time()
+    time.sleep(_ANSWER_AFTER_SECONDS)
+    slipway.api().answer(dag_id, run_id, "approve", "Approve")
+    return asked, time.time()
+
+
+def _ours(slipway: Instance, run_id: str) -> list[Span]:
+    """When the release's job and stacks were under way."""
+    job = _job(slipway, run_id)
+    spans = [(job["CreationTime"].timestamp(), job["TrainingEndTime"].timestamp())]
+    cloudformation = slipway.client("cloudformation")
+    for environment in ("dev", "prd"):
+        events = cloudformation.describe_stack_events(StackName=f"mlops-deploy-{_MODEL}-{environment}")["StackEvents"]
+        own = [event for event in events if event["PhysicalResourceId"] == event["StackId"]]
+        times = [event["Timestamp"].timestamp() for event in own if not event["ResourceStatus"].startswith("REVIEW")]
+        spans.append((min(times), max(times)))
+    return spans
+
+
+def _stock(slipway: Instance) -> list[Span]:
+    """When the stock DAG's job and endpoints were under way."""
+    sagemaker = slipway.client("sagemaker")
+    job = sagemaker.describe_training_job(TrainingJobName="stock")
+    spans = [(job["CreationTime"].timestamp(), job["TrainingEndTime"].timestamp())]
+    for name in ("stock-dev", "stock-prd"):
+        endpoint = sagemaker.describe_endpoint(EndpointName=name)
+        spans.append((endpoint["CreationTime"].timestamp(), endpoint["LastModifiedTime"].timestamp()))
+    return spans
+
+
+def _job(slipway: Instance, run_id: str) -> dict[str, Any]:
+    name = slipway.api().xcom(_MODEL, run_id, "process_request")["training_job_name"]
+    job: dict[str, Any] = slipway.client("sagemaker").describe_training_job(TrainingJobName=name)
+    return job
+
+
+def _stock_conf(slipway: Instance, run_id: str) -> dict[str, Any]:
+    """The same job and model as stock operators take them."""
+    job = _job(slipway, run_id)
+    image = job["AlgorithmSpecification"]["TrainingImage"]
+    data = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/stock/output/model.tar.gz"
+    algorithm = {"TrainingImage": image, "TrainingInputMode": "File"}
+    request = {name: job[name] for name in _JOB_MEMBERS} | {"AlgorithmSpecification": algorithm}
+    variant = {"VariantName": "stock", "ModelName": "stock", "InstanceType": "ml.t2.large", "InitialInstanceCount": 1}
+    model = {"Image": image, "ModelDataUrl": data}
+    return {
+        "bucket": slipway.settings.bucket,
+        "key": f"training_jobs/{_MODEL}/trainingjob.zip",
+        "job": {**request, "TrainingJobName": "stock"},
+        "model": {"ModelName": "stock", "ExecutionRoleArn": job["RoleArn"], "PrimaryContainer": model},
+        "config": {"EndpointConfigName": "stock", "ProductionVariants": [variant]},
+        "dev": {"EndpointName": "stock-dev", "EndpointConfigName": "stock"},
+        "prd": {"EndpointName": "stock-prd", "EndpointConfigName": "stock"},
+    }
+
+
+def part(found: dict[str, RunCost]) -> Part:
+    """Compare.
+
+    :param found: a run of each kind
+    """
+    rows = [
+        (
+            name,
+            *(f"{value:.1f}" for value in (cost.wall_seconds, cost.aws_seconds, cost.overhead_seconds)),
+            f"{cost.slot_seconds:.1f}",
+            f"{sum(cost.waits.values())}",
+            f"{cost.calls}",
+        )
+        for name, cost in found.items()
+    ]
+    ratio = found[OURS].overhead_seconds / found[EMPTY].overhead_seconds
+    columns = ("d, e: a release", "seconds", "in AWS", "overhead", "worker-slot seconds", "triggers", "AWS calls")
+    bounds = [Bound("d: overhead of a release / of an empty DAG of its shape", ratio, 1.25, -1)]
+    return Part(columns, rows, bounds, {name: asdict(cost) for name, cost in found.items()})

@@ -1,0 +1,124 @@
+"""What an hour without uploads costs for 1, 100 and 1 000 models: AWS calls, worker slots, triggers.
+
+Polls are counted by the local AWS's ledger, with the pause between them shortened, and scaled to an hour of the real
+pause; the time of the calls themselves is left out, which counts a few per cent too many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench import aws
+from bench.probe import Probe
+from bench.report import Bound, Part
+
+MODELS = (1, 100, 1000)
+HOUR_SECONDS = 3600.0
+_POLLS = 20
+_BUCKET = "bench-uploads"
+_VARIABLES = {"AIRFLOW_CONN_AWS_DEFAULT": "aws://"}
+OURS, STOCK = "Slipway", "an S3KeySensor for each model"
+
+
+@dataclass(frozen=True)
+class IdleHour:
+    """An hour in which nothing is uploaded.
+
+    :param models: in one bucket
+    :param calls: of AWS
+    :param slot_seconds: of workers
+    :param triggers: that wait
+    """
+
+    models: int
+    calls: float
+    slot_seconds: float
+    triggers: int
+
+
+def per_hour(calls: int, polls: int, poll_seconds: float) -> float:
+    """Scale what was counted.
+
+    :param calls: that so many polls have made
+    :param poll_seconds: between two polls
+    :returns: calls of an hour
+    """
+    return calls / polls * HOUR_SECONDS / poll_seconds
+
+
+def measure(say: Callable[[str], None]) -> Part:
+    """Wait as Slipway does and as the stock operators do.
+
+    :param say: told how far it is
+    """
+    ours: list[IdleHour] = []
+    with aws.local_aws() as server:
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        s3.put_bucket_versioning(Bucket=_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        keys: list[str] = []
+        with Probe("bench.waiting_probe", server.home / "airflow", {**server.variables, **_VARIABLES}) as probe:
+            for models in MODELS:
+                for number in range(len(keys), models):
+                    keys.append(f"training_jobs/model-{number:04}/trainingjob.zip")
+                    s3.put_object(Bucket=_BUCKET, Key=keys[-1], Body=b"released")
+                ours.append(_ours(server, probe, keys))
+                say(f"{models} models: {ours[-1].calls:.0f} calls in an hour without uploads")
+            return part({OURS: ours, STOCK: _stock(server, probe)})
+
+
+def _counted(server: aws.Server, probe: Probe, order: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Have something done, and count the AWS calls of it."""
+    ledger = server.home / "aws/ledger.jsonl"
+    before = len(ledger.read_text().splitlines())
+    answer = probe.ask(order)
+    calls = [json.loads(line)["operation"] for line in ledger.read_text().splitlines()[before:]]
+    return answer, len(calls)
+
+
+def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
+    from slipway.intake import POLL_SECONDS as WATCH_SECONDS
+    from slipway.reaper import POLL_SECONDS as SEARCH_SECONDS
+
+    watched, watching = _counted(server, probe, {"what": "watch", "bucket": _BUCKET, "keys": keys, "polls": _POLLS})
+    searched, searching = _counted(server, probe, {"what": "search", "polls": _POLLS})
+    if watched["rings"] or searched["rings"] or watched["versions"] != len(keys):
+        raise SystemExit(f"bench: the bucket is not idle: {watched}, {searched}")
+    # One listing is the probe's own, to know what has been released.
+    calls = per_hour(watching - 1, watched["polls"], WATCH_SECONDS)
+    calls += per_hour(searching, searched["polls"], SEARCH_SECONDS)
+    # A ring would start a run of the intake or the reaper; nobody has rung.
+    return IdleHour(len(keys), calls, 0.0, triggers=2)
+
+
+def _stock(server: aws.Server, probe: Probe) -> list[IdleHour]:
+    order = {"what": "poke", "bucket": _BUCKET, "key": "training_jobs/next/trainingjob.zip", "polls": _POLLS}
+    poked, poking = _counted(server, probe, order)
+    # Each model's sensor is a task of its own that knows nothing of the others.
+    calls = per_hour(poking, poked["polls"], poked["poke_seconds"])
+    return [IdleHour(models, calls * models, poked["slots"] * HOUR_SECONDS * models, triggers=0) for models in MODELS]
+
+
+def part(found: dict[str, list[IdleHour]]) -> Part:
+    """Compare.
+
+    :param found: hours, in the order of `MODELS`
+    """
+    rows = [
+        (f"{name}, {hour.models} models", f"{hour.calls:.0f}", f"{hour.slot_seconds:.0f}", f"{hour.triggers}")
+        for name, hours in found.items()
+        for hour in hours
+    ]
+    first, last = found[OURS][0], found[OURS][-1]
+    return Part(
+        ("e: an hour without uploads", "AWS calls", "worker-slot seconds", "triggers"),
+        rows,
+        [
+            Bound("e: worker-slot seconds while waiting", max(hour.slot_seconds for hour in found[OURS]), 0.0, -1),
+            Bound(f"e: calls for {last.models} models / for {first.models}", last.calls / first.calls, 1.0, -1),
+        ],
+        {name: [vars(hour) for hour in hours] for name, hours in found.items()},
+    )

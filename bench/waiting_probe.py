@@ -1,0 +1,91 @@
+"""Waits for uploads with the real watcher, the real reaper's search and the stock sensor: `bench.waiting` runs it.
+
+Asked by a line of JSON on its input, it answers by one on its output; what was called stands in the AWS's ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+
+from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.sagemaker import SageMakerHook
+from slipway.job_owner import AirflowTasks
+from slipway.triggers.orphaned_jobs import OrphanSearch
+from slipway.triggers.s3_versions import S3VersionsTrigger
+from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
+
+# Only the pause between two polls is shortened; what a poll does is not.
+_POLL_SECONDS = 0.05
+
+
+class _State:
+    """An asset's state that says that every upload has been dealt with, and counts how often it is asked."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake.to_json()
+        self.polls = 0
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        self.polls += 1
+        return self._intake if key == STATE_KEY else default
+
+
+async def watch(bucket: str, keys: list[str], polls: int) -> dict[str, int]:
+    """Let the intake's watcher poll an idle bucket.
+
+    :returns: how often it polled, and how often it rang, each of which would cost a run of the intake
+    """
+    hook = S3VersionHook()
+    done = frozenset(
+        version_key(version) for version in await asyncio.to_thread(hook.list_versions, bucket, list_prefixes(keys))
+    )
+    state, rings = _State(Intake(done)), 0
+    trigger = S3VersionsTrigger(bucket=bucket, keys=keys, poll_seconds=_POLL_SECONDS)
+    trigger.asset_state_store = state  # type: ignore[assignment]  # the part of it that the trigger uses
+
+    async def count_rings() -> None:
+        nonlocal rings
+        async for _ in trigger.run():
+            rings += 1
+
+    watching = asyncio.create_task(count_rings())
+    while state.polls < polls and not watching.done():
+        await asyncio.sleep(_POLL_SECONDS / 5)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    return {"polls": state.polls, "rings": rings, "versions": len(done)}
+
+
+def search(polls: int) -> dict[str, int]:
+    """Look for orphaned jobs as the reaper's trigger does."""
+    orphans = OrphanSearch(SageMakerHook(), AirflowTasks())
+    return {"polls": polls, "rings": sum(len(orphans.find("bench")) for _ in range(polls))}
+
+
+def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
+    """Let a stock sensor look.
+
+    :returns: how often, and whether it keeps a worker's slot until the next look
+    """
+    sensor = S3KeySensor(task_id="source", bucket_name=bucket, bucket_key=key)
+    # It reads nothing of the context.
+    found = sum(bool(sensor.poke({})) for _ in range(polls))
+    holds = sensor.mode == "poke" and not sensor.deferrable
+    return {"polls": polls, "rings": found, "slots": int(holds), "poke_seconds": int(sensor.poke_interval)}
+
+
+def _do(order: dict[str, Any]) -> dict[str, int]:
+    if order["what"] == "watch":
+        return asyncio.run(watch(order["bucket"], order["keys"], order["polls"]))
+    return search(order["polls"]) if order["what"] == "search" else poke(order["bucket"], order["key"], order["polls"])
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_do(json.loads(line))), flush=True)
