@@ -119,7 +119,7 @@ class EndpointMetrics:
         with self._lock:
             ended = [minute for minute in self._collected if minute[-1] < until]
             collected = [(minute, self._collected.pop(minute)) for minute in ended]
-        for (key, variant, config_name, minute), metrics in collected:
+        for (key, variant, config_name, minute), invocations in collected:
             metrics = invocations.metrics()
             dimensions = [{"Name": "EndpointName", "Value": key.name}, {"Name": "VariantName", "Value": variant}]
             # By configuration too, so that an alarm can watch the new fleet alone:
