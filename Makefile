@@ -93,7 +93,7 @@ blackout: setup ## Take AWS away for a minute at each stage of a release (10 min
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
 
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
-	@$(VENV)/python -m pytest tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
+	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .
