@@ -92,7 +92,7 @@ chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell w
 blackout: setup ## Take AWS away for a minute at each stage of a release (10 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
 
-under-load: setup ## Change and scale production under a constant load, and count what fails (8 minutes)
+under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
 	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
 lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
