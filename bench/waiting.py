@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import aws
+from bench.parsing import include_folder
 from bench.probe import Probe
 from bench.report import Bound, Part
 
@@ -90,8 +91,10 @@ def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
     # One listing is the probe's own, to know what has been released.
     calls = per_hour(watching - 1, watched["polls"], WATCH_SECONDS)
     calls += per_hour(searching, searched["polls"], SEARCH_SECONDS)
-    # A ring would start a run of the intake or the reaper; nobody has rung.
-    return IdleHour(len(keys), calls, 0.0, triggers=2)
+    include = include_folder(server.home / f"include-{len(keys)}", len(keys))
+    waiting = probe.ask({"what": "watchers", "include": str(include)})
+    # Only a ring starts a run of the intake or the reaper, which takes a worker; nobody has rung.
+    return IdleHour(len(keys), calls, slot_seconds=0.0, triggers=waiting["triggers"])
 
 
 def _stock(server: aws.Server, probe: Probe) -> list[IdleHour]:
@@ -99,7 +102,11 @@ def _stock(server: aws.Server, probe: Probe) -> list[IdleHour]:
     poked, poking = _counted(server, probe, order)
     # Each model's sensor is a task of its own that knows nothing of the others.
     calls = per_hour(poking, poked["polls"], poked["poke_seconds"])
-    return [IdleHour(models, calls * models, poked["slots"] * HOUR_SECONDS * models, triggers=0) for models in MODELS]
+    slots = poked["slots"]
+    return [
+        IdleHour(models, calls * models, slots * HOUR_SECONDS * models, triggers=(1 - slots) * models)
+        for models in MODELS
+    ]
 
 
 def part(found: dict[str, list[IdleHour]]) -> Part:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
+from slipway.intake import build_intake_dags
 from slipway.job_owner import AirflowTasks
+from slipway.model_config import load_models
+from slipway.reaper import build_reaper_dags
 from slipway.triggers.orphaned_jobs import OrphanSearch
 from slipway.triggers.s3_versions import S3VersionsTrigger
 from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
@@ -79,9 +83,23 @@ def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
     return {"polls": polls, "rings": found, "slots": int(holds), "poke_seconds": int(sensor.poke_interval)}
 
 
+def watchers(include: str) -> dict[str, int]:
+    """Count what waits for so many model files.
+
+    :param include: the folder that holds them
+    """
+    models, _ = load_models(Path(include) / "models")
+    dags = [*build_intake_dags(models), *build_reaper_dags(models)]
+    # Each is scheduled by a list of one asset.
+    assets: list[Any] = [asset for dag in dags for asset in dag.schedule]  # type: ignore[union-attr]
+    return {"models": len(models), "triggers": sum(len(asset.watchers) for asset in assets)}
+
+
 def _do(order: dict[str, Any]) -> dict[str, int]:
     if order["what"] == "watch":
         return asyncio.run(watch(order["bucket"], order["keys"], order["polls"]))
+    if order["what"] == "watchers":
+        return watchers(order["include"])
     return search(order["polls"]) if order["what"] == "search" else poke(order["bucket"], order["key"], order["polls"])
 
 
