@@ -28,6 +28,19 @@ class SlipwayPlugin(AirflowPlugin):
     """The links of Slipway's operators, for the webserver deserializes no others, and the guard of the approvals."""
 
     name = "slipway"
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Import what the DAG files import.
+
+        The scheduler and the DAG processor load plugins before they fork the processes of tasks and of DAG files. What
+        is here already each of those has at once; otherwise each takes a second or more for it.
+        """
+        import slipway.intake
+        import slipway.reaper
+        import slipway.release_dag
+        import slipway.stress_dag  # noqa: F401
+
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
     operator_extra_links = [
         CloudFormationStackLink(),
