@@ -89,7 +89,7 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
-blackout: setup ## Take AWS away for a minute at each stage of a release (10 minutes)
+blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)
 
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)

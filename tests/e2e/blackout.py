@@ -1,6 +1,6 @@
 """A minute without any AWS at each stage of a release; every release finishes, and no attempt of any task fails.
 
-Takes about ten minutes, so its name keeps it from being collected: `make blackout` asks for it.
+Takes about twenty minutes, so its name keeps it from being collected: `make blackout` asks for it.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ class Watch:
         asking = [
             prefix
             for prefix, (stage, state) in places.items()
-            if stage == "approve" and state in WAITS_FOR_A_PERSON and self._is_open(prefix)
+            if stage == "approve" and state in WAITS_FOR_A_PERSON and self.is_open(prefix)
         ]
         for prefix in asking:
             self.slipway.api("alice").answer(prefix, self.runs[prefix], "approve", "Approve")
         return len(asking)
 
-    def _is_open(self, prefix: str) -> bool:
+    def is_open(self, prefix: str) -> bool:
+        """:returns: whether a release asks, and nobody has answered"""
         screen = self.slipway.api().approval(prefix, self.runs[prefix], "approve")
         return screen is not None and not screen["response_received"]
 
@@ -133,7 +134,9 @@ def watch(slipway) -> Watch:
             watch.release(watch.idle[0])
             released += 1
         places = watch.look()
-        if {stage for stage, _ in places.values()} & missing:
+        # The question is open before AWS goes: its answer is to be given without AWS.
+        ready = {stage for prefix, (stage, _) in places.items() if stage != "approve" or watch.is_open(prefix)}
+        if ready & missing:
             watch.black_out()
             print(f"blackout {len(watch.blackouts)}: {dict(watch.met)}", flush=True)  # noqa: T201
         elif "approve" not in missing:
