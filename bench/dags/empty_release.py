@@ -1,4 +1,4 @@
-"""A release that does nothing: its tasks in their order, each waiting as often as the run's conf says."""
+"""A release that does nothing: its tasks in their order, each waiting as often and as long as the run's conf says."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ TASKS = (
 
 
 class Nothing(BaseOperator):
-    """Waits for triggers that fire at once, and ends."""
+    """Waits for triggers, and ends."""
 
     def execute(self, context: Any, event: Any = None, left: int | None = None) -> None:
         """Wait, or end."""
-        left = context["dag_run"].conf["waits"].get(self.task_id, 0) if left is None else left
+        conf = context["dag_run"].conf
+        left = conf["waits"].get(self.task_id, 0) if left is None else left
         if left:
-            trigger = TimeDeltaTrigger(timedelta(0))
+            trigger = TimeDeltaTrigger(timedelta(seconds=conf["wait_seconds"]))
             self.defer(trigger=trigger, method_name="execute", kwargs={"left": left - 1})
 
 
