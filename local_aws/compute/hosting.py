@@ -56,6 +56,8 @@ class Hosting:
         # Guarded by _lock: every instance that is not closed, those of a deployment under way too.
         self._instances: set[Instance] = set()
         self._stopped = False
+        # Whether endpoints of an earlier process may still be missing.
+        self._recovering = True
         # Of the event loop's thread alone.
         self._connections = ModelConnections()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,6 +68,10 @@ class Hosting:
         self._metrics.start()
         self._capture.start()
         self._utilization.start()
+
+    def recovered(self) -> None:
+        """Every endpoint of an earlier process is back: what is missing from now on does not exist."""
+        self._recovering = False
 
     def stop(self) -> None:
         """Stop every model server and the background threads; requests in flight get a moment to end."""
@@ -233,6 +239,10 @@ class Hosting:
         gone: Instance | None = None
         for _ in range(_MAX_ROUTES_TRIED):
             route = self._routes.get(key)
+            if route is None and (self._recovering or self._stopped):
+                return error(
+                    "ServiceUnavailable", f"Endpoint {key.name} is not here: the local AWS is starting or stopping."
+                )
             if route is None:
                 return error("ValidationError", f"Endpoint {key.name} of account {key.account_id} not found.")
             fleet = route.choose(target_variant, tried)

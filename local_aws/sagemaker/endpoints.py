@@ -86,6 +86,7 @@ class Endpoints:
         with ThreadPoolExecutor(_RECOVERED_AT_ONCE) as pool:
             for scope, _, endpoint in self._kind.documents.everywhere():
                 pool.submit(self._guarded, endpoint["EndpointName"], self._recover, scope, endpoint)
+        self._hosting.recovered()
 
     def stop(self) -> None:
         """Start nothing more; changes that are under way are seen as interrupted by the next start."""

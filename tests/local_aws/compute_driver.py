@@ -27,6 +27,7 @@ class Driver:
         self.reaped = self.compute.reap_orphans()
         self.hosting = Hosting(self.settings, self.compute)
         self.hosting.start()
+        self.hosting.recovered()
         self.runs = {}
         self.load = None
 

@@ -1,7 +1,10 @@
 """What a stop and a kill of the local AWS leave of its training jobs and endpoints."""
 
+import threading
+import time
+
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.local_aws.sagemaker_cases import (
     broken_model_data,
@@ -55,6 +58,28 @@ def start_rolling(aws, name, config):
     eventually(look, lambda status: status == "Baking")
 
 
+def codes_meanwhile(aws, endpoint, act):
+    """Ask an endpoint again and again while something is done; gives the codes of AWS's errors."""
+    codes, done = set(), threading.Event()
+
+    def ask():
+        while not done.is_set():
+            try:
+                predict(aws, endpoint)
+            except ClientError as error:
+                codes.add(error.response["Error"]["Code"])
+            except BotoCoreError:
+                # Nobody listens.
+                time.sleep(0.01)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    act()
+    done.set()
+    asking.join()
+    return codes
+
+
 def assert_failed_by_interruption(aws, name):
     job = aws.client("sagemaker").describe_training_job(TrainingJobName=name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
@@ -69,7 +94,8 @@ def test_stop_and_start(local_aws, new_local_aws):
     create_endpoint(aws, "serving", create_model(aws, lend_model_data(local_aws, aws)))
     before = wait_for_endpoint(aws, "serving")
     assert job_runs()
-    aws.restart()
+    # It is never said to be unknown, which a caller would take for final.
+    assert codes_meanwhile(aws, "serving", aws.restart) <= {"ServiceUnavailable"}
     assert_failed_by_interruption(aws, "cut-off")
     assert predict(aws, "serving")[0] == 0
     after = wait_for_endpoint(aws, "serving")
