@@ -15,6 +15,10 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import JobOwner, stop_for_person
 from slipway.triggers.patience import PatientWaiterTrigger
 
+# Of a job's log, for each poll. More than a pipe takes would hold up the event loop, and every trigger with it, for as
+# long as the triggerer's other process has no time to read.
+MAX_LINES = 100
+
 
 class TrainingJobTrigger(PatientWaiterTrigger):
     """Waits until a training job has ended and copies its log into the task's.
@@ -66,7 +70,10 @@ class TrainingJobTrigger(PatientWaiterTrigger):
                 logs = LogsHook(**self._hook_parameters)
                 self._logs_client = await self._logs_clients.enter_async_context(await logs.get_async_conn())
             instances = response.get("ResourceConfig", {}).get("InstanceCount", 1)
-            for line in await self._tail.read(self._logs_client, stream_count=instances):
+            lines = await self._tail.read(self._logs_client, stream_count=instances)
+            if len(lines) > MAX_LINES:
+                self.log.info("%s lines are left out here; CloudWatch Logs has them", len(lines) - MAX_LINES)
+            for line in lines[-MAX_LINES:]:
                 self.log.info("%s", line)
         except (ClientError, BotoCoreError) as error:
             if not is_no_log_yet(error):

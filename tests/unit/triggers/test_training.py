@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger
 from slipway.hooks.sagemaker_base import WAITER_PATH
 from slipway.job_owner import JobOwner
 from slipway.triggers.patience import load_waiter, waiter_state
-from slipway.triggers.training import TrainingJobTrigger
+from slipway.triggers.training import MAX_LINES, TrainingJobTrigger
 
 OWNER = JobOwner("here", "iris-model", "train", "run")
 MISSING = {"Error": {"Code": "ValidationException", "Message": "Requested resource not found."}}
@@ -89,6 +89,22 @@ def test_the_end_of_the_triggerer_stops_nothing():
     closing = trigger(Trigger)
     asyncio.run(closing.cleanup())
     assert closing.stopped == 0
+
+
+def test_a_job_that_floods_its_log_holds_up_no_other_trigger():
+    told = []
+
+    class Telling(TrainingJobTrigger):
+        log = SimpleNamespace(info=lambda text, *values: told.append(text % values))
+
+    async def read(client, *, stream_count):
+        return [f"[{number}]" for number in range(MAX_LINES + 5)]
+
+    flooded = trigger(Telling)
+    flooded._logs_client, flooded._tail = object(), SimpleNamespace(read=read)
+    asyncio.run(flooded.observe(None, {}))
+    assert told[0].startswith("5 lines are left out here")
+    assert told[1:] == [f"[{number}]" for number in range(5, MAX_LINES + 5)]
 
 
 @pytest.mark.parametrize(
