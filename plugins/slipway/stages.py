@@ -21,6 +21,8 @@ from slipway.triggers.stage import StageTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from slipway.model_config import ModelConfig
+
 OF_ENVIRONMENT = {Environment.DEVELOPMENT: Stage.DEV, Environment.PRODUCTION: Stage.PRD}
 
 
@@ -31,12 +33,21 @@ class StageMixin:
     alarmed, and the link and the XCom ``newer_release`` say which run has taken its place. Its model package is
     rejected, so that nothing can approve it later.
 
-    Operators set ``execution_mode``, ``aws_conn_id`` and ``stage_poll_seconds``.
+    Operators call pass_stages_of() when they are made, or set what it sets.
     """
 
     execution_mode: ExecutionMode
     aws_conn_id: str | None
     stage_poll_seconds: float
+
+    def pass_stages_of(self, model: ModelConfig) -> None:
+        """Take over how a model's releases pass its stages.
+
+        :param model: the model file's content
+        """
+        self.aws_conn_id = model.aws_conn_id
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
 
     @cached_property
     def gate(self) -> Gate:

@@ -41,9 +41,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.aws_conn_id = model.aws_conn_id
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.pass_stages_of(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Collect, if nobody else is at production.

@@ -54,9 +54,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment
-        self.aws_conn_id = model.aws_conn_id
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.pass_stages_of(model)
 
     @cached_property
     def hook(self) -> SageMakerHook:

@@ -242,9 +242,7 @@ class ReleaseStressOperator(StageMixin, _StressOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.aws_conn_id = model.aws_conn_id
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.pass_stages_of(model)
 
     @cached_property
     def order(self) -> StressOrder:

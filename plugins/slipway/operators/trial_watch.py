@@ -58,9 +58,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         super().__init__(**kwargs)
         self.model = model
         self.skips = skips
-        self.aws_conn_id = model.aws_conn_id
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.pass_stages_of(model)
 
     @cached_property
     def sagemaker(self) -> SageMakerHook:
