@@ -33,6 +33,8 @@ os.environ.update(
     AIRFLOW_VAR_SLIPWAY_AIRFLOW_ID="tests",
     # A test that makes AWS fail waits for it only where it says so.
     AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS="0",
+    # No worker's process has to end before a trigger may look.
+    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     AWS_DEFAULT_REGION="us-west-2",
     AWS_ACCESS_KEY_ID="123456789012",
     AWS_SECRET_ACCESS_KEY="local",

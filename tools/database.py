@@ -1,8 +1,11 @@
-"""Airflow's own database, where it is not the file in the state folder: can it be used at all?"""
+"""Airflow's own database: can it be used at all, and what the file in the state folder lacks."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 
 from tools.settings import Settings
 
@@ -47,3 +50,35 @@ def check(settings: Settings) -> None:
             f"{' and '.join(missing)}, not installed here. 'make setup' installs asyncpg and psycopg2-binary, as "
             "'pip install asyncpg psycopg2-binary' does elsewhere; the URL then begins with postgresql+psycopg2://."
         )
+
+
+def keep_trigger_ids_unique(file: Path) -> None:
+    """Have SQLite give every trigger an id of its own, as PostgreSQL does.
+
+    Airflow delivers a trigger's event to whoever waits for the trigger's id. An approval goes on once it is answered,
+    its trigger fires seconds later, and SQLite gives the id of a deleted row to the next one: another task's trigger
+    would not be started, and that task be resumed by the approval's event.
+    https://www.sqlite.org/autoinc.html
+
+    :param file: Airflow's database, with its tables; nothing may use it
+    """
+    with closing(sqlite3.connect(file)) as database:
+        (table,) = database.execute(
+            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'trigger'"
+        ).fetchone()
+    if "AUTOINCREMENT" in table:
+        return
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        # Python's driver begins no transaction before a table is made or dropped.
+        connection.exec_driver_sql("BEGIN")
+        operations = Operations(MigrationContext.configure(connection))
+        # SQLite changes no key of a table: Alembic makes another table, and copies.
+        # https://alembic.sqlalchemy.org/en/latest/batch.html
+        with operations.batch_alter_table("trigger", recreate="always", table_kwargs={"sqlite_autoincrement": True}):
+            pass
+    engine.dispose()

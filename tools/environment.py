@@ -172,7 +172,7 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "WORKERS__EXECUTION_API_RETRIES": "12",
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
         # A worker notices its task's end only when this interval is over, 5 s by default. A task that is resumed before
-        # then is taken for killed and tried again; triggers wait three seconds and more before they resume one.
+        # then is taken for killed and tried again; triggers wait for twice the interval before they resume one.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # Heartbeats fail while the API server restarts: a task outlasts a minute of that, as many as there are seconds.
         "WORKERS__MAX_FAILED_HEARTBEATS": "60",

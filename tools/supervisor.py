@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from tools.database import keep_trigger_ids_unique
 from tools.environment import airflow_variables, base_variables, write_private
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
@@ -193,6 +194,8 @@ class Supervisor:
                 self._migrated.write_text(version("apache-airflow-core"))
         while self.phase.startswith("failed"):
             yield True
+        if not self.settings.database_url:
+            keep_trigger_ids_unique(self.settings.airflow_home / "airflow.db")
         for name in AIRFLOW:
             # The API server reads the logs of tasks and triggers from the disk they share.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []

@@ -1,6 +1,10 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from airflow.models import Team, Trigger
 
 from tools import database, environment
 from tools.database import DatabaseError
@@ -57,3 +61,46 @@ class TestPassword:
         airflow = environment.airflow_variables(instance)
         holding = {name for name, value in airflow.items() if PASSWORD in value}
         assert holding == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+
+
+class TestTriggerIds:
+    @pytest.fixture
+    def file(self, tmp_path):
+        """A database with Airflow's own table of triggers, one in it, and a task that waits for that one."""
+        file = tmp_path / "airflow.db"
+        engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+        Team.__table__.create(engine)
+        Trigger.__table__.create(engine)
+        engine.dispose()
+        with closing(sqlite3.connect(file)) as found:
+            found.execute("CREATE TABLE task (trigger_id INTEGER REFERENCES trigger(id) ON DELETE CASCADE)")
+            assert self.add(found) == 1
+            found.execute("INSERT INTO task VALUES (1)")
+            found.commit()
+        return file
+
+    @staticmethod
+    def add(found: sqlite3.Connection) -> int | None:
+        """Adds a trigger. Returns its id."""
+        row = "INSERT INTO trigger (classpath, kwargs, created_date) VALUES ('a.Trigger', '{}', '2026-01-01')"
+        return found.execute(row).lastrowid
+
+    def test_a_deleted_triggers_id_is_not_given_again(self, file):
+        with closing(sqlite3.connect(file)) as found:
+            found.execute("DELETE FROM trigger WHERE id = ?", (self.add(found),))
+            assert self.add(found) == 2
+            found.rollback()
+        database.keep_trigger_ids_unique(file)
+        with closing(sqlite3.connect(file)) as found:
+            found.execute("DELETE FROM trigger WHERE id = ?", (self.add(found),))
+            assert self.add(found) == 3
+
+    def test_what_is_there_stays_and_tasks_still_refer_to_it(self, file):
+        database.keep_trigger_ids_unique(file)
+        database.keep_trigger_ids_unique(file)
+        with closing(sqlite3.connect(file)) as found:
+            found.execute("PRAGMA foreign_keys = ON")
+            assert found.execute("SELECT id, classpath, kwargs FROM trigger").fetchall() == [(1, "a.Trigger", "{}")]
+            assert found.execute("PRAGMA foreign_key_check").fetchall() == []
+            found.execute("DELETE FROM trigger")
+            assert found.execute("SELECT * FROM task").fetchall() == []

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 
@@ -42,7 +42,7 @@ class ScalingActivity:
     status: str
 
 
-class AutoScalingHook(AwsGenericHook[Any]):
+class AutoScalingHook(AwsHook):
     """Scalable targets in the namespace of SageMaker.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html

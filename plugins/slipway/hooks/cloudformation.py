@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
 from slipway.errors import StackFailed
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
@@ -27,7 +27,7 @@ _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
 
 
-class CloudFormationHook(AwsGenericHook[Any]):
+class CloudFormationHook(AwsHook):
     """Stacks and change sets.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html
@@ -258,7 +258,7 @@ class CloudFormationHook(AwsGenericHook[Any]):
                 fix="give the operator a template_bucket, or split the template into nested stacks",
             )
         bucket, key = request.template_bucket, request.template_key
-        s3: AwsGenericHook[Any] = AwsGenericHook(
+        s3 = AwsHook(
             aws_conn_id=self.aws_conn_id,
             client_type="s3",
             region_name=self.region_name,

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.trial import VariantFigures
@@ -235,7 +234,7 @@ def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) ->
     }
 
 
-class CloudWatchHook(AwsGenericHook[Any]):
+class CloudWatchHook(AwsHook):
     """The metrics of endpoint invocations, and the history of alarms, which outlives them.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
 from slipway.errors import AwsError
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient, without_patience
 from slipway.hooks.sagemaker import SageMakerHook
@@ -19,7 +19,7 @@ from slipway.load.errors import LoadError
 from slipway.load.signing import Target
 
 
-class EndpointLoadHook(AwsGenericHook[Any]):
+class EndpointLoadHook(AwsHook):
     """Where endpoints are invoked, and with what credentials.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html

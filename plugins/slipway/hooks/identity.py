@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-
 from slipway.errors import PermanentError
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 
@@ -32,7 +31,7 @@ class AwsIdentity:
         return text.replace("{region}", self.region).replace("{account}", self.account)
 
 
-class IdentityHook(AwsBaseHook):
+class IdentityHook(AwsHook):
     """STS: who the caller is."""
 
     def __init__(self, aws_conn_id: str | None = "aws_default") -> None:

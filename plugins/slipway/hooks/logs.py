@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.errors import AwsError, translate
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.patience import patient
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
@@ -76,7 +76,7 @@ class LogTail:
         return lines
 
 
-class LogsHook(AwsGenericHook[Any]):
+class LogsHook(AwsHook):
     """The logs of training jobs.
 
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html

@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import ClientError
 
 from slipway.errors import PermanentError
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.release_plan import Revision
@@ -108,7 +109,7 @@ async def exists_async(client: Any, bucket: str, key: str) -> bool:
     return any(item["Key"] == key for item in answer.get("Contents", ()))
 
 
-class S3VersionHook(S3Hook):
+class S3VersionHook(AwsHook, S3Hook):
     """S3 seen as versions of objects instead of keys."""
 
     @property

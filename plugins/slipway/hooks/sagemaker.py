@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.patience import patient
@@ -250,8 +250,8 @@ class SageMakerHook(ModelRegistryHook):
             return Invocation(body, response.get("InvokedProductionVariant"), latency_ms)
 
     @cached_property
-    def _runtime(self) -> AwsGenericHook[Any]:
-        return AwsGenericHook(
+    def _runtime(self) -> AwsHook:
+        return AwsHook(
             aws_conn_id=self.aws_conn_id,
             client_type="sagemaker-runtime",
             region_name=self.region_name,

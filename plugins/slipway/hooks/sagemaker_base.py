@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.exceptions import ClientError
 
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 
@@ -30,7 +30,7 @@ def is_missing(error: ClientError) -> bool:
     return code in _MISSING_CODES or (code == "ValidationException" and any(text in message for text in _MISSING_TEXTS))
 
 
-class SageMakerBaseHook(AwsGenericHook[Any]):
+class SageMakerBaseHook(AwsHook):
     """A thin hook of the SageMaker API.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html

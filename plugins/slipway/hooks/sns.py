@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-
+from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_MAX_CHARS = 100
 
 
-class SnsPublishHook(AwsGenericHook[Any]):
+class SnsPublishHook(AwsHook):
     """Publishes to a topic."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import jmespath  # type: ignore[import-untyped]
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, AwsGenericHook
 from airflow.providers.amazon.aws.triggers.base import AwsBaseWaiterTrigger
+from airflow.sdk.configuration import conf
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.helpers import prune_dict
 from botocore import xform_name
@@ -76,6 +77,29 @@ def backoff_seconds(
     return random.uniform(bound / 10, bound)
 
 
+def first_pause_seconds() -> float:
+    """How long a trigger waits before it looks for the first time; whoever deferred has just looked.
+
+    A task resumed before the process that deferred it has ended is taken by LocalExecutor for a killed one, because
+    both are known to it by one key. Airflow's worker looks for the end of its task's process at this interval (5 s by
+    default, https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#min-heartbeat-interval).
+    """
+    return 2 * conf.getfloat("workers", "min_heartbeat_interval")
+
+
+def pauses(poll_seconds: float) -> Iterator[float]:
+    """Look often at first, because much of what is waited for is over soon.
+
+    :param poll_seconds: the longest pause but for the first
+    :returns: how long to wait before each look, in seconds; without end
+    """
+    pause = first_pause_seconds()
+    yield pause
+    while True:
+        pause = min(max(pause, 1.0) * 1.5, poll_seconds)
+        yield pause
+
+
 def load_waiter(path: Path, name: str) -> SingleWaiterConfig:
     """Read one waiter, whose success and failure states are data in botocore's waiter format.
 
@@ -110,7 +134,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     :param status_query: JMESPath of the state in the answer
     :param reason_query: JMESPath of the reason in the answer
     :param deadline: when to give up, in seconds since the epoch: it survives a restart of the triggerer
-    :param poll_seconds: time between two polls
+    :param poll_seconds: the longest time between two polls
     """
 
     # Subclasses name their own; the provider's class check wants one on every level.
@@ -171,9 +195,8 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         waiter = load_waiter(Path(str(self.hook().waiter_path)), self.waiter_name)
         errors_in_a_row = 0
         result: WaitResult | None = None
-        # Whoever deferred has just looked. A task resumed before the process that deferred it has ended is taken by
-        # LocalExecutor for a killed one, because both are known to it by one key.
-        await self._sleep(self.poll_seconds)
+        pause = pauses(self.poll_seconds)
+        await self._sleep(next(pause))
         while result is None:
             try:
                 async with await self.hook().get_async_conn() as client:
@@ -183,7 +206,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
                         result = self._judge(waiter, response)
                         await self.observe(client, response)
                         if result is None:
-                            await self._sleep(self.poll_seconds)
+                            await self._sleep(next(pause))
             except (ClientError, BotoCoreError) as error:
                 errors_in_a_row += 1
                 result = self._outlast(error)

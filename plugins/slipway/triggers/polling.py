@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.errors import AwsError, PermanentError
 from slipway.hooks.calls import aws_call
-from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
+from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds, first_pause_seconds
 
 
 class PollingTrigger(BaseTrigger):
@@ -56,8 +56,7 @@ class PollingTrigger(BaseTrigger):
         """:returns: the one event"""
         failures = 0
         event: TriggerEvent | None = None
-        # Not at once, for the reason that PatientWaiterTrigger.run gives.
-        pause = self.poll_seconds
+        pause = first_pause_seconds()
         while event is None:
             await asyncio.sleep(pause)
             try:

@@ -1,6 +1,7 @@
 """PatientWaiterTrigger: what is passing is waited out, what is final ends the wait."""
 
 import asyncio
+import itertools
 import json
 import time
 from contextlib import asynccontextmanager
@@ -10,12 +11,14 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from slipway.triggers import patience
 from slipway.triggers.patience import (
     PatientWaiterTrigger,
     WaitOutcome,
     WaitResult,
     backoff_seconds,
     load_waiter,
+    pauses,
     waiter_state,
 )
 
@@ -111,6 +114,29 @@ def run(answers, waiter_file, *, deadline_seconds=60.0):
 
     (event,) = asyncio.run(events())
     return WaitResult.from_event(event.payload), hook, trigger
+
+
+@pytest.mark.parametrize(
+    ("interval", "poll_seconds", "expected"),
+    [("1", 10, [2, 3, 4.5, 6.75, 10, 10]), ("5", 10, [10, 10, 10]), ("1", 1, [2, 1, 1]), ("5", 60, [10, 15, 22.5])],
+)
+def test_it_looks_often_at_first_but_not_before_the_deferring_process_has_ended(
+    monkeypatch, interval, poll_seconds, expected
+):
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", interval)
+    assert list(itertools.islice(pauses(poll_seconds), len(expected))) == expected
+
+
+def test_a_wait_takes_these_pauses(waiter_file, monkeypatch):
+    monkeypatch.setattr(patience, "pauses", lambda poll_seconds: iter([0.1, 0.2, 0.4]))
+    slept = []
+
+    async def sleep(trigger, seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(JobTrigger, "_sleep", sleep)
+    run([job("InProgress"), job("InProgress"), job("Completed")], waiter_file)
+    assert slept == [0.1, 0.2, 0.4]
 
 
 def test_waits_through_in_progress_to_success(waiter_file):

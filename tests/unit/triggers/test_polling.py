@@ -9,6 +9,7 @@ from airflow.triggers.base import TriggerEvent
 
 from slipway.errors import PermanentError, translate
 from slipway.hooks.s3 import S3VersionHook
+from slipway.triggers import polling
 from slipway.triggers.polling import PollingTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.task_runs import first_event
@@ -43,6 +44,18 @@ def test_it_looks_until_there_is_something_to_tell_with_one_client():
     trigger = Looking(None, None, DONE)
     assert first_event(trigger) == DONE.payload
     assert (len(trigger.script.calls), trigger.aws.connections) == (3, 1)
+
+
+def test_it_does_not_look_before_the_deferring_process_has_ended(monkeypatch):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
+    monkeypatch.setattr(polling.asyncio, "sleep", sleep)
+    first_event(Looking(None, DONE))
+    assert slept == [10, 0.001]
 
 
 def test_each_error_that_may_pass_makes_a_new_client():
