@@ -31,7 +31,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=_parts, default=_parts(",".join(_PARTS)), metavar="LETTERS", help=_HELP)
     parser.add_argument("--concurrency", type=int, default=100, help="requests in flight (100, the lab's second stage)")
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement of load")
-    parser.add_argument("--rounds", type=int, default=3, help="load's ratios are medians of so many")
+    parser.add_argument("--rounds", type=int, default=3, help="ratios of a, b and d are medians of so many")
     parser.add_argument("--report", type=Path, help="write the figures as JSON")
     return parser.parse_args(arguments)
 
@@ -68,7 +68,7 @@ def main() -> int:
     measures: dict[str, Callable[[], Part]] = {
         "load": lambda: load.measure(given.concurrency, given.seconds, given.rounds, say),
         "parsing": lambda: parsing.measure(say),
-        "releases": lambda: releases.measure(say),
+        "releases": lambda: releases.measure(given.rounds, say),
         "waiting": lambda: waiting.measure(say),
     }
     # Slipway is what is measured, and what signs and polls as it does here.

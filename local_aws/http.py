@@ -8,6 +8,7 @@ import json
 import logging
 import random
 import re
+import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from local_aws.api import Invoke, ServiceError
 from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
 from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.gateway import Gateway
-from local_aws.ledger import Call, Ledger
+from local_aws.ledger import Call, Ledger, milliseconds_since
 from local_aws.routing import HttpRequest, changes_something, operation_and_resource
 from local_aws.store import Scope as Account
 
@@ -80,6 +81,7 @@ class Front:
 
     async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let ministack answer, and write the call down before the answer leaves."""
+        began = time.perf_counter()
         request = http_request(scope)
         kept = bytearray()
         started: dict[str, Any] = {}
@@ -95,7 +97,8 @@ class Front:
                 started.update(message)
                 return
             if started:
-                await self._record(scope, replace(request, body=bytes(kept)), started, message.get("body", b""))
+                answered = replace(request, body=bytes(kept))
+                await self._record(scope, answered, started, message.get("body", b""), began)
                 start = dict(started)
                 started.clear()
                 await send(start)
@@ -105,10 +108,12 @@ class Front:
             await self._gateway.asgi_app(scope, listen, speak)
         except Exception:
             # The server answers 500 for it.
-            await self._record(scope, replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"")
+            await self._record(scope, replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"", began)
             raise
 
-    async def _record(self, scope: Scope, request: HttpRequest, start: dict[str, Any], body: bytes) -> None:
+    async def _record(
+        self, scope: Scope, request: HttpRequest, start: dict[str, Any], body: bytes, began: float
+    ) -> None:
         service, operation, _ = self._named(request)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
         status = start["status"]
@@ -123,7 +128,7 @@ class Front:
             async with self._gateway.stacks.ending:
                 pass
         request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")
-        self._write(request, ledger.outcome(status, headers, body), status, request_id, fault_met(scope))
+        self._write(request, ledger.outcome(status, headers, body), status, request_id, fault_met(scope), began)
 
     def _named(self, request: HttpRequest) -> tuple[str, str, str]:
         """Name a call's service, operation and resource."""
@@ -132,7 +137,15 @@ class Front:
         service, request = self._gateway.routed(request)
         return service, *operation_and_resource(service, request)
 
-    def _write(self, request: HttpRequest, outcome: str, status: int, request_id: str, fault: str | None) -> None:
+    def _write(
+        self,
+        request: HttpRequest,
+        outcome: str,
+        status: int,
+        request_id: str,
+        fault: str | None,
+        began: float | None = None,
+    ) -> None:
         service, operation, resource = self._named(request)
         self._calls.record(
             Call(
@@ -145,6 +158,7 @@ class Front:
                 region=self._gateway.region_of(request),
                 request_id=request_id,
                 fault=fault,
+                milliseconds=None if began is None else milliseconds_since(began),
             )
         )
 
@@ -160,6 +174,7 @@ class Front:
         :param scope: the same as ASGI gives it
         :returns: status, headers and body
         """
+        began = time.perf_counter()
         name = request.path.split("/", 3)[2]
         where = self._gateway.scope_of(request)
         status, headers, content = await self._invoked(request, scope, where, name)
@@ -175,6 +190,7 @@ class Front:
                 region=where.region,
                 request_id=request_id,
                 fault=fault_met(scope),
+                milliseconds=milliseconds_since(began),
             )
         )
         return status, headers, content

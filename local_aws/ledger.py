@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ class Call(NamedTuple):
     :param region: an AWS region name
     :param request_id: the answer's request id
     :param fault: id of the injected fault the call met; the member is written only then
+    :param milliseconds: from its arrival until its answer was made; written for calls that came from outside
     """
 
     service: str
@@ -36,6 +38,7 @@ class Call(NamedTuple):
     region: str
     request_id: str
     fault: str | None = None
+    milliseconds: float | None = None
 
 
 class Ledger:
@@ -55,13 +58,22 @@ class Ledger:
         :param call: a call whose outcome is known
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **call._asdict()}
-        if call.fault is None:
-            del line["fault"]
+        for name in ("fault", "milliseconds"):
+            if line[name] is None:
+                del line[name]
         os.write(self._file, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def milliseconds_since(began: float) -> float:
+    """Tell how long a call has taken so far.
+
+    :param began: of the clock ``time.perf_counter``
+    """
+    return round((time.perf_counter() - began) * 1000, 1)
 
 
 def outcome(status: int, headers: dict[str, str], body: bytes) -> str:

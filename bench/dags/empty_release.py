@@ -17,13 +17,12 @@ TASKS = (
 class Nothing(BaseOperator):
     """Waits for triggers, and ends."""
 
-    def execute(self, context: Any, event: Any = None, left: int | None = None) -> None:
-        """Wait, or end."""
-        conf = context["dag_run"].conf
-        left = conf["waits"].get(self.task_id, 0) if left is None else left
+    def execute(self, context: Any, event: Any = None, left: list[float] | None = None) -> None:
+        """Wait for what is left of the seconds that the run's conf has for this task, or end."""
+        left = context["dag_run"].conf.get(self.task_id, []) if left is None else left
         if left:
-            trigger = TimeDeltaTrigger(timedelta(seconds=conf["wait_seconds"]))
-            self.defer(trigger=trigger, method_name="execute", kwargs={"left": left - 1})
+            trigger = TimeDeltaTrigger(timedelta(seconds=left[0]))
+            self.defer(trigger=trigger, method_name="execute", kwargs={"left": left[1:]})
 
 
 with DAG("empty_release", schedule=None):

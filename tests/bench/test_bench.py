@@ -8,6 +8,7 @@ from bench.load import CEILING, LAB, MODEL, OURS
 from bench.load import part as load_part
 from bench.parsing import MODELS, Parsed
 from bench.parsing import part as parsing_part
+from bench.releases import part as releases_part
 from bench.report import Bound
 from bench.runs import RunCost, covered, slot_seconds, waits
 from bench.waiting import per_hour
@@ -67,6 +68,15 @@ def test_loads_ratios_are_medians_of_the_rounds_own():
     assert [bound.value for bound in part.bounds] == pytest.approx([5, 1, 0.5, 2 / 3, 0.5])
     assert part.kept
     assert not load_part([{**rounds[0], OURS: figures(300)}]).kept
+
+
+def test_a_releases_ratio_is_the_median_of_the_rounds_own():
+    empty = RunCost(20.0, 5.0, 5.0, 1.0)
+    rounds = [(RunCost(seconds, 3.0, 5.0, 8.0), empty) for seconds in (38.0, 20.0, 28.0)]
+    part = releases_part(rounds, RunCost(130.0, 1.0, 3.0, 120.0))
+    assert [bound.value for bound in part.bounds] == [2.0]
+    assert part.rows[0][1] == "28.0"
+    assert not part.kept
 
 
 def parsed(models, ms_each):

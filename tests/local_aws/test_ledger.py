@@ -24,7 +24,9 @@ def test_line_says_who_did_what_to_what_and_how_it_ended(local_aws):
         "caller",
         "region",
         "request_id",
+        "milliseconds",
     ]
+    assert call["milliseconds"] > 0
     assert call["service"] == "sagemaker"
     assert (call["outcome"], call["status"]) == ("ok", 200)
     assert call["caller"] == "123456789012"

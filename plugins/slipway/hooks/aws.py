@@ -1,16 +1,17 @@
-"""What every hook shares: the descriptions of AWS's services, read and parsed once for each process."""
+"""What every hook shares: whatever of botocore is the same for all and takes long to make."""
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
 import botocore.loaders
 import botocore.session
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
+from botocore.hooks import HierarchicalEmitter
 
-# A session has a loader of its own, and each would parse its services' descriptions again. That takes a tenth of a
-# second for most, and a task has several clients.
+# A session has a loader of its own, and each would parse its services' descriptions again.
 # https://docs.aws.amazon.com/boto3/latest/guide/loaders.html
 _LOADER = botocore.loaders.Loader()
 # What a release calls.
@@ -20,8 +21,27 @@ _SERVICES = (
 )
 
 
+class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
+    """Makes sessions as `[aws] session_factory` says, out of parts that are there already."""
+
+    def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
+        core = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
+        return super()._create_basic_session({"botocore_session": core, **session_kwargs})
+
+
+@cache
+def _builtin_handlers() -> HierarchicalEmitter:
+    """Register botocore's own handlers: some hundred, each of which is inspected."""
+    emitter = HierarchicalEmitter()
+    botocore.session.Session(event_hooks=emitter)
+    return emitter
+
+
 class AwsHook(AwsGenericHook[Any]):
-    """A hook whose clients share the descriptions of AWS's services, and nothing else."""
+    """A hook whose sessions and clients are its own, and share what is the same for all.
+
+    A task makes several, and each would otherwise take a tenth of a second.
+    """
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session.
@@ -30,7 +50,8 @@ class AwsHook(AwsGenericHook[Any]):
         :param deferrable: whether its clients are aiobotocore's
         :returns: boto3's session, or aiobotocore's
         """
-        session: Any = super().get_session(region_name=region_name, deferrable=deferrable)
+        factory = _Factory(conn=self.conn_config, region_name=region_name, config=self.config)
+        session: Any = factory.create_session(deferrable=deferrable)
         # boto3's session wraps botocore's, which it does not show; aiobotocore's is one.
         core = getattr(session, "_session", session)
         core.register_component("data_loader", _LOADER)
@@ -48,7 +69,7 @@ def load_service_models() -> None:
 
     Once: Airflow loads plugins in each of those again.
     """
-    session = botocore.session.get_session()
+    session = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
     session.register_component("data_loader", _LOADER)
     # No call is made: these keep botocore from looking for credentials, on an instance by the network.
     session.set_credentials("none", "none")

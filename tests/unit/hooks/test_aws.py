@@ -2,6 +2,7 @@
 
 import pytest
 from botocore.credentials import CredentialResolver
+from botocore.exceptions import ParamValidationError
 from botocore.loaders import JSONFileLoader
 
 from slipway.hooks import aws
@@ -21,6 +22,22 @@ def test_hooks_share_the_descriptions_of_services_and_nothing_else():
     loaders = {id(session._session.get_component("data_loader")) for session in sessions}
     loaders.add(id(one.get_session("us-west-2", deferrable=True).get_component("data_loader")))
     assert len(loaders) == 1
+
+
+def test_what_is_registered_with_a_session_stays_with_it(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    hook = AwsHook(region_name="us-west-2")
+    one, other = hook.get_session(), hook.get_session()
+    one.events.register("slipway", lambda **_: "heard")
+    assert [answer for _, answer in one.events.emit("slipway")] == ["heard"]
+    assert other.events.emit("slipway") == []
+
+
+def test_a_session_has_what_botocore_registers(monkeypatch):
+    """S3 checks a bucket's name before it is called, by one of botocore's own handlers."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    with pytest.raises(ParamValidationError, match="Invalid bucket name"):
+        AwsHook(client_type="s3", region_name="us-west-2").conn.head_object(Bucket="a bucket", Key="key")
 
 
 def test_who_calls_is_told_to_aws_without_looking_through_the_stack():
