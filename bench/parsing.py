@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import tempfile
@@ -38,7 +39,8 @@ class Parsed:
     """DAG files for some models, parsed.
 
     :param models: how many
-    :param floor_seconds: of CPU for what the files import, without a model
+    :param reading_seconds: of CPU for reading the model files, once for each processor
+    :param floor_seconds: of CPU for what the files import and the plugin has not, without a model
     :param seconds: of CPU for the models
     :param mib: of memory for the models
     :param serialized_seconds: of CPU, for the DAGs as Airflow's database takes them
@@ -46,6 +48,7 @@ class Parsed:
     """
 
     models: int
+    reading_seconds: float
     floor_seconds: float
     seconds: float
     mib: float
@@ -90,7 +93,10 @@ def include_folder(folder: Path, models: int) -> Path:
         file.unlink()
     for number in range(models):
         name = f"model-{number:04}"
-        (folder / "models" / f"{name}.yaml").write_text(iris.replace("iris-model", name))
+        file = folder / "models" / f"{name}.yaml"
+        file.write_text(iris.replace("iris-model", name))
+        # As files that have been there for a while: Slipway reads a young one each time.
+        os.utime(file, (0, 0))
     return folder
 
 
@@ -101,12 +107,14 @@ def _ask(probe: Probe, file: Path, includes: dict[int, Path], models: int) -> di
 def _parsed(probe: Probe, files: list[Path], includes: dict[int, Path], models: int) -> Parsed:
     """Parse files, each in a process of its own, and add them up."""
     total = dict.fromkeys(("floor_seconds", "seconds", "mib", "serialized_seconds", "tasks"), 0.0)
+    reading = 0.0
     for file in files:
         times = [_ask(probe, file, includes, models) for _ in range(_REPETITIONS[models])]
+        reading = max(reading, *(one["reading_seconds"] for one in times))
         for member in total:
             total[member] += statistics.median(one[member] for one in times)
     tasks = int(total.pop("tasks"))
-    return Parsed(models=models, tasks=tasks, **total)
+    return Parsed(models=models, tasks=tasks, reading_seconds=reading, **total)
 
 
 def part(ours: dict[int, Parsed], others: dict[int, Parsed]) -> Part:
@@ -120,6 +128,7 @@ def part(ours: dict[int, Parsed], others: dict[int, Parsed]) -> Part:
         (
             f"{name}, {one.models} models",
             f"{one.tasks}",
+            f"{one.reading_seconds / one.models * 1000:.2f}",
             f"{one.floor_seconds:.2f}",
             f"{one.seconds:.3f}",
             f"{one.ms_each:.2f}",
@@ -129,7 +138,16 @@ def part(ours: dict[int, Parsed], others: dict[int, Parsed]) -> Part:
         for name, each in (("dags/", ours), ("minimal file", others))
         for one in each.values()
     ]
-    columns = ("c: parsing", "tasks", "imports s", "models s", "ms each", "MiB", "serialising ms each")
+    columns = (
+        "c: parsing",
+        "tasks",
+        "reading once ms each",
+        "imports s",
+        "models s",
+        "ms each",
+        "MiB",
+        "serialising ms each",
+    )
     return Part(
         columns,
         rows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipway.intake import build_intake_dags
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 
 # A broken model file is reported by model_files.py and costs the others nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 from slipway.reaper import build_reaper_dags
 

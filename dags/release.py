@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import get_parsing_context
 
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
-from slipway.errors import ModelFileError
 from slipway.hooks.identity import AwsIdentity
 from slipway.model_fields import (
     InstanceType,
@@ -30,11 +27,10 @@ from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Gu
 from slipway.states import ExecutionMode
 from slipway.stress_settings import Stress
 from slipway.trial_settings import Trial
-from slipway.validation import Strict, describe, wrong
+from slipway.validation import Strict, wrong
 
 # The DAGs that are there whatever the models are.
 RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
-_REFERENCE = "docs/model-file.md"
 # What the metadata of a model package has room for beside the metrics.
 MAX_APPROVALS = 10
 Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(no_repetition)]
@@ -308,86 +304,6 @@ class ModelConfig(Strict):
         return ModelConfig.model_validate(_resolve(self.model_dump(), identity))
 
 
-def load_model(path: Path) -> ModelConfig:
-    """Read one model file.
-
-    :param path: a YAML file
-    :raises ModelFileError: naming the file, the field, what was expected and the fix
-    """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelFileError(
-            "Cannot read the model file", resource=str(path), why=str(error), fix="save it as readable UTF-8 text"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ModelFileError(
-            "The model file is not valid YAML",
-            resource=path.name,
-            why=" ".join(str(error).split()),
-            fix="correct the line it names; placeholders such as {account} need quotes at the start of a value",
-        ) from error
-    try:
-        return ModelConfig.model_validate(data)
-    except ValidationError as error:
-        raise ModelFileError(
-            "The model file does not describe a pipeline",
-            resource=path.name,
-            why=describe(error, ModelConfig),
-            fix=f"correct it as the brackets say; {_REFERENCE} explains every field",
-        ) from error
-
-
-def model_files(folder: Path) -> list[Path]:
-    """List the model files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")) if folder.is_dir() else []
-
-
-def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
-    """Read every model file of a folder; a broken one costs only its own model.
-
-    :param folder: usually include/models
-    :returns: the models, and an error for each file that gives none
-    """
-    models: list[ModelConfig] = []
-    errors: list[ModelFileError] = []
-    # Which file has a field's value.
-    taken: dict[tuple[str, Any], str] = {}
-    for path in model_files(folder):
-        try:
-            model = load_model(path)
-            own = _own(model)
-            _refuse_clash(path, own, taken)
-        except ModelFileError as error:
-            errors.append(error)
-        else:
-            models.append(model)
-            taken |= dict.fromkeys(own, path.name)
-    return models, errors
-
-
-def _own(model: ModelConfig) -> list[tuple[str, Any]]:
-    """Name the fields whose values no two models may share."""
-    # SageMaker compares endpoint names without regard to case.
-    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
-    return [
-        ("prefix", model.prefix.lower()),
-        ("source", (model.source.bucket, model.source.key)),
-        ("policy.endpoint.endpoint_prefix", model.policy.endpoint.endpoint_prefix.lower()),
-    ]
-
-
-def _refuse_clash(path: Path, own: list[tuple[str, Any]], taken: Mapping[tuple[str, Any], str]) -> None:
-    for field, value in own:
-        if other := taken.get((field, value)):
-            raise ModelFileError(
-                "Two model files are about the same thing",
-                resource=path.name,
-                why=f"field {field}: expected a value of its own, found the one of {other}",
-                fix=f"change {field} in one of the two files",
-            )
-
-
 def _check_quorum(people: Any) -> Any:
     """Refuse a quorum that nobody could reach."""
     if people.quorum > len(people.approvers):
@@ -403,22 +319,3 @@ def _resolve(value: Any, identity: AwsIdentity) -> Any:
     if isinstance(value, list):
         return [_resolve(item, identity) for item in value]
     return value
-
-
-# Every DAG file reads every model file each time that Airflow parses it, and libyaml takes a tenth of the time.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _UniqueKeyLoader(_SafeLoader):
-    """YAML without repeated keys, of which the plain loader keeps the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node.value, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key_node.value!r} appears twice", key_node.start_mark
-                )
-            seen.add(str(key_node.value))
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found

@@ -31,7 +31,7 @@ class SlipwayPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Import what the DAG files import, and parse what their hooks need of AWS's services.
+        """Import what the DAG files import, read the model files, and parse what hooks need of AWS's services.
 
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and of DAG files. What
         is here already each of those has at once; otherwise each takes a second or more for it.
@@ -41,7 +41,10 @@ class SlipwayPlugin(AirflowPlugin):
         import slipway.release_dag
         import slipway.stress_dag  # noqa: F401
         from slipway.hooks.aws import load_service_models
+        from slipway.model_files import load_models
+        from slipway.paths import models_folder
 
+        load_models(models_folder())
         load_service_models()
 
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]

@@ -80,7 +80,7 @@ def test_a_releases_ratio_is_the_median_of_the_rounds_own():
 
 
 def parsed(models, ms_each):
-    return Parsed(models, 1.0, models * ms_each / 1000, 1.0, 0.1, 15 * models)
+    return Parsed(models, 0.5, 1.0, models * ms_each / 1000, 1.0, 0.1, 15 * models)
 
 
 @pytest.mark.parametrize(("few", "many", "kept"), [(8, 9, True), (4, 9, False), (20, 11, False)])

@@ -11,7 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.approval_rules import Rules
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
 

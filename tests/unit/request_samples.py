@@ -5,12 +5,16 @@ import json
 import zipfile
 from pathlib import Path
 
+import yaml
+
 from slipway.errors import PermanentError
 from slipway.hooks.identity import AwsIdentity
-from slipway.model_config import ModelConfig, load_model
+from slipway.model_config import ModelConfig
+from slipway.model_files import load_model
 from slipway.release_plan import Revision
 
 ROOT = Path(__file__).parents[2]
+IRIS = ROOT / "include" / "models" / "iris-model.yaml"
 LAB_ZIP = Path(__file__).parent / "fixtures" / "lab_zip"
 AWS = AwsIdentity(account="123456789012", region="us-west-2")
 BUCKET = "mlops-us-west-2-123456789012"
@@ -60,7 +64,19 @@ def request_zip(job: dict | str | bytes | None = None, deploy: dict | str | byte
 
 def iris_model() -> ModelConfig:
     """The model file the repository ships."""
-    return load_model(ROOT / "include" / "models" / "iris-model.yaml")
+    return load_model(IRIS)
+
+
+def iris() -> dict:
+    """What that file says."""
+    return yaml.safe_load(IRIS.read_text())
+
+
+def write_model(folder: Path, content: dict | str, name: str = "a-model.yaml") -> Path:
+    """A model file; text as it is."""
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
 
 
 def revision(data: bytes, version_id: str = "v1") -> Revision:

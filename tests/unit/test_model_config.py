@@ -1,28 +1,14 @@
 """A model file is one strict description; each mistake is told with file, field, expectation and fix."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from slipway import names
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig, load_model, load_models
+from slipway.model_config import ModelConfig
 from slipway.model_fields import RESERVED_TAG_PREFIXES
-from tests.unit.request_samples import AWS, ROOT, changed
-
-IRIS = ROOT / "include" / "models" / "iris-model.yaml"
-
-
-def _iris() -> dict:
-    return yaml.safe_load(IRIS.read_text())
-
-
-def _write(folder: Path, content: dict | str, name: str = "a-model.yaml") -> Path:
-    path = folder / name
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return path
+from slipway.model_files import load_model
+from tests.unit.request_samples import AWS, IRIS, ROOT, changed, iris, write_model
 
 
 def test_the_shipped_file_is_the_labs_pipeline():
@@ -44,7 +30,7 @@ def test_what_the_shipped_file_has_in_comments_is_valid(tmp_path):
         while index < len(lines) and lines[index].startswith("# "):
             lines[index] = lines[index].removeprefix("# ")
             index += 1
-    model = load_model(_write(tmp_path, "\n".join(lines)))
+    model = load_model(write_model(tmp_path, "\n".join(lines)))
     assert model.golden and model.alarms and model.deployment and len(model.scaling_schedule) == 2
 
 
@@ -56,9 +42,9 @@ def test_every_placeholder_is_resolved():
 
 
 def test_what_follows_from_the_prefix_may_be_left_out(tmp_path):
-    content = _iris() | {"prefix": "wine-model"}
+    content = iris() | {"prefix": "wine-model"}
     del content["source"], content["timeouts"], content["policy"]["endpoint"]["endpoint_prefix"]
-    model = load_model(_write(tmp_path, content))
+    model = load_model(write_model(tmp_path, content))
     assert model.source.key == "training_jobs/wine-model/trainingjob.zip"
     assert model.source.bucket == "mlops-{region}-{account}"
     assert model.policy.endpoint.endpoint_prefix == "wine-model"
@@ -110,70 +96,13 @@ BAD_FIELDS = {
 @pytest.mark.parametrize("case", BAD_FIELDS)
 def test_a_mistake_is_told_with_file_field_expectation_and_fix(case, tmp_path):
     path, value, field, advice = BAD_FIELDS[case]
-    content = changed(_iris(), path, value) if path else value
+    content = changed(iris(), path, value) if path else value
     with pytest.raises(ModelFileError) as error:
-        load_model(_write(tmp_path, content))
+        load_model(write_model(tmp_path, content))
     assert error.value.resource == "a-model.yaml"
     assert f"field {field}: expected" in error.value.why
     assert advice in error.value.why
     assert "docs/model-file.md" in error.value.fix
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("prefix: a\nprefix: b\n", "the key 'prefix' appears twice"),
-        ("policy:\n  tags: []\n  tags: []\n", "line 3"),
-        ("prefix: [\n", "line 2"),
-        ("prefix: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
-    ],
-)
-def test_yaml_that_says_a_thing_twice_or_makes_no_sense_is_refused(text, expected, tmp_path):
-    with pytest.raises(ModelFileError) as error:
-        load_model(_write(tmp_path, text))
-    assert error.value.resource == "a-model.yaml"
-    assert expected in error.value.why
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    path = tmp_path / "latin.yaml"
-    path.write_bytes(b"description: \xe4\n")
-    for broken in (path, tmp_path / "absent.yaml"):
-        with pytest.raises(ModelFileError, match=broken.name):
-            load_model(broken)
-
-
-def test_a_broken_file_costs_only_its_own_model(tmp_path):
-    _write(tmp_path, "prefix: [", "a.yaml")
-    _write(tmp_path, _iris(), "b.yml")
-    _write(tmp_path, "not a model", "readme.txt")
-    models, errors = load_models(tmp_path)
-    assert [model.prefix for model in models] == ["iris-model"]
-    assert [error.resource for error in errors] == ["a.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("field", "changes"),
-    [
-        ("prefix", {"prefix": "Iris-Model", "source.key": "x", "policy.endpoint.endpoint_prefix": "x"}),
-        ("source", {"prefix": "x", "policy.endpoint.endpoint_prefix": "x"}),
-        ("policy.endpoint.endpoint_prefix", {"prefix": "x", "source.key": "x"}),
-    ],
-)
-def test_two_files_never_share_a_name(field, changes, tmp_path):
-    _write(tmp_path, _iris(), "a.yaml")
-    second = _iris()
-    for path, value in changes.items():
-        changed(second, path, value)
-    _write(tmp_path, second, "b.yaml")
-    models, errors = load_models(tmp_path)
-    assert len(models) == 1
-    assert errors[0].resource == "b.yaml"
-    assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
-
-
-def test_a_folder_that_is_not_there_has_no_models(tmp_path):
-    assert load_models(tmp_path / "absent") == ([], [])
 
 
 def test_the_limits_of_prefixes_follow_from_the_names():
@@ -185,7 +114,7 @@ def test_the_limits_of_prefixes_follow_from_the_names():
 def test_the_documented_smallest_file_is_enough(tmp_path):
     page = (ROOT / "docs" / "model-file.md").read_text()
     smallest = page.split("## The smallest file\n```yaml\n")[1].split("```")[0]
-    assert load_model(_write(tmp_path, smallest)).prefix == "wine-model"
+    assert load_model(write_model(tmp_path, smallest)).prefix == "wine-model"
 
 
 STAGES = [
@@ -195,13 +124,13 @@ STAGES = [
 
 
 def staged(**more) -> dict:
-    content = _iris()
+    content = iris()
     content["approval"] = {"stages": STAGES, "allow_uploader": False, **more}
     return content
 
 
 def test_the_rules_of_an_approval_with_stages(tmp_path):
-    rules = load_model(_write(tmp_path, staged())).resolved(AWS).approval.rules()
+    rules = load_model(write_model(tmp_path, staged())).resolved(AWS).approval.rules()
     assert rules == Rules((Stage("science", ("alice", "carol"), 2), Stage("operations", ("olaf",))), False)
     assert load_model(IRIS).approval.rules() == Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 
@@ -218,14 +147,14 @@ def test_the_rules_of_an_approval_with_stages(tmp_path):
 )
 def test_stages_that_could_not_be_kept_are_refused(tmp_path, more, expected):
     with pytest.raises(ModelFileError, match=expected):
-        load_model(_write(tmp_path, staged(**more)))
+        load_model(write_model(tmp_path, staged(**more)))
 
 
 def test_topic_and_notifiers_are_read(tmp_path):
     notifier = {"notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "arguments": {"to": "a@b.c"}}
-    content = _iris()
+    content = iris()
     content["approval"] |= {"topic": "arn:aws:sns:{region}:{account}:slipway-releases", "notifiers": [notifier]}
-    approval = load_model(_write(tmp_path, content)).resolved(AWS).approval
+    approval = load_model(write_model(tmp_path, content)).resolved(AWS).approval
     assert approval.topic == "arn:aws:sns:us-west-2:123456789012:slipway-releases"
     assert approval.notifiers[0].arguments == {"to": "a@b.c"}
 

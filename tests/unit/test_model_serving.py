@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig, load_model
+from slipway.model_config import ModelConfig
+from slipway.model_files import load_model
 from slipway.model_serving import Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
 from tests.unit.request_samples import ROOT, iris_model
 

@@ -1,6 +1,7 @@
 """The Airflow plugin."""
 
-from slipway.model_config import ModelConfig, load_models
+from slipway.model_config import ModelConfig
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 from slipway.plugin import SlipwayPlugin
 from slipway.release_dag import build_release_dag

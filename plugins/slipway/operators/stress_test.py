@@ -22,7 +22,7 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
-from slipway.model_config import load_models
+from slipway.model_files import load_models
 from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
 from slipway.release_plan import pull_plan

@@ -13,7 +13,8 @@ from airflow.sdk import BaseOperator
 
 from slipway.errors import PermanentError, StackFailed
 from slipway.estate import Belonging, Estate, Stage
-from slipway.model_config import ModelConfig, load_models
+from slipway.model_config import ModelConfig
+from slipway.model_files import load_models
 from slipway.paths import models_folder
 from slipway.states import StackStatus
 

@@ -1,0 +1,114 @@
+"""Model files are read once, each mistake names its file, and a broken file costs only its own model."""
+
+import os
+
+import pytest
+
+from slipway import model_files
+from slipway.errors import ModelFileError
+from slipway.model_files import load_model, load_models
+from tests.unit.request_samples import changed, iris, write_model
+
+
+def aged(path):
+    """Makes a file look as if it had been there for a while."""
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return path
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the files that are read."""
+    found = []
+    real = model_files._read
+    monkeypatch.setattr(model_files, "_read", lambda path: found.append(path.name) or real(path))
+    return found
+
+
+def test_a_file_is_read_once(tmp_path, read):
+    path = aged(write_model(tmp_path, iris()))
+    assert load_model(path) is load_model(path)
+    assert read == ["a-model.yaml"]
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path, read):
+    path = aged(write_model(tmp_path, iris()))
+    load_model(path)
+    write_model(tmp_path, changed(iris(), "description", "another"))
+    assert load_model(path).description == "another"
+    # Replaced by a file of the same age and length, as a checkout may do.
+    other = aged(write_model(tmp_path, changed(iris(), "description", "athird!"), "other"))
+    other.replace(aged(path))
+    assert load_model(path).description == "athird!"
+
+
+def test_a_young_file_is_read_each_time(tmp_path, read):
+    """Two changes within a tick of the clock look like one."""
+    path = write_model(tmp_path, iris())
+    for _ in range(2):
+        load_model(path)
+    assert read == ["a-model.yaml"] * 2
+
+
+def test_a_broken_file_is_told_each_time(tmp_path):
+    path = aged(write_model(tmp_path, "prefix: ["))
+    for _ in range(2):
+        with pytest.raises(ModelFileError):
+            load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("prefix: a\nprefix: b\n", "the key 'prefix' appears twice"),
+        ("policy:\n  tags: []\n  tags: []\n", "line 3"),
+        ("prefix: [\n", "line 2"),
+        ("prefix: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_says_a_thing_twice_or_makes_no_sense_is_refused(text, expected, tmp_path):
+    with pytest.raises(ModelFileError) as error:
+        load_model(write_model(tmp_path, text))
+    assert error.value.resource == "a-model.yaml"
+    assert expected in error.value.why
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"description: \xe4\n")
+    for broken in (path, tmp_path / "absent.yaml"):
+        with pytest.raises(ModelFileError, match=broken.name):
+            load_model(broken)
+
+
+def test_a_broken_file_costs_only_its_own_model(tmp_path):
+    write_model(tmp_path, "prefix: [", "a.yaml")
+    write_model(tmp_path, iris(), "b.yml")
+    write_model(tmp_path, "not a model", "readme.txt")
+    models, errors = load_models(tmp_path)
+    assert [model.prefix for model in models] == ["iris-model"]
+    assert [error.resource for error in errors] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("prefix", {"prefix": "Iris-Model", "source.key": "x", "policy.endpoint.endpoint_prefix": "x"}),
+        ("source", {"prefix": "x", "policy.endpoint.endpoint_prefix": "x"}),
+        ("policy.endpoint.endpoint_prefix", {"prefix": "x", "source.key": "x"}),
+    ],
+)
+def test_two_files_never_share_a_name(field, changes, tmp_path):
+    write_model(tmp_path, iris(), "a.yaml")
+    second = iris()
+    for path, value in changes.items():
+        changed(second, path, value)
+    write_model(tmp_path, second, "b.yaml")
+    models, errors = load_models(tmp_path)
+    assert len(models) == 1
+    assert errors[0].resource == "b.yaml"
+    assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
+
+
+def test_a_folder_that_is_not_there_has_no_models(tmp_path):
+    assert load_models(tmp_path / "absent") == ([], [])
