@@ -46,7 +46,8 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.stress_order import StressOrder, owner
 
     # Airflow, which comes with the model files, has everybody say everything.
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    for name in ("botocore", "slipway.hooks.aws"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     console, session = Console(), botocore.session.get_session()
     try:
         order = StressOrder.of_model(*owner(endpoint, *load_models(settings.include_folder / "models")))
