@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 from demo import datasets, training_job, upload
 from slipway.names import stress_key
@@ -121,6 +122,46 @@ class TestStress:
         report = slipway.wait("the report", lambda: self.report(slipway, run_id))
         assert report["load"]["ended"] == "the task was ended"
         assert report["load"]["phases"][0]["sent"] == self.invocations(slipway) - before < 3000
+
+
+class TestStressBeforeProduction:
+    """A model whose file wants each release's development endpoint loaded before anybody is asked."""
+
+    DAISY = "daisy-model"
+
+    def write(self, slipway, p99_ms: float) -> None:
+        models = slipway.include / "models"
+        model = yaml.safe_load((models / "iris-model.yaml").read_text().replace("iris", "daisy"))
+        stages = [{"concurrency": 4, "requests": 200}]
+        model["stress"] |= {"before_production": True, "stages": stages, "slo": {"p99_ms": p99_ms}}
+        (models / f"{self.DAISY}.yaml").write_text(yaml.safe_dump(model))
+
+    def test_a_broken_limit_ends_a_release_before_anybody_is_asked_and_a_kept_one_is_shown(self, slipway):
+        self.write(slipway, 0.001)
+        upload.upload_data(slipway.settings, self.DAISY, "iris")
+        slipway.wait("the model's DAG", lambda: self.DAISY in slipway.api().dag_ids())
+        # Of the other seed, for the second release has to be of another model.
+        body = training_job.build(self.DAISY, slipway.settings.bucket, {"seed": "2"})
+        broken = slipway.release(self.DAISY, body)
+        assert slipway.wait_end(self.DAISY, broken) == "failed"
+        assert slipway.failed_tasks(self.DAISY, broken) == ["stress_dev"]
+        assert slipway.api().tasks(self.DAISY, broken)["approve"]["state"] == "upstream_failed"
+        log = slipway.log(self.DAISY, broken, "stress_dev")
+        assert "p99_ms is 0.001, measured" in log
+        report = f"s3://{slipway.settings.bucket}/stress/{self.DAISY}/"
+        assert report in log
+        assert slipway.link(self.DAISY, broken, "stress_dev", "Stress report")
+
+        self.write(slipway, 60_000)
+        kept = slipway.release(self.DAISY)
+        asked = slipway.wait_approval(self.DAISY, kept)["body"]
+        assert "200 of 200 requests answered" in asked
+        assert report in asked
+        slipway.api("alice").answer(self.DAISY, kept, "approve", "Reject")
+        assert slipway.wait_end(self.DAISY, kept) in ("success", "failed")
+        names = [line["resource"] for line in slipway.ledger(operation="InvokeEndpoint")]
+        assert names.count(f"{self.DAISY}-development") >= 400
+        assert f"{self.DAISY}-production" not in names
 
 
 @pytest.fixture(scope="class")
