@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.aws import free_port
 from bench.report import Bound, Part
-from bench.runs import RunCost, Span, covered, seconds, slot_seconds, waits
+from bench.runs import PERSON_WAITS, RunCost, Span, covered, seconds, slot_seconds, waits
 from demo import upload
 from tests.instance import Instance
 from tools.settings import ROOT
@@ -98,7 +98,7 @@ def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Ma
 
     :param aws_spans: gives the times in which something was under way in AWS
     """
-    person = _approve(slipway, dag_id, run_id) if dag_id != "empty_release" else None
+    answered_at = _approve(slipway, dag_id, run_id) if dag_id != "empty_release" else None
     if slipway.wait_end(dag_id, run_id) != "success":
         raise SystemExit(f"bench: {dag_id} failed:\n{slipway.story(dag_id, run_id)}")
     run = slipway.api().run(dag_id, run_id)
@@ -115,7 +115,7 @@ def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Ma
     ]
     # A call's line is written just before its answer leaves.
     spans = [(seconds(call["time"]) - call.get("milliseconds", 0) / 1000, seconds(call["time"])) for call in calls]
-    asked = [person] if person else []
+    asked = [(_asked_at(events), answered_at)] if answered_at else []
     waited = covered(asked, within)
     return RunCost(
         wall_seconds=within[1] - within[0],
@@ -127,13 +127,18 @@ def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Ma
     )
 
 
-def _approve(slipway: Instance, dag_id: str, run_id: str) -> Span:
-    """Answer the release's question. Returns from when to when a person was waited for."""
+def _approve(slipway: Instance, dag_id: str, run_id: str) -> float:
+    """Answer the release's question a while after it was seen. Returns when."""
     slipway.wait_approval(dag_id, run_id)
-    asked = time.time()
     time.sleep(_ANSWER_AFTER_SECONDS)
     slipway.api().answer(dag_id, run_id, "approve", "Approve")
-    return asked, time.time()
+    return time.time()
+
+
+def _asked_at(events: list[dict[str, Any]]) -> float:
+    """When the release began to wait for a person."""
+    waiting = (event for event in events if event["task_id"] == "approve" and event["event"] in PERSON_WAITS)
+    return seconds(next(waiting)["when"])
 
 
 def _ours(slipway: Instance, run_id: str) -> dict[str, Span]:

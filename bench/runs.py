@@ -10,8 +10,10 @@ from typing import Any
 
 Span = tuple[float, float]
 RUNNING, DEFERRED = "running", "deferred"
+# How a task waits for a person: by a trigger, or Airflow's own operators without one.
+PERSON_WAITS = (DEFERRED, "awaiting_input")
 # What a task's process says when it ends, for now or for good.
-_ENDS = {DEFERRED, "awaiting_input", "success", "failed", "skipped", "up_for_retry", "up_for_reschedule"}
+_ENDS = {*PERSON_WAITS, "success", "failed", "skipped", "up_for_retry", "up_for_reschedule"}
 
 
 @dataclass(frozen=True)

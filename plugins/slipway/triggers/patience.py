@@ -77,26 +77,39 @@ def backoff_seconds(
     return random.uniform(bound / 10, bound)
 
 
-def first_pause_seconds() -> float:
-    """How long a trigger waits before it looks for the first time; whoever deferred has just looked.
+def first_look_time() -> float:
+    """When a trigger that is made now, in the task that defers, may look for the first time; the task has just looked.
 
     A task resumed before the process that deferred it has ended is taken by LocalExecutor for a killed one, because
     both are known to it by one key. Airflow's worker looks for the end of its task's process at this interval (5 s by
     default, https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#min-heartbeat-interval).
+
+    :returns: seconds since the epoch
     """
+    return time.time() + _first_pause_seconds()
+
+
+def _first_pause_seconds() -> float:
     return 2 * conf.getfloat("workers", "min_heartbeat_interval")
+
+
+async def sleep_until_first_look(when: float) -> None:
+    """Wait in the triggerer; never longer than the pause, for its clock may not be the worker's.
+
+    :param when: seconds since the epoch
+    """
+    await asyncio.sleep(max(0.0, min(when - time.time(), _first_pause_seconds())))
 
 
 def pauses(poll_seconds: float) -> Iterator[float]:
     """Look often at first, because much of what is waited for is over soon.
 
-    :param poll_seconds: the longest pause but for the first
-    :returns: how long to wait before each look, in seconds; without end
+    :param poll_seconds: the longest pause
+    :returns: how long to wait after each look, in seconds; without end
     """
-    pause = first_pause_seconds()
-    yield pause
+    pause = 2.0
     while True:
-        pause = min(max(pause, 1.0) * 1.5, poll_seconds)
+        pause = min(pause * 1.5, poll_seconds)
         yield pause
 
 
@@ -135,6 +148,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     :param reason_query: JMESPath of the reason in the answer
     :param deadline: when to give up, in seconds since the epoch: it survives a restart of the triggerer
     :param poll_seconds: the longest time between two polls
+    :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
     """
 
     # Subclasses name their own; the provider's class check wants one on every level.
@@ -150,6 +164,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         reason_query: str,
         deadline: float,
         poll_seconds: float,
+        first_look: float | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -174,6 +189,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         self.reason_query = reason_query
         self.deadline = deadline
         self.poll_seconds = poll_seconds
+        self.first_look = first_look_time() if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """:returns: the class path and the arguments that build this trigger again"""
@@ -182,6 +198,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
             **self.serialized_fields,
             "deadline": self.deadline,
             "poll_seconds": self.poll_seconds,
+            "first_look": self.first_look,
             "aws_conn_id": self.aws_conn_id,
             **prune_dict(connection),
         }
@@ -196,7 +213,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         errors_in_a_row = 0
         result: WaitResult | None = None
         pause = pauses(self.poll_seconds)
-        await self._sleep(next(pause))
+        await sleep_until_first_look(min(self.first_look, self.deadline))
         while result is None:
             try:
                 async with await self.hook().get_async_conn() as client:

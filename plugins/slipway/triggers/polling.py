@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.errors import AwsError, PermanentError
 from slipway.hooks.calls import aws_call
-from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds, first_pause_seconds
+from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
 
 
 class PollingTrigger(BaseTrigger):
@@ -23,18 +23,20 @@ class PollingTrigger(BaseTrigger):
 
     :param poll_seconds: time between two looks
     :param aws_conn_id: Airflow connection with the AWS credentials
+    :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
     """
 
-    def __init__(self, *, poll_seconds: float, aws_conn_id: str | None) -> None:
+    def __init__(self, *, poll_seconds: float, aws_conn_id: str | None, first_look: float | None = None) -> None:
         super().__init__()
         self.poll_seconds = poll_seconds
+        self.first_look = first_look_time() if first_look is None else first_look
         self.aws_conn_id = aws_conn_id
         self._clients = AsyncExitStack()
         self._by_class: dict[type[AwsGenericHook], Any] = {}
 
     def arguments(self) -> dict[str, Any]:
         """:returns: the arguments that build this trigger again; a subclass adds its own"""
-        return {"poll_seconds": self.poll_seconds, "aws_conn_id": self.aws_conn_id}
+        return {"poll_seconds": self.poll_seconds, "first_look": self.first_look, "aws_conn_id": self.aws_conn_id}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """:returns: the class path and the arguments that build this trigger again"""
@@ -55,10 +57,8 @@ class PollingTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """:returns: the one event"""
         failures = 0
-        event: TriggerEvent | None = None
-        pause = first_pause_seconds()
-        while event is None:
-            await asyncio.sleep(pause)
+        await sleep_until_first_look(self.first_look)
+        while True:
             try:
                 event = await self.look()
                 failures, pause = 0, self.pause_seconds()
@@ -67,6 +67,9 @@ class PollingTrigger(BaseTrigger):
                 pause = backoff_seconds(failures, base_seconds=self.poll_seconds)
                 await self.cleanup()
                 event = await self._outlast(error)
+            if event is not None:
+                break
+            await asyncio.sleep(pause)
         yield event
 
     async def client(self, hook_class: type[AwsGenericHook]) -> Any:

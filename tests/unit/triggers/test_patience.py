@@ -116,15 +116,38 @@ def run(answers, waiter_file, *, deadline_seconds=60.0):
     return WaitResult.from_event(event.payload), hook, trigger
 
 
-@pytest.mark.parametrize(
-    ("interval", "poll_seconds", "expected"),
-    [("1", 10, [2, 3, 4.5, 6.75, 10, 10]), ("5", 10, [10, 10, 10]), ("1", 1, [2, 1, 1]), ("5", 60, [10, 15, 22.5])],
-)
-def test_it_looks_often_at_first_but_not_before_the_deferring_process_has_ended(
-    monkeypatch, interval, poll_seconds, expected
-):
-    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", interval)
+@pytest.mark.parametrize(("poll_seconds", "expected"), [(10, [3, 4.5, 6.75, 10, 10]), (1, [1, 1]), (60, [3, 4.5])])
+def test_it_looks_often_at_first(poll_seconds, expected):
     assert list(itertools.islice(pauses(poll_seconds), len(expected))) == expected
+
+
+def slept(monkeypatch, when: float) -> float:
+    """How long a triggerer whose clock shows 100 sleeps before a first look."""
+    found = []
+
+    async def sleep(seconds):
+        found.append(seconds)
+
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
+    monkeypatch.setattr(patience.time, "time", lambda: 100.0)
+    monkeypatch.setattr(patience.asyncio, "sleep", sleep)
+    asyncio.run(patience.sleep_until_first_look(when))
+    return found[0]
+
+
+# In time; made a while ago, as after a restart of the triggerer; by a worker whose clock is an hour ahead.
+@pytest.mark.parametrize(("when", "seconds"), [(104, 4), (50, 0), (3700, 10)])
+def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch, when, seconds):
+    assert slept(monkeypatch, when) == seconds
+
+
+def test_a_trigger_that_a_task_makes_looks_after_twice_the_workers_interval(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
+    monkeypatch.setattr(patience.time, "time", lambda: 100.0)
+    made = JobTrigger("job-1", deadline=500.0, poll_seconds=1.0)
+    assert made.first_look == 110
+    monkeypatch.setattr(patience.time, "time", lambda: 107.0)
+    assert JobTrigger(**made.serialize()[1]).first_look == 110
 
 
 def test_a_wait_takes_these_pauses(waiter_file, monkeypatch):
@@ -136,7 +159,7 @@ def test_a_wait_takes_these_pauses(waiter_file, monkeypatch):
 
     monkeypatch.setattr(JobTrigger, "_sleep", sleep)
     run([job("InProgress"), job("InProgress"), job("Completed")], waiter_file)
-    assert slept == [0.1, 0.2, 0.4]
+    assert slept == [0.1, 0.2]
 
 
 def test_waits_through_in_progress_to_success(waiter_file):

@@ -46,16 +46,18 @@ def test_it_looks_until_there_is_something_to_tell_with_one_client():
     assert (len(trigger.script.calls), trigger.aws.connections) == (3, 1)
 
 
-def test_it_does_not_look_before_the_deferring_process_has_ended(monkeypatch):
-    slept = []
+def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch):
+    happened = []
+    trigger = Looking(DONE)
 
-    async def sleep(seconds):
-        slept.append(seconds)
+    async def sleep(when):
+        happened.append((when, len(trigger.script.calls)))
 
-    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
-    monkeypatch.setattr(polling.asyncio, "sleep", sleep)
-    first_event(Looking(None, DONE))
-    assert slept == [10, 0.001]
+    monkeypatch.setattr(polling, "sleep_until_first_look", sleep)
+    trigger.first_look = 17.5
+    first_event(trigger)
+    assert happened == [(17.5, 0)]
+    assert len(trigger.script.calls) == 1
 
 
 def test_each_error_that_may_pass_makes_a_new_client():
