@@ -25,8 +25,7 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
     """Makes sessions as `[aws] session_factory` says, out of parts that are there already."""
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
-        core = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
-        return super()._create_basic_session({"botocore_session": core, **session_kwargs})
+        return super()._create_basic_session({"botocore_session": _bare_session(), **session_kwargs})
 
 
 @cache
@@ -35,6 +34,10 @@ def _builtin_handlers() -> HierarchicalEmitter:
     emitter = HierarchicalEmitter()
     botocore.session.Session(event_hooks=emitter)
     return emitter
+
+
+def _bare_session() -> botocore.session.Session:
+    return botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
 
 
 class AwsHook(AwsGenericHook[Any]):
@@ -69,7 +72,7 @@ def load_service_models() -> None:
 
     Once: Airflow loads plugins in each of those again.
     """
-    session = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
+    session = _bare_session()
     session.register_component("data_loader", _LOADER)
     # No call is made: these keep botocore from looking for credentials, on an instance by the network.
     session.set_credentials("none", "none")
