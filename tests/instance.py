@@ -21,6 +21,15 @@ from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.settings import ROOT, Settings
 
+# Airflow's patience with what was killed: shorter than after 'make up', and longer than the API server's restart takes.
+SHORT_PATIENCE = {
+    f"{environment.OPTION_PREFIX}SCHEDULER__{option}": seconds
+    for option, seconds in (
+        ("TASK_INSTANCE_HEARTBEAT_TIMEOUT", "40"),
+        ("SCHEDULER_HEALTH_CHECK_THRESHOLD", "15"),
+        ("ORPHANED_TASKS_CHECK_INTERVAL", "10"),
+    )
+}
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0
 
@@ -94,6 +103,12 @@ class Instance:
                     raise
             time.sleep(1)
         raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s in vain for {what}")
+
+    def wait_dag(self, prefix: str) -> None:
+        """Has Airflow parse the model files now, and not when it is their turn, and waits for a new model's DAG."""
+        any_release = self.api().call("GET", "/dags/iris-model")
+        self.api().call("PUT", f"/parseFile/{any_release['file_token']}")
+        self.wait(f"the DAG {prefix}", lambda: prefix in self.api().dag_ids())
 
     def run_of(self, dag_id: str, version_id: str) -> str:
         """The id of the run that released this version, once there is one."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from demo import upload
-from tests.instance import Instance
+from tests.instance import SHORT_PATIENCE, Instance
 from tools import e2e, fab
 from tools.airflow_api import ApiError
 from tools.settings import ROOT
@@ -29,7 +29,7 @@ _CHOSEN = {
     for name, value in os.environ.items()
     if name.startswith(f"{e2e.PREFIX}SLIPWAY_")
 }
-_EXTRA = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)} | _CHOSEN
+_EXTRA = {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES), **SHORT_PATIENCE, **_CHOSEN}
 # Takes minutes and is for other kinds of instances only.
 collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 

@@ -23,6 +23,7 @@ def second_model(slipway):
     models = slipway.include / "models"
     file = models / "orphan-model.yaml"
     file.write_text((models / "iris-model.yaml").read_text().replace("iris", "orphan"))
+    slipway.wait_dag("orphan-model")
     yield "orphan-model"
     file.unlink()
 

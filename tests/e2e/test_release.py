@@ -139,7 +139,7 @@ class TestStressBeforeProduction:
     def test_a_broken_limit_ends_a_release_before_anybody_is_asked_and_a_kept_one_is_shown(self, slipway):
         self.write(slipway, 0.001)
         upload.upload_data(slipway.settings, self.DAISY, "iris")
-        slipway.wait("the model's DAG", lambda: self.DAISY in slipway.api().dag_ids())
+        slipway.wait_dag(self.DAISY)
         run_id = slipway.release(self.DAISY)
         assert slipway.wait_end(self.DAISY, run_id) == "failed"
         assert slipway.failed_tasks(self.DAISY, run_id) == ["stress_dev"]
@@ -256,51 +256,6 @@ class TestFailures:
         # The reaper's watcher lists jobs all the time.
         made = [call for call in calls if call["operation"] != "ListTrainingJobs"]
         assert [call for call in made if call["service"] in AWS_WRITES] == []
-
-
-class TestAnotherModel:
-    def test_a_model_file_is_all_it_takes(self, slipway):
-        models = slipway.include / "models"
-        text = (models / "iris-model.yaml").read_text().replace("iris", "wine")
-        (models / "wine-model.yaml").write_text(text)
-        upload.upload_data(slipway.settings, "wine-model", "wine")
-        run_id = slipway.release("wine-model")
-        slipway.wait_approval("wine-model", run_id)
-        slipway.api("alice").answer("wine-model", run_id, "approve", "Approve")
-        assert slipway.wait_end("wine-model", run_id) == "success", slipway.story("wine-model", run_id)
-        answers = slipway.ask("wine-model-production", "wine")
-        assert answers.accuracy >= 0.9
-
-    def test_a_teardown_leaves_nothing_of_it(self, slipway):
-        refused = slipway.api("alice").trigger("teardown", {"model": "wine-model", "confirm": "iris-model"})
-        assert slipway.wait_end("teardown", refused) == "failed"
-        assert slipway.ledger(operation="DeleteStack") == []
-        run_id = slipway.api("alice").trigger("teardown", {"model": "wine-model", "confirm": "wine-model"})
-        assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)
-        sagemaker = slipway.client("sagemaker")
-        for names in (
-            [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]],
-            [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]],
-            [item["ModelName"] for item in sagemaker.list_models()["Models"]],
-            [
-                item["ModelPackageGroupName"]
-                for item in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
-            ],
-            [item["StackName"] for item in slipway.client("cloudformation").describe_stacks()["Stacks"]],
-        ):
-            assert [name for name in names if "wine" in name.lower()] == []
-
-
-class TestSecondRelease:
-    def test_the_new_model_is_tried_beside_the_live_one(self, slipway, first_release):
-        run_id = slipway.release(IRIS)
-        slipway.wait_approval(IRIS, run_id)
-        slipway.api("carol").answer(IRIS, run_id, "approve", "Approve")
-        assert slipway.wait_end(IRIS, run_id) == "success", slipway.story(IRIS, run_id)
-        endpoint = slipway.client("sagemaker").describe_endpoint(EndpointName=PRODUCTION)
-        weights = {v["VariantName"]: v["DesiredWeight"] for v in endpoint["ProductionVariants"]}
-        assert weights == {"model-a": pytest.approx(0.9), "model-b": pytest.approx(0.1)}
-        assert slipway.ask(PRODUCTION).accuracy >= 0.93
 
 
 class TestRestart:

@@ -20,6 +20,8 @@ class RolledBack:
 
     first_package: str
     second_package: str
+    trial_weights: dict[str, float]
+    trial_accuracy: float
     refusal: ApiError
     config_before: str
     config_after_bob: str
@@ -37,6 +39,9 @@ def rolled_back(slipway, first_release: FirstRelease) -> RolledBack:
     slipway.api("alice").answer(IRIS, second_run, "approve", "Approve")
     assert slipway.wait_end(IRIS, second_run) == "success", slipway.story(IRIS, second_run)
     second, config = live_package(slipway), slipway.endpoint_config(PRODUCTION)
+    endpoint = slipway.client("sagemaker").describe_endpoint(EndpointName=PRODUCTION)
+    weights = {variant["VariantName"]: variant["DesiredWeight"] for variant in endpoint["ProductionVariants"]}
+    accuracy = slipway.ask(PRODUCTION).accuracy
 
     runs = {run["dag_run_id"] for run in slipway.api().runs(IRIS)}
     with pytest.raises(ApiError) as refused:
@@ -48,12 +53,17 @@ def rolled_back(slipway, first_release: FirstRelease) -> RolledBack:
     run_id = slipway.api("alice").trigger(IRIS, {"roll_back_to": "previous"})
     assert slipway.wait_end(IRIS, run_id) == "success", slipway.story(IRIS, run_id)
     jobs = len(slipway.ledger(operation="CreateTrainingJob")) - jobs
-    return RolledBack(first, second, refused.value, config, after_bob, bobs, run_id, jobs)
+    return RolledBack(first, second, weights, accuracy, refused.value, config, after_bob, bobs, run_id, jobs)
 
 
 def live_package(slipway) -> str:
     stack = slipway.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}["ModelPackageArn"]
+
+
+def test_the_second_model_was_tried_beside_the_live_one(rolled_back):
+    assert rolled_back.trial_weights == {"model-a": pytest.approx(0.9), "model-b": pytest.approx(0.1)}
+    assert rolled_back.trial_accuracy >= 0.93
 
 
 def test_who_is_no_approver_is_refused_and_starts_nothing(rolled_back):

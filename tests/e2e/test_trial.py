@@ -1,4 +1,7 @@
-"""A trial decided by a person; its promotion and a roll-back while Airflow's processes are killed one by one."""
+"""Another model, from its file to its teardown: a trial decided by a person, promotion and roll-back amid kills.
+
+Airflow's processes are killed one by one while production changes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tools.airflow_api import ApiError
 
 pytestmark = pytest.mark.e2e
 
-TULIP, PRODUCTION, STACK = "tulip-model", "tulip-model-production", "mlops-deploy-tulip-model-prd"
+WINE, PRODUCTION, STACK = "wine-model", "wine-model-production", "mlops-deploy-wine-model-prd"
 TRIAL = "\ntrial: {minutes: 0.05, bake_minutes: 0.2}\n"
 # model-a's and model-b's shares: of the trial, of the steps, and of one variant that has all.
 SHARES = {(0.9, 0.1), (0.5, 0.5), (0.0, 1.0), (1.0,)}
@@ -40,8 +43,8 @@ class Killing:
     def _look(self) -> str | None:
         self.shares.add(shares(self.slipway))
         try:
-            task = self.slipway.api().tasks(TULIP, self.run_id)[self.task_id]["state"]
-            state = self.slipway.api().run(TULIP, self.run_id)["state"]
+            task = self.slipway.api().tasks(WINE, self.run_id)[self.task_id]["state"]
+            state = self.slipway.api().run(WINE, self.run_id)["state"]
         except (ApiError, OSError):
             # It was killed a moment ago.
             return None
@@ -64,30 +67,38 @@ def shares(slipway) -> tuple[float, ...]:
 
 
 def package(slipway, run_id: str) -> dict:
-    arn = slipway.api().xcom(TULIP, run_id, "register")["model_package_arn"]
+    arn = slipway.api().xcom(WINE, run_id, "register")["model_package_arn"]
     return slipway.client("sagemaker").describe_model_package(ModelPackageName=arn)
 
 
 def release(slipway, seed: int) -> str:
     """Upload a model of its own and approve it."""
-    body = training_job.build(TULIP, slipway.settings.bucket, {"seed": str(seed)})
-    run_id = slipway.release(TULIP, body)
-    slipway.wait_approval(TULIP, run_id)
-    slipway.api("alice").answer(TULIP, run_id, "approve", "Approve")
+    body = training_job.build(WINE, slipway.settings.bucket, {"seed": str(seed)})
+    run_id = slipway.release(WINE, body)
+    slipway.wait_approval(WINE, run_id)
+    slipway.api("alice").answer(WINE, run_id, "approve", "Approve")
     return run_id
+
+
+@dataclass(frozen=True)
+class First:
+    """The release that brought the first model into production."""
+
+    run_id: str
+    accuracy: float
 
 
 @pytest.fixture(scope="module")
-def first(slipway) -> str:
-    """The run that brought the first model into production."""
+def first(slipway) -> First:
     models = slipway.include / "models"
-    text = (models / "iris-model.yaml").read_text().replace("iris-model", TULIP)
-    (models / f"{TULIP}.yaml").write_text(text + TRIAL)
-    upload.upload_data(slipway.settings, TULIP, "iris")
-    slipway.wait("the model's DAG", lambda: TULIP in slipway.api().dag_ids())
+    text = (models / "iris-model.yaml").read_text().replace("iris", "wine")
+    (models / f"{WINE}.yaml").write_text(text + TRIAL)
+    upload.upload_data(slipway.settings, WINE, "wine")
+    # Nobody asks Airflow to look: it does by itself.
+    slipway.wait("the model's DAG", lambda: WINE in slipway.api().dag_ids())
     run_id = release(slipway, 1)
-    assert slipway.wait_end(TULIP, run_id) == "success", slipway.story(TULIP, run_id)
-    return run_id
+    assert slipway.wait_end(WINE, run_id) == "success", slipway.story(WINE, run_id)
+    return First(run_id, slipway.ask(PRODUCTION, "wine").accuracy)
 
 
 @dataclass(frozen=True)
@@ -103,14 +114,18 @@ class Promoted:
 @pytest.fixture(scope="module")
 def promoted(slipway, first) -> Promoted:
     run_id = release(slipway, 2)
-    slipway.wait_task(TULIP, run_id, "decide_trial", "deferred", "awaiting_input")
-    screen = slipway.wait("the question", lambda: slipway.api().approval(TULIP, run_id, "decide_trial"))
+    slipway.wait_task(WINE, run_id, "decide_trial", "deferred", "awaiting_input")
+    screen = slipway.wait("the question", lambda: slipway.api().approval(WINE, run_id, "decide_trial"))
     with pytest.raises(ApiError) as refused:
-        slipway.api("bob").answer(TULIP, run_id, "decide_trial", "Promote")
-    slipway.api("alice").answer(TULIP, run_id, "decide_trial", "Promote", comment="better on the early rows")
+        slipway.api("bob").answer(WINE, run_id, "decide_trial", "Promote")
+    slipway.api("alice").answer(WINE, run_id, "decide_trial", "Promote", comment="better on the early rows")
     killing = Killing(slipway, run_id, "settle_trial")
-    assert killing.to_the_end() == "success", slipway.story(TULIP, run_id)
+    assert killing.to_the_end() == "success", slipway.story(WINE, run_id)
     return Promoted(run_id, refused.value, screen["body"], killing)
+
+
+def test_a_model_file_is_all_that_another_model_takes(first):
+    assert first.accuracy >= 0.9
 
 
 def test_only_an_approver_decides_and_the_package_says_who(slipway, promoted):
@@ -136,14 +151,34 @@ def test_a_promotion_whose_processes_are_killed_ends_with_the_new_model_alone(sl
 
 
 def test_a_roll_back_whose_processes_are_killed_ends_with_the_model_before(slipway, first, promoted, record_property):
-    run_id = slipway.api("alice").trigger(TULIP, {"roll_back_to": "previous"})
+    run_id = slipway.api("alice").trigger(WINE, {"roll_back_to": "previous"})
     killing = Killing(slipway, run_id, "deploy_prd")
-    assert killing.to_the_end() == "success", slipway.story(TULIP, run_id)
+    assert killing.to_the_end() == "success", slipway.story(WINE, run_id)
     record_property("killed during a roll-back", dict(killing.killed))
     assert killing.killed
     assert killing.shares <= SHARES
     assert shares(slipway) == (1.0,)
-    assert outputs(slipway)["ModelPackageArn"] == package(slipway, first)["ModelPackageArn"]
+    assert outputs(slipway)["ModelPackageArn"] == package(slipway, first.run_id)["ModelPackageArn"]
+
+
+def test_a_teardown_leaves_nothing_of_it(slipway, first):
+    refused = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": "iris-model"})
+    assert slipway.wait_end("teardown", refused) == "failed"
+    assert [call for call in slipway.ledger(operation="DeleteStack") if "wine" in call["resource"]] == []
+    run_id = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": WINE})
+    assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)
+    sagemaker = slipway.client("sagemaker")
+    for names in (
+        [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]],
+        [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]],
+        [item["ModelName"] for item in sagemaker.list_models()["Models"]],
+        [
+            item["ModelPackageGroupName"]
+            for item in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+        ],
+        [item["StackName"] for item in slipway.client("cloudformation").describe_stacks()["Stacks"]],
+    ):
+        assert [name for name in names if "wine" in name.lower()] == []
 
 
 def outputs(slipway) -> dict[str, str]:

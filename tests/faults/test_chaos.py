@@ -8,7 +8,7 @@ from tests.faults.chaos import models
 from tests.faults.chaos.audit import COLUMNS
 from tests.faults.chaos.run import Chaos
 from tests.faults.chaos.victims import KINDS
-from tests.instance import Instance
+from tests.instance import SHORT_PATIENCE, Instance
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +21,7 @@ SEED = 20
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory, free_ports):
     """An instance of its own: what other tests begin must not be killed."""
-    made = Instance.in_folder(tmp_path_factory.mktemp("chaos"), free_ports(2), {})
+    made = Instance.in_folder(tmp_path_factory.mktemp("chaos"), free_ports(2), SHORT_PATIENCE)
     models.add(made)
     try:
         made.services("up")
