@@ -32,10 +32,10 @@ _METRICS = (
 )
 # What is read minute by minute: namespace, metric, unit, statistics. GetMetricData does not say the unit.
 _SERIES = (
-    (_NAMESPACE, "Invocations", "Count", ("Sum",)),
-    (_NAMESPACE, "InvocationsPerInstance", "Count", ("Sum",)),
-    (_NAMESPACE, "Invocation4XXErrors", "Count", ("Sum",)),
-    (_NAMESPACE, "Invocation5XXErrors", "Count", ("Sum",)),
+    (_NAMESPACE, "Invocations", "None", ("Sum",)),
+    (_NAMESPACE, "InvocationsPerInstance", "None", ("Sum",)),
+    (_NAMESPACE, "Invocation4XXErrors", "None", ("Sum",)),
+    (_NAMESPACE, "Invocation5XXErrors", "None", ("Sum",)),
     (_NAMESPACE, "ModelLatency", "Microseconds", ("Average", "p50", "p99")),
     (_NAMESPACE, "OverheadLatency", "Microseconds", ("Average", "p50", "p99")),
     (_INSTANCES_NAMESPACE, "CPUUtilization", "Percent", ("Average",)),

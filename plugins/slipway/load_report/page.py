@@ -207,6 +207,8 @@ def _cloudwatch_rows(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows.append(
             {
                 **one,
+                # CloudWatch's word for counts.
+                "unit": "" if one["unit"] == "None" else one["unit"],
                 "minutes": len(values),
                 "lowest": None if counts or not values else min(values),
                 "highest": None if counts or not values else max(values),

@@ -123,8 +123,8 @@ def test_series_come_in_the_order_of_time_and_without_what_is_empty(hook):
     stub.add_response("get_metric_data", page("q0", first, 5.0) | {"NextToken": "u"})
     stub.add_response("get_metric_data", page(f"q{per_variant}", first, 1.0))
     assert hook.series("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100) == [
-        MetricSeries("Invocations", "Sum", "model-a", "Count", (first, second), (5.0, 7.0)),
-        MetricSeries("Invocations", "Sum", "model-b", "Count", (first,), (1.0,)),
+        MetricSeries("Invocations", "Sum", "model-a", "None", (first, second), (5.0, 7.0)),
+        MetricSeries("Invocations", "Sum", "model-b", "None", (first,), (1.0,)),
     ]
 
 

@@ -73,7 +73,7 @@ def full():
         "cloudwatch": {
             "period_seconds": 60,
             "series": [
-                minutes("Invocations", "Sum", [1200.0, 1500.0, 900.0], unit="Count"),
+                minutes("Invocations", "Sum", [1200.0, 1500.0, 900.0], unit="None"),
                 minutes("ModelLatency", "Average", [4000.0, 4100.0, 4300.0]),
                 minutes("ModelLatency", "p99", [9000.0, 9100.0, 9300.0]),
                 minutes("OverheadLatency", "p50", [900.0, 910.0, 930.0]),

@@ -25,7 +25,7 @@ class Scripted:
 
     def series(self, *asked):
         self.asked.append(asked)
-        return [MetricSeries("Invocations", "Sum", "model-a", "Count", (BEGAN,), (3.0,))]
+        return [MetricSeries("Invocations", "Sum", "model-a", "None", (BEGAN,), (3.0,))]
 
     def activities(self, *asked):
         self.asked.append(asked)
@@ -62,7 +62,7 @@ def test_parts_are_json_that_the_page_takes():
                     "metric": "Invocations",
                     "statistic": "Sum",
                     "variant": "model-a",
-                    "unit": "Count",
+                    "unit": "None",
                     "timestamps": ["2026-05-02T08:00:00.000+00:00"],
                     "values": [3.0],
                 }

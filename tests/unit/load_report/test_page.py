@@ -56,6 +56,9 @@ def test_phases_variants_and_endpoint_are_told(page):
     assert "08:01:20 08:01:35 Successful model-a: Setting desired instance count to 3." in words
     assert "08:01:15 OK → ALARM: Threshold Crossed" in words
     assert "microseconds" in words
+    # A count has no unit, which CloudWatch calls None.
+    assert "Invocations Sum model-a 3 3,600" in words
+    assert "ModelLatency Average model-a Microseconds 3" in words
 
 
 def test_everything_is_in_the_page(page):
