@@ -141,7 +141,7 @@ def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
         **phase,
         "name": phase_name(phase["phase"]),
         "concurrency": phase["phase"]["concurrency"],
-        "requests": phase["phase"]["requests"],
+        "planned": phase["phase"]["requests"],
         "failed": sum(phase["errors"].values()),
         "latencies": [latency.get(key) for key in ("p50", "p90", "p99", "max")],
     }

@@ -112,6 +112,13 @@ def test_an_early_end_and_a_passed_verdict_are_said():
     assert "exactly there" in text
 
 
+def test_a_phase_that_ended_early_tells_what_was_planned_and_what_was_sent():
+    stage = phase(Stage(150, 100_000), 0, 10)
+    text = " ".join(Elements(render({"load": load(stage, ended="the task was ended")})).text.split())
+    assert "concurrency planned sent answered errors" in text
+    assert "150 100,000 300 300 0" in text
+
+
 def test_a_figure_that_was_not_measured_is_no_number():
     limit = {"name": "latency_p99_ms", "allowed": 20, "measured": None, "passed": False}
     text = Elements(render({"load": load(), "verdict": {"passed": False, "limits": [limit]}})).text
