@@ -75,11 +75,13 @@ def alarms(run: Timeline, found: Sequence[Mapping[str, Any]], bounds: tuple[floa
     if not shown:
         return None
 
+    bars = [list(_stretches(alarm, bounds)) for alarm in shown]
+
     def paint(axes: Any) -> None:
         from matplotlib.patches import Patch
 
-        for row, alarm in enumerate(shown):
-            for start, end, state in _stretches(alarm, bounds):
+        for row, stretches in enumerate(bars):
+            for start, end, state in stretches:
                 hue = colour(_STATES.get(state, "unknown"))
                 axes.broken_barh([(start - run.start, end - start)], (row - 0.35, 0.7), facecolors=hue, linewidth=0)
         axes.set_yticks(range(len(shown)), [str(number) for number in range(1, len(shown) + 1)])
@@ -90,7 +92,9 @@ def alarms(run: Timeline, found: Sequence[Mapping[str, Any]], bounds: tuple[floa
         patches = [Patch(facecolor=colour(hue), label=state) for state, hue in _STATES.items()]
         axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
 
-    fired = [alarm["name"] for alarm in shown if any(change["to"] == "ALARM" for change in alarm["history"])]
+    fired = [
+        alarm["name"] for alarm, bar in zip(shown, bars, strict=True) if any(state == "ALARM" for *_, state in bar)
+    ]
     said = f"States of {len(shown)} alarms over time. In ALARM in the meantime: {', '.join(fired) or 'none'}"
     return draw("alarms", said, paint, height_inches=0.9 + 0.22 * len(shown))
 
@@ -197,6 +201,7 @@ def _stretches(alarm: Mapping[str, Any], bounds: tuple[float, float]) -> Iterabl
     changes = sorted(alarm["history"], key=lambda change: epoch(change["at"]))
     state, since = (changes[0]["from"] if changes else alarm["state"]), bounds[0]
     for change in changes:
-        yield since, epoch(change["at"]), state
+        if epoch(change["at"]) > since:
+            yield since, epoch(change["at"]), state
         state, since = change["to"], epoch(change["at"])
     yield since, bounds[1], state

@@ -13,7 +13,7 @@ from slipway.load_report.svg import clean
 from slipway.load_report.timeline import Timeline, phase_name, phase_names, timeline
 
 _FOLDER = Path(__file__).parent
-# Of a table; what is beyond is counted. Every error and activity is in the machine-readable report.
+# Of a table; what is beyond is counted. The machine-readable report has everything.
 _MAX_ROWS = 100
 _NONE = "-"
 
@@ -59,6 +59,8 @@ def render(document: Mapping[str, Any]) -> str:
     run = timeline(load)
     activities = document.get("scaling_activities") or []
     alarms = document.get("alarms") or []
+    errors = _errors(load["phases"])
+    series = _cloudwatch_rows(document.get("cloudwatch") or {})
     return environment.get_template(
         "page.html.jinja"
     ).render(
@@ -68,14 +70,19 @@ def render(document: Mapping[str, Any]) -> str:
         verdict=_verdict(document.get("verdict")),
         endpoint=document.get("endpoint") or {},
         rows=[_row(phase) for phase in load["phases"]],
-        errors=_errors(load["phases"]),
+        errors=errors[:_MAX_ROWS],
         variants=_variants(load["phases"]),
         measured=_measured(load, run),
         watched=_watched(document, run),
         activities=activities[:_MAX_ROWS],
         alarms=alarms[:_MAX_ROWS],
-        left_out={"activities": len(activities) - _MAX_ROWS, "alarms": len(alarms) - _MAX_ROWS},
-        cloudwatch_rows=_cloudwatch_rows(document.get("cloudwatch") or {}),
+        cloudwatch_rows=series[:_MAX_ROWS],
+        left_out={
+            "errors": len(errors) - _MAX_ROWS,
+            "activities": len(activities) - _MAX_ROWS,
+            "alarms": len(alarms) - _MAX_ROWS,
+            "series": len(series) - _MAX_ROWS,
+        },
     )
 
 
@@ -104,6 +111,8 @@ def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
     bounds = aws_plots.span(run, document)
     activities = (document.get("scaling_activities") or [])[:_MAX_ROWS]
     cloudwatch = document.get("cloudwatch") or {}
+    alarms = document.get("alarms") or []
+    beyond = len(alarms) - aws_plots.MAX_ALARMS
     return {
         "instances": Figure(
             "Instances and scaling",
@@ -113,8 +122,8 @@ def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
         ),
         "alarms": Figure(
             "Alarms",
-            "Numbered as below.",
-            aws_plots.alarms(run, document.get("alarms") or [], bounds),
+            f"Numbered as below{f'; the plot leaves out {beyond} more' if beyond > 0 else ''}.",
+            aws_plots.alarms(run, alarms, bounds),
             "No alarm watches the endpoint.",
         ),
         "requests": Figure(
@@ -150,7 +159,7 @@ def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
 def _errors(phases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
     named = zip(phase_names(phases), phases, strict=True)
     found = [(name, *error) for name, phase in named for error in phase["errors"].items()]
-    return sorted(found, key=lambda error: -error[2])[:_MAX_ROWS]
+    return sorted(found, key=lambda error: -error[2])
 
 
 def _variants(phases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -201,7 +210,7 @@ def _by(limit: Mapping[str, Any]) -> str:
 def _cloudwatch_rows(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What CloudWatch has, in figures: counts in all, of others the range of the minutes."""
     rows = []
-    for one in watched.get("series", ())[:_MAX_ROWS]:
+    for one in watched.get("series", ()):
         values = one["values"]
         counts = one["statistic"] == "Sum"
         rows.append(

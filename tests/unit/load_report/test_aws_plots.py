@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from slipway.load_report import aws_plots
 from slipway.load_report.timeline import timeline
 from tests.unit.load_report.samples import START, at, full, load
@@ -43,6 +45,23 @@ def test_an_alarm_that_stayed_as_it_was_is_one_bar():
     drawn = aws_plots.alarms(RUN, [{"name": "x", "state": "INSUFFICIENT_DATA", "history": []}], BOUNDS)
     assert said(drawn).endswith("none")
     assert drawn.count("fill: var(--unknown)") == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "fired"),
+    [
+        ("ALARM", [], "x"),
+        ("OK", [(60, "ALARM", "OK")], "x"),
+        # It had gone before there was anything to show.
+        ("OK", [(-10, "ALARM", "OK")], "none"),
+        ("OK", [(60, "INSUFFICIENT_DATA", "OK")], "none"),
+    ],
+)
+def test_an_alarm_that_went_off_before_the_run_is_told_as_it_is_drawn(state, changes, fired):
+    history = [{"at": at(seconds), "from": before, "to": after, "reason": "r"} for seconds, before, after in changes]
+    drawn = aws_plots.alarms(RUN, [{"name": "x", "state": state, "history": history}], BOUNDS)
+    assert said(drawn).endswith(f"In ALARM in the meantime: {fired}")
+    assert drawn.count("fill: var(--bad)") == (1 if fired == "none" else 2)
 
 
 def test_invocations_stand_beside_the_senders_answers():

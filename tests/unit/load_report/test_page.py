@@ -162,6 +162,16 @@ def test_hostile_names_stay_text():
     assert "\x00" not in written
 
 
+def test_what_a_table_or_a_plot_leaves_out_is_counted():
+    document = full()
+    document["load"] = load(phase(Stage(1, 90), 0, 3, errors={f"code {number}": 1 for number in range(103)}))
+    document["alarms"] = [{"name": "quiet", "state": "OK", "history": []}] * 24
+    document["cloudwatch"]["series"] = [minutes("Invocations", "Sum", [1.0])] * 105
+    text = " ".join(Elements(render(document)).text.split())
+    # One below the other: errors, the alarms' plot, series.
+    assert re.findall(r"and \d+ more|leaves out \d+ more", text) == ["and 3 more", "leaves out 4 more", "and 5 more"]
+
+
 def test_half_an_hour_is_a_small_page():
     document = full()
     minute = document["load"]["phases"][1]
