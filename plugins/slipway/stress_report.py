@@ -49,7 +49,7 @@ def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) ->
     :param order: the load
     :param began: when it began, with a time zone
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :raises slipway.errors.AwsError: when a call fails
+    :returns: as `slipway.load_report.evidence.collect`: what AWS does not tell is missing, and why
     """
     from slipway.hooks.autoscaling import AutoScalingHook
     from slipway.hooks.cloudwatch import CloudWatchHook

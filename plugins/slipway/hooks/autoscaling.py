@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,20 +72,28 @@ class AutoScalingHook(AwsHook):
         ]
 
     @patient
-    def activities(self, endpoint_name: str, began: datetime, ended: datetime) -> list[ScalingActivity]:
+    def activities(
+        self, endpoint_name: str, variants: Sequence[str], began: datetime, ended: datetime
+    ) -> list[ScalingActivity]:
         """List what Auto Scaling did with an endpoint's variants; AWS keeps that for six weeks.
 
+        One listing for each variant: that of the namespace would have the activities of every endpoint of the account.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingActivities.html
 
         :param endpoint_name: The endpoint's name.
+        :param variants: The variants' names.
         :param began: Activities that had ended before are left out.
         :param ended: Activities that began later are left out.
         :returns: The activities, the first first.
         :raises slipway.errors.AwsError: When a call fails.
         """
+        listed: list[Mapping[str, Any]] = []
         with aws_call("list the scaling activities of", endpoint_name):
-            pages = self.conn.get_paginator("describe_scaling_activities").paginate(ServiceNamespace=_NAMESPACE)
-            listed: list[Mapping[str, Any]] = [activity for page in pages for activity in page["ScalingActivities"]]
+            for variant in variants:
+                pages = self.conn.get_paginator("describe_scaling_activities").paginate(
+                    ServiceNamespace=_NAMESPACE, ResourceId=f"endpoint/{endpoint_name}/variant/{variant}"
+                )
+                listed += [activity for page in pages for activity in page["ScalingActivities"]]
         found = [
             ScalingActivity(
                 resource_id=one["ResourceId"],
@@ -96,9 +104,7 @@ class AutoScalingHook(AwsHook):
                 status=one["StatusCode"],
             )
             for one in listed
-            if one["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
-            and one["StartTime"] <= ended
-            and one.get("EndTime", ended) >= began
+            if one["StartTime"] <= ended and one.get("EndTime", ended) >= began
         ]
         return sorted(found, key=lambda activity: activity.began)
 

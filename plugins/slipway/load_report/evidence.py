@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from slipway.errors import AwsError
+from slipway.hooks.patience import without_patience
 
 if TYPE_CHECKING:
     from slipway.hooks.autoscaling import AutoScalingHook, ScalingActivity
@@ -38,19 +42,41 @@ def collect(
     :param autoscaling: asked for scaling activities
     :param model: the model's prefix, for the page
     :param environment: development or production, for the page
-    :returns: ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms``, as ``page.render`` takes them
-    :raises slipway.errors.AwsError: when a call fails
+    :returns: ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms`` as far as AWS has told them, and
+        ``missing``: why, by the part's name, of those that it has not told; all as ``page.render`` takes them
     """
-    described = sagemaker.describe_endpoint(endpoint_name)
-    endpoint = _endpoint(endpoint_name, described, model, environment)
-    variants = [variant["name"] for variant in endpoint["variants"]]
-    series = cloudwatch.series(endpoint_name, variants, began.timestamp(), ended.timestamp())
-    return {
-        "endpoint": endpoint,
-        "cloudwatch": {"period_seconds": PERIOD_SECONDS, "series": [_series(one) for one in series]},
-        "scaling_activities": [_activity(one) for one in autoscaling.activities(endpoint_name, began, ended)],
-        "alarms": [_alarm(one) for one in cloudwatch.alarms(endpoint_name, began, ended)],
-    }
+    parts = _Parts()
+    parts.read(
+        "endpoint", lambda: _endpoint(endpoint_name, sagemaker.describe_endpoint(endpoint_name), model, environment)
+    )
+    if "endpoint" in parts.found:
+        variants = [variant["name"] for variant in parts.found["endpoint"]["variants"]]
+        span = began.timestamp(), ended.timestamp()
+        parts.read("cloudwatch", lambda: _metrics(cloudwatch.series(endpoint_name, variants, *span)))
+        parts.read(
+            "scaling_activities",
+            lambda: [_activity(one) for one in autoscaling.activities(endpoint_name, variants, began, ended)],
+        )
+    else:
+        parts.missing |= dict.fromkeys(("cloudwatch", "scaling_activities"), "the endpoint's variants are not known")
+    parts.read("alarms", lambda: [_alarm(one) for one in cloudwatch.alarms(endpoint_name, began, ended)])
+    return {**parts.found, "missing": parts.missing}
+
+
+class _Parts:
+    """Parts that are read one by one: what cannot be read costs the others nothing."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self.missing: dict[str, str] = {}
+
+    def read(self, part: str, ask: Callable[[], Any]) -> None:
+        # One wait for AWS is enough: after one that was in vain the other parts are asked for once.
+        with without_patience() if self.missing else nullcontext():
+            try:
+                self.found[part] = ask()
+            except AwsError as error:
+                self.missing[part] = str(error)
 
 
 def _endpoint(
@@ -73,6 +99,10 @@ def _endpoint(
             for variant in described.get("ProductionVariants", [])
         ],
     }
+
+
+def _metrics(series: Iterable[MetricSeries]) -> dict[str, Any]:
+    return {"period_seconds": PERIOD_SECONDS, "series": [_series(one) for one in series]}
 
 
 def _series(series: MetricSeries) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def render(document: Mapping[str, Any]) -> str:
     """Write the report's page.
 
     :param document: ``load``, which is what ``LoadResult.to_json`` wrote, parsed; and, each of which may be missing or
-        empty, ``verdict``, ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms``, as ``evidence.collect``
-        gives the last four; a verdict has ``passed`` and ``limits``, each with ``name``, ``allowed``, ``measured``,
-        ``passed`` and, if it is known, the ``phase``
+        empty, ``verdict``, ``endpoint``, ``cloudwatch``, ``scaling_activities``, ``alarms`` and ``missing``, as
+        ``evidence.collect`` gives the last five; a verdict has ``passed`` and ``limits``, each with ``name``,
+        ``allowed``, ``measured``, ``passed`` and, if it is known, the ``phase``
     :returns: HTML that is complete in itself
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -74,6 +74,7 @@ def render(document: Mapping[str, Any]) -> str:
         variants=_variants(load["phases"]),
         measured=_measured(load, run),
         watched=_watched(document, run),
+        unknown={part: _unknown(document, part) for part in ("endpoint", "scaling_activities")},
         activities=activities[:_MAX_ROWS],
         alarms=alarms[:_MAX_ROWS],
         cloudwatch_rows=series[:_MAX_ROWS],
@@ -124,14 +125,14 @@ def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
             "Alarms",
             f"Numbered as below{f'; the plot leaves out {beyond} more' if beyond > 0 else ''}.",
             aws_plots.alarms(run, alarms, bounds),
-            "No alarm watches the endpoint.",
+            _unknown(document, "alarms") or "No alarm watches the endpoint.",
         ),
         "requests": Figure(
             "Invocations",
             "CloudWatch's Sum of each minute, stacked, and what the sender counted in the same minute. CloudWatch "
             "counts other clients' invocations, too.",
             aws_plots.requests(run, cloudwatch, bounds),
-            "CloudWatch has no Invocations of this time.",
+            _unknown(document, "cloudwatch") or "CloudWatch has no Invocations of this time.",
         ),
         "latencies": Figure(
             "ModelLatency and OverheadLatency",
@@ -139,9 +140,17 @@ def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
             "takes, with the way to it and back; OverheadLatency is what SageMaker adds. The sender's latency has the "
             "network in it, too, and with a constant rate the time that a request has waited to be sent.",
             aws_plots.latencies(run, cloudwatch, bounds),
-            "CloudWatch has no latencies of this time.",
+            _unknown(document, "cloudwatch") or "CloudWatch has no latencies of this time.",
         ),
     }
+
+
+def _unknown(document: Mapping[str, Any], part: str) -> str | None:
+    """Say why a part is not there; None for one that AWS has told, even if there is nothing in it."""
+    if document.get(part) is not None:
+        return None
+    why = (document.get("missing") or {}).get(part)
+    return f"This could not be read: {why}" if why else "AWS was not asked."
 
 
 def _row(phase: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from slipway import names, stress_report
-from slipway.errors import AwsError, SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
 from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import uri
@@ -178,11 +178,10 @@ class _StressOperator(BaseOperator):
             time.sleep(_SLICE_SECONDS)
         if self._killed:
             return {}
-        try:
-            return stress_report.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
-        except AwsError as error:
-            self.log.warning("%s. The report goes without what AWS says", error)
-            return {}
+        evidence = stress_report.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
+        for part, why in evidence["missing"].items():
+            self.log.warning("The report goes without %s: %s", part, why)
+        return evidence
 
     def _tell(self, progress: Progress) -> None:
         from slipway.load.display import describe_progress

@@ -40,15 +40,15 @@ def test_deregistering_what_is_gone_is_no_error(hook):
     hook.deregister(ScalableTarget("endpoint/x/variant/model-a", DIMENSION))
 
 
-def test_activities_are_those_of_the_endpoint_and_of_the_time(hook):
+def test_activities_are_those_of_the_variants_and_of_the_time(hook):
     start = datetime(2026, 5, 2, 8, tzinfo=UTC)
 
-    def activity(minute: int, endpoint: str = "iris", lasts: int | None = 1) -> dict:
+    def activity(minute: int, variant: str = "model-a", lasts: int | None = 1) -> dict:
         began = start + timedelta(minutes=minute)
         return {
-            "ActivityId": f"{endpoint}-{minute}",
+            "ActivityId": f"{variant}-{minute}",
             "ServiceNamespace": "sagemaker",
-            "ResourceId": f"endpoint/{endpoint}/variant/model-a",
+            "ResourceId": f"endpoint/iris/variant/{variant}",
             "ScalableDimension": DIMENSION,
             "Description": f"at {minute}",
             "Cause": "an alarm",
@@ -57,12 +57,17 @@ def test_activities_are_those_of_the_endpoint_and_of_the_time(hook):
             "StatusCode": "Successful" if lasts is not None else "InProgress",
         }
 
-    listed = [activity(61), activity(30, lasts=None), activity(20, "iris-2"), activity(10), activity(-5), activity(-1)]
-    asked = {"ServiceNamespace": "sagemaker"}
+    listed = [activity(61), activity(30, lasts=None), activity(10), activity(-5), activity(-1)]
+    first, second = (
+        {"ServiceNamespace": "sagemaker", "ResourceId": f"endpoint/iris/variant/{variant}"}
+        for variant in ("model-a", "model-b")
+    )
     stub = stubbed(hook, "application-autoscaling")
-    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[:3], "NextToken": "t"}, asked)
-    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[3:]}, {**asked, "NextToken": "t"})
-    found = hook.activities("iris", start, start + timedelta(hours=1))
+    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[:2], "NextToken": "t"}, first)
+    stub.add_response("describe_scaling_activities", {"ScalingActivities": listed[2:]}, {**first, "NextToken": "t"})
+    stub.add_response("describe_scaling_activities", {"ScalingActivities": [activity(20, "model-b")]}, second)
+    found = hook.activities("iris", ["model-a", "model-b"], start, start + timedelta(hours=1))
     # One that ends as the time begins is part of it; one that goes on has no end.
-    assert [one.description for one in found] == ["at -1", "at 10", "at 30"]
+    assert [one.description for one in found] == ["at -1", "at 10", "at 20", "at 30"]
     assert (found[-1].ended, found[-1].status) == (None, "InProgress")
+    stub.assert_no_pending_responses()

@@ -84,16 +84,28 @@ def test_every_plot_is_described_and_ids_are_unique(page):
 
 
 def test_what_is_missing_is_said():
-    text = Elements(render({"load": load(phase(Stage(10, 100), 0, 3))})).text
+    empty = {"cloudwatch": {"series": []}, "scaling_activities": [], "alarms": []}
+    text = Elements(render({"load": load(phase(Stage(10, 100), 0, 3)), **empty})).text
     for said in (
         "No SLO was given, so nothing was judged.",
         "Auto Scaling did nothing in this time.",
         "No alarm watches the endpoint.",
         "CloudWatch has no Invocations of this time.",
         "CloudWatch has no latencies of this time.",
-        "The endpoint was not described.",
+        "AWS was not asked.",
     ):
         assert said in text, said
+
+
+def test_what_was_not_asked_for_or_could_not_be_read_is_not_told_as_nothing():
+    unread = {"cloudwatch": "ThrottlingException", "scaling_activities": "AccessDenied"}
+    text = Elements(render({"load": load(phase(Stage(10, 100), 0, 3)), "missing": unread})).text
+    assert text.count("This could not be read: ThrottlingException") == 2
+    assert text.count("This could not be read: AccessDenied") == 1
+    # The endpoint and its alarms.
+    assert text.count("AWS was not asked.") == 2
+    for wrong in ("Auto Scaling did nothing", "No alarm watches", "CloudWatch has no"):
+        assert wrong not in text
 
 
 def test_parts_may_be_empty_or_none():

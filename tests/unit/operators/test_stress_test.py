@@ -110,8 +110,11 @@ def test_a_task_that_is_ended_before_it_sends_sends_nothing(monkeypatch):
 
 def test_a_report_goes_without_what_aws_says_while_aws_says_nothing(monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    order = StressOrder.of_model(model(), Environment.DEVELOPMENT)
-    assert StressTestOperator(task_id="stress")._evidence(order, datetime.now(UTC)) == {}
+    order = replace(StressOrder.of_model(model(), Environment.DEVELOPMENT), watch_seconds=0)
+    found = StressTestOperator(task_id="stress")._evidence(order, datetime.now(UTC))
+    assert found.keys() == {"missing"}
+    assert found["missing"].keys() == {"endpoint", "cloudwatch", "scaling_activities", "alarms"}
+    assert "Could not connect" in found["missing"]["alarms"]
 
 
 def test_a_task_that_is_ended_waits_for_no_metrics(monkeypatch):
