@@ -65,12 +65,10 @@ def _form(prefixes: list[str]) -> dict[str, Param]:
         "max_error_share": _number("Errors at most", "Share of the requests, 0 to 1."),
         "p99_ms": _number("p99 at most", "Milliseconds."),
         "min_accuracy": _number("Accuracy at least", "Share of the answers that name the row's label, 0 to 1."),
-        "watch_seconds": Param(
-            60,
-            type=["null", "number"],
-            title="Watch on",
-            description="Seconds after the load until CloudWatch and auto scaling are asked for the report: CloudWatch "
-            "has a minute's metrics once it has ended.",
+        "watch_seconds": _number(
+            "Watch on",
+            "Seconds after the load until CloudWatch and auto scaling are asked for the report: CloudWatch has a "
+            "minute's metrics once it has ended. Empty: as the model file says.",
         ),
     }
 

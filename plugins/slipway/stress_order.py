@@ -15,7 +15,7 @@ from slipway.load.plan import Caps, Phase, parse_stages
 from slipway.model_config import ModelConfig
 from slipway.model_fields import S3Uri, Share
 from slipway.states import Environment
-from slipway.stress_settings import Positive, Stress, arrivals
+from slipway.stress_settings import Positive, Stress, WatchSeconds, arrivals
 from slipway.validation import Strict, describe, wrong
 
 # The task of a release that sends load.
@@ -37,7 +37,7 @@ class StressForm(Strict):
     max_error_share: Share | None = None
     p99_ms: Positive | None = None
     min_accuracy: Share | None = None
-    watch_seconds: Annotated[float, Field(ge=0, le=3600)] | None = None
+    watch_seconds: WatchSeconds | None = None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -96,7 +96,14 @@ class StressOrder:
         :raises StressRefused: when the model file does not allow it
         """
         stress = allowed(model, names.endpoint_name(model.policy.endpoint.endpoint_prefix, environment))
-        return cls(model, environment, stress.phases(), model.test.data, stress.slo.model_dump())
+        return cls(
+            model,
+            environment,
+            stress.phases(),
+            model.test.data,
+            stress.slo.model_dump(),
+            watch_seconds=stress.watch_seconds,
+        )
 
     @classmethod
     def of_form(
@@ -131,7 +138,7 @@ class StressOrder:
             asked.data or file.data,
             {name: file.limits[name] if given[name] is None else given[name] for name in _LIMITS},
             asked.target_variant,
-            asked.watch_seconds or 0,
+            file.watch_seconds if asked.watch_seconds is None else asked.watch_seconds,
         )
 
 

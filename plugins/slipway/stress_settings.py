@@ -16,6 +16,8 @@ _DEFAULTS = Caps()
 _CONCURRENCY = Arrivals(1, 1).concurrency
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+# CloudWatch has a minute's metrics once it has ended, and target tracking scales in after many.
+WatchSeconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class StressCaps(Strict):
@@ -52,6 +54,7 @@ class Stress(Strict):
     stages: Annotated[list[StressStage], Field(min_length=1)] | None = None
     rate_rps: Positive | None = None
     duration_seconds: Positive | None = None
+    watch_seconds: WatchSeconds = 60
 
     @model_validator(mode="after")
     def _one_load(self) -> Self:

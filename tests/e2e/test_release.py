@@ -133,7 +133,7 @@ class TestStressBeforeProduction:
         models = slipway.include / "models"
         model = yaml.safe_load((models / "iris-model.yaml").read_text().replace("iris", "daisy"))
         stages = [{"concurrency": 4, "requests": 200}]
-        model["stress"] |= {"before_production": True, "stages": stages, "slo": {"p99_ms": p99_ms}}
+        model["stress"] |= {"before_production": True, "stages": stages, "slo": {"p99_ms": p99_ms}, "watch_seconds": 1}
         (models / f"{self.DAISY}.yaml").write_text(yaml.safe_dump(model))
 
     def test_a_broken_limit_ends_a_release_before_anybody_is_asked_and_a_kept_one_is_shown(self, slipway):

@@ -50,6 +50,13 @@ def test_what_the_form_says_comes_first():
     assert order.limits == LIMITS | {"min_accuracy": 0, "p99_ms": 5}
 
 
+@pytest.mark.parametrize(("form", "seconds"), [({}, 90), ({"watch_seconds": ""}, 90), ({"watch_seconds": 0}, 0)])
+def test_cloudwatch_is_waited_for_as_long_as_the_model_file_says_unless_the_form_does(form, seconds):
+    models = [model(allowed=True, watch_seconds=90)]
+    assert StressOrder.of_model(models[0], Environment.DEVELOPMENT).watch_seconds == 90
+    assert ordered(models, model="iris-model", **form).watch_seconds == seconds
+
+
 def test_a_rate_has_the_concurrency_that_the_caps_leave_it():
     models = [model(allowed=True, caps={"max_concurrency": 20}, stages=[{"concurrency": 1, "requests": 1}])]
     assert ordered(models, model="iris-model", rate_rps=10, duration_seconds=3).phases == (Arrivals(10, 3, 20),)
@@ -77,6 +84,7 @@ def test_what_the_model_file_does_not_allow_is_refused(form):
         ({"model": "iris-model", "stages": "1:1", "rate_rps": 1, "duration_seconds": 1}, "either stages or a rate"),
         ({"model": "iris-model", "rate_rps": 1}, "rate_rps and duration_seconds together"),
         ({"model": "iris-model", "max_error_share": 2}, "max_error_share"),
+        ({"model": "iris-model", "watch_seconds": -1}, "watch_seconds: expected a number of at least 0"),
         ({"model": "iris-model", "p99": 2}, "did you mean p99_ms"),
     ],
 )

@@ -16,6 +16,7 @@ def test_nothing_is_allowed_unless_the_file_says_so():
     assert (made.allowed, made.before_production) == (False, False)
     assert made.load_caps() == Caps()
     assert made.phases() == LAB_STAGES
+    assert made.watch_seconds == 60
 
 
 def test_stages_or_a_rate_take_the_place_of_the_labs():
@@ -36,6 +37,7 @@ def test_stages_or_a_rate_take_the_place_of_the_labs():
         ({"before_production": True, "slo": {"p99_ms": 100}}, "allowed: true"),
         ({"allowed": True, "before_production": True}, "at least one limit"),
         ({"slo": {"max_error_share": 1.5}}, "less_than_equal"),
+        ({"watch_seconds": -1}, "greater_than_equal"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields, said):
