@@ -20,6 +20,8 @@ from slipway.validation import Strict, describe, wrong
 
 # The task of a release that sends load.
 STRESS_DEV = "stress_dev"
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+VariantName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)]
 _LIMITS = ("max_error_share", "p99_ms", "min_accuracy")
 
 
@@ -33,7 +35,7 @@ class StressForm(Strict):
     rate_rps: Positive | None = None
     duration_seconds: Positive | None = None
     data: S3Uri | None = None
-    target_variant: str | None = None
+    target_variant: VariantName | None = None
     max_error_share: Share | None = None
     p99_ms: Positive | None = None
     min_accuracy: Share | None = None
