@@ -157,7 +157,7 @@ class StressRefused(PermanentError):
 
 
 class StressFailed(PermanentError):
-    """The endpoint broke its limits under load, or the load was not sent to its end."""
+    """The endpoint broke its limits under load, the load was not sent to its end, or its report could not be kept."""
 
 
 class StressStopped(SlipwayError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from slipway import runs
 from slipway.approval_answers import NOBODY, How
 from slipway.board import Entry, Outcome
-from slipway.errors import AlreadyDecided, AwsError, NotApproved, Superseded
+from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.gate import Gate, Ticket
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_documents import S3DocumentHook
@@ -96,14 +96,14 @@ class StageMixin:
         return operator.execute(context)
 
     def leave_stages(self, context: Context, stage: Stage) -> None:
-        """Let the next release in; one that cannot be told is let in when this run ends.
+        """Let the next release in; one that cannot be told is let in when this run ends, so the task has not failed.
 
         :param context: the task's Airflow context
         :param stage: the stage that is left
         """
         try:
             self.gate.leave(self.ticket(context, stage))
-        except AwsError as error:
+        except SlipwayError as error:
             operator: Any = self
             operator.log.warning("%s. The stage %s is free once this run ends", error, stage)
 

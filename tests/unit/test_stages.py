@@ -5,7 +5,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway import stages
-from slipway.errors import AlreadyDecided, AwsError, Superseded
+from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
 from slipway.gate import Gate
 from slipway.stages import StageMixin
 from slipway.states import ExecutionMode, Stage
@@ -150,10 +150,13 @@ def test_a_stage_that_was_left_is_free(run):
     assert run.others.enter(run.newer()).outcome == "entered"
 
 
-def test_leaving_fails_no_task(run):
+@pytest.mark.parametrize(
+    "error", [AwsError("Cannot read the document", transient=True), SlipwayError("The board cannot be written")]
+)
+def test_leaving_fails_no_task(run, error):
     class Away(MemoryDocuments):
         def read(self, bucket, key):
-            raise AwsError("Cannot read the document", transient=True)
+            raise error
 
     with_gate(run.operator, Away()).leave_stages(ctx(), Stage.DEV)
 

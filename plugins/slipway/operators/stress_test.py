@@ -100,7 +100,7 @@ class _StressOperator(BaseOperator):
         :param endpoint: the endpoint as `find` describes it
         :returns: the figures, and where the report is
         :raises StressRefused: when the load is above the model file's caps
-        :raises StressFailed: naming each limit that broke, and the report
+        :raises StressFailed: naming each limit that broke, and the report; or why there is none
         :raises StressStopped: when the task was ended meanwhile
         """
         from slipway.load.slo import Slo, verdict
@@ -113,12 +113,9 @@ class _StressOperator(BaseOperator):
         began = datetime.now(UTC)
         result = self._run(plan, conn_id)
         judged = verdict(result, Slo(**order.limits))
-        # At once, for the task may not live to hear what AWS says about that time.
-        place.put(stress_report.machine_readable(stress_report.document(result, judged, {})))
-        report = stress_report.document(result, judged, self._evidence(order, began))
-        place.put(stress_report.machine_readable(report))
-        place.put(stress_report.page(report))
-        self._judge(result, judged, place.page)
+        for limit in judged.limits:
+            self.log.info("%s", limit)
+        self._judge(result, judged, place.page, self._keep(place, order, began, result, judged))
         return {**stress_report.summary(result, judged), "report": place.page}
 
     def find(self, order: StressOrder) -> dict[str, Any]:
@@ -172,6 +169,23 @@ class _StressOperator(BaseOperator):
         except LoadError as error:
             raise SlipwayError("The load cannot be sent", resource=plan.endpoint_name, why=str(error)) from error
 
+    def _keep(
+        self, place: _Place, order: StressOrder, began: datetime, result: LoadResult, judged: Verdict
+    ) -> str | None:
+        """:returns: what has gone wrong with the report: the load has been sent, and no retry may send it again"""
+        try:
+            report = stress_report.document(result, judged, {})
+            # At once, for the task may not live to hear what AWS says about that time.
+            place.put(stress_report.machine_readable(report))
+            if evidence := self._evidence(order, began):
+                report |= evidence
+                place.put(stress_report.machine_readable(report))
+            place.put(stress_report.page(report))
+        except Exception as error:
+            self.log.exception("The report is not complete")
+            return str(error) if isinstance(error, SlipwayError) else repr(error)
+        return None
+
     def _evidence(self, order: StressOrder, began: datetime) -> dict[str, Any]:
         watched_until = time.monotonic() + order.watch_seconds
         while time.monotonic() < watched_until and not self._killed:
@@ -191,26 +205,26 @@ class _StressOperator(BaseOperator):
             self._logged_at = time.monotonic()
             self.log.info("%s", describe_progress(progress))
 
-    def _judge(self, result: LoadResult, judged: Verdict, report: str) -> None:
-        for limit in judged.limits:
-            self.log.info("%s", limit)
+    def _judge(self, result: LoadResult, judged: Verdict, report: str, unkept: str | None) -> None:
         name = result.plan["endpoint_name"]
+        kept = f"the report could not be kept ({unkept})" if unkept else f"the report is {report}"
         if result.ended == _STOPPED:
-            raise StressStopped(
-                "The load was not sent to its end",
-                resource=name,
-                why=f"{_STOPPED}; what was done is in the report, {report}",
-            )
+            raise StressStopped("The load was not sent to its end", resource=name, why=f"{_STOPPED}; {kept}")
         if judged.broken:
             raise StressFailed(
                 "The endpoint broke its limits under load",
                 resource=name,
-                why="; ".join(map(str, judged.broken)),
-                fix=f"read the report, {report}, then mend the model or its limits",
+                why="; ".join([*map(str, judged.broken), kept]),
+                fix="mend the model or its limits",
             )
         if not judged.completed:
+            raise StressFailed("The load was not sent to its end", resource=name, why=f"{result.ended}; {kept}")
+        if unkept:
             raise StressFailed(
-                "The load was not sent to its end", resource=name, why=result.ended, fix=f"read the report, {report}"
+                "The endpoint passed, but there is no complete report",
+                resource=name,
+                why=unkept,
+                fix="mend that; another attempt, which somebody has to ask for, sends the load again",
             )
 
 

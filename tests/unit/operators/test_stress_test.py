@@ -4,13 +4,17 @@ import inspect
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 
+from slipway import stress_report
 from slipway.board import Board
-from slipway.errors import EndpointTestFailed, StressFailed, StressRefused
+from slipway.errors import AwsError, EndpointTestFailed, StressFailed, StressRefused, StressStopped
 from slipway.load import plan as load
+from slipway.load.result import COMPLETED
 from slipway.model_config import ModelConfig
 from slipway.operators import stress_test as module
 from slipway.operators.endpoint_test import EndpointTestOperator
@@ -18,6 +22,7 @@ from slipway.operators.stress_test import DRAIN_SECONDS, ReleaseStressOperator, 
 from slipway.rows import Row
 from slipway.states import Environment, Stage
 from slipway.stress_order import StressOrder
+from tests.unit.load import test_slo as slo_cases
 from tests.unit.load.endpoints import HttpEndpoint, serving
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
@@ -30,6 +35,7 @@ STRESS = {
     "slo": {"p99_ms": 500},
     "stages": [{"concurrency": 2, "requests": 9}],
 }
+ARN = "arn:aws:sagemaker:us-west-2:123456789012:endpoint/iris-model-development"
 DEPLOYED = {"outputs": {"EndpointConfigName": "ours", "Revision": release_plan().revision_id}}
 
 
@@ -106,6 +112,73 @@ def test_a_task_that_is_ended_before_it_sends_sends_nothing(monkeypatch):
         result = task._run(plan, "aws_default")
     assert (result.ended, result.phases) == ("the task was ended", ())
     assert endpoint.invocations == []
+
+
+def refuse(*_, **__):
+    raise AwsError("Cannot write the report", why="SlowDown", transient=True)
+
+
+def crash(*_, **__):
+    raise KeyError("endpoint")
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """Ends a task's load of a kept or a broken limit, and keeps what is put; what is to go wrong is given by name."""
+
+    def end(*, broken=False, ended=COMPLETED, killed=False, **wrong):
+        task, put = StressTestOperator(task_id="stress"), []
+        result = slo_cases.run(slo_cases.phase(load.Stage(2, 100), slow=99 if broken else 0), ended=ended)
+
+        def run(plan, aws_conn_id):
+            if killed:
+                task.on_kill()
+            return result
+
+        place = SimpleNamespace(bucket="b", key=lambda file: file, page="s3://b/report.html", put=put.append)
+        monkeypatch.setattr(module._Place, "of", lambda model, run_id: place)
+        monkeypatch.setattr(module.stress_report, "evidence", lambda *_, **__: {"alarms": [], "missing": {}})
+        for name, instead in wrong.items():
+            monkeypatch.setattr(place if name == "put" else module.stress_report, name, instead)
+        monkeypatch.setattr(task, "_plan", lambda order: None)
+        monkeypatch.setattr(task, "_run", run)
+        order = replace(StressOrder.of_model(model(slo={"p99_ms": 200}), Environment.DEVELOPMENT), watch_seconds=0)
+        return task.send(context({}), order, {"EndpointArn": ARN}), put
+
+    return end
+
+
+def test_a_finished_load_leaves_its_document_before_aws_is_asked_and_its_page_after(finished):
+    summary, put = finished()
+    assert summary["passed"]
+    assert [file.name for file in put] == ["report.json", "report.json", "report.html"]
+    assert ["alarms" in json.loads(file.content) for file in put[:2]] == [False, True]
+
+
+@pytest.mark.parametrize("wrong", [{"put": refuse}, {"page": crash}, {"evidence": crash}, {"document": crash}])
+def test_whatever_goes_wrong_after_a_load_no_retry_sends_it_again(finished, capsys, wrong):
+    cause = "Cannot write the report: SlowDown" if "put" in wrong else r"KeyError\('endpoint'\)"
+    with pytest.raises(StressFailed, match=f"The endpoint passed, but there is no complete report.*{cause}") as failed:
+        finished(**wrong)
+    assert isinstance(failed.value, AirflowFailException)
+    assert "p99_ms is 200, measured 10" in capsys.readouterr().out
+    with pytest.raises(StressFailed, match=f"p99_ms is 200, measured 30.*the report could not be kept .*{cause}"):
+        finished(broken=True, **wrong)
+    with pytest.raises(StressFailed, match=f"a sender died.*the report could not be kept .*{cause}"):
+        finished(ended="a sender died", **wrong)
+
+
+def test_a_task_that_is_ended_writes_its_document_once(finished, monkeypatch):
+    made = []
+    document = stress_report.document
+    with pytest.raises(StressStopped, match=r"the report is s3://b/report\.html"):
+        finished(
+            ended="the task was ended",
+            killed=True,
+            document=lambda *given: made.append(document(*given)) or made[-1],
+            evidence=lambda *_, **__: pytest.fail("asked AWS"),
+        )
+    assert len(made) == 1
 
 
 def test_a_report_goes_without_what_aws_says_while_aws_says_nothing(monkeypatch):
