@@ -84,10 +84,7 @@ class Ticket:
 
         :raises PermanentError: when the document is not a board
         """
-        try:
-            return Board.from_json(document.content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise unreadable(uri(self.bucket, self.key), repr(error)) from error
+        return _board(document, self.bucket, self.key)
 
 
 class Gate:
@@ -127,6 +124,18 @@ class Gate:
         :raises slipway.errors.AwsError: when the call fails
         """
         return ticket.overtaken_by(self._documents.read(ticket.bucket, ticket.key))
+
+    def holder(self, bucket: str, key: str, stage: Stage) -> Entry | None:
+        """Look which release has a stage to itself; changes nothing.
+
+        :param bucket: where the model's board lies
+        :param key: the board's key
+        :param stage: the stage
+        :returns: None while there is none, or its run has ended
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        holder = _board(self._documents.read(bucket, key), bucket, key)[stage].holder
+        return holder if holder and self._goes_on(*holder.run) else None
 
     def _change(self, ticket: Ticket, change: Callable[[Board], Verdict]) -> Verdict:
         for attempt in range(_MAX_WRITES):
@@ -180,6 +189,13 @@ async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
     :raises slipway.errors.AwsError: when the call fails
     """
     return ticket.overtaken_by(await read_document_async(client, ticket.bucket, ticket.key))
+
+
+def _board(document: Document, bucket: str, key: str) -> Board:
+    try:
+        return Board.from_json(document.content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unreadable(uri(bucket, key), repr(error)) from error
 
 
 def _now() -> str:

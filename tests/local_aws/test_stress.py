@@ -10,12 +10,17 @@ import urllib.request
 
 import pytest
 
+from slipway import names, runs
 from slipway.errors import StressFailed, StressRefused
+from slipway.gate import Gate, Ticket
+from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.hooks.stress_reports import StressReportHook
 from slipway.links.stress import StressReportLink
+from slipway.states import ExecutionMode, Stage
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
+from tests.unit.test_board import entry
 from tools.settings import Settings
 from tools.stress import send
 
@@ -108,6 +113,31 @@ def test_nothing_is_sent_without_leave(local_aws, endpoint, model_file, stress, 
     with pytest.raises(StressRefused, match=said):
         operator.execute(context)
     assert sent(local_aws, endpoint) == before
+
+
+@pytest.fixture
+def release(model_file, monkeypatch):
+    """A release that holds the development endpoint; gives the runs that Airflow says go on."""
+    going_on = {"run1"}
+    monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
+    gate = Gate(S3DocumentHook(), runs.goes_on)
+    ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), Stage.DEV, ExecutionMode.SUPERSEDED, entry(1))
+    gate.enter(ticket)
+    yield going_on
+    gate.leave(ticket)
+
+
+def test_an_endpoint_that_a_release_is_testing_is_not_loaded_until_its_run_has_ended(
+    local_aws, endpoint, model_file, release
+):
+    model_file(stages=[{"concurrency": 1, "requests": 3}])
+    before = sent(local_aws, endpoint)
+    operator, context, _ = stress_task(FORM, "waits")
+    with pytest.raises(StressRefused, match=r"a release is testing its model there, .*/dags/iris-model/runs/run1"):
+        operator.execute(context)
+    assert sent(local_aws, endpoint) == before
+    release.clear()
+    assert operator.execute(context)["sent"] == sent(local_aws, endpoint) - before == 3
 
 
 @pytest.mark.parametrize(

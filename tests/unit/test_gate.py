@@ -87,6 +87,19 @@ def test_a_release_looks_for_newer_ones_without_changing_the_board():
     assert documents.writes == writes
 
 
+def test_the_holder_of_a_stage_is_seen_as_long_as_its_run_goes_on():
+    documents, airflow = MemoryDocuments(), Airflow()
+    gate = Gate(documents, airflow.goes_on)
+    assert gate.holder("bucket", KEY, Stage.DEV) is None
+    gate.enter(ticket(1))
+    writes = documents.writes
+    assert gate.holder("bucket", KEY, Stage.DEV).run_id == "run1"
+    assert gate.holder("bucket", KEY, Stage.PRD) is None
+    airflow.ended.add("run1")
+    assert gate.holder("bucket", KEY, Stage.DEV) is None
+    assert documents.writes == writes
+
+
 class Contended(MemoryDocuments):
     """Another writer is faster, a few times."""
 

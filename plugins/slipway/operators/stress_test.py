@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from slipway import names, stress_report
+from slipway import names, runs, stress_report
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.gate import Gate
 from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import uri
+from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.stress_reports import StressReportHook
-from slipway.links.runs import NewerReleaseLink
+from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.links.sagemaker import EndpointLink
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
@@ -236,12 +238,29 @@ class StressTestOperator(_StressOperator):
 
         :param context: the task's Airflow context
         :returns: the figures, and where the report is
-        :raises StressRefused: when the form is wrong, or the model file does not allow the load
+        :raises StressRefused: when the form is wrong, the model file does not allow the load, or a release is testing
+            its model on the endpoint
         :raises StressFailed: when a limit broke
         :raises StressStopped: when the task was ended meanwhile
         """
         order = StressOrder.of_form(context["params"], *load_models(models_folder()))
+        if order.environment is Environment.DEVELOPMENT:
+            self._leave_to_release(order)
         return self.send(context, order, self.find(order))
+
+    def _leave_to_release(self, order: StressOrder) -> None:
+        """What a release measures is to be about its own load; one that comes later is not seen."""
+        model = order.model
+        gate = Gate(S3DocumentHook(aws_conn_id=model.aws_conn_id), runs.goes_on)
+        bucket = resolve(model.source.bucket, model.aws_conn_id)
+        holder = gate.holder(bucket, names.board_key(model.prefix), OF_ENVIRONMENT[order.environment])
+        if holder:
+            raise StressRefused(
+                "The endpoint is not loaded",
+                resource=order.endpoint_name,
+                why=f"a release is testing its model there, {run_url(holder.dag_id, holder.run_id)}",
+                fix="wait until that run has passed its tests, or has ended",
+            )
 
 
 class ReleaseStressOperator(StageMixin, _StressOperator):
