@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,8 @@ _CREDENTIALS_SECONDS = 20.0
 _INSTANCES_SECONDS = 5.0
 # Every process gets the order before it is time to act on it.
 _LEAD_SECONDS = 0.1
+# Beyond the time for requests in flight, to say what came of them; Airflow leaves a task five seconds for both.
+_LAST_REPORT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +132,7 @@ class Engine:
             for process, part in zip(self._processes, parts, strict=False)
         ]
         progress = asyncio.create_task(self._tell(number, phase, starts_at, book))
-        order = asyncio.create_task(self._order_stop())
+        order = asyncio.create_task(self._order_stop(sending))
         try:
             done = await asyncio.gather(*sending)
         finally:
@@ -169,10 +171,14 @@ class Engine:
                 next_second += 1
             self._on_progress(Progress(number, phase, time.monotonic() - starts_at, total, book.latest()))
 
-    async def _order_stop(self) -> None:
+    async def _order_stop(self, sending: Sequence[asyncio.Task[tuple[float, float]]]) -> None:
         await self._stopping.wait()
         for process in self._processes:
             await process.order({"stop": True})
+        await asyncio.sleep(self._plan.drain_seconds + _LAST_REPORT_SECONDS)
+        for process, task in zip(self._processes, sending, strict=False):
+            if not task.done():
+                process.kill()
 
     async def _watch_credentials(self, known: ReadOnlyCredentials) -> None:
         while True:

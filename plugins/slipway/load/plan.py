@@ -18,6 +18,8 @@ PROCESS_RPS = 2500
 _FAST_ANSWER_SECONDS = 0.02
 DRAIN_SECONDS = 5.0
 _STAGE = re.compile(r"(\d+)[:x](\d+)")
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+_VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Plan:
     drain_seconds: float = DRAIN_SECONDS
 
     def check(self) -> None:
-        """Hold the plan against its caps.
+        """Hold the plan against its caps, and against what can be sent at all.
 
         :raises LoadRefused: naming every cap that is exceeded
         """
@@ -124,6 +126,11 @@ class Plan:
             raise LoadRefused("There are no rows to send. Fix: name data that has a label and features on each line")
         if not self.phases:
             raise LoadRefused("There is no load to send. Fix: give stages, or a rate and a duration")
+        if self.target_variant is not None and not _VARIANT.fullmatch(self.target_variant):
+            raise LoadRefused(
+                f"{self.target_variant[:80]!a} is no variant's name. "
+                "Fix: write letters and digits, with hyphens between them, 63 at most"
+            )
         caps, asked = (
             self.caps,
             [

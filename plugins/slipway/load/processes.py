@@ -85,11 +85,17 @@ class Process:
             raise LoadError(f"A sending process ended by itself with status {status}; its error output says why")
         return json.loads(line)
 
+    def kill(self) -> None:
+        """End it at once; what it has counted since its last report is lost."""
+        # One that has ended by itself is left alone.
+        if self._process.returncode is None:
+            self._process.kill()
+
     async def close(self) -> None:
         """End it; what it has in flight is left alone."""
         self._orders.close()
         try:
             await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            self._process.kill()
+            self.kill()
             await self._process.wait()

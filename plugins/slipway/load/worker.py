@@ -6,7 +6,6 @@ Its end of input is its order to stop, so it never outlives the process that sta
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -41,30 +40,27 @@ class Worker:
     def __init__(self, orders: asyncio.StreamReader) -> None:
         self._orders = orders
         self._drive: Drive | None = None
-        self._stopping = False
 
     async def run(self) -> None:
-        """Send phase after phase until the input ends."""
+        """Send phase after phase until the input ends, or a phase breaks."""
         job = await self._next()
         if job is None:
             return
         target = Target(**job["target"])
         signer = Signer(target, ReadOnlyCredentials(*job["credentials"]))
         rows = [Row(*row) for row in job["rows"]]
-        async with HttpSender(target, signer, job["timeout_seconds"]) as sender:
+        # A phase that breaks takes the process along: whoever leads it waits for an answer, or for its end.
+        async with HttpSender(target, signer, job["timeout_seconds"]) as sender, asyncio.TaskGroup() as phases:
             _say({"ready": True})
-            phase: asyncio.Task[None] | None = None
             while (order := await self._next()) is not None:
                 if "credentials" in order:
                     signer.renew(ReadOnlyCredentials(*order["credentials"]))
                 if "share" in order:
                     self._drive = Drive(Share(**order["share"]), rows, sender, order["starts_at"])
-                    phase = asyncio.create_task(self._phase(self._drive, order["starts_at"], job["drain_seconds"]))
+                    phases.create_task(self._phase(self._drive, order["starts_at"], job["drain_seconds"]))
                 if "stop" in order:
                     self._stop()
             self._stop()
-            if phase is not None:
-                await phase
 
     async def _next(self) -> dict[str, Any] | None:
         line = await self._orders.readline()
@@ -75,14 +71,11 @@ class Worker:
             self._drive.stop()
 
     async def _phase(self, drive: Drive, starts_at: float, drain_seconds: float) -> None:
-        reports = asyncio.create_task(self._reports(drive, starts_at))
         used = time.process_time()
-        try:
+        async with asyncio.TaskGroup() as beside:
+            reports = beside.create_task(self._reports(drive, starts_at))
             await drive.run(drain_seconds)
-        finally:
             reports.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reports
         elapsed_seconds, cpu_seconds = time.monotonic() - starts_at, time.process_time() - used
         _say({"tally": drive.take().to_message(), "second": int(elapsed_seconds / REPORT_SECONDS)})
         _say({"finished": True, "elapsed_seconds": elapsed_seconds, "cpu_seconds": cpu_seconds})

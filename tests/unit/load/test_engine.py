@@ -81,19 +81,56 @@ def test_the_time_cap_ends_a_run_in_order():
     assert phase.tally.sent == phase.tally.answered == len(endpoint.invocations) < 100_000
 
 
+def newest_child():
+    return int(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()[-1])
+
+
 def test_a_process_that_is_killed_ends_the_run_but_not_the_report():
     plan = Plan("e", ROWS[:3], (Arrivals(100, 600),), processes=2)
-    children = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
     killed = []
 
     def kill_one(progress):
         if progress.latest is not None and not killed:
-            killed.append(int(children.read_text().split()[-1]))
+            killed.append(newest_child())
             os.kill(killed[0], signal.SIGKILL)
 
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(plan, Access(endpoint), kill_one).run()
     assert "ended by itself with status -9" in result.ended
+    assert 0 < result.phases[0].tally.answered <= len(endpoint.invocations)
+
+
+def test_a_process_that_breaks_ends_the_run_but_not_the_report():
+    class Misled(Access):
+        def target(self, endpoint_name, variant):
+            return self.endpoint.target("blue–green")  # noqa: RUF001 (HTTP has no such header)
+
+    with serving(HttpEndpoint()) as endpoint:
+        result = Engine(Plan("e", ROWS[:3], (Stage(2, 30),), caps=Caps(max_seconds=20)), Misled(endpoint)).run()
+    assert "ended by itself with status 1" in result.ended
+    assert [phase.tally.answered for phase in result.phases] == [0]
+
+
+def test_a_process_that_does_not_hear_the_order_to_stop_is_killed():
+    plan = Plan("e", ROWS[:3], (Arrivals(100, 600),), processes=2, drain_seconds=0.1)
+    deaf = []
+
+    def stop(progress):
+        if progress.latest is not None and not deaf:
+            deaf.append(newest_child())
+            os.kill(deaf[0], signal.SIGSTOP)
+            engine.stop("told to")
+
+    with serving(HttpEndpoint()) as endpoint:
+        engine = Engine(plan, Access(endpoint), stop)
+        # Without it a run that waits for the process would never end, nor would this test.
+        rescue = threading.Timer(60, lambda: os.kill(deaf[0], signal.SIGKILL))
+        rescue.start()
+        result = engine.run()
+        rescued = rescue.finished.is_set()
+        rescue.cancel()
+    assert not rescued
+    assert result.ended == "told to"
     assert 0 < result.phases[0].tally.answered <= len(endpoint.invocations)
 
 

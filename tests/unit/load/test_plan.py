@@ -44,6 +44,17 @@ def test_a_load_of_nothing_is_refused(phase):
         plan(phase).check()
 
 
+@pytest.mark.parametrize("variant", ["blue–green", "-blue", "blue-", "", "blue green", "b" * 64])  # noqa: RUF001
+def test_a_variant_that_aws_has_no_name_for_is_refused(variant):
+    with pytest.raises(LoadRefused, match="is no variant's name"):
+        plan(target_variant=variant).check()
+
+
+@pytest.mark.parametrize("variant", ["b", "model-b", "Blue--2", "b" * 63])
+def test_a_variants_name_may_be_asked_for(variant):
+    plan(target_variant=variant).check()
+
+
 def test_no_rows_no_phases():
     with pytest.raises(LoadRefused, match="no rows"):
         Plan("e", []).check()
