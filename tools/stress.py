@@ -84,7 +84,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     for file in (stress_report.machine_readable(report), stress_report.page(report)):
         (folder / file.name).write_text(file.content, encoding="utf-8")
     console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
-    return command.status(result, judged)
+    return command.status(judged)
 
 
 def main() -> int:

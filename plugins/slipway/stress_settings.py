@@ -30,7 +30,7 @@ class StressCaps(Strict):
 
 
 class StressSlo(Strict):
-    """What an endpoint has to keep to in each phase of a load."""
+    """What an endpoint has to keep to in each phase of a load; errors are allowed only by a limit."""
 
     max_error_share: Share | None = None
     p99_ms: Positive | None = None

@@ -28,7 +28,7 @@ def test_a_summary_has_figures_and_no_rows():
     assert (found["endpoint_name"], found["passed"], found["ended"]) == ("e", False, "completed")
     assert (found["sent"], found["answered"], found["errors"]) == (150, 149, 1)
     assert found["accuracy"] == 140 / 149
-    assert [limit["passed"] for limit in found["limits"]] == [True, False]
+    assert [limit["passed"] for limit in found["limits"]] == [False, True, False]
     assert len(json.dumps(found)) < 1000
 
 

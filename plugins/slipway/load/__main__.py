@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(result.to_json(), encoding="utf-8")
     console.print(f"Report: {report.resolve()}", soft_wrap=True, highlight=False)
-    return command.status(result, judged)
+    return command.status(judged)
 
 
 if __name__ == "__main__":

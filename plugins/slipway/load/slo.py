@@ -14,9 +14,12 @@ from slipway.load.tally import milliseconds
 
 @dataclass(frozen=True)
 class Slo:
-    """Limits; None for none.
+    """Limits; None for none, but errors are allowed only by a limit.
 
-    :param max_error_share: of the requests, 0 to 1
+    Latency and accuracy count answers alone: without a limit for errors an endpoint would keep to both by answering
+    next to nothing.
+
+    :param max_error_share: of the requests, 0 to 1; None for 0
     :param p99_ms: of the latencies, in milliseconds
     :param min_accuracy: of the answers, 0 to 1
     """
@@ -70,7 +73,7 @@ class Verdict:
     """What a run says about an endpoint.
 
     :param completed: whether all that was planned was sent
-    :param limits: those that were set
+    :param limits: those that were set, and the one for errors
     """
 
     completed: bool
@@ -78,8 +81,9 @@ class Verdict:
 
     @property
     def broken(self) -> tuple[Limit, ...]:
-        """The limits that were not kept."""
-        return tuple(limit for limit in self.limits if not limit.passed)
+        """The limits that were not kept; none for what an early end has left unmeasured."""
+        measured = [limit for limit in self.limits if self.completed or limit.measured is not None]
+        return tuple(limit for limit in measured if not limit.passed)
 
     @property
     def passed(self) -> bool:
@@ -98,7 +102,7 @@ def verdict(result: LoadResult, slo: Slo) -> Verdict:
     :param slo: the limits
     """
     limits = [
-        _worst(result.phases, "max_error_share", slo.max_error_share, _error_share),
+        _worst(result.phases, "max_error_share", slo.max_error_share or 0.0, _error_share),
         _worst(result.phases, "p99_ms", slo.p99_ms, _p99_ms),
         _worst(result.phases, "min_accuracy", slo.min_accuracy, _accuracy, sign=-1),
     ]

@@ -49,4 +49,4 @@ def test_stages_that_are_none_are_refused():
 )
 def test_the_status_says_whether_all_was_well(arguments, errors, ended, status):
     asked, result = given(*arguments), run(phase(Stage(2, 100), errors=errors), ended=ended)
-    assert command.status(result, command.judge(asked, result, Console(quiet=True))) == status
+    assert command.status(command.judge(asked, result, Console(quiet=True))) == status

@@ -78,11 +78,21 @@ def test_a_run_that_was_stopped_has_not_passed_but_broken_nothing():
 
 
 def test_a_run_that_was_stopped_at_once_has_nothing_to_show():
-    stopped = LoadResult({}, "2024-01-01T00:00:00+00:00", "SIGTERM", ())
-    assert [limit.measured for limit in verdict(stopped, SLO).limits] == [None, None, None]
+    judged = verdict(LoadResult({}, "2024-01-01T00:00:00+00:00", "SIGTERM", ()), SLO)
+    assert [limit.measured for limit in judged.limits] == [None, None, None]
+    assert not judged.passed
+    assert judged.broken == ()
 
 
 def test_limits_that_are_not_set_are_not_judged():
-    judged = verdict(run(phase(Stage(2, 100), right=0)), Slo())
+    judged = verdict(run(phase(Stage(2, 100), right=0, slow=100)), Slo())
     assert judged.passed
-    assert judged.limits == ()
+    assert [(limit.name, limit.allowed) for limit in judged.limits] == [("max_error_share", 0)]
+
+
+@pytest.mark.parametrize("errors", [1, 990])
+def test_where_no_limit_allows_errors_there_may_be_none(errors):
+    answers = 1000 - errors
+    judged = verdict(run(phase(Stage(2, 1000), answers=answers, right=answers, errors=errors)), Slo(None, 100, 0.9))
+    assert not judged.passed
+    assert [limit.name for limit in judged.broken] == ["max_error_share"]
