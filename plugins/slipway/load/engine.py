@@ -200,8 +200,9 @@ class Engine:
             await asyncio.sleep(_INSTANCES_SECONDS)
 
     async def _watch_time(self) -> None:
-        await asyncio.sleep(self._plan.caps.max_seconds)
-        self.stop(f"the cap max_seconds of {self._plan.caps.max_seconds:g} s was reached")
+        plan = self._plan
+        await asyncio.sleep(plan.ends_after_seconds + len(plan.phases) * _LEAD_SECONDS)
+        self.stop(f"the cap max_seconds of {plan.caps.max_seconds:g} s was reached")
 
 
 class _Book:

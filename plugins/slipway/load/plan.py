@@ -85,7 +85,7 @@ class Caps:
     :param max_requests: in all phases together
     :param max_concurrency: requests in flight at a time
     :param max_rate_rps: of arrivals
-    :param max_seconds: after which the run is ended in order, whatever is left
+    :param max_seconds: how long requests may be sent; see `Plan.ends_after_seconds`
     """
 
     max_requests: int = 200_000
@@ -158,6 +158,15 @@ class Plan:
             )
         if min(min(phase.concurrency, phase.requests, phase.most_rps) for phase in self.phases) <= 0:
             raise LoadRefused("Concurrency, requests, rate and duration must all be above 0")
+
+    @property
+    def ends_after_seconds(self) -> float:
+        """When the run is ended in order, whatever is left, in seconds of sending.
+
+        That is at the cap; but where arrivals alone may take as long, not before their last answers may be there.
+        """
+        arrivals = [phase for phase in self.phases if isinstance(phase, Arrivals)]
+        return max(self.caps.max_seconds, sum(phase.duration_seconds + self.timeout_seconds for phase in arrivals))
 
     def processes_for(self, phase: Phase) -> int:
         """How many processes send a phase: several only when one core would be full.

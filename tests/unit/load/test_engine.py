@@ -21,6 +21,10 @@ from tests.unit.load.endpoints import HttpEndpoint, serving
 ROWS = [Row("1", "1,a"), Row("2", "2,b"), Row("0", "3,c"), Row("4", "throttle")]
 
 
+def newest_child():
+    return int(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()[-1])
+
+
 class Access:
     """The way to the test's own server."""
 
@@ -81,8 +85,11 @@ def test_the_time_cap_ends_a_run_in_order():
     assert phase.tally.sent == phase.tally.answered == len(endpoint.invocations) < 100_000
 
 
-def newest_child():
-    return int(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()[-1])
+def test_a_load_that_takes_as_long_as_its_cap_is_sent_to_its_end():
+    with serving(HttpEndpoint()) as endpoint:
+        result = Engine(Plan("e", ROWS[:3], (Arrivals(50, 1),), caps=Caps(max_seconds=1)), Access(endpoint)).run()
+    assert result.completed
+    assert result.phases[0].tally.answered == 50
 
 
 def test_a_process_that_is_killed_ends_the_run_but_not_the_report():

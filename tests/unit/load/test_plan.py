@@ -62,6 +62,19 @@ def test_no_rows_no_phases():
         Plan("e", ROWS, ()).check()
 
 
+@pytest.mark.parametrize(
+    ("phases", "seconds"),
+    [
+        ([Stage(10, 1000)], 1800),
+        ([Stage(10, 1000), Arrivals(1, 1700)], 1800),
+        ([Arrivals(1, 1800)], 1865),
+        ([Arrivals(1, 900), Arrivals(1, 900)], 1930),
+    ],
+)
+def test_a_run_ends_at_its_cap_but_not_before_the_last_answers_of_what_it_allows(phases, seconds):
+    assert plan(*phases).ends_after_seconds == seconds
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 @pytest.mark.parametrize("phase", [Stage(7, 100), Arrivals(33, 3.3, concurrency=9)])
 def test_shares_are_the_whole_phase(phase, processes):
