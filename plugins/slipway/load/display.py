@@ -86,12 +86,8 @@ def describe_progress(progress: Progress) -> str:
     parts = [f"phase {progress.number} ({title(describe(progress.phase))})", f"{progress.elapsed_seconds:.0f} s"]
     parts.append(f"{total.answered}/{progress.phase.requests} answered")
     if progress.latest is not None:
-        last = progress.latest.tally
-        parts += [
-            f"{last.answered}/s",
-            f"p50 {milliseconds(last.latency, 50):.1f} ms",
-            f"p99 {milliseconds(last.latency, 99):.1f} ms",
-        ]
+        last = progress.latest
+        parts += [f"{last.answered}/s", f"p50 {last.p50_ms:.1f} ms", f"p99 {last.p99_ms:.1f} ms"]
     parts += [f"errors {total.errors.total()}", f"right {_percent(total.right, total.answered)}", _variants(total)]
     if progress.latest is not None and progress.latest.instances:
         parts.append("instances " + " ".join(f"{name} {count}" for name, count in progress.latest.instances.items()))

@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.access import Access
+from slipway.load.book import Book
 from slipway.load.errors import LoadError
 from slipway.load.plan import Phase, Plan, describe, shares
 from slipway.load.processes import Process
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
-from slipway.load.tally import Tally, merged
+from slipway.load.tally import Tally
 
 _CREDENTIALS_SECONDS = 20.0
 _INSTANCES_SECONDS = 5.0
@@ -126,10 +128,9 @@ class Engine:
         parts = shares(phase, self._plan.processes_for(phase))
         starts_at = time.monotonic() + _LEAD_SECONDS
         started_at = datetime.now(UTC) + timedelta(seconds=_LEAD_SECONDS)
-        book = _Book(len(parts), lambda: self._instances)
+        book = Book(len(parts), lambda: self._instances)
         sending = [
-            asyncio.create_task(self._send(process, asdict(part), starts_at, book))
-            for process, part in zip(self._processes, parts, strict=False)
+            asyncio.create_task(self._send(sender, asdict(part), starts_at, book)) for sender, part in enumerate(parts)
         ]
         progress = asyncio.create_task(self._tell(number, phase, starts_at, book))
         order = asyncio.create_task(self._order_stop(sending))
@@ -138,38 +139,33 @@ class Engine:
         finally:
             for task in (progress, order, *sending):
                 task.cancel()
-        seconds = tuple(book.seconds[second] for second in sorted(book.seconds))
         result = PhaseResult(
             phase=describe(phase),
             processes=len(parts),
             started_at=started_at.isoformat(timespec="milliseconds"),
             elapsed_seconds=max(elapsed for elapsed, _ in done),
             cpu_seconds=sum(used for _, used in done),
-            tally=merged(second.tally for second in seconds),
-            seconds=seconds,
+            tally=book.total,
+            seconds=tuple(book.seconds),
             cpu_share=book.cpu_share,
         )
-        self._on_progress(Progress(number, phase, result.elapsed_seconds, result.tally, book.latest()))
+        self._on_progress(Progress(number, phase, result.elapsed_seconds, result.tally, book.latest))
         return result
 
-    async def _send(
-        self, process: Process, share: dict[str, Any], starts_at: float, book: _Book
-    ) -> tuple[float, float]:
+    async def _send(self, sender: int, share: dict[str, Any], starts_at: float, book: Book) -> tuple[float, float]:
         try:
-            return await process.phase(share, starts_at, book.note)
+            return await self._processes[sender].phase(share, starts_at, partial(book.note, sender))
         except LoadError as error:
             # It takes the run along, but not what it and the others have counted.
             self.stop(str(error))
             return time.monotonic() - starts_at, 0.0
+        finally:
+            book.end(sender)
 
-    async def _tell(self, number: int, phase: Phase, starts_at: float, book: _Book) -> None:
-        total, next_second = Tally(), 0
+    async def _tell(self, number: int, phase: Phase, starts_at: float, book: Book) -> None:
         while True:
             await asyncio.sleep(1)
-            while (second := book.complete(next_second)) is not None:
-                total.add(second.tally)
-                next_second += 1
-            self._on_progress(Progress(number, phase, time.monotonic() - starts_at, total, book.latest()))
+            self._on_progress(Progress(number, phase, time.monotonic() - starts_at, book.total, book.latest))
 
     async def _order_stop(self, sending: Sequence[asyncio.Task[tuple[float, float]]]) -> None:
         await self._stopping.wait()
@@ -203,32 +199,6 @@ class Engine:
         plan = self._plan
         await asyncio.sleep(plan.ends_after_seconds + len(plan.phases) * _LEAD_SECONDS)
         self.stop(f"the cap max_seconds of {plan.caps.max_seconds:g} s was reached")
-
-
-class _Book:
-    """What the processes have reported of a phase."""
-
-    def __init__(self, processes: int, instances: Callable[[], dict[str, int]]) -> None:
-        self._processes = processes
-        self._instances = instances
-        self._reported: dict[int, int] = {}
-        self.seconds: dict[int, Second] = {}
-        self.cpu_share = 0.0
-
-    def note(self, second: int, tally: Tally, cpu_share: float) -> None:
-        entry = self.seconds.setdefault(second, Second(second))
-        entry.tally.add(tally)
-        entry.instances = self._instances()
-        self._reported[second] = self._reported.get(second, 0) + 1
-        self.cpu_share = max(self.cpu_share, cpu_share)
-
-    def complete(self, second: int) -> Second | None:
-        """A second that every process has reported."""
-        return self.seconds[second] if self._reported.get(second) == self._processes else None
-
-    def latest(self) -> Second | None:
-        """The last such second."""
-        return next(filter(None, map(self.complete, sorted(self.seconds, reverse=True))), None)
 
 
 def _texts(credentials: ReadOnlyCredentials) -> list[Any]:

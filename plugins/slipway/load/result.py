@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from hdrh.histogram import HdrHistogram
 
@@ -16,34 +16,53 @@ COMPLETED = "completed"
 _FULL_CORE = 0.9
 
 
-@dataclass
+@dataclass(frozen=True)
 class Second:
-    """One second of a phase.
+    """One second of a phase: the point of a time series, without the histograms, which a long run has no room for.
 
     :param second: since the phase's start
-    :param tally: what was counted in it
+    :param sent: requests sent
+    :param answered: requests the model has answered
+    :param right: answers that name the row's label
+    :param right_by_variant: the same by the variant that gave them
+    :param errors: requests without an answer of the model, by kind
+    :param variants: answers by the variant that gave them
     :param instances: of the endpoint, by variant, as last described
+    :param p50_ms: the median of the latencies
+    :param p99_ms: their 99th percentile
     """
 
     second: int
-    tally: Tally = field(default_factory=Tally)
-    instances: Mapping[str, int] = field(default_factory=dict)
+    sent: int
+    answered: int
+    right: int
+    right_by_variant: Mapping[str, int]
+    errors: Mapping[str, int]
+    variants: Mapping[str, int]
+    instances: Mapping[str, int]
+    p50_ms: float
+    p99_ms: float
 
-    def to_json(self) -> dict[str, Any]:
-        """:returns: the point of a time series"""
-        tally = self.tally
-        return {
-            "second": self.second,
-            "sent": tally.sent,
-            "answered": tally.answered,
-            "right": tally.right,
-            "right_by_variant": dict(tally.rights),
-            "errors": dict(tally.errors),
-            "variants": dict(tally.variants),
-            "instances": dict(self.instances),
-            "p50_ms": milliseconds(tally.latency, 50),
-            "p99_ms": milliseconds(tally.latency, 99),
-        }
+    @classmethod
+    def of(cls, second: int, tally: Tally, instances: Mapping[str, int]) -> Self:
+        """Keep the figures of a second.
+
+        :param second: since the phase's start
+        :param tally: everything that was counted in it
+        :param instances: of the endpoint, by variant
+        """
+        return cls(
+            second=second,
+            sent=tally.sent,
+            answered=tally.answered,
+            right=tally.right,
+            right_by_variant=dict(tally.rights),
+            errors=dict(tally.errors),
+            variants=dict(tally.variants),
+            instances=dict(instances),
+            p50_ms=milliseconds(tally.latency, 50),
+            p99_ms=milliseconds(tally.latency, 99),
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +120,7 @@ class PhaseResult:
             "cpu_seconds": round(self.cpu_seconds, 3),
             "cpu_share": self.cpu_share,
             "sender_full": self.sender_full,
-            "series": [second.to_json() for second in self.seconds],
+            "series": [asdict(second) for second in self.seconds],
         }
 
 

@@ -40,6 +40,8 @@ class Worker:
     def __init__(self, orders: asyncio.StreamReader) -> None:
         self._orders = orders
         self._drive: Drive | None = None
+        # That is reported next.
+        self._second = 0
 
     async def run(self) -> None:
         """Send phase after phase until the input ends, or a phase breaks."""
@@ -71,23 +73,25 @@ class Worker:
             self._drive.stop()
 
     async def _phase(self, drive: Drive, starts_at: float, drain_seconds: float) -> None:
-        used = time.process_time()
+        used, self._second = time.process_time(), 0
         async with asyncio.TaskGroup() as beside:
             reports = beside.create_task(self._reports(drive, starts_at))
             await drive.run(drain_seconds)
             reports.cancel()
         elapsed_seconds, cpu_seconds = time.monotonic() - starts_at, time.process_time() - used
-        _say({"tally": drive.take().to_message(), "second": int(elapsed_seconds / REPORT_SECONDS)})
+        # A second is reported once, though timers may be early or late.
+        last = max(self._second, int(elapsed_seconds / REPORT_SECONDS))
+        _say({"tally": drive.take().to_message(), "second": last})
         _say({"finished": True, "elapsed_seconds": elapsed_seconds, "cpu_seconds": cpu_seconds})
 
     async def _reports(self, drive: Drive, starts_at: float) -> None:
-        second, used = 0, time.process_time()
+        used = time.process_time()
         while True:
-            await asyncio.sleep(max(0.0, starts_at + (second + 1) * REPORT_SECONDS - time.monotonic()))
+            await asyncio.sleep(max(0.0, starts_at + (self._second + 1) * REPORT_SECONDS - time.monotonic()))
             now = time.process_time()
             share = (now - used) / REPORT_SECONDS
-            _say({"tally": drive.take().to_message(), "second": second, "cpu_share": round(share, 3)})
-            second, used = second + 1, now
+            _say({"tally": drive.take().to_message(), "second": self._second, "cpu_share": round(share, 3)})
+            self._second, used = self._second + 1, now
 
 
 async def _main() -> None:

@@ -14,7 +14,7 @@ from tests.unit.load.test_result import phase, tally
 
 def test_a_line_has_rate_latencies_errors_right_answers_shares_and_instances():
     counted = tally().settle()
-    line = describe_progress(Progress(2, Arrivals(50, 60), 7.4, counted, Second(6, counted, {"blue": 2})))
+    line = describe_progress(Progress(2, Arrivals(50, 60), 7.4, counted, Second.of(6, counted, {"blue": 2})))
     assert line == (
         "phase 2 (50/s for 60 s) | 7 s | 8/3000 answered | 8/s | p50 10.0 ms | p99 10.0 ms | errors 2 | right 75.0% | "
         "blue 100% | instances blue 2"

@@ -54,7 +54,7 @@ def test_phases_by_several_processes_are_counted_in_full():
     assert (arrivals.tally.sent, arrivals.tally.answered) == (300, 225)
     assert set(stage.tally.variants) == {"blue", "green"}
     assert stage.tally.latency.get_total_count() == 300
-    assert sum(second.tally.sent for second in arrivals.seconds) == 300
+    assert sum(second.sent for second in arrivals.seconds) == 300
     assert told[-1].total.sent == 300
     assert all(
         "AWS4-HMAC-SHA256 Credential=AKIA/" in headers["Authorization"] for _, headers, _ in endpoint.invocations

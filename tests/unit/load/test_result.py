@@ -13,8 +13,8 @@ STARTED_AT = "2024-01-01T00:00:01.500+00:00"
 
 
 def phase(tally, cpu_share=0.5):
-    seconds = (Second(0, tally, {"blue": 2}),)
-    return PhaseResult(describe(Stage(2, 10)), 1, STARTED_AT, 2.0, tally.settle(), seconds, 0.4, cpu_share)
+    seconds = (Second.of(0, tally.settle(), {"blue": 2}),)
+    return PhaseResult(describe(Stage(2, 10)), 1, STARTED_AT, 2.0, tally, seconds, 0.4, cpu_share)
 
 
 def tally():
@@ -34,8 +34,21 @@ def test_a_report_has_totals_a_series_and_histograms_that_others_read():
     assert found["errors"] == {"timeout": 2}
     assert (round(found["latency_ms"]["p99"]), round(found["service_ms"]["p50"])) == (10, 5)
     assert HdrHistogram.decode(found["latency_hdr"]).get_total_count() == 8
-    assert found["series"][0]["instances"] == {"blue": 2}
-    assert found["right_by_variant"] == found["series"][0]["right_by_variant"] == {"blue": 6}
+    assert found["right_by_variant"] == {"blue": 6}
+    assert found["series"] == [
+        {
+            "second": 0,
+            "sent": 10,
+            "answered": 8,
+            "right": 6,
+            "right_by_variant": {"blue": 6},
+            "errors": {"timeout": 2},
+            "variants": {"blue": 8},
+            "instances": {"blue": 2},
+            "p50_ms": found["latency_ms"]["p50"],
+            "p99_ms": found["latency_ms"]["p99"],
+        }
+    ]
     assert found["started_at"] == STARTED_AT
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from slipway.load.plan import Plan, Stage, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
-from slipway.load.tally import Tally, merged
+from slipway.load.tally import Tally
 from slipway.rows import Row
 
 START = datetime(2026, 5, 2, 8, 0, 10, tzinfo=UTC)
@@ -14,16 +14,16 @@ START = datetime(2026, 5, 2, 8, 0, 10, tzinfo=UTC)
 
 def phase(stage, begins_seconds, seconds, variants=("model-a", "model-b"), errors=None, rate=30):
     """A phase that answers so many requests each second, two thirds of them right, at some 10 ms."""
-    noise, series = random.Random(5), []
+    noise, series, total = random.Random(5), [], Tally()
     for second in range(seconds):
         tally = Tally(sent=rate)
         for number in range(rate):
             took = noise.lognormvariate(-4.6, 0.4)
             tally.answer(variants[number % 10 == 0 and len(variants) > 1], number % 3 > 0, took, took)
         tally.errors.update(errors or {})
-        series.append(Second(second, tally.settle(), dict.fromkeys(variants, 1 + second // 20)))
+        series.append(Second.of(second, tally.settle(), dict.fromkeys(variants, 1 + second // 20)))
+        total.add(tally)
     begun = (START + timedelta(seconds=begins_seconds)).isoformat(timespec="milliseconds")
-    total = merged(second.tally for second in series)
     return PhaseResult(describe(stage), 1, begun, float(seconds), total, tuple(series), 1.0, 0.5)
 
 
