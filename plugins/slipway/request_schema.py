@@ -180,7 +180,7 @@ class AutoScaling(_Document):
 
     min_capacity: Count
     max_capacity: Count
-    target_value: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    target_value: Annotated[float, Field(gt=0)]
     scale_in_cooldown: Annotated[int, Field(ge=0)]
     scale_out_cooldown: Annotated[int, Field(ge=0)]
     predefined_metric_type: Literal["SageMakerVariantInvocationsPerInstance"]

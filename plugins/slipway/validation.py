@@ -42,9 +42,9 @@ _EXPECTED = {
 
 
 class Strict(BaseModel):
-    """No unknown field, no silent conversion, no change afterwards."""
+    """No unknown field, no silent conversion, no number without an end, no change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 def wrong(expected: str, fix: str = "") -> PydanticCustomError:

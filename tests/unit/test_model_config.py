@@ -1,5 +1,7 @@
 """A model file is one strict description; each mistake is told with file, field, expectation and fix."""
 
+import math
+
 import pytest
 
 from slipway import names
@@ -89,6 +91,13 @@ BAD_FIELDS = {
     "approver twice": ("approval.approvers", ["alice", "alice"], "approval.approvers", "remove the second alice"),
     "forged tag": ("policy.tags", ["slipway:digest"], "policy.tags[0]", "a tag key outside"),
     "no such instance": ("policy.instance_types", ["m4.xlarge"], "policy.instance_types[0]", "text of the form"),
+    "gate at no number": ("gates", [{"metric": "m", "minimum": math.nan}], "gates[0].minimum", "a finite number"),
+    "load without end": (
+        "stress",
+        {"rate_rps": math.inf, "duration_seconds": 5},
+        "stress.rate_rps",
+        "a finite number, found the number inf",
+    ),
     "poll in no time": ("timeouts.poll_seconds", 0, "timeouts.poll_seconds", "a number of at least 0.5"),
 }
 

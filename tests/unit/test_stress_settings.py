@@ -38,6 +38,12 @@ def test_stages_or_a_rate_take_the_place_of_the_labs():
         ({"allowed": True, "before_production": True}, "at least one limit"),
         ({"slo": {"max_error_share": 1.5}}, "less_than_equal"),
         ({"watch_seconds": -1}, "greater_than_equal"),
+        ({"rate_rps": float("inf"), "duration_seconds": 5}, "finite_number"),
+        ({"rate_rps": 5, "duration_seconds": float("nan")}, "finite_number"),
+        ({"slo": {"p99_ms": float("inf")}}, "finite_number"),
+        ({"caps": {"max_seconds": float("inf")}}, "finite_number"),
+        ({"rate_rps": 1e300, "duration_seconds": 1e300, "caps": {"max_rate_rps": 1e301}}, "within caps"),
+        ({"stages": [{"concurrency": 1, "requests": 10**400}]}, "within caps"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 from collections.abc import Sequence
 from dataclasses import fields
@@ -42,21 +43,35 @@ def parser(
     )
     load = made.add_mutually_exclusive_group()
     load.add_argument("--stages", help="CONCURRENCY:REQUESTS,…, such as the lab's 10:1000,100:10000,150:100000")
-    load.add_argument("--rate", type=float, help="requests due each second, whether or not others are answered")
-    made.add_argument("--seconds", type=float, default=60, help="how long the rate is kept (60)")
+    load.add_argument("--rate", type=number, help="requests due each second, whether or not others are answered")
+    made.add_argument("--seconds", type=number, default=60, help="how long the rate is kept (60)")
     made.add_argument("--concurrency", type=int, default=150, help="with --rate: requests in flight at most (150)")
     made.add_argument("--variant", help="TargetVariant: the production variant that shall answer")
     made.add_argument("--processes", type=int, help="sending processes; by default as many as the load needs")
     for name in ("max_error_share", "p99_ms", "min_accuracy"):
         limit = getattr(slo, name)
         shown = f"{limit:g}" if limit is not None else "0" if name == "max_error_share" else "none"
-        made.add_argument(_option(name), type=float, default=limit, help=f"limit that each phase has to keep ({shown})")
+        made.add_argument(
+            _option(name), type=number, default=limit, help=f"limit that each phase has to keep ({shown})"
+        )
     for field in fields(Caps):
         cap = getattr(caps, field.name)
         # The annotations are text.
-        kind = int if field.type == "int" else float
+        kind = int if field.type == "int" else number
         made.add_argument(_option(field.name), type=kind, default=cap, help=f"cap ({cap:g})")
     return made
+
+
+def number(text: str) -> float:
+    """Read a number that has an end: `nan` would be neither above nor below any cap or limit.
+
+    :param text: of the command line
+    :raises ValueError: when it is none
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def caps_of(given: argparse.Namespace) -> Caps:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from slipway.load.errors import LoadRefused
@@ -126,6 +127,7 @@ class Plan:
             raise LoadRefused("There are no rows to send. Fix: name data that has a label and features on each line")
         if not self.phases:
             raise LoadRefused("There is no load to send. Fix: give stages, or a rate and a duration")
+        self._check_figures()
         if self.target_variant is not None and not _VARIANT.fullmatch(self.target_variant):
             raise LoadRefused(
                 f"{self.target_variant[:80]!a} is no variant's name. "
@@ -147,7 +149,7 @@ class Plan:
             ],
         )
         exceeded = [
-            f"{name} is {getattr(caps, name):g}, asked is {value:g}"
+            f"{name} is {figure(getattr(caps, name))}, asked is {figure(value)}"
             for name, value in asked
             if value > getattr(caps, name)
         ]
@@ -156,8 +158,17 @@ class Plan:
                 f"The load for {self.endpoint_name} is above its caps: {'; '.join(exceeded)}. "
                 "Fix: ask for less, or raise the cap on purpose"
             )
-        if min(min(phase.concurrency, phase.requests, phase.most_rps) for phase in self.phases) <= 0:
-            raise LoadRefused("Concurrency, requests, rate and duration must all be above 0")
+
+    def _check_figures(self) -> None:
+        # Before anything is worked out from them.
+        given = [*asdict(self.caps).items()]
+        for phase in self.phases:
+            given += asdict(phase).items()
+            if isinstance(phase, Arrivals):
+                given.append(("rate_rps times duration_seconds", phase.rate_rps * phase.duration_seconds))
+        wrong = [f"{name} is {value}" for name, value in given if not 0 < value < math.inf]
+        if wrong:
+            raise LoadRefused(f"{', '.join(wrong)}. Fix: give a number above 0 that has an end")
 
     @property
     def ends_after_seconds(self) -> float:
@@ -221,6 +232,15 @@ def describe(phase: Phase) -> dict[str, Any]:
     """A phase as reports have it."""
     kind = "arrivals" if isinstance(phase, Arrivals) else "stage"
     return {"kind": kind, **asdict(phase), "requests": phase.requests}
+
+
+def figure(value: float, digits: int = 12) -> str:
+    """Write a number as people do, without an exponent.
+
+    :param value: the number
+    :param digits: of a fraction, how many that are not leading zeros are shown at most
+    """
+    return str(value) if isinstance(value, int) else format(Decimal(f"{value:.{digits}g}"), "f")
 
 
 def title(phase: Mapping[str, Any]) -> str:

@@ -32,6 +32,14 @@ def test_what_is_asked_for_is_planned():
     assert (plan.phases, plan.target_variant, plan.caps.max_rate_rps) == ((Arrivals(5, 2),), "model-b", 7.5)
 
 
+@pytest.mark.parametrize("option", ["--rate", "--seconds", "--max-seconds", "--p99-ms", "--max-error-share"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_number_without_an_end_is_refused(option, value, capsys):
+    with pytest.raises(SystemExit):
+        given(option, value)
+    assert f"invalid number value: '{value}'" in capsys.readouterr().err
+
+
 def test_stages_that_are_none_are_refused():
     with pytest.raises(LoadRefused, match="no stage"):
         command.plan_of(given("--stages", "3"), ROWS, Caps())

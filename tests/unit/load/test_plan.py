@@ -1,11 +1,12 @@
 """Plans, their caps, and how they are divided."""
 
 import json
+import math
 
 import pytest
 
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, parse_stages, shares
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, figure, parse_stages, shares
 from slipway.rows import Row
 
 ROWS = [Row("1", "2,3")]
@@ -38,10 +39,45 @@ def test_a_cap_can_be_raised_on_purpose():
     plan(Stage(201, 1000), caps=Caps(max_concurrency=300)).check()
 
 
-@pytest.mark.parametrize("phase", [Stage(0, 10), Stage(10, 0), Arrivals(0, 10), Arrivals(1, 10, concurrency=0)])
-def test_a_load_of_nothing_is_refused(phase):
-    with pytest.raises(LoadRefused):
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        (Stage(0, 10), "concurrency is 0"),
+        (Stage(10, 0), "requests is 0"),
+        (Arrivals(0, 10), "rate_rps is 0"),
+        (Arrivals(1, 10, concurrency=0), "concurrency is 0"),
+        (Arrivals(5, -5.0), "duration_seconds is -5.0"),
+        (Arrivals(math.nan, 5), "rate_rps is nan"),
+        (Arrivals(math.inf, 5), "rate_rps is inf"),
+        (Arrivals(5, math.inf), "duration_seconds is inf"),
+        (Arrivals(1e300, 1e300), "rate_rps times duration_seconds is inf"),
+    ],
+)
+def test_a_load_of_nothing_or_without_an_end_is_refused(phase, said):
+    with pytest.raises(LoadRefused, match=said):
         plan(phase).check()
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0, -1])
+def test_a_cap_that_caps_nothing_is_refused(seconds):
+    with pytest.raises(LoadRefused, match="max_seconds is"):
+        plan(Stage(2, 10), caps=Caps(max_seconds=seconds)).check()
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [
+        (200_000, 12, "200000"),
+        (10**400, 12, "1" + 400 * "0"),
+        (2000.0, 12, "2000"),
+        (1800.4, 12, "1800.4"),
+        (12345.6, 4, "12350"),
+        (0.93999999, 4, "0.94"),
+        (0.00001, 4, "0.00001"),
+    ],
+)
+def test_a_figure_has_no_exponent(value, digits, written):
+    assert figure(value, digits) == written
 
 
 @pytest.mark.parametrize("variant", ["blue–green", "-blue", "blue-", "", "blue green", "b" * 64])  # noqa: RUF001
