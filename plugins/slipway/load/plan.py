@@ -13,7 +13,8 @@ from typing import Any
 from slipway.load.errors import LoadRefused
 from slipway.rows import Row
 
-# What one process is taken to send each second on a core of its own: an assumption, not yet measured on an idle one.
+# What one process is taken to send each second on a core of its own: cautiously, for on an idle machine a request was
+# measured to take 125 µs of it (docs/performance.md).
 PROCESS_RPS = 2500
 # Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
 _FAST_ANSWER_SECONDS = 0.02

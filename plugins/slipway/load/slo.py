@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.load.drive import ABANDONED
-from slipway.load.plan import title
+from slipway.load.plan import figure, title
 from slipway.load.result import LoadResult, PhaseResult
 from slipway.load.tally import milliseconds
 
@@ -53,9 +53,9 @@ class Limit:
 
     def __str__(self) -> str:
         if self.measured is None:
-            return f"{self.name} is {self.allowed:g}, but nothing was answered in {self.phase}"
-        by = f", broken by {self.excess:.4g}" if not self.passed else ""
-        return f"{self.name} is {self.allowed:g}, measured {self.measured:.4g} in {self.phase}{by}"
+            return f"{self.name} is {figure(self.allowed)}, but nothing was answered in {self.phase}"
+        by = f", broken by {figure(self.excess, 4)}" if not self.passed else ""
+        return f"{self.name} is {figure(self.allowed)}, measured {figure(self.measured, 4)} in {self.phase}{by}"
 
     def to_json(self) -> dict[str, Any]:
         """:returns: the limit in a report"""

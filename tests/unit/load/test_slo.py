@@ -4,7 +4,7 @@ import pytest
 
 from slipway.load.plan import Plan, Stage, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult
-from slipway.load.slo import Slo, verdict
+from slipway.load.slo import Limit, Slo, verdict
 from slipway.load.tally import Tally
 from slipway.rows import Row
 
@@ -57,6 +57,11 @@ def test_a_broken_limit_is_named_with_its_phase_and_by_how_much(bad, name, measu
     assert broken.measured == pytest.approx(measured, rel=0.01)
     assert broken.excess == pytest.approx(excess, rel=0.01)
     assert f"{name} is {broken.allowed:g}, measured" in str(broken) and "broken by" in str(broken)
+
+
+def test_large_figures_are_written_out():
+    broken = Limit("p99_ms", allowed=1_200_000.0, measured=1_234_567.0, excess=34_567.0, phase="2 x 100")
+    assert str(broken) == "p99_ms is 1200000, measured 1235000 in 2 x 100, broken by 34570"
 
 
 def test_a_limit_that_is_just_met_is_kept():
