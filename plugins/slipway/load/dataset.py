@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,13 +12,14 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.load.errors import LoadError
+from slipway.load.plan import fitting
 from slipway.rows import Row, parse_row
 
 MAX_ROWS = 100_000
 
 
 def read_rows(source: str, session: botocore.session.Session) -> list[Row]:
-    """Read labelled rows: headerless CSV, label first.
+    """Read labelled rows, as many as a load may have: headerless CSV, label first.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
 
@@ -25,23 +27,23 @@ def read_rows(source: str, session: botocore.session.Session) -> list[Row]:
     :param session: for S3
     :raises LoadError: when the source cannot be read, or a line is no row
     """
-    rows: list[Row] = []
     try:
         lines = _s3_lines(source, session) if source.startswith("s3://") else _file_lines(Path(source))
-        for line in lines:
-            row = parse_row(line)
-            if row is None:
-                raise LoadError(f"{source} has a line that is not a label and its features: {line[:80]!r}")
-            rows.append(row)
-            if len(rows) == MAX_ROWS:
-                break
+        return fitting(_row(line, source) for line in islice(lines, MAX_ROWS))
     except (OSError, ValueError, BotoCoreError, ClientError) as error:
         raise LoadError(f"Cannot read the rows of {source}: {error}") from error
-    return rows
 
 
-def _file_lines(path: Path) -> Iterable[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _row(line: str, source: str) -> Row:
+    row = parse_row(line)
+    if row is None:
+        raise LoadError(f"{source} has a line that is not a label and its features: {line[:80]!r}")
+    return row
+
+
+def _file_lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as file:
+        yield from filter(None, map(str.strip, file))
 
 
 def _s3_lines(uri: str, session: botocore.session.Session) -> Iterator[str]:

@@ -99,7 +99,7 @@ class Engine:
         credentials = await asyncio.to_thread(access.credentials)
         job = {
             "target": asdict(target),
-            "rows": [[row.label, row.features] for row in plan.rows],
+            "rows": [[row.label, row.features] for row in plan.sent_rows],
             "timeout_seconds": plan.timeout_seconds,
             "drain_seconds": plan.drain_seconds,
             "credentials": _texts(credentials),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from slipway.load.errors import LoadRefused
@@ -19,6 +21,8 @@ PROCESS_RPS = 2500
 # Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
 _FAST_ANSWER_SECONDS = 0.02
 DRAIN_SECONDS = 5.0
+# Each sending process gets all rows, and keeps them.
+MAX_ROWS_MIB = 16
 _STAGE = re.compile(r"(\d+)[:x](\d+)")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -101,7 +105,7 @@ class Plan:
     """One run of load.
 
     :param endpoint_name: the endpoint
-    :param rows: labelled rows, sent in turn
+    :param rows: labelled rows; the first ones, as far as they fit, are sent in turn
     :param phases: one after another
     :param target_variant: the variant that shall answer; None leaves it to the weights
     :param caps: what may be asked for
@@ -126,6 +130,11 @@ class Plan:
         """
         if not self.rows:
             raise LoadRefused("There are no rows to send. Fix: name data that has a label and features on each line")
+        if (first := _row_bytes(self.rows[0])) > MAX_ROWS_MIB * 2**20:
+            raise LoadRefused(
+                f"The first row has {first / 2**20:.1f} MiB, but all rows together may have {MAX_ROWS_MIB} MiB. "
+                "Fix: name data with smaller rows"
+            )
         if not self.phases:
             raise LoadRefused("There is no load to send. Fix: give stages, or a rate and a duration")
         self._check_figures()
@@ -171,6 +180,11 @@ class Plan:
         if wrong:
             raise LoadRefused(f"{', '.join(wrong)}. Fix: give a number above 0 that has an end")
 
+    @cached_property
+    def sent_rows(self) -> Sequence[Row]:
+        """The rows that are sent."""
+        return fitting(self.rows)
+
     @property
     def ends_after_seconds(self) -> float:
         """When the run is ended in order, whatever is left, in seconds of sending.
@@ -193,11 +207,30 @@ class Plan:
         return {
             "endpoint_name": self.endpoint_name,
             "target_variant": self.target_variant,
-            "rows": len(self.rows),
+            "rows": len(self.sent_rows),
             "phases": [describe(phase) for phase in self.phases],
             "caps": asdict(self.caps),
             "timeout_seconds": self.timeout_seconds,
         }
+
+
+def fitting(rows: Iterable[Row]) -> list[Row]:
+    """Take the first rows, up to 16 MiB as sending processes are given them but one at least; no more are looked at.
+
+    :param rows: any number
+    """
+    taken: list[Row] = []
+    left = MAX_ROWS_MIB * 2**20
+    for row in rows:
+        left -= _row_bytes(row)
+        if left < 0 and taken:
+            break
+        taken.append(row)
+    return taken
+
+
+def _row_bytes(row: Row) -> int:
+    return len(json.dumps([row.label, row.features]))
 
 
 @dataclass(frozen=True)

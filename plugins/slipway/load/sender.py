@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -64,8 +63,9 @@ class HttpSender:
         self._start = f"POST {parts.path} HTTP/1.1\r\nHost: {host}\r\n"
         self._signer = signer
         self._connections = Connections(target.url, timeout_seconds)
-        # By body: the headers it was last signed with, and the whole request with them.
-        self._requests: dict[bytes, tuple[Mapping[str, str], bytes]] = {}
+        # Whole requests by body, and the generation of their signatures.
+        self._requests: dict[bytes, bytes] = {}
+        self._generation = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,10 +90,13 @@ class HttpSender:
 
     def _request(self, body: bytes) -> bytes:
         headers = self._signer.headers(body)
+        if self._generation != self._signer.generation:
+            self._generation = self._signer.generation
+            # Those of rows that are not sent again soon would take two kilobytes each for the rest of the run.
+            self._requests.clear()
         made = self._requests.get(body)
-        # The signer gives the same object for as long as the signature is good.
-        if made is None or made[0] is not headers:
+        if made is None:
             fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _FRAMING)
             head = f"{self._start}{fields}Content-Length: {len(body)}\r\n\r\n"
-            made = self._requests[body] = headers, head.encode("latin-1") + body
-        return made[1]
+            made = self._requests[body] = head.encode("latin-1") + body
+        return made

@@ -62,12 +62,14 @@ class Signer:
         self._credentials = credentials
         self._now = now
         self._second = -1
+        # Counts how often all signatures have become invalid.
+        self.generation = 0
         self._signed: dict[bytes, Mapping[str, str]] = {}
 
     def renew(self, credentials: ReadOnlyCredentials) -> None:
         """Sign with other credentials from now on."""
         self._credentials = credentials
-        self._signed.clear()
+        self._forget()
 
     def headers(self, body: bytes) -> Mapping[str, str]:
         """The headers of a request that is sent now.
@@ -77,10 +79,14 @@ class Signer:
         second = int(self._now())
         if second != self._second:
             self._second = second
-            self._signed.clear()
+            self._forget()
         signed = self._signed.get(body)
         if signed is None:
             request = AWSRequest("POST", self._target.url, headers=self._target.headers(), data=body)
             SigV4Auth(self._credentials, self._target.signing_name, self._target.region).add_auth(request)
             signed = self._signed[body] = dict(request.headers.items())
         return signed
+
+    def _forget(self) -> None:
+        self.generation += 1
+        self._signed.clear()

@@ -21,6 +21,11 @@ def test_what_is_no_row_is_named(tmp_path):
         read_rows(str(tmp_path / "rows.csv"), SESSION)
 
 
+def test_of_wide_rows_so_many_are_read_as_a_load_may_have(tmp_path):
+    (tmp_path / "rows.csv").write_text(f"1,{'x' * 2**20}\n" * 20 + "label\n")
+    assert len(read_rows(str(tmp_path / "rows.csv"), SESSION)) == 15
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(LoadError, match="Cannot read the rows"):
         read_rows(str(tmp_path / "none.csv"), SESSION)

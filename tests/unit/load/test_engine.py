@@ -64,6 +64,15 @@ def test_phases_by_several_processes_are_counted_in_full():
     assert report["phases"][1]["series"][0]["instances"] == {"blue": 3}
 
 
+def test_more_rows_than_fit_do_no_harm():
+    wide = [Row("1", f"1,{'x' * 678}")] * 100_000
+    with serving(HttpEndpoint()) as endpoint:
+        result = Engine(Plan("e", wide, (Stage(2, 10),)), Access(endpoint)).run()
+    assert result.completed
+    assert result.phases[0].tally.right == 10
+    assert 20_000 < result.plan["rows"] < 30_000
+
+
 def test_a_target_variant_is_asked_for():
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(Plan("e", ROWS[:3], (Stage(2, 30),), target_variant="red"), Access(endpoint)).run()

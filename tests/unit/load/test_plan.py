@@ -6,7 +6,7 @@ import math
 import pytest
 
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, figure, parse_stages, shares
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, figure, fitting, parse_stages, shares
 from slipway.rows import Row
 
 ROWS = [Row("1", "2,3")]
@@ -89,6 +89,33 @@ def test_a_variant_that_aws_has_no_name_for_is_refused(variant):
 @pytest.mark.parametrize("variant", ["b", "model-b", "Blue--2", "b" * 63])
 def test_a_variants_name_may_be_asked_for(variant):
     plan(target_variant=variant).check()
+
+
+def test_only_rows_that_fit_are_sent():
+    wide = Row("1", "x" * 2**20)
+    made = Plan("e", [wide] * 20)
+    made.check()
+    assert len(made.sent_rows) == made.summary()["rows"] == 15
+    # What has to be escaped counts as it is sent to the processes.
+    assert len(Plan("e", [Row("1", "é" * 2**20)] * 20).sent_rows) == 2
+    assert Plan("e", ROWS * 3).sent_rows == ROWS * 3
+
+
+def test_a_row_that_does_not_fit_is_refused():
+    with pytest.raises(LoadRefused, match=r"The first row has 17\.0 MiB, but all rows together may have 16 MiB"):
+        Plan("e", [Row("1", "x" * 17 * 2**20)]).check()
+
+
+def test_no_more_rows_are_looked_at_than_fit():
+    looked = []
+
+    def rows():
+        for number in range(1000):
+            looked.append(number)
+            yield Row("1", "x" * 2**20)
+
+    assert len(fitting(rows())) == 15
+    assert len(looked) == 16
 
 
 def test_no_rows_no_phases():

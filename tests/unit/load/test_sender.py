@@ -45,3 +45,22 @@ def test_nobody_listens(free_port):
     with pytest.raises(NoReply) as caught:
         send(target, b"1,2")
     assert caught.value.kind == "connection: ConnectionRefusedError"
+
+
+def test_requests_are_kept_as_long_as_their_signatures_are_good(free_port):
+    now = [100.0]
+    target = Target(f"http://127.0.0.1:{free_port}", "us-west-2", "sagemaker", "e")
+    signer = Signer(target, CREDENTIALS, lambda: now[0])
+
+    async def run():
+        sender = HttpSender(target, signer, 1)
+        first = [sender._request(body) for body in (b"1", b"2", b"1")]
+        now[0] = 101.0
+        later = sender._request(b"1")
+        return first, later, dict(sender._requests)
+
+    first, later, kept = asyncio.run(run())
+    assert first[0] is first[2]
+    assert later is not first[0]
+    # Those of the second before take no room any more.
+    assert kept == {b"1": later}
