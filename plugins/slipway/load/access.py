@@ -41,11 +41,11 @@ class SessionAccess:
 
         :param endpoint_name: the endpoint
         :param variant: TargetVariant
-        :raises LoadError: when no region is configured
+        :raises LoadError: when no region is configured, or the settings are wrong
         """
         try:
             meta = self._session.create_client("sagemaker-runtime").meta
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError) as error:
             raise LoadError(f"Cannot tell where {endpoint_name} is invoked: {error}") from error
         model = meta.service_model
         return Target(meta.endpoint_url, meta.region_name, model.signing_name, endpoint_name, variant)
@@ -53,15 +53,15 @@ class SessionAccess:
     def credentials(self) -> ReadOnlyCredentials:
         """Give credentials that are good now.
 
-        :raises LoadError: when there are none
+        :raises LoadError: when there are none, or the role that gives them is refused
         """
         try:
             found = self._session.get_credentials()
             if found is None:
                 raise LoadError("There are no AWS credentials. Fix: set AWS_PROFILE, or what else botocore reads")
             return found.get_frozen_credentials()
-        except BotoCoreError as error:
-            raise LoadError(f"The AWS credentials cannot be renewed: {error}") from error
+        except (BotoCoreError, ClientError) as error:
+            raise LoadError(f"The AWS credentials cannot be got: {error}") from error
 
     def instances(self, endpoint_name: str) -> dict[str, int]:
         """Count an endpoint's instances by variant.
