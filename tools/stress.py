@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -27,6 +26,9 @@ def prepare(settings: Settings) -> None:
 def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     """Sends the load and writes the report.
 
+    :param settings: of this instance
+    :param endpoint: whose model file gives leave
+    :param arguments: the options beside it
     :returns: 0 when it was within the limits, 1 when it was not, 2 when it could not be tried
     """
     # Imported once the environment says whose AWS and whose Airflow is meant.
@@ -55,7 +57,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
         options = command.parser("make stress", data=data, caps=order.caps, slo=Slo(**order.limits))
         options.add_argument("--report", type=Path, help="folder of the report; a new one in the state folder")
         options.add_argument("--watch", type=float, default=60, help="seconds until CloudWatch is asked (60)")
-        given = options.parse_args(arguments)
+        given = options.parse_args([endpoint, *arguments])
         asked, most = asdict(command.caps_of(given)), asdict(order.caps)
         # The command line may lower what the model file allows.
         caps: Any = {name: min(asked[name], most[name]) for name in most}
@@ -69,35 +71,37 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     folder = given.report or settings.home / "stress" / f"{endpoint}-{began:%Y%m%dT%H%M%SZ}"
     folder.mkdir(parents=True, exist_ok=True)
 
-    evidence: dict[str, Any] = {}
+    def write(evidence: dict[str, Any]) -> None:
+        report = stress_report.document(result, judged, evidence)
+        for file in (stress_report.machine_readable(report), stress_report.page(report)):
+            (folder / file.name).write_text(file.content, encoding="utf-8")
+
+    # At once, for this process may be ended while it waits for CloudWatch.
+    write({})
+    console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
     if result.completed:
         try:
             if given.watch:
                 console.print(f"CloudWatch is asked for its figures in {given.watch:g} s; Ctrl-C leaves them out")
                 time.sleep(given.watch)
-            evidence = stress_report.evidence(order, began, aws_conn_id=None)
+            write(stress_report.evidence(order, began, aws_conn_id=None))
         except KeyboardInterrupt:
             console.print("The report goes without CloudWatch's figures")
         except SlipwayError as error:
             console.print(str(error), style="yellow", soft_wrap=True)
-    report = stress_report.document(result, judged, evidence)
-    for file in (stress_report.machine_readable(report), stress_report.page(report)):
-        (folder / file.name).write_text(file.content, encoding="utf-8")
-    console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
     return command.status(judged)
 
 
 def main() -> int:
     """Entry point of make stress."""
-    parser = argparse.ArgumentParser(prog="make stress", add_help=False)
-    parser.add_argument("endpoint", nargs="?")
-    given, _ = parser.parse_known_args()
-    if not given.endpoint:
+    endpoint, *arguments = sys.argv[1:] or [""]
+    # It comes first, so that nothing has to be known of the options to tell which endpoint needs leave.
+    if not endpoint or endpoint.startswith("-"):
         print("make: Name an endpoint: make stress ENDPOINT=iris-model-production", file=sys.stderr)
         return 2
     settings = Settings.from_environment()
     prepare(settings)
-    return send(settings, given.endpoint, sys.argv[1:])
+    return send(settings, endpoint, arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from slipway import names, runs
+from slipway import names, runs, stress_report
 from slipway.errors import StressFailed, StressRefused
 from slipway.gate import Gate, Ticket
 from slipway.hooks.s3_documents import S3DocumentHook
@@ -155,11 +155,36 @@ def test_make_stress_has_the_same_leave_the_same_limits_and_the_same_report(
 ):
     model_file(**{"stages": [{"concurrency": 1, "requests": 1}], **stress})
     settings, before = Settings(tmp_path / "home"), sent(local_aws, endpoint)
-    assert send(settings, endpoint, [endpoint, "--stages", "2:40", "--watch", "0", *options]) == status
+    assert send(settings, endpoint, ["--stages", "2:40", "--watch", "0", *options]) == status
     assert said in capsys.readouterr().out
     written = sorted(path.name for path in tmp_path.glob("home/stress/*/*"))
     assert written == ([] if status == 2 else ["report.html", "report.json"])
     assert sent(local_aws, endpoint) - before == (0 if status == 2 else 40)
+    for path in tmp_path.glob("home/stress/*/report.json"):
+        assert json.loads(path.read_text())["endpoint"]["name"] == endpoint
+
+
+def test_make_stress_loads_no_endpoint_but_the_one_that_gives_leave(local_aws, endpoint, model_file, tmp_path, capsys):
+    model_file()
+    with pytest.raises(SystemExit) as refused:
+        send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40", "--watch", "0", "somebody-elses"])
+    assert refused.value.code == 2
+    assert "unrecognized arguments: somebody-elses" in capsys.readouterr().err
+
+
+def test_make_stress_has_written_its_report_before_it_asks_cloudwatch(
+    local_aws, endpoint, model_file, tmp_path, monkeypatch
+):
+    def broken(*_, **__):
+        raise RuntimeError("broken")
+
+    model_file()
+    monkeypatch.setattr(stress_report, "evidence", broken)
+    with pytest.raises(RuntimeError):
+        send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40", "--watch", "0"])
+    [document] = tmp_path.glob("home/stress/*/report.json")
+    assert json.loads(document.read_text())["load"]["phases"][0]["sent"] == 40
+    assert endpoint in document.with_name("report.html").read_text()
 
 
 def test_a_task_that_is_ended_stops_its_load_and_still_leaves_its_report(local_aws, endpoint, model_file):
