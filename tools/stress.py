@@ -56,7 +56,10 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
         data = order.model.resolved(AwsIdentity(ACCOUNT, REGION)).test.data
         options = command.parser("make stress", data=data, caps=order.caps, slo=Slo(**order.limits))
         options.add_argument("--report", type=Path, help="folder of the report; a new one in the state folder")
-        options.add_argument("--watch", type=float, default=60, help="seconds until CloudWatch is asked (60)")
+        watch = order.watch_seconds
+        options.add_argument(
+            "--watch", type=command.number, default=watch, help=f"seconds until CloudWatch is asked ({watch:g})"
+        )
         given = options.parse_args([endpoint, *arguments])
         asked, most = asdict(command.caps_of(given)), asdict(order.caps)
         # The command line may lower what the model file allows.

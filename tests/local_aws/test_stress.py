@@ -178,10 +178,10 @@ def test_make_stress_has_written_its_report_before_it_asks_cloudwatch(
     def broken(*_, **__):
         raise RuntimeError("broken")
 
-    model_file()
+    model_file(watch_seconds=0)
     monkeypatch.setattr(stress_report, "evidence", broken)
     with pytest.raises(RuntimeError):
-        send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40", "--watch", "0"])
+        send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40"])
     [document] = tmp_path.glob("home/stress/*/report.json")
     assert json.loads(document.read_text())["load"]["phases"][0]["sent"] == 40
     assert endpoint in document.with_name("report.html").read_text()
