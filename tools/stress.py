@@ -84,14 +84,15 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
     if result.completed:
         try:
-            if given.watch:
+            if given.watch > 0:
                 console.print(f"CloudWatch is asked for its figures in {given.watch:g} s; Ctrl-C leaves them out")
                 time.sleep(given.watch)
-            write(stress_report.evidence(order, began, aws_conn_id=None))
+            evidence = stress_report.evidence(order, began, aws_conn_id=None)
+            write(evidence)
+            for part, why in evidence["missing"].items():
+                console.print(f"The report goes without {part}: {why}", style="yellow", soft_wrap=True)
         except KeyboardInterrupt:
             console.print("The report goes without CloudWatch's figures")
-        except SlipwayError as error:
-            console.print(str(error), style="yellow", soft_wrap=True)
     return command.status(judged)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from slipway import names
 from slipway.errors import SlipwayError, StressRefused
@@ -20,8 +20,6 @@ from slipway.validation import Strict, describe, wrong
 
 # The task of a release that sends load.
 STRESS_DEV = "stress_dev"
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-VariantName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)]
 _LIMITS = ("max_error_share", "p99_ms", "min_accuracy")
 
 
@@ -35,7 +33,7 @@ class StressForm(Strict):
     rate_rps: Positive | None = None
     duration_seconds: Positive | None = None
     data: S3Uri | None = None
-    target_variant: VariantName | None = None
+    target_variant: str | None = None
     max_error_share: Share | None = None
     p99_ms: Positive | None = None
     min_accuracy: Share | None = None
