@@ -274,7 +274,7 @@ class ModelConfig(Strict):
             raise wrong("alarms beside deployment", "add alarms: without one nothing would roll an update back")
         if self.deployment.wait_seconds < self.alarms.seconds_to_fire:
             raise wrong(
-                f"a deployment.wait_seconds of at least the {self.alarms.seconds_to_fire} s that an alarm takes",
+                f"a deployment.wait_seconds of at least the {self.alarms.seconds_to_fire} s that an alarm may take",
                 "wait longer, or have the alarms look at fewer or shorter periods",
             )
         if self.deployment.maximum_seconds >= self.timeouts.stack_seconds:

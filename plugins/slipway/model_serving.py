@@ -17,6 +17,9 @@ MAX_SCHEDULES = 4
 # SageMaker puts its metrics each minute; CloudWatch takes multiples of it.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _PERIODS_SECONDS = (60, 120, 180, 240, 300, 600, 900)
+# A metric of the last minute is put after it, and alarms are evaluated once a minute; AWS names no delay.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+_DELAY_SECONDS = 60
 
 Wait = Annotated[int, Field(ge=0, le=3600)]
 
@@ -70,8 +73,11 @@ class Alarms(Strict):
 
     @property
     def seconds_to_fire(self) -> int:
-        """How long it takes until a metric that is bad sets an alarm off."""
-        return self.period_seconds * self.periods
+        """How long it takes at most until a metric that is bad sets an alarm off.
+
+        An alarm looks at whole periods, so the one in which the metric became bad may not count, and looks late.
+        """
+        return self.period_seconds * (self.periods + 1) + _DELAY_SECONDS
 
 
 class Guardrails(Strict):

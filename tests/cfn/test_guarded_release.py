@@ -16,7 +16,7 @@ pytestmark = pytest.mark.local_aws
 ALARMS = {"error_5xx_share": 0.2, "model_error_share": 0.2}
 # Requests a second.
 RATE = 50
-CANARY = {"strategy": "canary", "step_percent": 50, "wait_seconds": 60}
+CANARY = {"strategy": "canary", "step_percent": 50, "wait_seconds": 180}
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_trial_that_is_live_keeps_guardrails_from_beginning(aws, model):
             {"strategy": "all_at_once", "step_percent": None, "termination_wait_seconds": 60},
             {
                 "BlueGreenUpdatePolicy": {
-                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60},
+                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 180},
                     "TerminationWaitInSeconds": 60,
                     "MaximumExecutionTimeoutInSeconds": 1800,
                 }
@@ -115,7 +115,7 @@ def test_a_trial_that_is_live_keeps_guardrails_from_beginning(aws, model):
                 "BlueGreenUpdatePolicy": {
                     "TrafficRoutingConfiguration": {
                         "Type": "LINEAR",
-                        "WaitIntervalInSeconds": 60,
+                        "WaitIntervalInSeconds": 180,
                         "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
                     },
                     "TerminationWaitInSeconds": 0,
@@ -128,7 +128,7 @@ def test_a_trial_that_is_live_keeps_guardrails_from_beginning(aws, model):
             {
                 "RollingUpdatePolicy": {
                     "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
-                    "WaitIntervalInSeconds": 60,
+                    "WaitIntervalInSeconds": 180,
                     "MaximumExecutionTimeoutInSeconds": 1800,
                 }
             },

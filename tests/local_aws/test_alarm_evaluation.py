@@ -8,6 +8,10 @@ import json
 import pytest
 
 from local_aws.alarms.evaluation import Datapoint, Rule, reason, reason_data, state_of, windows, within
+from local_aws.alarms.ticker import AlarmTicker
+from local_aws.clock import Clock
+from local_aws.store import Scope
+from slipway.model_serving import Alarms
 
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 SO_FAR = "the state so far"
@@ -98,3 +102,46 @@ def test_reason_data_holds_the_datapoints():
     assert data["statistic"] == "p99"
     assert data["startDate"] == "1970-01-01T00:01:00.000+0000"
     assert data["evaluatedDatapoints"][0] == {"timestamp": "1970-01-01T00:02:00.000+0000", "value": 2}
+
+
+class BadFrom:
+    """One alarm's host; its metric is bad in every whole minute after a moment, and put as the minute ends."""
+
+    def __init__(self, begins_at, alarms):
+        self.begins_at, self.now, self.state = begins_at, 0.0, "OK"
+        self.alarm = {
+            "AlarmName": "errors",
+            "MetricName": "Invocation5XXErrors",
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": 0.0,
+            "Statistic": "Average",
+            "Period": alarms.period_seconds,
+            "EvaluationPeriods": alarms.periods,
+            "TreatMissingData": "notBreaching",
+        }
+
+    def metric_alarms(self):
+        return [(Scope("123456789012", "us-west-2"), self.alarm | {"StateValue": self.state})]
+
+    def statistics(self, scope, alarm, periods):
+        return [float(start >= self.begins_at) if end <= self.now else None for start, end in periods]
+
+    def change_state(self, scope, name, state, why, data):
+        self.state = state
+
+    def seconds_until_alarm(self):
+        """Tick each second; gives how long after the beginning the alarm went off."""
+        ticker = AlarmTicker(self, Clock(), lambda *_: None)
+        self.now = self.begins_at
+        while self.state != "ALARM":
+            ticker.tick(self.now)
+            self.now += 1
+        return self.now - self.begins_at
+
+
+@pytest.mark.parametrize("alarms", [{}, {"periods": 2}, {"period_seconds": 300}], ids=str)
+def test_a_wait_that_a_model_file_may_have_sees_an_alarm_whenever_it_begins(alarms):
+    watched = Alarms.model_validate({"error_5xx_share": 0, **alarms})
+    slowest = max(BadFrom(600 + second, watched).seconds_until_alarm() for second in range(watched.period_seconds))
+    # Longer than the periods themselves, which are therefore not enough to wait.
+    assert watched.period_seconds * watched.periods < slowest <= watched.seconds_to_fire
