@@ -1,6 +1,7 @@
 """Parses DAG files as Airflow does, in forks of a process that has loaded Airflow: `bench.parsing` runs it.
 
-Asked by a line of JSON on its input, it answers by one on its output.
+Asked by a line of JSON on its input, it answers by one on its output: a file's figures, or, to an empty job, what
+loading Airflow and then Slipway's plugin has cost this process.
 """
 
 from __future__ import annotations
@@ -10,20 +11,39 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
-
-from slipway.model_files import load_models
-from slipway.plugin import SlipwayPlugin
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
 
 
 def private_mib() -> float:
     """Memory that is this process's alone: what it has written to since it was forked."""
     rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_")) / 1024
+
+
+def load_airflow() -> None:
+    """Import what a DAG processor parses with."""
+    import airflow.dag_processing.dagbag
+    import airflow.plugins_manager
+    import airflow.serialization.serialized_objects  # noqa: F401
+
+
+def load_plugin() -> None:
+    """Do what every process does that loads plugins."""
+    from slipway.plugin import SlipwayPlugin
+
+    SlipwayPlugin.on_load()
+
+
+def cost(load: Callable[[], None]) -> tuple[float, float]:
+    """:returns: seconds of CPU and mebibytes that something takes"""
+    memory, begun = private_mib(), time.process_time()
+    load()
+    return time.process_time() - begun, private_mib() - memory
 
 
 def parse(file: Path, include: str) -> tuple[DagBag, float, float]:
@@ -33,6 +53,8 @@ def parse(file: Path, include: str) -> tuple[DagBag, float, float]:
     :param include: the folder that holds the models
     :returns: its DAGs, seconds of CPU and mebibytes
     """
+    from airflow.dag_processing.dagbag import DagBag
+
     os.environ["SLIPWAY_INCLUDE_FOLDER"] = include
     memory, begun = private_mib(), time.process_time()
     bag = DagBag(str(file), bundle_path=file.parent, collect_dags=False)
@@ -49,14 +71,15 @@ def measure(file: Path, empty: str, include: str) -> dict[str, Any]:
     :param empty: an include folder without models
     :param include: one with them
     """
-    _, floor_seconds, floor_mib = parse(file, empty)
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    _, floor_seconds, _ = parse(file, empty)
     bag, seconds, mib = parse(file, include)
     begun = time.process_time()
     for dag in bag.dags.values():
         DagSerialization.to_dict(dag)
     return {
         "floor_seconds": floor_seconds,
-        "floor_mib": floor_mib,
         "seconds": seconds,
         "mib": mib,
         "serialized_seconds": time.process_time() - begun,
@@ -69,6 +92,8 @@ def read_models(include: str) -> float:
 
     :returns: seconds of CPU; next to none when they have been read before
     """
+    from slipway.model_files import load_models
+
     begun = time.process_time()
     _, errors = load_models(Path(include) / "models")
     if errors:
@@ -105,9 +130,9 @@ def in_a_fork(job: dict[str, Any], reading_seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    # As the processor does before it forks; the models that it reads come with each job here.
-    SlipwayPlugin.on_load()
+    loaded = {"airflow": cost(load_airflow), "plugin": cost(load_plugin)}
     print("ready", flush=True)
     for order in sys.stdin:
         job = json.loads(order)
-        print(in_a_fork(job, read_models(job["include"])), flush=True)
+        # As in the processor the plugin has read models before it forks; those of a file come with its job here.
+        print(in_a_fork(job, read_models(job["include"])) if job else json.dumps(loaded), flush=True)

@@ -61,6 +61,21 @@ class Parsed:
         return self.seconds / self.models * 1000
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a process that loads plugins pays once.
+
+    :param seconds: of CPU
+    :param mib: of memory
+    """
+
+    seconds: float
+    mib: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s, {self.mib:.0f} MiB"
+
+
 def measure(say: Callable[[str], None]) -> Part:
     """Parse generated model files.
 
@@ -71,6 +86,7 @@ def measure(say: Callable[[str], None]) -> Part:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-bench-")))
         probe = stack.enter_context(Probe("bench.parse_probe", folder / "airflow", patience))
+        loaded = {what: Loaded(*figures) for what, figures in probe.ask({}).items()}
         includes = {models: include_folder(folder / f"include-{models}", models) for models in (0, *MODELS)}
         files = sorted((ROOT / "dags").glob("*.py"))
         ours: dict[int, Parsed] = {}
@@ -82,7 +98,7 @@ def measure(say: Callable[[str], None]) -> Part:
         minimal.write_text(_MINIMAL.format(tasks=one["tasks"]))
         say("the minimal file")
         others = {models: _parsed(probe, [minimal], includes, models) for models in MODELS}
-    return part(ours, others)
+    return part(ours, others, loaded)
 
 
 def include_folder(folder: Path, models: int) -> Path:
@@ -117,11 +133,12 @@ def _parsed(probe: Probe, files: list[Path], includes: dict[int, Path], models: 
     return Parsed(models=models, tasks=tasks, reading_seconds=reading, **total)
 
 
-def part(ours: dict[int, Parsed], others: dict[int, Parsed]) -> Part:
+def part(ours: dict[int, Parsed], others: dict[int, Parsed], loaded: dict[str, Loaded]) -> Part:
     """Compare.
 
     :param ours: dags/, by the number of models
     :param others: the minimal file
+    :param loaded: ``airflow``, and ``plugin`` after it
     """
     few, many = ours[MODELS[1]], ours[MODELS[-1]]
     rows = [
@@ -155,5 +172,9 @@ def part(ours: dict[int, Parsed], others: dict[int, Parsed]) -> Part:
             Bound(f"c: a model of {many.models} / a model of {few.models}", many.ms_each / few.ms_each, _NOISE, -1),
             Bound(f"c: ms for each of {many.models} models, above the imports", many.ms_each, _MOST_MS, -1),
         ],
-        {name: [vars(one) for one in each.values()] for name, each in (("dags", ours), ("minimal", others))},
+        {
+            "loaded": {what: vars(one) for what, one in loaded.items()},
+            **{name: [vars(one) for one in each.values()] for name, each in (("dags", ours), ("minimal", others))},
+        },
+        [f"c: once in each process with plugins: Airflow {loaded['airflow']}; Slipway's plugin {loaded['plugin']}"],
     )

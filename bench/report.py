@@ -42,12 +42,14 @@ class Part:
     :param rows: of the table
     :param bounds: what should hold
     :param figures: everything measured, for the JSON report
+    :param notes: figures beside the table that no bound judges
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     bounds: Sequence[Bound]
     figures: Any
+    notes: Sequence[str] = ()
 
     @property
     def kept(self) -> bool:
@@ -60,12 +62,14 @@ class Part:
         return {"bounds": bounds, "figures": self.figures}
 
     def print(self, console: Console) -> None:
-        """Show the table and the bounds."""
+        """Show the table, the notes and the bounds."""
         table = Table(box=None, header_style="bold", pad_edge=False)
         for number, column in enumerate(self.columns):
             table.add_column(column, justify="right" if number else "left")
         for row in self.rows:
             table.add_row(*row)
         console.print(table)
+        for note in self.notes:
+            console.print(note, highlight=False, soft_wrap=True)
         for bound in self.bounds:
             console.print(f"{'[green]✓[/]' if bound.kept else '[red]✗[/]'} {bound}", highlight=False)

@@ -6,8 +6,9 @@ from bench.__main__ import parse
 from bench.figures import Figures
 from bench.load import CEILING, LAB, MODEL, OURS
 from bench.load import part as load_part
-from bench.parsing import MODELS, Parsed
+from bench.parsing import MODELS, Loaded, Parsed
 from bench.parsing import part as parsing_part
+from bench.probe import Probe
 from bench.releases import part as releases_part
 from bench.report import Bound
 from bench.runs import RunCost, covered, slot_seconds, waits
@@ -86,7 +87,16 @@ def parsed(models, ms_each):
 @pytest.mark.parametrize(("few", "many", "kept"), [(8, 9, True), (4, 9, False), (20, 11, False)])
 def test_many_models_may_cost_no_more_each_than_few(few, many, kept):
     ours = {models: parsed(models, many if models == MODELS[-1] else few) for models in MODELS}
-    assert parsing_part(ours, ours).kept is kept
+    part = parsing_part(ours, ours, {"airflow": Loaded(2.0, 100.0), "plugin": Loaded(1.07, 50.2)})
+    assert part.kept is kept
+    assert part.notes[0].endswith("Airflow 2.00 s, 100 MiB; Slipway's plugin 1.07 s, 50 MiB")
+
+
+def test_the_plugin_is_measured_by_itself_after_airflow(tmp_path):
+    with Probe("bench.parse_probe", tmp_path / "airflow") as probe:
+        loaded = probe.ask({})
+    assert loaded.keys() == {"airflow", "plugin"}
+    assert all(figure > 0 for cost in loaded.values() for figure in cost)
 
 
 def test_parts_are_chosen_by_letter_and_two_share_one_measurement():
