@@ -26,6 +26,8 @@ class RunCost:
     :param slot_seconds: of workers
     :param waits: how often each task waited by a trigger
     :param calls: of AWS, without the watchers' polls
+    :param slept_seconds: of it in which an empty DAG's tasks slept in the place of AWS and of a person
+    :param noticed_seconds: before its start, since the upload was there; None for a run that no upload starts
     """
 
     wall_seconds: float
@@ -34,11 +36,18 @@ class RunCost:
     slot_seconds: float
     waits: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0
+    slept_seconds: float = 0.0
+    noticed_seconds: float | None = None
 
     @property
     def overhead_seconds(self) -> float:
         """What is left: Airflow's share, the time between polls, and the tasks' own work."""
         return self.wall_seconds - self.aws_seconds - self.person_seconds
+
+    @property
+    def awake_seconds(self) -> float:
+        """What an empty DAG takes beside its sleep."""
+        return self.wall_seconds - self.slept_seconds
 
 
 def seconds(text: str) -> float:

@@ -72,12 +72,16 @@ def test_loads_ratios_are_medians_of_the_rounds_own():
 
 
 def test_a_releases_ratio_is_the_median_of_the_rounds_own():
-    empty = RunCost(20.0, 5.0, 5.0, 1.0)
-    rounds = [(RunCost(seconds, 3.0, 5.0, 8.0), empty) for seconds in (38.0, 20.0, 28.0)]
+    empty = RunCost(20.0, 5.0, 5.0, 1.0, slept_seconds=12.0)
+    rounds = [(RunCost(seconds, 3.0, 5.0, 8.0, noticed_seconds=4.0), empty) for seconds in (38.0, 20.0, 28.0)]
     part = releases_part(rounds, RunCost(130.0, 1.0, 3.0, 120.0))
     assert [bound.value for bound in part.bounds] == [2.0]
-    assert part.rows[0][1] == "28.0"
+    # From the upload to the run's start is a column of its own, and nothing's where no upload starts the run.
+    assert [row[1:3] for row in part.rows] == [("4.0", "28.0"), ("", "20.0"), ("", "130.0")]
     assert not part.kept
+    # 20 seconds of overhead beside 10 with the floor of its waits in it, and beside 8 without any sleep.
+    assert part.figures["ratio_with_sleep_taken_off"] == 2.5
+    assert "Airflow's floor" in part.notes[0] and part.notes[0].endswith("taken off: 2.50")
 
 
 def parsed(models, ms_each):
