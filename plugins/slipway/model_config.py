@@ -23,7 +23,7 @@ from slipway.model_fields import (
     UserName,
     no_repetition,
 )
-from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
+from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
 from slipway.states import ExecutionMode
 from slipway.stress_settings import Stress
 from slipway.trial_settings import Trial
@@ -268,20 +268,7 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _guardrails_can_work(self) -> Self:
-        if self.deployment is None:
-            return self
-        if self.alarms is None:
-            raise wrong("alarms beside deployment", "add alarms: without one nothing would roll an update back")
-        if self.deployment.wait_seconds < self.alarms.seconds_to_fire:
-            raise wrong(
-                f"a deployment.wait_seconds of at least the {self.alarms.seconds_to_fire} s that an alarm may take",
-                "wait longer, or have the alarms look at fewer or shorter periods",
-            )
-        if self.deployment.maximum_seconds >= self.timeouts.stack_seconds:
-            raise wrong(
-                f"a timeouts.stack_seconds above deployment.maximum_seconds, {self.deployment.maximum_seconds}",
-                "raise timeouts.stack_seconds",
-            )
+        check_alarms(self.alarms, self.deployment, self.approval.topic, self.timeouts.stack_seconds)
         return self
 
     @model_validator(mode="after")

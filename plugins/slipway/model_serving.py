@@ -127,6 +127,36 @@ class Guardrails(Strict):
         return math.ceil(100 / self.step_percent)
 
 
+def check_alarms(alarms: Alarms | None, deployment: Guardrails | None, topic: str | None, stack_seconds: float) -> None:
+    """Refuse alarms that nobody would hear of, and guardrails that could not work.
+
+    :param alarms: the model file's
+    :param deployment: the model file's
+    :param topic: who is told where the alarms name no topic of their own
+    :param stack_seconds: how long a change of a stack may take
+    :raises PydanticCustomError: saying what is expected and how to mend it
+    """
+    if deployment is None:
+        if alarms and not (alarms.topic or topic):
+            raise wrong(
+                "alarms.topic or approval.topic beside alarms that guard no deployment",
+                "name an SNS topic, such as slipway-releases of bootstrap.yaml: nobody would hear of the alarms",
+            )
+        return
+    if alarms is None:
+        raise wrong("alarms beside deployment", "add alarms: without one nothing would roll an update back")
+    if deployment.wait_seconds < alarms.seconds_to_fire:
+        raise wrong(
+            f"a deployment.wait_seconds of at least the {alarms.seconds_to_fire} s that an alarm may take",
+            "wait longer, or have the alarms look at fewer or shorter periods",
+        )
+    if deployment.maximum_seconds >= stack_seconds:
+        raise wrong(
+            f"a timeouts.stack_seconds above deployment.maximum_seconds, {deployment.maximum_seconds}",
+            "raise timeouts.stack_seconds",
+        )
+
+
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)

@@ -11,6 +11,7 @@ from tests.unit.request_samples import ROOT, iris_model
 
 ALARMS = {"error_5xx_share": 0.01, "periods": 2}
 CANARY = {"strategy": "canary", "step_percent": 10, "wait_seconds": 300}
+TOPIC = "arn:aws:sns:us-west-2:123456789012:slipway-releases"
 MORNING = {"name": "morning", "schedule": "cron(0 7 ? * MON-FRI *)", "min_capacity": 2, "max_capacity": 10}
 
 
@@ -109,7 +110,8 @@ def test_a_golden_set_is_in_s3():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"deployment": CANARY}, "alarms beside deployment"),
+        ({"deployment": CANARY, "alarms": None}, "alarms beside deployment"),
+        ({"approval": {"approvers": ["alice"]}, "alarms": ALARMS}, "alarms.topic or approval.topic beside alarms"),
         (
             {"deployment": {**CANARY, "wait_seconds": 239}, "alarms": ALARMS},
             "at least the 240 s that an alarm may take",
@@ -129,8 +131,14 @@ def test_sections_that_do_not_fit_together_are_refused(sections, expected):
     assert expected in message(error)
 
 
+def test_alarms_without_a_topic_may_guard_deployments():
+    nobody_told = {"approval": {"approvers": ["alice"]}, "alarms": ALARMS}
+    assert with_sections(**nobody_told, deployment=CANARY).deployment
+    assert with_sections(**nobody_told | {"alarms": {**ALARMS, "topic": TOPIC}}).alarms
+
+
 def test_a_mistake_is_told_with_file_and_field(tmp_path):
     path = tmp_path / "a-model.yaml"
-    path.write_text((ROOT / "include/models/iris-model.yaml").read_text() + "\nalarms: {error_5xx: 0.1}\n")
+    path.write_text((ROOT / "include/models/iris-model.yaml").read_text().replace("error_5xx_share:", "error_5xx:"))
     with pytest.raises(ModelFileError, match=r"a-model\.yaml.*field alarms\.error_5xx.*did you mean error_5xx_share"):
         load_model(path)
