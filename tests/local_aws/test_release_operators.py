@@ -117,8 +117,8 @@ def test_an_endpoint_of_another_release_is_not_ours(release):
 
 def test_the_development_endpoint_is_loaded_where_the_model_file_asks_for_it(aws, release):
     stress = {"allowed": True, "before_production": True, "slo": {"min_accuracy": 0.9}}
-    stages = [{"concurrency": 2, "requests": 50}]
-    loaded = ModelConfig.model_validate(model().model_dump() | {"stress": stress | {"stages": stages}})
+    load = {"stages": [{"concurrency": 2, "requests": 50}], "watch_seconds": 0}
+    loaded = ModelConfig.model_validate(model().model_dump() | {"stress": stress | load})
     before = len(aws.ledger(operation="InvokeEndpoint", resource="iris-model-development"))
     found = run_task(ReleaseStressOperator(task_id="stress_dev", model=loaded), context(release))
     assert (found["sent"], found["answered"], found["passed"], found["variants"]) == (50, 50, True, {"model-a": 50})
