@@ -19,7 +19,11 @@ def prepare(settings: Settings) -> None:
     """Leads this process, which becomes the load engine, to the local AWS and to Slipway's package."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
-    os.environ |= aws_variables(settings) | {"NO_PROXY": "127.0.0.1", "AIRFLOW_HOME": str(settings.airflow_home)}
+    os.environ |= aws_variables(settings) | {
+        "NO_PROXY": "127.0.0.1",
+        "AIRFLOW_HOME": str(settings.airflow_home),
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "slipway.hooks.aws=WARNING",
+    }
     sys.path.insert(0, str(ROOT / "plugins"))
 
 
@@ -47,9 +51,9 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.model_files import load_models
     from slipway.stress_order import StressOrder, owner
 
-    # Airflow, which comes with the model files, has everybody say everything.
-    for name in ("botocore", "slipway.hooks.aws"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Airflow, which comes with the model files, has everybody say where credentials were found; its option for that is
+    # for loggers of its own.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     console, session = Console(), botocore.session.get_session()
     try:
         order = StressOrder.of_model(*owner(endpoint, *load_models(settings.include_folder / "models")))
