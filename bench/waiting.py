@@ -6,7 +6,6 @@ pause; the time of the calls themselves is left out, which counts a few per cent
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from bench import aws
 from bench.parsing import include_folder
 from bench.probe import Probe
 from bench.report import Bound, Part
+from tools import ledger
 
 MODELS = (1, 100, 1000)
 HOUR_SECONDS = 3600.0
@@ -73,11 +73,10 @@ def measure(say: Callable[[str], None]) -> Part:
 
 def _counted(server: aws.Server, probe: Probe, order: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Have something done, and count the AWS calls of it."""
-    ledger = server.home / "aws/ledger.jsonl"
-    before = len(ledger.read_text().splitlines())
+    path = server.home / "aws/ledger.jsonl"
+    before = len(ledger.read(path))
     answer = probe.ask(order)
-    calls = [json.loads(line)["operation"] for line in ledger.read_text().splitlines()[before:]]
-    return answer, len(calls)
+    return answer, len(ledger.read(path)) - before
 
 
 def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:

@@ -42,7 +42,7 @@ class Call(NamedTuple):
 
 
 class Ledger:
-    """An append-only file; readers see whole lines while it is written.
+    """An append-only file; readers see whole lines while it is written, but for the last one.
 
     :param path: the file; created when missing
     """

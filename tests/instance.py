@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any, Self
 
 from demo import predictions, upload
 from demo.datasets import load
-from tools import environment
+from tools import environment, ledger
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.settings import ROOT, Settings
@@ -88,8 +87,8 @@ class Instance:
 
     def ledger(self, **wanted: str) -> list[dict[str, Any]]:
         """The lines of the call ledger whose fields have these values."""
-        lines = [json.loads(line) for line in self.settings.ledger.read_text().splitlines()]
-        return [line for line in lines if all(line[name] == value for name, value in wanted.items())]
+        calls = ledger.read(self.settings.ledger)
+        return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
 
     def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Polls until the condition gives something; returns that."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tools import ledger
+
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
 REGION = "us-west-2"
@@ -101,8 +103,7 @@ class LocalAws:
 
     def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
         """The calls so far whose members are as given."""
-        lines = (self.state_dir / "ledger.jsonl").read_text().splitlines()
-        calls = [json.loads(line) for line in lines]
+        calls = ledger.read(self.state_dir / "ledger.jsonl")
         return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
 
     def deploy(self, stack: str, template: dict[str, Any], **parameters: Any) -> dict[str, Any]:

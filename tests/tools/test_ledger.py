@@ -1,0 +1,24 @@
+"""Reading the ledger of calls while it is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools import ledger
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("", []), ('{"n": 1}\n{"n": 2}\n', [1, 2]), ('{"n": 1}\n{"n"', [1]), ('{"n": 1}\n{"n": 2}', [1]), ('{"n', [])],
+)
+def test_a_line_counts_once_it_is_whole(tmp_path, text, numbers):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(text)
+    assert [call["n"] for call in ledger.read(path)] == numbers
+
+
+def test_a_broken_line_in_the_middle_is_told(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"n": 1}\n{"n"{"n": 3}\n')
+    with pytest.raises(ValueError, match="delimiter"):
+        ledger.read(path)
