@@ -106,7 +106,7 @@ class Instance:
     def wait_dag(self, prefix: str) -> None:
         """Has Airflow parse the model files now, and not when it is their turn, and waits for a new model's DAG."""
         any_release = self.api().call("GET", "/dags/iris-model")
-        self.api().call("PUT", f"/parseFile/{any_release['file_token']}")
+        self.api().call("PUT", f"/parseDagFile/{any_release['file_token']}")
         self.wait(f"the DAG {prefix}", lambda: prefix in self.api().dag_ids())
 
     def run_of(self, dag_id: str, version_id: str) -> str:
