@@ -1,5 +1,6 @@
 """Every task of a release killed at each of its calls to AWS, twice at each; the ledger says what was done twice."""
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -123,7 +124,7 @@ def test_a_job_is_made_once_wherever_the_first_two_attempts_end(aws, crashes, re
     def fresh():
         run = begin(aws, MODEL, zip_with(num_round="1"))
         jobs.append(run.xcoms["process_request"]["training_job_name"])
-        return lambda: _job_waited_for(run)
+        return lambda: _train(run)
 
     kill_at_each_place(crashes, fresh)
     record_property(f"kills of train on {len(jobs)} revisions", crashes.kills - before)
@@ -151,10 +152,10 @@ def test_a_model_is_registered_once_wherever_the_first_two_attempts_end(
     assert [len(packages) for packages in listed] == [1] * len(groups)
 
 
-def _job_waited_for(run: Run) -> str:
-    with pytest.raises(TaskDeferred) as deferral:
+def _train(run: Run) -> None:
+    # Up to the wait; a later attempt may find that the job has ended meanwhile.
+    with contextlib.suppress(TaskDeferred):
         tasks(MODEL)["train"]().execute(run.context("train"))
-    return deferral.value.trigger.job_name
 
 
 def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property):
