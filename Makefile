@@ -23,9 +23,8 @@ VARIANT ?=
 # More arguments for pytest or the load engine, for instance: make test ARGS="-k zip"
 ARGS ?=
 
-# Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures. Files go
-# out by name, which has the slow ones first: by number of tests, as xdist would have it, one process is left with them.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
+PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
