@@ -159,9 +159,12 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS, set up too, in which a minute lasts a second, for all tests of what AWS does in minutes."""
+    """A local AWS, set up too, in which a minute lasts a second, for a file's tests of what AWS does in minutes.
+
+    Of a file, because its endpoints and metrics keep it busy each second for as long as it runs.
+    """
     running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
     set_up_account(running)
     yield running
