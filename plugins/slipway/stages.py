@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 OF_ENVIRONMENT = {Environment.DEVELOPMENT: Stage.DEV, Environment.PRODUCTION: Stage.PRD}
 
 
+def gate_by(aws_conn_id: str | None) -> Gate:
+    """The gate of all models' stages that a connection reaches; whether a run goes on is for Airflow to say.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    return Gate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
+
+
 class StageMixin:
     """An operator whose work belongs to a stage; execute() begins with enter_stage().
 
@@ -52,7 +60,7 @@ class StageMixin:
     @cached_property
     def gate(self) -> Gate:
         """The gate of the model's stages."""
-        return Gate(S3DocumentHook(aws_conn_id=self.aws_conn_id), runs.goes_on)
+        return gate_by(self.aws_conn_id)
 
     def plan(self, context: Context) -> ReleasePlan:
         """:returns: the plan of the running release"""

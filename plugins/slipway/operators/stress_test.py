@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from slipway import names, runs, stress_report
+from slipway import names, stress_report
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
-from slipway.gate import Gate
 from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import uri
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.stress_reports import StressReportHook
 from slipway.links.runs import NewerReleaseLink, run_url
@@ -28,7 +26,7 @@ from slipway.model_files import load_models
 from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
 from slipway.release_plan import pull_plan
-from slipway.stages import OF_ENVIRONMENT, StageMixin
+from slipway.stages import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress_order import StressOrder
 
@@ -250,10 +248,9 @@ class StressTestOperator(_StressOperator):
 
     def _leave_to_release(self, order: StressOrder) -> None:
         """What a release measures is to be about its own load; one that comes later is not seen."""
-        model = order.model
-        gate = Gate(S3DocumentHook(aws_conn_id=model.aws_conn_id), runs.goes_on)
+        model, stage = order.model, OF_ENVIRONMENT[order.environment]
         bucket = resolve(model.source.bucket, model.aws_conn_id)
-        holder = gate.holder(bucket, names.board_key(model.prefix), OF_ENVIRONMENT[order.environment])
+        holder = gate_by(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
         if holder:
             raise StressRefused(
                 "The endpoint is not loaded",
