@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param
 from slipway.model_files import load_models
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder
+from slipway.teardown_order import MODEL, REMOVE
 
 models, _ = load_models(models_folder())
 # An empty enum is no valid JSON schema.
@@ -24,7 +25,7 @@ with DAG(
     tags=["slipway"],
     doc_md=__doc__,
     params={
-        "model": Param(
+        MODEL: Param(
             type="string",
             title="Model",
             minLength=1,
@@ -35,10 +36,11 @@ with DAG(
             type="string",
             title="The model's name once more",
             minLength=1,
-            description="Endpoints stop answering at once. Type the name to show that you mean it.",
+            description="Endpoints stop answering at once. Type the name to show that you mean it. Only the model's "
+            "approvers may.",
         ),
     },
 ):
-    remove = TeardownOperator(task_id="remove", retries=3, retry_delay=timedelta(seconds=10))
+    remove = TeardownOperator(task_id=REMOVE, retries=3, retry_delay=timedelta(seconds=10))
     nothing_left = NothingLeftOperator(task_id="nothing_left", retries=1, retry_delay=timedelta(seconds=10))
     remove >> nothing_left

@@ -29,6 +29,9 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(_HOME / "logs"),
     AIRFLOW_CONN_AWS_DEFAULT="aws://",
+    # A pair for tests alone: they answer as the guard would.
+    AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY="hl46jm2EVnAKXrQ5WNyYObipC9IdB4bjmtaehviqo8Y",
+    AIRFLOW__SLIPWAY__APPROVAL_PUBLIC_KEYS="PYbK0jfTWlXf07A_6EQbdTNmzujNccWkrk3ckFCemEQ",
     # Tasks that a test runs without Airflow's processes have no database to keep it in.
     AIRFLOW_VAR_SLIPWAY_AIRFLOW_ID="tests",
     # A test that makes AWS fail waits for it only where it says so.

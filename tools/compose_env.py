@@ -1,4 +1,4 @@
-"""Writes .env for docker-compose.yaml: generated secrets and this user's id. Standard library only.
+"""Writes .env for docker-compose.yaml: generated secrets and this user's id. Standard library, and openssl.
 
 `python3 -m tools.compose_env`; a second call keeps what is there.
 """
@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
+from tools import approval_keys
 from tools.environment import passwords, write_private
 from tools.settings import OPERATORS, ROOT, Settings
 
@@ -26,6 +27,7 @@ def container_uid() -> int:
 
 def variables(settings: Settings) -> dict[str, str]:
     """What docker-compose.yaml leaves open."""
+    signing_key, public_keys = approval_keys.new()
     users = ["admin:admin", *(f"{user}:op" for user in OPERATORS)]
     return {
         "AIRFLOW_UID": str(container_uid()),
@@ -34,6 +36,8 @@ def variables(settings: Settings) -> dict[str, str]:
         "FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "JWT_SECRET": secrets.token_urlsafe(48),
         "API_SECRET_KEY": secrets.token_urlsafe(48),
+        "APPROVAL_SIGNING_KEY": signing_key,
+        "APPROVAL_PUBLIC_KEYS": public_keys,
         "SLIPWAY_HOME": str(settings.home),
         "SLIPWAY_AIRFLOW_PORT": str(settings.airflow_port),
         "SLIPWAY_AWS_PORT": str(settings.aws_port),

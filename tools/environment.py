@@ -10,6 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from tools import approval_keys
 from tools.settings import ACCOUNT, OPERATORS, REGION, ROOT, Settings
 
 # Without these letters and digits nobody has to tell l from 1 when typing a password off a screen.
@@ -50,16 +51,22 @@ def passwords(settings: Settings) -> dict[str, str]:
 
 
 def signing_keys(settings: Settings) -> dict[str, str]:
-    """Airflow's three keys, made at the first call: all components must share them, over restarts too."""
-    if not settings.secrets_file.exists():
-        made = {
-            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "jwt_secret": secrets.token_urlsafe(48),
-            "secret_key": secrets.token_urlsafe(48),
-        }
-        write_private(settings.secrets_file, json.dumps(made, indent=2) + "\n")
-    keys: dict[str, str] = json.loads(settings.secrets_file.read_text())
-    return keys
+    """Airflow's keys and the guard's, made at the first call: they must be the same after each start."""
+    known: dict[str, str] = {}
+    if settings.secrets_file.exists():
+        known = json.loads(settings.secrets_file.read_text())
+    if "approval_signing_key" in known:
+        return known
+    signing_key, public_keys = approval_keys.new()
+    made = {
+        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "jwt_secret": secrets.token_urlsafe(48),
+        "secret_key": secrets.token_urlsafe(48),
+        "approval_signing_key": signing_key,
+        "approval_public_keys": public_keys,
+    }
+    write_private(settings.secrets_file, json.dumps(made | known, indent=2) + "\n")
+    return made | known
 
 
 def aws_variables(settings: Settings) -> dict[str, str]:
@@ -144,6 +151,7 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # Keeps the API server from serving a DAG's former version for an hour.
         "API__DAG_CACHE_TTL": "5",
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        "SLIPWAY__APPROVAL_PUBLIC_KEYS": keys["approval_public_keys"],
         "DATABASE__SQL_ALCHEMY_CONN": database_url(settings),
         # One model file more is one DAG more, noticed when dags/release.py is parsed again. Parsing all files takes
         # about four seconds of a core: more often would slow the releases down.
@@ -185,6 +193,12 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     # A connection without fields: hooks take AWS's standard chain, which is the AWS_* variables.
     variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
     return base_variables(settings) | variables
+
+
+def api_server_variables(settings: Settings) -> dict[str, str]:
+    """Airflow's configuration with the key that signs answers, which no other component gets."""
+    key = signing_keys(settings)["approval_signing_key"]
+    return airflow_variables(settings) | {"AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY": key}
 
 
 def user_variables(settings: Settings) -> dict[str, str]:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tools.database import keep_trigger_ids_unique
-from tools.environment import airflow_variables, base_variables, write_private
+from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
@@ -201,7 +201,8 @@ class Supervisor:
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             command = [sys.executable, "-m", "airflow", name, *options]
             log = self.settings.logs / f"{name}.log"
-            self.components.append(Component(name, command, environment, log, children_go_on=name == "scheduler"))
+            variables = api_server_variables(self.settings) if name == "api-server" else environment
+            self.components.append(Component(name, command, variables, log, children_go_on=name == "scheduler"))
         self.phase = "running"
         yield True
         while True:

@@ -7,18 +7,26 @@ see slipway/approval_guard.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from slipway.approval_record import APPROVE, REJECT, Candidate
 from slipway.approval_rules import Approval
+from slipway.proofs import Place, Signer, Verifier, verifier
 
 # Entries of the task's state store.
 QUESTION = "asked"
 DECIDED = "decided"
 # Who decides when nobody did.
 NOBODY = "slipway"
+
+UNPROVEN = (
+    "An answer was ignored, for the guard of Airflow's API server has not signed it. That server must load Slipway's "
+    "plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
+)
 
 
 class How(StrEnum):
@@ -40,6 +48,8 @@ class Question:
     :param number: how many answers came before; the key of the next one is made of it
     :param approvals: those given so far
     :param uploader: who uploaded the zip, as S3 has it
+    :param digest: SHA-256 of that zip, hexadecimal
+    :param artefact: SHA-256 of the trained model, hexadecimal
     """
 
     at: float
@@ -47,11 +57,31 @@ class Question:
     number: int = 0
     approvals: tuple[Approval, ...] = ()
     uploader: str | None = None
+    digest: str = ""
+    artefact: str = ""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What is decided upon, to the byte."""
+        return Candidate(self.model_package_arn, self.digest, self.artefact)
 
     @property
     def answer_key(self) -> str:
         """The entry that its answer has, once there is one."""
         return f"answer/{self.number}"
+
+    @classmethod
+    def about(cls, candidate: Candidate, approvals: Iterable[Approval], *, number: int, uploader: str | None) -> Self:
+        """:returns: a new question, asked now"""
+        return cls(
+            time.time(),
+            candidate.model_package_arn,
+            number,
+            tuple(approvals),
+            uploader,
+            candidate.digest,
+            candidate.artefact,
+        )
 
     def next(self, approvals: Iterable[Approval]) -> Self:
         """:returns: the same question, put again to who has not answered"""
@@ -80,6 +110,7 @@ class Answer:
     :param stage: the stage that an approval counts for
     :param model_package_arn: the model package it is about
     :param option: the button, where there are others than Approve and Reject
+    :param proof: the guard's signature, see slipway/proofs.py
     """
 
     approve: bool
@@ -90,11 +121,24 @@ class Answer:
     stage: str
     model_package_arn: str
     option: str = ""
+    proof: str = ""
+
+    def signed(self, signer: Signer, question: Question, place: Place) -> Self:
+        """:returns: this answer with the guard's proof that it answers this question of this task"""
+        return replace(self, proof=signer.prove(place.asked(question.number), *self._statement(question)))
+
+    def is_proven(self, verifier: Verifier, question: Question, place: Place) -> bool:
+        """:returns: whether the guard has let it through, as the answer to this question of this task"""
+        return verifier.answers(self.proof, place.asked(question.number), *self._statement(question))
+
+    def _statement(self, question: Question) -> tuple[str, ...]:
+        option = self.option or (APPROVE if self.approve else REJECT)
+        return question.candidate.statement(option, by=self.by, at=self.at, how=self.how.value, stage=self.stage)
 
     @property
     def approval(self) -> Approval:
         """The approval that it is, if it is one."""
-        return Approval(by=self.by, at=self.at, how=self.how.value, stage=self.stage)
+        return Approval(by=self.by, at=self.at, how=self.how.value, stage=self.stage, proof=self.proof)
 
     def to_json(self) -> dict[str, Any]:
         """:returns: plain JSON for the state store"""
@@ -108,3 +152,24 @@ class Answer:
     def __str__(self) -> str:
         did = f"answered {self.option}" if self.option else f"{'approved' if self.approve else 'rejected'} it"
         return f"{self.by} {did} at {self.at} ({self.how})"
+
+
+def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
+    """Read the answer that the guard has written down.
+
+    :param context: of the task that asks
+    :param question: what it has asked
+    :returns: None while there is none that bears the guard's signature
+    """
+    given: Any = context["task_state_store"].get(question.answer_key)
+    try:
+        answer = Answer.from_json(given) if given else None
+    except (TypeError, ValueError, KeyError):
+        # No answer of the guard's.
+        return None
+    return answer if answer and answer.is_proven(verifier(), question, Place.of(context["ti"])) else None
+
+
+def is_spoilt(context: Mapping[str, Any], question: Question) -> bool:
+    """:returns: whether something lies in the answer's place that the guard has not written there"""
+    return bool(context["task_state_store"].get(question.answer_key)) and proven_answer(context, question) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 # The stage of a model file that names approvers and no stages.
@@ -18,12 +18,14 @@ class Approval:
     :param at: ISO 8601, UTC
     :param how: the way it came in
     :param stage: the stage it was given for
+    :param proof: the guard's signature, see slipway/proofs.py
     """
 
     by: str
     at: str
     how: str
     stage: str
+    proof: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

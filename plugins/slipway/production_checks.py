@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from slipway.approval_record import HOW_OUTSIDE, Decision, approvals_of, decision_of
+from slipway.approval_record import HOW_OUTSIDE, UNKNOWN, Decision, approvals_of, decision_of
 from slipway.approval_rules import Rules
 from slipway.endpoint_stack import ENDPOINT_CONFIG_NAME
 from slipway.errors import NameConflict, NotApproved, StackFailed
+from slipway.hooks.identity import same_principal
+
+_NEEDED = "Production needs an approval on record"
 
 
-def check_approved(package: Mapping[str, Any], rules: Rules, uploader: str | None) -> Decision:
-    """Refuse a model whose approval is missing, or no longer satisfies the model file.
+def check_approved(
+    package: Mapping[str, Any], rules: Rules, uploader: str | None, airflow_arn: Callable[[], str]
+) -> Decision:
+    """Refuse a model whose approval is missing, is not proven, or no longer satisfies the model file.
 
     :param package: what DescribeModelPackage answered
     :param rules: whose approvals the model file asks for
     :param uploader: who uploaded the zip, as S3 has it
+    :param airflow_arn: finds out the ARN by which AWS knows Airflow itself
     :returns: the decision that lets it into production
     :raises NotApproved: saying who decided what, and what to do
     """
@@ -28,13 +34,34 @@ def check_approved(package: Mapping[str, Any], rules: Rules, uploader: str | Non
     elif not decision.approved:
         why = f"{decision.decided_by} rejected it at {decision.decided_at} ({decision.how})"
         fix = "upload the zip again for a new decision"
-    elif shortfall := _shortfall(decision, rules, uploader):
-        why = f"{decision.decided_by} approved it at {decision.decided_at}, but {shortfall}"
-        fix = f"withdraw the approval with `{_update_package(arn, 'PendingManualApproval')}`; then "
-        fix += _how_to_approve(arn, rules)
     else:
+        check_counts(decision, arn, rules, uploader, airflow_arn)
         return decision
-    raise NotApproved("Production needs an approval on record", resource=arn, why=why, fix=fix)
+    raise NotApproved(_NEEDED, resource=arn, why=why, fix=fix)
+
+
+def check_counts(
+    decision: Decision, arn: str, rules: Rules, uploader: str | None, airflow_arn: Callable[[], str]
+) -> None:
+    """Refuse an approval that is not proven, or no longer satisfies the model file.
+
+    :param decision: an approval on record
+    :param arn: the model package it is about
+    :param rules: whose approvals the model file asks for
+    :param uploader: who uploaded the zip, as S3 has it
+    :param airflow_arn: finds out the ARN by which AWS knows Airflow itself
+    :raises NotApproved: saying who approved, why that does not count, and what to do
+    """
+    shortfall = _shortfall(decision, rules, uploader, airflow_arn)
+    if shortfall is None:
+        return
+    raise NotApproved(
+        _NEEDED,
+        resource=arn,
+        why=f"{decision.decided_by} approved it at {decision.decided_at} ({decision.how}), but {shortfall}",
+        fix=f"withdraw the approval with `{_update_package(arn, 'PendingManualApproval')}`; then "
+        + _how_to_approve(arn, rules),
+    )
 
 
 def check_drift(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], stack_name: str) -> None:
@@ -66,9 +93,15 @@ def check_drift(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], 
         )
 
 
-def _shortfall(decision: Decision, rules: Rules, uploader: str | None) -> str | None:
-    """Why an approval on record breaks the model file's rules; one made in SageMaker is IAM's to judge."""
-    return None if decision.how == HOW_OUTSIDE else rules.shortfall(decision.approvals, uploader)
+def _shortfall(decision: Decision, rules: Rules, uploader: str | None, airflow_arn: Callable[[], str]) -> str | None:
+    """Why an approval on record does not count; one made in SageMaker is IAM's to judge."""
+    if decision.how != HOW_OUTSIDE:
+        missing = rules.shortfall(decision.approvals, uploader)
+        return missing and f"{missing}; an approval counts only with the signature of Airflow's API server"
+    if decision.decided_by == UNKNOWN:
+        return "SageMaker does not say who that is"
+    # Any task of this Airflow may act as Airflow, so that its identity says nothing about a person.
+    return "that is Airflow itself and no person" if same_principal(decision.decided_by, airflow_arn()) else None
 
 
 def _how_to_approve(arn: str, rules: Rules) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from slipway.approval_record import HOW_OUTSIDE, metadata_value
+from slipway.approval_answers import How
+from slipway.approval_record import HOW_OUTSIDE, Candidate, metadata_value
+from slipway.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison
 
+# The stage that a person's Promote counts for.
+STAGE = "trial"
 VERDICT = "slipway-trial-verdict"
 DECIDED = "slipway-trial-decided"
 WHY = "slipway-trial-why"
@@ -31,7 +35,7 @@ class TrialRecord:
     """What a model package says of its trial.
 
     ``decided_at`` is ISO 8601 in UTC, ``how`` the way the verdict came in. ``outcome`` is None until the verdict has
-    been carried out.
+    been carried out. ``proof`` is the guard's signature of a person's answer, see slipway/proofs.py.
     """
 
     verdict: TrialVerdict
@@ -41,6 +45,7 @@ class TrialRecord:
     why: str = ""
     outcome: TrialOutcome | None = None
     outcome_why: str = ""
+    proof: str = field(default="", compare=False)
 
     @property
     def stands(self) -> bool:
@@ -49,7 +54,8 @@ class TrialRecord:
 
     def to_xcom(self) -> dict[str, Any]:
         """:returns: plain JSON"""
-        return {**asdict(self), "verdict": self.verdict.value, "outcome": self.outcome and self.outcome.value}
+        plain = {**asdict(self), "verdict": self.verdict.value, "outcome": self.outcome and self.outcome.value}
+        return {name: value for name, value in plain.items() if name != "proof"}
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.decided_by} at {self.decided_at} ({self.how}): {self.why}"
@@ -59,7 +65,8 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
     """Read a trial's record; who may update a model package may write a verdict there too.
 
     :param package: what DescribeModelPackage answered
-    :returns: None while there is no verdict
+    :returns: None while there is no verdict, or one that is said to be an answer given in Airflow and bears no
+        signature of the guard
     :raises ValueError: when the verdict is none of those that there are
     """
     properties = package.get("CustomerMetadataProperties", {})
@@ -67,19 +74,28 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
         return None
     record = TrialRecord(TrialVerdict(properties[VERDICT]), why=properties.get(WHY, ""))
     if DECIDED in properties:
-        verdict, at, how, by = properties[DECIDED].split("/", 3)
+        verdict, at, how, proof, by = (*properties[DECIDED].split("/", 4), "", "", "", "")[:5]
         # Of a verdict that was changed in SageMaker the rest is not about it.
         if verdict == record.verdict:
-            record = TrialRecord(record.verdict, by, at, how, record.why)
+            record = TrialRecord(record.verdict, by, at, how, record.why, proof=proof)
+    if record.how == How.AIRFLOW and not _is_proven(record, package):
+        return None
     outcome, _, why = properties.get(OUTCOME, "").partition(": ")
     if outcome and TrialOutcome(outcome) in _ENDS[record.verdict]:
         record = TrialRecord(**{**vars(record), "outcome": TrialOutcome(outcome), "outcome_why": why})
     return record
 
 
+def _is_proven(record: TrialRecord, package: Mapping[str, Any]) -> bool:
+    stage = STAGE if record.verdict is TrialVerdict.PROMOTE else ""
+    said = {"by": record.decided_by, "at": record.decided_at, "how": record.how, "stage": stage}
+    # The buttons are called as the verdicts.
+    return verifier().proves(record.proof, *Candidate.of(package).statement(record.verdict.capitalize(), **said))
+
+
 def verdict_properties(record: TrialRecord, figures: Comparison) -> dict[str, str]:
     """:returns: the metadata that keeps a verdict with the figures it was made on"""
-    decided = "/".join((record.verdict.value, record.decided_at, record.how, record.decided_by))
+    decided = "/".join((record.verdict.value, record.decided_at, record.how, record.proof, record.decided_by))
     return {
         VERDICT: record.verdict.value,
         DECIDED: metadata_value(decided),

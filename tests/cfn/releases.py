@@ -11,12 +11,14 @@ from slipway.hooks.s3 import S3VersionHook
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
+from slipway.orders import Act
 from slipway.process_request import process_request
 from slipway.release_plan import ReleasePlan
-from slipway.roll_back_order import ORDERED_TASKS, Order
+from slipway.roll_back_order import ORDERED_TASKS
 from slipway.states import Environment
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import BUCKET, IMAGE
+from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, revision
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import MemoryDocuments, with_gate
@@ -74,7 +76,7 @@ class RollBack:
         self.context = context({}, run_id=run_id)
         self.context["dag_run"].conf = {"roll_back_to": target}
         if by:
-            order = Order(by, "2026-06-01T08:00:00+00:00", target).to_json()
+            order = signed_order(Act.ROLL_BACK, target, by=by, run_id=run_id)
             self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
 
     def choose(self) -> dict:
@@ -116,14 +118,7 @@ class Release:
         )
 
     def approve(self, approved: bool = True) -> "Release":
-        ModelRegistryHook(aws_conn_id=None).record_decision(
-            self.package_arn,
-            approved=approved,
-            decided_by="alice",
-            how="Airflow UI",
-            comment="",
-            digest=self.plan.digest,
-        )
+        record_decision(self.package_arn, self.plan.digest, approved=approved)
         return self
 
     @property

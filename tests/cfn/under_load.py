@@ -27,7 +27,8 @@ from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.outside import Outside, Request
 from tests.local_aws.sagemaker_cases import broken_model_data, model_data
 from tests.local_aws.server import LocalAws, eventually
-from tests.unit.task_runs import context, first_event, run_task
+from tests.unit.guard import teardown_context
+from tests.unit.task_runs import first_event, run_task
 
 pytestmark = pytest.mark.local_aws
 
@@ -262,7 +263,7 @@ def tear_down(story: Story) -> None:
     (include / "models" / "model.yaml").write_text(text)
     with pytest.MonkeyPatch.context() as patch, story.row("the end of the load, teardown", 0, 2):
         patch.setenv("SLIPWAY_INCLUDE_FOLDER", str(include))
-        form = context({}, params={"model": story.model.prefix, "confirm": story.model.prefix})
+        form = teardown_context(story.model.prefix)
         run_task(TeardownOperator(task_id="teardown"), form)
         story.left = run_task(NothingLeftOperator(task_id="nothing_left"), form)
 

@@ -164,6 +164,9 @@ def test_a_roll_back_whose_processes_are_killed_ends_with_the_model_before(slipw
 def test_a_teardown_leaves_nothing_of_it(slipway, first):
     refused = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": "iris-model"})
     assert slipway.wait_end("teardown", refused) == "failed"
+    with pytest.raises(ApiError) as refusal:
+        slipway.api("bob").trigger("teardown", {"model": WINE, "confirm": WINE})
+    assert (refusal.value.status, "only its approvers may" in refusal.value.detail) == (403, True)
     assert [call for call in slipway.ledger(operation="DeleteStack") if "wine" in call["resource"]] == []
     run_id = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": WINE})
     assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)

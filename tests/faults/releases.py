@@ -22,6 +22,7 @@ from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws
+from tests.unit.guard import signed_answer
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import FakeTaskInstance
@@ -68,7 +69,7 @@ def approve(run: Run, trigger: ApprovalTrigger) -> dict[str, Any]:
     store = run.context("approve")["task_state_store"]
     question = Question.from_json(store.get(QUESTION))
     given = Answer(True, "alice", "2026-05-02T08:00:00+00:00", How.AIRFLOW, "", ONLY_STAGE, trigger.model_package_arn)
-    store.set(question.answer_key, given.to_json())
+    store.set(question.answer_key, signed_answer(given, question, run.context("approve")["ti"]))
     return {"outcome": ApprovalOutcome.ANSWERED.value}
 
 

@@ -16,9 +16,9 @@ from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks
 from tests.local_aws.release_support import model, zip_with
+from tests.unit.guard import teardown_context
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.task_runs import context
 
 pytestmark = pytest.mark.local_aws
 
@@ -186,7 +186,7 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
 
 
 def test_a_killed_teardown_leaves_nothing(aws, crashes, release, record_property):
-    form, before = context({}, params={"model": "iris-model", "confirm": "iris-model"}), crashes.kills
+    form, before = teardown_context("iris-model"), crashes.kills
     waits = Waits(crashes)
     kill_everywhere(
         crashes, lambda: attempt(crashes, lambda: TeardownOperator(task_id="remove"), form, waits), in_a_row=1

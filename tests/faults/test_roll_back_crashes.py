@@ -5,12 +5,13 @@ from collections import Counter
 import pytest
 
 from slipway import model_config, names
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.operators.roll_back import RollBackOperator
-from slipway.roll_back_order import ORDER, ORDERED_TASKS, Order
+from slipway.orders import ORDER, Act
+from slipway.roll_back_order import ORDERED_TASKS
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with
+from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import BUCKET
 
 pytestmark = pytest.mark.local_aws
@@ -43,14 +44,7 @@ def trained(aws, crashes) -> dict[str, Run]:
                 continue
             for task_id in ("evaluate", "register"):
                 _take(crashes, run, task_id, waits)
-            ModelRegistryHook().record_decision(
-                run.xcoms["register"]["model_package_arn"],
-                approved=True,
-                decided_by="alice",
-                how="Airflow",
-                comment="",
-                digest=run.xcoms["process_request"]["digest"],
-            )
+            record_decision(run.xcoms["register"]["model_package_arn"], run.xcoms["process_request"]["digest"])
             _take(crashes, run, "deploy_prd", waits)
     return runs
 
@@ -63,7 +57,7 @@ def _take(crashes, run, task_id, waits) -> None:
 def rolled_back(aws, crashes, trained) -> dict:
     """What a roll-back did in all its attempts, and how often it was killed."""
     run, waits = Run("manual__back", roll_back_to="previous"), Waits(crashes)
-    order = Order("alice", "2026-06-01T08:00:00+00:00", "previous").to_json()
+    order = signed_order(Act.ROLL_BACK, "previous")
     for task_id in ORDERED_TASKS:
         run.context(task_id)["task_state_store"].set(ORDER, order)
     made = tasks(MODEL) | {"roll_back": lambda: RollBackOperator(task_id="roll_back", model=MODEL)}

@@ -24,6 +24,7 @@ from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE
 from tests.local_aws.server import ACCOUNT, REGION, LocalAws
+from tests.unit.guard import signed_answer
 from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import first_event
@@ -83,7 +84,7 @@ class Release:
         question = Question.from_json(self.store.get(QUESTION))
         at = datetime.now(UTC).isoformat(timespec="seconds")
         given = Answer(approve, who, at, How.AIRFLOW, comment, stage if approve else "", self.arn)
-        self.store.set(question.answer_key, given.to_json())
+        self.store.set(question.answer_key, signed_answer(given, question, self.context()["ti"]))
 
     def package(self) -> dict:
         return self.aws.client("sagemaker").describe_model_package(ModelPackageName=self.arn)

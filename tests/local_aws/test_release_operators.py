@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import AlreadyDecided, EndpointTestFailed, TrainingFailed, TrainingStopped
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.model_config import ModelConfig
@@ -25,6 +24,7 @@ from slipway.triggers.training import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket, model, zip_with
 from tests.local_aws.server import LocalAws
+from tests.unit.guard import record_decision, teardown_context
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.task_runs import context, first_event, run_task
 
@@ -82,8 +82,7 @@ def release(aws) -> dict:
 
 def approve(xcoms: dict, who: str, *, approved: bool = True):
     arn, digest = xcoms["register"]["model_package_arn"], xcoms["process_request"]["digest"]
-    hook = ModelRegistryHook()
-    return hook.record_decision(arn, approved=approved, decided_by=who, how="test", comment="", digest=digest)
+    return record_decision(arn, digest, approved=approved, by=who)
 
 
 def test_a_release_reaches_production(release):
@@ -175,7 +174,7 @@ def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monke
 
 
 def test_teardown_leaves_nothing_but_the_uploads(aws, release):
-    form = context({}, params={"model": "iris-model", "confirm": "iris-model"})
+    form = teardown_context("iris-model")
     removed = run_task(TeardownOperator(task_id="remove"), form)
     assert removed.keys() >= {"stack", "model package", "model package group"}
     assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []

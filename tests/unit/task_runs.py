@@ -9,6 +9,8 @@ from airflow.sdk.exceptions import TaskDeferred
 class FakeTaskInstance:
     """Answers xcom_pull from a dict."""
 
+    dag_id, run_id, task_id, map_index = "iris-model", "manual__1", "task", -1
+
     def __init__(self, xcoms: dict) -> None:
         self.xcoms = xcoms
 

@@ -3,7 +3,9 @@
 import json
 
 from slipway.approval_answers import Answer, How, Question
+from slipway.approval_record import ARTEFACT_SHA256, DIGEST, Candidate, approval_properties, approvals_of
 from slipway.approval_rules import Approval
+from tests.unit.guard import signed_approval
 
 
 def test_a_question_is_put_again_under_another_key():
@@ -20,3 +22,14 @@ def test_an_answer_says_who_wanted_what():
     assert Answer.from_json(json.loads(json.dumps(answer.to_json()))) == answer
     assert str(answer) == "alice approved it at t (marked success in Airflow)"
     assert answer.approval == Approval(by="alice", at="t", how="marked success in Airflow", stage="science")
+
+
+def test_the_longest_approval_keeps_its_proof_on_the_package():
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html: 256 characters a value."""
+    name, stage, at = "n" * 64, "s" * 40, "2026-05-02T08:00:00+00:00"
+    candidate = Candidate("arn:p/1", "d" * 64, "a" * 64)
+    given = signed_approval(candidate, name, at=at, how=How.MARKED_SUCCESS.value, stage=stage)
+    properties = approval_properties([given]) | {DIGEST: "d" * 64, ARTEFACT_SHA256: "a" * 64}
+    found = approvals_of({"ModelPackageArn": "arn:p/1", "CustomerMetadataProperties": properties})
+    assert found == [given]
+    assert found[0].proof == given.proof

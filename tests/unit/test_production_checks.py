@@ -2,28 +2,94 @@
 
 import pytest
 
-from slipway.approval_record import APPROVAL_PREFIX, DECISION
+from slipway.approval_record import (
+    APPROVAL_PREFIX,
+    ARTEFACT_SHA256,
+    DECISION,
+    DIGEST,
+    Candidate,
+    approval_properties,
+)
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import NameConflict, NotApproved, StackFailed
 from slipway.production_checks import check_approved, check_drift
+from tests.unit.guard import signed_approval
 
 RULES = Rules((Stage(ONLY_STAGE, ("alice", "carol"), quorum=2),), allow_uploader=False)
 OUTPUTS = {"EndpointConfigName": "ours"}
 
 
-def package(status: str, *approvers: str, recorded: bool = True) -> dict:
-    properties = {f"{APPROVAL_PREFIX}{n}": f"2026/{ONLY_STAGE}/Airflow/{who}" for n, who in enumerate(approvers, 1)}
+AIRFLOW = "arn:aws:sts::123456789012:assumed-role/slipway-airflow/{}"
+
+
+def airflow() -> str:
+    return AIRFLOW.format("worker-1")
+
+
+def package(status: str, *approvers: str, how="Airflow", by="carol", recorded=True, **bytes_of: str) -> dict:
+    found = {"ModelPackageArn": "arn:p/1", "ModelApprovalStatus": status}
+    properties = {DIGEST: "d" * 64, ARTEFACT_SHA256: "a" * 64}
+    candidate = Candidate.of({**found, "CustomerMetadataProperties": properties})
+    properties |= approval_properties(signed_approval(candidate, who, at="2026") for who in approvers)
     if recorded and status != "PendingManualApproval":
-        properties |= {DECISION: status, "slipway-decided-by": "carol", "slipway-decided-how": "Airflow"}
-    return {"ModelPackageArn": "arn:p/1", "ModelApprovalStatus": status, "CustomerMetadataProperties": properties}
+        properties |= {DECISION: status, "slipway-decided-by": by, "slipway-decided-how": how}
+    return {**found, "CustomerMetadataProperties": properties | bytes_of}
+
+
+def decided_outside(by: str | None) -> dict:
+    return package("Approved", recorded=False) | {"LastModifiedBy": {"IamIdentity": {"Arn": by}} if by else {}}
 
 
 def test_enough_approvals_let_it_in():
-    assert check_approved(package("Approved", "alice", "carol"), RULES, "dave").approved
+    assert check_approved(package("Approved", "alice", "carol"), RULES, "dave", airflow).approved
 
 
 def test_a_decision_made_in_sagemaker_is_iams_to_judge():
-    assert check_approved(package("Approved", recorded=False), RULES, "alice").approved
+    user = "arn:aws:iam::123456789012:user/erin"
+    assert check_approved(decided_outside(user), RULES, "alice", airflow).decided_by == user
+    assert check_approved(package("Approved", how="SageMaker", by=user), RULES, "alice", airflow).approved
+
+
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [
+        (AIRFLOW.format("worker-2"), "Airflow itself and no person"),
+        ("arn:aws:iam::123456789012:role/service/slipway-airflow", "Airflow itself and no person"),
+        (None, "SageMaker does not say who that is"),
+    ],
+)
+def test_a_decision_in_sagemaker_by_airflow_itself_or_nobody_is_none(by, why):
+    with pytest.raises(NotApproved, match=why):
+        check_approved(decided_outside(by), RULES, None, airflow)
+
+
+SIGNED = package("Approved", "alice", "carol")["CustomerMetadataProperties"]
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        {f"{APPROVAL_PREFIX}1": "2026/approval/Airflow//alice"},
+        {f"{APPROVAL_PREFIX}1": "2026/approval/Airflow/alice"},
+        {f"{APPROVAL_PREFIX}1": "2026"},
+        {f"{APPROVAL_PREFIX}1": "2026/approval/Airflow/" + "A" * 97 + "/alice"},
+        # Bob's own signed approval, under another name; and alice's, of another time.
+        {f"{APPROVAL_PREFIX}1": SIGNED[f"{APPROVAL_PREFIX}2"].replace("/carol", "/alice")},
+        {f"{APPROVAL_PREFIX}1": SIGNED[f"{APPROVAL_PREFIX}1"].replace("2026/", "2027/")},
+        # Signed for other bytes.
+        {DIGEST: "e" * 64},
+        {ARTEFACT_SHA256: "b" * 64},
+    ],
+)
+def test_an_approval_that_the_guard_has_not_signed_counts_for_nothing(forgery):
+    with pytest.raises(NotApproved, match=r"must approve; an approval counts only with the signature of Airflow's API"):
+        check_approved(package("Approved", "alice", "carol", **forgery), RULES, None, airflow)
+
+
+def test_an_approval_of_another_package_counts_for_nothing():
+    other = package("Approved", "alice", "carol") | {"ModelPackageArn": "arn:p/2"}
+    with pytest.raises(NotApproved, match="signature"):
+        check_approved(other, RULES, None, airflow)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +104,7 @@ def test_a_decision_made_in_sagemaker_is_iams_to_judge():
 )
 def test_anything_less_is_refused_with_what_to_do(found, uploader, why):
     with pytest.raises(NotApproved, match=rf"{why}.*Fix|{why}"):
-        check_approved(found, RULES, uploader)
+        check_approved(found, RULES, uploader, airflow)
 
 
 def test_an_endpoint_that_is_not_there_or_is_the_stacks_own_may_be_changed():

@@ -1,12 +1,15 @@
 """A trial's record in a model package's metadata."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from slipway.approval_record import Candidate
+from slipway.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import TrialRecord, outcome_properties, record_of, verdict_properties
+from slipway.trial_record import STAGE, TrialRecord, outcome_properties, record_of, verdict_properties
 
 FIGURES = Comparison(VariantFigures(100, 1, 8.0, 20.0, 10, 9), VariantFigures(40), "then", "now")
 MADE = TrialRecord(TrialVerdict.PROMOTE, "alice", "2026-05-02T08:00:00+00:00", "Airflow", "looks good")
@@ -15,14 +18,30 @@ ALLOWED = re.compile(r"[\w .:/=+\-@]{1,256}")
 
 
 def package(**properties: str) -> dict:
-    return {"CustomerMetadataProperties": properties}
+    return {"ModelPackageArn": "arn:p/1", "CustomerMetadataProperties": properties}
+
+
+def signed(record: TrialRecord, arn: str = "arn:p/1") -> TrialRecord:
+    """The record of an answer that the guard has let through."""
+    said = Candidate(arn, "", "").statement(
+        "Promote", by=record.decided_by, at=record.decided_at, how=record.how, stage=STAGE
+    )
+    return replace(record, proof=signer().prove("0" * 11, *said))
 
 
 def test_it_is_read_as_it_was_written():
-    written = verdict_properties(MADE, FIGURES)
+    written = verdict_properties(signed(MADE), FIGURES)
     assert all(ALLOWED.fullmatch(value) for value in written.values())
     assert record_of(package(**written)) == MADE
     assert MADE.stands
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [MADE, replace(signed(MADE), decided_by="carol"), replace(signed(MADE), decided_at="now"), signed(MADE, "arn:p/2")],
+)
+def test_an_answer_that_the_guard_has_not_signed_is_no_verdict(forged):
+    assert record_of(package(**verdict_properties(forged, FIGURES))) is None
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
     return {task.task_id: _rules(task) for task in tasks if task.task_type in _GUARDED}
 
 
+def task_types(dag_id: str, session: Session) -> set[str]:
+    """:returns: the names of a DAG's operators, by its newest version; none for a DAG that is not there"""
+    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    return {task.task_type for task in dag.tasks} if dag else set()
+
+
 def _rules(task: Any) -> Rules | None:
     try:
         return Rules.from_json(task.rules)

@@ -19,14 +19,15 @@ from fastapi import HTTPException, status
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session
 
+from slipway import proofs
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import caller as callers
-from slipway.approval_guard import roll_backs
+from slipway.approval_guard import orders
 from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
+from slipway.approval_record import APPROVE, REJECT
 
-APPROVE, REJECT = "Approve", "Reject"
 # The answer to the question of a trial that puts a model before all requests.
 PROMOTE = "Promote"
 _MARKS = {
@@ -56,7 +57,7 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
         return
     for started in session.new:
         if isinstance(started, DagRun):
-            roll_backs.check_start(caller, started, session)
+            orders.check(caller, started, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
@@ -67,6 +68,8 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
             _check_task(caller, GuardedApproval(changed, session), deleted=changed in session.deleted)
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
+        elif isinstance(changed, TaskInstance) and _before(changed, "state") is not _UNCHANGED:
+            orders.check(caller, changed.dag_run, session)
 
 
 def write_down(session: Session, _flush_context: Any) -> None:
@@ -79,7 +82,7 @@ def write_down(session: Session, _flush_context: Any) -> None:
         return
     for started in session.new:
         if isinstance(started, DagRun):
-            roll_backs.write_order(caller, started, session)
+            orders.write(caller, started, session)
 
 
 def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:
@@ -165,7 +168,7 @@ def _give(
     if approve and (refusal := approval.rules.refusal(str(caller.name), question.approvals, question.uploader)):
         raise HTTPException(status.HTTP_403_FORBIDDEN, refusal)
     stage = approval.rules.open_stage(question.approvals)
-    answer = Answer(
+    unsigned = Answer(
         approve=approve,
         by=str(caller.name),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -175,6 +178,7 @@ def _give(
         model_package_arn=question.model_package_arn,
         option=option if approval.is_trial else "",
     )
+    answer = unsigned.signed(proofs.signer(), question, proofs.Place.of(approval.ti))
     if not approval.give(question, answer):
         _conflict(f"This is decided: {first_answer(approval.ti, question)}.")
     # Looked at once more, now that the answer stands: the task decides first and looks for answers then.

@@ -20,11 +20,13 @@ class AwsIdentity:
     :param account: the 12 digits
     :param region: such as us-west-2
     :param partition: ``aws``, or that of China or GovCloud
+    :param arn: the caller's own: a user's, or that of a role's session
     """
 
     account: str
     region: str
     partition: str = "aws"
+    arn: str = ""
 
     def resolve(self, text: str) -> str:
         """Put account and region where a model file has their placeholders."""
@@ -56,7 +58,28 @@ class IdentityHook(AwsHook):
         client: Any = self.conn
         with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
             caller = client.get_caller_identity()
-        return AwsIdentity(account=caller["Account"], region=region, partition=caller["Arn"].split(":")[1])
+        arn = caller["Arn"]
+        return AwsIdentity(account=caller["Account"], region=region, partition=arn.split(":")[1], arn=arn)
+
+
+def same_principal(one: str, other: str) -> bool:
+    """Tell whether two ARNs mean one user or role; sessions of a role are that role.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+
+    :param one: an ARN of IAM or STS
+    :param other: likewise
+    """
+    return _principal(one) == _principal(other)
+
+
+def _principal(arn: str) -> tuple[str, ...]:
+    account, _, resource = arn.split(":", 4)[-1].partition(":") if arn.count(":") >= 5 else ("", "", arn)
+    kind, *path = resource.split("/")
+    # A session's ARN has the role's name without its path; that of the role itself has the path.
+    if kind == "assumed-role":
+        return account, "role", path[0] if path else ""
+    return (account, "role", path[-1]) if kind == "role" and path else (account, resource)
 
 
 def identity(aws_conn_id: str | None) -> AwsIdentity:

@@ -12,8 +12,10 @@ from slipway.approval_record import (
     APPROVAL_PREFIX,
     DECISION,
     DECISION_KEYS,
+    DIGEST,
     HOW_OUTSIDE,
     LATE_ANSWER,
+    Candidate,
     Decision,
     approval_properties,
     approvals_of,
@@ -22,14 +24,13 @@ from slipway.approval_record import (
     description,
     metadata_value,
 )
-from slipway.approval_rules import ONLY_STAGE, Approval
+from slipway.approval_rules import Approval
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.states import ModelApprovalStatus
 
-DIGEST = "slipway-digest"
 REVISION = "slipway-revision"
 VERSION_ID = "slipway-version-id"
 RUN = "slipway-run"
@@ -204,7 +205,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         :param comment: What they said.
         :param digest: SHA-256 of the zip the decision was made for.
         :param decided_at: When they decided, ISO 8601 in UTC; now if None.
-        :param approvals: The approvals that were given, the deciding one included; none given: it is the only one.
+        :param approvals: The approvals that were given, the deciding one included.
         :returns: The decision as recorded; the same one made again is given back unchanged.
         :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
         :raises slipway.errors.NotApproved: When the package is missing or of another digest.
@@ -216,12 +217,9 @@ class ModelRegistryHook(SageMakerBaseHook):
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
         decided_at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
-        given = list(approvals)
-        if approved and not given:
-            given.append(Approval(by=who, at=decided_at, how=how, stage=ONLY_STAGE))
         self._write_decision(
             package,
-            Decision(wanted, who, decided_at, how, approvals=tuple(given)),
+            Decision(wanted, who, decided_at, how, approvals=tuple(approvals)),
             ModelApprovalStatus=wanted.value,
             ApprovalDescription=description(comment),
         )
@@ -278,12 +276,24 @@ class ModelRegistryHook(SageMakerBaseHook):
         self._update(self._package_of(arn, digest), properties, replaces=(TEST_PREFIX,))
 
     @patient
+    def candidate(self, arn: str, digest: str) -> Candidate:
+        """Read what an answer is about.
+
+        :param arn: The package.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :returns: The package, its zip and its artefact.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        return Candidate.of(self._package_of(arn, digest))
+
+    @patient
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
         """Read what a pending package has gathered.
 
         :param arn: The package.
         :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The approvals so far, and what was said with them.
+        :returns: The approvals so far that the guard has signed, and what was said with them.
         :raises slipway.errors.NotApproved: When the package is missing or of another digest.
         :raises slipway.errors.AwsError: When a call fails.
         """

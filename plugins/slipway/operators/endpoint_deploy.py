@@ -80,7 +80,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         :raises NotApproved: when it is a roll-back that no approver has ordered
         """
         # Before the board: what nobody ordered is not to overtake a release there.
-        self._check_ordered(context)
+        self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, OF_ENVIRONMENT[self.environment])
         with self._rejecting_superseded(context):
             return super().execute(context)
@@ -102,8 +102,8 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def prepare(self, context: Context) -> None:
         """Read plan and request again; both are checked against the digest that the release began with."""
         self._plan = plan = pull_plan(context)
-        self._check_ordered(context)
-        aws = identity(self.model.aws_conn_id)
+        self._check_ordered(context, plan)
+        self._aws = aws = identity(self.model.aws_conn_id)
         self._fenced = release_request.load(S3VersionHook(aws_conn_id=self.model.aws_conn_id), plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
@@ -119,9 +119,18 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             dashboard = dashboard_name(name, aws.region)
             DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
 
-    def _check_ordered(self, context: Context) -> None:
-        if roll_back_order.wanted(context):
-            roll_back_order.check(context, self.model.approval.rules())
+    def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
+        """:raises NotApproved: when it is a roll-back, and no order allows it this place among the releases"""
+        if roll_back_order.wanted(context) is None:
+            return
+        order = roll_back_order.check(context, self.model.approval.rules())
+        if plan.sequence != order.at:
+            raise NotApproved(
+                "This is not the roll-back that was ordered",
+                resource=plan.stack(self.environment),
+                why=f"{order.by} ordered it at {order.at}, and the plan is of {plan.sequence}",
+                fix="clear the task roll_back, which makes the plan",
+            )
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
         """:returns: the template's parameters for this release, given what is live"""
@@ -195,7 +204,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             decision = production_checks.check_approved(
-                self._package(), self.model.approval.rules(), self._plan.revision.uploader
+                self._package(), self.model.approval.rules(), self._plan.revision.uploader, lambda: self._aws.arn
             )
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)

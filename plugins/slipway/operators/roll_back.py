@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,14 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 
 from slipway import names, production_checks, production_history, roll_back_order
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN
+from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import PermanentError, RollBackRefused, Skipped
 from slipway.hooks import model_registry as registry
 from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import ModelPackageLink
+from slipway.orders import Order
 from slipway.process_request import plan_again
 from slipway.release_plan import ReleasePlan
 from slipway.stages import StageMixin
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from slipway.model_config import ModelConfig
 
-# What this task remembers, for when it is run again: by then production may serve what it chose.
-_SEQUENCE, _CHOSEN = "sequence", "chosen"
 _REVISION_ID = re.compile(r"[0-9a-f]{32}")
 _HOW_TO_RELEASE = "release its version anew with version_id and new_attempt"
 
@@ -42,7 +41,7 @@ class RollBackOperator(StageMixin, BaseOperator):
 
     Everything is checked before anything is touched: the order, the approval on record, the artefact, the release's
     own documents. Then production's lease is taken, and the choice is made again while nobody else can deploy. In the
-    order of releases a roll-back is a new act, of the time of its first attempt.
+    order of releases a roll-back is a new act, of the time of its order: whoever repeats it later overtakes nothing.
 
     A release does not come here: its ``source`` succeeds, and this task is skipped.
 
@@ -77,19 +76,11 @@ class RollBackOperator(StageMixin, BaseOperator):
         target = roll_back_order.wanted(context)
         if target is None:
             raise Skipped("This run rolls nothing back", why="its upload has another run")
-        order, store = roll_back_order.check(context, self.model.approval.rules()), context["task_state_store"]
-        sequence: Any = store.get(_SEQUENCE)
-        if not sequence:
-            sequence = datetime.now(UTC).isoformat()
-            store.set(_SEQUENCE, sequence)
-        chosen: Any = store.get(_CHOSEN)
-        self._plan = self._plan_for(self._package(chosen or target, again=bool(chosen)), order, sequence)
+        order = roll_back_order.check(context, self.model.approval.rules())
+        self._plan = self._plan_for(self._package(target, order), order)
         self.enter_stage(context, Stage.PRD)
-        if not chosen:
-            # Whoever held the lease may have deployed in between.
-            package = self._package(target)
-            self._plan = self._plan_for(package, order, sequence)
-            store.set(_CHOSEN, package["ModelPackageArn"])
+        # Whoever held the lease may have deployed in between.
+        self._plan = self._plan_for(self._package(target, order), order)
         self.log.info("%s rolls production back to %s", order.by, self._arn)
         ModelPackageLink.persist_for(self._arn, context, self, model_package_arn=self._arn)
         return self._plan.to_xcom()
@@ -98,11 +89,15 @@ class RollBackOperator(StageMixin, BaseOperator):
         """:returns: the plan under way, which no XCom has yet"""
         return self._plan
 
-    def _package(self, target: str, *, again: bool = False) -> Mapping[str, Any]:
-        live_arn = self._live_arn()
+    def _package(self, target: str, order: Order) -> Mapping[str, Any]:
+        outputs = self._outputs()
+        live_arn = outputs.get(MODEL_PACKAGE_ARN)
+        if live_arn and outputs.get(SEQUENCE) == order.at:
+            # An earlier attempt has deployed what it chose.
+            return self._named(live_arn)
         package = self._previous(live_arn) if target == roll_back_order.PREVIOUS else self._named(target)
         arn = package["ModelPackageArn"]
-        if arn == live_arn and not again:
+        if arn == live_arn:
             self._refuse(arn, "production serves it already, or tries it out", "wait for its trial, or name another")
         return package
 
@@ -129,7 +124,7 @@ class RollBackOperator(StageMixin, BaseOperator):
             self._refuse(target, f"the group {group} has no such model package", "look it up in the Model Registry")
         return package
 
-    def _plan_for(self, package: Mapping[str, Any], order: roll_back_order.Order, sequence: str) -> ReleasePlan:
+    def _plan_for(self, package: Mapping[str, Any], order: Order) -> ReleasePlan:
         self._arn = arn = package["ModelPackageArn"]
         properties = _properties(package)
         if collected_at := properties.get(production_history.COLLECTED):
@@ -141,9 +136,11 @@ class RollBackOperator(StageMixin, BaseOperator):
             plan = plan_again(self.model, revision_id, digest, s3=self.s3)
         except PermanentError as error:
             self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
-        production_checks.check_approved(package, self.model.approval.rules(), plan.revision.uploader)
+        production_checks.check_approved(
+            package, self.model.approval.rules(), plan.revision.uploader, lambda: identity(self.aws_conn_id).arn
+        )
         self._check_artefact(package, plan)
-        return replace(plan, sequence=sequence, rolled_back_by=order.by)
+        return replace(plan, sequence=order.at, rolled_back_by=order.by)
 
     def _check_artefact(self, package: Mapping[str, Any], plan: ReleasePlan) -> None:
         url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
@@ -154,10 +151,10 @@ class RollBackOperator(StageMixin, BaseOperator):
         elif not self.s3.exists(bucket, key):
             self._refuse(package["ModelPackageArn"], f"its artefact {url} is gone", _HOW_TO_RELEASE)
 
-    def _live_arn(self) -> str | None:
+    def _outputs(self) -> Mapping[str, str]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
         stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(stack_name)
-        return stack.outputs.get(MODEL_PACKAGE_ARN) if stack else None
+        return stack.outputs if stack else {}
 
     def _refuse(self, resource: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
         raise RollBackRefused("Production is left as it is", resource=resource, why=why, fix=fix) from cause

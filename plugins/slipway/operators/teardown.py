@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
+from slipway import teardown_order
 from slipway.errors import PermanentError, StackFailed
 from slipway.estate import Belonging, Estate, Stage
 from slipway.model_config import ModelConfig
@@ -33,7 +34,7 @@ def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
     :returns: The model file's content.
     :raises slipway.errors.PermanentError: When the names differ or no model file has that prefix.
     """
-    prefix, confirmation = params["model"], params["confirm"]
+    prefix, confirmation = params[teardown_order.MODEL], params["confirm"]
     if prefix != confirmation:
         raise PermanentError(
             "Nothing was removed",
@@ -72,6 +73,7 @@ class TeardownOperator(_EstateOperator):
 
         :param context: The task's Airflow context.
         :returns: How many removals of each kind were asked for since the last start.
+        :raises slipway.errors.NotApproved: When no approver of the model has ordered it.
         :raises slipway.errors.StackFailed: When a stack cannot be deleted, or something is left after the deadline.
         """
         model = chosen_model(context["params"])
@@ -95,6 +97,7 @@ class TeardownOperator(_EstateOperator):
         self, context: Context, deadline: float, deletions: Mapping[str, int], removed: Mapping[str, int]
     ) -> dict[str, int]:
         model = chosen_model(context["params"])
+        teardown_order.check(context, model.approval.rules())
         estate, deletions_by_id, removed_by_kind = self.estate(model), Counter(deletions), Counter(removed)
         done: set[Stage] = set()
         while left := estate.belongings():

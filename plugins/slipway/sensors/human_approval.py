@@ -10,11 +10,22 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from slipway import approval_facts
-from slipway.approval_answers import DECIDED, NOBODY, QUESTION, Answer, How, Question
+from slipway import approval_facts, production_checks
+from slipway.approval_answers import (
+    DECIDED,
+    NOBODY,
+    QUESTION,
+    UNPROVEN,
+    Answer,
+    How,
+    Question,
+    is_spoilt,
+    proven_answer,
+)
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.approval_rules import Approval, Rules
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
+from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.notices import Message, Notice, Notices, retry_at
@@ -137,13 +148,14 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         if question is None:
             question = self._ask(context, self._new_question(context, arn))
         elif answer is None and outcome == ApprovalOutcome.ANSWERED:
-            self.log.error(
-                "An answer was ignored that the guard has not let through. "
-                "The API server must load Slipway's plugin: see the Plugins page of Airflow"
-            )
+            self.log.error(UNPROVEN)
             self._ask(context, question)
         elif answer is None and outcome == ApprovalOutcome.UNASKED:
             self._ask(context, question)
+        if is_spoilt(context, question):
+            # Its place is taken by what is no answer, so that nobody could answer it any more.
+            self.log.error(UNPROVEN)
+            question = self._ask(context, question.next(question.approvals))
         # To put a question may erase an answer from Airflow's screen, never from the state store: hence look again.
         while answer := self._answer(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)
@@ -166,7 +178,18 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         return self._end(context, arn, How.SUPERSEDED, comment, self._question(context, arn))
 
     def _standing(self, context: Context, arn: str) -> Decision | None:
-        return self.registry.keep_outside_decision(arn, pull_plan(context).digest)
+        """:returns: the decision on record; an approval only if it would let the model into production"""
+        plan = pull_plan(context)
+        decision = self.registry.keep_outside_decision(arn, plan.digest)
+        if decision and decision.approved:
+            production_checks.check_counts(
+                decision,
+                arn,
+                Rules.from_json(self.rules),
+                plan.revision.uploader,
+                lambda: identity(self.aws_conn_id).arn,
+            )
+        return decision
 
     def _question(self, context: Context, arn: str) -> Question | None:
         asked: Any = context["task_state_store"].get(QUESTION)
@@ -181,13 +204,11 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         while store.get(f"answer/{number}"):
             number += 1
         approvals, _ = self.registry.undecided(arn, plan.digest)
-        return Question(time.time(), arn, number, tuple(approvals), plan.revision.uploader)
+        candidate = self.registry.candidate(arn, plan.digest)
+        return Question.about(candidate, approvals, number=number, uploader=plan.revision.uploader)
 
     def _answer(self, context: Context, question: Question | None) -> Answer | None:
-        if question is None:
-            return None
-        given: Any = context["task_state_store"].get(question.answer_key)
-        return Answer.from_json(given) if given else None
+        return proven_answer(context, question) if question else None
 
     def _record_answer(
         self, context: Context, arn: str, question: Question, answer: Answer

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from slipway.approval_answers import DECIDED, NOBODY, QUESTION, Answer, How, Question
+from slipway import trial_record
+from slipway.approval_answers import (
+    DECIDED,
+    NOBODY,
+    QUESTION,
+    UNPROVEN,
+    Answer,
+    How,
+    Question,
+    is_spoilt,
+    proven_answer,
+)
 from slipway.approval_rules import Rules
 from slipway.approval_rules import Stage as People
 from slipway.errors import PermanentError
@@ -35,7 +45,6 @@ SUBJECT = "What shall become of the model on trial?"
 # The buttons; the guard knows the first by name: slipway/approval_guard/flush.py.
 OPTIONS = {"Promote": TrialVerdict.PROMOTE, "Keep": TrialVerdict.KEEP, "Retire": TrialVerdict.RETIRE}
 BY_RULE = "rule"
-_STAGE = "trial"
 
 
 class TrialDecisionSensor(StageMixin, HITLOperator):
@@ -65,7 +74,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             **kwargs,
         )
         approvers = tuple(model.approval.rules().approvers)
-        self.rules = Rules((People(_STAGE, approvers),), model.approval.allow_uploader).to_json()
+        self.rules = Rules((People(trial_record.STAGE, approvers),), model.approval.allow_uploader).to_json()
         self.aws_conn_id = model.aws_conn_id
         self.execution_mode = model.execution_mode
         self.poll_seconds = min(model.timeouts.poll_seconds, POLL_LIMIT_SECONDS)
@@ -112,17 +121,17 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             said = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
             return self._record(context, said.verdict, BY_RULE, BY_RULE, "; ".join(said.reasons))
         question, is_new = self._question(context, arn)
-        if answer := self._answer(context, question):
+        if answer := proven_answer(context, question):
             return self._record_answer(context, answer)
         if outcome == ApprovalOutcome.TIMEOUT:
             why = f"No answer within {self.trial.answer_days:g} days"
             return self._record(context, TrialVerdict.KEEP, NOBODY, How.TIMEOUT.value, why)
         if outcome == ApprovalOutcome.ANSWERED:
-            self.log.error("An answer was ignored that the guard has not let through: see the Plugins page of Airflow")
+            self.log.error(UNPROVEN)
         if is_new or outcome in (ApprovalOutcome.ANSWERED, ApprovalOutcome.UNASKED):
             self._ask(context, question, figures)
             # To put a question may erase an answer from Airflow's screen, never from the state store.
-            if answer := self._answer(context, question):
+            if answer := proven_answer(context, question):
                 return self._record_answer(context, answer)
         self._wait(context, question)
 
@@ -131,25 +140,25 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         store: Any = context["task_state_store"]
         asked, decided = store.get(QUESTION), store.get(DECIDED)
         former = Question.from_json(asked) if asked else None
-        if former and former.model_package_arn == arn and not decided:
+        if former and former.model_package_arn == arn and not decided and not is_spoilt(context, former):
             return former, False
         number = former.number if former else 0
         while store.get(f"answer/{number}"):
             number += 1
-        question = Question(time.time(), arn, number, (), pull_plan(context).revision.uploader)
+        plan = pull_plan(context)
+        candidate = self.records.candidate(arn, plan.digest)
+        question = Question.about(candidate, (), number=number, uploader=plan.revision.uploader)
         store.set(QUESTION, question.to_json(), retention=timedelta(days=self.trial.answer_days + 1))
         # Last: whoever is killed before has only left a question that nobody can answer.
         if decided:
             store.delete(DECIDED)
         return question, True
 
-    def _answer(self, context: Context, question: Question) -> Answer | None:
-        given: Any = context["task_state_store"].get(question.answer_key)
-        return Answer.from_json(given) if given else None
-
     def _record_answer(self, context: Context, answer: Answer) -> dict[str, Any]:
         verdict = OPTIONS[answer.option]
-        return self._record(context, verdict, answer.by, answer.how.value, answer.comment, decided_at=answer.at)
+        return self._record(
+            context, verdict, answer.by, answer.how.value, answer.comment, decided_at=answer.at, proof=answer.proof
+        )
 
     def _record(
         self,
@@ -159,10 +168,11 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         how: str,
         why: str,
         decided_at: str | None = None,
+        proof: str = "",
     ) -> dict[str, Any]:
         arn, digest = pull_package_arn(context), pull_plan(context).digest
         at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
-        wanted = TrialRecord(verdict, by, at, how, why)
+        wanted = TrialRecord(verdict, by, at, how, why, proof=proof)
         standing = self.records.record_verdict(arn, wanted, _comparison(context), digest=digest)
         if standing.verdict is not verdict:
             self.log.warning("Too late: %s. What stands is %s", wanted, standing)

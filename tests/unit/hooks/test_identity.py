@@ -5,9 +5,10 @@ from botocore.exceptions import NoCredentialsError
 
 from slipway.errors import AwsError, PermanentError
 from slipway.hooks import identity as module
-from slipway.hooks.identity import AwsIdentity, IdentityHook, identity, resolve
+from slipway.hooks.identity import AwsIdentity, IdentityHook, identity, resolve, same_principal
 
-AWS = AwsIdentity(account="123456789012", region="us-west-2", partition="aws-cn")
+ARN = "arn:aws-cn:iam::123456789012:user/airflow"
+AWS = AwsIdentity(account="123456789012", region="us-west-2", partition="aws-cn", arn=ARN)
 
 
 class _Sts:
@@ -17,7 +18,7 @@ class _Sts:
     def get_caller_identity(self):
         if self.error:
             raise self.error
-        return {"Account": "123456789012", "Arn": "arn:aws-cn:iam::123456789012:user/airflow"}
+        return {"Account": "123456789012", "Arn": ARN}
 
 
 def _hook_with(monkeypatch, client):
@@ -54,3 +55,26 @@ def test_errors_are_translated(monkeypatch):
     _hook_with(monkeypatch, _Sts(NoCredentialsError()))
     with pytest.raises(AwsError, match="Cannot find out the AWS account"):
         identity(None)
+
+
+SESSION = "arn:aws:sts::123456789012:assumed-role/slipway-airflow/worker-1"
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (SESSION, True),
+        ("arn:aws:sts::123456789012:assumed-role/slipway-airflow/worker-2", True),
+        ("arn:aws:iam::123456789012:role/a/path/slipway-airflow", True),
+        ("arn:aws:iam::123456789012:role/slipway-approver", False),
+        ("arn:aws:sts::123456789012:assumed-role/slipway-approver/slipway-airflow", False),
+        ("arn:aws:sts::210987654321:assumed-role/slipway-airflow/worker-1", False),
+        ("arn:aws:iam::123456789012:user/slipway-airflow", False),
+        ("alice", False),
+        ("", False),
+    ],
+)
+def test_sessions_of_a_role_are_one_principal(other, same):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+    assert same_principal(SESSION, other) is same
+    assert same_principal(other, other)

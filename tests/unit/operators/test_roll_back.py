@@ -7,12 +7,13 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.board import Board, Entry, Place
-from slipway.errors import Skipped, Superseded
+from slipway.errors import NotApproved, Skipped, Superseded
 from slipway.operators import roll_back
 from slipway.operators.roll_back import RollBackOperator
-from slipway.roll_back_order import ORDER, Order
+from slipway.orders import ORDER, Act
 from slipway.states import Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
+from tests.unit.guard import signed_order
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
@@ -26,16 +27,17 @@ LATER = "2999-01-01T00:00:00+00:00"
 class History(RollBackOperator):
     """A roll-back of a model whose package n came after n - 1, all of them good."""
 
-    def _live_arn(self):
-        return self.live.pop(0)
+    def _outputs(self):
+        return {"ModelPackageArn": self.live.pop(0), "Sequence": self.deployed}
 
-    def _plan_for(self, package, order, sequence):
+    def _plan_for(self, package, order):
         self._arn = package["ModelPackageArn"]
-        return replace(release_plan(), sequence=sequence, rolled_back_by=order.by)
+        return replace(release_plan(), sequence=order.at, rolled_back_by=order.by)
 
 
-def operator(documents, *live: int) -> History:
+def operator(documents, *live: int, deployed: str = "2026-01-01T00:00:00+00:00") -> History:
     made = History(task_id="roll_back", model=iris_model())
+    made.__dict__["deployed"] = deployed
     made.__dict__["live"] = [ARN.format(each) for each in live]
     made.__dict__["registry"] = SimpleNamespace(describe_model_package=_package)
     return with_gate(made, documents)
@@ -51,7 +53,7 @@ def _package(arn: str) -> dict:
 
 
 def context(conf: dict) -> dict:
-    order = Order("alice", "2026-06-01", "previous").to_json()
+    order = signed_order(Act.ROLL_BACK, "previous")
     dag_run = SimpleNamespace(dag_id="iris-model", run_id="manual__1", conf=conf)
     return {"ti": FakeTaskInstance({}), "dag_run": dag_run, "task_state_store": MemoryStore(**{ORDER: order})}
 
@@ -77,14 +79,29 @@ def test_what_production_serves_after_the_wait_is_what_it_goes_back_from():
     task = operator(documents, 2, 3, 3)
     with pytest.raises(TaskDeferred) as wait:
         task.execute(back)
-    assert back["task_state_store"].get("chosen") is None
-    sequence = back["task_state_store"].get("sequence")
+    ordered_at = back["task_state_store"].get(ORDER)["at"]
     task = operator(documents, 3, 3)
     task.gate._goes_on = lambda dag_id, run_id: False
     plan = task.execute_at_gate(back, WaitResult(WaitOutcome.REACHED).to_event().payload)
     assert wait.value.method_name == "execute_at_gate"
-    assert back["task_state_store"].get("chosen") == ARN.format(2)
-    assert plan["sequence"] == sequence
+    assert task._arn == ARN.format(2)
+    assert plan["sequence"] == ordered_at
+
+
+def test_who_repeats_it_after_its_deployment_goes_no_further_back():
+    back = context({"roll_back_to": "previous"})
+    ordered_at = back["task_state_store"].get(ORDER)["at"]
+    task = operator(MemoryDocuments(), 2, 2, deployed=ordered_at)
+    task.execute(back)
+    assert task._arn == ARN.format(2)
+
+
+def test_an_order_that_has_ended_rolls_nothing_back():
+    back = context({"roll_back_to": "previous"})
+    old = signed_order(Act.ROLL_BACK, "previous", at="2026-06-01T08:00:00+00:00")
+    back["task_state_store"].set(ORDER, old)
+    with pytest.raises(NotApproved, match="ended at"):
+        operator(MemoryDocuments(), 3).execute(back)
 
 
 def test_a_newer_release_goes_first():

@@ -3,12 +3,12 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.errors import PermanentError, StackFailed
+from slipway.errors import NotApproved, PermanentError, StackFailed
 from slipway.estate import Belonging, Stage
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
+from slipway.orders import ORDER, Act
+from tests.unit.guard import signed_order, teardown_context
 from tests.unit.task_runs import context, run_task
-
-FORM = {"model": "iris-model", "confirm": "iris-model"}
 
 
 class World:
@@ -64,37 +64,46 @@ def made(cls, world: World):
 
 def test_removes_stage_by_stage_and_leaves_nothing():
     world = World()
-    removed = run_task(made(TeardownOperator, world), context({}, params=FORM), wait=world.settle)
+    removed = run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack", "endpoint", "model"]
     assert removed == {"stack": 1, "endpoint": 1, "model": 1}
-    assert made(NothingLeftOperator, world).execute(context({}, params=FORM)) == []
+    assert made(NothingLeftOperator, world).execute(teardown_context("iris-model")) == []
 
 
 def test_goes_on_after_an_interruption_without_asking_twice():
     world = World()
     with pytest.raises(TaskDeferred):
-        made(TeardownOperator, world).execute(context({}, params=FORM))
+        made(TeardownOperator, world).execute(teardown_context("iris-model"))
     # The task was killed while it waited: a new attempt finds the deletion on its way.
-    run_task(made(TeardownOperator, world), context({}, params=FORM), wait=world.settle)
+    run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack", "endpoint", "model"]
+
+
+@pytest.mark.parametrize("order", [{}, {"by": "alice"}, signed_order(Act.TEARDOWN, "wine-model")])
+def test_without_an_order_of_an_approver_nothing_is_removed(order):
+    world, ordered = World(), teardown_context("iris-model")
+    ordered["task_state_store"].set(ORDER, order)
+    with pytest.raises(NotApproved, match="Only an approver may tear a model down"):
+        made(TeardownOperator, world).execute(ordered)
+    assert world.ledger == []
 
 
 def test_a_model_that_is_gone_is_no_error():
     world = World()
     world.things.clear()
-    assert made(TeardownOperator, world).execute(context({}, params=FORM)) == {}
+    assert made(TeardownOperator, world).execute(teardown_context("iris-model")) == {}
 
 
 def test_a_stack_that_cannot_be_deleted_is_tried_three_times_and_named():
     world = World(stuck_stack=True)
     with pytest.raises(StackFailed, match=r"DELETE_FAILED: in use"):
-        run_task(made(TeardownOperator, world), context({}, params=FORM), wait=world.settle)
+        run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack"] * 3
 
 
 def test_whatever_is_left_keeps_the_task_red():
     with pytest.raises(PermanentError, match="left: stack stack"):
-        made(NothingLeftOperator, World()).execute(context({}, params=FORM))
+        made(NothingLeftOperator, World()).execute(teardown_context("iris-model"))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from slipway import states
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
-from slipway.approval_record import Decision
+from slipway.approval_record import Candidate, Decision
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
-from slipway.errors import AlreadyDecided, PermanentError, Rejected, Superseded
+from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
+from slipway.hooks.identity import AwsIdentity
 from slipway.notices import Message, Notice
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
@@ -22,6 +23,7 @@ from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
+from tests.unit.guard import signed_answer
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
 
@@ -56,6 +58,9 @@ class Registry:
     def keep_outside_decision(self, arn, digest):
         assert (arn, digest) == (ARN, PLAN.digest)
         return self.standing
+
+    def candidate(self, arn, digest):
+        return Candidate(arn, digest, "a" * 64)
 
     def undecided(self, arn, digest):
         return list(self.approvals), self.said
@@ -99,6 +104,9 @@ def decision(status=APPROVED, who="erin", how="SageMaker", comment="", approvals
     return Decision(status, who, at, how, comment, approvals)
 
 
+AIRFLOW = "arn:aws:sts::123456789012:assumed-role/slipway-airflow/worker-1"
+
+
 class Gate(HumanApprovalSensor):
     """The sensor with the registry of the test."""
 
@@ -109,6 +117,7 @@ class Gate(HumanApprovalSensor):
 def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
+    monkeypatch.setattr(human_approval, "identity", lambda aws_conn_id: AwsIdentity("123456789012", "r", arn=AIRFLOW))
     monkeypatch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: questions.append(detail))
     return questions
 
@@ -146,7 +155,8 @@ def context(store=None) -> dict:
 
 def asking(number=0, at=5.0, arn=ARN, approvals=()) -> MemoryStore:
     """The store of a task that has asked."""
-    return MemoryStore(**{QUESTION: Question(at, arn, number, tuple(approvals), "dave").to_json()})
+    question = Question(at, arn, number, tuple(approvals), "dave", PLAN.digest, "a" * 64)
+    return MemoryStore(**{QUESTION: question.to_json()})
 
 
 def approval(who, stage=ONLY_STAGE) -> Approval:
@@ -158,7 +168,7 @@ def answer(store: MemoryStore, approve=True, who="alice", *, how=How.AIRFLOW, co
     question = Question.from_json(store.get(QUESTION))
     given = Answer(approve, who, AT, how, comment, stage if approve else "", question.model_package_arn)
     assert store.get(question.answer_key) is None
-    store.set(question.answer_key, given.to_json())
+    store.set(question.answer_key, signed_answer(given, question, context()["ti"]))
 
 
 def wait(made: Gate, store: MemoryStore, event: dict | None = None) -> ApprovalTrigger:
@@ -388,6 +398,61 @@ def test_an_answer_that_made_the_decision_is_not_late(asked):
     answer(store)
     gate(registry).execute(context(store))
     assert registry.late == []
+
+
+FORGERIES = {
+    "unsigned": lambda value: {**value, "proof": ""},
+    "somebody else's name": lambda value: {**value, "by": "carol"},
+    "an approval made of a rejection": lambda value: {**value, "approve": not value["approve"]},
+    "an answer without fields": lambda value: {"approve": True, "by": "alice"},
+    "no answer at all": lambda value: "yes",
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_an_answer_that_the_guard_has_not_signed_is_ignored_and_the_question_put_anew(asked, forge, capsys):
+    registry, store = Registry(), asking()
+    answer(store)
+    store.set("answer/0", forge(store.get("answer/0")))
+    wait(gate(registry), store, {"outcome": "answered"})
+    assert (registry.records, store.get(QUESTION)["number"], len(asked)) == ([], 1, 2)
+    assert "has not signed it" in capsys.readouterr().out
+    # The answer to the question that took its place counts.
+    answer(store, who="carol")
+    gate(registry).execute_complete(context(store), {"outcome": "answered"})
+    assert [one.decided_by for one in registry.records] == ["carol"]
+
+
+def test_an_answer_to_another_question_or_of_another_run_is_ignored(asked):
+    for changed in ({"number": 1}, {"digest": "e" * 64}, {"artefact": "b" * 64}):
+        registry, store = Registry(), asking()
+        answer(store)
+        given = store.get("answer/0")
+        store.set(QUESTION, {**store.get(QUESTION), **changed})
+        store.set(Question.from_json(store.get(QUESTION)).answer_key, given)
+        wait(gate(registry), store, {"outcome": "answered"})
+        assert registry.records == []
+    other = context(asking())
+    other["ti"].run_id = "s3__2"
+    question = Question.from_json(other["task_state_store"].get(QUESTION))
+    given = Answer(True, "alice", AT, How.AIRFLOW, "", ONLY_STAGE, ARN)
+    other["task_state_store"].set(question.answer_key, signed_answer(given, question, context()["ti"]))
+    registry = Registry()
+    with pytest.raises(TaskDeferred):
+        gate(registry).execute_complete(other, {"outcome": "answered"})
+    assert registry.records == []
+
+
+@pytest.mark.parametrize(
+    ("standing", "why"),
+    [
+        (decision(APPROVED, "alice", "Airflow"), "signature of Airflow's API server"),
+        (decision(APPROVED, AIRFLOW), "Airflow itself and no person"),
+    ],
+)
+def test_an_approval_on_record_that_nobody_can_prove_fails_with_what_to_do(asked, standing, why):
+    with pytest.raises(NotApproved, match=rf"{why}.*PendingManualApproval"):
+        gate(Registry(standing)).execute(context(asking()))
 
 
 def test_a_record_that_aws_does_not_show_fails_with_the_reason(asked):

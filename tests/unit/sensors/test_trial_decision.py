@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
+from slipway.approval_record import Candidate
 from slipway.approval_rules import Rules
 from slipway.board import Entry
 from slipway.errors import PermanentError, Superseded
@@ -17,6 +18,7 @@ from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord
 from slipway.triggers.trial import TrialDecisionTrigger
+from tests.unit.guard import signed_answer
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
@@ -32,6 +34,9 @@ class Records:
 
     def __init__(self, standing: TrialRecord | None = None) -> None:
         self.standing, self.written, self.outcomes = standing, [], []
+
+    def candidate(self, arn, digest):
+        return Candidate(arn, digest, "a" * 64)
 
     def trial_record(self, arn, digest):
         assert (arn, digest) == (ARN, DIGEST)
@@ -74,6 +79,7 @@ def context(store: MemoryStore | None = None, figures=FIGURES) -> dict:
         id=uuid4(),
         dag_id="iris-model",
         run_id="s3__1",
+        task_id="decide_trial",
         xcom_pull=lambda task_ids: found.get(task_ids),
         xcom_push=lambda key, value: None,
     )
@@ -90,8 +96,9 @@ def wait(made, store, event=None) -> TrialDecisionTrigger:
 def answer(store, option, who="alice", comment="") -> None:
     """What the API server writes down when it lets somebody answer."""
     question = Question.from_json(store.get(QUESTION))
-    given = Answer(option == "Promote", who, AT, How.AIRFLOW, comment, "trial", ARN, option)
-    store.set(question.answer_key, given.to_json())
+    stage = "trial" if option == "Promote" else ""
+    given = Answer(option == "Promote", who, AT, How.AIRFLOW, comment, stage, ARN, option)
+    store.set(question.answer_key, signed_answer(given, question, context(store)["ti"]))
 
 
 def test_any_approver_is_asked_with_the_figures_and_waited_for(asked):
@@ -127,6 +134,15 @@ def test_an_answer_that_the_guard_has_not_let_through_is_none(asked):
     wait(sensor(records), store, {"chosen_options": ["Promote"]})
     assert records.written == []
     assert len(asked) == 2
+
+
+def test_an_answer_that_the_guard_has_not_signed_is_asked_for_anew(asked):
+    records, store = Records(), MemoryStore()
+    wait(sensor(records), store)
+    answer(store, "Retire")
+    store.set("answer/0", {**store.get("answer/0"), "option": "Promote", "approve": True, "stage": "trial"})
+    wait(sensor(records), store, {"chosen_options": ["Promote"]})
+    assert (records.written, store.get(QUESTION)["number"]) == ([], 1)
 
 
 def test_silence_keeps_both(asked):

@@ -12,8 +12,8 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 
-PENDING = {"ModelApprovalStatus": "PendingManualApproval"}
-APPROVED = {"ModelApprovalStatus": "Approved"}
+PENDING = {"ModelPackageArn": "arn:package", "ModelApprovalStatus": "PendingManualApproval"}
+APPROVED = {"ModelPackageArn": "arn:package", "ModelApprovalStatus": "Approved"}
 ANSWER = {"outcome": "answered"}
 ANSWERED = ApprovalOutcome.ANSWERED.to_event()
 
@@ -78,7 +78,7 @@ def test_no_decision_in_time_ends_the_wait():
     assert wait(PENDING, deadline_seconds=-1.0)[0] == {"outcome": "timeout"}
 
 
-@pytest.mark.parametrize("status", [APPROVED, {"ModelApprovalStatus": "Rejected"}])
+@pytest.mark.parametrize("status", [APPROVED, APPROVED | {"ModelApprovalStatus": "Rejected"}])
 def test_a_decision_counts_up_to_the_last_poll(status):
     assert wait(status, deadline_seconds=-1.0)[0] == {"outcome": "recorded"}
 

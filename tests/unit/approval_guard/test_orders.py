@@ -1,23 +1,29 @@
-"""Who may start a run that rolls production back, and what is written down; on Airflow's own tables."""
+"""Who may start a roll-back or a teardown, and what is written down; on Airflow's own tables."""
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from airflow import models
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import caller, flush, roll_backs
+from slipway.approval_guard import caller, flush, orders
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
+from slipway.orders import Act, Order
+from slipway.proofs import verifier
 
 RULES = {"approve": Rules((Stage(ONLY_STAGE, ("alice", "carol")),))}
 BACK = {"roll_back_to": "previous"}
+TEARDOWN = {"model": "iris-model", "confirm": "iris-model"}
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +38,14 @@ def engine(tmp_path_factory):
 def start(engine, monkeypatch):
     """Start a run as a request of somebody's would; gives the orders on record."""
     rules = {"iris-model": RULES, "unreadable": {"approve": None}}
-    monkeypatch.setattr(roll_backs, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
+    monkeypatch.setattr(orders, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
+    types = {"teardown": {"TeardownOperator", "NothingLeftOperator"}}
+    monkeypatch.setattr(orders, "task_types", lambda dag_id, session: types.get(dag_id, set()))
     flush.install()
 
     def started(who: str | None, conf: dict | None, dag_id: str = "iris-model", calling: bool = True) -> dict:
         with Session(engine) as session:
-            for table in (TaskStateStoreModel, DagRun):
+            for table in (TaskStateStoreModel, TaskInstance, DagRun):
                 session.execute(table.__table__.delete())
             session.commit()
         token = caller.current.set(Caller(who) if calling else None)
@@ -59,11 +67,46 @@ def start(engine, monkeypatch):
 
 
 def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
-    orders = start("alice", BACK)
-    assert orders.keys() == {"roll_back", "deploy_prd"}
-    for run_id, key, order in orders.values():
+    written = start("alice", BACK)
+    assert written.keys() == {"roll_back", "deploy_prd"}
+    for run_id, key, order in written.values():
         assert (run_id, key) == ("manual__1", "ordered")
-        assert (order["by"], order["roll_back_to"]) == ("alice", "previous")
+        assert (order["act"], order["by"], order["target"]) == (Act.ROLL_BACK, "alice", "previous")
+        assert Order.from_json(order).is_proven(verifier(), "iris-model", run_id)
+
+
+def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start):
+    ((task_id, (run_id, _, order)),) = start("alice", TEARDOWN, "teardown").items()
+    assert (task_id, order["act"], order["target"]) == ("remove", Act.TEARDOWN, "iris-model")
+    assert Order.from_json(order).is_proven(verifier(), "teardown", run_id)
+
+
+@pytest.mark.parametrize(("who", "model"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "no-such-model")])
+def test_nobody_else_tears_a_model_down(start, engine, who, model):
+    with pytest.raises(HTTPException) as refused:
+        start(who, {"model": model, "confirm": model}, "teardown")
+    assert refused.value.status_code == 403
+    assert "may not tear a model down" in refused.value.detail
+    with Session(engine) as session:
+        assert session.scalars(select(DagRun)).all() == []
+
+
+@pytest.mark.parametrize(("dag_id", "conf"), [("iris-model", BACK), ("teardown", TEARDOWN)])
+def test_nobody_else_sets_an_ordered_run_going_again(start, engine, dag_id, conf):
+    start("alice", conf, dag_id)
+    with engine.begin() as connection:
+        task = {"dag_id": dag_id, "run_id": "manual__1", "task_id": "remove", "map_index": -1, "operator": "Any"}
+        task |= {"id": uuid4(), "pool": "default_pool", "pool_slots": 1, "state": "failed"}
+        connection.execute(insert(TaskInstance.__table__).values(**task))
+    for who, may in (("bob", False), ("carol", True)):
+        token = caller.current.set(Caller(who))
+        try:
+            with Session(engine) as session:
+                session.scalar(select(TaskInstance)).state = None
+                with nullcontext() if may else pytest.raises(HTTPException, match="only its approvers may"):
+                    session.commit()
+        finally:
+            caller.current.reset(token)
 
 
 @pytest.mark.parametrize(("who", "dag_id"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "unreadable")])
