@@ -103,6 +103,15 @@ def test_a_second_attempt_pins_the_version_of_the_first():
     assert sensor(bucket).execute(context(run_id="manual__2"))["version_id"] == "v2"
 
 
+def test_while_the_model_file_is_broken_nothing_begins_and_what_has_begun_goes_on():
+    bucket, store = Bucket("v1"), MemoryStore()
+    why = "a.yaml is broken since noon"
+    with pytest.raises(PermanentError, match="is broken since noon"):
+        sensor(bucket, held=why).execute(context(store=store))
+    sensor(bucket).execute(context(store=store))
+    assert sensor(bucket, held=why).execute(context(store=store))["version_id"] == "v1"
+
+
 def test_a_missing_object_is_waited_for_without_a_worker():
     bucket = Bucket()
     with pytest.raises(TaskDeferred) as deferral:
