@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from slipway import names
 from slipway.hooks.identity import PLACEHOLDERS
+from slipway.people import under_two_names
 from slipway.validation import shown_name, wrong
 
 # Tags by which Slipway recognises its own work, and AWS's.
@@ -50,6 +51,21 @@ def _tag_key(text: str) -> str:
     return text
 
 
+def _user_name(text: str) -> str:
+    # ASCII alone: what looks like an approver's name is one.
+    if not re.fullmatch(r"[A-Za-z0-9_.:/=+\-@]+( [A-Za-z0-9_.:/=+\-@]+)*", text):
+        raise wrong("an Airflow user name of ASCII letters, digits and _.:/=+-@", "have that user renamed in Airflow")
+    return text
+
+
+def different_people(names: list[str]) -> list[str]:
+    """Refuse a person under two names, who would count twice."""
+    no_repetition(names)
+    if pair := under_two_names(names):
+        raise wrong("every person under one name", f"{' and '.join(pair)} may be one person: remove one of them")
+    return names
+
+
 def no_repetition(values: list[str]) -> list[str]:
     repeated = [value for value, count in Counter(values).items() if count > 1]
     if repeated:
@@ -68,4 +84,4 @@ TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag
 TopicArn = Annotated[Text, AfterValidator(_topic_arn)]
 # What a model package's metadata can hold of a name, unchanged.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-UserName = Annotated[str, Field(pattern=r"^[\w.:/=+\-@]+( [\w.:/=+\-@]+)*$", max_length=64)]
+UserName = Annotated[str, Field(max_length=64), AfterValidator(_user_name)]

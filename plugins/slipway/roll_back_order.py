@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
+from slipway.people import likeness
 
 # The field of the release DAG's form.
 ROLL_BACK_TO = "roll_back_to"
@@ -74,7 +75,7 @@ def check(context: Mapping[str, Any], rules: Rules) -> Order:
     elif order.roll_back_to != target:
         why = f"{order.by} ordered to roll back to {order.roll_back_to}, this run is about {target}"
     elif order.by not in rules.approvers:
-        why = f"{order.by} is no approver of this model"
+        why = f"{order.by} is no approver of this model.{likeness(order.by, rules.approvers)}"
     else:
         return order
     raise NotApproved(

@@ -33,6 +33,7 @@ def test_an_approvers_order_stands():
     [
         (None, "previous", "nobody is on record"),
         (Order("bob", ALICES.at, "previous"), "previous", "bob is no approver"),
+        (Order("Alice", ALICES.at, "previous"), "previous", "Alice is no approver.*Alice is not alice"),
         (ALICES, "arn:aws:sagemaker:x", "alice ordered to roll back to previous"),
     ],
 )

@@ -25,6 +25,7 @@ from slipway.approval_guard import caller as callers
 from slipway.approval_guard import roll_backs
 from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
+from slipway.people import likeness
 
 APPROVE, REJECT = "Approve", "Reject"
 # The answer to the question of a trial that puts a model before all requests.
@@ -144,9 +145,10 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
     approvals = rules_by_task(run.dag_id, session)
     if all(rules is not None and caller.name in rules.approvers for rules in approvals.values()):
         return
-    who = ", ".join(sorted({name for rules in approvals.values() if rules for name in rules.approvers}))
+    approvers = sorted({name for rules in approvals.values() if rules for name in rules.approvers})
     what = "delete this release" if deleted else "mark this release success"
-    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({who}).")
+    why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {why}")
 
 
 def _open_question(approval: GuardedApproval, question: Question | None) -> Question:
@@ -222,7 +224,8 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
 
 def _forbid(caller: Caller, approval: GuardedApproval, what: str) -> NoReturn:
     raise HTTPException(
-        status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({approval.who_may})."
+        status.HTTP_403_FORBIDDEN,
+        f"{caller} may not {what}: only its approvers may ({approval.who_may}).{approval.likeness(caller.name)}",
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_guard.approvals import rules_by_task
 from slipway.approval_guard.caller import Caller
+from slipway.people import likeness
 from slipway.roll_back_order import ORDER, ORDERED_TASKS, Order, asked_for
 
 
@@ -29,10 +30,9 @@ def check_start(caller: Caller, run: DagRun, session: Session) -> None:
     rules = list(rules_by_task(run.dag_id, session).values())
     if all(one is not None and caller.name in one.approvers for one in rules):
         return
-    who = ", ".join(sorted({name for one in rules if one for name in one.approvers}))
-    raise HTTPException(
-        status.HTTP_403_FORBIDDEN, f"{caller} may not roll production back: only its approvers may ({who})."
-    )
+    approvers = sorted({name for one in rules if one for name in one.approvers})
+    why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not roll production back: {why}")
 
 
 def write_order(caller: Caller, run: DagRun, session: Session) -> None:
