@@ -96,6 +96,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 task_id="approve",
                 subject=model.approval.subject,
                 rules=model.approval.rules(),
+                home_bucket=model.source.bucket,
                 timeout_days=model.approval.timeout_days,
                 notices=Notices.of(model.approval),
                 execution_mode=model.execution_mode,

@@ -15,7 +15,9 @@ from slipway.approval_answers import DECIDED, NOBODY, QUESTION, Answer, How, Que
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.approval_rules import Approval, Rules
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
+from slipway.hooks.identity import resolve
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3 import S3VersionHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.release_plan import pull_package_arn, pull_plan
@@ -23,6 +25,7 @@ from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
+from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,6 +47,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     retry. There is no default answer. The XCom is the Decision.
 
     :param rules: who may answer, and whose approvals are needed
+    :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
     :param timeout_days: days until no answer counts as a rejection
     :param notices: who is told
     :param execution_mode: whether a newer release takes this one's place while it waits
@@ -59,6 +63,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self,
         *,
         rules: Rules,
+        home_bucket: str,
         subject: str,
         timeout_days: float = 7,
         notices: Notices = Notices(),  # noqa: B008 (frozen)
@@ -80,6 +85,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             **kwargs,
         )
         self.rules = rules.to_json()
+        self.home_bucket = home_bucket
         self.timeout_days = timeout_days
         self.notices = notices
         self.execution_mode = execution_mode
@@ -91,6 +97,11 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     def registry(self) -> ModelRegistryHook:
         """The hook that reads and writes the record."""
         return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
+
+    @property
+    def uploads(self) -> S3VersionHook:
+        """The hook that says who uploaded a zip."""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
@@ -181,7 +192,9 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         while store.get(f"answer/{number}"):
             number += 1
         approvals, _ = self.registry.undecided(arn, plan.digest)
-        return Question(time.time(), arn, number, tuple(approvals), plan.revision.uploader)
+        home_bucket = resolve(self.home_bucket, self.aws_conn_id)
+        uploader = uploader_under(Rules.from_json(self.rules), plan, home_bucket, self.uploads)
+        return Question(time.time(), arn, number, tuple(approvals), uploader)
 
     def _answer(self, context: Context, question: Question | None) -> Answer | None:
         if question is None:
@@ -372,6 +385,7 @@ def _facts(context: Context, rules: Rules, question: Question, stress_wanted: bo
         stress=ti.xcom_pull(task_ids=STRESS_DEV),
         stress_wanted=stress_wanted,
         run_url=run_url(ti.dag_id, ti.run_id),
+        uploader=question.uploader,
         approvals=question.approvals,
         wanted=rules.wanted(question.approvals),
     )

@@ -142,9 +142,7 @@ class S3VersionSensor(S3KeySensor):
             self.log.info("Waiting for %s", uri(bucket, key))
             return None
         store.set(PINNED, revision.to_xcom())
-        self.log.info(
-            "Pinned %s, uploaded by %s", uri(bucket, key, revision.version_id), revision.uploader or "unknown"
-        )
+        self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
         return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
 
     def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:

@@ -10,11 +10,11 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from slipway import states
+from slipway import names, states
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_record import Decision
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
-from slipway.errors import AlreadyDecided, PermanentError, Rejected, Superseded
+from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
 from slipway.notices import Message, Notice
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
@@ -22,14 +22,15 @@ from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
+from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(
     prefix="iris-model",
-    revision=Revision("b", "k", "v1", "etag", 1, "2026-05-01T12:00:00+00:00", "dave"),
-    revision_id="r" * 32,
+    revision=Revision("b", "k", "v1", "etag", 1, "2026-05-01T12:00:00+00:00"),
+    revision_id=names.revision_id("b", "k", "v1"),
     digest="d" * 64,
     sequence="2026-05-01T12:00:00+00:00",
     training_job_name="mlops-iris-model-1",
@@ -100,9 +101,10 @@ def decision(status=APPROVED, who="erin", how="SageMaker", comment="", approvals
 
 
 class Gate(HumanApprovalSensor):
-    """The sensor with the registry of the test."""
+    """The sensor with the registry and the S3 of the test."""
 
     registry = None
+    uploads = DictStore({("b", "k", "v1"): b""}, {("b", "k", "v1"): "dave"})
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def asked(monkeypatch):
 
 
 def gate(registry: Registry, rules: Rules = ONE, notices: Notices | None = None, **kwargs) -> Gate:
-    made = Gate(task_id="approve", rules=rules, subject="Shall it?", aws_conn_id=None, **kwargs)
+    made = Gate(task_id="approve", rules=rules, home_bucket="b", subject="Shall it?", aws_conn_id=None, **kwargs)
     made.notices = notices or Notices()
     # Airflow keeps operators from new attributes of their class's properties.
     type(made).registry = registry
@@ -167,6 +169,14 @@ def wait(made: Gate, store: MemoryStore, event: dict | None = None) -> ApprovalT
         made.execute(context(store)) if event is None else made.execute_complete(context(store), event)
     assert deferral.value.timeout is None
     return deferral.value.trigger
+
+
+def test_it_does_not_ask_where_nobody_can_tell_who_must_not_approve(asked):
+    made = gate(Registry(), replace(ONE, allow_uploader=False))
+    made.__class__ = type("Gone", (type(made),), {"uploads": DictStore()})
+    with pytest.raises(NotApproved, match="Nobody can tell who uploaded this model"):
+        made.execute(context())
+    assert asked == []
 
 
 def test_it_asks_the_approvers_and_waits_deferred(asked):
@@ -432,7 +442,7 @@ def test_what_could_not_be_told_is_tried_again_and_keeps_nobody_waiting(asked):
 
 def test_the_form_has_a_comment_and_none_of_the_dags_params():
     with DAG("d", params={"bucket": Param("b", type="string")}):
-        made = HumanApprovalSensor(task_id="approve", rules=ONE, subject="?")
+        made = HumanApprovalSensor(task_id="approve", rules=ONE, home_bucket="b", subject="?")
     assert list(made.serialized_params) == ["comment"]
     assert made.defaults is None
     assert made.retries == 3

@@ -41,7 +41,7 @@ class Bucket:
     def head_version(self, bucket, key, version_id=None):
         if not self.version_ids or (version_id and version_id not in self.version_ids):
             return None
-        return Revision(bucket, key, version_id or self.version_ids[-1], "etag", 1, WRITTEN, "dave")
+        return Revision(bucket, key, version_id or self.version_ids[-1], "etag", 1, WRITTEN)
 
     def sequence(self, revision):
         return revision.last_modified
@@ -85,7 +85,7 @@ def reached() -> dict:
 def test_without_a_wish_the_newest_version_of_the_models_key_is_pinned():
     revision = sensor(Bucket("v1", "v2")).execute(context(params={"bucket": "", "key": "", "version_id": ""}))
     assert Revision.from_xcom(revision) == Revision(
-        "models", "k.zip", "v2", "etag", 1, WRITTEN, "dave", attempt=1, sequence=WRITTEN
+        "models", "k.zip", "v2", "etag", 1, WRITTEN, attempt=1, sequence=WRITTEN
     )
 
 
