@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway import runs
+from slipway import runs, sequences
 from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError, Skipped
 from slipway.hooks.identity import resolve
@@ -151,6 +151,7 @@ class S3VersionSensor(S3KeySensor):
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
             raise refusal(revision, claimed, dag_run.run_id)
+        sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
             self.log.info("This is attempt %d at this version: a release of its own", claimed.attempt)
         return claimed

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -29,10 +30,10 @@ from tests.unit.stages import with_gate
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(
     prefix="iris-model",
-    revision=Revision("b", "k", "v1", "etag", 1, "2026-05-01T12:00:00+00:00"),
+    revision=Revision("b", "k", "v1", "etag", 1, "2025-05-01T12:00:00+00:00"),
     revision_id=names.revision_id("b", "k", "v1"),
     digest="d" * 64,
-    sequence="2026-05-01T12:00:00+00:00",
+    sequence="2025-05-01T12:00:00+00:00",
     training_job_name="mlops-iris-model-1",
     request_uri="s3://b/r",
     model_package_group="mlops-iris-model",
@@ -41,7 +42,7 @@ PLAN = ReleasePlan(
     endpoints={"dev": "a", "prd": "b"},
 )
 APPROVED, REJECTED = ModelApprovalStatus.APPROVED, ModelApprovalStatus.REJECTED
-AT, NOW = "2026-05-02T07:59:00+00:00", "2026-05-02T08:00:00+00:00"
+AT, NOW = "2025-05-02T07:59:00+00:00", "2025-05-02T08:00:00+00:00"
 ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 TWO_STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
 DAY = 86400
@@ -290,7 +291,7 @@ def test_a_newer_release_takes_the_question_away(asked):
     registry, notices = Registry(), Notices()
     made, ctx = gate(registry, notices=notices), context(asking())
     mine = made.ticket(ctx, states.Stage.APPROVE)
-    later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence="2099-01-01T00:00:00+00:00")
+    later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence=datetime.now(UTC).isoformat())
     made.gate.enter(replace(mine, entry=later))
     with pytest.raises(Superseded, match="s3__2"):
         made.execute_complete(ctx, {"outcome": "superseded"})

@@ -176,3 +176,12 @@ def test_a_new_attempt_is_a_release_of_its_own(given):
 def test_a_wish_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(PermanentError, match="new_attempt is true or false"):
         sensor(Bucket("v1")).execute(context(conf={"new_attempt": "no"}))
+
+
+def test_an_upload_of_the_future_is_not_released():
+    class Later(Bucket):
+        def sequence(self, revision):
+            return "9999-12-31T23:59:59+00:00"
+
+    with pytest.raises(PermanentError, match="lies in the future"):
+        sensor(Later("v1")).execute(context())
