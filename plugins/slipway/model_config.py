@@ -20,6 +20,7 @@ from slipway.model_fields import (
     TagKey,
     Text,
     TopicArn,
+    UrlBeginning,
     UserName,
     different_people,
     no_repetition,
@@ -93,6 +94,7 @@ class TrainingPolicy(Strict):
     max_instance_seconds: Seconds | None = None
     max_volume_gb: Annotated[int, Field(ge=1)] = 100
     environment: Annotated[list[str], AfterValidator(no_repetition)] = []
+    urls: Annotated[list[UrlBeginning], AfterValidator(no_repetition)] = []
 
 
 class EndpointPolicy(Strict):

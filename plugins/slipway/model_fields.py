@@ -39,6 +39,13 @@ def _s3_uri(text: str) -> str:
     return text
 
 
+def _url_beginning(text: str) -> str:
+    # With the slash behind the host, for a longer host would begin alike.
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:\d+)?/[^\s\"',;|]*", text) or text.startswith("s3"):
+        raise wrong("the beginning of a URL up to a slash, and no S3 URI", "write https://HOST/, S3 in s3_prefixes")
+    return text
+
+
 def _topic_arn(text: str) -> str:
     if not re.fullmatch(r"arn:aws[a-z-]*:sns:([a-z0-9-]+|\{region\}):(\d{12}|\{account\}):[\w-]+", text):
         raise wrong("the ARN of a standard SNS topic", "write arn:aws:sns:{region}:{account}:NAME")
@@ -81,6 +88,7 @@ Name = Annotated[str, Field(pattern=rf"^{names.NAME_PATTERN}$")]
 Seconds = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]
+UrlBeginning = Annotated[Text, AfterValidator(_url_beginning)]
 TopicArn = Annotated[Text, AfterValidator(_topic_arn)]
 # What a model package's metadata can hold of a name, unchanged.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html

@@ -56,7 +56,7 @@ class Run:
         self.others = Gate(self.documents, lambda dag_id, run_id: True)
 
     def newer(self, stage=Stage.DEV):
-        """A release of the far future at a stage."""
+        """A newer release at a stage."""
         return ticket(1, stage)
 
     def older(self):
