@@ -147,7 +147,7 @@ class _Builder:
         """:returns: what the document holds"""
         for event in events:
             match event:
-                case yaml.NodeEvent() if event.tag is not None:
+                case yaml.ScalarEvent() | yaml.CollectionStartEvent() if event.tag is not None:
                     _refuse(event, f"the tag {event.tag} is not allowed: remove it")
                 case yaml.ScalarEvent():
                     self._add_scalar(event)
