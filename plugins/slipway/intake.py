@@ -79,14 +79,14 @@ class Source:
         return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
 
 
-def sources(models: Iterable[Pipeline]) -> list[Source]:
+def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
     """Group models by bucket.
 
-    :param models: the models, stale ones too: a bucket's intake keeps its name and its memory
+    :param pipelines: the models, stale ones too: a bucket's intake keeps its name and its memory
     :returns: one source per distinct bucket and connection, in a stable order
     """
     found: dict[tuple[str, str], Source] = {}
-    for pipeline in models:
+    for pipeline in pipelines:
         model = pipeline.model
         key = (model.source.bucket, str(model.aws_conn_id))
         source = found.setdefault(key, Source(model.source.bucket, model.aws_conn_id))
@@ -98,13 +98,13 @@ def sources(models: Iterable[Pipeline]) -> list[Source]:
     return [found[key] for key in sorted(found)]
 
 
-def build_intake_dags(models: Iterable[Pipeline]) -> list[DAG]:
+def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     """Build the intake of every bucket.
 
-    :param models: the models
+    :param pipelines: the models
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
-    found = sources(models)
+    found = sources(pipelines)
     return [build_intake_dag(source, DAG_ID if len(found) == 1 else f"{DAG_ID}-{source.slug}") for source in found]
 
 

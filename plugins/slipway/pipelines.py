@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -94,14 +95,21 @@ def _clashes(old: ModelConfig, others: Iterable[Pipeline]) -> bool:
 def _keep(path: Path, copy: Path) -> None:
     """Copy a good file, unless the copy is the same. It goes without where the copies' folder cannot be written."""
     before = settled(path)
+    # What is being written just now may be half of it and valid all the same.
+    if before is None:
+        return
     with contextlib.suppress(OSError, ModelFileError):
+        found = path.stat()
+        if copy.exists() and (copy.stat().st_size, copy.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns):
+            return
         text = read_text(path)
-        # What is being written just now may be half of it and valid all the same.
-        if before is None or settled(path) != before or (copy.exists() and read_text(copy) == text):
+        if settled(path) != before:
             return
         copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=copy.parent, suffix=".new", delete=False) as new:
-            new.write(text)
+        with tempfile.NamedTemporaryFile("wb", dir=copy.parent, suffix=".new", delete=False) as new:
+            new.write(text.encode())
+        # So that the next look need not read both.
+        os.utime(new.name, ns=(found.st_atime_ns, found.st_mtime_ns))
         Path(new.name).replace(copy)
 
 

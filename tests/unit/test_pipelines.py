@@ -151,3 +151,15 @@ def test_a_stale_dag_says_so_and_begins_nothing(models, look):
         assert "line " in text
     assert "a.yaml is broken" in dag.get_task("source").held
     assert build_release_dag(found.model).get_task("source").held is None
+
+
+def test_a_copy_is_written_once_for_each_version(models, look, tmp_path):
+    path = write(models, iris())
+    look()
+    ((copy,),) = [list(place.iterdir()) for place in (tmp_path / "copies").iterdir()]
+    first = copy.stat().st_ino
+    look()
+    assert copy.stat().st_ino == first
+    write(models, changed(iris(), "description", "another"))
+    look()
+    assert copy.read_text() == path.read_text()
