@@ -18,6 +18,7 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.intake import build_intake_dags
 from slipway.job_owner import AirflowTasks
 from slipway.model_files import load_models
+from slipway.pipelines import Pipeline
 from slipway.reaper import build_reaper_dags
 from slipway.triggers.orphaned_jobs import OrphanSearch
 from slipway.triggers.s3_versions import S3VersionsTrigger
@@ -89,7 +90,7 @@ def watchers(include: str) -> dict[str, int]:
     :param include: the folder that holds them
     """
     models, _ = load_models(Path(include) / "models")
-    dags = [*build_intake_dags(models), *build_reaper_dags(models)]
+    dags = [*build_intake_dags(map(Pipeline, models)), *build_reaper_dags(models)]
     # Each is scheduled by a list of one asset.
     assets: list[Any] = [asset for dag in dags for asset in dag.schedule]  # type: ignore[union-attr]
     return {"models": len(models), "triggers": sum(len(asset.watchers) for asset in assets)}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from slipway.intake import build_intake_dags
-from slipway.model_files import load_models
-from slipway.paths import models_folder
+from slipway.paths import model_copies_folder, models_folder
+from slipway.pipelines import pipelines
 
-# A broken model file is reported by model_files.py and costs the others nothing.
-models, _ = load_models(models_folder())
-for dag in build_intake_dags(models):
+# A broken model file is reported by model_files.py and costs the others nothing; uploads for its model wait.
+for dag in build_intake_dags(pipelines(models_folder(), model_copies_folder())):
     globals()[dag.dag_id] = dag

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from slipway.model_files import load_models
-from slipway.paths import models_folder
+from slipway.paths import model_copies_folder, models_folder
+from slipway.pipelines import pipelines
 from slipway.reaper import build_reaper_dags
 
-# A broken model file is reported by model_files.py and costs the others nothing.
-models, _ = load_models(models_folder())
+# A broken model file is reported by model_files.py and costs the others nothing; its running jobs are looked after.
+models = [pipeline.model for pipeline in pipelines(models_folder(), model_copies_folder())]
 for dag in build_reaper_dags(models):
     globals()[dag.dag_id] = dag

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from botocore.exceptions import ClientError, WaiterError
 
+from tools import models
 from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
@@ -26,19 +26,6 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 class StackError(Exception):
     """The set-up stack could not be deployed; the message has CloudFormation's reason."""
-
-
-def model_prefixes(include: Path) -> list[str]:
-    """The prefixes of all model files that can be read; a broken one is its own DAG's import error, not ours."""
-    prefixes = []
-    for path in sorted((include / "models").glob("*.yaml")):
-        try:
-            model: Any = yaml.safe_load(path.read_text())
-        except yaml.YAMLError:
-            continue
-        if isinstance(model, dict) and isinstance(model.get("prefix"), str):
-            prefixes.append(model["prefix"])
-    return prefixes
 
 
 def deploy(cloudformation: Any, include: Path) -> None:
@@ -77,10 +64,10 @@ def _status(cloudformation: Any) -> str | None:
 
 def _create_change_set(cloudformation: Any, include: Path, kind: str, name: str) -> bool:
     """Returns whether there is something to execute; an empty change set is deleted again."""
-    prefixes: dict[str, Any] = {"ParameterValue": ",".join(model_prefixes(include))}
-    if kind == "UPDATE":
-        # A model that came later has its group from its first release; a stack cannot create what exists.
-        prefixes = {"UsePreviousValue": True}
+    # A model that came later has its group from its first release; a stack cannot create what exists.
+    prefixes: dict[str, Any] = {"UsePreviousValue": True}
+    if kind == "CREATE":
+        prefixes = {"ParameterValue": ",".join(models.read(include).prefixes)}
     cloudformation.create_change_set(
         StackName=STACK_NAME,
         ChangeSetName=name,

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools import bootstrap_stack, database, environment
+from tools import bootstrap_stack, database, environment, models
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
@@ -60,6 +60,7 @@ def up(settings: Settings, console: Console, quiet: bool = False) -> None:
     with Progress(console, ["AWS set-up stack", "local AWS", *HEALTH_KEYS, "api-server"]) as progress:
         _wait_healthy(settings, progress)
     if not (running and quiet):
+        _print_broken_models(settings, console)
         _print_access(settings, console)
 
 
@@ -206,6 +207,12 @@ def _open(url: str, timeout_seconds: float) -> int:
         return int(response.status)
 
 
+def _print_broken_models(settings: Settings, console: Console) -> None:
+    """Names each model file that gives no pipeline; the others have theirs."""
+    for error in models.read(settings.include_folder).errors:
+        console.print(f"Broken model file: {error}", style="yellow", markup=False)
+
+
 def _print_access(settings: Settings, console: Console) -> None:
     passwords = environment.passwords(settings)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -266,6 +273,7 @@ def print_status(settings: Settings, console: Console) -> bool:
         log = _shown(Path(component.log)) if component else "-"
         table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log)
     console.print(table)
+    _print_broken_models(settings, console)
     _print_access(settings, console)
     return all(state == "healthy" for state in health.values())
 

@@ -18,6 +18,7 @@ class Facts:
     :param run_url: the release's page in Airflow
     :param stress: None where no load was sent
     :param stress_wanted: whether the model file asks for it
+    :param uploader: who uploaded the zip, as S3 has it
     :param approvals: those given so far
     :param wanted: whose approval is wanted, as a clause
     """
@@ -29,6 +30,7 @@ class Facts:
     run_url: str
     stress: Mapping[str, Any] | None = None
     stress_wanted: bool = False
+    uploader: str | None = None
     approvals: Sequence[Approval] = ()
     wanted: str = ""
 
@@ -69,7 +71,7 @@ def _identity(facts: Facts) -> str:
     plan, revision = facts.plan, facts.plan.revision
     rows = [
         ("Model", code(plan.prefix)),
-        ("Uploaded by", code(revision.uploader or "unknown")),
+        ("Uploaded by", code(facts.uploader or "unknown")),
         ("Uploaded at", revision.last_modified),
         ("Object", code(f"s3://{revision.bucket}/{revision.key}")),
         ("Version id", code(revision.version_id)),

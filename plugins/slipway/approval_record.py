@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -167,6 +168,22 @@ def decision_properties(decision: Decision) -> dict[str, str]:
         _DECIDED_HOW: metadata_value(decision.how),
         **approval_properties(decision.approvals),
     }
+
+
+def comment_problem(text: str) -> str | None:
+    """Say why a comment cannot be kept with a decision, for whoever is to shorten or correct it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+
+    :param text: what somebody typed
+    :returns: the reason as a sentence; None when it can be kept as it is
+    """
+    if len(text) > APPROVAL_DESCRIPTION_MAX_CHARS:
+        return f"The comment has {len(text)} characters, at most {APPROVAL_DESCRIPTION_MAX_CHARS} can be kept."
+    for place, character in enumerate(text, 1):
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+            return f"The comment's character {place}, U+{ord(character):04X}, cannot be kept: remove it."
+    return None
 
 
 def description(comment: str) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from slipway.people import each_once, likeness, same_person
+from slipway.validation import shown_name
+
 # The stage of a model file that names approvers and no stages.
 ONLY_STAGE = "approval"
 
@@ -37,9 +40,9 @@ class Stage:
     quorum: int = 1
 
     def approved_by(self, approvals: Iterable[Approval]) -> list[str]:
-        """:returns: who of the stage has approved, each once"""
+        """:returns: who of the stage has approved, each person once, however often and under whichever names"""
         names = (approval.by for approval in approvals if approval.stage == self.name)
-        return [name for name in dict.fromkeys(names) if name in self.approvers]
+        return each_once(name for name in names if name in self.approvers)
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,12 @@ class Rules:
             return "All approvals that the model file asks for have been given."
         if not self.allow_uploader and same_person(name, uploader):
             return f"{name} uploaded this model, and its model file lets no uploader approve."
-        if name in stage.approved_by(given):
-            return f"{name} has approved already; {self.wanted(given)}."
         if name not in stage.approvers:
-            return f"{name} is no approver of the stage {stage.name}; {self.wanted(given)}."
+            like = likeness(name, stage.approvers)
+            return f"{shown_name(name)} is no approver of the stage {stage.name}; {self.wanted(given)}.{like}"
+        if before := next((one for one in stage.approved_by(given) if same_person(name, one)), None):
+            under = "" if before == name else f" as {before}"
+            return f"{name} has approved already{under}; {self.wanted(given)}."
         return None
 
     def wanted(self, approvals: Iterable[Approval]) -> str:
@@ -100,7 +105,7 @@ class Rules:
             return "no approval is wanted any more"
         there = stage.approved_by(given)
         missing = stage.quorum - len(there)
-        names = ", ".join(name for name in stage.approvers if name not in there)
+        names = ", ".join(name for name in stage.approvers if not any(same_person(name, one) for one in there))
         where = "" if stage.name == ONLY_STAGE else f" (stage {stage.name})"
         return f"{missing} of {names} must approve{where}"
 
@@ -126,22 +131,3 @@ class Rules:
         """:param value: what ``to_json`` returned"""
         stages = tuple(Stage(item["name"], tuple(item["approvers"]), item["quorum"]) for item in value["stages"])
         return cls(stages, value["allow_uploader"])
-
-
-def same_person(name: str, uploader: str | None) -> bool:
-    """Tell whether an uploader's identity, as S3 has it, means an Airflow user.
-
-    Case does not count. Of an ARN the last part counts, of an e-mail address what stands before the @: whoever could
-    be meant is taken to be meant.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
-
-    :param name: an Airflow user name
-    :param uploader: ``uploaded-by`` of the upload's metadata, or the owner that S3 names
-    """
-    return bool(uploader) and not _spellings(name).isdisjoint(_spellings(str(uploader)))
-
-
-def _spellings(identity: str) -> set[str]:
-    whole = identity.strip().lower()
-    last = whole.rpartition("/")[2]
-    return {whole, last, last.partition("@")[0]}

@@ -65,6 +65,15 @@ class Place:
     waiting: tuple[Entry, ...] = ()
     newest: Entry | None = None
 
+    def entries(self) -> list[Entry]:
+        """:returns: every release that it names"""
+        return [one for one in (self.holder, *self.waiting, self.newest) if one]
+
+    def passing_over(self, entries: Collection[Entry]) -> Place:
+        """:returns: the same as if these had never been here"""
+        holder, newest = (None if one in entries else one for one in (self.holder, self.newest))
+        return Place(holder, tuple(one for one in self.waiting if one not in entries), newest)
+
     def without(self, runs: Collection[RunKey]) -> Place:
         """:returns: the same as if these runs had left; that they have been here stays"""
         holder = None if self.holder and self.holder.run in runs else self.holder
@@ -88,6 +97,14 @@ class Board:
         """:returns: the same as if these runs had left these stages"""
         gone = set(stages)
         return Board({stage: place.without(runs) if stage in gone else place for stage, place in self.places.items()})
+
+    def entries(self) -> list[Entry]:
+        """:returns: every release that it names"""
+        return [one for place in self.places.values() for one in place.entries()]
+
+    def passing_over(self, entries: Collection[Entry]) -> Board:
+        """:returns: the same as if these had never been anywhere"""
+        return Board({stage: place.passing_over(entries) for stage, place in self.places.items()})
 
     def to_json(self) -> dict[str, Any]:
         """:returns: plain JSON, stages in their order"""

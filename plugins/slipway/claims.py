@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from slipway import names
+from slipway import names, sequences
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
 from slipway.gate import Documents
 from slipway.hooks.s3 import uri
@@ -79,7 +79,9 @@ class Claims:
                 return standing
             if standing and (new_attempt or self._run_exists(standing.dag_id, standing.run_id)):
                 return standing
-            sequence = standing.sequence if standing else revision.sequence or revision.last_modified
+            sequence = revision.sequence or revision.last_modified
+            if standing and not sequences.fault(standing.sequence):
+                sequence = standing.sequence
             mine = Claim(dag_id, run_id, now if new_attempt else sequence, now)
             if self._documents.write(self._bucket, key, asdict(mine), etag=document.etag):
                 return mine

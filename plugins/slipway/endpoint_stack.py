@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from slipway import guardrails
+from slipway import guardrails, sequences
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.release_plan import ReleasePlan
 from slipway.release_request import FencedRequest
 from slipway.request_schema import AutoScaling, EndpointSettings
 from slipway.states import Environment, TrialOutcome, TrialVerdict
+
+log = logging.getLogger(__name__)
 
 # The names of the template's outputs, by which the next release finds out what is deployed.
 ENDPOINT_CONFIG_NAME = "EndpointConfigName"
@@ -172,13 +175,17 @@ def resumption(deployed: Mapping[str, str]) -> dict[str, str] | None:
 def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
     """Refuse to put an older release in the place of a newer one.
 
+    A stack of the future says nothing: somebody else than Slipway has written that.
+
     :param outputs: the outputs of the stack as it is
     :param plan: the release
     :param stack_name: for the message
     :raises Superseded: when a newer release is deployed
     """
     deployed = outputs.get(SEQUENCE)
-    if deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
+    if deployed and (why := sequences.fault(deployed)):
+        log.error("The stack %s is replaced, for its sequence %.40r %s", stack_name, deployed, why)
+    elif deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
         raise Superseded(
             "A newer release is deployed already",
             resource=stack_name,

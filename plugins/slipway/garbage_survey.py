@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from slipway import names, production_history
+from slipway import names, production_history, sequences
 from slipway.claims import Claim
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN
 from slipway.errors import SlipwayError
@@ -144,7 +144,7 @@ class Survey:
         status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,
-            claim.sequence if claim else None,
+            claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,13 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
-from slipway import names
+from slipway import names, sequences
 from slipway.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
 from slipway.errors import SlipwayError
 from slipway.hooks.s3 import uri
 from slipway.hooks.s3_documents import Document, read_document_async, unreadable
 from slipway.release_plan import ReleasePlan
 from slipway.states import ExecutionMode, Stage
+
+log = logging.getLogger(__name__)
 
 # Every writer that loses has let another one through, so this many mean that something else is wrong.
 _MAX_WRITES = 100
@@ -54,8 +57,10 @@ class Ticket:
         :param dag_run: the run, with dag_id and run_id
         :param stage: where it has come to
         :param mode: the model's execution mode
+        :raises PermanentError: when the release is of the future
         """
-        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, plan.sequence, _now(), plan.rolls_back)
+        sequence = sequences.check(plan.sequence, f"{dag_run.dag_id} {dag_run.run_id}")
+        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, sequence, _now(), plan.rolls_back)
         # A roll-back waits for who writes production now, and for nobody else.
         mode = ExecutionMode.SUPERSEDED if plan.rolls_back else mode
         return cls(plan.home_bucket, names.board_key(plan.prefix), stage, mode, entry)
@@ -193,9 +198,19 @@ async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
 
 def _board(document: Document, bucket: str, key: str) -> Board:
     try:
-        return Board.from_json(document.content)
+        board = Board.from_json(document.content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(uri(bucket, key), repr(error)) from error
+    faulty = [entry for entry in board.entries() if sequences.fault(entry.sequence)]
+    if not faulty:
+        return board
+    log.error(
+        "%s: passed over are releases whose sequence lies in the future or is none: %s. Slipway writes none such: look "
+        "who has written to the document. The next release that comes to a stage writes it anew without them",
+        uri(bucket, key),
+        ", ".join(sorted({f"{entry.run_id} ({entry.sequence!s:.40})" for entry in faulty})),
+    )
+    return board.passing_over(faulty)
 
 
 def _now() -> str:

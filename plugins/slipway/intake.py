@@ -29,7 +29,7 @@ from slipway.triggers.s3_versions import S3VersionsTrigger
 from slipway.uploads import REQUEST_FILE, STATE_KEY, Intake, list_prefixes, older_versions, version_key
 
 if TYPE_CHECKING:
-    from slipway.model_config import ModelConfig
+    from slipway.pipelines import Pipeline, Stale
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +58,19 @@ class Source:
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param dag_ids: release DAGs by source key
     :param queues: queues that S3 notifies of the bucket's uploads
+    :param held: why no release of a model begins now, by source key
     """
 
     bucket: str
     aws_conn_id: str | None
     dag_ids: dict[str, str] = field(default_factory=dict)
     queues: set[str] = field(default_factory=set)
+    held: dict[str, Stale] = field(default_factory=dict)
+
+    @property
+    def open_keys(self) -> list[str]:
+        """The source keys whose uploads start a release."""
+        return [key for key in self.dag_ids if key not in self.held]
 
     @property
     def slug(self) -> str:
@@ -72,29 +79,32 @@ class Source:
         return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
 
 
-def sources(models: Iterable[ModelConfig]) -> list[Source]:
+def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
     """Group models by bucket.
 
-    :param models: the models
+    :param pipelines: the models, stale ones too: a bucket's intake keeps its name and its memory
     :returns: one source per distinct bucket and connection, in a stable order
     """
     found: dict[tuple[str, str], Source] = {}
-    for model in models:
+    for pipeline in pipelines:
+        model = pipeline.model
         key = (model.source.bucket, str(model.aws_conn_id))
         source = found.setdefault(key, Source(model.source.bucket, model.aws_conn_id))
         source.dag_ids[model.source.key] = model.prefix
+        if pipeline.stale:
+            source.held[model.source.key] = pipeline.stale
         if model.source.queue:
             source.queues.add(model.source.queue)
     return [found[key] for key in sorted(found)]
 
 
-def build_intake_dags(models: Iterable[ModelConfig]) -> list[DAG]:
+def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     """Build the intake of every bucket.
 
-    :param models: the models
+    :param pipelines: the models
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
-    found = sources(models)
+    found = sources(pipelines)
     return [build_intake_dag(source, DAG_ID if len(found) == 1 else f"{DAG_ID}-{source.slug}") for source in found]
 
 
@@ -106,7 +116,7 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
     """
     trigger = S3VersionsTrigger(
         bucket=source.bucket,
-        keys=list(source.dag_ids),
+        keys=source.open_keys,
         queues=list(source.queues),
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
@@ -122,7 +132,7 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
         is_paused_upon_creation=False,
         default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
         tags=["slipway"],
-        doc_md=__doc__,
+        doc_md=_documentation(source),
     ) as dag:
 
         @task(inlets=[uploads])
@@ -131,6 +141,11 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
 
         start_releases()
     return dag
+
+
+def _documentation(source: Source) -> str:
+    held = "".join(f"- `{key}`: {stale.markdown}\n" for key, stale in sorted(source.held.items()))
+    return f"{__doc__}\n\nUploads that wait for their model file:\n\n{held}" if held else str(__doc__)
 
 
 def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
@@ -151,7 +166,7 @@ def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Start
         store.set(STATE_KEY, intake.to_json())
     committed = intake
     started, errors = 0, []
-    for version in intake.open(listed, source.dag_ids):
+    for version in intake.open(listed, source.open_keys):
         try:
             if _release(source, bucket, version, start, announced=version_key(version) in intake.announced):
                 intake = intake.with_done(version)
@@ -195,6 +210,9 @@ def _release(source: Source, bucket: str, version: ObjectVersion, start: Starter
     dag_id = source.dag_ids.get(version.key)
     if dag_id is None:
         say("%s waits for its model: no file in include/models has this bucket and key", where)
+        return False
+    if stale := source.held.get(version.key):
+        say("%s waits: %s", where, stale)
         return False
     run_id = names.auto_run_id(bucket, version.key, version.version_id)
     if start(dag_id, run_id, {"bucket": bucket, "key": version.key, "version_id": version.version_id}):

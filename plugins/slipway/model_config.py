@@ -20,7 +20,9 @@ from slipway.model_fields import (
     TagKey,
     Text,
     TopicArn,
+    UrlBeginning,
     UserName,
+    different_people,
     no_repetition,
 )
 from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
@@ -33,7 +35,7 @@ from slipway.validation import Strict, wrong
 RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
 # What the metadata of a model package has room for beside the metrics.
 MAX_APPROVALS = 10
-Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(no_repetition)]
+Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(different_people)]
 
 
 class ImageReference(Strict):
@@ -92,6 +94,7 @@ class TrainingPolicy(Strict):
     max_instance_seconds: Seconds | None = None
     max_volume_gb: Annotated[int, Field(ge=1)] = 100
     environment: Annotated[list[str], AfterValidator(no_repetition)] = []
+    urls: Annotated[list[UrlBeginning], AfterValidator(no_repetition)] = []
 
 
 class EndpointPolicy(Strict):
@@ -177,7 +180,7 @@ class Notifier(Strict):
 class Approval(Strict):
     """Who lets a model into production, how long they have, and who is told."""
 
-    approvers: Annotated[list[UserName], AfterValidator(no_repetition)] = []
+    approvers: Annotated[list[UserName], AfterValidator(different_people)] = []
     quorum: Annotated[int, Field(ge=1)] = 1
     stages: list[ApprovalStage] = []
     allow_uploader: bool = True
@@ -193,6 +196,7 @@ class Approval(Strict):
         if self.stages and self.quorum != 1:
             raise wrong("a quorum in each stage", "move quorum into the stages")
         no_repetition([stage.name for stage in self.stages])
+        different_people(self.rules().approvers)
         if sum(stage.quorum for stage in self.stages) > MAX_APPROVALS or self.quorum > MAX_APPROVALS:
             # Each is an entry of the model package's metadata.
             raise wrong(f"at most {MAX_APPROVALS} approvals in all", "ask fewer people")

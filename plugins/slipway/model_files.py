@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from slipway.errors import ModelFileError
 from slipway.model_config import ModelConfig
-from slipway.validation import describe
+from slipway.model_text import parse, read_text
+from slipway.validation import describe, shown_name
 
 _REFERENCE = "docs/model-file.md"
 _YOUNG_SECONDS = 2.0
 # What this process, or the one that it was forked from, has read. Every DAG file reads every model file each time that
 # Airflow parses it, and so does every task.
 _known: dict[Path, tuple[tuple[int, ...], ModelConfig]] = {}
-# libyaml takes a tenth of the time.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _UniqueKeyLoader(_SafeLoader):
-    """YAML without repeated keys, of which the plain loader keeps the last in silence."""
+@dataclass(frozen=True)
+class ModelFile:
+    """One model file, and what it gives: a model or an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node.value, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key_node.value!r} appears twice", key_node.start_mark
-                )
-            seen.add(str(key_node.value))
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
+    path: Path
+    model: ModelConfig | None = None
+    error: ModelFileError | None = None
 
 
 def load_model(path: Path) -> ModelConfig:
@@ -43,22 +36,34 @@ def load_model(path: Path) -> ModelConfig:
 
     :param path: a YAML file
     :returns: the model; the same object for the same file
-    :raises ModelFileError: naming the file, the field, what was expected and the fix
+    :raises ModelFileError: naming the file, the field, what was expected and the fix; whatever the file holds or is,
+        nothing else is raised
     """
-    state = _state(path)
+    state = settled(path)
     if state is not None and (known := _known.get(path)) and known[0] == state:
         return known[1]
-    model = _read(path)
+    try:
+        model = _read(path)
+    except ModelFileError:
+        raise
+    except Exception as error:
+        # Whatever a library raises over a file is that file's error: the other files are not to pay for it.
+        raise ModelFileError(
+            "The model file cannot be used",
+            resource=shown_name(path.name),
+            why=f"{type(error).__name__}: {shown_name(str(error))}",
+            fix=f"correct it; {_REFERENCE} explains every field",
+        ) from error
     if state is not None:
         _known[path] = state, model
     return model
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
+def settled(path: Path) -> tuple[int, ...] | None:
     """What changes when a file does; None where a change might not show yet, since clocks tick coarsely."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     if time.time() - found.st_mtime < _YOUNG_SECONDS:
         return None
@@ -66,33 +71,63 @@ def _state(path: Path) -> tuple[int, ...] | None:
 
 
 def _read(path: Path) -> ModelConfig:
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelFileError(
-            "Cannot read the model file", resource=str(path), why=str(error), fix="save it as readable UTF-8 text"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ModelFileError(
-            "The model file is not valid YAML",
-            resource=path.name,
-            why=" ".join(str(error).split()),
-            fix="correct the line it names; placeholders such as {account} need quotes at the start of a value",
-        ) from error
+    name = shown_name(path.name)
+    data = parse(read_text(path), name)
     try:
         return ModelConfig.model_validate(data)
     except ValidationError as error:
         raise ModelFileError(
             "The model file does not describe a pipeline",
-            resource=path.name,
+            resource=name,
             why=describe(error, ModelConfig),
             fix=f"correct it as the brackets say; {_REFERENCE} explains every field",
         ) from error
 
 
+def is_model_file(path: Path) -> bool:
+    """:returns: whether a file's name is a model file's"""
+    return path.suffix in (".yaml", ".yml")
+
+
 def model_files(folder: Path) -> list[Path]:
-    """List the model files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")) if folder.is_dir() else []
+    """List the model files of a folder, by name.
+
+    :raises ModelFileError: when the folder cannot be listed
+    """
+    try:
+        return sorted(filter(is_model_file, folder.iterdir()))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelFileError(
+            "Cannot list the model files",
+            resource=str(folder),
+            why=error.strerror or str(error),
+            fix="make it a folder that Airflow's user may read",
+        ) from error
+
+
+def read_models(folder: Path) -> list[ModelFile]:
+    """Read every model file of a folder.
+
+    :param folder: usually include/models
+    :returns: what each file gives, by file name; of two files about one thing the second gives an error
+    :raises ModelFileError: when the folder cannot be listed
+    """
+    found: list[ModelFile] = []
+    # Which file has a field's value.
+    taken: dict[tuple[str, Any], str] = {}
+    for path in model_files(folder):
+        try:
+            model = load_model(path)
+            own = own_fields(model)
+            _refuse_clash(path, own, taken)
+        except ModelFileError as error:
+            found.append(ModelFile(path, error=error))
+        else:
+            found.append(ModelFile(path, model))
+            taken |= dict.fromkeys(own, path.name)
+    return found
 
 
 def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
@@ -101,24 +136,14 @@ def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
     :param folder: usually include/models
     :returns: the models, and an error for each file that gives none
     """
-    models: list[ModelConfig] = []
-    errors: list[ModelFileError] = []
-    # Which file has a field's value.
-    taken: dict[tuple[str, Any], str] = {}
-    for path in model_files(folder):
-        try:
-            model = load_model(path)
-            own = _own(model)
-            _refuse_clash(path, own, taken)
-        except ModelFileError as error:
-            errors.append(error)
-        else:
-            models.append(model)
-            taken |= dict.fromkeys(own, path.name)
-    return models, errors
+    try:
+        files = read_models(folder)
+    except ModelFileError as error:
+        return [], [error]
+    return [file.model for file in files if file.model], [file.error for file in files if file.error]
 
 
-def _own(model: ModelConfig) -> list[tuple[str, Any]]:
+def own_fields(model: ModelConfig) -> list[tuple[str, Any]]:
     """Name the fields whose values no two models may share."""
     # SageMaker compares endpoint names without regard to case.
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
@@ -134,7 +159,7 @@ def _refuse_clash(path: Path, own: list[tuple[str, Any]], taken: Mapping[tuple[s
         if other := taken.get((field, value)):
             raise ModelFileError(
                 "Two model files are about the same thing",
-                resource=path.name,
-                why=f"field {field}: expected a value of its own, found the one of {other}",
+                resource=shown_name(path.name),
+                why=f"field {field}: expected a value of its own, found the one of {shown_name(other)}",
                 fix=f"change {field} in one of the two files",
             )

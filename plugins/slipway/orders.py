@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
+from slipway.people import likeness
 from slipway.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
@@ -92,7 +93,7 @@ def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Or
     elif (order.act, order.target) != (act, target):
         why = f"{order.by} ordered to {order.act} ({order.target}), this run is to {act} ({target})"
     elif order.by not in rules.approvers:
-        why = f"{order.by} is no approver of this model"
+        why = f"{order.by} is no approver of this model.{likeness(order.by, rules.approvers)}"
     elif datetime.now(UTC) > order.ends_at:
         why = f"the order of {order.by} ended at {order.ends_at.isoformat(timespec='seconds')}"
     else:

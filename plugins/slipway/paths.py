@@ -1,4 +1,4 @@
-"""Where the files beside the code are: model files and CloudFormation templates."""
+"""Where the files beside the code are: model files, CloudFormation templates, and what Slipway keeps on the disk."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def include_folder() -> Path:
 def models_folder() -> Path:
     """The folder with one YAML file per model."""
     return include_folder() / "models"
+
+
+def model_copies_folder() -> Path:
+    """The folder with the last good version of each model file: SLIPWAY_MODEL_COPIES, or one in Airflow's home.
+
+    Each process that makes DAGs needs it. Where they run on several machines, each has its own unless this is shared.
+    """
+    override = os.environ.get("SLIPWAY_MODEL_COPIES")
+    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
+    return Path(override or f"{home}/model-copies").expanduser().resolve()
 
 
 def template(name: str) -> Path:

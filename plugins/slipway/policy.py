@@ -9,13 +9,13 @@ from fnmatch import fnmatchcase
 
 from slipway import images
 from slipway.errors import PolicyViolation
+from slipway.locations import locations
 from slipway.model_config import ImageReference, Policy
 from slipway.model_fields import RESERVED_TAG_PREFIXES
 from slipway.request_schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
 from slipway.states import Environment
 from slipway.validation import shown, shown_name
 
-_URIS_IN_TEXT = re.compile(r"s3://[^\s\"',;\]})]+", re.IGNORECASE)
 _SHOWN_MAX = 5
 
 
@@ -123,8 +123,16 @@ def _places(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         yield "CheckpointConfig.S3Uri", allowed, training.checkpoint_config.s3_uri
     for field, values in (("HyperParameters", training.hyper_parameters), ("Environment", training.environment)):
         for name, value in (values or {}).items():
-            if any(not _below(uri, policy.s3_prefixes) for uri in _URIS_IN_TEXT.findall(value)):
-                yield f"{field}.{shown_name(name)}", allowed, "an S3 URI elsewhere"
+            for place in locations(value):
+                if place.uri is not None and not _below(place.uri, policy.s3_prefixes):
+                    yield f"{field}.{shown_name(name)}", allowed, "a place in S3 elsewhere"
+                elif place.uri is None and not _url_allowed(place.text, policy.training.urls):
+                    urls = f" or a URL below {' or '.join(policy.training.urls)}" if policy.training.urls else ""
+                    yield f"{field}.{shown_name(name)}", f"{allowed}{urls}", "another URL"
+
+
+def _url_allowed(url: str, beginnings: Iterable[str]) -> bool:
+    return ".." not in url.split("/") and any(url.startswith(beginning) for beginning in beginnings)
 
 
 def _below(uri: str, prefixes: Iterable[str], *, or_at: bool = True) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-from slipway import names
+from slipway import names, uploader
 from slipway.errors import NameConflict, PermanentError
 from slipway.hooks.identity import AwsIdentity, identity
 from slipway.hooks.s3 import S3VersionHook, uri
@@ -21,6 +21,9 @@ class RequestStore(RequestReader, Protocol):
 
     def exists(self, bucket: str, key: str) -> bool:
         """:returns: whether there is such an object"""
+
+    def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
+        """:returns: who uploaded a version; None if there is no such version"""
 
     def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
         """:returns: False if the object existed"""
@@ -54,7 +57,7 @@ def process_request(
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
     # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
-    document = json.dumps(revision.to_xcom()).encode()
+    document = json.dumps(uploader.record(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
     return _plan(fenced, revision, run_id, uri(bucket, key))
 

@@ -20,6 +20,7 @@ from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
+from slipway.pipelines import STALE_TAG, Stale
 from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
@@ -35,21 +36,22 @@ _APPROVAL_RETRIES = {"retries": 10, "retry_delay": timedelta(seconds=5), "retry_
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
 
-def build_release_dag(model: ModelConfig) -> DAG:
+def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     """Wire one model's release.
 
     :param model: the model file
+    :param stale: why this is an earlier version of the file, where it is
     :returns: a DAG whose id is the model's prefix
     """
     with DAG(
         dag_id=model.prefix,
-        description=model.description,
+        description=f"STALE: {stale} {model.description}" if stale else model.description,
         schedule=None,
         catchup=False,
         is_paused_upon_creation=False,
         default_args=_RETRIES,
-        tags=["slipway", "release"],
-        doc_md=_documentation(model),
+        tags=["slipway", "release", *([STALE_TAG] if stale else [])],
+        doc_md=_documentation(model, stale),
     ) as dag:
 
         @task(task_id="process_request")
@@ -67,6 +69,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
             aws_conn_id=model.aws_conn_id,
             poke_interval=model.timeouts.poll_seconds,
             timeout=_SOURCE_TIMEOUT_SECONDS,
+            held=str(stale) if stale else None,
         )
         # A run is a release or a roll-back: the other way to production is skipped.
         roll_back = RollBackOperator(task_id=ROLL_BACK, model=model, trigger_rule=TriggerRule.ALL_SKIPPED)
@@ -93,6 +96,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
                 task_id="approve",
                 subject=model.approval.subject,
                 rules=model.approval.rules(),
+                home_bucket=model.source.bucket,
                 timeout_days=model.approval.timeout_days,
                 notices=Notices.of(model.approval),
                 execution_mode=model.execution_mode,
@@ -151,7 +155,7 @@ def _form(model: ModelConfig) -> dict[str, Param]:
     }
 
 
-def _documentation(model: ModelConfig) -> str:
+def _documentation(model: ModelConfig, stale: Stale | None) -> str:
     gates = "\n".join(
         f"- `{gate.metric}`"
         + (f" at least {gate.minimum:g}" if gate.minimum is not None else "")
@@ -160,9 +164,10 @@ def _documentation(model: ModelConfig) -> str:
     )
     stress = "\n| stress_dev | load for the development endpoint, held against the model file's limits |"
     stress = stress if model.stress.before_production else ""
+    notice = f"\n**Stale model file.** {stale.markdown}\n" if stale else ""
     return f"""\
 # {model.prefix}
-
+{notice}
 {model.description}
 
 An upload to `s3://{model.source.bucket}/{model.source.key}` starts a release by itself. To release a version by hand,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Self
 
@@ -33,7 +33,6 @@ class Revision:
     etag: str
     size_bytes: int
     last_modified: str  # ISO 8601, UTC
-    uploader: str | None = None
     attempt: int = 1
     sequence: str | None = None
 
@@ -53,8 +52,9 @@ class Revision:
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_xcom`` returned"""
-        return cls(**value)
+        """:param value: what ``to_xcom`` returned, with or without more than that"""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: item for name, item in value.items() if name in known})
 
 
 @dataclass(frozen=True)

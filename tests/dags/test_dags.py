@@ -1,5 +1,6 @@
 """The DAG files: what Airflow makes of them, and what a broken model file costs."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.approval_rules import Rules
 from slipway.model_files import load_models
 from slipway.paths import models_folder
+from slipway.pipelines import STALE_TAG
 from slipway.release_dag import build_release_dag
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +141,51 @@ def test_a_broken_model_file_takes_away_its_own_dag_alone(own_models):
     assert "wine-model.yaml" in error
     assert "prefix" in error
     assert "Fix:" in error
+
+
+NASTY_FILES = {
+    "key.yaml": b"prefix: {{ name }}",
+    "keys.yaml": b"? [a, b]\n: 1",
+    "tag.yaml": b"prefix: !!int x",
+    "number.yaml": b"prefix: " + b"1" * 5000,
+    "time.yaml": b"prefix: 2026-01-01T25:00:00Z",
+    "date.yaml": b"description: 2026-02-30",
+    "cycle.yaml": b"prefix: &a [*a]",
+    "deep.yaml": b"[" * 100_000,
+    "latin.yaml": b"description: \xe4",
+    "nul.yaml": b"prefix: \0",
+    "large.yaml": b"#" * 300_000,
+}
+
+
+def test_whatever_a_file_is_the_other_models_keep_their_dags(own_models):
+    for name, content in NASTY_FILES.items():
+        (own_models / name).write_bytes(content)
+    (own_models / "folder.yaml").mkdir()
+    (own_models / "link.yaml").symlink_to("nowhere")
+    os.mkfifo(own_models / "fifo.yaml")
+    made = bag()
+    assert {"iris-model", "intake", "reaper", "stress_test", "teardown"} <= set(made.dags)
+    [(file, error)] = made.import_errors.items()
+    assert file.endswith("model_files.py")
+    for name in [*NASTY_FILES, "folder.yaml", "link.yaml", "fifo.yaml"]:
+        assert name in error
+
+
+def test_a_broken_file_keeps_the_dag_of_its_last_good_version(own_models):
+    path = own_models / "iris-model.yaml"
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    bag()
+    path.write_text("prefix: {{ name }}")
+    made = bag()
+    assert STALE_TAG in made.dags["iris-model"].tags
+    assert "iris-model.yaml is broken" in made.dags["iris-model"].doc_md
+    assert "iris-model.yaml is broken" in made.dags["intake"].doc_md
+    assert [file.endswith("model_files.py") for file in made.import_errors] == [True]
+    path.unlink()
+    gone = bag()
+    assert "iris-model" not in gone.dags
+    assert gone.import_errors == {}
 
 
 def test_each_of_several_broken_files_is_named(own_models):

@@ -91,7 +91,10 @@ def tasks(model: ModelConfig) -> dict[str, Callable[[], Any]]:
         "deploy_dev": lambda: _deploy(model, Environment.DEVELOPMENT),
         "test_dev": lambda: _test(model, Environment.DEVELOPMENT),
         "approve": lambda: HumanApprovalSensor(
-            task_id="approve", subject=model.approval.subject, rules=model.approval.rules()
+            task_id="approve",
+            subject=model.approval.subject,
+            rules=model.approval.rules(),
+            home_bucket=model.source.bucket,
         ),
         "deploy_prd": lambda: _deploy(model, Environment.PRODUCTION),
         "test_prd": lambda: _test(model, Environment.PRODUCTION),

@@ -87,9 +87,15 @@ def revision(data: bytes, version_id: str = "v1") -> Revision:
 class DictStore:
     """Object versions in a dict, and a list of what was called."""
 
-    def __init__(self, objects: dict | None = None) -> None:
+    def __init__(self, objects: dict | None = None, uploaders: dict | None = None) -> None:
         self.objects = objects or {}
+        self.uploaders = uploaders or {}
         self.calls: list[str] = []
+
+    def uploader(self, bucket, key, version_id):
+        self.calls.append("uploader")
+        exists = (bucket, key, version_id) in self.objects
+        return self.uploaders.get((bucket, key, version_id), "") if exists else None
 
     def read_version(self, bucket, key, version_id=None, *, max_bytes):
         self.calls.append("read_version")

@@ -5,7 +5,7 @@ from slipway.release_plan import ReleasePlan, Revision
 
 PLAN = ReleasePlan(
     prefix="iris-model",
-    revision=Revision("b", "k", "v|1", "etag", 1, "2026-05-01T12:00:00+00:00", "[dave](http://evil)"),
+    revision=Revision("b", "k", "v|1", "etag", 1, "2026-05-01T12:00:00+00:00"),
     revision_id="r" * 32,
     digest="d" * 64,
     sequence="2026-05-01T12:00:00+00:00",
@@ -41,7 +41,7 @@ def facts(**changed) -> Facts:
         },
         **changed,
     }
-    return Facts(plan=PLAN, run_url=URL, **given)
+    return Facts(plan=PLAN, run_url=URL, uploader="[dave](http://evil)", **given)
 
 
 def test_metrics_stand_beside_their_gate_and_the_live_model():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slipway.board import LEASES, Board, Entry, Outcome, Place, enter, leave, overtaken_by
 from slipway.states import ExecutionMode, Stage
 
-BEGIN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+BEGIN = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 SUPERSEDED, QUEUED, PARALLEL = ExecutionMode
 TRAIN, DEV, APPROVE, PRD = Stage
 # Stages that at most one release has.

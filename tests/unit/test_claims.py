@@ -1,5 +1,6 @@
 """Claims: a version belongs to one run, and a further attempt is a release of its own."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -100,3 +101,12 @@ def test_the_refusal_names_the_run_and_the_way_out(run_id, kind):
     assert "The run s3__abc has this version (s3://b/k version v1)" in str(error)
     assert f"/dags/{DAG}/runs/s3__abc" in str(error)
     assert "new_attempt" in str(error)
+
+
+def test_a_claim_of_the_future_is_not_handed_on(documents):
+    """Who inherited it would stand before every release that comes."""
+    claim(documents, "one")
+    (key,) = documents.bodies
+    forged = json.loads(documents.bodies[key]) | {"sequence": "9999-12-31T23:59:59+00:00"}
+    documents.bodies[key] = json.dumps(forged)
+    assert claim(documents, "two", deleted={"one"}) == REVISION

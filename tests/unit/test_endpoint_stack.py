@@ -146,8 +146,15 @@ def test_an_older_release_is_superseded():
     endpoint_stack.check_sequence({}, plan, "s")
     endpoint_stack.check_sequence(LIVE, plan, "s")
     endpoint_stack.check_sequence({"Sequence": plan.sequence}, plan, "s")
-    with pytest.raises(Superseded, match=r"at 2030.*this one is of 2024"):
-        endpoint_stack.check_sequence({"Sequence": "2030-01-01T00:00:00+00:00"}, plan, "s")
+    with pytest.raises(Superseded, match=r"at 2025-05-01.*this one is of 2024"):
+        endpoint_stack.check_sequence({"Sequence": "2025-05-01T00:00:00+00:00"}, plan, "s")
+
+
+@pytest.mark.parametrize("sequence", ["9999-12-31T23:59:59+00:00", "soon", "2025-05-01T00:00:00"])
+def test_a_stack_of_the_future_stands_in_nobodys_way(sequence, caplog):
+    _, plan = released()
+    endpoint_stack.check_sequence({"Sequence": sequence}, plan, "mlops-deploy-iris-model-prd")
+    assert f"The stack mlops-deploy-iris-model-prd is replaced, for its sequence '{sequence}'" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,15 @@ def test_what_an_endpoint_serves_and_what_it_is_updated_to_is_in_use():
 def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
     with pytest.raises(SlipwayError, match=r"does not say which models it uses.*gone was deleted"):
         survey(EndpointConfigName="gone").in_use([])
+
+
+@pytest.mark.parametrize(
+    ("sequence", "known"), [("2025-05-01T12:00:00+00:00", True), ("9999-12-31T23:59:59+00:00", False), ("soon", False)]
+)
+def test_a_claim_without_a_place_in_the_order_says_nothing_about_age(sequence, known):
+    made = survey()
+    claim = {"dag_id": "iris-model", "run_id": "r", "sequence": sequence, "claimed_at": sequence}
+    made.s3 = SimpleNamespace(
+        read=lambda bucket, key: SimpleNamespace(content=claim if key.endswith("claim.json") else None)
+    )
+    assert made._past("r" * 32, None).sequence == (sequence if known else None)

@@ -1,13 +1,15 @@
 """The gate: verdicts on a document that others change, and the runs they depend on."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from slipway import gate as module
-from slipway.board import Board, Outcome
-from slipway.errors import SlipwayError
+from slipway.board import Board, Outcome, Place
+from slipway.errors import PermanentError, SlipwayError
 from slipway.gate import Gate, Ticket, decide_async
 from slipway.states import ExecutionMode, Stage
 from tests.unit.releases import release_plan
@@ -136,3 +138,28 @@ def test_a_trigger_comes_to_the_same_verdict(ended, outcome):
         return airflow.goes_on(dag_id, run_id)
 
     assert asyncio.run(decide_async(ticket(2), board(documents), goes_on)).outcome is outcome
+
+
+@pytest.mark.parametrize("sequence", ["9999-12-31T23:59:59+00:00", "soon", "2026-05-01T12:00:00", "", None, []])
+def test_a_release_of_the_future_on_the_board_stands_in_nobodys_way(sequence, caplog):
+    documents = MemoryDocuments()
+    forged = replace(entry(9), sequence=sequence)
+    forged_board = Board({Stage.DEV: Place(forged, (forged,), forged), Stage.PRD: Place(newest=forged)})
+    documents.write("bucket", KEY, forged_board.to_json(), etag=None)
+    gate = Gate(documents, Airflow().goes_on)
+    assert gate.overtaken(ticket(1)) is None
+    assert gate.holder("bucket", KEY, Stage.DEV) is None
+    assert gate.enter(ticket(1)).outcome is Outcome.ENTERED
+    assert "s3://bucket/releases/iris-model/stages.json: passed over" in caplog.text
+    assert "run9" in caplog.text
+    # Written anew without it.
+    assert {one.run_id for one in board(documents).entries()} == {"run1"}
+
+
+def test_a_release_of_the_future_gets_no_ticket():
+    run = SimpleNamespace(dag_id="iris-model", run_id="manual__1")
+    for sequence in ("9999-12-31T23:59:59+00:00", "soon", "2026-05-01T12:00:00"):
+        with pytest.raises(PermanentError, match="no place in the order of releases"):
+            Ticket.of(replace(release_plan(), sequence=sequence), run, Stage.TRAIN, SUPERSEDED)
+    now = datetime.now(UTC).isoformat()
+    assert Ticket.of(replace(release_plan(), sequence=now), run, Stage.TRAIN, SUPERSEDED).entry.sequence == now

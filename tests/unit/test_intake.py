@@ -9,7 +9,8 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from slipway import names
 from slipway.hooks.s3 import ObjectVersion
 from slipway.intake import Source, _is_absent, build_intake_dags, sources, take_in
-from slipway.uploads import STATE_KEY
+from slipway.pipelines import Pipeline, Stale
+from slipway.uploads import STATE_KEY, Intake
 from tests.unit.scripted_aws import MemoryStore
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
@@ -169,9 +170,34 @@ def test_a_dag_that_is_not_there_is_told_from_other_refusals(error, absent):
     assert _is_absent(error) is absent
 
 
-def model(prefix: str, bucket: str = "mlops-{region}-{account}", aws_conn_id: str = "aws_default", queue=None):
+def model(
+    prefix: str, bucket: str = "mlops-{region}-{account}", aws_conn_id: str = "aws_default", queue=None, stale=None
+) -> Pipeline:
     place = SimpleNamespace(bucket=bucket, key=names.source_key(prefix), queue=queue)
-    return SimpleNamespace(prefix=prefix, source=place, aws_conn_id=aws_conn_id)
+    return Pipeline(SimpleNamespace(prefix=prefix, source=place, aws_conn_id=aws_conn_id), stale)
+
+
+BROKEN = Stale("wine.yaml", "2026-05-01T12:00:00+00:00", "field prefix: expected text, found the number 1.")
+
+
+def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
+    """The watcher does not ring for them again and again; what was released before is not forgotten."""
+    airflow, store = Airflow("iris-model", "wine"), MemoryStore()
+    (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
+    done = version("w0", WINE)
+    store.set(STATE_KEY, Intake(frozenset({(done.key, done.version_id)})).to_json())
+    bucket = Bucket(done, version("w1", WINE, second=1), version("i1", second=2))
+    assert take_in(source, store, bucket, airflow.start) == {"started": 1, "waiting": 1}
+    assert airflow.versions() == ["i1"]
+    assert "wine.yaml is broken since 2026-05-01" in caplog.text
+    (dag,) = build_intake_dags([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
+    (asset,) = dag.timetable.asset_condition.objects
+    assert asset.watchers[0].trigger.keys == [names.source_key("iris-model")]
+    assert "wine.yaml is broken" in dag.doc_md
+    # The file is right again.
+    (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET)])
+    take_in(source, store, bucket, airflow.start)
+    assert airflow.versions() == ["i1", "w1"]
 
 
 def test_models_of_one_bucket_share_one_watcher():

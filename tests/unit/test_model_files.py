@@ -1,12 +1,18 @@
 """Model files are read once, each mistake names its file, and a broken file costs only its own model."""
 
+import json
 import os
 
 import pytest
+import yaml
+from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from slipway import model_files
 from slipway.errors import ModelFileError
 from slipway.model_files import load_model, load_models
+from slipway.release_dag import build_release_dag
 from tests.unit.request_samples import changed, iris, write_model
 
 
@@ -63,7 +69,7 @@ def test_a_broken_file_is_told_each_time(tmp_path):
         ("prefix: a\nprefix: b\n", "the key 'prefix' appears twice"),
         ("policy:\n  tags: []\n  tags: []\n", "line 3"),
         ("prefix: [\n", "line 2"),
-        ("prefix: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("prefix: !!python/object/apply:os.system ['true']\n", "is not allowed: remove it"),
     ],
 )
 def test_yaml_that_says_a_thing_twice_or_makes_no_sense_is_refused(text, expected, tmp_path):
@@ -108,6 +114,95 @@ def test_two_files_never_share_a_name(field, changes, tmp_path):
     assert len(models) == 1
     assert errors[0].resource == "b.yaml"
     assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
+
+
+# What YAML, a person or a program may put where a value belongs.
+NASTY = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=2**62),
+    st.floats(),
+    st.text(max_size=40),
+    st.sampled_from(
+        ["{{ x }}", "{account}", "*a", "&a b", "!!int x", "!x", "[", "1" * 5000, "? [a]", "2026-02-30", "<<: {}"]
+    ),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
+    st.dates(),
+)
+
+
+def places(value, path=()):
+    """Every place of a document."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*path, key))
+
+
+def text_of(content, place, value, *, raw):
+    """A model file with one value replaced, as a program writes it or as a person types it."""
+    target = content
+    for key in place[:-1]:
+        target = target[key]
+    if not raw or not isinstance(value, str):
+        target[place[-1]] = value
+        return yaml.dump(content)
+    target[place[-1]] = "PLACE"
+    return yaml.dump(content).replace("PLACE", value)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_a_file_holds_it_is_a_model_with_a_dag_or_a_model_file_error(tmp_path, data):
+    place = data.draw(st.sampled_from([place for place in places(iris()) if place]))
+    text = text_of(iris(), place, data.draw(NASTY), raw=data.draw(st.booleans()))
+    path = tmp_path / "a.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    models, errors = load_models(tmp_path)
+    assert len(models) + len(errors) == 1
+    for error in errors:
+        # Airflow keeps it in its database.
+        str(error).encode()
+        assert "\0" not in str(error)
+    for model in models:
+        # What the DAG processor sends and keeps.
+        json.dumps(DagSerialization.to_dict(build_release_dag(model))).encode()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet="ab:-[]{}*&!?<>|'\"#%@`,=~01.\n\t\0 \ud800", max_size=60)))
+def test_whatever_bytes_a_file_has_only_a_model_file_error_is_raised(tmp_path, content):
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    path = tmp_path / "a.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError):
+        load_model(path)
+
+
+def test_what_a_library_raises_is_the_files_own_error(tmp_path, monkeypatch):
+    def fails(text, name):
+        raise RecursionError("too deep")
+
+    write_model(tmp_path, iris(), "b.yaml")
+    monkeypatch.setattr(model_files, "parse", fails)
+    models, errors = load_models(tmp_path)
+    assert models == []
+    assert "The model file cannot be used (b.yaml): RecursionError: too deep" in str(errors[0])
+
+
+def test_a_file_whose_name_is_no_text_is_named(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("prefix: [")
+    _, errors = load_models(tmp_path)
+    assert str(errors[0]).isascii()
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path):
+    (tmp_path / "models").write_text("no folder")
+    models, errors = load_models(tmp_path / "models")
+    assert models == []
+    assert "Cannot list the model files" in str(errors[0])
 
 
 def test_a_folder_that_is_not_there_has_no_models(tmp_path):

@@ -54,6 +54,7 @@ FORGED = Order(Act.ROLL_BACK, "alice", ago(), "previous").to_json()
         (signed_order(Act.ROLL_BACK, "previous", run_id="manual__2"), "bears no signature"),
         (signed_order(Act.ROLL_BACK, "previous", dag_id="wine-model"), "bears no signature"),
         (signed_order(Act.ROLL_BACK, "previous", by="bob"), "bob is no approver"),
+        (signed_order(Act.ROLL_BACK, "previous", by="Alice"), "Alice is no approver.*Alice is not alice"),
         (signed_order(Act.ROLL_BACK, "arn:aws:sagemaker:x"), r"alice ordered to roll production back \(arn"),
         (signed_order(Act.TEARDOWN, "previous"), "alice ordered to tear a model down"),
         (signed_order(Act.ROLL_BACK, "previous", at=ago(seconds=VALID_FOR.total_seconds() + 60)), "ended at"),

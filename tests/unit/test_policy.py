@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from pydantic import ValidationError
 
 from slipway.errors import PolicyViolation, RequestRefused
 from slipway.model_config import ModelConfig
@@ -70,6 +71,105 @@ HOSTILE_DEPLOYMENTS = {
         "ProductionEndpoint.InferenceMonitoringOutputBucket",
     ),
 }
+
+
+# What the tools in a container take for a place outside the policy.
+HOSTILE_PLACES = [
+    "s3://elsewhere/x",
+    "S3://elsewhere/x",
+    "s3a://elsewhere/x",
+    "S3N://elsewhere/x",
+    "s3:/elsewhere/x",
+    f"{MINE.upper()}/iris-model/x",
+    f"{MINE}/iris-model/x,s3a://elsewhere/x",
+    f"{MINE}/iris-model/x?next=s3://elsewhere/x",
+    "https://elsewhere.s3.amazonaws.com/x",
+    "HTTPS://ELSEWHERE.S3.AMAZONAWS.COM/x",
+    "https://elsewhere.s3.us-west-2.amazonaws.com/x",
+    "https://elsewhere.s3-us-west-2.amazonaws.com:443/x",
+    "https://elsewhere.s3.dualstack.us-west-2.amazonaws.com/x",
+    "https://elsewhere.s3-accelerate.amazonaws.com/x",
+    "http://elsewhere.s3-website-us-west-2.amazonaws.com/x",
+    "https://s3.us-west-2.amazonaws.com/elsewhere/x",
+    "https://s3.amazonaws.com/elsewhere/x",
+    "https://s3.cn-north-1.amazonaws.com.cn/elsewhere/x",
+    "elsewhere.s3.us-west-2.amazonaws.com/x",
+    # A bucket whose name begins as the service's host does.
+    f"https://s3-elsewhere.s3.amazonaws.com/{MINE.removeprefix('s3://')}/iris-model/x",
+    f"https://{MINE.removeprefix('s3://')}.s3.amazonaws.com.evil.com/iris-model/x",
+    f"https://{MINE.removeprefix('s3://')}.s3.amazonaws.com@evil.com/iris-model/x",
+    "https://point-123456789012.s3-accesspoint.us-west-2.amazonaws.com/x",
+    "https://elsewhere.vpce-1a2b.s3.us-west-2.vpce.amazonaws.com/x",
+    "https://elsewhere--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com/x",
+    "arn:aws:s3:::elsewhere/x",
+    "ARN:AWS:S3:::elsewhere/x",
+    "arn:aws:s3:us-west-2:123456789012:accesspoint/point/object/x",
+    "arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/point",
+    r'"s3:\/\/elsewhere\/x"',
+    r'{"a": ["\u00733://elsewhere/x"]}',
+    '"\\"s3:\\\\/\\\\/elsewhere/x\\""',
+    "s3%3A%2F%2Felsewhere%2Fx",
+    "s3%253A%252F%252Felsewhere%252Fx",
+    f"{MINE}/iris-model/%2e%2e/wine-model/x",
+    "http://evil.com/x",
+    "https://evil.com",
+    "ftp://evil.com/x",
+    "file:///etc/passwd",
+    "file:/etc/passwd",
+    "hdfs://name/x",
+    "gs://bucket/x",
+    "https://sts.amazonaws.com/",
+]
+HARMLESS = [
+    "0.2",
+    "multi:softmax",
+    "reg:squarederror",
+    '{"a": [1, 2], "b": "c:d"}',
+    "1e-3,5",
+    "/opt/ml/input/data/train",
+    "1" * 400,
+    f"{MINE}/iris-model/x",
+    f'"{MINE}/iris-model/code/a.tar.gz"',
+    f"{MINE}/iris-model/a,{MINE}/iris-model/b",
+    f"s3a{MINE.removeprefix('s3')}/iris-model/x",
+    f"https://{MINE.removeprefix('s3://')}.s3.us-west-2.amazonaws.com/iris-model/x",
+    f"https://s3.us-west-2.amazonaws.com/{MINE.removeprefix('s3://')}/iris-model/x",
+    f"arn:aws:s3:::{MINE.removeprefix('s3://')}/iris-model/x",
+]
+
+
+@pytest.mark.parametrize("field", ["HyperParameters", "Environment"])
+@pytest.mark.parametrize("value", HOSTILE_PLACES)
+def test_a_place_outside_is_refused_however_it_is_spelt(value, field):
+    model = _model("policy.training.environment", ["PLACE"])
+    job = changed(training_job(), field, {**training_job().get(field, {}), "PLACE": value})
+    with pytest.raises(PolicyViolation, match=rf"field {field}\.PLACE: expected a place below") as refusal:
+        _fence(job, model=model)
+    # It may be a credential.
+    assert "evil" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", HARMLESS)
+def test_a_value_that_names_no_place_or_an_allowed_one_passes(value):
+    job = changed(training_job(), "HyperParameters.place", value)
+    assert _fence(job).training_parameters["HyperParameters"]["place"] == value
+
+
+def test_the_policy_may_allow_urls():
+    model = _model("policy.training.urls", ["https://mlflow.example.com/api/"])
+    job = training_job()
+    assert _fence(changed(job, "HyperParameters.url", "https://mlflow.example.com/api/2.0"), model=model)
+    for url in ("https://mlflow.example.com/", "https://mlflow.example.com/api/../x", "http://mlflow.example.com/api/"):
+        with pytest.raises(PolicyViolation, match=r"or a URL below https://mlflow\.example\.com/api/, found"):
+            _fence(changed(job, "HyperParameters.url", url), model=model)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host", "https://", "s3://bucket/x", "s3a://bucket/x", "https://a@b/", "host/"]
+)
+def test_a_policys_url_ends_its_host(url):
+    with pytest.raises(ValidationError, match="the beginning of a URL"):
+        _model("policy.training.urls", [url])
 
 
 def _fence(job=None, deploy=None, model=None):

@@ -40,7 +40,7 @@ def test_the_upload_is_read_once_and_copied_as_it_is():
     data = request_zip()
     store = _store(data)
     plan = process_request(iris_model(), revision(data), s3=store, aws=AWS)
-    assert store.calls == ["read_version", "put_if_absent", "put_if_absent"]
+    assert store.calls == ["read_version", "put_if_absent", "uploader", "put_if_absent"]
     assert store.objects[BUCKET, plan.request_uri.removeprefix(f"s3://{BUCKET}/"), None] == data
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_rules import Rules
+from slipway.people import likeness
 
 # The class name of slipway.sensors.human_approval.HumanApprovalSensor, whose import would cost every start a second.
 APPROVAL_OPERATOR = "HumanApprovalSensor"
@@ -71,6 +72,10 @@ class GuardedApproval:
     def is_approver(self, name: str | None) -> bool:
         """:returns: whether this person may answer at all"""
         return self.rules is not None and name in self.rules.approvers
+
+    def likeness(self, name: str | None) -> str:
+        """:returns: what to say to somebody whose name is only like an approver's"""
+        return likeness(name, self.rules.approvers) if self.rules else ""
 
     @property
     def is_trial(self) -> bool:

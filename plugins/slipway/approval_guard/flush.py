@@ -26,7 +26,8 @@ from slipway.approval_guard import caller as callers
 from slipway.approval_guard import orders
 from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
-from slipway.approval_record import APPROVE, REJECT
+from slipway.approval_record import APPROVE, REJECT, comment_problem
+from slipway.people import likeness
 
 # The answer to the question of a trial that puts a model before all requests.
 PROMOTE = "Promote"
@@ -133,9 +134,10 @@ def _check_detail(caller: Caller, approval: GuardedApproval, detail: HITLDetail)
             f"{approval.ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then."
         )
     option = (detail.chosen_options or [""])[0]
-    _give(
-        caller, approval, question, option, How.AIRFLOW, comment=str((detail.params_input or {}).get("comment") or "")
-    )
+    comment = str((detail.params_input or {}).get("comment") or "")
+    if problem := comment_problem(comment):
+        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, problem)
+    _give(caller, approval, question, option, How.AIRFLOW, comment=comment)
     _show_progress(approval, question, detail, option, caller, How.AIRFLOW)
 
 
@@ -147,9 +149,10 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
     approvals = rules_by_task(run.dag_id, session)
     if all(rules is not None and caller.name in rules.approvers for rules in approvals.values()):
         return
-    who = ", ".join(sorted({name for rules in approvals.values() if rules for name in rules.approvers}))
+    approvers = sorted({name for rules in approvals.values() if rules for name in rules.approvers})
     what = "delete this release" if deleted else "mark this release success"
-    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({who}).")
+    why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {why}")
 
 
 def _open_question(approval: GuardedApproval, question: Question | None) -> Question:
@@ -226,7 +229,8 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
 
 def _forbid(caller: Caller, approval: GuardedApproval, what: str) -> NoReturn:
     raise HTTPException(
-        status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({approval.who_may})."
+        status.HTTP_403_FORBIDDEN,
+        f"{caller} may not {what}: only its approvers may ({approval.who_may}).{approval.likeness(caller.name)}",
     )
 
 

@@ -19,6 +19,7 @@ from slipway.approval_guard.approvals import rules_by_task, task_types
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import Rules
 from slipway.orders import ORDER, Act, Order
+from slipway.people import likeness
 from slipway.proofs import signer
 
 # The class name of slipway.operators.teardown.TeardownOperator, whose import the API server needs for nothing else.
@@ -46,10 +47,9 @@ class Wanted:
 
     def forbid(self, caller: Caller) -> NoReturn:
         """:raises fastapi.HTTPException: 403 with the reason"""
-        who = ", ".join(sorted({name for one in self.rules if one for name in one.approvers})) or "it has none"
-        raise HTTPException(
-            status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): only its approvers may ({who})."
-        )
+        approvers = sorted({name for one in self.rules if one for name in one.approvers})
+        why = f"only its approvers may ({', '.join(approvers) or 'it has none'}).{likeness(caller.name, approvers)}"
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
 
 
 def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wanted | None:

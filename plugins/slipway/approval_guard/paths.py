@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
 from slipway.approval_guard.caller import Caller
+from slipway.people import likeness
 
 # As Starlette matches them: on the decoded path, a parameter without a slash.
 # https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
@@ -63,7 +64,8 @@ def refusal(path: str, caller: Caller) -> str | None:
         return None
     if caller.name in approvers:
         return None
-    return f"{caller} may not do this to an approval: only its approvers may ({', '.join(approvers)})."
+    why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
+    return f"{caller} may not do this to an approval: {why}"
 
 
 def answered(method: str, path: str) -> re.Match[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from itertools import takewhile
 from typing import Any
 
@@ -135,7 +137,7 @@ class S3VersionHook(AwsHook, S3Hook):
 
     @patient
     def head_version(self, bucket: str, key: str, version_id: str | None = None) -> Revision | None:
-        """Describe one version of an object, with who uploaded it.
+        """Describe one version of an object.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
@@ -164,8 +166,24 @@ class S3VersionHook(AwsHook, S3Hook):
             etag=head["ETag"].strip('"'),
             size_bytes=head["ContentLength"],
             last_modified=iso_utc(head["LastModified"]),
-            uploader=head.get("Metadata", {}).get(UPLOADED_BY) or self._owner(bucket, key, found),
         )
+
+    @patient
+    def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
+        """Find out who uploaded a version: whom its metadata names, else the account that owns it.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+
+        :param bucket: the bucket
+        :param key: the object's key
+        :param version_id: the version
+        :returns: a name, empty where S3 has none; None if the version does not exist
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        head = self._head(bucket, key, version_id)
+        if head is None:
+            return None
+        return _decoded(head.get("Metadata", {}).get(UPLOADED_BY, "")) or self._owner(bucket, key, version_id) or ""
 
     @patient
     def sequence(self, revision: Revision) -> str:
@@ -273,6 +291,18 @@ class S3VersionHook(AwsHook, S3Hook):
                         owner = item.get("Owner", {})
                         return owner.get("DisplayName") or owner.get("ID")
         return None
+
+
+def _decoded(value: str) -> str:
+    """Read metadata as it was given: S3 hands out other characters than ASCII as RFC 2047 says.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
+    """
+    try:
+        text = str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, ValueError):
+        text = value
+    return "".join(one for one in text if one.isprintable()).strip()
 
 
 def _version(version_id: str | None) -> dict[str, str]:

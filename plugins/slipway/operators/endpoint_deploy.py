@@ -34,6 +34,7 @@ from slipway.stacks import Stack
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
+from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,7 +105,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = release_request.load(S3VersionHook(aws_conn_id=self.model.aws_conn_id), plan, self.model, aws)
+        self._fenced = release_request.load(self._uploads, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
@@ -195,7 +196,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
         :raises slipway.errors.Superseded: when a newer release is deployed
         :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
-        :raises NotApproved: in production, without an approval on record
+        :raises NotApproved: in production, without an approval on record that counts
         :raises NameConflict: when an endpoint of this name exists outside the stack
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
@@ -203,9 +204,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
-            decision = production_checks.check_approved(
-                self._package(), self.model.approval.rules(), self._plan.revision.uploader, lambda: self._aws.arn
-            )
+            rules = self.model.approval.rules()
+            uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._uploads)
+            decision = production_checks.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
@@ -285,6 +286,10 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     @cached_property
     def _sagemaker(self) -> SageMakerHook:
         return SageMakerHook(aws_conn_id=self.aws_conn_id)
+
+    @property
+    def _uploads(self) -> S3VersionHook:
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     @cached_property
     def _registry(self) -> ModelRegistryHook:

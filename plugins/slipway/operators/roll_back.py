@@ -26,6 +26,7 @@ from slipway.process_request import plan_again
 from slipway.release_plan import ReleasePlan
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
+from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -136,9 +137,9 @@ class RollBackOperator(StageMixin, BaseOperator):
             plan = plan_again(self.model, revision_id, digest, s3=self.s3)
         except PermanentError as error:
             self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
-        production_checks.check_approved(
-            package, self.model.approval.rules(), plan.revision.uploader, lambda: identity(self.aws_conn_id).arn
-        )
+        rules = self.model.approval.rules()
+        uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
+        production_checks.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
         self._check_artefact(package, plan)
         return replace(plan, sequence=order.at, rolled_back_by=order.by)
 

@@ -25,15 +25,17 @@ from slipway.approval_answers import (
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.approval_rules import Approval, Rules
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
-from slipway.hooks.identity import identity
+from slipway.hooks.identity import identity, resolve
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3 import S3VersionHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.notices import Message, Notice, Notices, retry_at
-from slipway.release_plan import pull_package_arn, pull_plan
+from slipway.release_plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
+from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,6 +57,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     retry. There is no default answer. The XCom is the Decision.
 
     :param rules: who may answer, and whose approvals are needed
+    :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
     :param timeout_days: days until no answer counts as a rejection
     :param notices: who is told
     :param execution_mode: whether a newer release takes this one's place while it waits
@@ -70,6 +73,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self,
         *,
         rules: Rules,
+        home_bucket: str,
         subject: str,
         timeout_days: float = 7,
         notices: Notices = Notices(),  # noqa: B008 (frozen)
@@ -91,6 +95,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             **kwargs,
         )
         self.rules = rules.to_json()
+        self.home_bucket = home_bucket
         self.timeout_days = timeout_days
         self.notices = notices
         self.execution_mode = execution_mode
@@ -102,6 +107,11 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     def registry(self) -> ModelRegistryHook:
         """The hook that reads and writes the record."""
         return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
+
+    @property
+    def uploads(self) -> S3VersionHook:
+        """The hook that says who uploaded a zip."""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
@@ -186,7 +196,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 decision,
                 arn,
                 Rules.from_json(self.rules),
-                plan.revision.uploader,
+                self._uploader(plan),
                 lambda: identity(self.aws_conn_id).arn,
             )
         return decision
@@ -205,7 +215,11 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             number += 1
         approvals, _ = self.registry.undecided(arn, plan.digest)
         candidate = self.registry.candidate(arn, plan.digest)
-        return Question.about(candidate, approvals, number=number, uploader=plan.revision.uploader)
+        return Question.about(candidate, approvals, number=number, uploader=self._uploader(plan))
+
+    def _uploader(self, plan: ReleasePlan) -> str | None:
+        home_bucket = resolve(self.home_bucket, self.aws_conn_id)
+        return uploader_under(Rules.from_json(self.rules), plan, home_bucket, self.uploads)
 
     def _answer(self, context: Context, question: Question | None) -> Answer | None:
         return proven_answer(context, question) if question else None
@@ -393,6 +407,7 @@ def _facts(context: Context, rules: Rules, question: Question, stress_wanted: bo
         stress=ti.xcom_pull(task_ids=STRESS_DEV),
         stress_wanted=stress_wanted,
         run_url=run_url(ti.dag_id, ti.run_id),
+        uploader=question.uploader,
         approvals=question.approvals,
         wanted=rules.wanted(question.approvals),
     )

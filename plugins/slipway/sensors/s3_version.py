@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway import runs
+from slipway import runs, sequences
 from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError, Skipped
 from slipway.hooks.identity import resolve
@@ -42,6 +42,7 @@ class S3VersionSensor(S3KeySensor):
     :param model_prefix: the model's prefix
     :param bucket_name: the model's bucket, which keeps the claims; may contain {region} and {account}
     :param bucket_key: the model's source key
+    :param held: why no release may begin now; one that has pinned its version goes on
     :param poke_interval: seconds between two looks for a missing object
     :param timeout: seconds until a missing object fails the task
     """
@@ -52,10 +53,18 @@ class S3VersionSensor(S3KeySensor):
     run_exists = staticmethod(runs.exists)
 
     def __init__(
-        self, *, model_prefix: str, bucket_name: str, bucket_key: str, deferrable: bool = True, **kwargs: Any
+        self,
+        *,
+        model_prefix: str,
+        bucket_name: str,
+        bucket_key: str,
+        held: str | None = None,
+        deferrable: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(bucket_name=bucket_name, bucket_key=bucket_key, deferrable=deferrable, **kwargs)
         self.model_prefix = model_prefix
+        self.held = held
 
     @property
     def claims(self) -> Claims:
@@ -111,6 +120,13 @@ class S3VersionSensor(S3KeySensor):
         bucket, key, version_id = self._wanted(context)
         store = context["task_state_store"]
         remembered = store.get(PINNED)
+        if self.held and not remembered:
+            raise PermanentError(
+                "No release begins by an earlier version of the model file",
+                resource=self.model_prefix,
+                why=self.held,
+                fix="correct the model file, then clear this task",
+            )
         if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
             version_id = version_id or remembered["version_id"]
         hook = cast(S3VersionHook, self.hook)
@@ -126,9 +142,7 @@ class S3VersionSensor(S3KeySensor):
             self.log.info("Waiting for %s", uri(bucket, key))
             return None
         store.set(PINNED, revision.to_xcom())
-        self.log.info(
-            "Pinned %s, uploaded by %s", uri(bucket, key, revision.version_id), revision.uploader or "unknown"
-        )
+        self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
         return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
 
     def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
@@ -137,6 +151,7 @@ class S3VersionSensor(S3KeySensor):
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
             raise refusal(revision, claimed, dag_run.run_id)
+        sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
             self.log.info("This is attempt %d at this version: a release of its own", claimed.attempt)
         return claimed

@@ -23,6 +23,8 @@ from slipway.approval_answers import (
 from slipway.approval_rules import Rules
 from slipway.approval_rules import Stage as People
 from slipway.errors import PermanentError
+from slipway.hooks.identity import resolve
+from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.links.sagemaker import ModelPackageLink
@@ -35,6 +37,7 @@ from slipway.trial_record import TrialRecord
 from slipway.trial_settings import Trial
 from slipway.triggers.approval import ApprovalOutcome
 from slipway.triggers.trial import TrialDecisionTrigger
+from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,6 +78,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         )
         approvers = tuple(model.approval.rules().approvers)
         self.rules = Rules((People(trial_record.STAGE, approvers),), model.approval.allow_uploader).to_json()
+        self.home_bucket = model.source.bucket
         self.aws_conn_id = model.aws_conn_id
         self.execution_mode = model.execution_mode
         self.poll_seconds = min(model.timeouts.poll_seconds, POLL_LIMIT_SECONDS)
@@ -84,6 +88,11 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
     def records(self) -> TrialRecordHook:
         """The hook that reads and writes the record."""
         return TrialRecordHook(aws_conn_id=self.aws_conn_id)
+
+    @property
+    def uploads(self) -> S3VersionHook:
+        """The hook that says who uploaded a zip."""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide, or ask and wait.
@@ -145,9 +154,10 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         number = former.number if former else 0
         while store.get(f"answer/{number}"):
             number += 1
+        rules, home_bucket = Rules.from_json(self.rules), resolve(self.home_bucket, self.aws_conn_id)
         plan = pull_plan(context)
-        candidate = self.records.candidate(arn, plan.digest)
-        question = Question.about(candidate, (), number=number, uploader=plan.revision.uploader)
+        uploader = uploader_under(rules, plan, home_bucket, self.uploads)
+        question = Question.about(self.records.candidate(arn, plan.digest), (), number=number, uploader=uploader)
         store.set(QUESTION, question.to_json(), retention=timedelta(days=self.trial.answer_days + 1))
         # Last: whoever is killed before has only left a question that nobody can answer.
         if decided:

@@ -152,6 +152,14 @@ class TestSomebodyElse:
             airflow.marks(who, state)
         assert airflow.read(TaskInstance.state) == DEFERRED
 
+    @pytest.mark.parametrize("who", ["Alice", "\u0430lice", "alice@corp", "CORP\\alice"])
+    def test_approves_nothing_under_a_name_like_an_approvers(self, airflow, who):
+        airflow.asks()
+        for act in (lambda: airflow.answers(who), lambda: airflow.marks(who, SUCCESS)):
+            with refused(403, "is not alice: names must agree letter by letter"):
+                act()
+        assert airflow.answer() is None
+
     @pytest.mark.parametrize("change", [clear, delete])
     def test_neither_clears_nor_deletes_a_question(self, airflow, change):
         airflow.asks()
@@ -383,3 +391,13 @@ class TestATrial:
             trial.answers("dave", "Promote")
         trial.answers("dave", "Retire")
         assert trial.answer().option == "Retire"
+
+
+@pytest.mark.parametrize("comment", ["x" * 1025, "half a pair: \ud83d"])
+def test_a_comment_that_cannot_be_kept_is_refused_and_the_question_stays_open(airflow, comment):
+    airflow.asks()
+    with refused(422, "comment"):
+        airflow.answers("alice", comment=comment)
+    assert airflow.answer() is None
+    airflow.answers("alice", comment="fine")
+    assert airflow.answer().comment == "fine"

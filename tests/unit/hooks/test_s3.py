@@ -54,18 +54,45 @@ def test_list_versions_reads_every_page_of_every_prefix(s3):
     assert [version.version_id for version in s3.hook.list_versions("bucket", ["p/", "q"])] == ["a", "b"]
 
 
-def test_the_uploader_is_the_one_the_metadata_names(s3):
-    s3.add_response("head_object", {**HEAD, "Metadata": {"uploaded-by": "dave"}}, {"Bucket": "bucket", "Key": "k"})
+def test_the_newest_version_is_pinned(s3):
+    s3.add_response("head_object", HEAD, {"Bucket": "bucket", "Key": "k"})
     revision = s3.hook.head_version("bucket", "k")
-    assert (revision.version_id, revision.etag, revision.size_bytes, revision.uploader) == ("v1", "abc", 7, "dave")
+    assert (revision.version_id, revision.etag, revision.size_bytes) == ("v1", "abc", 7)
     assert revision.last_modified == "2026-05-01T12:00:00+00:00"
+
+
+PINNED = {"Bucket": "bucket", "Key": "k", "VersionId": "v1"}
+
+
+@pytest.mark.parametrize(
+    ("value", "uploader"),
+    [
+        ("dave", "dave"),
+        ("=?UTF-8?B?SsO8cmdlbg==?=", "Jürgen"),
+        ("=?utf-8?q?J=C3=BCrgen?= <j@corp>", "Jürgen <j@corp>"),
+        ("=?UTF-8?B?abcde?=", "=?UTF-8?B?abcde?="),
+        ("=?nonsense?B?eA==?=", "=?nonsense?B?eA==?="),
+        ("=?UTF-8?B?ZGF2ZQAK?=", "dave"),
+    ],
+)
+def test_the_uploader_is_the_one_the_metadata_names(s3, value, uploader):
+    s3.add_response("head_object", {**HEAD, "Metadata": {"uploaded-by": value}}, PINNED)
+    assert s3.hook.uploader("bucket", "k", "v1") == uploader
+
+
+def test_a_version_that_is_gone_has_no_uploader_and_one_of_nobodys_an_empty_one(s3):
+    s3.add_client_error("head_object", "404", http_status_code=404)
+    assert s3.hook.uploader("bucket", "k", "v1") is None
+    s3.add_response("head_object", HEAD, PINNED)
+    s3.add_response("list_object_versions", {"Versions": [listed("v1")]})
+    assert s3.hook.uploader("bucket", "k", "v1") == ""
 
 
 def test_without_metadata_the_uploader_is_the_owner_of_that_version(s3):
     s3.add_response("head_object", HEAD, {"Bucket": "bucket", "Key": "k", "VersionId": "v1"})
     versions = [listed("v2", owner={"ID": "wrong"}), listed("v1", owner={"ID": "1234"}), listed("v1", key="kk")]
     s3.add_response("list_object_versions", {"Versions": versions}, {"Bucket": "bucket", "Prefix": "k"})
-    assert s3.hook.head_version("bucket", "k", "v1").uploader == "1234"
+    assert s3.hook.uploader("bucket", "k", "v1") == "1234"
 
 
 @pytest.mark.parametrize("code", ["404", "NoSuchVersion"])

@@ -5,13 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.errors import AwsError
+from slipway.errors import AwsError, NotApproved
 from slipway.hooks.cloudwatch import CloudWatchHook, FiredAlarm
+from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
 from slipway.stacks import Stack
 from slipway.states import Environment, StackStatus
-from tests.unit.request_samples import iris_model
+from tests.unit.releases import release_plan
+from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
 from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
+from tests.unit.test_production_checks import package
 
 
 def test_change_sets_are_named_after_revision_and_sequence():
@@ -25,6 +28,37 @@ def test_only_development_throws_a_failed_stack_away_by_itself():
 
     assert made(Environment.DEVELOPMENT)
     assert not made(Environment.PRODUCTION)
+
+
+class Deploy(EndpointDeployOperator):
+    """A deployment whose model alice has approved; S3 says who uploaded it."""
+
+    uploaded_by = "dave"
+
+    def _package(self):
+        return package("Approved", "alice")
+
+    def _endpoint(self):
+        return None
+
+    @property
+    def _uploads(self):
+        return DictStore({(BUCKET, KEY, "v1"): b""}, {(BUCKET, KEY, "v1"): self.uploaded_by})
+
+
+@pytest.mark.parametrize(("uploader", "may"), [("dave", True), ("Alice@example.com", False)])
+def test_production_asks_s3_itself_who_uploaded_the_zip(uploader, may):
+    approval = iris_model().approval.model_dump() | {"allow_uploader": False}
+    model = ModelConfig.model_validate(iris_model().model_dump() | {"approval": approval})
+    deploy = type("Deploy", (Deploy,), {"uploaded_by": uploader})(
+        task_id="deploy", model=model, environment=Environment.PRODUCTION
+    )
+    deploy._plan, deploy._fenced = release_plan(), SimpleNamespace(model=model.resolved(AWS))
+    if may:
+        deploy.check_may_apply(None)
+    else:
+        with pytest.raises(NotApproved, match="must approve"):
+            deploy.check_may_apply(None)
 
 
 STACK = Stack("s", "arn:s", StackStatus.UPDATE_ROLLBACK_COMPLETE, reason="the update failed")

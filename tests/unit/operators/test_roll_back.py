@@ -1,6 +1,7 @@
 """RollBackOperator at the gate and against a scripted history; with real stacks it is in tests/cfn."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,7 @@ from tests.unit.stages import MemoryDocuments, with_gate
 from tests.unit.task_runs import FakeTaskInstance
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/{}"
-LATER = "2999-01-01T00:00:00+00:00"
+LATER = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
 
 
 class History(RollBackOperator):

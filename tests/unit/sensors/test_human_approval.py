@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from slipway import states
+from slipway import names, states
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_record import Candidate, Decision
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
@@ -24,16 +25,17 @@ from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.guard import signed_answer
+from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(
     prefix="iris-model",
-    revision=Revision("b", "k", "v1", "etag", 1, "2026-05-01T12:00:00+00:00", "dave"),
-    revision_id="r" * 32,
+    revision=Revision("b", "k", "v1", "etag", 1, "2025-05-01T12:00:00+00:00"),
+    revision_id=names.revision_id("b", "k", "v1"),
     digest="d" * 64,
-    sequence="2026-05-01T12:00:00+00:00",
+    sequence="2025-05-01T12:00:00+00:00",
     training_job_name="mlops-iris-model-1",
     request_uri="s3://b/r",
     model_package_group="mlops-iris-model",
@@ -42,7 +44,7 @@ PLAN = ReleasePlan(
     endpoints={"dev": "a", "prd": "b"},
 )
 APPROVED, REJECTED = ModelApprovalStatus.APPROVED, ModelApprovalStatus.REJECTED
-AT, NOW = "2026-05-02T07:59:00+00:00", "2026-05-02T08:00:00+00:00"
+AT, NOW = "2025-05-02T07:59:00+00:00", "2025-05-02T08:00:00+00:00"
 ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 TWO_STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
 DAY = 86400
@@ -108,9 +110,10 @@ AIRFLOW = "arn:aws:sts::123456789012:assumed-role/slipway-airflow/worker-1"
 
 
 class Gate(HumanApprovalSensor):
-    """The sensor with the registry of the test."""
+    """The sensor with the registry and the S3 of the test."""
 
     registry = None
+    uploads = DictStore({("b", "k", "v1"): b""}, {("b", "k", "v1"): "dave"})
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def asked(monkeypatch):
 
 
 def gate(registry: Registry, rules: Rules = ONE, notices: Notices | None = None, **kwargs) -> Gate:
-    made = Gate(task_id="approve", rules=rules, subject="Shall it?", aws_conn_id=None, **kwargs)
+    made = Gate(task_id="approve", rules=rules, home_bucket="b", subject="Shall it?", aws_conn_id=None, **kwargs)
     made.notices = notices or Notices()
     # Airflow keeps operators from new attributes of their class's properties.
     type(made).registry = registry
@@ -177,6 +180,14 @@ def wait(made: Gate, store: MemoryStore, event: dict | None = None) -> ApprovalT
         made.execute(context(store)) if event is None else made.execute_complete(context(store), event)
     assert deferral.value.timeout is None
     return deferral.value.trigger
+
+
+def test_it_does_not_ask_where_nobody_can_tell_who_must_not_approve(asked):
+    made = gate(Registry(), replace(ONE, allow_uploader=False))
+    made.__class__ = type("Gone", (type(made),), {"uploads": DictStore()})
+    with pytest.raises(NotApproved, match="Nobody can tell who uploaded this model"):
+        made.execute(context())
+    assert asked == []
 
 
 def test_it_asks_the_approvers_and_waits_deferred(asked):
@@ -290,7 +301,7 @@ def test_a_newer_release_takes_the_question_away(asked):
     registry, notices = Registry(), Notices()
     made, ctx = gate(registry, notices=notices), context(asking())
     mine = made.ticket(ctx, states.Stage.APPROVE)
-    later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence="2099-01-01T00:00:00+00:00")
+    later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence=datetime.now(UTC).isoformat())
     made.gate.enter(replace(mine, entry=later))
     with pytest.raises(Superseded, match="s3__2"):
         made.execute_complete(ctx, {"outcome": "superseded"})
@@ -497,7 +508,7 @@ def test_what_could_not_be_told_is_tried_again_and_keeps_nobody_waiting(asked):
 
 def test_the_form_has_a_comment_and_none_of_the_dags_params():
     with DAG("d", params={"bucket": Param("b", type="string")}):
-        made = HumanApprovalSensor(task_id="approve", rules=ONE, subject="?")
+        made = HumanApprovalSensor(task_id="approve", rules=ONE, home_bucket="b", subject="?")
     assert list(made.serialized_params) == ["comment"]
     assert made.defaults is None
     assert made.retries == 3

@@ -41,7 +41,7 @@ class Bucket:
     def head_version(self, bucket, key, version_id=None):
         if not self.version_ids or (version_id and version_id not in self.version_ids):
             return None
-        return Revision(bucket, key, version_id or self.version_ids[-1], "etag", 1, WRITTEN, "dave")
+        return Revision(bucket, key, version_id or self.version_ids[-1], "etag", 1, WRITTEN)
 
     def sequence(self, revision):
         return revision.last_modified
@@ -85,7 +85,7 @@ def reached() -> dict:
 def test_without_a_wish_the_newest_version_of_the_models_key_is_pinned():
     revision = sensor(Bucket("v1", "v2")).execute(context(params={"bucket": "", "key": "", "version_id": ""}))
     assert Revision.from_xcom(revision) == Revision(
-        "models", "k.zip", "v2", "etag", 1, WRITTEN, "dave", attempt=1, sequence=WRITTEN
+        "models", "k.zip", "v2", "etag", 1, WRITTEN, attempt=1, sequence=WRITTEN
     )
 
 
@@ -101,6 +101,15 @@ def test_a_second_attempt_pins_the_version_of_the_first():
     bucket.version_ids.append("v2")
     assert sensor(bucket).execute(context(store=store))["version_id"] == "v1"
     assert sensor(bucket).execute(context(run_id="manual__2"))["version_id"] == "v2"
+
+
+def test_while_the_model_file_is_broken_nothing_begins_and_what_has_begun_goes_on():
+    bucket, store = Bucket("v1"), MemoryStore()
+    why = "a.yaml is broken since noon"
+    with pytest.raises(PermanentError, match="is broken since noon"):
+        sensor(bucket, held=why).execute(context(store=store))
+    sensor(bucket).execute(context(store=store))
+    assert sensor(bucket, held=why).execute(context(store=store))["version_id"] == "v1"
 
 
 def test_a_missing_object_is_waited_for_without_a_worker():
@@ -167,3 +176,12 @@ def test_a_new_attempt_is_a_release_of_its_own(given):
 def test_a_wish_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(PermanentError, match="new_attempt is true or false"):
         sensor(Bucket("v1")).execute(context(conf={"new_attempt": "no"}))
+
+
+def test_an_upload_of_the_future_is_not_released():
+    class Later(Bucket):
+        def sequence(self, revision):
+            return "9999-12-31T23:59:59+00:00"
+
+    with pytest.raises(PermanentError, match="lies in the future"):
+        sensor(Later("v1")).execute(context())

@@ -20,7 +20,7 @@ from slipway.trial_record import TrialRecord
 from slipway.triggers.trial import TrialDecisionTrigger
 from tests.unit.guard import signed_answer
 from tests.unit.releases import DIGEST, xcoms
-from tests.unit.request_samples import iris_model
+from tests.unit.request_samples import BUCKET, KEY, DictStore, iris_model
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
 
@@ -69,8 +69,11 @@ def sensor(records: Records, newer: Entry | None = None, **trial) -> TrialDecisi
             return newer
 
     Sensor.records = records
+    Sensor.uploads = DictStore({(BUCKET, KEY, "v1"): b""})
     model = ModelConfig.model_validate({**iris_model().model_dump(), "trial": trial})
-    return with_gate(Sensor(task_id="decide_trial", model=model))
+    made = Sensor(task_id="decide_trial", model=model)
+    made.home_bucket = BUCKET
+    return with_gate(made)
 
 
 def context(store: MemoryStore | None = None, figures=FIGURES) -> dict:
