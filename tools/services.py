@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
 from tools.progress import Progress
-from tools.settings import OPERATORS, ROOT, Settings
+from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
 from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
@@ -119,10 +120,12 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
         if state["local AWS"] == "healthy" and not stack_deployed:
             progress.update("AWS set-up stack", "deploying by CloudFormation")
             try:
-                bootstrap_stack.deploy(client(settings, "cloudformation"), settings.include_folder)
+                problems = bootstrap_stack.deploy(
+                    partial(client, settings), settings.include_folder, AIRFLOW_PRINCIPAL
+                )
             except bootstrap_stack.StackError as error:
                 raise ServicesError(str(error)) from None
-            progress.update("AWS set-up stack", "deployed", done=True)
+            progress.update("AWS set-up stack", "; ".join(["deployed", *problems]), done=True)
             stack_deployed = True
         if stack_deployed and all(text == "healthy" for text in state.values()):
             _warm_up(settings, progress)

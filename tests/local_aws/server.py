@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tools import ledger
+from tools import bootstrap_stack, ledger
+from tools.settings import AIRFLOW_PRINCIPAL
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
@@ -172,14 +173,8 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 
 def set_up_account(running: LocalAws) -> None:
-    """Create bootstrap.yaml's stack, before anything else makes the bucket it makes."""
-    running.client("cloudformation").create_stack(
-        StackName="slipway-bootstrap",
-        TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
-        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
-    stack = running.stack("slipway-bootstrap")
-    assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+    """Set it up as an administrator does, before anything else makes the bucket that bootstrap.yaml makes."""
+    assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
 
 
 @pytest.fixture
