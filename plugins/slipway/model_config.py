@@ -67,7 +67,7 @@ Image = Annotated[
 class Source(Strict):
     """Where the model's zip is uploaded."""
 
-    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = "mlops-{region}-{account}"
+    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = names.ACCOUNT_BUCKET
     key: Annotated[str, Field(min_length=1, max_length=1024)]
     queue: Annotated[Text, Field(pattern=r"^(https?://\S+|[A-Za-z0-9_{}-]+)$")] | None = None
 

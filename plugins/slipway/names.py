@@ -19,6 +19,9 @@ NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 LIVE_VARIANT = "model-a"
 TRIAL_VARIANT = "model-b"
 
+# The bucket that include/cfn/bootstrap.yaml makes; the placeholders are a model file's.
+ACCOUNT_BUCKET = "mlops-{region}-{account}"
+
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
 

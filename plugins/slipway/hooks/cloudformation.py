@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from slipway.errors import StackFailed
+from slipway.errors import AwsError, StackFailed
 from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
@@ -20,6 +20,9 @@ from slipway.states import StackStatus
 
 WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
 
+# The answer to a HEAD request has no body that could name the code.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+_NOT_OURS_TO_READ = ("403", "AccessDenied")
 _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
 
@@ -250,17 +253,23 @@ class CloudFormationHook(AwsHook):
         return f"https://s3.{self.conn_region_name}.{domain}/{request.template_bucket}/{request.template_key}"
 
     def _check_template(self, request: ChangeSetRequest) -> None:
+        """Say so where a request was refused because its template is not there, or is not Airflow's to read."""
         s3 = S3VersionHook(
             aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self._verify, config=self._config
         )
-        if not s3.exists(request.template_bucket, request.template_key):
-            raise StackFailed(
-                "The template that this version of Slipway deploys has not been uploaded",
-                resource=uri(request.template_bucket, request.template_key),
-                why="Airflow may deploy only templates that an administrator has put there, and finds none",
-                fix="have an administrator run `python -m tools.bootstrap_stack` (docs/aws-account.md), "
-                "then clear this task",
-            )
+        try:
+            if s3.exists(request.template_bucket, request.template_key):
+                return
+        except AwsError as error:
+            if error.code not in _NOT_OURS_TO_READ:
+                raise
+        raise StackFailed(
+            "The template that this version of Slipway deploys has not been uploaded",
+            resource=uri(request.template_bucket, request.template_key),
+            why="Airflow may deploy only templates that an administrator has put there, and finds none",
+            fix="have an administrator run `python -m tools.bootstrap_stack`, as docs/aws-account.md says, "
+            "then clear this task",
+        )
 
     def _validation_failures(self, stack_id: str) -> list[StackResource]:
         """What CloudFormation found before it touched any resource; the stack's events do not tell.

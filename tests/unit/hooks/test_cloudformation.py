@@ -134,10 +134,15 @@ def test_what_the_last_operation_touched_is_named_once(hook, answers, oldest, si
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("there", [True, False, None])
 def test_a_template_that_nobody_has_uploaded_is_told_with_what_to_do(hook, answers, monkeypatch, code, there):
+    def exists(bucket, key):
+        if there is None:
+            raise AwsError("Cannot look at the object", code="403")
+        return there
+
     answers.add_client_error("create_change_set", code, "no")
-    monkeypatch.setattr(cloudformation, "S3VersionHook", lambda **_: SimpleNamespace(exists=lambda *place: there))
+    monkeypatch.setattr(cloudformation, "S3VersionHook", lambda **_: SimpleNamespace(exists=exists))
     request = ChangeSetRequest("s", "c", True, "b", "templates/endpoint-0a.yaml", {}, {})
     with pytest.raises(AwsRefused if there else StackFailed) as error:
         hook.create_change_set(request)
