@@ -185,12 +185,15 @@ def main() -> int:
     """Entry point for an AWS other than that of `make up`."""
     import boto3
 
+    def client(service: str) -> Any:
+        return boto3.client(service)  # type: ignore[call-overload]  # its overloads list the services by literal name
+
     parser = argparse.ArgumentParser(prog="tools.bootstrap_stack", description=__doc__)
     parser.add_argument("--include", type=Path, default=Settings.from_environment().include_folder)
     parser.add_argument("--airflow-principal", help="ARN of the role or user that Airflow's workers run as")
     chosen = parser.parse_args()
     try:
-        problems = deploy(boto3.client, chosen.include, chosen.airflow_principal)
+        problems = deploy(client, chosen.include, chosen.airflow_principal)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
