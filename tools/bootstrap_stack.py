@@ -111,11 +111,16 @@ def _deploy_stack(cloudformation: Any, stack: str, template: Path, wanted: Mappi
             cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=WAIT)
             status = None
         create = status in (None, "REVIEW_IN_PROGRESS")
-        known = {} if create else _parameters(cloudformation, stack) or {}
+        body = template.read_text()
+        known = set() if create else set(_parameters(cloudformation, stack) or {})
+        declared = {
+            item["ParameterKey"] for item in cloudformation.get_template_summary(TemplateBody=body)["Parameters"]
+        }
         given = [{"ParameterKey": key, "ParameterValue": text} for key, text in wanted.items() if text is not None]
-        kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in known if wanted.get(key) is None]
+        # A value can be kept only where the stack has it and the template still asks for it.
+        kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in known & declared if wanted.get(key) is None]
         kind, name = "CREATE" if create else "UPDATE", f"up-{time.time_ns()}"
-        if _create_change_set(cloudformation, stack, template, [*given, *kept], kind, name):
+        if _create_change_set(cloudformation, stack, body, [*given, *kept], kind, name):
             cloudformation.execute_change_set(StackName=stack, ChangeSetName=name)
             waiter = cloudformation.get_waiter(f"stack_{kind.lower()}_complete")
             waiter.wait(StackName=stack, WaiterConfig=WAIT)
@@ -146,14 +151,14 @@ def _parameters(cloudformation: Any, stack: str) -> dict[str, str] | None:
 
 
 def _create_change_set(
-    cloudformation: Any, stack: str, template: Path, parameters: list[dict[str, Any]], kind: str, name: str
+    cloudformation: Any, stack: str, body: str, parameters: list[dict[str, Any]], kind: str, name: str
 ) -> bool:
     """Returns whether there is something to execute; an empty change set is deleted again."""
     cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=name,
         ChangeSetType=kind,
-        TemplateBody=template.read_text(),
+        TemplateBody=body,
         Parameters=parameters,
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )

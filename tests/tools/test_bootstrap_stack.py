@@ -99,6 +99,19 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include):
 
 
 @pytest.mark.local_aws
+def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, include):
+    path = include / "cfn" / "model.yaml"
+    body, stack = path.read_text(), "slipway-model-iris-model"
+    more = body.replace("Parameters:\n", "Parameters:\n  Gone: {Type: String, Default: soon}\n", 1)
+    path.write_text(more.replace("SageMaker trains ${ModelPrefix}", "SageMaker ${Gone} trains ${ModelPrefix}"))
+    assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
+    assert parameters(aws, stack)["Gone"] == "soon"
+    path.write_text(body)
+    assert bootstrap_stack.deploy(aws.client, include) == []
+    assert "Gone" not in parameters(aws, stack)
+
+
+@pytest.mark.local_aws
 def test_nobody_is_airflow_unless_an_administrator_says_who(aws, include):
     with pytest.raises(bootstrap_stack.StackError, match="give --airflow-principal the ARN"):
         bootstrap_stack.deploy(aws.client, include)
