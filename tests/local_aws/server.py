@@ -155,9 +155,11 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     Its account is set up by bootstrap.yaml, as any account that releases models.
     """
     running = LocalAws(tmp_path_factory.mktemp("local_aws") / "state").start()
-    set_up_account(running)
-    yield running
-    running.stop()
+    try:
+        set_up_account(running)
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +169,11 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     Of a file, because its endpoints and metrics keep it busy each second for as long as it runs.
     """
     running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
-    set_up_account(running)
-    yield running
-    running.stop()
+    try:
+        set_up_account(running)
+        yield running
+    finally:
+        running.stop()
 
 
 def set_up_account(running: LocalAws) -> None:
