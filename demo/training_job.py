@@ -41,7 +41,7 @@ def training_job(prefix: str, bucket: str, hyperparameters: dict[str, str]) -> d
     """
     return {
         "AlgorithmSpecification": {"TrainingImage": XGBOOST_IMAGE, "TrainingInputMode": "File"},
-        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/slipway-training",
+        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/slipway-training-{prefix}",
         "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/{prefix}"},
         "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m4.xlarge", "VolumeSizeInGB": 30},
         "HyperParameters": hyperparameters,

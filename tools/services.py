@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
 from tools.progress import Progress
-from tools.settings import OPERATORS, ROOT, Settings
+from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
 from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
@@ -45,7 +46,7 @@ def is_running(settings: Settings) -> bool:
 
 
 def up(settings: Settings, console: Console, quiet: bool = False) -> None:
-    """Starts what does not run, waits until all of it is healthy and creates the set-up stack.
+    """Starts what does not run, waits until all of it is healthy and deploys the set-up stacks.
 
     :param quiet: print nothing when it was running already.
     :raises ServicesError: when a port is taken or a component does not come up.
@@ -57,7 +58,7 @@ def up(settings: Settings, console: Console, quiet: bool = False) -> None:
             console.print("Slipway is running already.")
     else:
         _start_supervisor(settings, console)
-    with Progress(console, ["AWS set-up stack", "local AWS", *HEALTH_KEYS, "api-server"]) as progress:
+    with Progress(console, ["AWS set-up stacks", "local AWS", *HEALTH_KEYS, "api-server"]) as progress:
         _wait_healthy(settings, progress)
     if not (running and quiet):
         _print_broken_models(settings, console)
@@ -118,12 +119,12 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
         for name, text in state.items():
             progress.update(name, text, done=text == "healthy")
         if state["local AWS"] == "healthy" and not stack_deployed:
-            progress.update("AWS set-up stack", "deploying by CloudFormation")
+            progress.update("AWS set-up stacks", "deploying by CloudFormation")
             try:
-                bootstrap_stack.deploy(client(settings, "cloudformation"), settings.include_folder)
+                problems = bootstrap_stack.deploy(partial(client, settings), settings.include_folder, AIRFLOW_PRINCIPAL)
             except bootstrap_stack.StackError as error:
                 raise ServicesError(str(error)) from None
-            progress.update("AWS set-up stack", "deployed", done=True)
+            progress.update("AWS set-up stacks", "; ".join(["deployed", *problems]), done=True)
             stack_deployed = True
         if stack_deployed and all(text == "healthy" for text in state.values()):
             _warm_up(settings, progress)

@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-west-2"
 # The local AWS takes an access key of 12 digits for the account's id.
 ACCOUNT = "123456789012"
+# Whom the local AWS takes Airflow's workers and triggerer for; the one principal that may assume slipway-airflow.
+AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
 # May operate runs; who of them may approve a model is said in the model's file.
 OPERATORS = ("alice", "carol", "bob")
 

@@ -23,7 +23,7 @@ def content_name(prefix: str, request: ChangeSetRequest) -> str:
     :returns: the prefix and eight digits of the content
     """
     content = [
-        request.template_body,
+        [request.template_bucket, request.template_key],
         dict(request.parameters),
         dict(request.tags),
         list(request.capabilities),

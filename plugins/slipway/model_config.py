@@ -32,7 +32,10 @@ from slipway.trial_settings import Trial
 from slipway.validation import Strict, wrong
 
 # The DAGs that are there whatever the models are.
-RESERVED_PREFIXES = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
+_DAGS = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
+# The folders that are Slipway's own: a model's roles write below its prefix.
+_FOLDERS = frozenset({"releases", "stress", "templates"})
+RESERVED_PREFIXES = _DAGS | _FOLDERS
 # What the metadata of a model package has room for beside the metrics.
 MAX_APPROVALS = 10
 Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(different_people)]
@@ -66,17 +69,21 @@ Image = Annotated[
 class Source(Strict):
     """Where the model's zip is uploaded."""
 
-    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = "mlops-{region}-{account}"
+    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = names.ACCOUNT_BUCKET
     key: Annotated[str, Field(min_length=1, max_length=1024)]
     queue: Annotated[Text, Field(pattern=r"^(https?://\S+|[A-Za-z0-9_{}-]+)$")] | None = None
 
 
+def _role(name: str) -> str:
+    return f"arn:aws:iam::{{account}}:role/{name}"
+
+
 class Roles(Strict):
-    """The roles that do the work; a zip never chooses them."""
+    """The roles that do the work; a zip never chooses them. Left out, they are those that include/cfn/ makes."""
 
     training: RoleArn
     endpoint: RoleArn
-    cloudformation: RoleArn | None = None
+    cloudformation: RoleArn = _role("slipway-cloudformation")
 
 
 class Vpc(Strict):
@@ -254,9 +261,12 @@ class ModelConfig(Strict):
         prefix = data.get("prefix") if isinstance(data, Mapping) else None
         if not isinstance(prefix, str):
             return data
-        filled = {"source": {}, **data}
+        filled = {"source": {}, "roles": {}, **data}
         if isinstance(filled["source"], Mapping):
             filled["source"] = {"key": names.source_key(prefix), **filled["source"]}
+        if isinstance(filled["roles"], Mapping):
+            training, endpoint = names.training_role(prefix), names.endpoint_role(prefix)
+            filled["roles"] = {"training": _role(training), "endpoint": _role(endpoint), **filled["roles"]}
         policy = filled.get("policy")
         if isinstance(policy, Mapping):
             endpoint = policy.get("endpoint", {})

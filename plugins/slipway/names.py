@@ -19,6 +19,9 @@ NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 LIVE_VARIANT = "model-a"
 TRIAL_VARIANT = "model-b"
 
+# The bucket that include/cfn/bootstrap.yaml makes; the placeholders are a model file's.
+ACCOUNT_BUCKET = "mlops-{region}-{account}"
+
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
 
@@ -96,6 +99,16 @@ def model_package_group(prefix: str) -> str:
     return f"mlops-{prefix}"
 
 
+def training_role(prefix: str) -> str:
+    """Name the role that SageMaker trains a model as; include/cfn/model.yaml makes it."""
+    return f"slipway-training-{prefix}"
+
+
+def endpoint_role(prefix: str) -> str:
+    """Name the role that SageMaker hosts a model as; include/cfn/model.yaml makes it."""
+    return f"slipway-endpoint-{prefix}"
+
+
 def source_key(prefix: str) -> str:
     """The key a model's zip is uploaded to unless its model file says otherwise."""
     return f"training_jobs/{prefix}/trainingjob.zip"
@@ -124,6 +137,15 @@ def claim_key(prefix: str, revision: str) -> str:
 def board_key(prefix: str) -> str:
     """The key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"
+
+
+def template_key(name: str, digest: str) -> str:
+    """The key of a version of a template that an administrator has uploaded for Airflow to deploy.
+
+    :param name: the file's name without its ending
+    :param digest: SHA-256 of the file, hexadecimal
+    """
+    return f"templates/{name}-{digest[:16]}.yaml"
 
 
 def stress_key(prefix: str, run_id: str, file: str) -> str:

@@ -88,17 +88,16 @@ class ChangeSetRequest:
 
     :param create: True for a stack that is missing or under review
     :param role_arn: the role CloudFormation acts as
-    :param template_bucket: where a template above 51 200 bytes is put
-    :param template_key: the key it gets there
+    :param template_bucket: where CloudFormation reads the template
+    :param template_key: its key there, which has the digest of its content
     """
 
     stack_name: str
     name: str
     create: bool
-    template_body: str
+    template_bucket: str
+    template_key: str
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     capabilities: Sequence[str] = ()
     role_arn: str | None = None
-    template_bucket: str | None = None
-    template_key: str = ""

@@ -1,13 +1,17 @@
 """Small templates, and running CloudFormationDeployOperator against them."""
 
+import hashlib
 import uuid
 from pathlib import Path
 
 import yaml
 
+from slipway import names
+from slipway.hooks.aws import AwsHook
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from tests.unit.task_runs import context, run_task
 
+BUCKET = "mlops-us-west-2-123456789012"
 OWNER = {"slipway:model-prefix": "iris-model"}
 
 
@@ -32,6 +36,13 @@ def taken_bucket(name: str, **more: object) -> dict:
     return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}, **more}
 
 
+def upload_template(path: Path) -> None:
+    """Put a template where the operator has CloudFormation read it, as an administrator does."""
+    body = path.read_bytes()
+    key = names.template_key(path.stem, hashlib.sha256(body).hexdigest())
+    AwsHook(aws_conn_id="aws_default", client_type="s3").conn.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
 class Deployment:
     """One stack and the operator that deploys it, new for each run as Airflow makes it."""
 
@@ -42,6 +53,7 @@ class Deployment:
 
     def write(self, body: dict) -> "Deployment":
         self.path.write_text(yaml.safe_dump(body))
+        upload_template(self.path)
         return self
 
     def make(self, topic: str, **arguments):
@@ -49,6 +61,7 @@ class Deployment:
             "task_id": "deploy",
             "stack_name": self.name,
             "template_path": str(self.path),
+            "template_bucket": BUCKET,
             "parameters": {"Name": topic},
             "tags": {**OWNER, "slipway:revision": "r1"},
             "ownership_tags": OWNER,

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from slipway.errors import NameConflict, StackFailed, Superseded
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.operators.cloudformation import CloudFormationDeployOperator
-from tests.cfn.stacks import OWNER, Deployment, taken_bucket, template, unique
+from tests.cfn.stacks import BUCKET, OWNER, Deployment, taken_bucket, template, unique
 from tests.local_aws.server import eventually
 from tests.unit.task_runs import context, first_event, run_task
 
@@ -140,23 +140,21 @@ def test_a_template_that_cannot_be_worked_out_says_why(aws, tmp_path):
         deployment.run("ab")
 
 
-def test_a_large_template_goes_through_s3(aws, tmp_path):
-    bucket = unique("templates")
-    aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=REGION)
+def test_a_template_above_the_limit_of_requests_is_no_matter(aws, tmp_path):
     body = template()
     body["Metadata"] = {"Padding": "x" * 60_000}
-    deployment = Deployment(tmp_path).write(body)
-    result = deployment.run(unique("topic"), template_bucket=bucket, template_key_prefix="releases/")
-    assert result["change"] == "created"
-    keys = [item["Key"] for item in aws.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
-    assert len(keys) == 1 and keys[0].startswith(f"releases/{deployment.name}-")
+    assert Deployment(tmp_path).write(body).run(unique("topic"))["change"] == "created"
 
 
-def test_a_large_template_without_a_bucket_is_refused(aws, tmp_path):
-    body = template()
-    body["Metadata"] = {"Padding": "x" * 60_000}
-    with pytest.raises(StackFailed, match="template_bucket"):
-        Deployment(tmp_path).write(body).run(unique("topic"))
+def test_a_template_that_nobody_has_uploaded_is_not_deployed(aws, tmp_path):
+    deployment = Deployment(tmp_path).write(template())
+    deployment.path.write_text("# of my own\n" + deployment.path.read_text())
+    with pytest.raises(StackFailed, match=rf"s3://{BUCKET}/templates/.*administrator run `python -m tools"):
+        deployment.run(unique("topic"))
+    assert executions(aws, deployment.name) == []
+    # What it wanted to deploy has not been uploaded on the way.
+    written = aws.ledger(service="s3", operation="PutObject")
+    assert sum(deployment.name in str(call["resource"]) for call in written) == 1
 
 
 class Dying:

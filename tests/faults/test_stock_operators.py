@@ -25,6 +25,7 @@ from slipway.sensors.s3_version import S3VersionSensor
 from slipway.triggers.patience import WaitOutcome
 from slipway.triggers.s3_versions import S3VersionsTrigger
 from slipway.uploads import STATE_KEY, Intake
+from tests.cfn.stacks import upload_template
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with
 from tests.unit.request_samples import BUCKET, KEY, training_job
@@ -162,6 +163,7 @@ def test_a_retry_releases_what_was_uploaded_since_with_the_stock_sensor_and_not_
 def test_a_second_release_is_beyond_the_stock_stack_operator_and_not_ours(aws, tmp_path):
     template = tmp_path / "topic.json"
     template.write_text(json.dumps(TOPIC))
+    upload_template(template)
 
     def stock():
         parameters = {"TemplateBody": json.dumps(TOPIC)}
@@ -175,7 +177,7 @@ def test_a_second_release_is_beyond_the_stock_stack_operator_and_not_ours(aws, t
 
     def ours() -> str:
         operator = CloudFormationDeployOperator(
-            task_id="deploy", stack_name="ours", template_path=str(template), poll_seconds=0.2
+            task_id="deploy", stack_name="ours", template_path=str(template), template_bucket=BUCKET, poll_seconds=0.2
         )
         return run_task(operator, Run("manual__1").context("deploy"))["change"]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tools import ledger
+from tools import bootstrap_stack, ledger
+from tools.settings import AIRFLOW_PRINCIPAL
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
@@ -154,9 +155,11 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     Its account is set up by bootstrap.yaml, as any account that releases models.
     """
     running = LocalAws(tmp_path_factory.mktemp("local_aws") / "state").start()
-    set_up_account(running)
-    yield running
-    running.stop()
+    try:
+        set_up_account(running)
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -166,20 +169,16 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     Of a file, because its endpoints and metrics keep it busy each second for as long as it runs.
     """
     running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
-    set_up_account(running)
-    yield running
-    running.stop()
+    try:
+        set_up_account(running)
+        yield running
+    finally:
+        running.stop()
 
 
 def set_up_account(running: LocalAws) -> None:
-    """Create bootstrap.yaml's stack, before anything else makes the bucket it makes."""
-    running.client("cloudformation").create_stack(
-        StackName="slipway-bootstrap",
-        TemplateBody=(ROOT / "include/cfn/bootstrap.yaml").read_text(),
-        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
-    stack = running.stack("slipway-bootstrap")
-    assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+    """Set it up as an administrator does, before anything else makes the bucket that bootstrap.yaml makes."""
+    assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
 
 
 @pytest.fixture

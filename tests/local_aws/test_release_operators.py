@@ -18,6 +18,7 @@ from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.process_request import process_request
 from slipway.reaper import reap
+from slipway.release_plan import TAG_MODEL_PREFIX
 from slipway.states import Environment
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger
@@ -89,6 +90,21 @@ def test_a_release_reaches_production(release):
     for task_id in ("test_dev", "test_prd"):
         assert release[task_id]["accuracy"] >= 0.93
         assert release[task_id]["variants"] == {"model-a": 50}
+
+
+def test_whatever_a_release_makes_carries_the_models_tag(aws, release):
+    sagemaker, region = aws.client("sagemaker"), "arn:aws:sagemaker:us-west-2:123456789012"
+    made = [f"{region}:training-job/{release['train']['training_job_name']}"]
+    made.append(f"{region}:model-package-group/mlops-iris-model")
+    for environment in Environment:
+        endpoint = sagemaker.describe_endpoint(EndpointName=f"iris-model-{environment.value}")
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+        model_name = config["ProductionVariants"][0]["ModelName"]
+        made += [endpoint["EndpointArn"], config["EndpointConfigArn"]]
+        made.append(sagemaker.describe_model(ModelName=model_name)["ModelArn"])
+    for arn in made:
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        assert tags[TAG_MODEL_PREFIX] == "iris-model", arn
 
 
 def test_the_tasks_run_again_start_nothing_again(aws, release):

@@ -8,7 +8,9 @@ import pytest
 from slipway.change_sets import content_name
 from slipway.stacks import ChangeSetRequest
 
-REQUEST = ChangeSetRequest("s", "", True, "Resources: {}", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::1:role/r")
+REQUEST = ChangeSetRequest(
+    "s", "", True, "b", "templates/t.yaml", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::1:role/r"
+)
 
 
 def test_the_same_content_has_the_same_name():
@@ -22,7 +24,8 @@ def test_the_same_content_has_the_same_name():
     "change",
     [
         {"create": False},
-        {"template_body": "Resources: {A: {}}"},
+        {"template_bucket": "another"},
+        {"template_key": "templates/u.yaml"},
         {"parameters": {"P": "2"}},
         {"tags": {"a": "c"}},
         {"capabilities": ["CAPABILITY_IAM"]},

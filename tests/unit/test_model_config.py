@@ -52,6 +52,12 @@ def test_what_follows_from_the_prefix_may_be_left_out(tmp_path):
     assert model.source.key == "training_jobs/wine-model/trainingjob.zip"
     assert model.source.bucket == "mlops-{region}-{account}"
     assert model.policy.endpoint.endpoint_prefix == "wine-model"
+    roles = model.resolved(AWS).roles.model_dump()
+    assert roles == {
+        "training": "arn:aws:iam::123456789012:role/slipway-training-wine-model",
+        "endpoint": "arn:aws:iam::123456789012:role/slipway-endpoint-wine-model",
+        "cloudformation": "arn:aws:iam::123456789012:role/slipway-cloudformation",
+    }
 
 
 def test_it_survives_its_own_dump():
@@ -63,7 +69,7 @@ BAD_FIELDS = {
     "no mapping": ("", "just text", "(the whole document)", "an object of names and values"),
     "unknown": ("colour", "red", "colour", "one of the fields prefix"),
     "misspelt": ("approval.timeout_dayz", 7, "approval.timeout_dayz", "did you mean timeout_days?"),
-    "missing": ("roles", ..., "roles", "add the field roles"),
+    "missing": ("policy", ..., "policy", "add the field policy"),
     "missing inside": ("policy.training.max_runtime_seconds", ..., "policy.training.max_runtime_seconds", "a value"),
     "long prefix": ("prefix", "x" * 27, "prefix", "at most 26 characters"),
     "odd prefix": ("prefix", "iris_model", "prefix", "text of the form"),
@@ -79,7 +85,8 @@ BAD_FIELDS = {
     "image without version": ("policy.image", {"algorithm": "xgboost"}, "policy.image.version", "a value"),
     "no image": ("policy.images", [], "policy.images", "at least 1 entry"),
     "whole bucket": ("policy.s3_prefixes", ["s3://mlops/"], "policy.s3_prefixes[0]", "an S3 URI with a key"),
-    "no role": ("roles.training", "slipway-training", "roles.training", "a role's ARN"),
+    "no role": ("roles", {"training": "slipway-training"}, "roles.training", "a role's ARN"),
+    "a folder of Slipway's": ("prefix", "releases", "(the whole document)", "a prefix other than"),
     "unknown placeholder": ("source.bucket", "mlops-{regoin}", "source.bucket", "replace {regoin}"),
     "text for a number": ("test.max_rows", "200", "test.max_rows", "a whole number, found the text '200'"),
     "accuracy in percent": ("test.accuracy_minimum", 93, "test.accuracy_minimum", "a number of at most 1"),

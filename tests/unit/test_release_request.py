@@ -39,7 +39,7 @@ def test_the_labs_zip_is_changed_only_where_the_server_side_decides(released):
     assert {key for key in parameters if parameters[key] != asked.get(key)} == SERVER_SET
     assert set(asked) <= set(parameters)
     assert parameters["TrainingJobName"] == plan.training_job_name
-    assert parameters["RoleArn"] == "arn:aws:iam::123456789012:role/slipway-training"
+    assert parameters["RoleArn"] == "arn:aws:iam::123456789012:role/slipway-training-iris-model"
     assert parameters["EnableNetworkIsolation"] is True
     assert {tag["Key"]: tag["Value"] for tag in parameters["Tags"]} == plan.tags()
 

@@ -10,19 +10,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from slipway.errors import StackFailed
+from slipway.errors import AwsError, StackFailed
 from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
+from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.states import StackStatus
 
 WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
 
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-TEMPLATE_BODY_MAX_BYTES = 51_200
-TEMPLATE_OBJECT_MAX_BYTES = 1_000_000
-
+# The answer to a HEAD request has no body that could name the code.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+_NOT_OURS_TO_READ = ("403", "AccessDenied")
 _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
 
@@ -68,9 +68,8 @@ class CloudFormationHook(AwsHook):
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
         :param request: what to change
-        :raises StackFailed: when the template is too large for what it may go through
+        :raises StackFailed: when the template is not in its bucket
         """
-        template = self._template(request)
         role = {"RoleARN": request.role_arn} if request.role_arn else {}
         with aws_call("create a change set for the stack", request.stack_name):
             try:
@@ -83,11 +82,15 @@ class CloudFormationHook(AwsHook):
                     ],
                     Tags=[{"Key": key, "Value": text} for key, text in request.tags.items()],
                     Capabilities=list(request.capabilities),
-                    **template,
+                    TemplateURL=self._template_url(request),
                     **role,
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] != "AlreadyExistsException":
+                code = error.response["Error"]["Code"]
+                # IAM refuses a template that nobody has allowed before CloudFormation looks for it.
+                if code in ("AccessDenied", "ValidationError"):
+                    self._check_template(request)
+                if code != "AlreadyExistsException":
                     raise
 
     @patient
@@ -244,31 +247,29 @@ class CloudFormationHook(AwsHook):
         stack = self.describe_stack(stack_id)
         return stack is None or stack.status is StackStatus.UPDATE_ROLLBACK_FAILED
 
-    def _template(self, request: ChangeSetRequest) -> dict[str, str]:
-        """The template as a request takes it: itself, or above 51 200 bytes the path-style URL of a copy in S3."""
-        data = request.template_body.encode()
-        if len(data) <= TEMPLATE_BODY_MAX_BYTES:
-            return {"TemplateBody": request.template_body}
-        if request.template_bucket is None or len(data) > TEMPLATE_OBJECT_MAX_BYTES:
-            raise StackFailed(
-                "The template is too large",
-                resource=request.stack_name,
-                why=f"it has {len(data)} bytes; CloudFormation takes {TEMPLATE_BODY_MAX_BYTES} in a request and "
-                f"{TEMPLATE_OBJECT_MAX_BYTES} from S3",
-                fix="give the operator a template_bucket, or split the template into nested stacks",
-            )
-        bucket, key = request.template_bucket, request.template_key
-        s3 = AwsHook(
-            aws_conn_id=self.aws_conn_id,
-            client_type="s3",
-            region_name=self.region_name,
-            verify=self._verify,
-            config=self._config,
-        )
-        with aws_call("upload the template to", f"s3://{bucket}/{key}"):
-            s3.conn.put_object(Bucket=bucket, Key=key, Body=data, ContentType="text/yaml")
+    def _template_url(self, request: ChangeSetRequest) -> str:
+        """The template's URL in the one spelling that include/cfn/bootstrap.yaml allows."""
         domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
-        return {"TemplateURL": f"https://s3.{self.conn_region_name}.{domain}/{bucket}/{key}"}
+        return f"https://s3.{self.conn_region_name}.{domain}/{request.template_bucket}/{request.template_key}"
+
+    def _check_template(self, request: ChangeSetRequest) -> None:
+        """Say so where a request was refused because its template is not there, or is not Airflow's to read."""
+        s3 = S3VersionHook(
+            aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self._verify, config=self._config
+        )
+        try:
+            if s3.exists(request.template_bucket, request.template_key):
+                return
+        except AwsError as error:
+            if error.code not in _NOT_OURS_TO_READ:
+                raise
+        raise StackFailed(
+            "The template that this version of Slipway deploys has not been uploaded",
+            resource=uri(request.template_bucket, request.template_key),
+            why="Airflow may deploy only templates that an administrator has put there, and finds none",
+            fix="have an administrator run `python -m tools.bootstrap_stack`, as docs/aws-account.md says, "
+            "then clear this task",
+        )
 
     def _validation_failures(self, stack_id: str) -> list[StackResource]:
         """What CloudFormation found before it touched any resource; the stack's events do not tell.

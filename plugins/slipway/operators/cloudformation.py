@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway import change_sets
+from slipway import change_sets, names
 from slipway.errors import AwsError, StackFailed
 from slipway.hooks.patience import without_patience
 from slipway.operators.stack import StackOperator
@@ -34,13 +34,15 @@ class CloudFormationDeployOperator(StackOperator):
     stack's others, so nothing another run does between that check and the execution can be overwritten.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
 
-    :param template_path: the template's file
+    The template is not sent along: it has been uploaded before, by somebody who may write where Airflow's role may not.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/control-access-with-iam.html
+
+    :param template_path: the template's file, which names the uploaded one by its digest
+    :param template_bucket: the bucket that it has been uploaded to
     :param parameters: the template's parameters
     :param tags: the stack's tags, which its resources inherit
     :param change_set_prefix: what the change set's name begins with
     :param capabilities: what the template may do, as CAPABILITY_NAMED_IAM
-    :param template_bucket: bucket for a template above 51 200 bytes
-    :param template_key_prefix: key prefix in that bucket
     :param kwargs: those of StackOperator
     """
 
@@ -50,12 +52,11 @@ class CloudFormationDeployOperator(StackOperator):
         self,
         *,
         template_path: str,
+        template_bucket: str,
         parameters: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         change_set_prefix: str = "slipway",
         capabilities: Sequence[str] = (),
-        template_bucket: str | None = None,
-        template_key_prefix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,7 +66,6 @@ class CloudFormationDeployOperator(StackOperator):
         self.change_set_prefix = change_set_prefix
         self.capabilities = list(capabilities)
         self.template_bucket = template_bucket
-        self.template_key_prefix = template_key_prefix
         self._prepared_change_set: str | None = None
 
     # What a subclass may say about its stack.
@@ -248,21 +248,20 @@ class CloudFormationDeployOperator(StackOperator):
         return self._result(stack, _DEPLOYED[stack.status])
 
     def _change_request(self, stack: Stack | None, *, undo: bool = False) -> ChangeSetRequest:
-        body = Path(self.template_path).read_text(encoding="utf-8")
-        digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+        template = Path(self.template_path)
+        digest = hashlib.sha256(template.read_bytes()).hexdigest()
         step = (self.way_back(stack) if undo else self.first_step(stack)) if stack else None
         request = ChangeSetRequest(
             stack_name=self.stack_name,
             name="",
             create=stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS,
-            template_body=body,
+            template_bucket=self.template_bucket,
+            template_key=names.template_key(template.stem, digest),
             parameters=step or self.parameters_for(stack),
             # A step on the way is no release: the stack goes on saying what it serves.
             tags=stack.tags if stack and step else self.tags,
             capabilities=self.capabilities,
             role_arn=self.role_arn,
-            template_bucket=self.template_bucket,
-            template_key=f"{self.template_key_prefix}{self.stack_name}-{digest}.yaml",
         )
         return replace(request, name=change_sets.content_name(self.change_set_prefix, request))
 

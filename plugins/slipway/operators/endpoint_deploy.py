@@ -27,7 +27,7 @@ from slipway.links.cloudformation import CloudFormationStackLink
 from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
-from slipway.names import dashboard_name, run_prefix
+from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.stacks import Stack
@@ -62,6 +62,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         super().__init__(
             stack_name="",
             template_path=str(paths.template("endpoint.yaml")),
+            template_bucket=ACCOUNT_BUCKET,
             # What failed in development holds nothing that anybody uses; in production a person looks first.
             recreate_failed=environment is Environment.DEVELOPMENT,
             timeout_seconds=model.timeouts.stack_seconds,
@@ -111,8 +112,8 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
         self.role_arn = self._fenced.model.roles.cloudformation
         self.change_set_prefix = change_set_prefix(plan)
-        self.template_bucket = plan.revision.bucket
-        self.template_key_prefix = run_prefix(plan.prefix, plan.revision_id)
+        # Wherever the model's zips are uploaded: an administrator puts the template into the account's bucket.
+        self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
         where = {"region_name": aws.region, "aws_partition": aws.partition}
         name = plan.endpoint(self.environment)
         EndpointLink.persist(context=context, operator=self, **where, endpoint_name=name)

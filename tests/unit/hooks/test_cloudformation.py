@@ -1,13 +1,16 @@
 """CloudFormationHook: what it makes of CloudFormation's answers. Against a running one: tests/cfn."""
 
+import re
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from botocore.stub import Stubber
 
 from slipway.errors import AwsError, AwsRefused, StackFailed
-from slipway.hooks.cloudformation import TEMPLATE_BODY_MAX_BYTES, CloudFormationHook
+from slipway.hooks import cloudformation
+from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.stacks import ChangeSetRequest
 from slipway.states import StackStatus
 
@@ -130,11 +133,21 @@ def test_what_the_last_operation_touched_is_named_once(hook, answers, oldest, si
     assert hook.touched(STACK_ID, "AWS::CloudWatch::Alarm") == (since, ["physical-New", "physical-Old"])
 
 
-@pytest.mark.parametrize(("size", "bucket"), [(TEMPLATE_BODY_MAX_BYTES + 1, None), (1_000_001, "templates")])
-def test_a_template_too_large_for_what_it_may_go_through(hook, size, bucket):
-    request = ChangeSetRequest("s", "c", True, "x" * size, {}, {}, template_bucket=bucket)
-    with pytest.raises(StackFailed, match=f"it has {size} bytes"):
+@pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
+@pytest.mark.parametrize("there", [True, False, None])
+def test_a_template_that_nobody_has_uploaded_is_told_with_what_to_do(hook, answers, monkeypatch, code, there):
+    def exists(bucket, key):
+        if there is None:
+            raise AwsError("Cannot look at the object", code="403")
+        return there
+
+    answers.add_client_error("create_change_set", code, "no")
+    monkeypatch.setattr(cloudformation, "S3VersionHook", lambda **_: SimpleNamespace(exists=exists))
+    request = ChangeSetRequest("s", "c", True, "b", "templates/endpoint-0a.yaml", {}, {})
+    with pytest.raises(AwsRefused if there else StackFailed) as error:
         hook.create_change_set(request)
+    told = r"s3://b/templates/endpoint-0a.yaml.*administrator run `python -m tools.bootstrap_stack`"
+    assert there or re.search(told, str(error.value))
 
 
 @pytest.mark.parametrize("create", [True, False])
@@ -146,7 +159,7 @@ def test_a_change_set_is_asked_for_as_it_should_be(hook, answers, create):
             "StackName": "s",
             "ChangeSetName": "c",
             "ChangeSetType": "CREATE" if create else "UPDATE",
-            "TemplateBody": "Resources: {}",
+            "TemplateURL": "https://s3.us-west-2.amazonaws.com/b/templates/endpoint-0a.yaml",
             "Parameters": [{"ParameterKey": "P", "ParameterValue": "1"}],
             "Tags": [{"Key": "a", "Value": "b"}],
             "Capabilities": [],
@@ -155,7 +168,14 @@ def test_a_change_set_is_asked_for_as_it_should_be(hook, answers, create):
     )
     hook.create_change_set(
         ChangeSetRequest(
-            "s", "c", create, "Resources: {}", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::123456789012:role/r"
+            "s",
+            "c",
+            create,
+            "b",
+            "templates/endpoint-0a.yaml",
+            {"P": "1"},
+            {"a": "b"},
+            role_arn="arn:aws:iam::123456789012:role/r",
         )
     )
 

@@ -69,8 +69,8 @@ def deploy(tmp_path):
         class Operator(CloudFormationDeployOperator):
             hook = aws
 
-        settings = {"task_id": "deploy", "stack_name": "s", "template_path": str(template), "do_xcom_push": False}
-        return run_task(Operator(**settings, **arguments), context({}), wait=aws.wait)
+        settings = {"task_id": "deploy", "stack_name": "s", "template_path": str(template), "template_bucket": "b"}
+        return run_task(Operator(**settings, do_xcom_push=False, **arguments), context({}), wait=aws.wait)
 
     return run
 

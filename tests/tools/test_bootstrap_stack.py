@@ -1,0 +1,120 @@
+"""Setting up an account: what an administrator's command deploys, and again when something has changed."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import sagemaker.core
+
+from slipway import names
+from tests.cfn.test_templates import TEMPLATES, load
+from tests.local_aws.server import ROOT
+from tools import bootstrap_stack
+from tools.settings import AIRFLOW_PRINCIPAL
+
+BUCKET = "mlops-us-west-2-123456789012"
+OTHER_PRINCIPAL = "arn:aws:iam::123456789012:role/mwaa"
+
+
+@pytest.fixture
+def include(tmp_path) -> Path:
+    return Path(shutil.copytree(ROOT / "include", tmp_path / "include"))
+
+
+@pytest.fixture
+def aws(new_local_aws):
+    return new_local_aws().start()
+
+
+def parameters(aws, stack: str = bootstrap_stack.STACK_NAME) -> dict[str, str]:
+    return {item["ParameterKey"]: item["ParameterValue"] for item in aws.stack(stack)["Parameters"]}
+
+
+def urls(aws) -> list[str]:
+    return parameters(aws)["EndpointTemplateUrls"].split(",")
+
+
+def keys(aws) -> set[str]:
+    found = aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="templates/")
+    return {item["Key"] for item in found.get("Contents", [])}
+
+
+def new_version(include: Path, text: str) -> str:
+    with (include / "cfn" / "endpoint.yaml").open("a") as file:
+        file.write(f"# {text}\n")
+    return bootstrap_stack.template_key(include)
+
+
+def test_the_key_is_the_one_that_a_release_asks_for():
+    digest = hashlib.sha256((TEMPLATES / "endpoint.yaml").read_bytes()).hexdigest()
+    assert bootstrap_stack.template_key(ROOT / "include") == names.template_key("endpoint", digest)
+
+
+def test_the_registries_are_those_of_the_sagemaker_sdk():
+    table = Path(sagemaker.core.__path__[0]) / "image_uri_config"
+    ours = {region: entry["Account"] for region, entry in load("model.yaml")["Mappings"]["AlgorithmRegistries"].items()}
+    for algorithm in ("xgboost", "sklearn"):
+        config = json.loads((table / f"{algorithm}.json").read_text())
+        versions = (config if "versions" in config else config["training"])["versions"].values()
+        for version in versions:
+            if version["repository"].startswith("sagemaker-"):
+                assert ours == version["registries"]
+
+
+@pytest.mark.local_aws
+def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include):
+    first = bootstrap_stack.template_key(include)
+    assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
+    assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
+    assert [url.rpartition("/templates/")[2] for url in urls(aws)] == [first.removeprefix("templates/")]
+    assert keys(aws) == {first}
+
+    # Nothing has changed.
+    before = aws.ledger(service="cloudformation", operation="ExecuteChangeSet")
+    assert bootstrap_stack.deploy(aws.client, include) == []
+    assert aws.ledger(service="cloudformation", operation="ExecuteChangeSet") == before
+
+    # A new version of the template: the one before stays allowed while Airflow is brought to it, older ones do not.
+    versions = [first, new_version(include, "second")]
+    assert bootstrap_stack.deploy(aws.client, include) == []
+    assert [url.partition(f"{BUCKET}/")[2] for url in urls(aws)] == versions[::-1]
+    assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
+    versions.append(new_version(include, "third"))
+    assert bootstrap_stack.deploy(aws.client, include, OTHER_PRINCIPAL) == []
+    assert [url.partition(f"{BUCKET}/")[2] for url in urls(aws)] == versions[:0:-1]
+    assert parameters(aws)["AirflowPrincipalArn"] == OTHER_PRINCIPAL
+    assert keys(aws) == set(versions)
+
+    # A later model gets its roles; one that may have none is told, and keeps nobody else back.
+    iris = (include / "models" / "iris-model.yaml").read_text()
+    (include / "models" / "releases.yaml").write_text(iris.replace("iris-model", "releases"))
+    (include / "models" / "wine-model.yml").write_text(iris.replace("iris", "wine"))
+    (problem,) = bootstrap_stack.deploy(aws.client, include)
+    assert "slipway-model-releases" in problem and "folders of Slipway's own" in problem
+    roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
+    assert {"slipway-training-wine-model", "slipway-endpoint-wine-model"} <= roles
+    assert not {name for name in roles if name.endswith("-releases")}
+
+
+@pytest.mark.local_aws
+def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, include):
+    path = include / "cfn" / "model.yaml"
+    body, stack = path.read_text(), "slipway-model-iris-model"
+    more = body.replace("Parameters:\n", "Parameters:\n  Gone: {Type: String, Default: soon}\n", 1)
+    path.write_text(more.replace("SageMaker trains ${ModelPrefix}", "SageMaker ${Gone} trains ${ModelPrefix}"))
+    assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
+    assert parameters(aws, stack)["Gone"] == "soon"
+    path.write_text(body)
+    assert bootstrap_stack.deploy(aws.client, include) == []
+    assert "Gone" not in parameters(aws, stack)
+
+
+@pytest.mark.local_aws
+def test_nobody_is_airflow_unless_an_administrator_says_who(aws, include):
+    with pytest.raises(bootstrap_stack.StackError, match="give --airflow-principal the ARN"):
+        bootstrap_stack.deploy(aws.client, include)
+    with pytest.raises(bootstrap_stack.StackError, match="AirflowPrincipalArn"):
+        bootstrap_stack.deploy(aws.client, include, "arn:aws:iam::123456789012:root")
+    assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
