@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="address to listen on (default: 127.0.0.1). Whoever reaches it may do anything, run programs included",
     )
     parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="NAME",
+        help="a host name by which clients may address it, beside the loopback's; may be given several times",
+    )
+    parser.add_argument(
         "--state-dir",
         type=Path,
         default=Path(".slipway/aws"),
@@ -72,6 +81,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
+        host_names=tuple(given.host),
     )
 
 
@@ -109,6 +119,12 @@ def _port(text: str) -> int:
     if not 0 < number < 65536:
         raise argparse.ArgumentTypeError(f"{text} is no TCP port")
     return number
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]", text):
+        raise argparse.ArgumentTypeError(f"{text} is no host name; give it without a port")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -16,16 +16,22 @@ from typing import Any
 from local_aws import ledger
 from local_aws.api import Invoke, ServiceError
 from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
+from local_aws.error_answers import ErrorAnswer, error_answer
 from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.gateway import Gateway
 from local_aws.ledger import Call, Ledger, milliseconds_since
 from local_aws.routing import HttpRequest, changes_something, operation_and_resource
 from local_aws.store import Scope as Account
+from local_aws.strangers import reason_to_refuse
 
 HEALTH_PATH = "/_local_aws/health"
+# Where a stack's wait condition is signalled: the address names a secret, as the presigned one of AWS does.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-waitcondition.html
+_SIGNALS_PATH = "/_ministack/cfn-signal/"
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
+_READ_BY_PAGES = (b"access-control-", b"timing-allow-origin")
 # Whom a service hands messages on to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
@@ -37,12 +43,14 @@ class Front:
 
     :param gateway: ministack
     :param calls: where each call is recorded
+    :param hosts: the names under which requests may address it
     :param faults: whether calls can be made to go wrong
     """
 
-    def __init__(self, gateway: Gateway, calls: Ledger, *, faults: bool = False) -> None:
+    def __init__(self, gateway: Gateway, calls: Ledger, hosts: frozenset[str], *, faults: bool = False) -> None:
         self._gateway = gateway
         self._calls = calls
+        self._hosts = hosts
         self._faults = FaultInjection(self._named, self._write) if faults else None
         self.invoke: Invoke | None = None
         self.ready = False
@@ -51,10 +59,15 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope.get("path", "")
         if scope["type"] != "http":
-            await self._gateway.asgi_app(scope, receive, send)
-        elif not path.startswith("/_") and path != "/favicon.ico":
+            # No client of the services here opens a WebSocket; the server answers 403.
+            await send({"type": "websocket.close"})
+            return
+        if stranger := self._stranger(scope):
+            await answer(send, stranger.status, stranger.headers, stranger.body)
+            return
+        path, send = scope["path"], _without_cors(send)
+        if not path.startswith("/_") and path != "/favicon.ico":
             call = self._invocation if _INVOCATION.fullmatch(path) else self._recorded
             if self._faults is None:
                 await call(scope, receive, send)
@@ -68,14 +81,24 @@ class Front:
         elif self._faults is None or not await self._faults.unserved(scope, receive):
             await self._own_path(path, scope, receive, send)
 
+    def _stranger(self, scope: Scope) -> ErrorAnswer | None:
+        """Refuse what a web page or a foreign name has sent; None for all else."""
+        why = reason_to_refuse(scope["method"], scope["query_string"], scope["headers"], self._hosts)
+        if why is None:
+            return None
+        request = http_request(scope)
+        path = scope["path"]
+        # Not routed: by then ministack would have looked at it.
+        service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
+        return error_answer(service, request, "AccessDenied", why, 403)
+
     async def _own_path(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is no call of AWS."""
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
             await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif path.startswith(("/_ministack/reset", "/_ministack/config")):
-            # Any web page could post to these, and they would wipe the state.
-            await answer(send, 404, {}, b"{}")
+        elif not path.startswith(_SIGNALS_PATH):
+            await answer(send, 404, {}, b'{"message": "There is nothing here."}')
         else:
             await self._gateway.asgi_app(scope, receive, send)
 
@@ -174,6 +197,8 @@ class Front:
         :param scope: the same as ASGI gives it
         :returns: status, headers and body
         """
+        if stranger := self._stranger(scope):
+            return stranger.status, stranger.headers, stranger.body
         began = time.perf_counter()
         name = request.path.split("/", 3)[2]
         where = self._gateway.scope_of(request)
@@ -211,6 +236,18 @@ class Front:
             _log.exception("Invocation of %s broke", name)
             return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
+
+
+def _without_cors(send: Send) -> Send:
+    """Leave out of an answer what would let a web page read it: the host's own headers and those of a bucket's CORS."""
+
+    async def speak(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_READ_BY_PAGES)]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return speak
 
 
 def _error_members(error: ServiceError) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
     journal = Journal(store)
     gateway = Gateway(settings, journal)
     parts = services.build(settings, store)
-    front = Front(gateway, calls, faults=settings.faults)
+    front = Front(gateway, calls, settings.hosts, faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
         gateway.add_service(part.service)

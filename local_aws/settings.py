@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_aws.clock import Clock
+from local_aws.strangers import LOOPBACK_NAMES
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Settings:
     :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
     :param faults: whether faults can be injected
     :param clock: how fast its periods, cooldowns and bake times pass
+    :param host_names: the names by which it may be addressed beside the loopback's and the address it listens on
     """
 
     port: int
@@ -24,6 +26,15 @@ class Settings:
     pace_seconds: float = 0.0
     faults: bool = False
     clock: Clock = field(default_factory=Clock)
+    host_names: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names under which requests may address it."""
+        bound = f"[{self.bind}]" if ":" in self.bind else self.bind
+        # No client needs 0.0.0.0, which browsers take for the loopback.
+        own = {bound} - {"0.0.0.0", "[::]", ""}  # noqa: S104 (compared, not bound)
+        return LOOPBACK_NAMES | own | {name.lower() for name in self.host_names}
 
     @property
     def endpoint_url(self) -> str:
