@@ -9,9 +9,9 @@ import pytest
 pytestmark = pytest.mark.local_aws
 SIGNED = "Authorization: AWS4-HMAC-SHA256 Credential=123456789012/20240101/us-west-2/sagemaker/aws4_request, …\r\n"
 BODY = b"1,2,3"
-HEAD = f"POST /endpoints/nowhere/invocations HTTP/1.1\r\nHost: x\r\n{SIGNED}Content-Type: text/csv\r\n"
+HEAD = f"POST /endpoints/nowhere/invocations HTTP/1.1\r\nHost: localhost\r\n{SIGNED}Content-Type: text/csv\r\n"
 INVOCATION = f"{HEAD}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-HEALTH = b"GET /_local_aws/health HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /_local_aws/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Client:

@@ -49,7 +49,7 @@ def unchanged(local_aws):
         ({"Sec-Fetch-Site": "cross-site"}, "cross-site"),
         ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, "same-site"),
         ({"Host": "rebound.example:4566"}, "--host"),
-        ({"Host": "0.0.0.0"}, "--host"),
+        ({"Host": "0.0.0.0"}, "--host"),  # noqa: S104
         ({"X-HTTP-Method-Override": "DELETE"}, "x-http-method-override"),
     ],
 )
