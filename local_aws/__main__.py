@@ -9,14 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_aws import credentials
 from local_aws.clock import Clock
 from local_aws.settings import Settings
 
 _EXAMPLE = """\
 Then, in another shell:
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=us-west-2
-  export AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=local
-An access key of twelve digits is the account; any secret will do.
+  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+The keys are in credentials.json in the state folder, made at the first start.
 """
 
 
@@ -74,10 +75,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="let calls be made to go wrong by requests to /_local_aws/faults (default: not)",
     )
     given = parser.parse_args(arguments)
+    state_dir = given.state_dir.resolve()
     return Settings(
         port=given.port,
         bind=given.bind,
-        state_dir=given.state_dir.resolve(),
+        state_dir=state_dir,
+        credentials=credentials.from_environment(os.environ) or credentials.kept(state_dir),
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
@@ -90,7 +93,12 @@ def main() -> int:
 
     :returns: the exit status
     """
-    settings = parse()
+    # Objects, secrets of IAM and the ledger are this user's alone.
+    os.umask(0o077)
+    try:
+        settings = parse()
+    except credentials.CredentialsError as error:
+        return _refuse(str(error))
     # The host's many loggers tell of nothing but their start below WARNING.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)

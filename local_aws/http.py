@@ -14,21 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from local_aws import ledger
+from local_aws.admission import Admission, Refused
 from local_aws.api import Invoke, ServiceError
 from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
-from local_aws.error_answers import ErrorAnswer, error_answer
 from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
-from local_aws.gateway import Gateway
+from local_aws.gateway import SIGNALS_PATH, Gateway
 from local_aws.ledger import Call, Ledger, milliseconds_since
-from local_aws.routing import HttpRequest, changes_something, operation_and_resource
+from local_aws.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
 from local_aws.store import Scope as Account
-from local_aws.strangers import reason_to_refuse
 
 HEALTH_PATH = "/_local_aws/health"
-# Where a stack's wait condition is signalled: the address names a secret, as the presigned one of AWS does.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-waitcondition.html
-_SIGNALS_PATH = "/_ministack/cfn-signal/"
-_INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
 _READ_BY_PAGES = (b"access-control-", b"timing-allow-origin")
@@ -43,14 +38,14 @@ class Front:
 
     :param gateway: ministack
     :param calls: where each call is recorded
-    :param hosts: the names under which requests may address it
+    :param admission: decides who comes in
     :param faults: whether calls can be made to go wrong
     """
 
-    def __init__(self, gateway: Gateway, calls: Ledger, hosts: frozenset[str], *, faults: bool = False) -> None:
+    def __init__(self, gateway: Gateway, calls: Ledger, admission: Admission, *, faults: bool = False) -> None:
         self._gateway = gateway
         self._calls = calls
-        self._hosts = hosts
+        self._admission = admission
         self._faults = FaultInjection(self._named, self._write) if faults else None
         self.invoke: Invoke | None = None
         self.ready = False
@@ -63,16 +58,29 @@ class Front:
             # No client of the services here opens a WebSocket; the server answers 403.
             await send({"type": "websocket.close"})
             return
-        if stranger := self._stranger(scope):
-            await answer(send, stranger.status, stranger.headers, stranger.body)
-            return
-        path, send = scope["path"], _without_cors(send)
+        send = _without_cors(send)
+        try:
+            self._admission.refuse_stranger(scope)
+            await self._answer(scope, receive, send)
+        except Refused as refused:
+            if self._faults is None or not await self._faults.unserved(scope, receive):
+                await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that no stranger has sent.
+
+        :raises Refused: it is a call of AWS that is not signed by a known key, or for a service that is not here
+        """
+        path = scope["path"]
         if not path.startswith("/_") and path != "/favicon.ico":
-            call = self._invocation if _INVOCATION.fullmatch(path) else self._recorded
+            call = self._invocation if INVOCATION.fullmatch(path) else self._recorded
+            read = await self._admission.admit(scope, receive)
+            if read is None:
+                return
             if self._faults is None:
-                await call(scope, receive, send)
+                await call(scope, read, send)
             else:
-                await self._faults.call(call, scope, receive, send)
+                await self._faults.call(call, scope, read, send)
         elif path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
             if self._faults is None:
                 await answer(send, 404, {}, b'{"message": "Start the local AWS with --faults to inject faults."}')
@@ -81,23 +89,12 @@ class Front:
         elif self._faults is None or not await self._faults.unserved(scope, receive):
             await self._own_path(path, scope, receive, send)
 
-    def _stranger(self, scope: Scope) -> ErrorAnswer | None:
-        """Refuse what a web page or a foreign name has sent; None for all else."""
-        why = reason_to_refuse(scope["method"], scope["query_string"], scope["headers"], self._hosts)
-        if why is None:
-            return None
-        request = http_request(scope)
-        path = scope["path"]
-        # Not routed: by then ministack would have looked at it.
-        service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
-        return error_answer(service, request, "AccessDenied", why, 403)
-
     async def _own_path(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is no call of AWS."""
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
             await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif not path.startswith(_SIGNALS_PATH):
+        elif not path.startswith(SIGNALS_PATH):
             await answer(send, 404, {}, b'{"message": "There is nothing here."}')
         else:
             await self._gateway.asgi_app(scope, receive, send)
@@ -155,7 +152,7 @@ class Front:
 
     def _named(self, request: HttpRequest) -> tuple[str, str, str]:
         """Name a call's service, operation and resource."""
-        if match := _INVOCATION.fullmatch(request.path):
+        if match := INVOCATION.fullmatch(request.path):
             return "sagemaker-runtime", "InvokeEndpoint", match[1]
         service, request = self._gateway.routed(request)
         return service, *operation_and_resource(service, request)
@@ -177,13 +174,27 @@ class Front:
                 resource=resource,
                 outcome=outcome,
                 status=status,
-                caller=self._gateway.access_key(request.headers, request.query),
+                caller=self._gateway.caller.get().arn,
                 region=self._gateway.region_of(request),
                 request_id=request_id,
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
             )
         )
+
+    async def plain_invocation(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
+        """Answer InvokeEndpoint to whoever sends it by a connection of its own; `invocation` answers those let in.
+
+        :param request: whose path is an invocation's, with its body
+        :param scope: the same as ASGI gives it
+        :returns: status, headers and body
+        """
+        try:
+            self._admission.refuse_stranger(scope)
+            self._admission.admit_whole(scope, request)
+        except Refused as refused:
+            return refused.answer.status, refused.answer.headers, refused.answer.body
+        return await self.invocation(request, scope)
 
     async def _invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await body_of(receive)
@@ -197,8 +208,6 @@ class Front:
         :param scope: the same as ASGI gives it
         :returns: status, headers and body
         """
-        if stranger := self._stranger(scope):
-            return stranger.status, stranger.headers, stranger.body
         began = time.perf_counter()
         name = request.path.split("/", 3)[2]
         where = self._gateway.scope_of(request)
@@ -211,7 +220,7 @@ class Front:
                 resource=name,
                 outcome=ledger.outcome(status, headers, content),
                 status=status,
-                caller=self._gateway.access_key(request.headers, request.query),
+                caller=self._gateway.caller.get().arn,
                 region=where.region,
                 request_id=request_id,
                 fault=fault_met(scope),

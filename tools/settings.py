@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-west-2"
-# The local AWS takes an access key of 12 digits for the account's id.
 ACCOUNT = "123456789012"
 # May operate runs; who of them may approve a model is said in the model's file.
 OPERATORS = ("alice", "carol", "bob")
