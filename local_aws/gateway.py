@@ -31,6 +31,7 @@ from local_aws.settings import Settings
 from local_aws.stack_engine import CALLS, STEPS, StackEngine
 from local_aws.stack_operations import Journal
 from local_aws.store import Scope
+from local_aws.xml_answers import with_encoded_keys
 
 DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-west-2"
@@ -153,6 +154,7 @@ PRIVATE_PARTS = {
         "_store_datum",
     ),
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
+    "ministack.services.s3": ("_list_object_versions",),
     "ministack.services.sns": ("_fanout",),
 }
 
@@ -191,6 +193,8 @@ class Gateway:
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         self._stacks = modules["ministack.services.cloudformation.stacks"]
         self._close_other_services()
+        objects = modules["ministack.services.s3"]
+        objects._list_object_versions = with_encoded_keys(objects._list_object_versions)
         # Whoever has signed the current request.
         self.caller: ContextVar[Caller] = ContextVar("local_aws.caller")
         self.authentication = Authentication(modules["ministack.core.sigv4"], self._iam, self._responses, inside=INSIDE)
