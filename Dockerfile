@@ -29,4 +29,4 @@ VOLUME /state
 EXPOSE 4566
 # Inside the container's own network; compose publishes the port on the loopback only.
 ENTRYPOINT ["python", "-m", "local_aws"]
-CMD ["--bind", "0.0.0.0", "--port", "4566", "--state-dir", "/state"]
+CMD ["--bind", "0.0.0.0", "--host", "local-aws", "--port", "4566", "--state-dir", "/state"]

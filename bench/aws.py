@@ -55,8 +55,8 @@ class Server:
             service,  # type: ignore[call-overload]  # its overloads list the services by literal name
             endpoint_url=self.url,
             region_name=REGION,
-            aws_access_key_id=ACCOUNT,
-            aws_secret_access_key="local",  # noqa: S106 - the local AWS takes any
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
             **{"config": Config(proxies={}), **more},
         )
 

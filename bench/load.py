@@ -12,7 +12,7 @@ from bench import aws, lab, ours, wrk
 from bench.figures import Figures
 from bench.report import Bound, Part
 from demo import datasets
-from tools.settings import ACCOUNT, REGION
+from tools.settings import REGION
 
 # What each way gave in each round.
 Rounds = list[dict[str, Figures]]
@@ -37,7 +37,8 @@ def _requests(server: aws.Server, rows: list[str]) -> list[wrk.Request]:
     """Sign the rows as the engine signs them."""
     from slipway.load.signing import Signer, Target
 
-    signer = Signer(Target(server.url, REGION, "sagemaker", aws.ENDPOINT), ReadOnlyCredentials(ACCOUNT, "local", None))
+    keys = server.variables["AWS_ACCESS_KEY_ID"], server.variables["AWS_SECRET_ACCESS_KEY"]
+    signer = Signer(Target(server.url, REGION, "sagemaker", aws.ENDPOINT), ReadOnlyCredentials(*keys, None))
     return [(row.encode(), dict(signer.headers(row.encode()))) for row in rows]
 
 

@@ -4,18 +4,20 @@ import argparse
 import fcntl
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_aws import credentials
 from local_aws.clock import Clock
 from local_aws.settings import Settings
 
 _EXAMPLE = """\
 Then, in another shell:
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=us-west-2
-  export AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=local
-An access key of twelve digits is the account; any secret will do.
+  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+The keys are in credentials.json in the state folder, made at the first start.
 """
 
 
@@ -37,6 +39,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on (default: 127.0.0.1). Whoever reaches it may do anything, run programs included",
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="NAME",
+        help="a host name by which clients may address it, beside the loopback's; may be given several times",
     )
     parser.add_argument(
         "--state-dir",
@@ -65,13 +75,16 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="let calls be made to go wrong by requests to /_local_aws/faults (default: not)",
     )
     given = parser.parse_args(arguments)
+    state_dir = given.state_dir.resolve()
     return Settings(
         port=given.port,
         bind=given.bind,
-        state_dir=given.state_dir.resolve(),
+        state_dir=state_dir,
+        credentials=credentials.from_environment(os.environ) or credentials.kept(state_dir),
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
+        host_names=tuple(given.host),
     )
 
 
@@ -80,7 +93,12 @@ def main() -> int:
 
     :returns: the exit status
     """
-    settings = parse()
+    # Objects, secrets of IAM and the ledger are this user's alone.
+    os.umask(0o077)
+    try:
+        settings = parse()
+    except credentials.CredentialsError as error:
+        return _refuse(str(error))
     # The host's many loggers tell of nothing but their start below WARNING.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)
@@ -109,6 +127,12 @@ def _port(text: str) -> int:
     if not 0 < number < 65536:
         raise argparse.ArgumentTypeError(f"{text} is no TCP port")
     return number
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]", text):
+        raise argparse.ArgumentTypeError(f"{text} is no host name; give it without a port")
+    return text
 
 
 def _seconds(text: str) -> float:

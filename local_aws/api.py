@@ -37,11 +37,13 @@ _log = logging.getLogger(__name__)
 class RequestContext(Scope):
     """Who asks, and for which account and region.
 
-    :param caller: access key or ARN
+    :param caller: ARN of who asks; the name of a service that acts for someone
+    :param principal_id: IAM's unique id of the caller
     :param request_id: names the call in logs, and in the ledger when it did not come by HTTP
     """
 
     caller: str = "local"
+    principal_id: str = ""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

@@ -31,18 +31,21 @@ def http_request(scope: Scope, body: bytes = b"") -> HttpRequest:
     return HttpRequest(scope["method"], scope["path"], headers, query, body)
 
 
-async def body_of(receive: Receive) -> bytes | None:
+async def body_of(receive: Receive, most: int | None = None) -> bytes | None:
     """Read a whole request body.
 
+    :param most: give up after more bytes than this, and give what has come
     :returns: the body; None when the client has gone
     """
     parts = []
+    length = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
-        if not message.get("more_body"):
+        length += len(parts[-1])
+        if not message.get("more_body") or (most is not None and length > most):
             return b"".join(parts)
 
 

@@ -7,10 +7,12 @@ moved one fails there and not in the middle of a release.
 import asyncio
 import json
 import os
+import re
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -20,16 +22,47 @@ from typing import Any
 from local_aws.alarms.actions import actions_of, notification
 from local_aws.alarms.evaluation import within
 from local_aws.api import JsonService, RequestContext
+from local_aws.authentication import Authentication, Caller
 from local_aws.cloudformation import CLOUDFORMATION, ResourceType
+from local_aws.credentials import AIRFLOW_USER, OPERATOR_USER, Credentials
 from local_aws.resource_handlers import handlers
-from local_aws.routing import HttpRequest
+from local_aws.routing import INVOCATION, HttpRequest
 from local_aws.settings import Settings
 from local_aws.stack_engine import CALLS, STEPS, StackEngine
 from local_aws.stack_operations import Journal
 from local_aws.store import Scope
+from local_aws.xml_answers import with_encoded_keys
 
 DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-west-2"
+# What docs/local-aws.md names. ministack has sixty more, some of which run programs of the caller's.
+SERVICES = frozenset(
+    {
+        "application-autoscaling",
+        "cloudformation",
+        "iam",
+        "kms",
+        "logs",
+        "monitoring",
+        "s3",
+        "sagemaker",
+        "sns",
+        "sqs",
+        "sts",
+    }
+)
+# What SageMaker does with the account's objects, logs and metrics, by keys of its own.
+INSIDE = "sagemaker.amazonaws.com"
+# Where a stack's wait condition is signalled: the address names a secret, as the presigned one of AWS does.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-waitcondition.html
+SIGNALS_PATH = "/_ministack/cfn-signal/"
+# The resource types of a stack that are of the same services, and what belongs to none.
+_TYPES = re.compile(
+    r"AWS::(ApplicationAutoScaling|CDK|CloudFormation|CloudWatch|IAM|KMS|Logs|S3|SageMaker|SNS|SQS)::\w+"
+)
+_NO_CUSTOM_RESOURCES = (
+    "A custom resource is made by a Lambda function, and the local AWS has no Lambda: see docs/local-aws.md."
+)
 
 PRIVATE_PARTS = {
     "ministack.app": (
@@ -39,22 +72,46 @@ PRIVATE_PARTS = {
         "SERVICE_HANDLERS",
         "_build_persistence_save_dict",
         "_extract_s3_vhost_bucket",
+        "_handle_post_body_shortcuts",
+        "_handle_pre_body_request",
+        "_handle_s3_vhost_request",
+        "_handle_special_data_plane_request",
         "_request_account_scope",
         "_routing_params",
         "_state_map",
+        "_with_data_plane_headers",
     ),
-    "ministack.core.iam_actions": ("SERVICE_TO_IAM_NAMESPACE", "_SERVICE_PROTOCOL", "access_denied_response"),
+    "ministack.core.iam_actions": ("SERVICE_TO_IAM_NAMESPACE", "access_denied_response"),
     "ministack.core.iam_evaluator": (
+        "AmbiguousAccessKeyError",
         "AuthError",
+        "CredentialResolutionError",
+        "_unknown_access_key",
         "enforce",
+        "find_iam_access_key_account",
         "pin_request_caller",
         "pin_request_origin",
         "pin_signed_body",
         "pin_signed_request",
+        "resolve_credential",
     ),
     "ministack.core.persistence": ("save_state",),
-    "ministack.core.responses": ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
+    "ministack.core.responses": (
+        "_account_from_sts_session",
+        "get_account_id",
+        "get_region",
+        "set_request_account_id",
+        "set_request_region",
+    ),
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
+    "ministack.core.sigv4": (
+        "SIGNATURE_MISMATCH",
+        "_cached_signing_key",
+        "_chunk_signatures_match",
+        "header_signing_documents",
+        "parse_header_signature",
+        "parse_query_signature",
+    ),
     "ministack.services.cloudformation": ("_change_sets", "_stack_events", "_stacks"),
     "ministack.services.cloudformation.changesets": (
         "_create_stack_task_in_region",
@@ -69,6 +126,9 @@ PRIVATE_PARTS = {
         "_REPLACING_PROPERTIES",
         "_RESOURCE_HANDLERS",
         "_STACK_TAG_PROPERTY",
+        "_custom_resource_create",
+        "_custom_resource_delete",
+        "_custom_resource_update",
     ),
     "ministack.services.cloudformation.stacks": (
         "_add_event",
@@ -93,8 +153,13 @@ PRIVATE_PARTS = {
         "_stat_value",
         "_store_datum",
     ),
+    "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
+    "ministack.services.s3": ("_list_object_versions",),
     "ministack.services.sns": ("_fanout",),
 }
+
+
+_FOR_A_STACK = Caller(CLOUDFORMATION, CLOUDFORMATION, "cloudformation")
 
 
 @dataclass(frozen=True)
@@ -123,9 +188,16 @@ class Gateway:
         self._persistence = modules["ministack.core.persistence"]
         self._responses = modules["ministack.core.responses"]
         self._router = modules["ministack.core.router"]
+        self._accounts = modules["ministack.services.iam"]
         self._cloudformation = modules["ministack.services.cloudformation"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         self._stacks = modules["ministack.services.cloudformation.stacks"]
+        self._close_other_services()
+        objects = modules["ministack.services.s3"]
+        objects._list_object_versions = with_encoded_keys(objects._list_object_versions)
+        # Whoever has signed the current request.
+        self.caller: ContextVar[Caller] = ContextVar("local_aws.caller")
+        self.authentication = Authentication(modules["ministack.core.sigv4"], self._iam, self._responses, inside=INSIDE)
         changesets = modules["ministack.services.cloudformation.changesets"]
         changesets._resolve_props_for_diff = _with_conditions(
             changesets._resolve_props_for_diff, changesets._evaluate_conditions
@@ -155,6 +227,69 @@ class Gateway:
         """ministack's own application."""
         return self._app.app
 
+    def _close_other_services(self) -> None:
+        """Leave no way to a service that is not in SERVICES, and none of ministack's own pages.
+
+        Requests for others are refused before they come here; what stacks and services do for each other is not.
+        """
+        app = self._app
+        for name in set(app.SERVICE_HANDLERS) - SERVICES:
+            del app.SERVICE_HANDLERS[name]
+        modules = {app.SERVICE_REGISTRY[name]["module"] for name in SERVICES & set(app.SERVICE_REGISTRY)}
+        # What an earlier version kept of the others, such as functions that a topic would call, is not read any more.
+        for key in [key for key, module in app._state_map.items() if module not in modules]:
+            del app._state_map[key]
+        signals, in_host = app._handle_post_body_shortcuts, app._handle_s3_vhost_request
+
+        async def no_page(*_: Any) -> None:
+            return None
+
+        async def only_signals(method: str, path: str, *rest: Any) -> Any:
+            return await signals(method, path, *rest) if path.startswith(SIGNALS_PATH) else None
+
+        async def only_s3(
+            method: str, path: str, headers: Any, body: bytes, query: Any, request_id: str, **_: Any
+        ) -> Any:
+            answered = await in_host(headers.get("host", ""), path, method, headers, body, query)
+            return app._with_data_plane_headers(answered, request_id, include_s3_id=True) if answered else None
+
+        app._handle_pre_body_request = no_page
+        app._handle_post_body_shortcuts = only_signals
+        app._handle_special_data_plane_request = only_s3
+        types = self._provisioners._RESOURCE_HANDLERS
+        for name in [name for name in types if not _TYPES.fullmatch(name)]:
+            del types[name]
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise ValueError(_NO_CUSTOM_RESOURCES)
+
+        types["AWS::CloudFormation::CustomResource"] = {"create": refuse}
+        self._provisioners._custom_resource_create = self._provisioners._custom_resource_update = refuse
+        # A stack of an earlier version may still be deleted.
+        self._provisioners._custom_resource_delete = lambda *_, **__: None
+
+    def make_users(self, credentials: Credentials) -> None:
+        """Let IAM know the users and keys of those who use this AWS from outside.
+
+        :param credentials: their keys
+        """
+        self._responses.set_request_account_id(DEFAULT_ACCOUNT)
+        iam = self._accounts
+        for name, key in ((AIRFLOW_USER, credentials.airflow), (OPERATOR_USER, credentials.operator)):
+            user = iam._users.setdefault(name, {"UserId": iam._gen_id("AIDA"), "CreateDate": iam._now(), "Tags": []})
+            user |= {"UserName": name, "Path": "/", "Arn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:user/{name}"}
+            user.setdefault("PermissionsBoundary", "")
+            user.setdefault("AttachedPolicies", ["arn:aws:iam::aws:policy/AdministratorAccess"])
+            for former in [former for former, kept in iam._access_keys.items() if kept["UserName"] == name]:
+                del iam._access_keys[former]
+            iam._access_keys[key.access_key_id] = {
+                "UserName": name,
+                "AccessKeyId": key.access_key_id,
+                "SecretAccessKey": key.secret_access_key,
+                "Status": "Active",
+                "CreateDate": iam._now(),
+            }
+
     def add_service(self, service: JsonService) -> None:
         """Route a service's requests to it, under IAM as any other service's.
 
@@ -165,13 +300,12 @@ class Gateway:
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
         ) -> tuple[int, dict[str, str], bytes]:
-            context = self._context(self.access_key(headers, query_params))
+            context = self._context(self.caller.get())
             return await asyncio.to_thread(service.handle, context, headers.get("x-amz-target", ""), body)
 
         self._app.SERVICE_HANDLERS[name] = handle
         self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}
         self._iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
-        self._iam_actions._SERVICE_PROTOCOL[name] = "json"
 
     def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:
         """Let CloudFormation make resources of a type.
@@ -187,9 +321,10 @@ class Gateway:
         self._provisioners._REPLACING_PROPERTIES[type_name] = tuple(sorted(resource_type.replacing_properties))
         self._added_types.add(type_name)
 
-    def _context(self, caller: str = CLOUDFORMATION) -> RequestContext:
+    def _context(self, caller: Caller = _FOR_A_STACK) -> RequestContext:
         """Say for whom the current request or stack operation acts."""
-        return RequestContext(self._responses.get_account_id(), self._responses.get_region(), caller)
+        account, region = self._responses.get_account_id(), self._responses.get_region()
+        return RequestContext(account, region, caller.arn, caller.principal_id)
 
     def routed(self, request: HttpRequest) -> tuple[str, HttpRequest]:
         """Name the service a request is for.
@@ -206,16 +341,33 @@ class Gateway:
             return service, replace(request, path=f"/{bucket}{request.path}")
         return service, request
 
-    def access_key(self, headers: dict[str, str], query: dict[str, list[str]]) -> str:
-        """Read the access key a request is signed with.
+    def service_of(self, request: HttpRequest) -> str:
+        """Name the service that would get a request.
 
-        :param headers: the request's, names in lower case
-        :param query: the request's
-        :returns: the key, or ``anonymous``
+        :param request: the request, with its body
+        :returns: ministack's name for it
         """
-        if query:
-            return self._router.extract_access_key_id(headers, query) or "anonymous"
-        return self._signed_by(headers.get("authorization", ""))[0] or "anonymous"
+        return "sagemaker" if INVOCATION.fullmatch(request.path) else self.routed(request)[0]
+
+    def denial(self, service: str, request: HttpRequest, code: str, message: str) -> Denial:
+        """Word a failed authentication as a service does.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+        https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+        https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+
+        :param service: ministack's name for it
+        :param request: the request
+        :param code: ministack's name for the failure
+        :param message: AWS's text
+        :returns: the answer
+        """
+        request_id = str(uuid.uuid4())
+        status, headers, body = self._iam_actions.access_denied_response(
+            service, "", "", request_id, error_code=code, message=message, headers=request.headers
+        )
+        found = {name.lower(): value for name, value in headers.items()}
+        return Denial(status, {**found, "x-amzn-requestid": request_id, "x-amz-request-id": request_id}, body)
 
     def scope_of(self, request: HttpRequest) -> Scope:
         """Name the account and region a request is for, and make them the current ones.
@@ -532,8 +684,8 @@ def _configure(settings: Settings) -> None:
             "STATE_DIR": str(settings.state_dir / "ministack"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(settings.state_dir / "s3"),
-            # What presigned addresses of S3 are held against; the secret that the documentation gives every account.
-            "AWS_SECRET_ACCESS_KEY": "local",
+            # Of the keys of twelve digits, by which the account's own services sign.
+            "AWS_SECRET_ACCESS_KEY": settings.inside_secret,
             # Listeners of their own, which nothing here needs.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

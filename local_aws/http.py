@@ -14,18 +14,20 @@ from dataclasses import replace
 from typing import Any
 
 from local_aws import ledger
+from local_aws.admission import Admission, Refused
 from local_aws.api import Invoke, ServiceError
 from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
 from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
-from local_aws.gateway import Gateway
+from local_aws.gateway import SIGNALS_PATH, Gateway
 from local_aws.ledger import Call, Ledger, milliseconds_since
-from local_aws.routing import HttpRequest, changes_something, operation_and_resource
+from local_aws.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
 from local_aws.store import Scope as Account
+from local_aws.xml_answers import readable
 
 HEALTH_PATH = "/_local_aws/health"
-_INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
+_READ_BY_PAGES = (b"access-control-", b"timing-allow-origin")
 # Whom a service hands messages on to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
@@ -37,12 +39,14 @@ class Front:
 
     :param gateway: ministack
     :param calls: where each call is recorded
+    :param admission: decides who comes in
     :param faults: whether calls can be made to go wrong
     """
 
-    def __init__(self, gateway: Gateway, calls: Ledger, *, faults: bool = False) -> None:
+    def __init__(self, gateway: Gateway, calls: Ledger, admission: Admission, *, faults: bool = False) -> None:
         self._gateway = gateway
         self._calls = calls
+        self._admission = admission
         self._faults = FaultInjection(self._named, self._write) if faults else None
         self.invoke: Invoke | None = None
         self.ready = False
@@ -51,15 +55,33 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope.get("path", "")
         if scope["type"] != "http":
-            await self._gateway.asgi_app(scope, receive, send)
-        elif not path.startswith("/_") and path != "/favicon.ico":
-            call = self._invocation if _INVOCATION.fullmatch(path) else self._recorded
+            # No client of the services here opens a WebSocket; the server answers 403.
+            await send({"type": "websocket.close"})
+            return
+        send = _without_cors(send)
+        try:
+            self._admission.refuse_stranger(scope)
+            await self._answer(scope, receive, send)
+        except Refused as refused:
+            if self._faults is None or not await self._faults.unserved(scope, receive):
+                await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that no stranger has sent.
+
+        :raises Refused: it is a call of AWS that is not signed by a known key, or for a service that is not here
+        """
+        path = scope["path"]
+        if not path.startswith("/_") and path != "/favicon.ico":
+            call = self._invocation if INVOCATION.fullmatch(path) else self._recorded
+            read = await self._admission.admit(scope, receive)
+            if read is None:
+                return
             if self._faults is None:
-                await call(scope, receive, send)
+                await call(scope, read, send)
             else:
-                await self._faults.call(call, scope, receive, send)
+                await self._faults.call(call, scope, read, send)
         elif path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
             if self._faults is None:
                 await answer(send, 404, {}, b'{"message": "Start the local AWS with --faults to inject faults."}')
@@ -73,9 +95,8 @@ class Front:
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
             await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif path.startswith(("/_ministack/reset", "/_ministack/config")):
-            # Any web page could post to these, and they would wipe the state.
-            await answer(send, 404, {}, b"{}")
+        elif not path.startswith(SIGNALS_PATH):
+            await answer(send, 404, {}, b'{"message": "There is nothing here."}')
         else:
             await self._gateway.asgi_app(scope, receive, send)
 
@@ -98,6 +119,7 @@ class Front:
                 return
             if started:
                 answered = replace(request, body=bytes(kept))
+                message = self._readable(answered, started, message)
                 await self._record(scope, answered, started, message.get("body", b""), began)
                 start = dict(started)
                 started.clear()
@@ -110,6 +132,19 @@ class Front:
             # The server answers 500 for it.
             await self._record(scope, replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"", began)
             raise
+
+    def _readable(self, request: HttpRequest, start: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+        """Let an answer in XML be one that can be read; what is in an object is its owner's."""
+        body = message.get("body", b"")
+        headers = dict(start["headers"])
+        kind = next((value for name, value in headers.items() if name.lower() == b"content-type"), b"")
+        if b"xml" not in kind or message.get("more_body") or (changed := readable(body)) == body:
+            return message
+        if start["status"] < 300 and self._named(request)[:2] == ("s3", "GetObject"):
+            return message
+        kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+        start["headers"] = [*kept, (b"content-length", str(len(changed)).encode())]
+        return {**message, "body": changed}
 
     async def _record(
         self, scope: Scope, request: HttpRequest, start: dict[str, Any], body: bytes, began: float
@@ -132,7 +167,7 @@ class Front:
 
     def _named(self, request: HttpRequest) -> tuple[str, str, str]:
         """Name a call's service, operation and resource."""
-        if match := _INVOCATION.fullmatch(request.path):
+        if match := INVOCATION.fullmatch(request.path):
             return "sagemaker-runtime", "InvokeEndpoint", match[1]
         service, request = self._gateway.routed(request)
         return service, *operation_and_resource(service, request)
@@ -154,13 +189,27 @@ class Front:
                 resource=resource,
                 outcome=outcome,
                 status=status,
-                caller=self._gateway.access_key(request.headers, request.query),
+                caller=self._gateway.caller.get().arn,
                 region=self._gateway.region_of(request),
                 request_id=request_id,
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
             )
         )
+
+    async def plain_invocation(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
+        """Answer InvokeEndpoint to whoever sends it by a connection of its own; `invocation` answers those let in.
+
+        :param request: whose path is an invocation's, with its body
+        :param scope: the same as ASGI gives it
+        :returns: status, headers and body
+        """
+        try:
+            self._admission.refuse_stranger(scope)
+            self._admission.admit_whole(scope, request)
+        except Refused as refused:
+            return refused.answer.status, refused.answer.headers, refused.answer.body
+        return await self.invocation(request, scope)
 
     async def _invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await body_of(receive)
@@ -186,7 +235,7 @@ class Front:
                 resource=name,
                 outcome=ledger.outcome(status, headers, content),
                 status=status,
-                caller=self._gateway.access_key(request.headers, request.query),
+                caller=self._gateway.caller.get().arn,
                 region=where.region,
                 request_id=request_id,
                 fault=fault_met(scope),
@@ -211,6 +260,18 @@ class Front:
             _log.exception("Invocation of %s broke", name)
             return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
+
+
+def _without_cors(send: Send) -> Send:
+    """Leave out of an answer what would let a web page read it: the host's own headers and those of a bucket's CORS."""
+
+    async def speak(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_READ_BY_PAGES)]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return speak
 
 
 def _error_members(error: ServiceError) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from weakref import WeakSet
 from local_aws.asgi import Scope, http_request
 from local_aws.connections import Listener
 from local_aws.routing import HttpRequest
+from local_aws.strangers import TELLTALE
 
 # Request and its scope of ASGI; status, headers and body of the answer.
 Answered = Callable[[HttpRequest, Scope], Awaitable[tuple[int, dict[str, str], bytes]]]
@@ -31,7 +32,7 @@ _REQUEST = re.compile(rb"POST (/endpoints/[A-Za-z0-9-]+/invocations) HTTP/1\.1")
 # Bodies above InvokeEndpoint's limit, and what asks for more than an answer, are left to the server.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 7 * 1024 * 1024
-_NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+_NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"}) | TELLTALE
 # A client of a load signs a row once in a second and sends the same head with it until then.
 _HEADS_KEPT = 256
 

@@ -30,6 +30,8 @@ _RESOURCE_MEMBERS = {
     "iam": ("RoleName", "PolicyArn", "UserName", "PolicyName"),
     "sns": ("TopicArn", "Name"),
 }
+# An endpoint's invocation, which is not sent as other calls of SageMaker are.
+INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 _READS = re.compile(r"(Get|Describe|List|Head|BatchGet|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 
 from local_aws import services
+from local_aws.admission import Admission
 from local_aws.alarms.ticker import AlarmTicker
 from local_aws.api import RequestContext, ServiceParts
 from local_aws.asgi import Receive, Scope, Send
@@ -46,7 +47,7 @@ def run(settings: Settings) -> None:
     journal = Journal(store)
     gateway = Gateway(settings, journal)
     parts = services.build(settings, store)
-    front = Front(gateway, calls, faults=settings.faults)
+    front = Front(gateway, calls, Admission(gateway, settings.hosts), faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
         gateway.add_service(part.service)
@@ -56,7 +57,7 @@ def run(settings: Settings) -> None:
     # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults are for the HTTP server's requests, so with them it gets the invocations too.
-    loop.answered = None if settings.faults else front.invocation
+    loop.answered = None if settings.faults else front.plain_invocation
     loop.run_until_complete(_Process(settings, gateway, front, parts, journal, loop).serve())
     store.close()
     calls.close()
@@ -108,6 +109,7 @@ class _Process:
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 # ministack has just loaded its state.
+                self._gateway.make_users(self._settings.credentials)
                 self._gateway.stacks.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),

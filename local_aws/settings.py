@@ -1,9 +1,12 @@
 """How one local AWS runs."""
 
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_aws.clock import Clock
+from local_aws.credentials import Credentials
+from local_aws.strangers import LOOPBACK_NAMES
 
 
 @dataclass(frozen=True)
@@ -13,17 +16,31 @@ class Settings:
     :param port: of the HTTP gateway
     :param bind: the address it listens on
     :param state_dir: where everything is kept that outlives the process
+    :param credentials: the keys of those who use it from outside
     :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
     :param faults: whether faults can be injected
     :param clock: how fast its periods, cooldowns and bake times pass
+    :param host_names: the names by which it may be addressed beside the loopback's and the address it listens on
     """
 
     port: int
     bind: str
     state_dir: Path
+    credentials: Credentials
     pace_seconds: float = 0.0
     faults: bool = False
     clock: Clock = field(default_factory=Clock)
+    host_names: tuple[str, ...] = ()
+    # What its own services sign with; nobody outside of this process knows it, and it ends with it.
+    inside_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names under which requests may address it."""
+        bound = f"[{self.bind}]" if ":" in self.bind else self.bind
+        # No client needs 0.0.0.0, which browsers take for the loopback.
+        own = {bound} - {"0.0.0.0", "[::]", ""}  # noqa: S104 (compared, not bound)
+        return LOOPBACK_NAMES | own | {name.lower() for name in self.host_names}
 
     @property
     def endpoint_url(self) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.aws_keys import CREDENTIALS
+
 # The one local AWS of a session, and hooks that cost little.
 pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 
@@ -22,6 +24,7 @@ _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "AWS_", "SLIPWAY_"))]:
     del os.environ[_name]
 os.environ.update(
+    CREDENTIALS.variables(),
     AIRFLOW_HOME=str(_HOME),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME / 'airflow.db'}",
     AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
@@ -39,8 +42,9 @@ os.environ.update(
     # No worker's process has to end before a trigger may look.
     AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     AWS_DEFAULT_REGION="us-west-2",
-    AWS_ACCESS_KEY_ID="123456789012",
-    AWS_SECRET_ACCESS_KEY="local",
+    # Hooks are Airflow's, as they are after 'make up'.
+    AWS_ACCESS_KEY_ID=CREDENTIALS.airflow.access_key_id,
+    AWS_SECRET_ACCESS_KEY=CREDENTIALS.airflow.secret_access_key,
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",

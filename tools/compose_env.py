@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
+from local_aws.credentials import Credentials
 from tools import approval_keys
 from tools.environment import passwords, write_private
 from tools.settings import OPERATORS, ROOT, Settings
@@ -38,6 +39,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "API_SECRET_KEY": secrets.token_urlsafe(48),
         "APPROVAL_SIGNING_KEY": signing_key,
         "APPROVAL_PUBLIC_KEYS": public_keys,
+        **Credentials.new().variables(),
         "SLIPWAY_HOME": str(settings.home),
         "SLIPWAY_AIRFLOW_PORT": str(settings.airflow_port),
         "SLIPWAY_AWS_PORT": str(settings.aws_port),
@@ -53,11 +55,15 @@ def main() -> None:
     logins = passwords(settings)
     if os.getuid() == 0:
         os.chown(settings.passwords_file, IMAGE_UID, 0)
-    if ENV_FILE.exists():
-        print(f"{ENV_FILE} is there already; remove it for new secrets (and the volumes: they hold the old ones).")
-    else:
-        write_private(ENV_FILE, "".join(f"{name}={value}\n" for name, value in variables(settings).items()))
+    written = ENV_FILE.read_text() if ENV_FILE.exists() else ""
+    there = {line.partition("=")[0] for line in written.splitlines()}
+    # What a newer version asks for is added: the volumes hold the secrets that are there.
+    added = "".join(f"{name}={value}\n" for name, value in variables(settings).items() if name not in there)
+    if added:
+        write_private(ENV_FILE, written + ("" if not written or written.endswith("\n") else "\n") + added)
         print(f"Wrote {ENV_FILE}.")
+    else:
+        print(f"{ENV_FILE} is there already; remove it for new secrets (and the volumes: they hold the old ones).")
     print(f"Logins ({settings.passwords_file}): {json.dumps(logins)}")
 
 

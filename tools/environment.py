@@ -10,14 +10,15 @@ import shlex
 import sys
 from pathlib import Path
 
+from local_aws.credentials import VARIABLES, AccessKey, Credentials, kept
 from tools import approval_keys
-from tools.settings import ACCOUNT, OPERATORS, REGION, ROOT, Settings
+from tools.settings import OPERATORS, REGION, ROOT, Settings
 
 # Without these letters and digits nobody has to tell l from 1 when typing a password off a screen.
 READABLE_CHARACTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"
 # An AWS or Airflow setting of the caller must neither reach a real account nor another Airflow.
 CALLERS_PREFIXES = ("AWS_", "AIRFLOW", "_AIRFLOW")
-CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", *VARIABLES.values())
 # Airflow's options as the caller wants them for this instance: SLIPWAY_AIRFLOW__SECTION__OPTION. They and the
 # database's URL may hold passwords, and reach no process but Airflow's own.
 OPTION_PREFIX = "SLIPWAY_AIRFLOW__"
@@ -69,14 +70,23 @@ def signing_keys(settings: Settings) -> dict[str, str]:
     return made | known
 
 
-def aws_variables(settings: Settings) -> dict[str, str]:
-    """What leads boto3, the AWS CLI and Airflow's hooks to the local AWS, as administrator of its one account."""
+def aws_credentials(settings: Settings) -> Credentials:
+    """The access keys of this instance's local AWS, made at the first call."""
+    return kept(settings.aws_state)
+
+
+def aws_variables(settings: Settings, key: AccessKey | None = None) -> dict[str, str]:
+    """What leads boto3, the AWS CLI and Airflow's hooks to the local AWS, as an IAM user that may do everything.
+
+    :param key: the user's; the operator's unless given
+    """
+    key = key or aws_credentials(settings).operator
     return {
         "AWS_ENDPOINT_URL": settings.aws_url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCOUNT,
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         # Neither another profile nor the machine's own role may answer instead.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -85,9 +95,9 @@ def aws_variables(settings: Settings) -> dict[str, str]:
 
 
 def base_variables(settings: Settings) -> dict[str, str]:
-    """The caller's environment without foreign AWS and Airflow settings, with this instance's."""
+    """The caller's environment without foreign AWS and Airflow settings, with this instance's; no access key."""
     dropped = (*CALLERS_PREFIXES, OPTION_PREFIX, DATABASE_VARIABLE)
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(dropped) and name not in CALLERS_VARIABLES
@@ -95,14 +105,14 @@ def base_variables(settings: Settings) -> dict[str, str]:
     instance = {name: value for name, value in settings.variables().items() if name != DATABASE_VARIABLE}
     own = {
         # The virtual environment that runs this.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
         # All that is talked to is on this machine; a proxy of the caller's must not be asked for it.
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         MARKER: str(settings.home),
     }
-    return kept | instance | aws_variables(settings) | own
+    return inherited | instance | own
 
 
 def database_url(settings: Settings) -> str:
@@ -192,7 +202,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     variables["AIRFLOW_HOME"] = str(settings.airflow_home)
     # A connection without fields: hooks take AWS's standard chain, which is the AWS_* variables.
     variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
-    return base_variables(settings) | variables
+    # Airflow is a user of its own, so that its calls can be told from a person's.
+    return base_variables(settings) | aws_variables(settings, aws_credentials(settings).airflow) | variables
 
 
 def api_server_variables(settings: Settings) -> dict[str, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-west-2"
-# The local AWS takes an access key of 12 digits for the account's id.
 ACCOUNT = "123456789012"
 # Whom the local AWS takes Airflow's workers and triggerer for; the one principal that may assume slipway-airflow.
 AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"

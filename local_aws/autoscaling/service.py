@@ -57,7 +57,7 @@ def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServicePa
             return
         targets.refuse_update(context, name, live, wanted)
 
-    client = ComputeSettings(settings.endpoint_url, settings.state_dir).client
+    client = ComputeSettings(settings.endpoint_url, settings.state_dir, settings.inside_secret).client
     alarms = PolicyAlarms(lambda scope: client("cloudwatch", scope.account_id, scope.region))
     targets = ScalableTargets(store, check_variant)
     policies = ScalingPolicies(store, targets, alarms)

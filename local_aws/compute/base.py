@@ -39,32 +39,35 @@ class ComputeSettings:
     :param pace_seconds: how long Starting and Downloading last at least
     :param metrics_interval_seconds: how often the metrics of endpoints are put to CloudWatch
     :param capture_interval_seconds: how often the captured requests of endpoints are put to S3
-    :param secret_access_key: secret of the access key, which is the account's 12 digits
+    :param secret_access_key: secret of the access key
+    :param access_key_id: the access key; the account's 12 digits when empty
     """
 
     endpoint_url: str
     state_dir: Path
+    secret_access_key: str = field(repr=False)
+    access_key_id: str = ""
     kind: str = "process"
     pace_seconds: float = 0.0
     metrics_interval_seconds: float = 60.0
     capture_interval_seconds: float = 60.0
-    secret_access_key: str = "local"  # noqa: S105 - the local AWS checks no secret unless it is told to
 
     def client(self, service: str, account_id: str, region: str) -> Any:
         """Return the boto3 client of one account and region; it may be used by any thread."""
-        return _client(service, account_id, region, self.secret_access_key, self.endpoint_url)
+        access_key_id = self.access_key_id or account_id
+        return _client(service, access_key_id, region, self.secret_access_key, self.endpoint_url)
 
 
 # Making one costs boto3 some tenths of a second, which every job, endpoint and request would pay anew.
 @functools.cache
-def _client(service: str, account_id: str, region: str, secret_access_key: str, endpoint_url: str) -> Any:
+def _client(service: str, access_key_id: str, region: str, secret_access_key: str, endpoint_url: str) -> Any:
     # A session of its own: one session must not make two clients at the same time.
     session: Any = boto3.session.Session()
     return session.client(
         service,
         endpoint_url=endpoint_url,
         region_name=region,
-        aws_access_key_id=account_id,
+        aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         config=Config(
             user_agent_extra=USER_AGENT,

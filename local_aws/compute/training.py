@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import signal
 import threading
 import time
@@ -23,7 +22,6 @@ from local_aws.compute.base import (
     Container,
     ContainerFailed,
     ContainerSpec,
-    FinalMetric,
     SecondaryStatus,
     TrainingResult,
     TrainingSpec,
@@ -31,6 +29,7 @@ from local_aws.compute.base import (
 )
 from local_aws.compute.images import algorithm
 from local_aws.compute.logs import LogStream
+from local_aws.compute.metrics import FinalMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -56,35 +55,6 @@ _MESSAGES = {
 
 class _Stopped(Exception):
     """The job was stopped before its container ran."""
-
-
-class FinalMetrics:
-    """The last value of each metric in a log; of one thread at a time.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
-    """
-
-    def __init__(self, definitions: tuple[tuple[str, str], ...]) -> None:
-        try:
-            self._patterns = [(name, re.compile(pattern)) for name, pattern in definitions]
-        except re.error as error:
-            raise ContainerFailed(
-                f"ClientError: metric definition {error.pattern!r} is no regular expression: {error}"
-            ) from error
-        self._values: dict[str, FinalMetric] = {}
-
-    def read(self, line: str) -> None:
-        """Take the metrics of one line, tabs written as #011."""
-        for name, pattern in self._patterns:
-            if (match := pattern.search(line)) and pattern.groups:
-                try:
-                    self._values[name] = FinalMetric(name, float(match[1]), datetime.now(UTC))
-                except (TypeError, ValueError):
-                    _log.debug("metric %s: %r is no number", name, match[1])
-
-    def values(self) -> tuple[FinalMetric, ...]:
-        """Return what was found."""
-        return tuple(self._values.values())
 
 
 class TrainingRun:
@@ -252,8 +222,10 @@ class TrainingRun:
         stream = LogStream(self._client("logs"), LOG_GROUP, f"{self._spec.job_name}/algo-1-{int(time.time())}")
         assert self._metrics is not None  # noqa: S101 - made before the container is started
         for line in container.logs():
-            self._metrics.read(line.replace("\t", "#011"))
             stream.write(line)
+            self._metrics.read(line.replace("\t", "#011"))
+        for note in self._metrics.end():
+            stream.write(note)
         stream.close()
 
     def _failure(self, exit_status: int) -> str:

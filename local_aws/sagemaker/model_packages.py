@@ -188,4 +188,4 @@ def _user(context: RequestContext) -> dict[str, Any]:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UserContext.html
     """
     arn = context.caller if context.caller.startswith("arn:") else f"arn:aws:iam::{context.account_id}:root"
-    return {"IamIdentity": {"Arn": arn, "PrincipalId": context.caller}}
+    return {"IamIdentity": {"Arn": arn, "PrincipalId": context.principal_id or context.caller}}

@@ -5,6 +5,7 @@ Run by the local AWS's interpreter, which has the xgboost package that the tests
 
 import asyncio
 import json
+import os
 import sys
 import threading
 from collections import Counter
@@ -22,7 +23,8 @@ class Driver:
     """The commands; each method of a command's name answers it."""
 
     def __init__(self, endpoint_url, state_dir):
-        self.settings = ComputeSettings(endpoint_url, Path(state_dir))
+        key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        self.settings = ComputeSettings(endpoint_url, Path(state_dir), secret, key)
         self.compute = create_compute(self.settings)
         self.reaped = self.compute.reap_orphans()
         self.hosting = Hosting(self.settings, self.compute)

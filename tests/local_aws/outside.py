@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from botocore.credentials import ReadOnlyCredentials
@@ -22,8 +22,9 @@ from slipway.load.plan import Share
 from slipway.load.sender import HttpSender, NoReply, Reply
 from slipway.load.signing import Signer, Target
 from slipway.rows import Row
+from tests.aws_keys import CREDENTIALS
 from tests.local_aws.sagemaker_cases import ROWS
-from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
+from tests.local_aws.server import REGION, ROOT, LocalAws
 
 # In flight at most; requests that are due beyond it wait, and are sent late rather than never.
 _CONCURRENCY = 150
@@ -124,7 +125,7 @@ class _WrittenDown:
 
 async def _main(url: str, endpoint_name: str, rate_rps: str, path: str) -> None:
     target = Target(url, REGION, "sagemaker", endpoint_name)
-    signer = Signer(target, ReadOnlyCredentials(ACCOUNT, "local", None))
+    signer = Signer(target, ReadOnlyCredentials(*astuple(CREDENTIALS.operator), None))
     rows = [Row(str(label), row) for label, row in ROWS.items()]
     # Without an end; SIGTERM is it.
     share = Share(0, 1, sys.maxsize, _CONCURRENCY, 1 / float(rate_rps))

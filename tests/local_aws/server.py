@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests.aws_keys import CREDENTIALS
 from tools import bootstrap_stack, ledger
 from tools.settings import AIRFLOW_PRINCIPAL
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
 REGION = "us-west-2"
+OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
+AIRFLOW_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
 START_SECONDS = 180
 
 
@@ -50,7 +53,7 @@ class LocalAws:
             self.process = subprocess.Popen(
                 [*command, "--state-dir", self.state_dir, *self.arguments],
                 cwd=ROOT,
-                env={**environment, **self.environment},
+                env={**environment, **CREDENTIALS.variables(), **self.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -84,6 +87,17 @@ class LocalAws:
         self.stop()
         return self.start()
 
+    def client_of(self, account: str, service: str, **overrides: Any) -> Any:
+        """Give a client of another account's role."""
+        role = f"arn:aws:iam::{account}:role/tests"
+        session = self.client("sts").assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
+        keys = {
+            "aws_access_key_id": session["AccessKeyId"],
+            "aws_secret_access_key": session["SecretAccessKey"],
+            "aws_session_token": session["SessionToken"],
+        }
+        return self.client(service, **keys, **overrides)
+
     def client(self, service: str, **overrides: Any) -> Any:
         """Give a client; one that is as all others are is made once, for that takes boto3 a while."""
         if not overrides and service in self._clients:
@@ -95,8 +109,8 @@ class LocalAws:
         settings = {
             "endpoint_url": self.endpoint_url,
             "region_name": REGION,
-            "aws_access_key_id": ACCOUNT,
-            "aws_secret_access_key": "local",
+            "aws_access_key_id": CREDENTIALS.operator.access_key_id,
+            "aws_secret_access_key": CREDENTIALS.operator.secret_access_key,
             "config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         }
         made = boto3.client(service, **{**settings, **overrides})

@@ -7,11 +7,10 @@ import pytest
 from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
 
-from local_aws.compute.base import ContainerFailed, EndpointKey
+from local_aws.compute.base import EndpointKey
 from local_aws.compute.invocation import InstanceLost, ask_model, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.model_connection import ModelConnections, Unreachable
-from local_aws.compute.training import FinalMetrics
 from tests.local_aws.server import free_port
 
 KEY = EndpointKey("123456789012", "us-west-2", "it")
@@ -162,15 +161,3 @@ def test_a_container_does_not_fail_for_its_log():
     stream = LogStream(Logs(down=True), "group", "stream")
     stream.write("lost")
     stream.close()
-
-
-def test_the_last_value_of_a_metric_counts():
-    metrics = FinalMetrics((("loss", r"loss=(\S+)"), ("none", "nothing=(.*)"), ("groupless", "loss")))
-    for line in ("loss=0.5", "loss=0.25", "loss=unknown", "other"):
-        metrics.read(line)
-    assert [(metric.name, metric.value) for metric in metrics.values()] == [("loss", 0.25)]
-
-
-def test_a_metric_definition_must_be_a_regular_expression():
-    with pytest.raises(ContainerFailed, match="is no regular expression"):
-        FinalMetrics((("loss", "loss=("),))

@@ -2,7 +2,8 @@
 
 import json
 import time
-from http.client import HTTPConnection, RemoteDisconnected
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
 import pytest
 from botocore.config import Config
@@ -177,19 +178,17 @@ class TestBlackout:
         assert [one["active"] for one in faults.list()] == [False]
 
     def test_an_answer_that_was_under_way_is_lost_and_its_effect_told(self, aws, faults, eventually):
-        # Says when the call has begun.
-        faults.add(service="s3", operation="PutObject", drop="after")
-        size = 400_000
-        connection = HTTPConnection("127.0.0.1", aws.port, timeout=60)
-        connection.putrequest("PUT", "/faulty/under-way")
-        connection.putheader("Content-Length", str(size))
-        connection.endheaders(b"1" * (size - 1))
-        eventually(lambda: faults.list()[0]["hits"], bool)
-        fault = faults.blackout(600)
-        connection.send(b"1")
-        with pytest.raises(RemoteDisconnected):
-            connection.getresponse()
-        (call,) = aws.ledger(operation="PutObject", resource="faulty/under-way")
+        sqs = aws.client("sqs")
+        queue = sqs.create_queue(QueueName="under-way")["QueueUrl"]
+        # Says when the call has begun; then it waits for a message.
+        faults.add(service="sqs", operation="ReceiveMessage", drop="after")
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(sqs.receive_message, QueueUrl=queue, WaitTimeSeconds=3)
+            eventually(lambda: faults.list()[0]["hits"], bool)
+            fault = faults.blackout(600)
+            with pytest.raises(ConnectionClosedError):
+                asked.result()
+        (call,) = aws.ledger(operation="ReceiveMessage")
         assert (call["outcome"], call["fault"]) == ("ok", fault)
 
     def test_what_aws_does_within_itself_goes_on(self, aws, faults):

@@ -84,7 +84,7 @@ def test_operations_that_are_not_there_are_named(local_aws):
 def test_accounts_and_regions_are_apart(local_aws):
     here = local_aws.client("sagemaker")
     here.create_model_package_group(ModelPackageGroupName="apart")
-    there = local_aws.client("sagemaker", aws_access_key_id="210987654321")
+    there = local_aws.client_of("210987654321", "sagemaker")
     assert there.list_model_package_groups(NameContains="apart")["ModelPackageGroupSummaryList"] == []
     elsewhere = local_aws.client("sagemaker", region_name="eu-west-1")
     elsewhere.create_model_package_group(ModelPackageGroupName="apart")
@@ -235,12 +235,12 @@ class TestInvocations:
         calls = local_aws.ledger(operation="InvokeEndpoint", resource="nothing")
         assert [call["outcome"] for call in calls] == ["ValidationError"]
 
-    def test_unsigned_invocation_reaches_hosting(self, local_aws):
+    def test_unsigned_invocation_reaches_nobody(self, local_aws):
         runtime = local_aws.client("sagemaker-runtime", config=Config(signature_version=UNSIGNED))
         with pytest.raises(ClientError) as missing:
             runtime.invoke_endpoint(EndpointName="unsigned", Body=b"1,2")
-        assert missing.value.response["Error"]["Code"] == "ValidationError"
-        assert local_aws.ledger(resource="unsigned")[0]["caller"] == "anonymous"
+        assert missing.value.response["Error"]["Code"] == "MissingAuthenticationTokenException"
+        assert local_aws.ledger(resource="unsigned") == []
 
 
 def test_iam_is_enforced_for_added_services_and_invocations(new_local_aws):

@@ -15,9 +15,10 @@ import inspect, json, sys, tempfile
 from importlib import import_module
 from pathlib import Path
 from local_aws import gateway
+from local_aws.credentials import Credentials
 from local_aws.settings import Settings
 
-gateway._configure(Settings(port=1, bind="127.0.0.1", state_dir=Path(sys.argv[1])))
+gateway._configure(Settings(port=1, bind="127.0.0.1", state_dir=Path(sys.argv[1]), credentials=Credentials.new()))
 modules = {name: import_module(name) for name in gateway.PRIVATE_PARTS}
 missing = [f"{name}.{part}" for name, parts in gateway.PRIVATE_PARTS.items()
            for part in parts if not hasattr(modules[name], part)]

@@ -6,12 +6,27 @@ import socket
 
 import pytest
 
+from tests.local_aws.signing import signed
+
 pytestmark = pytest.mark.local_aws
-SIGNED = "Authorization: AWS4-HMAC-SHA256 Credential=123456789012/20240101/us-west-2/sagemaker/aws4_request, …\r\n"
 BODY = b"1,2,3"
-HEAD = f"POST /endpoints/nowhere/invocations HTTP/1.1\r\nHost: x\r\n{SIGNED}Content-Type: text/csv\r\n"
-INVOCATION = f"{HEAD}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-HEALTH = b"GET /_local_aws/health HTTP/1.1\r\nHost: x\r\n\r\n"
+PATH = "/endpoints/nowhere/invocations"
+
+
+def head(path=PATH, body=BODY):
+    """The head of a signed invocation, but for its length."""
+    headers = signed("POST", f"http://localhost{path}", "sagemaker", body, {"Host": "localhost"})
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\n{lines}Content-Type: text/csv\r\n"
+
+
+def invocation(path=PATH, body=BODY):
+    """A whole one."""
+    return f"{head(path, body)}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+HEAD, INVOCATION = head(), invocation()
+HEALTH = b"GET /_local_aws/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Client:
@@ -98,8 +113,8 @@ def test_an_answer_under_way_comes_before_the_server_behind(client):
     [
         pytest.param(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n1,2,3\r\n0\r\n\r\n".encode(), id="chunked"),
         pytest.param(f"{HEAD}Content-Length: 05\r\nConnection: close\r\n\r\n1,2,3".encode(), id="close"),
-        pytest.param(INVOCATION.replace(b"/invocations", b"/%69nvocations"), id="quoted path"),
-        pytest.param(INVOCATION.replace(b"/invocations ", b"/invocations?x=1 "), id="query"),
+        pytest.param(invocation("/endpoints/nowhere/%69nvocations"), id="quoted path"),
+        pytest.param(invocation(f"{PATH}?x=1"), id="query"),
     ],
 )
 def test_an_invocation_that_is_not_plain_is_left_to_the_http_server(client, request_bytes):
@@ -114,7 +129,7 @@ def test_what_is_no_http_is_refused(client):
 
 def test_too_long_a_body_is_refused_in_aws_words(client):
     length = 6_291_457
-    client.send(f"{HEAD}Content-Length: {length}\r\n\r\n".encode() + b"1" * length)
+    client.send(invocation(body=b"1" * length))
     status, _, body = client.answer()
     assert status == 400
     assert f"Request body of {length} bytes exceeded limit" in json.loads(body)["Message"]

@@ -7,6 +7,9 @@ from http.client import HTTPConnection
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local_aws.server import OPERATOR_ARN
+from tests.local_aws.signing import signed
+
 pytestmark = pytest.mark.local_aws
 
 
@@ -28,7 +31,7 @@ def test_line_says_who_did_what_to_what_and_how_it_ended(local_aws):
     assert call["milliseconds"] > 0
     assert call["service"] == "sagemaker"
     assert (call["outcome"], call["status"]) == ("ok", 200)
-    assert call["caller"] == "123456789012"
+    assert call["caller"] == OPERATOR_ARN
     assert call["region"] == "us-west-2"
     assert call["request_id"] == answer["ResponseMetadata"]["RequestId"]
     assert call["time"].endswith("+00:00")
@@ -70,11 +73,13 @@ def test_s3_operations_are_named(local_aws):
 def test_bucket_in_the_host_is_named_as_one_in_the_path(local_aws):
     s3 = local_aws.client("s3")
     s3.create_bucket(Bucket="hosted", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    name = f"hosted.localhost:{local_aws.port}"
+    headers = signed("PUT", f"http://{name}/a/key", "s3", b"1", {"Host": name})
     connection = HTTPConnection("127.0.0.1", local_aws.port, timeout=30)
-    connection.request("PUT", "/a/key", b"1", {"Host": f"hosted.localhost:{local_aws.port}"})
+    connection.request("PUT", "/a/key", b"1", headers)
     assert connection.getresponse().status == 200
     (call,) = local_aws.ledger(operation="PutObject", resource="hosted/a/key")
-    assert call["caller"] == "anonymous"
+    assert call["caller"] == OPERATOR_ARN
 
 
 def test_other_protocols_are_named(local_aws):
@@ -106,7 +111,7 @@ def test_cloudformation_is_the_caller_of_what_it_does(local_aws):
     local_aws.deploy("ledger", {"Resources": {"Group": resource}})
     (call,) = local_aws.ledger(operation="CreateModelPackageGroup", resource="by-a-stack")
     assert call["caller"] == "cloudformation.amazonaws.com"
-    assert local_aws.ledger(operation="CreateStack", resource="ledger")[0]["caller"] == "123456789012"
+    assert local_aws.ledger(operation="CreateStack", resource="ledger")[0]["caller"] == OPERATOR_ARN
 
 
 def test_lines_stay_whole_under_parallel_calls(local_aws):
@@ -132,5 +137,9 @@ def test_the_file_only_grows(local_aws):
 
 
 def test_secrets_are_not_written(local_aws):
-    local_aws.client("secretsmanager").create_secret(Name="ledger", SecretString="very-secret-value")
-    assert "very-secret-value" not in (local_aws.state_dir / "ledger.jsonl").read_text()
+    iam = local_aws.client("iam")
+    iam.create_user(UserName="ledger")
+    made = iam.create_access_key(UserName="ledger")["AccessKey"]["SecretAccessKey"]
+    local_aws.client("sqs").create_queue(QueueName="very-secret", Attributes={"Policy": "very-secret-value"})
+    written = (local_aws.state_dir / "ledger.jsonl").read_text()
+    assert not [secret for secret in (made, "very-secret-value") if secret in written]

@@ -1,6 +1,7 @@
 """The load engine against an endpoint of the local AWS, with two models behind it."""
 
 import json
+from dataclasses import astuple
 
 import botocore.session
 import pytest
@@ -11,8 +12,9 @@ from slipway.load.engine import Engine
 from slipway.load.plan import Arrivals, Plan, Stage
 from slipway.load.signing import Target
 from slipway.rows import Row, is_right, parse_row
+from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
-from tests.local_aws.server import ACCOUNT, REGION
+from tests.local_aws.server import OPERATOR_ARN, REGION
 
 pytestmark = pytest.mark.local_aws
 
@@ -50,7 +52,7 @@ class Access:
         return Target(self.aws.endpoint_url, REGION, "sagemaker", endpoint_name, variant)
 
     def credentials(self):
-        return ReadOnlyCredentials(ACCOUNT, "local", None)
+        return ReadOnlyCredentials(*astuple(CREDENTIALS.operator), None)
 
     def instances(self, endpoint_name):
         found = self.aws.client("sagemaker").describe_endpoint(EndpointName=endpoint_name)
@@ -83,7 +85,7 @@ def test_every_request_is_answered_as_the_model_answers(local_aws, endpoint, row
     assert dict(phase.tally.variants) == {variant: 4 * len(rows)}
     calls = local_aws.ledger(operation="InvokeEndpoint", resource=endpoint)[before:]
     assert len(calls) == 4 * len(rows)
-    assert {(call["outcome"], call["caller"], call["region"]) for call in calls} == {("ok", ACCOUNT, REGION)}
+    assert {(call["outcome"], call["caller"], call["region"]) for call in calls} == {("ok", OPERATOR_ARN, REGION)}
     assert len({call["request_id"] for call in calls}) == len(calls)
     assert phase.tally.right / phase.tally.answered == own_accuracy(local_aws, endpoint, rows, variant)
 

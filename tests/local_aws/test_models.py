@@ -149,8 +149,8 @@ def test_model_of_a_model_package(local_aws, sagemaker, url):
 
 
 def test_other_accounts_and_regions_see_nothing(local_aws, model):
-    for scope in ({"aws_access_key_id": "210987654321"}, {"region_name": "eu-west-1"}):
-        other = local_aws.client("sagemaker", **scope)
+    others = local_aws.client_of("210987654321", "sagemaker"), local_aws.client("sagemaker", region_name="eu-west-1")
+    for other in others:
         refused(
             lambda other=other: other.describe_model(ModelName=model), "ValidationException", "Could not find model"
         )

@@ -190,11 +190,11 @@ def test_messages_that_were_handed_on_are_there_after_sigkill(new_local_aws, eve
 
 def test_accounts_survive_apart(new_local_aws):
     aws = new_local_aws().start()
-    other = {"aws_access_key_id": "210987654321"}
-    aws.client("sns", **other).create_topic(Name="of-another")
+    other = "210987654321"
+    aws.client_of(other, "sns").create_topic(Name="of-another")
     aws.kill()
     aws.start()
     assert aws.client("sns").list_topics()["Topics"] == []
-    assert len(aws.client("sns", **other).list_topics()["Topics"]) == 1
+    assert len(aws.client_of(other, "sns").list_topics()["Topics"]) == 1
     with pytest.raises(ClientError):
         aws.client("s3").head_bucket(Bucket="kept")

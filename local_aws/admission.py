@@ -1,0 +1,132 @@
+"""The local AWS's door: who and what comes in, before any service looks at a request."""
+
+from dataclasses import replace
+from typing import Any
+
+from local_aws.asgi import Receive, Scope, body_of, http_request
+from local_aws.authentication import Claim, Unauthenticated
+from local_aws.error_answers import ErrorAnswer, error_answer
+from local_aws.gateway import SERVICES, Gateway
+from local_aws.routing import HttpRequest
+from local_aws.strangers import reason_to_refuse
+
+# A signature for anything but S3 covers the body, which is read whole to check it; no call there needs more.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+_PAGE = "docs/local-aws.md"
+
+
+class Refused(Exception):
+    """A request that does not come in.
+
+    :param answer: what its sender is told
+    """
+
+    def __init__(self, answer: ErrorAnswer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Admission:
+    """Decides on each request.
+
+    :param gateway: ministack
+    :param hosts: the names under which requests may address this local AWS
+    """
+
+    def __init__(self, gateway: Gateway, hosts: frozenset[str]) -> None:
+        self._gateway = gateway
+        self._hosts = hosts
+
+    def refuse_stranger(self, scope: Scope) -> None:
+        """Refuse what a web page or a foreign name has sent.
+
+        :param scope: of any request
+        :raises Refused: it is a stranger's
+        """
+        why = reason_to_refuse(scope["method"], scope["query_string"], scope["headers"], self._hosts)
+        if why is not None:
+            # Not routed: by then ministack would have looked at it.
+            path = scope["path"]
+            service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
+            raise Refused(error_answer(service, http_request(scope), "AccessDenied", why, 403))
+
+    async def admit(self, scope: Scope, receive: Receive) -> Receive | None:
+        """Let a call of AWS in whose sender is known, and make the sender the current one.
+
+        :param scope: of the call
+        :param receive: gives its body
+        :returns: what gives the body, read by now, to whoever answers; None when the client has gone
+        :raises Refused: it is not signed by a known key, or for a service that is not here
+        """
+        request = http_request(scope)
+        claim = self._claimed(scope, request)
+        try:
+            if claim.proved_by_head:
+                self._gateway.authentication.prove(claim, None)
+        except Unauthenticated as error:
+            raise self._unknown(request, error, claim.service) from None
+        body = await body_of(receive, None if claim.service == "s3" else _MAX_BODY_BYTES)
+        if body is None:
+            return None
+        if claim.service != "s3" and len(body) > _MAX_BODY_BYTES:
+            why = f"The request is longer than {_MAX_BODY_BYTES} bytes."
+            raise Refused(error_answer("", request, "RequestEntityTooLarge", why, 413))
+        self._let_in(claim, replace(request, body=body))
+        return _replayed(body, receive)
+
+    def admit_whole(self, scope: Scope, request: HttpRequest) -> None:
+        """Do as `admit` with a request whose body is there.
+
+        :param scope: of the call
+        :param request: the same, with its body
+        :raises Refused: as `admit`
+        """
+        self._let_in(self._claimed(scope, request), request)
+
+    def _claimed(self, scope: Scope, request: HttpRequest) -> Claim:
+        try:
+            return self._gateway.authentication.claim(
+                scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"], scope["headers"]
+            )
+        except Unauthenticated as error:
+            raise self._unknown(request, error) from None
+
+    def _let_in(self, claim: Claim, request: HttpRequest) -> None:
+        try:
+            caller = self._gateway.authentication.prove(claim, request.body)
+        except Unauthenticated as error:
+            raise self._unknown(request, error, claim.service) from None
+        service = self._gateway.service_of(request)
+        if service not in SERVICES:
+            why = f"The local AWS has no {service or claim.service}. {_PAGE} lists the services it has."
+            raise Refused(error_answer(service, request, "UnknownOperationException", why, 400))
+        if service != claim.service:
+            raise self._unknown(
+                request,
+                Unauthenticated(
+                    "SignatureDoesNotMatch", f"Credential should be scoped to correct service: '{service}'."
+                ),
+                service,
+            )
+        self._gateway.caller.set(caller)
+
+    def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> Refused:
+        if service not in SERVICES:
+            form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+            # A form without a signature says in its body what it is for; all that are sent so are answered alike.
+            service = "sts" if form and "authorization" not in request.headers else self._gateway.service_of(request)
+        if error.status is not None:
+            return Refused(error_answer(service, request, error.code, error.message, error.status))
+        denial = self._gateway.denial(service, request, error.code, error.message)
+        return Refused(ErrorAnswer(denial.status, denial.headers, b"" if request.method == "HEAD" else denial.body))
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read once more; then what comes after it, such as the client's end."""
+    left: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def listen() -> dict[str, Any]:
+        return left.pop() if left else await receive()
+
+    return listen

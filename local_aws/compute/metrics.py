@@ -1,0 +1,97 @@
+"""The final metrics of a training job, found in its log by a process of the job's own.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local_aws.compute.base import FinalMetric
+
+_MATCHER = Path(__file__).with_name("metric_matcher.py")
+# After the log's end: the matcher's own limit of CPU, on a machine that is busy with other things too.
+_END_SECONDS = 240.0
+
+_log = logging.getLogger(__name__)
+
+
+class FinalMetrics:
+    """The last value of each metric in a log; of one thread at a time.
+
+    The matcher is started with the first line, and `end` must be called after the last.
+
+    :param definitions: name and regular expression of each
+    """
+
+    def __init__(self, definitions: tuple[tuple[str, str], ...]) -> None:
+        self._definitions = definitions
+        self._matcher: subprocess.Popen[str] | None = None
+        self._lost = False
+        self._values: tuple[FinalMetric, ...] = ()
+
+    def read(self, line: str) -> None:
+        """Take the metrics of one line, tabs written as #011."""
+        if self._lost or not self._definitions:
+            return
+        try:
+            if self._matcher is None:
+                self._matcher = self._started()
+            self._input.write(line.replace("\n", " ").replace("\r", " ") + "\n")
+        except OSError as error:
+            # It has come to a limit of its process.
+            _log.warning("the metrics of a job are lost: %s", error)
+            self._lost = True
+
+    def end(self) -> list[str]:
+        """Read no more lines.
+
+        :returns: for the job's log, which metrics were given up and why
+        """
+        matcher = self._matcher
+        if matcher is None:
+            return []
+        try:
+            output = matcher.communicate(timeout=_END_SECONDS)[0]
+        except (OSError, subprocess.TimeoutExpired):
+            matcher.kill()
+            output = matcher.communicate()[0]
+        try:
+            answer: dict[str, Any] = json.loads(output)
+        except ValueError:
+            return ["Metrics: none were taken, for the process that looked for them came to a limit of its own."]
+        self._values = tuple(
+            FinalMetric(name, value, datetime.fromtimestamp(when, UTC))
+            for name, (value, when) in answer["found"].items()
+        )
+        return [f"Metrics: {name} was given up, its Regex {why}." for name, why in answer["given_up"].items()]
+
+    def values(self) -> tuple[FinalMetric, ...]:
+        """Return what was found; nothing before the end."""
+        return self._values
+
+    @property
+    def _input(self) -> Any:
+        assert self._matcher is not None  # noqa: S101 - started by `read`
+        return self._matcher.stdin
+
+    def _started(self) -> subprocess.Popen[str]:
+        # Nothing of this process's environment: it knows the local AWS's own keys.
+        matcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_MATCHER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={},
+            start_new_session=True,
+        )
+        assert matcher.stdin is not None  # noqa: S101 - a pipe
+        matcher.stdin.write(json.dumps(self._definitions) + "\n")
+        return matcher

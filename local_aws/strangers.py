@@ -1,0 +1,86 @@
+"""Which requests a web page or a foreign name has sent. They are refused before anything looks at what they ask for.
+
+A browser sends a page's requests to the loopback as readily as to the page's own server, and a page may make a name of
+its own stand for 127.0.0.1. What a page cannot do is leave out the headers by which browsers tell on it:
+https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
+https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Origin
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+# The only header fields of which no request has two, and of which each of two readers might take another one.
+_SINGLE = (b"host", b"authorization", b"content-length", b"x-amz-content-sha256", b"x-amz-date", b"x-amz-target")
+_OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
+# Requests with any of these are not plain, whatever they hold.
+TELLTALE = frozenset({b"origin", b"sec-fetch-site", *_OVERRIDES})
+# Where the endpoint is http://localhost:4566, boto3 puts the bucket before the name. No page can own a name below
+# localhost: https://www.rfc-editor.org/rfc/rfc6761.html#section-6.3
+_BUCKET_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\.localhost")
+_PORT = re.compile(r":[0-9]*$")
+
+
+def reason_to_refuse(
+    method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], hosts: frozenset[str]
+) -> str | None:
+    """Tell why a request is a stranger's.
+
+    :param method: of HTTP
+    :param query: as it was sent
+    :param headers: all of the request's, as they were sent
+    :param hosts: the names under which this local AWS may be addressed
+    :returns: what is wrong and what to do; None when nothing is
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        name = name.lower()
+        if name in found and name in _SINGLE:
+            return f"The request has the header {_shown(name)} twice. Send it once."
+        found[name] = value
+    return _foreign_name(found, hosts) or _web_page(method, query, found) or _override(found)
+
+
+def _foreign_name(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str | None:
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    name = _PORT.sub("", host)
+    if name in hosts or _BUCKET_HOST.fullmatch(name):
+        return None
+    return (
+        f"The request is for the host {_shown(host.encode())!r}, and this local AWS answers to "
+        f"{', '.join(sorted(hosts))} only. Use one of these names in AWS_ENDPOINT_URL, or start it with --host NAME."
+    )
+
+
+def _web_page(method: str, query: bytes, headers: Mapping[bytes, bytes]) -> str | None:
+    if b"origin" in headers:
+        return (
+            f"The request comes from a web page (Origin: {_shown(headers[b'origin'])}), and no web page may use the "
+            "local AWS. No setting allows one: use an AWS client, such as boto3 or the AWS CLI."
+        )
+    site = headers.get(b"sec-fetch-site", b"none")
+    if site in (b"none", b"same-origin") or _opened_report(method, query, headers):
+        return None
+    return (
+        f"The request comes from a web page (Sec-Fetch-Site: {_shown(site)}), and no web page may use the local AWS. "
+        "No setting allows one: open the address by itself, or use an AWS client."
+    )
+
+
+def _opened_report(method: str, query: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a person follows a signed link, as Airflow's pages have them to the reports of stress tests."""
+    opened = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
+    return opened and method == "GET" and b"X-Amz-Signature=" in query
+
+
+def _override(headers: Mapping[bytes, bytes]) -> str | None:
+    for name in _OVERRIDES:
+        if name in headers:
+            return f"The request has the header {_shown(name)}, which AWS does not know. Send the method itself."
+    return None
+
+
+def _shown(value: bytes) -> str:
+    """Give a header's value for a message, short and without what a terminal or XML cannot show."""
+    text = value.decode("latin-1")[:200]
+    return "".join(char if " " <= char <= "~" else "?" for char in text)

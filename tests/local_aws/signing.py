@@ -1,0 +1,26 @@
+"""Requests signed by hand, for tests that send what boto3 would not."""
+
+from dataclasses import astuple
+
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.aws_keys import CREDENTIALS
+from tests.local_aws.server import REGION
+
+
+def signed(method, url, service, body=b"", headers=None, *, key=CREDENTIALS.operator, token=None):
+    """The headers of a request signed in its header."""
+    request = AWSRequest(method, url, dict(headers or {}), body)
+    auth = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth(Credentials(*astuple(key), token), service, REGION).add_auth(request)
+    return dict(request.headers)
+
+
+def address(method, url, service, *, key=CREDENTIALS.operator, seconds=60):
+    """A signed address."""
+    request = AWSRequest(method, url)
+    auth = S3SigV4QueryAuth if service == "s3" else SigV4QueryAuth
+    auth(Credentials(*astuple(key)), service, REGION, expires=seconds).add_auth(request)
+    return request.url

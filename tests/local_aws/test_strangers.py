@@ -1,0 +1,132 @@
+"""What web pages and foreign names ask of the local AWS, as they would send it: refused, whatever it is for."""
+
+import json
+import socket
+from http.client import HTTPConnection
+
+import pytest
+
+pytestmark = pytest.mark.local_aws
+
+ORIGIN = "http://evil.example"
+# One path of each kind: S3, JSON and query services, invocations, health, faults, the host's own, a signal's.
+PATHS = (
+    "/",
+    "/bucket/key",
+    "/endpoints/iris/invocations",
+    "/_local_aws/health",
+    "/_local_aws/faults",
+    "/_ministack/reset",
+    "/_ministack/health",
+    "/_ministack/cfn-signal/token",
+    "/favicon.ico",
+    "/service/GraniteServiceVersion20100801/operation/PutMetricData",
+)
+
+
+def ask(aws, method="POST", path="/", headers=None, body=b""):
+    """The status, headers and body of an answer to a request as it is given, with no credentials."""
+    connection = HTTPConnection("127.0.0.1", aws.port, timeout=30)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+
+
+@pytest.fixture
+def unchanged(local_aws):
+    """The ledger has no more lines afterwards."""
+    before = len(local_aws.ledger())
+    yield
+    assert len(local_aws.ledger()) == before
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"Origin": ORIGIN}, ORIGIN),
+        ({"Origin": "null"}, "null"),
+        ({"Sec-Fetch-Site": "cross-site"}, "cross-site"),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, "same-site"),
+        ({"Host": "rebound.example:4566"}, "--host"),
+        ({"Host": "0.0.0.0"}, "--host"),  # noqa: S104
+        ({"X-HTTP-Method-Override": "DELETE"}, "x-http-method-override"),
+    ],
+)
+def test_every_path_is_closed_to_strangers(local_aws, unchanged, path, headers, reason):
+    for method in ("GET", "POST"):
+        status, _, body = ask(local_aws, method, path, headers, b"{}" if method == "POST" else b"")
+        assert (status, reason in body) == (403, True), body
+
+
+def test_own_origin_is_a_page_too(local_aws, unchanged):
+    status, _, body = ask(local_aws, headers={"Origin": local_aws.endpoint_url})
+    assert (status, "web page" in body) == (403, True)
+
+
+def test_preflights_are_refused_and_nothing_may_be_read(local_aws, unchanged):
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "DELETE"}
+    status, headers, _ = ask(local_aws, "OPTIONS", "/bucket/key", asked)
+    assert status == 403
+    assert [name for name in headers if name.startswith("access-control-")] == []
+
+
+def test_no_answer_lets_a_page_read_it(local_aws):
+    seen = local_aws.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    assert [name for name in seen if name.startswith("access-control-")] == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "shape"),
+    [
+        ({"X-Amz-Target": "SageMaker.ListModels", "Content-Type": "application/x-amz-json-1.1"}, '"__type"'),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "<ErrorResponse>"),
+    ],
+)
+def test_the_refusal_is_an_error_of_the_protocol(local_aws, headers, shape):
+    status, _, body = ask(local_aws, headers={"Origin": ORIGIN, **headers})
+    assert (status, shape in body, "AccessDenied" in body) == (403, True, True)
+    status, answered, body = ask(local_aws, "PUT", "/bucket/key", {"Origin": ORIGIN})
+    assert (status, answered["content-type"]) == (403, "application/xml")
+    assert "<Code>AccessDenied</Code>" in body
+
+
+def test_a_header_that_two_readers_might_take_differently_is_refused(local_aws, unchanged):
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        assert connection.makefile("rb").readline().split()[1] in (b"400", b"403")
+
+
+def test_websockets_are_refused(local_aws, unchanged):
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+    }
+    for headers in (upgrade, {**upgrade, "Origin": ORIGIN}, {**upgrade, "Host": "api.execute-api.localhost"}):
+        assert ask(local_aws, "GET", "/", headers)[0] == 403
+
+
+def test_names_that_are_configured_and_the_loopbacks_are_answered(new_local_aws):
+    aws = new_local_aws("--host", "local-aws").start()
+    for name in ("local-aws:4566", "LOCALHOST", "[::1]:80", f"127.0.0.1:{aws.port}"):
+        assert ask(aws, "GET", "/_local_aws/health", {"Host": name})[0] == 200
+    for name in ("evil.example", "local-aws.evil.example", "a.b.localhost", "api.execute-api.localhost", ""):
+        assert ask(aws, "GET", "/_local_aws/health", {"Host": name})[0] == 403
+
+
+def test_the_hosts_own_pages_are_closed(local_aws):
+    for path in ("/_ministack/reset", "/_ministack/config", "/_ministack/health", "/_localstack/health", "/_aws/ses"):
+        for method in ("GET", "POST"):
+            assert ask(local_aws, method, path)[0] == 404
+
+
+def test_a_fault_cannot_be_made_by_a_page(new_local_aws):
+    aws = new_local_aws("--faults").start()
+    fault = json.dumps({"service": "sagemaker", "error": "InternalFailure"}).encode()
+    kind = {"Content-Type": "application/json"}
+    assert ask(aws, "POST", "/_local_aws/faults", {**kind, "Origin": ORIGIN}, fault)[0] == 403
+    assert ask(aws, "POST", "/_local_aws/faults", {**kind, "Host": "evil.example"}, fault)[0] == 403
+    assert json.loads(ask(aws, "GET", "/_local_aws/faults")[2]) == {"faults": []}
+    assert ask(aws, "POST", "/_local_aws/faults", kind, fault)[0] == 201
