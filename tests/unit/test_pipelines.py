@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
+from slipway.approval_rules import Rules
 from slipway.pipelines import STALE_TAG, pipelines
 from slipway.release_dag import build_release_dag
 from tests.unit.request_samples import IRIS, ROOT, changed, iris, write_model
@@ -151,6 +153,9 @@ def test_a_stale_dag_says_so_and_begins_nothing(models, look):
         assert "line " in text
     assert "a.yaml is broken" in dag.get_task("source").held
     assert build_release_dag(found.model).get_task("source").held is None
+    # As the DAG processor keeps it, and the guard reads who may approve.
+    kept = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert Rules.from_json(kept.task_dict["approve"].rules).approvers == ["alice", "carol"]
 
 
 def test_a_copy_is_written_once_for_each_version(models, look, tmp_path):
