@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, names, production_history, roll_back_order, runs
+from slipway import garbage, production_history, roll_back_order, runs
 from slipway.board import Outcome
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
@@ -105,8 +105,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
                 self.log.warning("%s is left: it is outside the bucket of the releases", output)
                 continue
             freed += self._remove_objects(survey, output, survey.s3.objects(bucket, prefix))
-        where = f"s3://{survey.bucket}/{names.run_prefix(survey.prefix, past.revision_id)}"
-        return freed + self._remove_objects(survey, where, folder)
+        return freed + self._remove_objects(survey, past.home, folder)
 
     def _remove_objects(self, survey: Survey, where: str, objects: list[StoredObject]) -> int:
         size_bytes = sum(one.size_bytes for one in objects)

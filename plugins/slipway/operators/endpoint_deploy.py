@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import (
+    artefact,
     endpoint_stack,
     guardrails,
     paths,
@@ -21,7 +22,7 @@ from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.cloudformation import CloudFormationStackLink
 from slipway.links.cloudwatch import DashboardLink
@@ -104,7 +105,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context)
         aws = identity(self.model.aws_conn_id)
-        self._fenced = release_request.load(S3VersionHook(aws_conn_id=self.model.aws_conn_id), plan, self.model, aws)
+        self._fenced = release_request.load(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
@@ -182,11 +183,12 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return True
 
     def check_may_apply(self, stack: Stack | None) -> None:
-        """Check order, approval and that the endpoint is the stack's own.
+        """Check order, approval, the bytes of what will be served and that the endpoint is the stack's own.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
         :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
         :raises NotApproved: in production, without an approval on record
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         :raises NameConflict: when an endpoint of this name exists outside the stack
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
@@ -198,10 +200,23 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 self._package(), self.model.approval.rules(), self._plan.revision.uploader
             )
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+        self.check_artefacts(stack)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+
+    def check_artefacts(self, stack: Stack | None) -> None:
+        """Check what new instances would load: the model of this release, and the one beside it.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
+        """
+        ours = self._package()
+        for url in endpoint_stack.data_urls(self.parameters_for(stack)):
+            package: Mapping[str, Any] | None = ours
+            if artefact.data_url(ours) != url:
+                package = self._registry.package_of_artefact(self._plan.model_package_group, url)
+            self._s3.check(artefact.on_record(package, url))
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with what it takes the place of, while the stack still says that."""
@@ -276,6 +291,10 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     @cached_property
     def _sagemaker(self) -> SageMakerHook:
         return SageMakerHook(aws_conn_id=self.aws_conn_id)
+
+    @cached_property
+    def _s3(self) -> S3ArtefactHook:
+        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
 
     @cached_property
     def _registry(self) -> ModelRegistryHook:

@@ -252,6 +252,11 @@ class TrialSettleOperator(EndpointDeployOperator):
             )
         return False
 
+    def check_artefacts(self, stack: Stack | None) -> None:
+        """As EndpointDeployOperator.check_artefacts; the way back from a failed promotion starts no instances."""
+        if self._record.outcome is not TrialOutcome.SENT_BACK:
+            super().check_artefacts(stack)
+
     def check_trial(self, stack: Stack | None) -> None:
         """:raises StackFailed: when production serves another release"""
         revision = stack.outputs.get(endpoint_stack.REVISION) if stack else None
