@@ -9,14 +9,21 @@ from airflow.sdk import BaseOperator
 
 from slipway import garbage, production_history, roll_back_order, runs
 from slipway.board import Outcome
-from slipway.errors import SlipwayError
+from slipway.endpoint_stack import data_urls
+from slipway.errors import AwsError, SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.garbage_survey import Survey
+from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.s3_objects import StoredObject
 from slipway.hooks.sagemaker import Resource
+from slipway.links.runs import run_url
+from slipway.notices import Message, Notice, Notices
 from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.served_artefacts import ServedArtefacts
 from slipway.stages import StageMixin
-from slipway.states import Stage
+from slipway.states import Environment, Stage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +40,8 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
     an artefact that is about to go.
 
     The release has kept its promise before this task runs. What cannot be removed now is reported in the log, and
-    found again by the next release; the task does not fail for it.
+    found again by the next release; the task does not fail for it. It fails for one thing, and then removes nothing:
+    an artefact of production that is not the one on record, of which the approvers are told.
 
     :param model: the model file's content
     """
@@ -47,7 +55,9 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         """Collect, if nobody else is at production.
 
         :returns: revisions, models and endpoint configs that were removed, and bytes
+        :raises slipway.errors.ArtefactChanged: when production would load other bytes than those that were registered
         """
+        self._check_production(context)
         if roll_back_order.wanted(context):
             self.log.info("Production was rolled back: what there is, is left for whoever looks into it")
             return {}
@@ -56,6 +66,25 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         except SlipwayError as error:
             self.log.warning("%s. What is left, the next release collects", error)
             return {}
+
+    def _check_production(self, context: Context) -> None:
+        plan = pull_plan(context)
+        try:
+            stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
+            registry, s3 = (kind(aws_conn_id=self.aws_conn_id) for kind in (ModelRegistryHook, S3ArtefactHook))
+            served = ServedArtefacts(plan.model_package_group, registry, s3)
+            changed = served.changed(data_urls(stack.parameters)) if stack else []
+        except AwsError as error:
+            self.log.warning("%s. Whether production's artefacts are those on record was not found out", error)
+            return
+        for error in changed:
+            ti = context["ti"]
+            link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
+            text = f"What production would load on a new instance is not what was registered.\n{error}"
+            message = Message(Notice.ARTEFACT_CHANGED, f"{Notice.ARTEFACT_CHANGED}/{error}", plan.prefix, text, link)
+            Notices.of(self.model.approval).send(message, context, self.aws_conn_id)
+        if changed:
+            raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
         ticket = self.ticket(context, Stage.PRD)

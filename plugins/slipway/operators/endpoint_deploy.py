@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import (
-    artefact,
     endpoint_stack,
     guardrails,
     paths,
@@ -31,6 +30,7 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.names import dashboard_name, run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.served_artefacts import ServedArtefacts
 from slipway.stacks import Stack
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -211,12 +211,8 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
-        ours = self._package()
-        for url in endpoint_stack.data_urls(self.parameters_for(stack)):
-            package: Mapping[str, Any] | None = ours
-            if artefact.data_url(ours) != url:
-                package = self._registry.package_of_artefact(self._plan.model_package_group, url)
-            self._s3.check(artefact.on_record(package, url))
+        served = ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served.check(endpoint_stack.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with what it takes the place of, while the stack still says that."""
