@@ -1,4 +1,4 @@
-"""Who is told when a decision is wanted, when it was taken, and when a model's bytes have changed: an SNS topic, and any of Airflow's notifiers."""
+"""Who is told of decisions, and of a model whose bytes have changed: an SNS topic, and any of Airflow's notifiers."""
 
 from __future__ import annotations
 
