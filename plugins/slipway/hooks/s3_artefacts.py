@@ -48,6 +48,10 @@ class S3ArtefactHook(S3VersionHook):
         from boto3.s3.transfer import TransferConfig
 
         source_bucket, _, source_key = source_uri.removeprefix("s3://").partition("/")
+        # In this thread: an end of the task then ends the copy, too. Parts are copied within S3, seconds each.
+        transfer = TransferConfig(
+            multipart_threshold=_COPY_OBJECT_MAX_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
+        )
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         with aws_call("copy the artefact", source_uri):
             try:
@@ -56,7 +60,7 @@ class S3ArtefactHook(S3VersionHook):
                     bucket,
                     key,
                     ExtraArgs={"ChecksumAlgorithm": "SHA256", **encryption},
-                    Config=TransferConfig(multipart_threshold=_COPY_OBJECT_MAX_BYTES, multipart_chunksize=_PART_BYTES),
+                    Config=transfer,
                 )
             except ClientError as error:
                 if is_missing(error):
