@@ -62,7 +62,8 @@ def artefact_of(package: Mapping[str, Any]) -> Artefact | None:
     :returns: the artefact on record; None for a package without such a record
     """
     properties = package.get("CustomerMetadataProperties", {})
-    if _SHA256 not in properties:
+    complete = all(properties.get(key) for key in (_SHA256, _ETAG, _VERSION_ID))
+    if not complete or not properties.get(_SIZE, "").isdecimal():
         return None
     return Artefact(
         uri=data_url(package),

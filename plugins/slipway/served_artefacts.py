@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway import artefact
 from slipway.errors import ArtefactChanged
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
+from slipway.links.runs import run_url
+from slipway.notices import Message, Notice, Notices
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model_config import ModelConfig
 
 
 class ServedArtefacts:
@@ -49,3 +56,19 @@ class ServedArtefacts:
             except ArtefactChanged as error:
                 found.append(error)
         return found
+
+
+def tell(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
+    """Tell whoever hears of the model's approvals that its bytes have changed.
+
+    :param error: what has changed
+    :param model: the model file's content
+    :param context: the context of the task that found it
+    :param task_id: that task
+    """
+    dag_run = context["dag_run"]
+    link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{task_id}"
+    message = Message(
+        Notice.ARTEFACT_CHANGED, f"{Notice.ARTEFACT_CHANGED}/{error.resource}", model.prefix, str(error), link
+    )
+    Notices.of(model.approval).send(message, context, model.aws_conn_id)

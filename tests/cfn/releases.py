@@ -144,4 +144,4 @@ class Release:
             task_id=f"deploy_{environment.short}", model=self.model.config, environment=environment, do_xcom_push=False
         )
         run = context({"process_request": self.plan.to_xcom()}, run_id=f"s3__{self.plan.revision_id}")
-        return run_task(self.model.at_its_gate(operator), run)
+        return run_task(self.model.at_its_gate(operator), run | {"task_state_store": MemoryStore()})

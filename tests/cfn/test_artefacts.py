@@ -1,6 +1,7 @@
 """What was registered is what is deployed, byte for byte: artefacts that are replaced at each point of a release."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict
+from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import context, run_task
 
 pytestmark = pytest.mark.local_aws
@@ -39,6 +41,10 @@ def aws(local_aws):
 @pytest.fixture(scope="module")
 def production(aws) -> list[Release]:
     """Two releases that production has served, the live one last, each alone."""
+    return in_production(aws)
+
+
+def in_production(aws) -> list[Release]:
     model = Model(aws)
     releases = [model.release(model_data(aws, label_shift=shift), ABTests=False).approve() for shift in range(2)]
     for release in releases:
@@ -78,11 +84,17 @@ def bring_back(aws, release: Release) -> None:
 
 @pytest.fixture
 def unchanged(aws, production):
+    with left_alone(aws, production[-1]):
+        yield
+
+
+@contextmanager
+def left_alone(aws, live: Release):
     """Nothing is done to production, by the ledger, and it answers as before."""
-    before, answer = changes_of(aws, production[-1]), predict(aws, production[-1].plan.endpoint(PRD), ROWS[0])
+    before, answer = changes_of(aws, live), predict(aws, live.plan.endpoint(PRD), ROWS[0])
     yield
-    assert changes_of(aws, production[-1]) == before
-    assert predict(aws, production[-1].plan.endpoint(PRD), ROWS[0]) == answer
+    assert changes_of(aws, live) == before
+    assert predict(aws, live.plan.endpoint(PRD), ROWS[0]) == answer
 
 
 def changes_of(aws, release: Release, environment=PRD) -> list[str]:
@@ -129,9 +141,12 @@ def test_before_development(aws, production, replaced):
 
 
 def test_after_the_question(aws, production, replaced, unchanged):
+    aws.client("sns").create_topic(Name="slipway-releases")
     release = production[0].model.release(model_data(aws), ABTests=False).approve()
     replaced(release)
+    told = len(aws.ledger(operation="Publish", outcome="ok"))
     refused(release, ArtefactChanged, lambda: release.deploy(PRD))
+    assert len(aws.ledger(operation="Publish", outcome="ok")) == told + 1
 
 
 def test_between_the_change_set_and_its_execution(aws, production, replaced, unchanged, monkeypatch):
@@ -162,13 +177,14 @@ def test_the_live_model_that_stays_beside_a_new_one(aws, production, replaced, u
     refused(production[-1], ArtefactChanged, lambda: release.deploy(PRD))
 
 
-def test_before_a_roll_back_and_between_its_choice_and_its_deployment(aws, production, replaced, unchanged):
-    back = RollBack(production[0].model, production[0].package_arn, run_id="manual__bytes")
-    back.choose()
-    replaced(production[0])
-    refused(production[0], ArtefactChanged, back.deploy)
-    other = RollBack(production[0].model, production[0].package_arn, run_id="manual__bytes-2")
-    refused(production[0], RollBackRefused, other.choose)
+def test_before_a_roll_back_and_between_its_choice_and_its_deployment(aws, replaced):
+    former, live = in_production(aws)
+    with left_alone(aws, live):
+        back = RollBack(former.model, "previous", run_id="manual__bytes")
+        back.choose()
+        replaced(former)
+        refused(former, ArtefactChanged, back.deploy)
+        refused(former, RollBackRefused, RollBack(former.model, "previous", run_id="manual__bytes-2").choose)
 
 
 def test_a_package_without_a_record_is_not_deployed(aws, production, unchanged):
@@ -186,17 +202,19 @@ def collect(release: Release, topic: str) -> dict:
     model = release.model.config.model_copy(update={"approval": approval})
     operator = CollectGarbageOperator(task_id="collect_garbage", model=model, do_xcom_push=False)
     run = context({"process_request": release.plan.to_xcom()}, run_id=f"s3__{release.plan.revision_id}")
-    return run_task(release.model.at_its_gate(operator), run)
+    return run_task(release.model.at_its_gate(operator), run | {"task_state_store": MemoryStore()})
 
 
-def test_what_production_serves_is_watched_at_the_end_of_each_release(aws, production, replaced, unchanged):
+def test_what_production_serves_is_watched_at_the_end_of_each_release(aws, replaced):
     topic = aws.client("sns").create_topic(Name="slipway-releases")["TopicArn"]
+    live = in_production(aws)[-1]
     told = len(aws.ledger(operation="Publish"))
-    assert collect(production[-1], topic).keys() == {"revisions", "resources", "bytes"}
+    assert collect(live, topic).keys() == {"revisions", "resources", "bytes"}
     assert len(aws.ledger(operation="Publish")) == told
-    replaced(production[-1])
+    replaced(live)
     removed = len(aws.ledger(operation="DeleteObjects"))
-    refused(production[-1], ArtefactChanged, lambda: collect(production[-1], topic))
+    with left_alone(aws, live):
+        refused(live, ArtefactChanged, lambda: collect(live, topic))
     assert len(aws.ledger(operation="Publish", outcome="ok")) == told + 1
     assert len(aws.ledger(operation="DeleteObjects")) == removed
 
@@ -224,7 +242,7 @@ def test_a_model_on_trial_is_not_promoted(aws, replaced):
 
 @pytest.mark.parametrize("others", [0, 4])
 def test_a_deployment_looks_at_its_own_artefacts_alone(aws, others):
-    """However many releases there have been, a change set costs two looks, before and after it is made."""
+    """However many releases there have been: before the change set is made, once it is there, and before it is run."""
     model = Model(aws)
     for _ in range(others):
         model.release(model_data(aws), ABTests=False)
@@ -233,4 +251,4 @@ def test_a_deployment_looks_at_its_own_artefacts_alone(aws, others):
     before = len(aws.ledger(operation="HeadObject"))
     release.deploy(DEV)
     looks = aws.ledger(operation="HeadObject")[before:]
-    assert [key in str(call["resource"]) for call in looks] == [True, True]
+    assert [key in str(call["resource"]) for call in looks] == [True, True, True]

@@ -27,7 +27,10 @@ def test_what_is_written_on_a_package_is_read_from_it():
 
 
 def test_an_artefact_that_nothing_is_known_of_is_not_served():
-    assert artefact_of(package({})) is None
+    whole = ARTEFACT.properties()
+    assert len(whole) == 4
+    assert [artefact_of(package({k: v for k, v in whole.items() if k != one})) for one in whole] == [None] * 4
+    assert artefact_of(package(whole | {"slipway-artefact-size": "many"})) is None
     with pytest.raises(ArtefactChanged, match=rf"{ARN} has no record of them.*new_attempt"):
         on_record(package({}), ARTEFACT.uri)
     with pytest.raises(ArtefactChanged, match="no model package has it"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, production_history, roll_back_order, runs
+from slipway import garbage, production_history, roll_back_order, runs, served_artefacts
 from slipway.board import Outcome
 from slipway.endpoint_stack import data_urls
 from slipway.errors import AwsError, SlipwayError
@@ -18,10 +18,7 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.s3_objects import StoredObject
 from slipway.hooks.sagemaker import Resource
-from slipway.links.runs import run_url
-from slipway.notices import Message, Notice, Notices
 from slipway.release_plan import ReleasePlan, pull_plan
-from slipway.served_artefacts import ServedArtefacts
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
 
@@ -72,17 +69,13 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         try:
             stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
             registry, s3 = (kind(aws_conn_id=self.aws_conn_id) for kind in (ModelRegistryHook, S3ArtefactHook))
-            served = ServedArtefacts(plan.model_package_group, registry, s3)
+            served = served_artefacts.ServedArtefacts(plan.model_package_group, registry, s3)
             changed = served.changed(data_urls(stack.parameters)) if stack else []
         except AwsError as error:
             self.log.warning("%s. Whether production's artefacts are those on record was not found out", error)
             return
         for error in changed:
-            ti = context["ti"]
-            link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
-            text = f"What production would load on a new instance is not what was registered.\n{error}"
-            message = Message(Notice.ARTEFACT_CHANGED, f"{Notice.ARTEFACT_CHANGED}/{error}", plan.prefix, text, link)
-            Notices.of(self.model.approval).send(message, context, self.aws_conn_id)
+            served_artefacts.tell(error, self.model, context, self.task_id)
         if changed:
             raise changed[0]
 

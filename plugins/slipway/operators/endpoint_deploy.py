@@ -15,9 +15,10 @@ from slipway import (
     production_history,
     release_request,
     roll_back_order,
+    served_artefacts,
     variant_weights,
 )
-from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
+from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
@@ -30,7 +31,6 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.names import dashboard_name, run_prefix
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
-from slipway.served_artefacts import ServedArtefacts
 from slipway.stacks import Stack
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -83,19 +83,22 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         # Before the board: what nobody ordered is not to overtake a release there.
         self._check_ordered(context)
         self.enter_stage(context, OF_ENVIRONMENT[self.environment])
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As CloudFormationDeployOperator.resume."""
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
-    def _rejecting_superseded(self, context: Context) -> Iterator[None]:
-        """What the stack itself shows to be overtaken ends like what the board shows: it cannot be approved later."""
+    def _consequences(self, context: Context) -> Iterator[None]:
+        """A release that the stack shows to be overtaken cannot be approved later; of changed bytes people are told."""
         try:
             yield
+        except ArtefactChanged as error:
+            served_artefacts.tell(error, self.model, context, self.task_id)
+            raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
             raise
@@ -211,7 +214,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
-        served = ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
         served.check(endpoint_stack.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:

@@ -70,7 +70,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :raises slipway.errors.StackFailed: as CloudFormationDeployOperator
         """
         self.enter_stage(context, Stage.PRD)
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             self.prepare(context)
             return self._settle(context, time.time() + self.timeout_seconds)
 
@@ -87,7 +87,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :returns: as execute
         """
         result = WaitResult.from_event(event)
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
                 raise AwsError("Cannot watch the trial", resource=self._endpoint_name, why=result.reason)
