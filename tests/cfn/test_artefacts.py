@@ -6,15 +6,16 @@ from contextlib import contextmanager
 import pytest
 
 from slipway import runs
-from slipway.errors import ArtefactChanged, RollBackRefused
+from slipway.errors import ArtefactChanged, RollBackRefused, TrialFailed
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.operators.collect_garbage import CollectGarbageOperator
+from slipway.triggers.trial import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.task_runs import context, run_task
+from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws
 
@@ -238,6 +239,23 @@ def test_a_model_on_trial_is_not_promoted(aws, replaced):
     # Brought back, the trial goes on from there.
     bring_back(aws, trial.release)
     assert trial.run("settle_trial")["outcome"] == "promoted"
+
+
+def test_changed_bytes_do_not_keep_a_failing_model_in_the_requests(aws, replaced):
+    trial = TrialModel(aws).on_trial()
+    shares = trial.weights()
+    trial.watch()
+    trial.run("decide_trial")
+
+    def wait(trigger):
+        if isinstance(trigger, BakeTrigger):
+            trial.measured("model-b", 50, errors=30)
+            replaced(trial.release)
+        return first_event(trigger)
+
+    with pytest.raises(TrialFailed, match="the trial's weights are back"):
+        trial.run("settle_trial", wait)
+    assert trial.weights() == shares
 
 
 @pytest.mark.parametrize("others", [0, 4])

@@ -186,12 +186,19 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return True
 
     def check_may_apply(self, stack: Stack | None) -> None:
-        """Check order, approval, the bytes of what will be served and that the endpoint is the stack's own.
+        """Check that this release may write here, and that what will be served is what was registered.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; else as check_allowed
+        """
+        self.check_allowed(stack)
+        self.check_artefacts(stack)
+
+    def check_allowed(self, stack: Stack | None) -> None:
+        """Check order, approval and that the endpoint is the stack's own.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
         :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
         :raises NotApproved: in production, without an approval on record
-        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         :raises NameConflict: when an endpoint of this name exists outside the stack
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
@@ -203,7 +210,6 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 self._package(), self.model.approval.rules(), self._plan.revision.uploader
             )
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
-        self.check_artefacts(stack)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:

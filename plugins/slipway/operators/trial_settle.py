@@ -123,7 +123,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         elif stack and not stack.status.in_progress and self.way_back(stack) is None:
             # While the stack changes, or is half-way, the weights are where they have to be.
             self.has_vanished(stack)
-            self.check_may_apply(stack)
+            self.check_allowed(stack)
             self._move(context, stack, deadline)
         return self._finish(context, self._advance(context, deadline))
 
@@ -143,6 +143,8 @@ class TrialSettleOperator(EndpointDeployOperator):
             self._end_sent_back(context, endpoint, stack, deadline)
         step = variant_weights.next_step(share, self.trial.steps)
         if step is not None:
+            # Only now: changed bytes are no reason to leave the requests with a model that fails.
+            self.check_artefacts(stack)
             self._give(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
 
     def _bake(self, context: Context, share: float) -> None:
@@ -251,11 +253,6 @@ class TrialSettleOperator(EndpointDeployOperator):
                 fix="clear deploy_prd and what follows: it makes the endpoint anew, with the trial's weights",
             )
         return False
-
-    def check_artefacts(self, stack: Stack | None) -> None:
-        """As EndpointDeployOperator.check_artefacts; the way back from a failed promotion starts no instances."""
-        if self._record.outcome is not TrialOutcome.SENT_BACK:
-            super().check_artefacts(stack)
 
     def check_trial(self, stack: Stack | None) -> None:
         """:raises StackFailed: when production serves another release"""
