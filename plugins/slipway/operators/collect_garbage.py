@@ -68,14 +68,17 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         plan = pull_plan(context)
         try:
             stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
-            registry, s3 = (kind(aws_conn_id=self.aws_conn_id) for kind in (ModelRegistryHook, S3ArtefactHook))
-            served = served_artefacts.ServedArtefacts(plan.model_package_group, registry, s3)
+            served = served_artefacts.ServedArtefacts(
+                plan.model_package_group,
+                ModelRegistryHook(aws_conn_id=self.aws_conn_id),
+                S3ArtefactHook(aws_conn_id=self.aws_conn_id),
+            )
             changed = served.changed(data_urls(stack.parameters)) if stack else []
         except AwsError as error:
             self.log.warning("%s. Whether production's artefacts are those on record was not found out", error)
             return
-        for error in changed:
-            served_artefacts.tell(error, self.model, context, self.task_id)
+        for one in changed:
+            served_artefacts.tell(one, self.model, context, self.task_id)
         if changed:
             raise changed[0]
 
