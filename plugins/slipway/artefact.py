@@ -11,8 +11,8 @@ from slipway.errors import ArtefactChanged
 
 # Entries of a model package's metadata, written by `register`.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-PREFIX = "slipway-artefact-"
-_SHA256, _SIZE, _ETAG, _VERSION_ID = (f"{PREFIX}{name}" for name in ("sha256", "size", "etag", "version-id"))
+_PREFIX = "slipway-artefact-"
+_SHA256, _SIZE, _ETAG, _VERSION_ID = (f"{_PREFIX}{name}" for name in ("sha256", "size", "etag", "version-id"))
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,8 @@ def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         place = directory
     else:
         place = _channel_uri(training, directory)
-    if not _below(place, mode.s3_prefixes):
+    # Not at a prefix without its slash: as a channel it would bring its neighbours along.
+    if not _below(place, mode.s3_prefixes, or_at=False):
         allowed = f"code below {' or '.join(mode.s3_prefixes)}, itself or as a channel"
         yield f"HyperParameters.{_DIRECTORY}", allowed, "code elsewhere, or none"
 

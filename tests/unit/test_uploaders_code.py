@@ -134,6 +134,7 @@ def test_with_leave_code_comes_from_where_the_policy_says(directory, isolated):
         ("/opt/ml/input/data/train/x", "train.py", None, True, r"sagemaker_submit_directory: expected code below"),
         ("/opt/ml/input/data/code/x", "train.py", f"{PLACE}/input/train/", True, r"expected code below"),
         ("/opt/ml/input/data/code/../train/x", "train.py", None, True, r"expected code below"),
+        ("/opt/ml/input/data/code/code-2/x", "train.py", f"{PLACE}/code", True, r"expected code below"),
         ("/opt/ml/input/data/none/x", "train.py", None, True, r"expected code below"),
         ("/tmp/x", "train.py", None, True, r"expected code below"),
         (None, "train.py", None, True, r"expected code below"),
