@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.approval_rules import Approval
+from slipway.artefact import Artefact
 from slipway.release_plan import ReleasePlan
 from slipway.stress_order import STRESS_DEV
 
@@ -15,6 +16,7 @@ from slipway.stress_order import STRESS_DEV
 class Facts:
     """What the tasks before the approval found out: their XComs, with the release's plan.
 
+    :param artefact: the model's bytes, as the model package has them on record
     :param run_url: the release's page in Airflow
     :param stress: None where no load was sent
     :param stress_wanted: whether the model file asks for it
@@ -28,6 +30,7 @@ class Facts:
     registration: Mapping[str, Any]
     test: Mapping[str, Any]
     run_url: str
+    artefact: Artefact | None = None
     stress: Mapping[str, Any] | None = None
     stress_wanted: bool = False
     uploader: str | None = None
@@ -78,8 +81,20 @@ def _identity(facts: Facts) -> str:
         ("SHA-256 of the zip", code(plan.digest)),
         ("Training job", code(plan.training_job_name)),
         ("Model package", code(facts.registration.get("model_package_arn", "unknown"))),
+        *_artefact(facts.artefact),
     ]
     return "### The release\n\n" + _table(("", ""), rows)
+
+
+def _artefact(artefact: Artefact | None) -> list[tuple[str, str]]:
+    if artefact is None:
+        return [("Model's file", "✗ its bytes are not on record, so it cannot be deployed")]
+    return [
+        ("Model's file", code(artefact.uri)),
+        ("Its size", f"{artefact.size_bytes} bytes"),
+        ("Its version id and ETag", f"{code(artefact.version_id)}, {code(artefact.etag)}"),
+        ("Its SHA-256", code(artefact.sha256)),
+    ]
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from slipway import guardrails, sequences
+from slipway.artefact import data_url
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.release_plan import ReleasePlan
 from slipway.release_request import FencedRequest
@@ -55,7 +56,12 @@ def candidate(package: Mapping[str, Any]) -> Candidate:
     :param package: what DescribeModelPackage answered
     """
     container = package["InferenceSpecification"]["Containers"][0]
-    return Candidate(ServedModel(container["Image"], container["ModelDataUrl"]), package["ModelPackageArn"])
+    return Candidate(ServedModel(container["Image"], data_url(package)), package["ModelPackageArn"])
+
+
+def data_urls(parameters: Mapping[str, str]) -> list[str]:
+    """:returns: the artefacts that a stack with these parameters serves, as S3 URIs"""
+    return [parameters[name] for name in ("ModelADataUrl", "ModelBDataUrl") if parameters.get(name)]
 
 
 def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = False) -> ServedModel | None:

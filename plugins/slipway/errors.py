@@ -120,6 +120,10 @@ class Rejected(PermanentError):
     """A person, or the end of the response time, rejected the release."""
 
 
+class ArtefactChanged(PermanentError):
+    """A model's artefact is not the one on record, or nothing says which one it has to be; it is not served."""
+
+
 class RollBackRefused(PermanentError):
     """Production cannot go back to what was asked for; nothing has been touched."""
 

@@ -16,12 +16,14 @@ class Past:
     :param goes_on: whether its run has not ended
     :param package_arn: its model package; None for a release that came to none
     :param pending: whether nobody has decided on the package
-    :param outputs: what its training jobs wrote, as S3 URIs that end in a slash
+    :param home: where its documents and its copy of the model are, as an S3 URI that ends in a slash
+    :param outputs: what its training jobs wrote, in the same form
     """
 
     revision_id: str
     sequence: str | None
     goes_on: bool
+    home: str
     package_arn: str | None = None
     pending: bool = False
     outputs: tuple[str, ...] = ()
@@ -80,5 +82,5 @@ def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collect
         and not one.goes_on
         and not one.pending
         and one.package_arn not in kept
-        and not any(in_use.has_below(folder) for folder in one.outputs)
+        and not any(in_use.has_below(folder) for folder in (one.home, *one.outputs))
     ]

@@ -10,11 +10,12 @@ from typing import Any
 
 from slipway import names, production_history, sequences
 from slipway.claims import Claim
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN
+from slipway.endpoint_stack import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.hooks import model_registry as registry
 from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.s3 import uri
 from slipway.hooks.s3_objects import S3ObjectsHook, StoredObject
 from slipway.hooks.sagemaker import Resource, SageMakerHook
 from slipway.release_plan import TAG_MODEL_PREFIX, Revision
@@ -22,7 +23,6 @@ from slipway.stacks import Stack
 from slipway.states import Environment, ModelApprovalStatus
 
 _MAX_JOBS = 9
-_DATA_PARAMETERS = ("ModelADataUrl", "ModelBDataUrl")
 
 
 class Survey:
@@ -95,7 +95,7 @@ class Survey:
         used, urls = set(), set()
         for stack in stacks:
             used |= {item.physical_id for item in self._cloudformation.resources(stack.stack_id)}
-            urls |= {stack.parameters[name] for name in _DATA_PARAMETERS if stack.parameters.get(name)}
+            urls |= set(data_urls(stack.parameters))
         for endpoint in self.sagemaker.list_all("endpoint"):
             for config_name in self._configs_of(endpoint.name):
                 models = self._models_of(endpoint.name, config_name)
@@ -146,6 +146,7 @@ class Survey:
             revision_id,
             claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
+            uri(self.bucket, names.run_prefix(self.prefix, revision_id)),
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,
             tuple(self._outputs(Revision.from_xcom(pinned))) if pinned else (),

@@ -26,6 +26,7 @@ from slipway.model_fields import (
     no_repetition,
 )
 from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
+from slipway.model_training import EnvironmentName, Metrics, ScriptMode
 from slipway.states import ExecutionMode
 from slipway.stress_settings import Stress
 from slipway.trial_settings import Trial
@@ -100,7 +101,7 @@ class TrainingPolicy(Strict):
     max_runtime_seconds: Seconds
     max_instance_seconds: Seconds | None = None
     max_volume_gb: Annotated[int, Field(ge=1)] = 100
-    environment: Annotated[list[str], AfterValidator(no_repetition)] = []
+    environment: Annotated[list[EnvironmentName], AfterValidator(no_repetition)] = []
     urls: Annotated[list[UrlBeginning], AfterValidator(no_repetition)] = []
 
 
@@ -122,7 +123,8 @@ class Policy(Strict):
     training: TrainingPolicy
     endpoint: EndpointPolicy
     tags: Annotated[list[TagKey], AfterValidator(no_repetition)] = []
-    network_isolation: bool = False
+    script_mode: ScriptMode | None = None
+    network_isolation: bool = True
     inter_container_encryption: bool = False
     vpc: Vpc | None = None
     kms_key: Text | None = None
@@ -241,6 +243,7 @@ class ModelConfig(Strict):
     source: Source
     roles: Roles
     policy: Policy
+    metrics: Metrics = {}
     gates: list[Gate] = []
     test: EndpointTest
     champion: Champion | None = None

@@ -129,6 +129,11 @@ def request_key(prefix: str, revision: str) -> str:
     return f"{run_prefix(prefix, revision)}trainingjob.zip"
 
 
+def artefact_key(prefix: str, revision: str) -> str:
+    """The key of a release's own copy of its model, which training roles cannot write."""
+    return f"{run_prefix(prefix, revision)}model.tar.gz"
+
+
 def claim_key(prefix: str, revision: str) -> str:
     """The key of the document that says which run a revision belongs to."""
     return f"{run_prefix(prefix, revision)}claim.json"

@@ -1,4 +1,4 @@
-"""Who is told when a decision is wanted and when it was taken: an SNS topic, and any of Airflow's notifiers."""
+"""Who is told of decisions, and of a model whose bytes have changed: an SNS topic, and any of Airflow's notifiers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Notice(StrEnum):
     REJECTED = "rejected"
     TIMED_OUT = "timed out"
     SUPERSEDED = "superseded"
+    ARTEFACT_CHANGED = "artefact changed"
 
 
 @dataclass(frozen=True)

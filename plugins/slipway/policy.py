@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,11 +13,18 @@ from slipway.errors import PolicyViolation
 from slipway.locations import locations
 from slipway.model_config import ImageReference, Policy
 from slipway.model_fields import RESERVED_TAG_PREFIXES
+from slipway.model_training import is_of_the_toolkit
 from slipway.request_schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
 from slipway.states import Environment
 from slipway.validation import shown, shown_name
 
 _SHOWN_MAX = 5
+# Which code the training toolkit runs, and from where; and where a container finds its channels.
+# https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+_PROGRAM, _DIRECTORY = "sagemaker_program", "sagemaker_submit_directory"
+_PROGRAM_FILE = re.compile(r"\w[\w./-]*\.(py|sh)", re.ASCII)
+_CHANNELS = "/opt/ml/input/data/"
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image
         *_violations("trainingjob.json", _places(training, policy)),
         *_violations("trainingjob.json", _size(training, policy)),
         *_violations("trainingjob.json", _server_side(training, policy)),
+        *_violations("trainingjob.json", _code(training, policy)),
         *_violations("deployment.json", _endpoints(deployment, policy)),
     ]
     if not found:
@@ -183,6 +192,51 @@ def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
             yield f"Tags[{index}].Key", f"no tag of {' or '.join(RESERVED_TAG_PREFIXES)}", tag.key
         elif tag.key not in policy.tags:
             yield f"Tags[{index}].Key", _one_of(policy.tags), tag.key
+
+
+def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
+    """Code of the uploader's choice, which an image with SageMaker's training toolkit would run."""
+    given = training.hyper_parameters or {}
+    mode = policy.script_mode
+    if mode is None:
+        for name in filter(is_of_the_toolkit, given):
+            yield f"HyperParameters.{shown_name(name)}", "no such name: policy.script_mode does not allow code", "code"
+        return
+    if not any(map(is_of_the_toolkit, given)):
+        return
+    program, directory = (_text(given.get(name, "")) for name in (_PROGRAM, _DIRECTORY))
+    if not _PROGRAM_FILE.fullmatch(program) or ".." in program:
+        yield f"HyperParameters.{_PROGRAM}", "a file in the submitted code, as train.py", "another place, or none"
+    if directory.startswith("s3://"):
+        isolated = policy.network_isolation or bool(training.enable_network_isolation)
+        if isolated:
+            allowed = f"{_CHANNELS}CHANNEL/FILE: without a network the container downloads nothing"
+            yield f"HyperParameters.{_DIRECTORY}", allowed, "an S3 URI"
+        place = directory
+    else:
+        place = _channel_uri(training, directory)
+    # Not at a prefix without its slash: as a channel it would bring its neighbours along.
+    if not _below(place, mode.s3_prefixes, or_at=False):
+        allowed = f"code below {' or '.join(mode.s3_prefixes)}, itself or as a channel"
+        yield f"HyperParameters.{_DIRECTORY}", allowed, "code elsewhere, or none"
+
+
+def _channel_uri(training: TrainingJob, path: str) -> str:
+    """Where the channel lies that a container finds at a path; empty for no channel."""
+    parts = path.removeprefix(_CHANNELS).split("/")
+    if not path.startswith(_CHANNELS) or ".." in parts:
+        return ""
+    channels = {one.channel_name: one.data_source.s3_data_source.s3_uri for one in training.input_data_config}
+    return channels.get(parts[0], "")
+
+
+def _text(value: str) -> str:
+    """A hyperparameter as the toolkit reads it: JSON where it is JSON, else as it is."""
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return read if isinstance(read, str) else value
 
 
 def _same_vpc(wanted: VpcConfig, policy: Policy) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Protocol
 
 from slipway import names, uploader
@@ -14,6 +15,8 @@ from slipway.release_plan import ReleasePlan, Revision
 from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request_archive import MAX_BYTES, refuse
 from slipway.states import Environment
+
+log = logging.getLogger(__name__)
 
 
 class RequestStore(RequestReader, Protocol):
@@ -53,6 +56,8 @@ def process_request(
     key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
+    if fenced.request.training_job.algorithm_specification.metric_definitions:
+        log.info("MetricDefinitions of trainingjob.json are passed over: the model file's metrics count")
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")

@@ -173,11 +173,17 @@ def _chosen_image(request: ReleaseRequest, model: ModelConfig, wanted: str, aws:
 
 
 def _parameters(training: TrainingJob, model: ModelConfig, image: str) -> dict[str, Any]:
-    """CreateTrainingJob as the zip has it, with role, network, keys and isolation from the model file."""
+    """CreateTrainingJob as the zip has it, with role, metrics, network, keys and isolation from the model file."""
     rules = model.policy
     parameters = to_parameters(training)
     parameters.pop("TrainingJobName", None)
-    parameters["AlgorithmSpecification"]["TrainingImage"] = image
+    algorithm = parameters["AlgorithmSpecification"]
+    algorithm["TrainingImage"] = image
+    # Gates rest on metrics: what is one is never for a zip to say. AWS's built-in algorithms define their own.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-define-metrics-variables.html
+    algorithm.pop("MetricDefinitions", None)
+    if model.metrics:
+        algorithm["MetricDefinitions"] = [{"Name": name, "Regex": regex} for name, regex in model.metrics.items()]
     parameters["RoleArn"] = model.roles.training
     parameters["EnableNetworkIsolation"] = rules.network_isolation or bool(training.enable_network_isolation)
     parameters["EnableInterContainerTrafficEncryption"] = rules.inter_container_encryption or bool(

@@ -41,7 +41,7 @@ Image = Annotated[
 
 
 class MetricDefinition(_Document):
-    """A metric that SageMaker reads from a custom container's log."""
+    """A metric that SageMaker would read from a custom container's log; zips carry them, and none is used."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
     regex: Annotated[str, Field(min_length=1, max_length=500)]

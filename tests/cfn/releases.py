@@ -1,6 +1,5 @@
 """Releases of one model as the deployment sees them: the run's copy of the zip and a registered model package."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +7,7 @@ from slipway import names
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
@@ -48,10 +48,12 @@ class Model:
         """Give an operator the model's board; every other run has ended when one comes to it."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
-    def release(
-        self, model_data_url: str | Callable[[ReleasePlan], str], *, uploaded_now: bool = False, **production: object
-    ) -> "Release":
+    def release(self, trained_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
         """Upload a zip whose production endpoint is changed as given, and register the model it made."""
+        return Release(self, self.upload(uploaded_now=uploaded_now, **production), trained_url)
+
+    def upload(self, *, uploaded_now: bool = False, **production: object) -> ReleasePlan:
+        """Upload a zip whose production endpoint is changed as given."""
         document = deployment()
         document["EndpointPrefix"] = self.prefix
         document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
@@ -64,8 +66,7 @@ class Model:
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
-        plan = process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
-        return Release(self, plan, model_data_url if isinstance(model_data_url, str) else model_data_url(plan))
+        return process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
 
 
 class RollBack:
@@ -100,8 +101,12 @@ class RollBack:
 class Release:
     """One release of a model: registered, and not yet decided upon."""
 
-    def __init__(self, model: Model, plan: ReleasePlan, model_data_url: str) -> None:
-        self.model, self.plan, self.model_data_url = model, plan, model_data_url
+    def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
+        self.model, self.plan = model, plan
+        self.artefact = S3ArtefactHook(aws_conn_id=None).keep(
+            trained_url, BUCKET, names.artefact_key(plan.prefix, plan.revision_id)
+        )
+        self.model_data_url = self.artefact.uri
         hook = ModelRegistryHook(aws_conn_id=None)
         hook.ensure_model_package_group(plan.model_package_group, description="test", tags={})
         self.package_arn = hook.create_model_package(
@@ -109,11 +114,15 @@ class Release:
                 "ModelPackageGroupName": plan.model_package_group,
                 "ModelApprovalStatus": "PendingManualApproval",
                 "InferenceSpecification": {
-                    "Containers": [{"Image": IMAGE, "ModelDataUrl": model_data_url}],
+                    "Containers": [{"Image": IMAGE, "ModelDataUrl": self.artefact.uri}],
                     "SupportedContentTypes": ["text/csv"],
                     "SupportedResponseMIMETypes": ["text/csv"],
                 },
-                "CustomerMetadataProperties": {registry.DIGEST: plan.digest, registry.REVISION: plan.revision_id},
+                "CustomerMetadataProperties": {
+                    registry.DIGEST: plan.digest,
+                    registry.REVISION: plan.revision_id,
+                    **self.artefact.properties(),
+                },
             }
         )
 
@@ -130,4 +139,4 @@ class Release:
             task_id=f"deploy_{environment.short}", model=self.model.config, environment=environment, do_xcom_push=False
         )
         run = context({"process_request": self.plan.to_xcom()}, run_id=f"s3__{self.plan.revision_id}")
-        return run_task(self.model.at_its_gate(operator), run)
+        return run_task(self.model.at_its_gate(operator), run | {"task_state_store": MemoryStore()})

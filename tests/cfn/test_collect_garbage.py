@@ -79,8 +79,10 @@ def scene(local_aws):
 def _scene(aws) -> Scene:
     model, trained = Model(aws), Trained(aws)
     model.config = model.config.model_copy(update={"roll_back": model_config.RollBack(keep_releases=2)})
-    releases = {kind: model.release(trained, ABTests=False, AutoScaling=None) for kind in KINDS}
+    plans = {kind: model.upload(ABTests=False, AutoScaling=None) for kind in KINDS}
+    urls = {kind: trained(plan) for kind, plan in plans.items()}
     trained.wait()
+    releases = {kind: Release(model, plan, urls[kind]) for kind, plan in plans.items()}
     _tell(releases)
     releases["live"].deploy(PRD)
     hand_made = _endpoint_by_hand(aws, releases["used"].model_data_url)

@@ -38,7 +38,6 @@ def tried(release, environment=DEV) -> dict:
     task = f"deploy_{environment.short}"
     xcoms = {
         "process_request": release.plan.to_xcom(),
-        "train": {"model_data_url": release.model_data_url},
         "register": {"model_package_arn": release.package_arn},
         task: release.deploy(environment),
     }

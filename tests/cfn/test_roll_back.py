@@ -8,7 +8,7 @@ from slipway.errors import NotApproved, RollBackRefused, Superseded
 from slipway.hooks.model_registry import ModelRegistryHook
 from tests.cfn.releases import PRD, Model, Release, RollBack
 from tests.local_aws.hooks import lead_hooks_to
-from tests.local_aws.sagemaker_cases import BUCKET, ROWS, model_data, predict, wait_for_endpoint
+from tests.local_aws.sagemaker_cases import ROWS, model_data, predict, wait_for_endpoint
 
 pytestmark = pytest.mark.local_aws
 
@@ -211,8 +211,10 @@ class TestWhatIsRefusedLeavesProductionAlone:
             RollBack(production[0].model, target).choose()
 
     def test_a_model_whose_artefact_is_gone(self, aws, untouched, production):
-        release = production[0].model.release(f"s3://{BUCKET}/{production[0].plan.prefix}/gone/model.tar.gz").approve()
-        with pytest.raises(RollBackRefused, match=r"gone/model\.tar\.gz is gone.*new_attempt"):
+        release = production[0].model.release(model_data(aws)).approve()
+        bucket, key = release.artefact.place
+        aws.client("s3").delete_object(Bucket=bucket, Key=key)
+        with pytest.raises(RollBackRefused, match=r"found no such object.*new_attempt"):
             RollBack(release.model, release.package_arn).choose()
 
     def test_a_release_that_was_collected(self, untouched, production):

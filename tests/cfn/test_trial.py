@@ -9,7 +9,7 @@ from slipway import runs
 from slipway.errors import Superseded, TrialFailed
 from slipway.triggers.trial import BakeTrigger
 from tests.cfn.trials import TrialModel
-from tests.local_aws.sagemaker_cases import ROWS, model_data, predict, wait_for_endpoint
+from tests.local_aws.sagemaker_cases import ROWS, predict, wait_for_endpoint
 from tests.unit.task_runs import first_event
 
 pytestmark = pytest.mark.local_aws
@@ -104,7 +104,7 @@ def test_a_trial_that_cannot_be_told_is_kept_and_the_stack_says_so(aws):
 
     # The next release takes the place of the model that was never promoted; the live one stays.
     third = run.release.model.on_trial(1, AutoScaling=None)
-    assert third.served("model-a") == model_data(aws)
+    assert third.served("model-a") == third.release.model.made[0].model_data_url
     assert "TrialOutcome" not in third.outputs()
 
 
@@ -115,7 +115,7 @@ def test_a_bad_model_is_retired_and_not_deployed_again(aws):
     assert run.run("settle_trial")["outcome"] == "retired"
     assert run.moves() == 1
     assert run.weights() == {"model-a": 1.0}
-    assert run.served("model-a") == model_data(aws)
+    assert run.served("model-a") == run.release.model.made[0].model_data_url
     assert run.scaled() == {"model-a"}
     # What the next release is compared with is the live model again.
     assert run.outputs()["ModelPackageArn"] != run.release.package_arn
@@ -157,7 +157,7 @@ def test_a_newer_release_in_production_ends_the_trial(aws, good):
         with pytest.raises(Superseded, match="A newer release"):
             good.run(task_id)
     assert newer.weights() == LIVE_AND_TRIAL
-    assert newer.served("model-a") == model_data(aws)
+    assert newer.served("model-a") == newer.release.model.made[0].model_data_url
     assert good.moves() == 0
 
 

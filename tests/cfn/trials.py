@@ -29,12 +29,14 @@ class TrialModel(Model):
         super().__init__(aws)
         settings = Trial(**{"minutes": SECOND, "bake_minutes": SECOND, "decide": "rule", "rule": RULE} | trial)
         self.config: ModelConfig = self.config.model_copy(update={"trial": settings})
+        self.made: list[Release] = []
 
     def on_trial(self, number: int = 2, **production: Any) -> "TrialRun":
         """Put so many releases into production; the last one is on trial beside the first one."""
         for shift in range(number):
             fields = {"InitialVariantWeight": 0.1, **production}
             release = self.release(model_data(self.aws, label_shift=shift), **fields).approve()
+            self.made.append(release)
             run = TrialRun(release)
             run.deploy()
         return run

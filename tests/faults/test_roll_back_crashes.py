@@ -79,7 +79,8 @@ def test_a_killed_roll_back_ends_as_one_that_never_was(aws, trained, rolled_back
     first = trained["first"].xcoms
     outputs = {item["OutputKey"]: item["OutputValue"] for item in aws.stack(STACK)["Outputs"]}
     assert outputs["ModelPackageArn"] == first["register"]["model_package_arn"]
-    assert outputs["ModelADataUrl"] == first["train"]["model_data_url"]
+    key = names.artefact_key("iris-model", first["process_request"]["revision_id"])
+    assert outputs["ModelADataUrl"] == f"s3://{BUCKET}/{key}"
     endpoint = aws.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
     assert endpoint["EndpointStatus"] == "InService"
     weights = [(item["VariantName"], item["CurrentWeight"]) for item in endpoint["ProductionVariants"]]

@@ -1,11 +1,13 @@
 """A release task by task against the local AWS, and its teardown; the oracle is the call ledger."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from slipway.errors import AlreadyDecided, EndpointTestFailed, TrainingFailed, TrainingStopped
+from slipway.artefact import Artefact, artefact_of
+from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.model_config import ModelConfig
@@ -123,11 +125,30 @@ def test_the_first_decision_stands(aws, release):
     assert len(aws.ledger(operation="UpdateModelPackage", outcome="ok")) == written
 
 
-def test_an_endpoint_of_another_release_is_not_ours(release):
+def test_what_is_tested_is_what_was_registered_whatever_train_has_said(release):
     other = {**release, "train": {**release["train"], "model_data_url": f"s3://{BUCKET}/another/model.tar.gz"}}
     test_dev = EndpointTestOperator(task_id="test_dev", model=model(), environment=Environment.DEVELOPMENT)
-    with pytest.raises(EndpointTestFailed, match="another/model"):
-        run_task(test_dev, context(other))
+    assert run_task(test_dev, context(other))["accuracy"] == release["test_dev"]["accuracy"]
+
+
+def test_the_registered_model_is_a_copy_with_its_bytes_on_record(aws, release):
+    package = ModelRegistryHook().describe_model_package(release["register"]["model_package_arn"])
+    recorded, plan = artefact_of(package), release["process_request"]
+    assert recorded.uri == f"s3://{BUCKET}/releases/iris-model/{plan['revision_id']}/model.tar.gz"
+    copy = aws.client("s3").get_object(Bucket=BUCKET, Key=recorded.place[1])
+    data = copy["Body"].read()
+    assert recorded == Artefact(
+        recorded.uri, len(data), copy["ETag"].strip('"'), copy["VersionId"], hashlib.sha256(data).hexdigest()
+    )
+    # AWS keeps the ETag as well; nothing of CreateModel pins a version.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageContainerDefinition.html
+    assert package["InferenceSpecification"]["Containers"][0]["ModelDataETag"] == recorded.etag
+
+
+def test_a_zip_does_not_forge_the_metric_of_its_gate(aws, release):
+    job = aws.client("sagemaker").describe_training_job(TrainingJobName=release["train"]["training_job_name"])
+    assert "MetricDefinitions" not in job["AlgorithmSpecification"]
+    assert release["train"]["metrics"]["validation:merror"] > 0
 
 
 def test_the_development_endpoint_is_loaded_where_the_model_file_asks_for_it(aws, release):

@@ -1,6 +1,7 @@
 """One release of the shipped model, as its tasks hand it on."""
 
 from slipway import names
+from slipway.artefact import Artefact
 from slipway.release_plan import ReleasePlan
 from slipway.states import Environment
 from tests.unit.request_samples import BUCKET, iris_model, revision
@@ -14,6 +15,14 @@ TRAINED = {
     "metrics": {"validation:merror": 0.04, "train:merror": 0.02},
     "seconds": 60,
 }
+
+ARTEFACT = Artefact(
+    uri=f"s3://{BUCKET}/releases/iris-model/{'0' * 32}/model.tar.gz",
+    size_bytes=1024,
+    etag="e" * 32,
+    version_id="v7",
+    sha256="a" * 64,
+)
 
 REGISTERED = {
     "model_package_arn": "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/2",

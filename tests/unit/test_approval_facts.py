@@ -2,6 +2,7 @@
 
 from slipway.approval_facts import Facts, code, markdown
 from slipway.release_plan import ReleasePlan, Revision
+from tests.unit.releases import ARTEFACT
 
 PLAN = ReleasePlan(
     prefix="iris-model",
@@ -42,6 +43,13 @@ def facts(**changed) -> Facts:
         **changed,
     }
     return Facts(plan=PLAN, run_url=URL, uploader="[dave](http://evil)", **given)
+
+
+def test_the_bytes_that_are_approved_are_shown():
+    text = markdown(facts(artefact=ARTEFACT))
+    for said in (f"`{ARTEFACT.uri}`", "1024 bytes", "`v7`", f"`{ARTEFACT.etag}`", f"`{ARTEFACT.sha256}`"):
+        assert said in text
+    assert "not on record, so it cannot be deployed" in markdown(facts())
 
 
 def test_metrics_stand_beside_their_gate_and_the_live_model():

@@ -20,6 +20,7 @@ def past(number: int, **changes) -> Past:
         "revision_id": f"{number:032x}",
         "sequence": moment(number),
         "goes_on": False,
+        "home": f"s3://bucket/releases/m/{number:032x}/",
         "package_arn": f"package/{number}",
         "outputs": (f"s3://bucket/m/mlops-m-{number}/output/",),
     }
@@ -39,7 +40,7 @@ def histories(draw):
         if draw(st.booleans()):
             changes["package_arn"] = None
         releases.append(past(number, **changes))
-    outputs = [folder for one in releases for folder in one.outputs]
+    outputs = [folder for one in releases for folder in (one.home, *one.outputs)]
     urls = st.sampled_from(outputs).flatmap(
         lambda folder: st.sampled_from([folder, f"{folder}model.tar.gz", folder[:-8]])
     )
@@ -58,7 +59,7 @@ def test_nothing_goes_that_an_endpoint_uses_or_a_roll_back_needs(history):
     for one in gone:
         assert one.package_arn not in chain[:keep]
         assert one.package_arn not in deployed[:keep]
-        assert not any(url.startswith(folder) for url in in_use.data_urls for folder in one.outputs)
+        assert not any(url.startswith(folder) for url in in_use.data_urls for folder in (one.home, *one.outputs))
         assert not one.goes_on and not one.pending
         assert one.sequence is not None and one.sequence < moment(NOW)
 
@@ -75,7 +76,7 @@ def test_what_stays_has_a_reason(history):
             one.pending,
             one.sequence is None or one.sequence >= moment(NOW),
             one.package_arn in kept,
-            any(in_use.has_below(folder) for folder in one.outputs),
+            any(in_use.has_below(folder) for folder in (one.home, *one.outputs)),
         )
         assert (one in gone) != any(reasons)
 

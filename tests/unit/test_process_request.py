@@ -1,6 +1,7 @@
 """An upload becomes a plan and a copy, once, however often the task runs."""
 
 import hashlib
+import logging
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_two_versions_are_two_releases():
     plans = [process_request(iris_model(), revision(data, version), s3=store, aws=AWS) for version in ("v1", "v2")]
     assert plans[0].training_job_name != plans[1].training_job_name
     assert plans[0].request_uri != plans[1].request_uri
+
+
+def test_metric_definitions_of_a_zip_are_passed_over_and_that_is_said(caplog):
+    job = training_job()
+    job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "validation:merror", "Regex": "merror:(0)"}]
+    for given, said in ((request_zip(job), 1), (request_zip(), 0)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="slipway.process_request"):
+            process_request(iris_model(), revision(given), s3=_store(given), aws=AWS)
+        assert caplog.text.count("MetricDefinitions of trainingjob.json are passed over") == said

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, names, production_history, roll_back_order, runs
+from slipway import garbage, production_history, roll_back_order, runs, served_artefacts
 from slipway.board import Outcome
-from slipway.errors import SlipwayError
+from slipway.endpoint_stack import data_urls
+from slipway.errors import AwsError, SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.garbage_survey import Survey
+from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.s3_objects import StoredObject
 from slipway.hooks.sagemaker import Resource
 from slipway.release_plan import ReleasePlan, pull_plan
 from slipway.stages import StageMixin
-from slipway.states import Stage
+from slipway.states import Environment, Stage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +37,8 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
     an artefact that is about to go.
 
     The release has kept its promise before this task runs. What cannot be removed now is reported in the log, and
-    found again by the next release; the task does not fail for it.
+    found again by the next release; the task does not fail for it. It fails for one thing, and then removes nothing:
+    an artefact of production that is not the one on record, of which the approvers are told.
 
     :param model: the model file's content
     """
@@ -47,7 +52,9 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         """Collect, if nobody else is at production.
 
         :returns: revisions, models and endpoint configs that were removed, and bytes
+        :raises slipway.errors.ArtefactChanged: when production would load other bytes than those that were registered
         """
+        self._check_production(context)
         if roll_back_order.wanted(context):
             self.log.info("Production was rolled back: what there is, is left for whoever looks into it")
             return {}
@@ -56,6 +63,24 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         except SlipwayError as error:
             self.log.warning("%s. What is left, the next release collects", error)
             return {}
+
+    def _check_production(self, context: Context) -> None:
+        plan = pull_plan(context)
+        try:
+            stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
+            served = served_artefacts.ServedArtefacts(
+                plan.model_package_group,
+                ModelRegistryHook(aws_conn_id=self.aws_conn_id),
+                S3ArtefactHook(aws_conn_id=self.aws_conn_id),
+            )
+            changed = served.changed(data_urls(stack.parameters)) if stack else []
+        except AwsError as error:
+            self.log.warning("%s. Whether production's artefacts are those on record was not found out", error)
+            return
+        for one in changed:
+            served_artefacts.tell(one, self.model, context, self.task_id)
+        if changed:
+            raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
         ticket = self.ticket(context, Stage.PRD)
@@ -105,8 +130,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
                 self.log.warning("%s is left: it is outside the bucket of the releases", output)
                 continue
             freed += self._remove_objects(survey, output, survey.s3.objects(bucket, prefix))
-        where = f"s3://{survey.bucket}/{names.run_prefix(survey.prefix, past.revision_id)}"
-        return freed + self._remove_objects(survey, where, folder)
+        return freed + self._remove_objects(survey, past.home, folder)
 
     def _remove_objects(self, survey: Survey, where: str, objects: list[StoredObject]) -> int:
         size_bytes = sum(one.size_bytes for one in objects)

@@ -15,13 +15,14 @@ from slipway import (
     production_history,
     release_request,
     roll_back_order,
+    served_artefacts,
     variant_weights,
 )
-from slipway.errors import AwsError, NotApproved, StackFailed, Superseded
+from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.cloudformation import CloudFormationStackLink
 from slipway.links.cloudwatch import DashboardLink
@@ -84,19 +85,22 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         # Before the board: what nobody ordered is not to overtake a release there.
         self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, OF_ENVIRONMENT[self.environment])
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As CloudFormationDeployOperator.resume."""
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
-    def _rejecting_superseded(self, context: Context) -> Iterator[None]:
-        """What the stack itself shows to be overtaken ends like what the board shows: it cannot be approved later."""
+    def _consequences(self, context: Context) -> Iterator[None]:
+        """A release that the stack shows to be overtaken cannot be approved later; of changed bytes people are told."""
         try:
             yield
+        except ArtefactChanged as error:
+            served_artefacts.tell(error, self.model, context, self.task_id)
+            raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
             raise
@@ -106,7 +110,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = release_request.load(self._uploads, plan, self.model, aws)
+        self._fenced = release_request.load(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
@@ -193,6 +197,14 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return True
 
     def check_may_apply(self, stack: Stack | None) -> None:
+        """Check that this release may write here, and that what will be served is what was registered.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; else as check_allowed
+        """
+        self.check_allowed(stack)
+        self.check_artefacts(stack)
+
+    def check_allowed(self, stack: Stack | None) -> None:
         """Check order, approval and that the endpoint is the stack's own.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
@@ -206,13 +218,21 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
-            uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._uploads)
+            uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
             decision = production_checks.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+
+    def check_artefacts(self, stack: Stack | None) -> None:
+        """Check what new instances would load: the model of this release, and the one beside it.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
+        """
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served.check(endpoint_stack.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with what it takes the place of, while the stack still says that."""
@@ -288,9 +308,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def _sagemaker(self) -> SageMakerHook:
         return SageMakerHook(aws_conn_id=self.aws_conn_id)
 
-    @property
-    def _uploads(self) -> S3VersionHook:
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+    @cached_property
+    def _s3(self) -> S3ArtefactHook:
+        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
 
     @cached_property
     def _registry(self) -> ModelRegistryHook:

@@ -19,7 +19,7 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT
-from slipway.release_plan import pull_package_arn, pull_plan
+from slipway.release_plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
@@ -118,10 +118,10 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
-        trained = self._data_url(context)
+        registered = self._data_url(plan)
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
-        ours = self._variant_of(endpoint, trained)
+        ours = self._variant_of(endpoint, registered)
         test = self.model.test
         rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
@@ -130,20 +130,17 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         if self.environment is Environment.DEVELOPMENT:
             if len(score.variants) > 1:
                 score = self._ask(name, rows, ours)
-            result["champion"] = self._compare(context, rows, score)
+            result["champion"] = self._compare(context, rows, score, registered)
         if not self._keeps_stage:
             self.leave_stages(context, OF_ENVIRONMENT[self.environment])
         return result
 
-    def _data_url(self, context: Context) -> str:
-        """The artefact that has to be served: the trained one, or that of the package which production went back to."""
-        plan = pull_plan(context)
-        if not plan.rolls_back:
-            return context["ti"].xcom_pull(task_ids="train")["model_data_url"]
+    def _data_url(self, plan: ReleasePlan) -> str:
+        """The artefact that has to be served: that of the release's package, or of the one production went back to."""
         group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
         package = self.hook.find_model_package(group, revision_id=revision_id, digest=digest)
         if package is None:
-            raise EndpointTestFailed("The model package of this roll-back is gone", resource=group, why=revision_id)
+            raise EndpointTestFailed("The model package of this release is gone", resource=group, why=revision_id)
         return candidate(package).model.data_url
 
     @property
@@ -166,17 +163,17 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             kwargs={"deadline": deadline},
         )
 
-    def _variant_of(self, endpoint: Mapping[str, Any], trained: str) -> str:
-        """Look behind names and outputs: one of the models that are served has to be the trained one."""
+    def _variant_of(self, endpoint: Mapping[str, Any], registered: str) -> str:
+        """Look behind names and outputs: one of the models that are served has to be the registered one."""
         served = self._served(endpoint)
         for variant, data_urls in served.items():
-            if trained in data_urls:
+            if registered in data_urls:
                 return variant
         found = ", ".join(url for urls in served.values() for url in urls)
         raise EndpointTestFailed(
             "The endpoint does not serve the model of this release",
             resource=endpoint["EndpointName"],
-            why=f"it serves {found or 'nothing that can be found'}, trained was {trained}",
+            why=f"it serves {found or 'nothing that can be found'}, registered was {registered}",
             fix="look for a newer release or a change by hand, then run the deployment again",
         )
 
@@ -202,11 +199,11 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         golden.check(self._ask(name, rows, variant).answers, self.model.golden.tolerance, name)
         return {"golden_rows": len(rows)}
 
-    def _compare(self, context: Context, rows: Sequence[Row], score: Score) -> dict[str, Any] | None:
+    def _compare(self, context: Context, rows: Sequence[Row], score: Score, registered: str) -> dict[str, Any] | None:
         """Have the live model answer the same rows; None where there is no rule or no other model is live."""
-        plan, ti, rule = pull_plan(context), context["ti"], self.model.champion
+        plan, rule = pull_plan(context), self.model.champion
         name = plan.endpoint(Environment.PRODUCTION)
-        if rule is None or not self._has_champion(name, ti.xcom_pull(task_ids="train")["model_data_url"]):
+        if rule is None or not self._has_champion(name, registered):
             return None
         try:
             live = self._ask(name, rows, LIVE_VARIANT)
@@ -219,13 +216,13 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         found.check(plan.prefix)
         return found.to_xcom()
 
-    def _has_champion(self, name: str, trained: str) -> bool:
+    def _has_champion(self, name: str, registered: str) -> bool:
         endpoint = self.hook.describe_endpoint(name)
         if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in SERVING:
             self.log.info("Nothing is live in production: there is nothing to compare with")
             return False
         live = self._served(endpoint).get(LIVE_VARIANT, [])
-        if not live or trained in live:
+        if not live or registered in live:
             self.log.info("No other model is live in production: there is nothing to compare with")
             return False
         return True

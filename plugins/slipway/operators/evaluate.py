@@ -102,7 +102,8 @@ class EvaluateOperator(BaseOperator):
                 "The model does not pass its gates",
                 resource=self.model.prefix,
                 why="; ".join(map(str, failed)) + self._reported(failed, metrics),
-                fix="train a better model, or change gates in the model file, and upload the zip again",
+                fix="train a better model, or change gates in the model file, and upload the zip again; a metric of an "
+                "image of your own is defined by metrics in the model file",
             )
         return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
 

@@ -13,9 +13,12 @@ from airflow.sdk import BaseOperator
 
 from slipway import names
 from slipway.approval_record import metadata_value
+from slipway.artefact import Artefact
 from slipway.hooks import model_registry as registry
+from slipway.hooks.identity import resolve
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook, uri
+from slipway.hooks.s3 import uri
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.sagemaker import ModelPackageLink
 from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.states import ModelApprovalStatus
@@ -25,17 +28,19 @@ if TYPE_CHECKING:
 
     from slipway.model_config import ModelConfig
 
-# CustomerMetadataProperties hold 50 entries. The others are for the revision (4), the decision (4), its approvals (10)
-# and an answer that came late (1), the test beside the live model (5), the trial (6), and what production did with it
-# (3). All metrics are in the file beside the request.
+# CustomerMetadataProperties hold 50 entries. The others are for the revision (4), the artefact (4), the decision (4),
+# its approvals (10) and an answer that came late (1), the test beside the live model (5), the trial (6), and what
+# production did with it (3). All metrics are in the file beside the request.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-_MAX_METRICS = 17
+_MAX_METRICS = 13
 _METRICS_FILE = "metrics.json"
 
 
 class RegisterModelOperator(BaseOperator):
     """Creates the release's model package as PendingManualApproval, or adopts it if an earlier attempt did.
 
+    The package is of the release's own copy of the artefact, and says which bytes that has. Training jobs cannot write
+    there, so what is tested and approved is what is deployed.
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
 
     :param model: The model file's content.
@@ -53,15 +58,16 @@ class RegisterModelOperator(BaseOperator):
         return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
 
     @cached_property
-    def s3(self) -> S3VersionHook:
+    def s3(self) -> S3ArtefactHook:
         """S3, through the model's connection."""
-        return S3VersionHook(aws_conn_id=self.model.aws_conn_id)
+        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
 
         :param context: The task's Airflow context.
         :returns: The model package's ARN and version.
+        :raises slipway.errors.PermanentError: When the job's artefact is gone.
         :raises slipway.errors.AwsError: When a call fails.
         """
         plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
@@ -80,6 +86,7 @@ class RegisterModelOperator(BaseOperator):
                 package_parameters(
                     plan,
                     trained,
+                    self._keep_artefact(plan, trained["model_data_url"]),
                     metrics_uri,
                     gated={gate.metric for gate in self.model.gates},
                     dag_id=dag_run.dag_id,
@@ -93,6 +100,17 @@ class RegisterModelOperator(BaseOperator):
         ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
         return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
 
+    def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:
+        kms_key = self.model.policy.kms_key
+        kept = self.s3.keep(
+            trained_url,
+            plan.home_bucket,
+            names.artefact_key(plan.prefix, plan.revision_id),
+            kms_key=resolve(kms_key, self.model.aws_conn_id) if kms_key else None,
+        )
+        self.log.info("The artefact is %s: %s", kept.uri, kept)
+        return kept
+
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
         bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
         self.s3.put_if_absent(
@@ -104,6 +122,7 @@ class RegisterModelOperator(BaseOperator):
 def package_parameters(
     plan: ReleasePlan,
     trained: Mapping[str, Any],
+    artefact: Artefact,
     metrics_uri: str,
     *,
     gated: Collection[str] = (),
@@ -116,6 +135,7 @@ def package_parameters(
 
     :param plan: The release's plan.
     :param trained: What `train` left.
+    :param artefact: The release's own copy of the model.
     :param metrics_uri: Where the metrics lie as JSON.
     :param gated: Metrics that have a gate: they come first where not all have a place.
     :param dag_id: The DAG of the run.
@@ -127,6 +147,7 @@ def package_parameters(
         registry.DIGEST: plan.digest,
         registry.REVISION: plan.revision_id,
         registry.VERSION_ID: plan.revision.version_id,
+        **artefact.properties(),
         registry.RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
         **{f"{registry.METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
     }
@@ -135,7 +156,9 @@ def package_parameters(
         "ModelPackageDescription": f"Trained by {trained['training_job_name']} from {plan.request_uri}",
         "ModelApprovalStatus": ModelApprovalStatus.PENDING.value,
         "InferenceSpecification": {
-            "Containers": [{"Image": trained["image"], "ModelDataUrl": trained["model_data_url"]}],
+            "Containers": [
+                {"Image": trained["image"], "ModelDataUrl": artefact.uri, "ModelDataETag": artefact.etag},
+            ],
             "SupportedContentTypes": ["text/csv"],
             "SupportedResponseMIMETypes": ["text/csv"],
         },

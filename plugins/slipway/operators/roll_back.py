@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway import names, production_checks, production_history, roll_back_order
+from slipway import artefact, names, production_checks, production_history, roll_back_order
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
-from slipway.errors import PermanentError, RollBackRefused, Skipped
+from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.hooks import model_registry as registry
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
+from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import ModelPackageLink
 from slipway.orders import Order
@@ -62,9 +62,9 @@ class RollBackOperator(StageMixin, BaseOperator):
         return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
 
     @cached_property
-    def s3(self) -> S3VersionHook:
+    def s3(self) -> S3ArtefactHook:
         """S3, through the model's connection."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+        return S3ArtefactHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.
@@ -140,17 +140,14 @@ class RollBackOperator(StageMixin, BaseOperator):
         rules = self.model.approval.rules()
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
         production_checks.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
-        self._check_artefact(package, plan)
+        self._check_artefact(package)
         return replace(plan, sequence=order.at, rolled_back_by=order.by)
 
-    def _check_artefact(self, package: Mapping[str, Any], plan: ReleasePlan) -> None:
-        url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        if bucket != plan.home_bucket:
-            # Airflow's role may not look there; SageMaker's own refusal would leave production as it is.
-            self.log.info("Whether %s is there is for SageMaker to say", url)
-        elif not self.s3.exists(bucket, key):
-            self._refuse(package["ModelPackageArn"], f"its artefact {url} is gone", _HOW_TO_RELEASE)
+    def _check_artefact(self, package: Mapping[str, Any]) -> None:
+        try:
+            self.s3.check(artefact.on_record(package, artefact.data_url(package)))
+        except ArtefactChanged as error:
+            self._refuse(package["ModelPackageArn"], str(error), _HOW_TO_RELEASE, error)
 
     def _outputs(self) -> Mapping[str, str]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)

@@ -70,7 +70,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :raises slipway.errors.StackFailed: as CloudFormationDeployOperator
         """
         self.enter_stage(context, Stage.PRD)
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             self.prepare(context)
             return self._settle(context, time.time() + self.timeout_seconds)
 
@@ -87,7 +87,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :returns: as execute
         """
         result = WaitResult.from_event(event)
-        with self._rejecting_superseded(context):
+        with self._consequences(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
                 raise AwsError("Cannot watch the trial", resource=self._endpoint_name, why=result.reason)
@@ -123,7 +123,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         elif stack and not stack.status.in_progress and self.way_back(stack) is None:
             # While the stack changes, or is half-way, the weights are where they have to be.
             self.has_vanished(stack)
-            self.check_may_apply(stack)
+            self.check_allowed(stack)
             self._move(context, stack, deadline)
         return self._finish(context, self._advance(context, deadline))
 
@@ -143,6 +143,8 @@ class TrialSettleOperator(EndpointDeployOperator):
             self._end_sent_back(context, endpoint, stack, deadline)
         step = variant_weights.next_step(share, self.trial.steps)
         if step is not None:
+            # Only now: changed bytes are no reason to leave the requests with a model that fails.
+            self.check_artefacts(stack)
             self._give(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
 
     def _bake(self, context: Context, share: float) -> None:

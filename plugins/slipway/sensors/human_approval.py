@@ -24,6 +24,7 @@ from slipway.approval_answers import (
 )
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.approval_rules import Approval, Rules
+from slipway.artefact import Artefact, artefact_of
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.identity import identity, resolve
 from slipway.hooks.model_registry import ModelRegistryHook
@@ -313,7 +314,13 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         kept_for = timedelta(days=self.timeout_days + 1)
         context["task_state_store"].set(QUESTION, question.to_json(), retention=kept_for)
         self.body = approval_facts.markdown(
-            _facts(context, Rules.from_json(self.rules), question, STRESS_DEV in self.upstream_task_ids)
+            _facts(
+                context,
+                Rules.from_json(self.rules),
+                question,
+                artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
+                STRESS_DEV in self.upstream_task_ids,
+            )
         )
         upsert_hitl_detail(
             ti_id=context["task_instance"].id,
@@ -397,13 +404,16 @@ def comment_field() -> Param:
     )
 
 
-def _facts(context: Context, rules: Rules, question: Question, stress_wanted: bool) -> approval_facts.Facts:
+def _facts(
+    context: Context, rules: Rules, question: Question, artefact: Artefact | None, stress_wanted: bool
+) -> approval_facts.Facts:
     ti = context["ti"]
     return approval_facts.Facts(
         plan=pull_plan(context),
         evaluation=ti.xcom_pull(task_ids="evaluate") or {},
         registration=ti.xcom_pull(task_ids="register") or {},
         test=ti.xcom_pull(task_ids="test_dev") or {},
+        artefact=artefact,
         stress=ti.xcom_pull(task_ids=STRESS_DEV),
         stress_wanted=stress_wanted,
         run_url=run_url(ti.dag_id, ti.run_id),

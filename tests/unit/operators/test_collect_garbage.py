@@ -9,7 +9,7 @@ from slipway.errors import AwsError
 from slipway.operators import collect_garbage
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.states import Stage
-from tests.unit.releases import xcoms
+from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.stages import MemoryDocuments, with_gate
 from tests.unit.task_runs import context
@@ -33,15 +33,43 @@ def surveys(monkeypatch) -> list:
     return begun
 
 
+@pytest.fixture(autouse=True)
+def production(monkeypatch) -> SimpleNamespace:
+    """What production's stack is asked for, and how it answers; there is none unless a test says so."""
+    made = SimpleNamespace(asked=[], stack=None)
+
+    def describe(hook, name):
+        made.asked.append(name)
+        if isinstance(made.stack, Exception):
+            raise made.stack
+        return made.stack
+
+    monkeypatch.setattr(collect_garbage.CloudFormationHook, "describe_stack", describe)
+    return made
+
+
 def operator(documents=None) -> CollectGarbageOperator:
     return with_gate(CollectGarbageOperator(task_id="collect_garbage", model=iris_model()), documents)
 
 
 def test_after_a_roll_back_everything_is_left(surveys):
-    run = context({})
+    run = context({"roll_back": release_plan().to_xcom()})
     run["dag_run"].conf = {"roll_back_to": "previous"}
     assert operator().execute(run) == {}
     assert surveys == []
+
+
+def test_what_production_serves_is_looked_at_after_a_roll_back_too(surveys, production):
+    run = context({"roll_back": release_plan().to_xcom()})
+    run["dag_run"].conf = {"roll_back_to": "previous"}
+    operator().execute(run)
+    assert production.asked == ["mlops-deploy-iris-model-prd"]
+
+
+def test_a_look_at_production_that_aws_refuses_does_not_fail_the_release(surveys, production):
+    production.stack = AwsError("Cannot describe the stack", code="AccessDenied")
+    assert operator().execute(context(xcoms())) == {}
+    assert len(surveys) == 1
 
 
 def test_what_aws_refuses_does_not_fail_the_release(surveys):

@@ -11,7 +11,7 @@ from slipway.rows import Row
 from slipway.states import Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
-from tests.unit.releases import TRAINED, release_plan, xcoms
+from tests.unit.releases import ARTEFACT, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.stages import with_gate
 from tests.unit.task_runs import context, run_task
@@ -33,9 +33,16 @@ class SageMaker:
     """One endpoint; a row's second number less one is its class. In production there may be another, which adds."""
 
     def __init__(
-        self, status="InService", config="ours", data=TRAINED["model_data_url"], error=None, live=None, adds=0
+        self,
+        status="InService",
+        config="ours",
+        data=ARTEFACT.uri,
+        registered=ARTEFACT.uri,
+        error=None,
+        live=None,
+        adds=0,
     ):
-        self.live, self.adds, self.asked = live, adds, []
+        self.live, self.adds, self.asked, self.registered = live, adds, [], registered
         self.endpoint = {
             "EndpointName": NAME,
             "EndpointStatus": status,
@@ -56,6 +63,11 @@ class SageMaker:
 
     def describe_model(self, name):
         return {"PrimaryContainer": {"ModelDataUrl": LIVE if name == "live" else self.data}}
+
+    def find_model_package(self, group, *, revision_id, digest):
+        assert (group, revision_id, digest) == ("mlops-iris-model", release_plan().revision_id, release_plan().digest)
+        specification = {"Containers": [{"Image": "image", "ModelDataUrl": self.registered}]}
+        return self.registered and {"ModelPackageArn": "arn", "InferenceSpecification": specification}
 
     def invoke_endpoint(self, name, body, *, target_variant=None):
         self.asked.append((name, target_variant))
@@ -139,6 +151,7 @@ def test_a_regression_is_held_to_its_distance():
     [
         (SageMaker(config="the one before"), "runs the one before, this release's is ours"),
         (SageMaker(data="s3://other/model.tar.gz"), "serves s3://other/model.tar.gz"),
+        (SageMaker(registered=None), "model package of this release is gone"),
         (SageMaker(status="Failed"), "Failed.*why"),
         (SageMaker(status="Deleting"), "Deleting"),
         (SageMaker(error=AwsError("Cannot invoke", code="ModelError", why="boom")), "failed on a held-out row.*boom"),
@@ -216,12 +229,8 @@ def test_where_nothing_is_live_there_is_nothing_to_compare_with(live):
 
 
 def test_a_model_is_not_compared_with_itself():
-    sagemaker = SageMaker(live="InService", data=LIVE)
-    trained = {**TRAINED, "model_data_url": LIVE}
-    assert (
-        operator(sagemaker, sections=CHAMPION).execute(context(xcoms(deploy_dev=DEPLOYED, train=trained)))["champion"]
-        is None
-    )
+    sagemaker = SageMaker(live="InService", data=LIVE, registered=LIVE)
+    assert operator(sagemaker, sections=CHAMPION).execute(ctx())["champion"] is None
     assert {name for name, _ in sagemaker.asked} == {NAME}
 
 

@@ -25,6 +25,7 @@ from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.guard import signed_answer
+from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stages import with_gate
@@ -63,6 +64,14 @@ class Registry:
 
     def candidate(self, arn, digest):
         return Candidate(arn, digest, "a" * 64)
+
+    def describe_model_package(self, arn):
+        containers = [{"Image": "image", "ModelDataUrl": ARTEFACT.uri}]
+        return {
+            "ModelPackageArn": arn,
+            "InferenceSpecification": {"Containers": containers},
+            "CustomerMetadataProperties": ARTEFACT.properties(),
+        }
 
     def undecided(self, arn, digest):
         return list(self.approvals), self.said
@@ -202,6 +211,8 @@ def test_it_asks_the_approvers_and_waits_deferred(asked):
     # Else the screen's buttons stay disabled until something is typed.
     assert "null" in question["params"]["comment"]["schema"]["type"]
     assert "validation:merror" in question["body"]
+    # The bytes that are approved are those of the package, whatever a task has said.
+    assert ARTEFACT.sha256 in question["body"]
     assert "defaults" not in question
     assert (trigger.model_package_arn, trigger.ti_id) == (ARN, str(question["ti_id"]))
     assert Question.from_json(store.get(QUESTION)).uploader == "dave"
