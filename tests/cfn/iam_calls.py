@@ -126,7 +126,6 @@ ALLOWED: dict[str, Call] = {
     "train: AWS's image": (TRAINING, PULL, image("246618743249", "sagemaker-xgboost"), {}),
     "train: the model's own image": (TRAINING, PULL, image(ACCOUNT, MODEL), {}),
     "host: read Slipway's copy": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/releases/{MODEL}/0a/model.tar.gz", {}),
-    "host: read the artefact": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/{MODEL}/{JOB}/output/model.tar.gz", {}),
     "host: capture": (ENDPOINT, "s3:PutObject", f"{OBJECTS}/{MODEL}/monitoring/prd/1.jsonl", {}),
     "host: AWS's image": (ENDPOINT, PULL, image("246618743249", "sagemaker-xgboost"), {}),
     "start a job": (AIRFLOW, "sagemaker:CreateTrainingJob", f"{SAGEMAKER}:training-job/{JOB}", REQUEST_TAG),
@@ -238,6 +237,7 @@ DENIED: dict[str, Call] = {
     "train: another model's image": (TRAINING, PULL, image(ACCOUNT, OTHER), {}),
     "train: AWS's registry of another region": (TRAINING, PULL, image("683313688378", "sagemaker-xgboost"), {}),
     "train: approve": (TRAINING, "sagemaker:UpdateModelPackage", f"{SAGEMAKER}:model-package/mlops-{MODEL}/1", {}),
+    "host: what a job has written": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/{MODEL}/{JOB}/output/model.tar.gz", {}),
     "host: another model's copy": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/releases/{OTHER}/0a/model.tar.gz", {}),
     "host: the zip": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/releases/{MODEL}/0a/trainingjob.zip", {}),
     "host: another model's captured traffic": (

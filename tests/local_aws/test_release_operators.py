@@ -8,6 +8,7 @@ import pytest
 
 from slipway.artefact import Artefact, artefact_of
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
+from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.model_config import ModelConfig

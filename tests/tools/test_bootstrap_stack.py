@@ -12,6 +12,7 @@ from slipway import names
 from tests.cfn.test_templates import TEMPLATES, load
 from tests.local_aws.server import ROOT
 from tools import bootstrap_stack
+from tools.models import ModelFiles
 from tools.settings import AIRFLOW_PRINCIPAL
 
 BUCKET = "mlops-us-west-2-123456789012"
@@ -64,7 +65,7 @@ def test_the_registries_are_those_of_the_sagemaker_sdk():
 
 
 @pytest.mark.local_aws
-def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include):
+def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monkeypatch):
     first = bootstrap_stack.template_key(include)
     assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
     assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
@@ -87,10 +88,9 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include):
     assert parameters(aws)["AirflowPrincipalArn"] == OTHER_PRINCIPAL
     assert keys(aws) == set(versions)
 
-    # A later model gets its roles; one that may have none is told, and keeps nobody else back.
-    iris = (include / "models" / "iris-model.yaml").read_text()
-    (include / "models" / "releases.yaml").write_text(iris.replace("iris-model", "releases"))
-    (include / "models" / "wine-model.yml").write_text(iris.replace("iris", "wine"))
+    # A later model gets its roles; one that CloudFormation refuses is told, and keeps nobody else back.
+    found = ModelFiles(["releases", "wine-model"], [])
+    monkeypatch.setattr(bootstrap_stack.models, "read", lambda include: found)
     (problem,) = bootstrap_stack.deploy(aws.client, include)
     assert "slipway-model-releases" in problem and "folders of Slipway's own" in problem
     roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from slipway.load.access import SessionAccess
 from slipway.load.errors import LoadError
+from tests.aws_keys import CREDENTIALS
 from tests.unit.load.endpoints import HttpEndpoint, serving
 
 
@@ -24,7 +25,7 @@ def test_the_settings_say_where_to_and_with_what_credentials(monkeypatch):
     access = SessionAccess()
     target = access.target("e", "blue")
     assert (target.base_url, target.region, target.signing_name) == ("http://127.0.0.1:1234", "us-west-2", "sagemaker")
-    assert access.credentials().access_key == "123456789012"
+    assert access.credentials().access_key == CREDENTIALS.airflow.access_key_id
 
 
 def test_instances_are_those_that_are_described(monkeypatch):

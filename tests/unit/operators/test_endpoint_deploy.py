@@ -42,7 +42,7 @@ class Deploy(EndpointDeployOperator):
         return None
 
     @property
-    def _uploads(self):
+    def _s3(self):
         return DictStore({(BUCKET, KEY, "v1"): b""}, {(BUCKET, KEY, "v1"): self.uploaded_by})
 
 
@@ -53,6 +53,7 @@ def test_production_asks_s3_itself_who_uploaded_the_zip(uploader, may):
     deploy = type("Deploy", (Deploy,), {"uploaded_by": uploader})(
         task_id="deploy", model=model, environment=Environment.PRODUCTION
     )
+    deploy._aws = AWS
     deploy._plan, deploy._fenced = release_plan(), SimpleNamespace(model=model.resolved(AWS))
     if may:
         deploy.check_may_apply(None)
