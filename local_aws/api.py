@@ -313,7 +313,7 @@ def _wanted(document: dict[str, Any], parameters: dict[str, Any], name_field: st
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         parameters = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
     if not isinstance(parameters, dict):
         raise ServiceError("SerializationException", "The request is not a JSON object.")

@@ -71,7 +71,7 @@ class FaultInjection:
     def _added(self, body: bytes) -> tuple[int, Any]:
         try:
             return 201, self._faults.add(parse(json.loads(body)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return 400, {"message": f"The fault is not JSON: {error}"}
         except InvalidFault as error:
             return 400, {"message": str(error)}

@@ -25,6 +25,7 @@ from local_aws.api import JsonService, RequestContext
 from local_aws.authentication import Authentication, Caller
 from local_aws.cloudformation import CLOUDFORMATION, ResourceType
 from local_aws.credentials import AIRFLOW_USER, OPERATOR_USER, Credentials
+from local_aws.patterns import bound_cloudformation, bound_logs, wildcard
 from local_aws.resource_handlers import handlers
 from local_aws.routing import INVOCATION, HttpRequest
 from local_aws.settings import Settings
@@ -86,6 +87,7 @@ PRIVATE_PARTS = {
         "AmbiguousAccessKeyError",
         "AuthError",
         "CredentialResolutionError",
+        "_fnmatch_compile",
         "_unknown_access_key",
         "enforce",
         "find_iam_access_key_account",
@@ -98,6 +100,7 @@ PRIVATE_PARTS = {
     "ministack.core.persistence": ("save_state",),
     "ministack.core.responses": (
         "_account_from_sts_session",
+        "error_response_json",
         "get_account_id",
         "get_region",
         "set_request_account_id",
@@ -120,6 +123,7 @@ PRIVATE_PARTS = {
         "_resolve_props_for_diff",
         *CALLS["changesets"],
     ),
+    "ministack.services.cloudformation.engine": ("CfnLoader", "_check_parameter_constraints", "_constraint_error"),
     "ministack.services.cloudformation.handlers": ("_create_stack_task_in_region",),
     "ministack.services.cloudformation.provisioners": (
         "_CUSTOM_NAME_REPLACEMENT",
@@ -153,6 +157,7 @@ PRIVATE_PARTS = {
         "_stat_value",
         "_store_datum",
     ),
+    "ministack.services.cloudwatch_logs": ("_filter_log_events", "_start_query"),
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
     "ministack.services.s3": ("_list_object_versions",),
     "ministack.services.sns": ("_fanout",),
@@ -193,6 +198,9 @@ class Gateway:
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         self._stacks = modules["ministack.services.cloudformation.stacks"]
         self._close_other_services()
+        bound_cloudformation(modules["ministack.services.cloudformation.engine"])
+        bound_logs(modules["ministack.services.cloudwatch_logs"], self._responses.error_response_json)
+        self._iam._fnmatch_compile = lru_cache(4096)(wildcard)
         objects = modules["ministack.services.s3"]
         objects._list_object_versions = with_encoded_keys(objects._list_object_versions)
         # Whoever has signed the current request.

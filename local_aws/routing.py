@@ -176,7 +176,7 @@ def _path_part(part: str) -> str:
 def _json(body: bytes) -> dict[str, Any]:
     try:
         parameters = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parameters if isinstance(parameters, dict) else {}
 
