@@ -26,14 +26,23 @@ from slipway import names
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.triggers.s3_versions import S3VersionsTrigger
-from slipway.uploads import REQUEST_FILE, STATE_KEY, Intake, list_prefixes, older_versions, version_key
+from slipway.uploads import (
+    ASSET_PREFIX,
+    INTAKE_DAG_ID,
+    INTAKE_TASK_ID,
+    REQUEST_FILE,
+    STATE_KEY,
+    Intake,
+    list_prefixes,
+    older_versions,
+    version_key,
+)
 
 if TYPE_CHECKING:
     from slipway.model_config import ModelConfig
 
 log = logging.getLogger(__name__)
 
-DAG_ID = "intake"
 # A listing of 1000 versions costs as little as one of none, and the wait for a release is minutes: no need to tune.
 POLL_SECONDS = 2.0
 
@@ -95,7 +104,7 @@ def build_intake_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(models)
-    return [build_intake_dag(source, DAG_ID if len(found) == 1 else f"{DAG_ID}-{source.slug}") for source in found]
+    return [build_intake_dag(source, INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}") for source in found]
 
 
 def build_intake_dag(source: Source, dag_id: str) -> DAG:
@@ -111,7 +120,7 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )
-    name = f"slipway-uploads-{source.slug}"
+    name = f"{ASSET_PREFIX}{source.slug}"
     uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
     with DAG(
         dag_id,
@@ -121,11 +130,11 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=["slipway"],
+        tags=[names.DAG_TAG],
         doc_md=__doc__,
     ) as dag:
 
-        @task(inlets=[uploads])
+        @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
             return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), start_release)
 

@@ -29,7 +29,7 @@ class _UniqueKeyLoader(_SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node.value, str):
+            if isinstance(key_node.value, str) and key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key_node.value!r} appears twice", key_node.start_mark
                 )
@@ -72,7 +72,8 @@ def _read(path: Path) -> ModelConfig:
         raise ModelFileError(
             "Cannot read the model file", resource=str(path), why=str(error), fix="save it as readable UTF-8 text"
         ) from error
-    except yaml.YAMLError as error:
+    # The YAML library lets a date that is none, and nesting without an end, out as they are.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ModelFileError(
             "The model file is not valid YAML",
             resource=path.name,

@@ -19,6 +19,9 @@ NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 LIVE_VARIANT = "model-a"
 TRIAL_VARIANT = "model-b"
 
+# What every DAG of Slipway bears, in Airflow's list and for the guard of the API.
+DAG_TAG = "slipway"
+
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
 

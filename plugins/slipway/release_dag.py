@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, tas
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.model_config import ModelConfig
+from slipway.names import DAG_TAG
 from slipway.notices import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
@@ -48,7 +49,7 @@ def build_release_dag(model: ModelConfig) -> DAG:
         catchup=False,
         is_paused_upon_creation=False,
         default_args=_RETRIES,
-        tags=["slipway", "release"],
+        tags=[DAG_TAG, "release"],
         doc_md=_documentation(model),
     ) as dag:
 

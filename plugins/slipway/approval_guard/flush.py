@@ -23,8 +23,8 @@ from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import caller as callers
 from slipway.approval_guard import roll_backs
-from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
-from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all
+from slipway.approval_guard.caller import Caller, Worker
 
 APPROVE, REJECT = "Approve", "Reject"
 # The answer to the question of a trial that puts a model before all requests.
@@ -45,6 +45,13 @@ def install() -> None:
             event.listen(Session, moment, listener)
 
 
+def remove() -> None:
+    """Take ``install`` back, for tests."""
+    for moment, listener in (("before_flush", check), ("after_flush", write_down)):
+        if event.contains(Session, moment, listener):
+            event.remove(Session, moment, listener)
+
+
 def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     """Check what is about to be written.
 
@@ -53,6 +60,9 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     """
     caller = callers.current.get()
     if caller is None:
+        return
+    if isinstance(caller, Worker):
+        _check_worker(caller, session)
         return
     for started in session.new:
         if isinstance(started, DagRun):
@@ -75,11 +85,23 @@ def write_down(session: Session, _flush_context: Any) -> None:
     :param session: the session that was flushed
     """
     caller = callers.current.get()
-    if caller is None:
+    # A task has no name, and orders nothing.
+    if not isinstance(caller, Caller):
         return
     for started in session.new:
         if isinstance(started, DagRun):
             roll_backs.write_order(caller, started, session)
+
+
+def _check_worker(worker: Worker, session: Session) -> None:
+    """Check a task's own request: it may change itself, and no approval that is another task.
+
+    The execution API compares the token with the path where that names a task instance, and nowhere else.
+    """
+    nobody = Caller(None)
+    for changed in [*session.dirty, *session.deleted]:
+        if isinstance(changed, TaskInstance) and is_approval(changed) and changed.id != worker.task_instance_id:
+            _check_task(nobody, GuardedApproval(changed, session), deleted=changed in session.deleted)
 
 
 def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:
@@ -104,7 +126,7 @@ def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | N
     _check_waits(ti, before)
     if approval.is_trial:
         _conflict(f"{ti.task_id} asks a question with several answers: choose one of them instead of marking it.")
-    if caller.marked != (ti.dag_id, ti.run_id, ti.task_id):
+    if caller.route.marked != (ti.dag_id, ti.run_id, ti.task_id):
         _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
     option, how = _MARKS[TaskInstanceState(ti.state)]
     for name in _MARKED_ATTRIBUTES:
@@ -141,10 +163,9 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
     succeeds = run.state == DagRunState.SUCCESS and _before(run, "state") is not _UNCHANGED
     if not deleted and not succeeds:
         return
-    approvals = rules_by_task(run.dag_id, session)
-    if all(rules is not None and caller.name in rules.approvers for rules in approvals.values()):
+    if may_all(caller.name, run.dag_id, session):
         return
-    who = ", ".join(sorted({name for rules in approvals.values() if rules for name in rules.approvers}))
+    who = ", ".join(approver_names(run.dag_id, session))
     what = "delete this release" if deleted else "mark this release success"
     raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({who}).")
 

@@ -6,12 +6,11 @@ import json
 from datetime import UTC, datetime
 
 from airflow.models.dagrun import DagRun
-from airflow.models.task_state_store import TaskStateStoreModel
 from fastapi import HTTPException, status
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard.approvals import rules_by_task
+from slipway.approval_guard import own_writes
+from slipway.approval_guard.approvals import approver_names, may_all, rules_by_task
 from slipway.approval_guard.caller import Caller
 from slipway.roll_back_order import ORDER, ORDERED_TASKS, Order, asked_for
 
@@ -26,10 +25,9 @@ def check_start(caller: Caller, run: DagRun, session: Session) -> None:
     """
     if asked_for(run.conf) is None:
         return
-    rules = list(rules_by_task(run.dag_id, session).values())
-    if all(one is not None and caller.name in one.approvers for one in rules):
+    if may_all(caller.name, run.dag_id, session):
         return
-    who = ", ".join(sorted({name for one in rules if one for name in one.approvers}))
+    who = ", ".join(approver_names(run.dag_id, session))
     raise HTTPException(
         status.HTTP_403_FORBIDDEN, f"{caller} may not roll production back: only its approvers may ({who})."
     )
@@ -48,6 +46,4 @@ def write_order(caller: Caller, run: DagRun, session: Session) -> None:
     order = Order(str(caller.name), datetime.now(UTC).isoformat(timespec="seconds"), target)
     row = {"dag_run_id": run.id, "dag_id": run.dag_id, "run_id": run.run_id, "map_index": -1}
     row |= {"key": ORDER, "value": json.dumps(order.to_json())}
-    session.connection().execute(
-        insert(TaskStateStoreModel.__table__), [{**row, "task_id": task_id} for task_id in ORDERED_TASKS]
-    )
+    own_writes.write_state(session, [{**row, "task_id": task_id} for task_id in ORDERED_TASKS])

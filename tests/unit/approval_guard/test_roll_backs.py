@@ -9,10 +9,10 @@ from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.models.task_state_store import TaskStateStoreModel
 from fastapi import HTTPException
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import caller, flush, roll_backs
+from slipway.approval_guard import approvals, caller, flush, roll_backs
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 
@@ -32,7 +32,8 @@ def engine(tmp_path_factory):
 def start(engine, monkeypatch):
     """Start a run as a request of somebody's would; gives the orders on record."""
     rules = {"iris-model": RULES, "unreadable": {"approve": None}}
-    monkeypatch.setattr(roll_backs, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
+    for module in (approvals, roll_backs):
+        monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
     flush.install()
 
     def started(who: str | None, conf: dict | None, dag_id: str = "iris-model", calling: bool = True) -> dict:
@@ -54,8 +55,7 @@ def start(engine, monkeypatch):
             return {row.task_id: (row.run_id, row.key, json.loads(row.value)) for row in rows}
 
     yield started
-    for moment, listener in (("before_flush", flush.check), ("after_flush", flush.write_down)):
-        event.remove(Session, moment, listener)
+    flush.remove()
 
 
 def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
