@@ -55,9 +55,13 @@ def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
+# What the ids of the runs begin with that uploads start.
+AUTO_RUN_PREFIX = "s3__"
+
+
 def auto_run_id(bucket: str, key: str, version_id: str) -> str:
     """Name the DAG run that an upload starts; Airflow keeps it unique, so a version starts one run at most."""
-    return f"s3__{revision_id(bucket, key, version_id)}"
+    return f"{AUTO_RUN_PREFIX}{revision_id(bucket, key, version_id)}"
 
 
 def training_job_name(prefix: str, last_modified: datetime, revision: str, attempt: int = 1) -> str:

@@ -59,7 +59,12 @@ def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
     :param task_id: the task
     """
     slug = asset_name.removeprefix(ASSET_PREFIX)
-    return task_id == INTAKE_TASK_ID and dag_id in (INTAKE_DAG_ID, f"{INTAKE_DAG_ID}-{slug}")
+    return is_intake(dag_id, task_id) and dag_id in (INTAKE_DAG_ID, f"{INTAKE_DAG_ID}-{slug}")
+
+
+def is_intake(dag_id: str, task_id: str) -> bool:
+    """:returns: whether a task is the intake of any bucket"""
+    return task_id == INTAKE_TASK_ID and f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
 
 
 def task_of(task_instance_id: Any, connection: Connection) -> tuple[str, str, str, int] | None:

@@ -46,6 +46,11 @@ class Worker:
     scope: Mapping[str, Any]
 
     @property
+    def name(self) -> None:
+        """A task is no person, and so no approver."""
+        return None
+
+    @property
     def task_instance_id(self) -> UUID | None:
         """The task instance that the token names; None while no valid token is seen."""
         token = self.scope.get(TOKEN_KEY)

@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
+from slipway.approval_guard import belongings, roll_backs
 from slipway.approval_guard import caller as callers
-from slipway.approval_guard import roll_backs
 from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all
 from slipway.approval_guard.caller import Caller, Worker
+from slipway.names import AUTO_RUN_PREFIX
 
 APPROVE, REJECT = "Approve", "Reject"
 # The answer to the question of a trial that puts a model before all requests.
@@ -61,12 +62,14 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     caller = callers.current.get()
     if caller is None:
         return
+    started = [run for run in session.new if isinstance(run, DagRun)]
+    for run in started:
+        _check_run_id(caller, run, session)
     if isinstance(caller, Worker):
         _check_worker(caller, session)
         return
-    for started in session.new:
-        if isinstance(started, DagRun):
-            roll_backs.check_start(caller, started, session)
+    for run in started:
+        roll_backs.check_start(caller, run, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
@@ -93,18 +96,31 @@ def write_down(session: Session, _flush_context: Any) -> None:
             roll_backs.write_order(caller, started, session)
 
 
+def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> None:
+    """Keep the run id of an upload for its intake: under another run's id, an upload would count as released."""
+    connection = session.connection()
+    if not run.run_id.startswith(AUTO_RUN_PREFIX) or not belongings.slipways_dags({run.dag_id}, connection):
+        return
+    task = belongings.task_of(caller.task_instance_id, connection) if isinstance(caller, Worker) else None
+    if task is None or not belongings.is_intake(task[0], task[2]):
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            f"{caller} may not start a run of {run.dag_id} whose id begins with {AUTO_RUN_PREFIX}: those are for "
+            "uploads. Give it another id, or none.",
+        )
+
+
 def _check_worker(worker: Worker, session: Session) -> None:
     """Check a task's own request: it may change itself, and no approval that is another task.
 
     The execution API compares the token with the path where that names a task instance, and nowhere else.
     """
-    nobody = Caller(None)
     for changed in [*session.dirty, *session.deleted]:
         if isinstance(changed, TaskInstance) and is_approval(changed) and changed.id != worker.task_instance_id:
-            _check_task(nobody, GuardedApproval(changed, session), deleted=changed in session.deleted)
+            _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
 
 
-def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:
+def _check_task(caller: Caller | Worker, approval: GuardedApproval, *, deleted: bool) -> None:
     ti, before = approval.ti, _before(approval.ti, "state")
     if not deleted and before is _UNCHANGED:
         return
@@ -113,7 +129,7 @@ def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> 
         # To skip or clear what has not asked yet stops or repeats a release, and approves nothing.
         if deleted or question is not None or ti.state in _MARKS:
             _forbid(caller, approval, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
-    elif not deleted and ti.state in _MARKS:
+    elif not deleted and ti.state in _MARKS and isinstance(caller, Caller):
         _take_mark(caller, approval, question, before)
     elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not approval.decided(question):
         _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
@@ -241,7 +257,7 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
         _conflict(f"{ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then.")
 
 
-def _forbid(caller: Caller, approval: GuardedApproval, what: str) -> NoReturn:
+def _forbid(caller: Caller | Worker, approval: GuardedApproval, what: str) -> NoReturn:
     raise HTTPException(
         status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: only its approvers may ({approval.who_may})."
     )

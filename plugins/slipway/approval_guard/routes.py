@@ -16,7 +16,6 @@ _PUBLIC = "airflow.api_fastapi.core_api.routes.public"
 MARK_TASK = f"{_PUBLIC}.task_instances.patch_task_instance"
 MARK_TASK_DRY_RUN = f"{_PUBLIC}.task_instances.patch_task_instance_dry_run"
 ANSWER = f"{_PUBLIC}.hitl.update_hitl_detail"
-DELETE_DAG = f"{_PUBLIC}.dags.delete_dag"
 
 
 class Route:
@@ -49,11 +48,6 @@ class Route:
     def marked(self) -> tuple[str, str, str] | None:
         """DAG id, run id and task id where the request sets the state of one task and of no others."""
         return self.task if self.leads_to(MARK_TASK) else None
-
-    @property
-    def deleted_dag(self) -> str | None:
-        """The DAG that the request deletes."""
-        return self.task[0] if self.leads_to(DELETE_DAG) else None
 
 
 def has_control_character(scope: Mapping[str, Any]) -> bool:

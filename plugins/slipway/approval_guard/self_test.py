@@ -14,9 +14,10 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from fastapi import HTTPException, status
 from sqlalchemy import insert, inspect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.exc import StaleDataError
 
 from slipway.approval_guard import caller
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR
@@ -49,6 +50,9 @@ def _is_refused(attempt: Callable[[Session], None]) -> bool:
             attempt(session)
         except HTTPException as error:
             return error.status_code == status.HTTP_403_FORBIDDEN
+        except (IntegrityError, StaleDataError):
+            # The database refuses it, for there is no such run or task; the guard has let it through.
+            return False
         finally:
             with suppress(SQLAlchemyError):
                 session.rollback()

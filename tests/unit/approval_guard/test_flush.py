@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_guard import approvals, caller, flush
-from slipway.approval_guard.caller import Caller, Worker
+from slipway.approval_guard.caller import Caller
 from slipway.approval_guard.routes import Route
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
 
