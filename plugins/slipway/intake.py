@@ -196,7 +196,7 @@ def _committed(source: Source, store: StateStore) -> Intake | None:
             "What the intake has noted cannot be read, and it starts no release",
             resource=f"entry {STATE_KEY} in the state store of the asset {source.asset_name}",
             why=str(error),
-            fix=f"an administrator deletes the entry: DELETE /api/v2/assets/<the asset's id>/state-store/{STATE_KEY}. The "
+            fix=f"an administrator deletes it: DELETE /api/v2/assets/<the asset's id>/state-store/{STATE_KEY}. The "
             "intake then looks at the bucket as it did the first time: it releases the newest version of each key, "
             "unless that has been released",
         ) from error

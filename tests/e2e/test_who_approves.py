@@ -87,13 +87,12 @@ WAYS: dict[str, tuple[str, str, Any]] = {
     "hide uploads": ("PUT", "/assets/{asset}/state-store/intake", {"value": {"done": {}, "announced": {}}}),
     "forget uploads": ("DELETE", "/assets/{asset}/state-store", None),
     "take an upload's run id": ("POST", f"{DAG}/dagRuns", {"dag_run_id": "s3__bobs", "logical_date": None}),
-    "turn the connection": (
-        "PATCH",
-        "/connections/aws_default",
-        {"connection_id": "aws_default", "conn_type": "aws", "extra": '{"endpoint_url": "http://127.0.0.1:9"}'},
-    ),
     "make the connection": ("POST", "/connections", {"connection_id": "aws_default", "conn_type": "aws"}),
-    "rename this Airflow": ("POST", "/variables", {"key": "slipway_airflow_id", "value": "another"}),
+    "rename this Airflow": (
+        "PATCH",
+        "/variables/slipway_airflow_id",
+        {"key": "slipway_airflow_id", "value": "another"},
+    ),
 }
 # Refused before it is looked at where they lead: Starlette's patterns match before a final newline.
 ODD_WAYS: dict[str, tuple[str, str, Any]] = {
