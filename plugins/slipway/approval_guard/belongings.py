@@ -82,7 +82,8 @@ def is_slipways_connection(conn_id: str) -> bool:
     try:
         models, errors = load_models(models_folder())
     except OSError as error:
-        models, errors = [], [error]
+        log.warning("Every connection is taken for one that a model file names: %s", error)
+        return True
     if errors or not models:
         why = errors[0] if errors else "no model file is there"
         log.warning("Every connection is taken for one that a model file names: %s", why)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Workers' own API, whose tokens name tasks and not people.
 _EXECUTION_API = "/execution"
+_NO_PAGE = "A path with a control character leads to no page of Airflow's."
 # No other site may show Airflow's pages in a frame and have somebody click on Approve there.
 # https://cheatsheetseries.owasp.org/cheatsheets/Clickjacking_Defense_Cheat_Sheet.html
 _HEADERS = {
@@ -65,8 +66,7 @@ class ApprovalGuard:
             return await self.app(scope, receive, send)
         send = _Headed(send)
         if has_control_character(scope):
-            why = "A path with a control character leads to no page of Airflow's."
-            return await _answer(HTTPStatus.BAD_REQUEST, why)(scope, receive, send)
+            return await _answer(HTTPStatus.BAD_REQUEST, _NO_PAGE)(scope, receive, send)
         reads = scope["method"] in _READING
         if not reads and (why := await self._why_unproved()):
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)

@@ -36,7 +36,8 @@ class Route:
     def task(self) -> tuple[str, str, str]:
         """DAG id, run id and task id; empty where the path names none."""
         found = self._scope.get("path_params", {})
-        return (*(str(found.get(name, "")) for name in ("dag_id", "dag_run_id", "task_id")),)
+        dag_id, run_id, task_id = (str(found.get(name, "")) for name in ("dag_id", "dag_run_id", "task_id"))
+        return dag_id, run_id, task_id
 
     @property
     def map_index(self) -> int:

@@ -124,10 +124,10 @@ def _rows(
         if statement.whereclause is not None:
             wanted = wanted.where(statement.whereclause)
         for one in params:
-            for row in connection.execute(wanted, one):
-                yield row._asdict()
+            for found in connection.execute(wanted, one).mappings():
+                yield {**found}
                 if isinstance(statement, Update):
-                    yield {**row._asdict(), **_written(statement, one, columns)}
+                    yield {**found, **_written(statement, one, columns)}
         return
     if statement.select is not None:
         _unclear(table.name)

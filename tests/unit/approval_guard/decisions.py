@@ -78,7 +78,7 @@ PUBLIC: dict[str, Harmless | Guarded] = {
     "PATCH /api/v2/connections/{connection_id}": Guarded("/api/v2/connections/aws_default", _AWS),
     "DELETE /api/v2/connections/{connection_id}": Guarded("/api/v2/connections/aws_default"),
     "POST /api/v2/connections/test": Harmless("changes no connection"),
-    "POST /api/v2/connections/enqueue-test": Harmless("changes no connection"),
+    "POST /api/v2/connections/enqueue-test": Harmless("what a success would write is refused at the connection"),
     "POST /api/v2/connections/defaults": Harmless("adds what is missing, and is refused where that is Slipway's"),
     "PATCH /api/v2/dags": STOPS_AT_MOST,
     "PATCH /api/v2/dags/{dag_id}": STOPS_AT_MOST,
@@ -158,7 +158,7 @@ PUBLIC: dict[str, Harmless | Guarded] = {
 }
 # Below /execution, with the token of a task of somebody else's DAG.
 WORKERS: dict[str, Harmless | Guarded] = {
-    "PATCH /connection-tests/{connection_test_id}": Harmless("changes no connection"),
+    "PATCH /connection-tests/{connection_test_id}": Harmless("what a success writes is refused at the connection"),
     "POST /dag-runs/{dag_id}/{run_id}": Guarded(f"/dag-runs/{IRIS}/s3__1", {"conf": {}}),
     "POST /dag-runs/{dag_id}/{run_id}/clear": Guarded(f"/dag-runs/{IRIS}/{RUN}/clear"),
     "PATCH /task-instances/{task_instance_id}/run": OWN_TASK,
