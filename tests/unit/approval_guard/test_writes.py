@@ -5,6 +5,7 @@ import json
 import pytest
 from airflow.api.common.delete_dag import delete_dag
 from airflow.models.connection import Connection
+from airflow.models.connection_test import ConnectionTestRequest, ConnectionTestState
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
@@ -227,3 +228,20 @@ def test_an_administrator_is_who_has_the_role(user, expected):
 def test_the_state_of_the_server_is_as_it_was(real_server):
     (state,) = real_server.watched()["what the intake knows"]
     assert json.loads(state[2]) == {"done": {}, "announced": {}}
+
+
+def test_a_test_of_a_connection_does_not_change_it(real_server):
+    """Airflow writes what was tested into the connection when a worker reports success."""
+    before = real_server.watched()
+    with create_session() as session:
+        tested = ConnectionTestRequest(
+            connection_id="aws_default", conn_type="aws", host="another", commit_on_success=True
+        )
+        tested.state = ConnectionTestState.RUNNING
+        session.add(tested)
+        session.flush()
+        test_id = tested.id
+    body = {"state": "success"}
+    status, answer = real_server.sends_as(test_id, "workload", "PATCH", f"/connection-tests/{test_id}", body)
+    assert (status, "may not change the connection aws_default" in str(answer)) == (403, True), answer
+    assert real_server.watched() == before
