@@ -98,8 +98,10 @@ def write_down(session: Session, _flush_context: Any) -> None:
 
 def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> None:
     """Keep the run id of an upload for its intake: under another run's id, an upload would count as released."""
+    if not run.run_id.startswith(AUTO_RUN_PREFIX):
+        return
     connection = session.connection()
-    if not run.run_id.startswith(AUTO_RUN_PREFIX) or not belongings.slipways_dags({run.dag_id}, connection):
+    if not belongings.slipways_dags({run.dag_id}, connection):
         return
     task = belongings.task_of(caller.task_instance_id, connection) if isinstance(caller, Worker) else None
     if task is None or not belongings.is_intake(task[0], task[2]):
