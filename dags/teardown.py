@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from slipway.model_files import load_models
+from slipway.names import DAG_TAG
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder
 from slipway.teardown_order import MODEL, REMOVE
@@ -22,7 +23,7 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=1,
-    tags=["slipway"],
+    tags=[DAG_TAG],
     doc_md=__doc__,
     params={
         MODEL: Param(

@@ -5,6 +5,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import urllib.error
@@ -78,6 +79,21 @@ class AirflowApi:
         """The health of Airflow's components; needs no login."""
         answer: dict[str, Any] = self._send("GET", "/api/v2/monitor/health", None)
         return answer
+
+    def guard(self) -> str:
+        """Whether Slipway guards approvals there: "active", or why not; needs no login."""
+        try:
+            answer = self._send("GET", "/slipway/guard/health", None)
+        except ApiError as error:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return f"inactive: {json.loads(error.detail)['why']}"
+            return f"inactive: HTTP {error.status}"
+        except OSError as error:
+            return f"inactive: no answer ({type(error).__name__})"
+        except ValueError:
+            # Airflow's own page, which it shows for every path that it does not know.
+            return "inactive: Slipway's plugin is not loaded"
+        return "active" if answer == {"guard": "active"} else f"inactive: {answer}"
 
     def dag_ids(self) -> set[str]:
         return {dag["dag_id"] for dag in self.call("GET", "/dags", limit=100)["dags"]}

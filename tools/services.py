@@ -30,6 +30,10 @@ START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 75.0
 # A component that ended so often in a row does not come up by trying again.
 GIVE_UP_AFTER_FAILURES = 4
+# So long an API server may answer before its guard has proved itself, which takes a moment.
+GUARD_TIMEOUT_SECONDS = 30.0
+GUARD = "approval guard"
+WELL = frozenset({"healthy", "active"})
 HEALTH_KEYS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
 
@@ -58,7 +62,7 @@ def up(settings: Settings, console: Console, quiet: bool = False) -> None:
             console.print("Slipway is running already.")
     else:
         _start_supervisor(settings, console)
-    with Progress(console, ["AWS set-up stacks", "local AWS", *HEALTH_KEYS, "api-server"]) as progress:
+    with Progress(console, ["AWS set-up stacks", "local AWS", *HEALTH_KEYS, "api-server", GUARD]) as progress:
         _wait_healthy(settings, progress)
     if not (running and quiet):
         _print_broken_models(settings, console)
@@ -114,10 +118,11 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     stack_deployed = False
+    unguarded_since: float | None = None
     while True:
         state = components_health(settings)
         for name, text in state.items():
-            progress.update(name, text, done=text == "healthy")
+            progress.update(name, text, done=text in WELL)
         if state["local AWS"] == "healthy" and not stack_deployed:
             progress.update("AWS set-up stacks", "deploying by CloudFormation")
             try:
@@ -126,12 +131,13 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
                 raise ServicesError(str(error)) from None
             progress.update("AWS set-up stacks", "; ".join(["deployed", *problems]), done=True)
             stack_deployed = True
-        if stack_deployed and all(text == "healthy" for text in state.values()):
+        if stack_deployed and all(text in WELL for text in state.values()):
             _warm_up(settings, progress)
             return
         _check_hopeless(settings)
+        unguarded_since = _check_guard(settings, state, unguarded_since)
         if time.monotonic() > deadline:
-            waiting = ", ".join(f"{name} ({text})" for name, text in state.items() if text != "healthy")
+            waiting = ", ".join(f"{name} ({text})" for name, text in state.items() if text not in WELL)
             raise ServicesError(
                 f"Not healthy after {START_TIMEOUT_SECONDS:.0f} s: {waiting}. Logs are in {settings.logs}."
             )
@@ -168,6 +174,26 @@ def _check_hopeless(settings: Settings) -> None:
             )
 
 
+def _check_guard(settings: Settings, state: dict[str, str], since: float | None) -> float | None:
+    """Gives an API server up that serves and does not guard approvals.
+
+    :param since: since when it has done so.
+    :returns: the same for the next look.
+    :raises ServicesError: when that takes too long; everything is stopped then.
+    """
+    if state["api-server"] != "healthy" or state[GUARD] in WELL:
+        return None
+    since = since or time.monotonic()
+    if time.monotonic() - since < GUARD_TIMEOUT_SECONDS:
+        return since
+    down(settings, Console(quiet=True))
+    log = settings.logs / "api-server.log"
+    raise ServicesError(
+        f"The API server does not guard approvals ({state[GUARD]}), so that anybody who may edit a run could approve; "
+        f"everything was stopped. Look for slipway in {log}, and fix what its plugin fails on:\n{_tail(log)}"
+    )
+
+
 def _tail(path: Path, lines: int = 15) -> str:
     with contextlib.suppress(OSError):
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
@@ -179,11 +205,13 @@ def components_health(settings: Settings) -> dict[str, str]:
     status = Status.read(settings)
     phase = status.phase if status else "starting"
     health = {"local AWS": "healthy" if _local_aws_answers(settings) else "starting"}
+    api = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10)
     try:
-        airflow = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10).health()
+        airflow = api.health()
     except (OSError, ApiError, ValueError):
         waiting = phase if phase != "running" else "starting"
-        return health | dict.fromkeys(HEALTH_KEYS, waiting) | {"api-server": waiting}
+        return health | dict.fromkeys([*HEALTH_KEYS, "api-server", GUARD], waiting)
+    health[GUARD] = api.guard()
     health["api-server"] = airflow["metadatabase"]["status"]
     for name, key in HEALTH_KEYS.items():
         component = status.components.get(name) if status else None
@@ -270,13 +298,13 @@ def print_status(settings: Settings, console: Console) -> bool:
     for name, state in health.items():
         component = status.components.get("local-aws" if name == "local AWS" else name)
         pid, restarts = (str(component.pid or "-"), str(component.restarts)) if component else ("-", "-")
-        colour = "green" if state == "healthy" else "yellow"
+        colour = "green" if state in WELL else "yellow"
         log = _shown(Path(component.log)) if component else "-"
         table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log)
     console.print(table)
     _print_broken_models(settings, console)
     _print_access(settings, console)
-    return all(state == "healthy" for state in health.values())
+    return all(state in WELL for state in health.values())
 
 
 def clean(settings: Settings, console: Console) -> None:

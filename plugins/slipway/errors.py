@@ -156,6 +156,10 @@ class EndpointTestFailed(PermanentError):
     """The endpoint does not serve this release, or serves it badly."""
 
 
+class IntakeUnreadable(PermanentError):
+    """What the intake has noted about a bucket's uploads cannot be read."""
+
+
 class StressRefused(PermanentError):
     """No load is sent: nobody has allowed it, or it is not one."""
 

@@ -23,17 +23,27 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
+from slipway.errors import IntakeUnreadable
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.triggers.s3_versions import S3VersionsTrigger
-from slipway.uploads import REQUEST_FILE, STATE_KEY, Intake, list_prefixes, older_versions, version_key
+from slipway.uploads import (
+    ASSET_PREFIX,
+    INTAKE_DAG_ID,
+    INTAKE_TASK_ID,
+    REQUEST_FILE,
+    STATE_KEY,
+    Intake,
+    list_prefixes,
+    older_versions,
+    version_key,
+)
 
 if TYPE_CHECKING:
     from slipway.pipelines import Pipeline, Stale
 
 log = logging.getLogger(__name__)
 
-DAG_ID = "intake"
 # A listing of 1000 versions costs as little as one of none, and the wait for a release is minutes: no need to tune.
 POLL_SECONDS = 2.0
 
@@ -78,6 +88,11 @@ class Source:
         readable = re.sub(r"[^a-z0-9]+", "-", self.bucket.lower()).strip("-")
         return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
 
+    @property
+    def asset_name(self) -> str:
+        """The asset that stands for this bucket's uploads."""
+        return f"{ASSET_PREFIX}{self.slug}"
+
 
 def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
     """Group models by bucket.
@@ -105,7 +120,10 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(pipelines)
-    return [build_intake_dag(source, DAG_ID if len(found) == 1 else f"{DAG_ID}-{source.slug}") for source in found]
+    return [
+        build_intake_dag(source, INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}")
+        for source in found
+    ]
 
 
 def build_intake_dag(source: Source, dag_id: str) -> DAG:
@@ -121,7 +139,7 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )
-    name = f"slipway-uploads-{source.slug}"
+    name = source.asset_name
     uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
     with DAG(
         dag_id,
@@ -131,11 +149,11 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=["slipway"],
+        tags=[names.DAG_TAG],
         doc_md=_documentation(source),
     ) as dag:
 
-        @task(inlets=[uploads])
+        @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
             return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), start_release)
 
@@ -156,11 +174,12 @@ def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Start
     :param hook: S3
     :param start: starts a run
     :returns: how many versions have a run now that had none committed, and how many wait for their model
+    :raises IntakeUnreadable: when what was committed cannot be read; nothing is started then
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one for a reason of its own
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
     listed = hook.list_versions(bucket, list_prefixes(source.dag_ids))
-    before = Intake.from_json(store.get(STATE_KEY))
+    before = _committed(source, store)
     intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, hook)
     if intake != before:
         store.set(STATE_KEY, intake.to_json())
@@ -182,6 +201,20 @@ def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Start
     if errors:
         raise errors[0]
     return {"started": started, "waiting": len(intake.announced)}
+
+
+def _committed(source: Source, store: StateStore) -> Intake | None:
+    try:
+        return Intake.from_json(store.get(STATE_KEY))
+    except ValueError as error:
+        raise IntakeUnreadable(
+            "What the intake has noted cannot be read, and it starts no release",
+            resource=f"entry {STATE_KEY} in the state store of the asset {source.asset_name}",
+            why=str(error),
+            fix=f"an administrator deletes it: DELETE /api/v2/assets/<the asset's id>/state-store/{STATE_KEY}. The "
+            "intake then looks at the bucket as it did the first time: it releases the newest version of each key, "
+            "unless that has been released",
+        ) from error
 
 
 def _first_intake(source: Source, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:

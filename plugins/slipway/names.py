@@ -21,6 +21,8 @@ TRIAL_VARIANT = "model-b"
 
 # The bucket that include/cfn/bootstrap.yaml makes; the placeholders are a model file's.
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
+# What every DAG of Slipway bears, in Airflow's list and for the guard of the API.
+DAG_TAG = "slipway"
 
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
@@ -55,9 +57,13 @@ def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
+# What the ids of the runs begin with that uploads start.
+AUTO_RUN_PREFIX = "s3__"
+
+
 def auto_run_id(bucket: str, key: str, version_id: str) -> str:
     """Name the DAG run that an upload starts; Airflow keeps it unique, so a version starts one run at most."""
-    return f"s3__{revision_id(bucket, key, version_id)}"
+    return f"{AUTO_RUN_PREFIX}{revision_id(bucket, key, version_id)}"
 
 
 def training_job_name(prefix: str, last_modified: datetime, revision: str, attempt: int = 1) -> str:

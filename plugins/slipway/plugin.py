@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -11,6 +12,8 @@ from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink, ReleasedByLink
 from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
 from slipway.links.stress import StressReportLink
+
+log = logging.getLogger(__name__)
 
 
 def guard_approvals(app: Any) -> Any:
@@ -22,6 +25,26 @@ def guard_approvals(app: Any) -> Any:
     from slipway.approval_guard.middleware import ApprovalGuard
 
     return ApprovalGuard(app)
+
+
+async def guard_health(scope: Any, receive: Any, send: Any) -> None:
+    """Say whether approvals are guarded: an ASGI application, which imports the guard as guard_approvals does."""
+    from slipway.approval_guard.health import serve
+
+    await serve(scope, receive, send)
+
+
+def _warm_up() -> None:
+    import slipway.intake
+    import slipway.reaper
+    import slipway.release_dag
+    import slipway.stress_dag  # noqa: F401
+    from slipway.hooks.aws import load_service_models
+    from slipway.model_files import load_models
+    from slipway.paths import models_folder
+
+    load_models(models_folder())
+    load_service_models()
 
 
 class SlipwayPlugin(AirflowPlugin):
@@ -36,17 +59,13 @@ class SlipwayPlugin(AirflowPlugin):
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and of DAG files. What
         is here already each of those has at once; otherwise each takes a second or more for it.
         """
-        import slipway.intake
-        import slipway.reaper
-        import slipway.release_dag
-        import slipway.stress_dag  # noqa: F401
-        from slipway.hooks.aws import load_service_models
-        from slipway.model_files import load_models
-        from slipway.paths import models_folder
+        # Airflow drops a plugin that raises here, and would serve its API without the guard.
+        try:
+            _warm_up()
+        except Exception:
+            log.exception("Slipway could not prepare this process; tasks and DAG files in it will say why")
 
-        load_models(models_folder())
-        load_service_models()
-
+    fastapi_apps = [{"name": "slipway approval guard", "app": guard_health, "url_prefix": "/slipway/guard"}]
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
     operator_extra_links = [
         CloudFormationStackLink(),

@@ -22,6 +22,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
+from slipway.names import DAG_TAG
 from slipway.triggers.orphaned_jobs import OrphanedJobsTrigger, OrphanSearch
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=["slipway"],
+        tags=[DAG_TAG],
         doc_md=__doc__,
     ) as dag:
 

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, tas
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.model_config import ModelConfig
+from slipway.names import DAG_TAG
 from slipway.notices import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
@@ -50,7 +51,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         catchup=False,
         is_paused_upon_creation=False,
         default_args=_RETRIES,
-        tags=["slipway", "release", *([STALE_TAG] if stale else [])],
+        tags=[DAG_TAG, "release", *([STALE_TAG] if stale else [])],
         doc_md=_documentation(model, stale),
     ) as dag:
 

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param
 
 from slipway.load.plan import LAB_STAGES
 from slipway.model_config import ModelConfig
+from slipway.names import DAG_TAG
 from slipway.operators.stress_test import StressTestOperator
 
 DAG_ID = "stress_test"
@@ -28,7 +29,7 @@ def build_stress_dag(models: Iterable[ModelConfig], documentation: str | None) -
         is_paused_upon_creation=False,
         # The caps are those of one load at a time.
         max_active_runs=1,
-        tags=["slipway"],
+        tags=[DAG_TAG],
         doc_md=documentation,
         params=_form([model.prefix for model in models if model.stress.allowed]),
     ) as dag:

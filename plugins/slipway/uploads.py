@@ -11,6 +11,10 @@ from slipway.hooks.s3 import ObjectVersion
 # Where model files keep their zips unless they say otherwise; one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
 REQUEST_FILE = "trainingjob.zip"
+# The asset that stands for a bucket's uploads: this, and the bucket's slug. Its state is the intake's.
+ASSET_PREFIX = "slipway-uploads-"
+INTAKE_DAG_ID = "intake"
+INTAKE_TASK_ID = "start_releases"
 # The entry of the asset's state store that holds an Intake.
 STATE_KEY = "intake"
 
@@ -53,10 +57,17 @@ class Intake:
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
-        """:param value: what ``to_json`` returned, or None where nothing was ever committed"""
-        if not value:
+        """Read what was committed.
+
+        :param value: what ``to_json`` returned, or None where nothing was ever committed
+        :returns: the same, or None
+        :raises ValueError: for anything else; a guess would release a version twice, or never
+        """
+        if value is None:
             return None
-        return cls(_flat(value["done"]), _flat(value["announced"]))
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected an object with done and announced, found {value!r:.100}")
+        return cls(_flat(value.get("done"), "done"), _flat(value.get("announced"), "announced"))
 
     def open(self, listed: Iterable[ObjectVersion], known_keys: Collection[str]) -> list[ObjectVersion]:
         """Select the versions that need attention: those to release, and unknown ones not announced yet.
@@ -102,5 +113,8 @@ def _grouped(versions: Iterable[VersionKey]) -> dict[str, list[str]]:
     return grouped
 
 
-def _flat(grouped: Mapping[str, Iterable[str]]) -> frozenset[VersionKey]:
+def _flat(grouped: Any, name: str) -> frozenset[VersionKey]:
+    lists = grouped.values() if isinstance(grouped, Mapping) else [None]
+    if not all(isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in lists):
+        raise ValueError(f"expected lists of version ids by key in {name}, found {grouped!r:.100}")
     return frozenset((key, version_id) for key, version_ids in grouped.items() for version_id in version_ids)

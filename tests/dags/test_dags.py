@@ -13,6 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.approval_rules import Rules
 from slipway.model_files import load_models
+from slipway.names import DAG_TAG
 from slipway.paths import models_folder
 from slipway.pipelines import STALE_TAG
 from slipway.release_dag import build_release_dag
@@ -59,6 +60,10 @@ def own_models(tmp_path, monkeypatch) -> Path:
 def test_every_dag_file_is_imported(shipped):
     assert shipped.import_errors == {}
     assert {"iris-model", "intake", "reaper", "stress_test", "teardown"} <= set(shipped.dags)
+
+
+def test_every_dag_bears_the_tag_by_which_the_guard_knows_it(shipped):
+    assert [dag_id for dag_id, dag in shipped.dags.items() if DAG_TAG not in dag.tags] == []
 
 
 def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):

@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway import names
+from slipway.errors import IntakeUnreadable
 from slipway.hooks.s3 import ObjectVersion
 from slipway.intake import Source, _is_absent, build_intake_dags, sources, take_in
 from slipway.pipelines import Pipeline, Stale
@@ -86,6 +87,18 @@ def test_a_second_look_starts_nothing(store):
     writes = store.writes
     assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 0}
     assert (airflow.attempts, store.writes) == (1, writes)
+
+
+@pytest.mark.parametrize(
+    "state", ["x", "", 0, {}, [], {"done": {}}, {"done": "x", "announced": {}}, {"done": {IRIS: "v1"}, "announced": {}}]
+)
+def test_a_state_that_cannot_be_read_fails_by_name_and_starts_nothing(state):
+    airflow, store = Airflow("iris-model"), MemoryStore(**{STATE_KEY: state})
+    with pytest.raises(
+        IntakeUnreadable, match=r"entry intake in the state store of the asset slipway-uploads-.* Fix: an admin"
+    ):
+        take_in(source(), store, Bucket(version("v1")), airflow.start)
+    assert (airflow.runs, store.entries[STATE_KEY], store.writes) == ({}, state, 0)
 
 
 def test_killed_between_run_and_commit_the_next_look_finds_the_run(store):

@@ -56,6 +56,17 @@ def test_a_young_file_is_read_each_time(tmp_path, read):
     assert read == ["a-model.yaml"] * 2
 
 
+@pytest.mark.parametrize(
+    "text", ["since: 2026-13-45", "{{account}: x}: y", "a: " + "[" * 2000, "prefix: \x00", b"\xff\xfe\xfa"]
+)
+def test_whatever_a_file_is_it_costs_only_its_own_model(tmp_path, text):
+    write_model(tmp_path, iris())
+    (tmp_path / "broken.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    models, errors = load_models(tmp_path)
+    assert ([model.prefix for model in models], len(errors)) == (["iris-model"], 1)
+    assert "broken.yaml" in str(errors[0])
+
+
 def test_a_broken_file_is_told_each_time(tmp_path):
     path = aged(write_model(tmp_path, "prefix: ["))
     for _ in range(2):

@@ -1,5 +1,9 @@
 """The Airflow plugin."""
 
+import pytest
+from airflow import plugins_manager
+
+from slipway import model_files, plugin
 from slipway.model_config import ModelConfig
 from slipway.model_files import load_models
 from slipway.paths import models_folder
@@ -17,3 +21,23 @@ def test_every_link_of_a_release_is_known_to_the_api_server():
     own = {link for link in used if link.__module__.startswith("slipway.")}
     assert len(own) == 8
     assert own == {type(link) for link in SlipwayPlugin.operator_extra_links}
+
+
+@pytest.fixture
+def loaded_again():
+    yield
+    plugins_manager._get_plugins.cache_clear()
+
+
+def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard(monkeypatch, caplog, loaded_again):
+    """Airflow drops a plugin that raises when it is loaded, and serves without its middleware."""
+
+    def unreadable(folder):
+        raise OSError("Stale file handle")
+
+    monkeypatch.setattr(model_files, "load_models", unreadable)
+    plugins_manager._get_plugins.cache_clear()
+    apps, middlewares = plugins_manager.get_fastapi_plugins()
+    assert [entry["middleware"].__name__ for entry in middlewares] == [plugin.guard_approvals.__name__]
+    assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard"]
+    assert "Stale file handle" in caplog.text

@@ -10,11 +10,12 @@ from airflow.models.dagbag import DBDagBag
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval_guard import own_writes
 from slipway.approval_rules import Rules
 from slipway.people import likeness
 
@@ -55,6 +56,17 @@ def _rules(task: Any) -> Rules | None:
         return Rules.from_json(task.rules)
     except (AttributeError, KeyError, TypeError):
         return None
+
+
+def approver_names(dag_id: str, session: Session) -> list[str]:
+    """:returns: everybody whom any of a DAG's approvals names; empty where it has none that can be read"""
+    found = rules_by_task(dag_id, session).values()
+    return sorted({name for rules in found if rules for name in rules.approvers})
+
+
+def may_all(name: str | None, dag_id: str, session: Session) -> bool:
+    """:returns: whether this person is an approver of each of a DAG's approvals"""
+    return all(rules is not None and name in rules.approvers for rules in rules_by_task(dag_id, session).values())
 
 
 class GuardedApproval:
@@ -126,7 +138,7 @@ class GuardedApproval:
             "value": json.dumps(answer.to_json()),
         }
         try:
-            self.session.connection().execute(insert(TaskStateStoreModel.__table__).values(row))
+            own_writes.write_state(self.session, [row])
         except IntegrityError:
             return False
         return True

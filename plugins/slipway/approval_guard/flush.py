@@ -22,11 +22,12 @@ from sqlalchemy.orm import Session
 from slipway import proofs
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
+from slipway.approval_guard import belongings, orders
 from slipway.approval_guard import caller as callers
-from slipway.approval_guard import orders
-from slipway.approval_guard.approvals import GuardedApproval, is_approval, rules_by_task
-from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all
+from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_record import APPROVE, REJECT, comment_problem
+from slipway.names import AUTO_RUN_PREFIX
 from slipway.people import likeness
 
 # The answer to the question of a trial that puts a model before all requests.
@@ -47,6 +48,13 @@ def install() -> None:
             event.listen(Session, moment, listener)
 
 
+def remove() -> None:
+    """Take ``install`` back, for tests."""
+    for moment, listener in (("before_flush", check), ("after_flush", write_down)):
+        if event.contains(Session, moment, listener):
+            event.remove(Session, moment, listener)
+
+
 def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     """Check what is about to be written.
 
@@ -56,9 +64,14 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     caller = callers.current.get()
     if caller is None:
         return
-    for started in session.new:
-        if isinstance(started, DagRun):
-            orders.check(caller, started, session)
+    started = [run for run in session.new if isinstance(run, DagRun)]
+    for run in started:
+        _check_run_id(caller, run, session)
+    if isinstance(caller, Worker):
+        _check_worker(caller, session)
+        return
+    for run in started:
+        orders.check(caller, run, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
@@ -79,14 +92,41 @@ def write_down(session: Session, _flush_context: Any) -> None:
     :param session: the session that was flushed
     """
     caller = callers.current.get()
-    if caller is None:
+    # A task has no name, and orders nothing.
+    if not isinstance(caller, Caller):
         return
     for started in session.new:
         if isinstance(started, DagRun):
             orders.write(caller, started, session)
 
 
-def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> None:
+def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> None:
+    """Keep the run id of an upload for its intake: under another run's id, an upload would count as released."""
+    if not run.run_id.startswith(AUTO_RUN_PREFIX):
+        return
+    connection = session.connection()
+    if not belongings.slipways_dags({run.dag_id}, connection):
+        return
+    task = belongings.task_of(caller.task_instance_id, connection) if isinstance(caller, Worker) else None
+    if task is None or not belongings.is_intake(task[0], task[2]):
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            f"{caller} may not start a run of {run.dag_id} whose id begins with {AUTO_RUN_PREFIX}: those are for "
+            "uploads. Give it another id, or none.",
+        )
+
+
+def _check_worker(worker: Worker, session: Session) -> None:
+    """Check a task's own request: it may change itself, and no approval that is another task.
+
+    The execution API compares the token with the path where that names a task instance, and nowhere else.
+    """
+    for changed in [*session.dirty, *session.deleted]:
+        if isinstance(changed, TaskInstance) and is_approval(changed) and changed.id != worker.task_instance_id:
+            _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
+
+
+def _check_task(caller: Caller | Worker, approval: GuardedApproval, *, deleted: bool) -> None:
     ti, before = approval.ti, _before(approval.ti, "state")
     if not deleted and before is _UNCHANGED:
         return
@@ -95,7 +135,7 @@ def _check_task(caller: Caller, approval: GuardedApproval, *, deleted: bool) -> 
         # To skip or clear what has not asked yet stops or repeats a release, and approves nothing.
         if deleted or question is not None or ti.state in _MARKS:
             _forbid(caller, approval, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
-    elif not deleted and ti.state in _MARKS:
+    elif not deleted and ti.state in _MARKS and isinstance(caller, Caller):
         _take_mark(caller, approval, question, before)
     elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not approval.decided(question):
         _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
@@ -108,7 +148,7 @@ def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | N
     _check_waits(ti, before)
     if approval.is_trial:
         _conflict(f"{ti.task_id} asks a question with several answers: choose one of them instead of marking it.")
-    if caller.marked != (ti.dag_id, ti.run_id, ti.task_id):
+    if caller.route.marked != (ti.dag_id, ti.run_id, ti.task_id):
         _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
     option, how = _MARKS[TaskInstanceState(ti.state)]
     for name in _MARKED_ATTRIBUTES:
@@ -146,10 +186,9 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
     succeeds = run.state == DagRunState.SUCCESS and _before(run, "state") is not _UNCHANGED
     if not deleted and not succeeds:
         return
-    approvals = rules_by_task(run.dag_id, session)
-    if all(rules is not None and caller.name in rules.approvers for rules in approvals.values()):
+    if may_all(caller.name, run.dag_id, session):
         return
-    approvers = sorted({name for rules in approvals.values() if rules for name in rules.approvers})
+    approvers = approver_names(run.dag_id, session)
     what = "delete this release" if deleted else "mark this release success"
     why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
     raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {why}")
@@ -227,7 +266,7 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
         _conflict(f"{ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then.")
 
 
-def _forbid(caller: Caller, approval: GuardedApproval, what: str) -> NoReturn:
+def _forbid(caller: Caller | Worker, approval: GuardedApproval, what: str) -> NoReturn:
     raise HTTPException(
         status.HTTP_403_FORBIDDEN,
         f"{caller} may not {what}: only its approvers may ({approval.who_may}).{approval.likeness(caller.name)}",

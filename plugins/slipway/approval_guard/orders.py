@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from airflow.models.dagrun import DagRun
-from airflow.models.task_state_store import TaskStateStoreModel
 from fastapi import HTTPException, status
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from slipway import roll_back_order, teardown_order
+from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import rules_by_task, task_types
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import Rules
@@ -96,6 +95,4 @@ def write(caller: Caller, run: DagRun, session: Session) -> None:
     value = json.dumps(order.signed(signer(), run.dag_id, run.run_id).to_json())
     row = {"dag_run_id": run.id, "dag_id": run.dag_id, "run_id": run.run_id, "map_index": -1}
     row |= {"key": ORDER, "value": value}
-    session.connection().execute(
-        insert(TaskStateStoreModel.__table__), [{**row, "task_id": task_id} for task_id in found.tasks]
-    )
+    own_writes.write_state(session, [{**row, "task_id": task_id} for task_id in found.tasks])

@@ -119,12 +119,16 @@ class S3VersionsTrigger(BaseEventTrigger):
             await asyncio.wait_for(wake.wait(), pause_seconds)
 
     async def _waiting(self, client: Any, bucket: str, notices: Sequence[NoticeQueue]) -> list[ObjectVersion] | None:
-        """:returns: the versions that need attention; None before the bucket's first intake"""
+        """:returns: the versions that need attention; None before the first intake, and when the state is unreadable"""
         if self.asset_state_store is None:
             raise PermanentError("The watcher has no asset whose state it can read", resource=bucket)
         # The listing first: a version that is committed in between then still is in it.
         listed = await list_versions_async(client, bucket, list_prefixes(self.keys))
-        intake = Intake.from_json(await self.asset_state_store.aget(STATE_KEY))
+        try:
+            intake = Intake.from_json(await self.asset_state_store.aget(STATE_KEY))
+        except ValueError:
+            # Rung for, so that the intake fails where people look and says what to do; a log line here is not seen.
+            intake = None
         for queue in notices:
             await queue.settle(intake, {version_key(version) for version in listed}, self.keys)
         return None if intake is None else intake.open(listed, self.keys)

@@ -25,7 +25,7 @@ from tests.faults.chaos.gather import gather
 from tests.faults.chaos.victims import KINDS, find, strays
 from tests.faults.chaos.workload import Workload
 from tests.instance import Instance
-from tools.services import components_health
+from tools.services import WELL, components_health
 
 # Before a kill: some come while the last one is still being mended, the others find all well.
 _PAUSE_SECONDS = (0.0, 8.0)
@@ -98,7 +98,7 @@ class Chaos:
 
     def _sick(self) -> list[str]:
         """:returns: what is not healthy now"""
-        return [name for name, state in components_health(self.instance.settings).items() if state != "healthy"]
+        return [name for name, state in components_health(self.instance.settings).items() if state not in WELL]
 
     def _kill(self, kind: str, chance: random.Random) -> bool:
         deadline = time.monotonic() + _SEARCH_SECONDS

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from airflow import models
+from airflow.api_fastapi.core_api.routes.public.task_instances import patch_task_instance
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.models.hitl import HITLDetail
@@ -14,12 +15,13 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import DagRunState, TaskInstanceState
 from fastapi import HTTPException
-from sqlalchemy import create_engine, event, insert, select
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_guard import approvals, caller, flush
 from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.routes import Route
 from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
 
 DAG, RUN, TASK = "iris-model", "s3__1", "approve"
@@ -39,14 +41,21 @@ def engine(tmp_path_factory):
     return made
 
 
+def marking(task: tuple[str, str, str] | None) -> Route:
+    """The route of a request that marks this task by itself."""
+    if task is None:
+        return Route()
+    parameters = dict(zip(("dag_id", "dag_run_id", "task_id"), task, strict=True))
+    return Route({"endpoint": patch_task_instance, "path_params": parameters})
+
+
 class Airflow:
     """One run with an approval, and what people do to it."""
 
     def __init__(self, engine, monkeypatch) -> None:
         self.engine, self.ti_id = engine, uuid4()
         self.rules: dict[str, Rules | None] = {TASK: ONE}
-        for module in (approvals, flush):
-            monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: self.rules)
+        monkeypatch.setattr(approvals, "rules_by_task", lambda dag_id, session: self.rules)
         # first_answer's own session.
         monkeypatch.setattr(flush, "create_session", lambda **_: Session(engine))
         with engine.begin() as connection:
@@ -77,7 +86,7 @@ class Airflow:
 
     def changes(self, who: str | None, change, marked=None) -> None:
         """Change something as a request of this person's would."""
-        token = caller.current.set(Caller(who, marked))
+        token = caller.current.set(Caller(who, marking(marked)))
         try:
             with Session(self.engine) as session:
                 change(session)
@@ -119,7 +128,7 @@ def run(session) -> DagRun:
 def airflow(engine, monkeypatch):
     flush.install()
     yield Airflow(engine, monkeypatch)
-    event.remove(Session, "before_flush", flush.check)
+    flush.remove()
 
 
 @contextmanager

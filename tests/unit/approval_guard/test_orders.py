@@ -12,10 +12,10 @@ from airflow.models.dagrun import DagRun
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException
-from sqlalchemy import create_engine, event, insert, select
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import caller, flush, orders
+from slipway.approval_guard import approvals, caller, flush, orders
 from slipway.approval_guard.caller import Caller
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.orders import Act, Order
@@ -38,7 +38,8 @@ def engine(tmp_path_factory):
 def start(engine, monkeypatch):
     """Start a run as a request of somebody's would; gives the orders on record."""
     rules = {"iris-model": RULES, "unreadable": {"approve": None}}
-    monkeypatch.setattr(orders, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
+    for module in (approvals, orders):
+        monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
     types = {"teardown": {"TeardownOperator", "NothingLeftOperator"}}
     monkeypatch.setattr(orders, "task_types", lambda dag_id, session: types.get(dag_id, set()))
     flush.install()
@@ -62,8 +63,7 @@ def start(engine, monkeypatch):
             return {row.task_id: (row.run_id, row.key, json.loads(row.value)) for row in rows}
 
     yield started
-    for moment, listener in (("before_flush", flush.check), ("after_flush", flush.write_down)):
-        event.remove(Session, moment, listener)
+    flush.remove()
 
 
 def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):

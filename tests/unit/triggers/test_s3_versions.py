@@ -98,6 +98,12 @@ def test_rings_before_the_first_intake_even_when_nothing_was_uploaded():
     assert events == [{"bucket": "uploads", "waiting": 0}]
 
 
+@pytest.mark.parametrize("state", ["x", {"done": "x"}])
+def test_rings_for_a_state_that_cannot_be_read_so_that_the_intake_says_so(state):
+    events, hook = watch(S3Client(["v1"]), MemoryStore(**{STATE_KEY: state}))
+    assert (events, hook.connections) == ([{"bucket": "uploads", "waiting": 0}], 1)
+
+
 @pytest.mark.parametrize(
     "error", [client_error("ExpiredToken"), client_error("NoSuchBucket", status=404), OSError("no network")]
 )
