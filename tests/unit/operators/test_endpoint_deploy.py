@@ -56,10 +56,10 @@ def test_production_asks_s3_itself_who_uploaded_the_zip(uploader, may):
     deploy._aws = AWS
     deploy._plan, deploy._fenced = release_plan(), SimpleNamespace(model=model.resolved(AWS))
     if may:
-        deploy.check_may_apply(None)
+        deploy.check_allowed(None)
     else:
         with pytest.raises(NotApproved, match="must approve"):
-            deploy.check_may_apply(None)
+            deploy.check_allowed(None)
 
 
 STACK = Stack("s", "arn:s", StackStatus.UPDATE_ROLLBACK_COMPLETE, reason="the update failed")
