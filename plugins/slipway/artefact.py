@@ -101,8 +101,8 @@ def changed(recorded: Artefact, found: Artefact | None) -> ArtefactChanged:
         "The artefact is not the one that was registered, and nothing is deployed",
         resource=recorded.uri,
         why=f"on record are {recorded}; found {found or 'no such object'}",
-        fix="find out who wrote or removed it (CloudTrail's data events say so). Bring it back with "
-        f"`aws s3api copy-object --bucket {bucket} --key {key} "
-        f"--copy-source '{bucket}/{key}?versionId={recorded.version_id}'` and clear this task, "
-        "or release the version anew with version_id and new_attempt",
+        fix="find out who wrote or removed it (CloudTrail's data events say so). Bring it back: `aws s3api "
+        f"list-object-versions --bucket {bucket} --prefix {key}` shows what lies above version {recorded.version_id}, "
+        "`aws s3api delete-object` with `--version-id` takes that away; then clear this task. Or release the version "
+        "anew with version_id and new_attempt",
     )

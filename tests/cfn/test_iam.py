@@ -13,6 +13,7 @@ import pytest
 
 from tests.cfn.iam_calls import AIRFLOW, ALLOWED, CLOUDFORMATION, DENIED, ENDPOINT, TRAINING, URL, Call
 from tests.cfn.test_templates import TEMPLATES
+from tests.local_aws.sagemaker_cases import BUCKET
 from tools.settings import ACCOUNT, AIRFLOW_PRINCIPAL
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,26 @@ def test_what_a_release_needs_is_allowed(allowed, call):
 @pytest.mark.parametrize("call", DENIED)
 def test_what_a_release_does_not_need_is_denied(allowed, call):
     assert not allowed[call]
+
+
+PERSON = f"arn:aws:iam::{ACCOUNT}:role/data-science"
+EVERYTHING_IN_S3 = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+
+
+@pytest.mark.local_aws
+@pytest.mark.parametrize(
+    ("who", "key", "may"),
+    [
+        (AIRFLOW, "releases/iris-model/0a/model.tar.gz", True),
+        (PERSON, "releases/iris-model/0a/model.tar.gz", False),
+        (PERSON, "releases/iris-model/stages.json", False),
+        (PERSON, "training_jobs/iris-model/trainingjob.zip", True),
+    ],
+)
+def test_whatever_s3_rights_somebody_has_only_airflow_writes_releases(local_aws, who, key, may):
+    policy = json.loads(local_aws.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])
+    call = (who, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{key}", {})
+    assert judged([(call, [EVERYTHING_IN_S3, policy])]) == [may]
 
 
 def without_each(policies: list[dict], part: Callable[[dict], Iterable[tuple[str, dict | None]]]):

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -268,6 +269,47 @@ def test_of_two_answers_at_once_one_stands_and_outlives_the_process_that_takes_i
     assert release.records() == 1
     assert release.task()["try_number"] == last
     assert slipway.endpoint_config(PRODUCTION) == live
+
+
+def test_who_acts_as_airflow_in_aws_approves_nothing(slipway, waiting):
+    """As a task of any other DAG can, by Airflow's own connection."""
+    release = Waiting(slipway)
+    live, arn = slipway.endpoint_config(PRODUCTION), release.package()["ModelPackageArn"]
+    key = environment.aws_credentials(slipway.settings).airflow
+    airflow = boto3.client(
+        "sagemaker",
+        endpoint_url=slipway.settings.aws_url,
+        region_name="us-west-2",
+        aws_access_key_id=key.access_key_id,
+        aws_secret_access_key=key.secret_access_key,
+    )
+    forged = {
+        "slipway-decision": "Approved",
+        "slipway-decided-by": "alice",
+        "slipway-decided-at": "2026-01-01T00:00:00+00:00",
+        "slipway-decided-how": "Airflow",
+        "slipway-approval-1": f"2026-01-01T00:00:00+00:00/approval/Airflow/{'A' * 97}/alice",
+    }
+    for properties, why in ((forged, "signature of Airflow's API server"), ({}, "Airflow itself and no person")):
+        kept = release.package()["CustomerMetadataProperties"]
+        airflow.update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=kept | properties
+        )
+        slipway.wait_task(IRIS, release.run_id, "approve", "failed")
+        assert why in slipway.story(IRIS, release.run_id)
+        slipway.client("sagemaker").update_model_package(
+            ModelPackageArn=arn,
+            ModelApprovalStatus="PendingManualApproval",
+            CustomerMetadataPropertiesToRemove=list(properties),
+        )
+        body = {"dag_run_id": release.run_id, "task_ids": ["approve"], "dry_run": False, "only_failed": False}
+        slipway.api("alice").call("POST", f"{DAG}/clearTaskInstances", body | {"reset_dag_runs": True})
+        slipway.wait_task(IRIS, release.run_id, "approve", "deferred")
+    assert slipway.endpoint_config(PRODUCTION) == live
+    # A person whom IAM lets decide there does.
+    slipway.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
+    assert slipway.wait_end(IRIS, release.run_id) == "failed"
+    assert "slipway-operator" in release.package()["CustomerMetadataProperties"]["slipway-decided-by"]
 
 
 def marks_success(page: Page, slipway, run: str) -> None:
