@@ -26,11 +26,13 @@ class Caller:
     :param name: the Airflow user's name; None where nobody is logged in, and for requests that only read
     :param route: what the request's path has led to
     :param administrator: whether the auth manager gives the user the role admin
+    :param deletes: the DAGs that this request has been allowed to delete
     """
 
     name: str | None
     route: Route = field(default_factory=Route)
     administrator: bool = False
+    deletes: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
         return self.name or "somebody who is not logged in"

@@ -16,6 +16,8 @@ from typing import Any
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.connection import Connection as AirflowConnection
 from airflow.models.dag import DagModel, DagTag
+from airflow.models.dag_version import DagVersion
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
@@ -197,18 +199,22 @@ def _refuse_deleting(calling: Caller | Worker, dag_ids: set[str], connection: Co
         return f"{calling} may not delete a DAG of Slipway's."
     # Reads only; what it has begun is the connection's own transaction.
     with Session(connection, join_transaction_mode="rollback_only") as session:
-        for dag_id in sorted(dag_ids):
+        for dag_id in sorted(dag_ids - calling.deletes):
             names = approver_names(dag_id, session)
             if names and not may_all(calling.name, dag_id, session):
                 return f"{calling} may not delete {dag_id}: only its approvers may ({', '.join(names)})."
             if not names and not calling.administrator:
                 return f"{calling} may not delete {dag_id}, which is Slipway's: only an administrator may."
+    calling.deletes.update(dag_ids)
     return None
 
 
 def _refuse_dags(write: Write) -> str | None:
-    """DAGs, and the tag by which Slipway's are known."""
-    if not write.deletes and write.table == DagModel.__tablename__:
+    """DAGs, the tag by which Slipway's are known, and where their approvers are named.
+
+    Airflow deletes a DAG table by table, in an order that changes: whichever comes first is asked about.
+    """
+    if not write.deletes and write.table != DagTag.__tablename__:
         return None
     own = belongings.slipways_dags(write.values("dag_id"), write.connection)
     return _refuse_deleting(write.caller, own, write.connection) if own else None
@@ -249,8 +255,10 @@ _RULES: dict[str, _Rule] = {
     XComModel.__tablename__: _TASK_ROWS,
     TaskStateStoreModel.__tablename__: _TASK_ROWS,
     AssetStateStoreModel.__tablename__: _Rule(("asset_id",), _refuse_asset_rows),
-    DagModel.__tablename__: _Rule(("dag_id",), _refuse_dags),
-    DagTag.__tablename__: _Rule(("dag_id",), _refuse_dags),
+    **{
+        model.__tablename__: _Rule(("dag_id",), _refuse_dags)
+        for model in (DagModel, DagTag, DagVersion, SerializedDagModel)
+    },
     AirflowConnection.__tablename__: _Rule(("conn_id",), _refuse_connections),
     Variable.__tablename__: _Rule(("key",), _refuse_variables),
 }

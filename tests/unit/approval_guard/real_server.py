@@ -30,7 +30,7 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
-from airflow.plugins_manager import _get_plugins
+from airflow.plugins_manager import _get_plugins, get_fastapi_plugins
 from airflow.utils.db import add_default_pool_if_not_exists, synchronize_log_template
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
@@ -177,7 +177,8 @@ def serving() -> Iterator[RealServer]:
         add_default_pool_if_not_exists()
         stack.callback(writes.remove)
         stack.callback(flush.remove)
-        _get_plugins.cache_clear()
+        for cache in (_get_plugins, get_fastapi_plugins):
+            cache.cache_clear()
         purge_cached_app()
         app = create_app()
         _parse_dags(Path(os.environ["AIRFLOW_HOME"]) / "foreign")
