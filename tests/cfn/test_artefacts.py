@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from slipway import runs
-from slipway.errors import ArtefactChanged, RollBackRefused, TrialFailed
+from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.triggers.trial import BakeTrigger
@@ -189,12 +189,22 @@ def test_before_a_roll_back_and_between_its_choice_and_its_deployment(aws, repla
 
 
 def test_a_package_without_a_record_is_not_deployed(aws, production, unchanged):
-    release = production[0].model.release(model_data(aws), ABTests=False).approve()
+    release = production[0].model.release(model_data(aws), ABTests=False)
     keys = [key for key in release.package["CustomerMetadataProperties"] if key.startswith("slipway-artefact-")]
     aws.client("sagemaker").update_model_package(
         ModelPackageArn=release.package_arn, CustomerMetadataPropertiesToRemove=keys
     )
     with pytest.raises(ArtefactChanged, match=r"has no record of them.*new_attempt"):
+        release.approve().deploy(PRD)
+
+
+def test_a_record_changed_after_the_approval_takes_the_approval_away(aws, production, unchanged):
+    release = production[0].model.release(model_data(aws), ABTests=False).approve()
+    changed = release.package["CustomerMetadataProperties"] | {"slipway-artefact-sha256": "f" * 64}
+    aws.client("sagemaker").update_model_package(
+        ModelPackageArn=release.package_arn, CustomerMetadataProperties=changed
+    )
+    with pytest.raises(NotApproved, match="signature of Airflow's API server"):
         release.deploy(PRD)
 
 

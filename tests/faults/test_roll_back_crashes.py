@@ -57,7 +57,7 @@ def _take(crashes, run, task_id, waits) -> None:
 def rolled_back(aws, crashes, trained) -> dict:
     """What a roll-back did in all its attempts, and how often it was killed."""
     run, waits = Run("manual__back", roll_back_to="previous"), Waits(crashes)
-    order = signed_order(Act.ROLL_BACK, "previous")
+    order = signed_order(Act.ROLL_BACK, "previous", run_id=run.run_id)
     for task_id in ORDERED_TASKS:
         run.context(task_id)["task_state_store"].set(ORDER, order)
     made = tasks(MODEL) | {"roll_back": lambda: RollBackOperator(task_id="roll_back", model=MODEL)}

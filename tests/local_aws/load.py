@@ -9,6 +9,28 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from tests.local_aws.signing import signed
+
+# A signature holds for 15 minutes.
+_RENEW_SECONDS = 300.0
+
+
+class _Signed:
+    """The headers of one request that is sent again and again."""
+
+    def __init__(self, aws, endpoint, body):
+        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
+        self.body = body
+        self._until = -math.inf
+
+    @property
+    def headers(self):
+        if time.monotonic() >= self._until:
+            self._until = time.monotonic() + _RENEW_SECONDS
+            body = self.body.encode() if isinstance(self.body, str) else self.body
+            self._headers = signed("POST", self.url, "sagemaker", body, {"Content-Type": "text/csv"})
+        return self._headers
+
 
 class _Background:
     """Runs in a thread of its own as long as it is entered."""
@@ -33,8 +55,7 @@ class Load(_Background):
     """Sends so many requests a second until it is stopped; `rate` may be changed meanwhile."""
 
     def __init__(self, aws, endpoint, body, rate):
-        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
-        self.body = body
+        self.request = _Signed(aws, endpoint, body)
         self.rate = rate
         self.statuses = Counter()
         self.bodies = Counter()
@@ -51,7 +72,8 @@ class Load(_Background):
 
     async def _request(self, session):
         try:
-            async with session.post(self.url, data=self.body, headers={"Content-Type": "text/csv"}) as answer:
+            sent = self.request
+            async with session.post(sent.url, data=sent.body, headers=sent.headers) as answer:
                 self.bodies[(await answer.text()).strip()] += 1
                 self.statuses[answer.status] += 1
         except aiohttp.ClientError as error:
@@ -76,22 +98,22 @@ class Clients(_Background):
     """Each asks again a little after its answer, so that a busy machine is not asked more than it can answer."""
 
     def __init__(self, aws, endpoint, body, count=4, pause_seconds=0.01):
-        self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
-        self.body = body
+        self.request = _Signed(aws, endpoint, body)
         self.requests = []
         self._pause_seconds = pause_seconds
         self._count = count
         super().__init__()
 
     async def _run(self):
-        async with aiohttp.ClientSession(headers={"Content-Type": "text/csv"}) as session:
+        async with aiohttp.ClientSession() as session:
             await asyncio.gather(*(self._ask(session) for _ in range(self._count)))
 
     async def _ask(self, session):
         while not self._stopping.is_set():
             sent = time.time()
             try:
-                async with session.post(self.url, data=self.body) as answer:
+                request = self.request
+                async with session.post(request.url, data=request.body, headers=request.headers) as answer:
                     outcome = f"{answer.status} {(await answer.text()).strip()}"
             except aiohttp.ClientError as error:
                 outcome = repr(error)

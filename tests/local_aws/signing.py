@@ -1,4 +1,4 @@
-"""Requests signed by hand, for tests that send what boto3 would not."""
+"""Requests signed by hand, for tests that send what boto3 would not, and parts of the local AWS that sign theirs."""
 
 from dataclasses import astuple
 
@@ -6,6 +6,7 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAu
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local_aws.compute.base import ComputeSettings
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.server import REGION
 
@@ -24,3 +25,9 @@ def address(method, url, service, *, key=CREDENTIALS.operator, seconds=60):
     auth = S3SigV4QueryAuth if service == "s3" else SigV4QueryAuth
     auth(Credentials(*astuple(key)), service, REGION, expires=seconds).add_auth(request)
     return request.url
+
+
+def compute_settings(aws, state_dir, **more):
+    """The settings of a part of the compute that a test runs by itself beside a local AWS."""
+    key = CREDENTIALS.operator
+    return ComputeSettings(aws.endpoint_url, state_dir, key.secret_access_key, key.access_key_id, **more)

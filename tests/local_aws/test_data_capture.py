@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_aws.compute.base import CaptureSpec, ComputeSettings, EndpointKey, InvokeResult
+from local_aws.compute.base import CaptureSpec, EndpointKey, InvokeResult
 from local_aws.compute.capture import DataCapture
 from tests.local_aws.sagemaker_cases import (
     BUCKET,
@@ -21,6 +21,7 @@ from tests.local_aws.sagemaker_cases import (
     wait_for_endpoint,
 )
 from tests.local_aws.server import eventually
+from tests.local_aws.signing import compute_settings
 
 pytestmark = pytest.mark.local_aws
 ENCODINGS = {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}
@@ -138,7 +139,7 @@ def test_capture_that_cannot_be_written_fails_no_request(fast_aws, model):
 
 def test_what_is_left_is_put_at_the_stop(fast_aws, endpoint, tmp_path):
     prefix = unique("stopped")
-    settings = ComputeSettings(fast_aws.endpoint_url, tmp_path, capture_interval_seconds=3600)
+    settings = compute_settings(fast_aws, tmp_path, capture_interval_seconds=3600)
     data_capture = DataCapture(settings)
     data_capture.start()
     key, spec = EndpointKey("123456789012", "us-west-2", "it"), CaptureSpec(BUCKET, prefix, 100)

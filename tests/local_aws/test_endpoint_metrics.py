@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_aws.compute.base import ComputeSettings, EndpointKey
+from local_aws.compute.base import EndpointKey
 from local_aws.compute.endpoint_metrics import MAX_VALUES, EndpointMetrics, condensed
 from tests.local_aws.server import ACCOUNT, REGION
+from tests.local_aws.signing import compute_settings
 
 
 def percentile(values, percent):
@@ -42,7 +43,7 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
     """At each time scale every statistic of the API is right, by both of its operations."""
     name = f"metrics-{interval_seconds}"
     metrics = EndpointMetrics(
-        ComputeSettings(local_aws.endpoint_url, local_aws.state_dir, metrics_interval_seconds=interval_seconds)
+        compute_settings(local_aws, local_aws.state_dir, metrics_interval_seconds=interval_seconds)
     )
     key = EndpointKey(ACCOUNT, REGION, name)
     while time.time() % 60 > 55:
@@ -69,7 +70,7 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
 def test_a_minute_is_seen_whole_or_not_at_all(local_aws):
     """An alarm would believe of a part of it that it is the whole."""
     name = "metrics-whole"
-    settings = ComputeSettings(local_aws.endpoint_url, local_aws.state_dir, metrics_interval_seconds=1.0)
+    settings = compute_settings(local_aws, local_aws.state_dir, metrics_interval_seconds=1.0)
     metrics, key, seen, ended = EndpointMetrics(settings), EndpointKey(ACCOUNT, REGION, name), {}, threading.Event()
 
     def record():
@@ -95,7 +96,7 @@ def test_a_minute_is_seen_whole_or_not_at_all(local_aws):
 @pytest.mark.local_aws
 def test_the_fleets_of_a_deployment_are_told_apart(local_aws):
     name = "metrics-fleets"
-    metrics = EndpointMetrics(ComputeSettings(local_aws.endpoint_url, local_aws.state_dir))
+    metrics = EndpointMetrics(compute_settings(local_aws, local_aws.state_dir))
     key = EndpointKey(ACCOUNT, REGION, name)
     for config, status in (("old", 200), ("old", 200), ("old", 400), ("new", 500)):
         metrics.record(key, "a", status, model_us=1, overhead_us=1, instances=1, config_name=config)
