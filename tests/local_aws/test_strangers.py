@@ -130,3 +130,40 @@ def test_a_fault_cannot_be_made_by_a_page(new_local_aws):
     assert ask(aws, "POST", "/_local_aws/faults", {**kind, "Host": "evil.example"}, fault)[0] == 403
     assert json.loads(ask(aws, "GET", "/_local_aws/faults")[2]) == {"faults": []}
     assert ask(aws, "POST", "/_local_aws/faults", kind, fault)[0] == 201
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SCOPE = "AWS4-HMAC-SHA256 Credential=123456789012/20261128/us-west-2/{}/aws4_request, SignedHeaders=host, Signature=00"
+# What ministack would know a service by, had the request come to it.
+DISGUISES = {
+    "a scope of IAM": ({**FORM, "Authorization": SCOPE.format("iam")}, b"Action=CreateUser&UserName=eve"),
+    "a scope of STS": ({**FORM, "Authorization": SCOPE.format("sts")}, b"Action=GetCallerIdentity"),
+    "an action": (FORM, b"Action=CreateUser&UserName=eve&Version=2010-05-08"),
+    "a target of SageMaker's": ({"X-Amz-Target": "SageMaker.ListModels"}, b"{}"),
+    "a bucket's name": ({"Host": "mlops-us-west-2-123456789012.localhost"}, b""),
+    "nothing": ({}, b"{}"),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_ministack/cfn-signal/x",
+        "/_ministack/cfn-signal/",
+        "/_ministack/cfn-signal/../../?Action=CreateUser&UserName=eve",
+        "/_ministack/cfn-signal/x?Action=CreateUser&UserName=eve&Version=2010-05-08",
+        "/_ministack/reset",
+        "/_local_aws/other",
+        "/_x",
+        "/favicon.ico",
+    ],
+)
+def test_a_path_that_needs_no_signature_leads_to_no_service(local_aws, path, method, disguise):
+    headers, body = DISGUISES[disguise]
+    status, _, said = ask(local_aws, method, path, headers, body if method != "GET" else b"")
+    assert status in (403, 404), said
+    assert "Arn" not in said
+    users = local_aws.client("iam").list_users()["Users"]
+    assert "eve" not in {user["UserName"] for user in users}
