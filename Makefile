@@ -26,7 +26,7 @@ ARGS ?=
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
 PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
-E2E = tests/faults/test_chaos.py tests/e2e
+E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
