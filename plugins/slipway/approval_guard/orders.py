@@ -59,10 +59,9 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     :param session: the session whose flush is under way
     :returns: None for every other run
     """
-    if target := roll_back_order.asked_for(conf):
-        rules = rules_by_task(dag_id, session)
-        # Another DAG may have a field of this name.
-        return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values()) if rules else None
+    # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
+    if (target := roll_back_order.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
+        return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
     if (model := teardown_order.asked_for(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
         return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())
     return None

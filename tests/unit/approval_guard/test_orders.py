@@ -81,10 +81,11 @@ def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start):
     assert Order.from_json(order).is_proven(verifier(), "teardown", run_id)
 
 
+@pytest.mark.parametrize("more", [{}, {"roll_back_to": "previous"}, {"version_id": "v1"}])
 @pytest.mark.parametrize(("who", "model"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "no-such-model")])
-def test_nobody_else_tears_a_model_down(start, engine, who, model):
+def test_nobody_else_tears_a_model_down(start, engine, who, model, more):
     with pytest.raises(HTTPException) as refused:
-        start(who, {"model": model, "confirm": model}, "teardown")
+        start(who, {"model": model, "confirm": model, **more}, "teardown")
     assert refused.value.status_code == 403
     assert "may not tear a model down" in refused.value.detail
     with Session(engine) as session:
