@@ -147,7 +147,6 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "CORE__PARALLELISM": "8",
         "CORE__FERNET_KEY": keys["fernet_key"],
         "CORE__SIMPLE_AUTH_MANAGER_USERS": users,
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords_file),
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
         # A changed model file is a changed DAG within seconds, not after the default half minute.
@@ -207,9 +206,11 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
 
 
 def api_server_variables(settings: Settings) -> dict[str, str]:
-    """Airflow's configuration with the key that signs answers, which no other component gets."""
-    key = signing_keys(settings)["approval_signing_key"]
-    return airflow_variables(settings) | {"AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY": key}
+    """Airflow's configuration with what no other component gets: people's passwords, the key that signs answers."""
+    return airflow_variables(settings) | {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords_file),
+        "AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY": signing_keys(settings)["approval_signing_key"],
+    }
 
 
 def user_variables(settings: Settings) -> dict[str, str]:

@@ -68,7 +68,10 @@ def test_the_second_model_was_tried_beside_the_live_one(rolled_back):
 
 def test_who_is_no_approver_is_refused_and_starts_nothing(rolled_back):
     assert rolled_back.refusal.status == 403
-    assert "bob may not roll production back: only its approvers may (alice, carol)" in rolled_back.refusal.detail
+    assert (
+        "bob may not roll production back (previous): only its approvers may (alice, carol)"
+        in rolled_back.refusal.detail
+    )
     assert rolled_back.runs_of_bob == []
     assert rolled_back.config_after_bob == rolled_back.config_before
 

@@ -221,4 +221,4 @@ def test_teardown_leaves_nothing_but_the_uploads(aws, release):
     assert sagemaker.list_endpoints()["Endpoints"] == []
     assert sagemaker.list_models()["Models"] == []
     assert aws.client("s3").head_object(Bucket=BUCKET, Key=KEY)["LastModified"] < datetime.now(UTC)
-    assert run_task(TeardownOperator(task_id="remove"), form) == {}
+    assert run_task(TeardownOperator(task_id="remove"), teardown_context("iris-model")) == {}

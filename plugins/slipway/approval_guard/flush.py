@@ -117,13 +117,18 @@ def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> Non
 
 
 def _check_worker(worker: Worker, session: Session) -> None:
-    """Check a task's own request: it may change itself, and no approval that is another task.
+    """Check a task's own request: it may change its own run, no approval that is another task, and no ordered run.
 
     The execution API compares the token with the path where that names a task instance, and nowhere else.
     """
-    for changed in [*session.dirty, *session.deleted]:
-        if isinstance(changed, TaskInstance) and is_approval(changed) and changed.id != worker.task_instance_id:
+    changes = [one for one in (*session.dirty, *session.deleted) if isinstance(one, TaskInstance)]
+    for changed in [one for one in changes if one.id != worker.task_instance_id]:
+        if is_approval(changed):
             _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
+        elif _before(changed, "state") is not _UNCHANGED or changed in session.deleted:
+            own = belongings.task_of(worker.task_instance_id, session.connection())
+            if own is None or own[:2] != (changed.dag_id, changed.run_id):
+                orders.check(worker, changed.dag_run, session)
 
 
 def _check_task(caller: Caller | Worker, approval: GuardedApproval, *, deleted: bool) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from slipway import roll_back_order, teardown_order
 from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import rules_by_task, task_types
-from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_rules import Rules
 from slipway.orders import ORDER, Act, Order
 from slipway.people import likeness
@@ -44,7 +44,7 @@ class Wanted:
         """:returns: whether this person may order it"""
         return bool(self.rules) and all(one is not None and name in one.approvers for one in self.rules)
 
-    def forbid(self, caller: Caller) -> NoReturn:
+    def forbid(self, caller: Caller | Worker) -> NoReturn:
         """:raises fastapi.HTTPException: 403 with the reason"""
         approvers = sorted({name for one in self.rules if one for name in one.approvers})
         why = f"only its approvers may ({', '.join(approvers) or 'it has none'}).{likeness(caller.name, approvers)}"
@@ -67,7 +67,7 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     return None
 
 
-def check(caller: Caller, run: DagRun, session: Session) -> None:
+def check(caller: Caller | Worker, run: DagRun, session: Session) -> None:
     """Refuse to let anybody but an approver start such a run, or set its tasks going again.
 
     :param caller: who starts or changes the run

@@ -313,7 +313,9 @@ class ModelRegistryHook(SageMakerBaseHook):
         """
         package = self._package_of(arn, digest)
         decision = decision_of(package)
-        if decision and decision.how == HOW_OUTSIDE and DECISION not in package.get("CustomerMetadataProperties", {}):
+        kept = package.get("CustomerMetadataProperties", {}).get(DECISION)
+        # One that was withdrawn may be kept there still.
+        if decision and decision.how == HOW_OUTSIDE and kept != decision.decision:
             self._write_decision(package, decision)
         return decision
 

@@ -77,6 +77,7 @@ class TeardownOperator(_EstateOperator):
         :raises slipway.errors.StackFailed: When a stack cannot be deleted, or something is left after the deadline.
         """
         model = chosen_model(context["params"])
+        teardown_order.check_open(context)
         return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
@@ -113,6 +114,7 @@ class TeardownOperator(_EstateOperator):
                 item.remove()
                 removed_by_kind[item.kind] += 1
             done.add(stage)
+        teardown_order.close(context)
         self.log.info("Nothing of %s is left", model.prefix)
         return dict(removed_by_kind)
 

@@ -77,9 +77,12 @@ def _run(instance: Instance, prefix: str, run: dict[str, Any]) -> Run:
 
 def _packages(instance: Instance, prefix: str) -> list[Package]:
     sagemaker = instance.client("sagemaker")
-    found = []
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=model_package_group(prefix))
-    for page in pages:
+    found, group = [], model_package_group(prefix)
+    listed = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
+    if group not in {one["ModelPackageGroupName"] for page in listed for one in page["ModelPackageGroupSummaryList"]}:
+        # A release makes it.
+        return found
+    for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
         for summary in page["ModelPackageSummaryList"]:
             found.append(
                 _package(prefix, sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"]))

@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,7 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.approval_guard import approvals, caller, flush, orders
-from slipway.approval_guard.caller import Caller
+from slipway.approval_guard.caller import TOKEN_KEY, Caller, Worker
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.orders import Act, Order
 from slipway.proofs import verifier
@@ -118,6 +119,30 @@ def test_nobody_else_starts_one(start, engine, who, dag_id):
     assert "may not roll production back" in refused.value.detail
     with Session(engine) as session:
         assert session.scalars(select(DagRun)).all() == []
+
+
+@pytest.mark.parametrize(("of_the_run", "may"), [(False, False), (True, True)])
+def test_a_task_of_another_run_sets_no_ordered_run_going_again(start, engine, of_the_run, may):
+    """It may clear runs by Airflow's API for tasks; the run's own tasks skip one another there."""
+    start("alice", TEARDOWN, "teardown")
+    mine = uuid4()
+    with engine.begin() as connection:
+        rows = [("teardown", "remove", uuid4()), ("teardown" if of_the_run else "evil", "other", mine)]
+        if not of_the_run:
+            run = {"dag_id": "evil", "run_id": "manual__1", "run_type": "manual", "run_after": datetime.now(UTC)}
+            connection.execute(insert(DagRun.__table__).values(**run, state="running"))
+        for dag_id, task_id, ti_id in rows:
+            task = {"dag_id": dag_id, "run_id": "manual__1", "task_id": task_id, "map_index": -1, "operator": "Any"}
+            task |= {"id": ti_id, "pool": "default_pool", "pool_slots": 1, "state": "failed"}
+            connection.execute(insert(TaskInstance.__table__).values(**task))
+    token = caller.current.set(Worker({TOKEN_KEY: SimpleNamespace(id=mine)}))
+    try:
+        with Session(engine) as session:
+            session.scalar(select(TaskInstance).where(TaskInstance.task_id == "remove")).state = None
+            with nullcontext() if may else pytest.raises(HTTPException, match="only its approvers may"):
+                session.commit()
+    finally:
+        caller.current.reset(token)
 
 
 def test_a_release_is_everybodys_to_start_and_orders_nothing(start):

@@ -88,6 +88,15 @@ def test_without_an_order_of_an_approver_nothing_is_removed(order):
     assert world.ledger == []
 
 
+def test_an_order_is_carried_out_once():
+    world, ordered = World(), teardown_context("iris-model")
+    run_task(made(TeardownOperator, world), ordered, wait=world.settle)
+    again = World()
+    with pytest.raises(NotApproved, match="carried out before"):
+        made(TeardownOperator, again).execute(ordered)
+    assert again.ledger == []
+
+
 def test_a_model_that_is_gone_is_no_error():
     world = World()
     world.things.clear()
