@@ -44,10 +44,10 @@ class Admission:
         :param scope: of any request
         :raises Refused: it is a stranger's
         """
-        why = reason_to_refuse(scope["method"], scope["query_string"], scope["headers"], self._hosts)
+        path = scope["path"]
+        why = reason_to_refuse(scope["method"], path, scope["query_string"], scope["headers"], self._hosts)
         if why is not None:
             # Not routed: by then ministack would have looked at it.
-            path = scope["path"]
             service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
             raise Refused(error_answer(service, http_request(scope), "AccessDenied", why, 403))
 

@@ -19,14 +19,16 @@ TELLTALE = frozenset({b"origin", b"sec-fetch-site", *_OVERRIDES})
 # localhost: https://www.rfc-editor.org/rfc/rfc6761.html#section-6.3
 _BUCKET_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\.localhost")
 _PORT = re.compile(r":[0-9]*$")
+_SIGNED_FOR_S3 = re.compile(rb"(?:^|&)X-Amz-Credential=[^&]*(?:%2F|/)s3(?:%2F|/)aws4_request(?:&|$)", re.IGNORECASE)
 
 
 def reason_to_refuse(
-    method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], hosts: frozenset[str]
+    method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], hosts: frozenset[str]
 ) -> str | None:
     """Tell why a request is a stranger's.
 
     :param method: of HTTP
+    :param path: decoded
     :param query: as it was sent
     :param headers: all of the request's, as they were sent
     :param hosts: the names under which this local AWS may be addressed
@@ -38,7 +40,7 @@ def reason_to_refuse(
         if name in found and name in _SINGLE:
             return f"The request has the header {_shown(name)} twice. Send it once."
         found[name] = value
-    return _foreign_name(found, hosts) or _web_page(method, query, found) or _override(found)
+    return _foreign_name(found, hosts) or _web_page(method, path, query, found) or _override(found)
 
 
 def _foreign_name(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str | None:
@@ -52,14 +54,14 @@ def _foreign_name(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str 
     )
 
 
-def _web_page(method: str, query: bytes, headers: Mapping[bytes, bytes]) -> str | None:
+def _web_page(method: str, path: str, query: bytes, headers: Mapping[bytes, bytes]) -> str | None:
     if b"origin" in headers:
         return (
             f"The request comes from a web page (Origin: {_shown(headers[b'origin'])}), and no web page may use the "
             "local AWS. No setting allows one: use an AWS client, such as boto3 or the AWS CLI."
         )
     site = headers.get(b"sec-fetch-site", b"none")
-    if site in (b"none", b"same-origin") or _opened_report(method, query, headers):
+    if site in (b"none", b"same-origin") or _opened_report(method, path, query, headers):
         return None
     return (
         f"The request comes from a web page (Sec-Fetch-Site: {_shown(site)}), and no web page may use the local AWS. "
@@ -67,10 +69,13 @@ def _web_page(method: str, query: bytes, headers: Mapping[bytes, bytes]) -> str 
     )
 
 
-def _opened_report(method: str, query: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a person follows a signed link, as Airflow's pages have them to the reports of stress tests."""
+def _opened_report(method: str, path: str, query: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a person follows a signed link, as Airflow's pages have them to the reports of stress tests.
+
+    Such a link is to an object, and its signature is looked at like any other: paths that need none are no objects.
+    """
     opened = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
-    return opened and method == "GET" and b"X-Amz-Signature=" in query
+    return opened and method == "GET" and not path.startswith("/_") and _SIGNED_FOR_S3.search(query) is not None
 
 
 def _override(headers: Mapping[bytes, bytes]) -> str | None:

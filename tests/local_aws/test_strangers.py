@@ -59,6 +59,25 @@ def test_every_path_is_closed_to_strangers(local_aws, unchanged, path, headers, 
         assert (status, reason in body) == (403, True), body
 
 
+NAVIGATION = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+LINK = "?Action=ListUsers&X-Amz-Signature=1&X-Amz-Credential=1%2F20261128%2Fus-west-2%2F{}"
+
+
+@pytest.mark.parametrize("path", ["/", *PATHS])
+@pytest.mark.parametrize(
+    "scope", ["iam%2Faws4_request", "cloudformation/aws4_request", "s3", "", "iam%2Faws4_request&a=/s3/aws4_request"]
+)
+def test_a_link_that_is_no_objects_is_closed_to_pages(local_aws, unchanged, path, scope):
+    status, _, body = ask(local_aws, "GET", path + LINK.format(scope), NAVIGATION)
+    assert (status, "cross-site" in body) == (403, True), body
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path.startswith("/_")])
+def test_a_link_to_a_path_that_needs_no_signature_is_closed_to_pages(local_aws, unchanged, path):
+    status, _, body = ask(local_aws, "GET", path + LINK.format("s3%2Faws4_request"), NAVIGATION)
+    assert (status, "cross-site" in body) == (403, True), body
+
+
 def test_own_origin_is_a_page_too(local_aws, unchanged):
     status, _, body = ask(local_aws, headers={"Origin": local_aws.endpoint_url})
     assert (status, "web page" in body) == (403, True)
