@@ -82,7 +82,9 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
             _check_task(caller, GuardedApproval(changed, session), deleted=changed in session.deleted)
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
-        elif isinstance(changed, TaskInstance) and _before(changed, "state") is not _UNCHANGED:
+            if _goes_again(changed, session):
+                orders.check(caller, changed, session)
+        elif isinstance(changed, TaskInstance) and _goes_again(changed, session):
             orders.check(caller, changed.dag_run, session)
 
 
@@ -125,7 +127,7 @@ def _check_worker(worker: Worker, session: Session) -> None:
     for changed in [one for one in changes if one.id != worker.task_instance_id]:
         if is_approval(changed):
             _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
-        elif _before(changed, "state") is not _UNCHANGED or changed in session.deleted:
+        elif _goes_again(changed, session):
             own = belongings.task_of(worker.task_instance_id, session.connection())
             if own is None or own[:2] != (changed.dag_id, changed.run_id):
                 orders.check(worker, changed.dag_run, session)
@@ -264,6 +266,13 @@ def _before(changed: Any, attribute: str) -> Any:
     if not history.has_changes():
         return _UNCHANGED
     return history.deleted[0] if history.deleted else None
+
+
+def _goes_again(changed: TaskInstance | DagRun, session: Session) -> bool:
+    """:returns: whether its state changes, or it is deleted and made anew when its run goes on; anybody may end it"""
+    if changed in session.deleted:
+        return True
+    return _before(changed, "state") is not _UNCHANGED and changed.state != TaskInstanceState.FAILED
 
 
 def _check_waits(ti: TaskInstance, state: Any) -> None:
