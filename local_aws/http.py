@@ -27,7 +27,12 @@ from local_aws.xml_answers import readable
 HEALTH_PATH = "/_local_aws/health"
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
-_READ_BY_PAGES = (b"access-control-", b"timing-allow-origin")
+_NOT_FOR_PAGES = (b"access-control-", b"timing-allow-origin", b"content-security-policy", b"x-content-type-options")
+_AS_A_PAGE = (
+    (b"content-security-policy", b"sandbox allow-downloads allow-popups"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_MAX_SIGNAL_BYTES = 64 * 1024
 # Whom a service hands messages on to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
@@ -59,7 +64,7 @@ class Front:
             # No client of the services here opens a WebSocket; the server answers 403.
             await send({"type": "websocket.close"})
             return
-        send = _without_cors(send)
+        send = _for_pages(send)
         try:
             self._admission.refuse_stranger(scope)
             await self._answer(scope, receive, send)
@@ -95,7 +100,7 @@ class Front:
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
             await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT":
+        elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT" and _is_short(scope):
             # Nobody has looked at a signature: what is passed on must name no other service, and no bucket.
             kept = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
             bare = {**scope, "headers": [(b"host", b"127.0.0.1"), *kept], "query_string": b""}
@@ -265,13 +270,23 @@ class Front:
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
 
 
-def _without_cors(send: Send) -> Send:
-    """Leave out of an answer what would let a web page read it: the host's own headers and those of a bucket's CORS."""
+def _is_short(scope: Scope) -> bool:
+    """Tell whether a request says that its body is small, before anything of it is read."""
+    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+    return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES
+
+
+def _for_pages(send: Send) -> Send:
+    """Leave out of an answer what would let a web page read it: the host's own headers and those of a bucket's CORS.
+
+    What an answer shows in a browser runs no script and is of no origin: browsers give Airflow's cookies to each port
+    of this machine. https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/sandbox
+    """
 
     async def speak(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_READ_BY_PAGES)]
-            message = {**message, "headers": kept}
+            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_NOT_FOR_PAGES)]
+            message = {**message, "headers": [*kept, *_AS_A_PAGE]}
         await send(message)
 
     return speak

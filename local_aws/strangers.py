@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 # The only header fields of which no request has two, and of which each of two readers might take another one.
-_SINGLE = (b"host", b"authorization", b"content-length", b"x-amz-content-sha256", b"x-amz-date", b"x-amz-target")
+_SINGLE = (
+    b"host",
+    b"sec-fetch-site",
+    b"authorization",
+    b"content-length",
+    b"x-amz-content-sha256",
+    b"x-amz-date",
+    b"x-amz-target",
+)
 _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
 # Requests with any of these are not plain, whatever they hold.
 TELLTALE = frozenset({b"origin", b"sec-fetch-site", *_OVERRIDES})

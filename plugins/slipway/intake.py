@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -113,6 +113,11 @@ def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
     return [found[key] for key in sorted(found)]
 
 
+def intake_dag_ids(found: Sequence[Source]) -> list[str]:
+    """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
+    return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
+
+
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     """Build the intake of every bucket.
 
@@ -120,10 +125,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(pipelines)
-    return [
-        build_intake_dag(source, INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}")
-        for source in found
-    ]
+    return [build_intake_dag(source, dag_id) for source, dag_id in zip(found, intake_dag_ids(found), strict=True)]
 
 
 def build_intake_dag(source: Source, dag_id: str) -> DAG:

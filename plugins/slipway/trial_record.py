@@ -14,6 +14,8 @@ from slipway.trial import Comparison
 
 # The stage that a person's Promote counts for.
 STAGE = "trial"
+# Who decides, and how, where the model file leaves it to the rule.
+BY_RULE = "rule"
 VERDICT = "slipway-trial-verdict"
 DECIDED = "slipway-trial-decided"
 WHY = "slipway-trial-why"

@@ -186,3 +186,29 @@ def test_a_path_that_needs_no_signature_leads_to_no_service(local_aws, path, met
     assert "Arn" not in said
     users = local_aws.client("iam").list_users()["Users"]
     assert "eve" not in {user["UserName"] for user in users}
+
+
+def test_an_object_that_is_a_page_runs_nothing_and_has_no_origin(local_aws):
+    """Browsers send Airflow's cookies to each port of a machine, and scripts of the same host may read them."""
+    s3 = local_aws.client("s3")
+    s3.create_bucket(Bucket="pages", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_object(Bucket="pages", Key="page.html", Body=b"<script>document.cookie</script>", ContentType="text/html")
+    answers = [
+        s3.get_object(Bucket="pages", Key="page.html")["ResponseMetadata"]["HTTPHeaders"],
+        ask(local_aws, "GET", "/_local_aws/health")[1],
+        ask(local_aws, "GET", "/")[1],
+    ]
+    for headers in answers:
+        assert headers["content-security-policy"].startswith("sandbox ")
+        assert "allow-scripts" not in headers["content-security-policy"]
+        assert "allow-same-origin" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_signals_body_is_small_and_says_so(local_aws):
+    signal = "/_ministack/cfn-signal/x"
+    assert "unknown wait condition" in ask(local_aws, "PUT", signal, body=b"{}")[2]
+    for length in ("50000000", "9" * 5000, "-1", "x", "1_0"):
+        status, _, said = ask(local_aws, "PUT", signal, {"Content-Length": length}, b"")
+        assert status in (400, 404), length
+        assert "unknown" not in said

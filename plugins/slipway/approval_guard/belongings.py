@@ -63,8 +63,16 @@ def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
 
 
 def is_intake(dag_id: str, task_id: str) -> bool:
-    """:returns: whether a task is the intake of any bucket"""
-    return task_id == INTAKE_TASK_ID and f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
+    """:returns: whether a task is the intake of any bucket that a model file names; by its name while one is broken"""
+    if task_id != INTAKE_TASK_ID:
+        return False
+    models, errors = load_models(models_folder())
+    if errors or not models:
+        return f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
+    from slipway.intake import intake_dag_ids, sources
+    from slipway.pipelines import Pipeline
+
+    return dag_id in intake_dag_ids(sources(map(Pipeline, models)))
 
 
 def task_of(task_instance_id: Any, connection: Connection) -> tuple[str, str, str, int] | None:

@@ -14,9 +14,9 @@ from slipway.hooks.trial_records import TrialRecordHook
 from slipway.names import TRIAL_VARIANT
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.stacks import Stack
-from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
+from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures, error_limit
-from slipway.trial_record import TrialRecord, record_of
+from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of
 from slipway.trial_settings import Trial
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import BakeTrigger
@@ -113,6 +113,15 @@ class TrialSettleOperator(EndpointDeployOperator):
                 resource=self._package_arn,
                 why="the model package has none on record",
                 fix="clear decide_trial and answer its question; then this task runs again",
+            )
+        if record.how == BY_RULE and self.trial.decide is not Decider.RULE:
+            raise TrialFailed(
+                "The verdict on this trial is nobody's",
+                resource=self._package_arn,
+                why="it is said to follow from the rule, and the model file asks a person",
+                fix=f"remove {VERDICT} from the package's metadata (`aws sagemaker update-model-package "
+                f"--model-package-arn {self._package_arn} --customer-metadata-properties-to-remove {VERDICT}`), clear "
+                "decide_trial and answer its question",
             )
         self._record: TrialRecord = record
 

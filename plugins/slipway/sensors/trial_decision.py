@@ -33,7 +33,7 @@ from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, judge
-from slipway.trial_record import TrialRecord
+from slipway.trial_record import BY_RULE, TrialRecord
 from slipway.trial_settings import Trial
 from slipway.triggers.approval import ApprovalOutcome
 from slipway.triggers.trial import TrialDecisionTrigger
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 SUBJECT = "What shall become of the model on trial?"
 # The buttons; the guard knows the first by name: slipway/approval_guard/flush.py.
 OPTIONS = {"Promote": TrialVerdict.PROMOTE, "Keep": TrialVerdict.KEEP, "Retire": TrialVerdict.RETIRE}
-BY_RULE = "rule"
 
 
 class TrialDecisionSensor(StageMixin, HITLOperator):

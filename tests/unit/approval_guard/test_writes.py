@@ -263,3 +263,21 @@ def test_a_test_of_a_connection_does_not_change_it(real_server):
     status, answer = real_server.sends_as(test_id, "workload", "PATCH", f"/connection-tests/{test_id}", body)
     assert (status, "may not change the connection aws_default" in str(answer)) == (403, True), answer
     assert real_server.watched() == before
+
+
+def test_an_intake_is_known_by_the_buckets_that_model_files_name(monkeypatch, tmp_path):
+    """A DAG of somebody else's may be called as an intake could be."""
+    iris = (belongings.models_folder() / "iris-model.yaml").read_text()
+    (tmp_path / "iris-model.yaml").write_text(iris)
+    monkeypatch.setattr(belongings, "models_folder", lambda: tmp_path)
+    assert belongings.is_intake("intake", "start_releases")
+    assert not belongings.is_intake("intake", "another_task")
+    assert not belongings.is_intake("intake-mlops-region-account-99bae6", "start_releases")
+    other = iris.replace("iris-model", "wine-model").replace("bucket: mlops-{region}", "bucket: wine-{region}")
+    (tmp_path / "wine-model.yaml").write_text(other)
+    assert belongings.is_intake("intake-mlops-region-account-99bae6", "start_releases")
+    assert not belongings.is_intake("intake", "start_releases")
+    assert not belongings.is_intake("intake-other", "start_releases")
+    # While one is broken, its bucket is not known: the name decides, so that the others' intakes go on.
+    (tmp_path / "wine-model.yaml").write_text("prefix: {{ name }}")
+    assert belongings.is_intake("intake-other", "start_releases")

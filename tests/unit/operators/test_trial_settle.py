@@ -1,13 +1,17 @@
 """What TrialSettleOperator asks of its deployment; what it does is in tests/cfn/test_trial.py and tests/faults."""
 
+from contextlib import nullcontext
+
 import pytest
 
-from slipway.errors import StackFailed
+from slipway.errors import StackFailed, TrialFailed
 from slipway.model_config import ModelConfig
+from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.stacks import Stack
 from slipway.states import StackStatus, TrialVerdict
-from slipway.trial_record import TrialRecord
+from slipway.trial import Comparison, VariantFigures
+from slipway.trial_record import BY_RULE, TrialRecord, verdict_properties
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
 
@@ -44,3 +48,18 @@ def test_another_release_in_production_is_left_alone():
 def test_a_stack_that_is_gone_is_not_made_again_from_nothing():
     with pytest.raises(StackFailed, match="clear deploy_prd"):
         operator(TrialVerdict.PROMOTE).parameters_for(None)
+
+
+BY_THE_RULE = TrialRecord(TrialVerdict.PROMOTE, BY_RULE, "2026-05-02T08:00:00+00:00", BY_RULE)
+FIGURES = Comparison(VariantFigures(), VariantFigures(), "then", "now")
+
+
+@pytest.mark.parametrize(("decide", "counts"), [("rule", True), ("person", False)])
+def test_a_verdict_by_the_rule_counts_only_where_the_model_file_leaves_it_to_the_rule(monkeypatch, decide, counts):
+    model = ModelConfig.model_validate({**iris_model().model_dump(), "trial": {"decide": decide}})
+    made = TrialSettleOperator(task_id="settle_trial", model=model)
+    package = {"ModelPackageArn": "arn:p/1", "CustomerMetadataProperties": verdict_properties(BY_THE_RULE, FIGURES)}
+    monkeypatch.setattr(EndpointDeployOperator, "prepare", lambda self, context: None)
+    made.__dict__["_package"] = lambda: package
+    with nullcontext() if counts else pytest.raises(TrialFailed, match="the model file asks a person"):
+        made.prepare({})
