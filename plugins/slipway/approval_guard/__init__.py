@@ -6,7 +6,7 @@ where all ways in meet: when the database session is flushed, and when a stateme
 - ``middleware.py`` tells who is calling, and lets nothing be changed while the guard is not proved.
 - ``flush.py`` holds each change of an approval's task, question or run against the rules.
 - ``writes.py`` holds each statement that writes XComs, state stores, connections and variables against its owner.
-- ``roll_backs.py`` lets nobody else start a roll-back, and writes down who did.
+- ``orders.py`` lets nobody else start a roll-back or a teardown, or set one going again, and signs who did.
 - ``approvals.py`` knows the approvals: their rules in the serialized DAG, their state store.
 - ``belongings.py`` knows what is Slipway's own; ``own_writes.py`` writes for the guard itself.
 - ``self_test.py`` tries what must be refused; ``health.py`` tells the outcome.
