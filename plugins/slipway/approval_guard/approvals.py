@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.models.dagbag import DBDagBag
@@ -69,6 +69,17 @@ def may_all(name: str | None, dag_id: str, session: Session) -> bool:
     return all(rules is not None and name in rules.approvers for rules in rules_by_task(dag_id, session).values())
 
 
+def only_approvers(name: str | None, approvers: Sequence[str], *, nobody: str = "") -> str:
+    """Say who may do what somebody may not.
+
+    :param name: whose request is refused
+    :param approvers: who may
+    :param nobody: what to say where there is none
+    :returns: a sentence, and another one where the name is only like an approver's
+    """
+    return f"only its approvers may ({', '.join(approvers) or nobody}).{likeness(name, approvers)}"
+
+
 class GuardedApproval:
     """One approval in one run.
 
@@ -85,19 +96,15 @@ class GuardedApproval:
         """:returns: whether this person may answer at all"""
         return self.rules is not None and name in self.rules.approvers
 
-    def likeness(self, name: str | None) -> str:
-        """:returns: what to say to somebody whose name is only like an approver's"""
-        return likeness(name, self.rules.approvers) if self.rules else ""
+    def why_not(self, name: str | None) -> str:
+        """:returns: what to say to somebody who is no approver"""
+        approvers = self.rules.approvers if self.rules else []
+        return only_approvers(name, approvers, nobody="nobody, for its rules cannot be read")
 
     @property
     def is_trial(self) -> bool:
         """Whether it asks what is to become of a model on trial."""
         return self.ti.operator == TRIAL_OPERATOR
-
-    @property
-    def who_may(self) -> str:
-        """The approvers, for a message."""
-        return ", ".join(self.rules.approvers) if self.rules else "nobody, for its rules cannot be read"
 
     def question(self) -> Question | None:
         """:returns: what the task has asked last; None before it asks"""

@@ -24,11 +24,10 @@ from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import belongings, orders
 from slipway.approval_guard import caller as callers
-from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all
+from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
 from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_record import APPROVE, REJECT, comment_problem
 from slipway.names import AUTO_RUN_PREFIX
-from slipway.people import likeness
 
 # The answer to the question of a trial that puts a model before all requests.
 PROMOTE = "Promote"
@@ -124,13 +123,13 @@ def _check_worker(worker: Worker, session: Session) -> None:
     The execution API compares the token with the path where that names a task instance, and nowhere else.
     """
     changes = [one for one in (*session.dirty, *session.deleted) if isinstance(one, TaskInstance)]
-    for changed in [one for one in changes if one.id != worker.task_instance_id]:
+    others = [one for one in changes if one.id != worker.task_instance_id]
+    own = belongings.task_of(worker.task_instance_id, session.connection()) if others else None
+    for changed in others:
         if is_approval(changed):
             _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
-        elif _goes_again(changed, session):
-            own = belongings.task_of(worker.task_instance_id, session.connection())
-            if own is None or own[:2] != (changed.dag_id, changed.run_id):
-                orders.check(worker, changed.dag_run, session)
+        elif _goes_again(changed, session) and (own is None or own[:2] != (changed.dag_id, changed.run_id)):
+            orders.check(worker, changed.dag_run, session)
 
 
 def _check_task(caller: Caller | Worker, approval: GuardedApproval, *, deleted: bool) -> None:
@@ -195,9 +194,8 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
         return
     if may_all(caller.name, run.dag_id, session):
         return
-    approvers = approver_names(run.dag_id, session)
     what = "delete this release" if deleted else "mark this release success"
-    why = f"only its approvers may ({', '.join(approvers)}).{likeness(caller.name, approvers)}"
+    why = only_approvers(caller.name, approver_names(run.dag_id, session))
     raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {why}")
 
 
@@ -281,10 +279,7 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
 
 
 def _forbid(caller: Caller | Worker, approval: GuardedApproval, what: str) -> NoReturn:
-    raise HTTPException(
-        status.HTTP_403_FORBIDDEN,
-        f"{caller} may not {what}: only its approvers may ({approval.who_may}).{approval.likeness(caller.name)}",
-    )
+    raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {approval.why_not(caller.name)}")
 
 
 def _conflict(why: str) -> NoReturn:

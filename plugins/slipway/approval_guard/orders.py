@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 
 from slipway import roll_back_order, teardown_order
 from slipway.approval_guard import own_writes
-from slipway.approval_guard.approvals import rules_by_task, task_types
+from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_rules import Rules
 from slipway.orders import ORDER, Act, Order
-from slipway.people import likeness
 from slipway.proofs import signer
 
 # The class name of slipway.operators.teardown.TeardownOperator, whose import the API server needs for nothing else.
@@ -47,7 +46,7 @@ class Wanted:
     def forbid(self, caller: Caller | Worker) -> NoReturn:
         """:raises fastapi.HTTPException: 403 with the reason"""
         approvers = sorted({name for one in self.rules if one for name in one.approvers})
-        why = f"only its approvers may ({', '.join(approvers) or 'it has none'}).{likeness(caller.name, approvers)}"
+        why = only_approvers(caller.name, approvers, nobody="it has none")
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
 
 
