@@ -12,7 +12,8 @@ from slipway.approval_rules import Rules
 ROLL_BACK_TO = "roll_back_to"
 PREVIOUS = "previous"
 # The task that works out what to deploy, and the one that deploys it: each checks the order itself.
-ROLL_BACK, DEPLOY_PRD = "roll_back", "deploy_prd"
+ROLL_BACK = "roll_back"
+DEPLOY_PRD = "deploy_prd"
 ORDERED_TASKS = (ROLL_BACK, DEPLOY_PRD)
 
 
