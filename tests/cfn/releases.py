@@ -18,10 +18,10 @@ from slipway.roll_back_order import ORDERED_TASKS
 from slipway.states import Environment
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import BUCKET, IMAGE
-from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, revision
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.signatures import record_decision, signed_order
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context, run_task
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

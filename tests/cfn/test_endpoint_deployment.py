@@ -15,7 +15,7 @@ from tests.local_aws.sagemaker_cases import (
     variant,
     wait_for_endpoint,
 )
-from tests.unit.stages import MemoryDocuments
+from tests.unit.stage_runs import MemoryDocuments
 
 pytestmark = pytest.mark.local_aws
 

@@ -27,7 +27,7 @@ from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.outside import Outside, Request
 from tests.local_aws.sagemaker_cases import broken_model_data, model_data
 from tests.local_aws.server import LocalAws, eventually
-from tests.unit.guard import teardown_context
+from tests.unit.signatures import teardown_context
 from tests.unit.task_runs import first_event, run_task
 
 pytestmark = pytest.mark.local_aws

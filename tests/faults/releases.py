@@ -22,9 +22,9 @@ from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws
-from tests.unit.guard import signed_answer
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import signed_answer
 from tests.unit.task_runs import FakeTaskInstance
 
 

@@ -16,9 +16,9 @@ from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks
 from tests.local_aws.release_support import model, zip_with
-from tests.unit.guard import teardown_context
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import teardown_context
 
 pytestmark = pytest.mark.local_aws
 

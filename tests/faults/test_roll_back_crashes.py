@@ -11,8 +11,8 @@ from slipway.roll_back_order import ORDERED_TASKS
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with
-from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import BUCKET
+from tests.unit.signatures import record_decision, signed_order
 
 pytestmark = pytest.mark.local_aws
 

@@ -24,9 +24,9 @@ from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE
 from tests.local_aws.server import ACCOUNT, REGION, LocalAws
-from tests.unit.guard import signed_answer
 from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import signed_answer
 from tests.unit.task_runs import first_event
 
 pytestmark = pytest.mark.local_aws

@@ -28,8 +28,8 @@ from slipway.triggers.training import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket, model, zip_with
 from tests.local_aws.server import LocalAws
-from tests.unit.guard import record_decision, teardown_context
 from tests.unit.request_samples import BUCKET, KEY
+from tests.unit.signatures import record_decision, teardown_context
 from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws

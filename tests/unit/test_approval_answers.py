@@ -5,7 +5,7 @@ import json
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_record import ARTEFACT_SHA256, DIGEST, Candidate, approval_properties, approvals_of
 from slipway.approval_rules import Approval
-from tests.unit.guard import signed_approval
+from tests.unit.signatures import signed_approval
 
 
 def test_a_question_is_put_again_under_another_key():

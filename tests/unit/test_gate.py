@@ -13,7 +13,7 @@ from slipway.errors import PermanentError, SlipwayError
 from slipway.gate import Gate, Ticket, decide_async
 from slipway.states import ExecutionMode, Stage
 from tests.unit.releases import release_plan
-from tests.unit.stages import MemoryDocuments
+from tests.unit.stage_runs import MemoryDocuments
 from tests.unit.test_board import entry
 
 SUPERSEDED = ExecutionMode.SUPERSEDED

@@ -10,8 +10,8 @@ from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import NotApproved
 from slipway.orders import ORDER, VALID_FOR, Act, Order
 from slipway.roll_back_order import asked_for, wanted
-from tests.unit.guard import signed_order
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import signed_order
 
 RULES = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 BACK = {"roll_back_to": "previous"}

@@ -13,7 +13,7 @@ from slipway.approval_record import (
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import NameConflict, NotApproved, StackFailed
 from slipway.production_checks import check_approved, check_drift
-from tests.unit.guard import signed_approval
+from tests.unit.signatures import signed_approval
 
 RULES = Rules((Stage(ONLY_STAGE, ("alice", "carol"), quorum=2),), allow_uploader=False)
 OUTPUTS = {"EndpointConfigName": "ours"}

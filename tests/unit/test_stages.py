@@ -12,7 +12,7 @@ from slipway.states import ExecutionMode, Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger
 from tests.unit.releases import DIGEST, xcoms
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context
 from tests.unit.test_gate import ticket
 

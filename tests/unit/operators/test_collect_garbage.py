@@ -11,7 +11,7 @@ from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.states import Stage
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context
 
 BOARD = "releases/iris-model/stages.json"

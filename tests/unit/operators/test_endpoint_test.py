@@ -13,7 +13,7 @@ from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from tests.unit.releases import ARTEFACT, release_plan, xcoms
 from tests.unit.request_samples import iris_model
-from tests.unit.stages import with_gate
+from tests.unit.stage_runs import with_gate
 from tests.unit.task_runs import context, run_task
 
 NAME = "iris-model-development"

@@ -14,11 +14,11 @@ from slipway.operators.roll_back import RollBackOperator
 from slipway.orders import ORDER, Act
 from slipway.states import Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
-from tests.unit.guard import signed_order
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.signatures import signed_order
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import FakeTaskInstance
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/{}"

@@ -26,7 +26,7 @@ from tests.unit.load import test_slo as slo_cases
 from tests.unit.load.endpoints import HttpEndpoint, serving
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context
 
 STRESS = {

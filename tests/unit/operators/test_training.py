@@ -16,7 +16,7 @@ from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.training import TrainingJobTrigger
 from tests.unit.releases import DIGEST, release_plan, xcoms
 from tests.unit.request_samples import iris_model
-from tests.unit.stages import with_gate
+from tests.unit.stage_runs import with_gate
 from tests.unit.task_runs import context, run_task
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:training-job/"

@@ -17,7 +17,7 @@ from tests.unit import task_runs
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import with_gate
+from tests.unit.stage_runs import with_gate
 
 LIVE, NEW = VariantFigures(100), VariantFigures(20)
 

@@ -24,11 +24,11 @@ from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalTrigger
-from tests.unit.guard import signed_answer
 from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import with_gate
+from tests.unit.signatures import signed_answer
+from tests.unit.stage_runs import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 PLAN = ReleasePlan(

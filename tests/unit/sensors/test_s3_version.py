@@ -12,7 +12,7 @@ from slipway.sensors.s3_version import S3VersionSensor
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import MemoryDocuments
+from tests.unit.stage_runs import MemoryDocuments
 
 WRITTEN = "2026-05-01T12:00:00+00:00"
 

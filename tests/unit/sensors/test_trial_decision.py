@@ -18,11 +18,11 @@ from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord
 from slipway.triggers.trial import TrialDecisionTrigger
-from tests.unit.guard import signed_answer
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.request_samples import BUCKET, KEY, DictStore, iris_model
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import with_gate
+from tests.unit.signatures import signed_answer
+from tests.unit.stage_runs import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 AT = "2026-05-02T08:00:00+00:00"
