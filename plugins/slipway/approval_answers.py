@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from slipway.approval_record import APPROVE, REJECT, Candidate
 from slipway.approval_rules import Approval
-from slipway.proofs import Place, Signer, Verifier, verifier
+from slipway.signed.proofs import Place, Signer, Verifier, verifier
 
 # Entries of the task's state store.
 QUESTION = "asked"
@@ -110,7 +110,7 @@ class Answer:
     :param stage: the stage that an approval counts for
     :param model_package_arn: the model package it is about
     :param option: the button, where there are others than Approve and Reject
-    :param proof: the guard's signature, see slipway/proofs.py
+    :param proof: the guard's signature, see slipway/signed/proofs.py
     """
 
     approve: bool

@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Any, Self
 
 from slipway.approval_rules import Approval
-from slipway.proofs import verifier
+from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html

@@ -21,7 +21,7 @@ class Approval:
     :param at: ISO 8601, UTC
     :param how: the way it came in
     :param stage: the stage it was given for
-    :param proof: the guard's signature, see slipway/proofs.py
+    :param proof: the guard's signature, see slipway/signed/proofs.py
     """
 
     by: str

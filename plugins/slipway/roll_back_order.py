@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slipway import orders
 from slipway.approval_rules import Rules
+from slipway.signed import orders
 
 # The field of the release DAG's form.
 ROLL_BACK_TO = "roll_back_to"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway import orders
 from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
+from slipway.signed import orders
 
 # The field of the DAG's form, and the task that removes things.
 MODEL = "model"

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.approval_answers import How
 from slipway.approval_record import HOW_OUTSIDE, Candidate, metadata_value
-from slipway.proofs import verifier
+from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison
 
@@ -37,7 +37,7 @@ class TrialRecord:
     """What a model package says of its trial.
 
     ``decided_at`` is ISO 8601 in UTC, ``how`` the way the verdict came in. ``outcome`` is None until the verdict has
-    been carried out. ``proof`` is the guard's signature of a person's answer, see slipway/proofs.py.
+    been carried out. ``proof`` is the guard's signature of a person's answer, see slipway/signed/proofs.py.
     """
 
     verdict: TrialVerdict

@@ -11,10 +11,10 @@ from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.model_config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
-from slipway.orders import Act
 from slipway.process_request import process_request
 from slipway.release_plan import ReleasePlan
 from slipway.roll_back_order import ORDERED_TASKS
+from slipway.signed.orders import Act
 from slipway.states import Environment
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import BUCKET, IMAGE

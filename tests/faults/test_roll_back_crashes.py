@@ -6,8 +6,8 @@ import pytest
 
 from slipway import model_config, names
 from slipway.operators.roll_back import RollBackOperator
-from slipway.orders import ORDER, Act
 from slipway.roll_back_order import ORDERED_TASKS
+from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with

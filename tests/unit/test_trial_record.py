@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from slipway.approval_record import Candidate
-from slipway.proofs import signer
+from slipway.signed.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import STAGE, TrialRecord, outcome_properties, record_of, verdict_properties

@@ -19,7 +19,6 @@ from fastapi import HTTPException, status
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session
 
-from slipway import proofs
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import belongings, orders
@@ -28,6 +27,7 @@ from slipway.approval_guard.approvals import GuardedApproval, approver_names, is
 from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_record import APPROVE, REJECT, comment_problem
 from slipway.names import AUTO_RUN_PREFIX
+from slipway.signed import proofs
 
 # The answer to the question of a trial that puts a model before all requests.
 PROMOTE = "Promote"

@@ -17,8 +17,8 @@ from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.approval_guard.caller import Caller, Worker
 from slipway.approval_rules import Rules
-from slipway.orders import ORDER, Act, Order
-from slipway.proofs import signer
+from slipway.signed.orders import ORDER, Act, Order
+from slipway.signed.proofs import signer
 
 # The class name of slipway.operators.teardown.TeardownOperator, whose import the API server needs for nothing else.
 TEARDOWN_OPERATOR = "TeardownOperator"

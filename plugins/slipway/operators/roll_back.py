@@ -21,9 +21,9 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import ModelPackageLink
-from slipway.orders import Order
 from slipway.process_request import plan_again
 from slipway.release_plan import ReleasePlan
+from slipway.signed.orders import Order
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
 from slipway.uploader import uploader_under

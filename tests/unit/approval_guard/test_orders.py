@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from slipway.approval_guard import approvals, caller, flush, orders
 from slipway.approval_guard.caller import TOKEN_KEY, Caller, Worker
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
-from slipway.orders import Act, Order
-from slipway.proofs import verifier
+from slipway.signed.orders import Act, Order
+from slipway.signed.proofs import verifier
 
 RULES = {"approve": Rules((Stage(ONLY_STAGE, ("alice", "carol")),))}
 BACK = {"roll_back_to": "previous"}

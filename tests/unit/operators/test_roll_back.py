@@ -11,7 +11,7 @@ from slipway.board import Board, Entry, Place
 from slipway.errors import NotApproved, Skipped, Superseded
 from slipway.operators import roll_back
 from slipway.operators.roll_back import RollBackOperator
-from slipway.orders import ORDER, Act
+from slipway.signed.orders import ORDER, Act
 from slipway.states import Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from tests.unit.releases import release_plan

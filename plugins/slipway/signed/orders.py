@@ -17,7 +17,7 @@ from typing import Any, Self
 from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
 from slipway.people import likeness
-from slipway.proofs import Signer, Verifier, verifier
+from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"
@@ -40,7 +40,7 @@ class Order:
     :param by: the person's Airflow user name
     :param at: ISO 8601, UTC
     :param target: what the form said
-    :param proof: the guard's signature, see slipway/proofs.py
+    :param proof: the guard's signature, see slipway/signed/proofs.py
     """
 
     act: Act

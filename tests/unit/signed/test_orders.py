@@ -8,8 +8,8 @@ import pytest
 from slipway import roll_back_order, teardown_order
 from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import NotApproved
-from slipway.orders import ORDER, VALID_FOR, Act, Order
 from slipway.roll_back_order import asked_for, wanted
+from slipway.signed.orders import ORDER, VALID_FOR, Act, Order
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_order
 

@@ -27,7 +27,7 @@ Key = TypeVar("Key")
 SECTION = "slipway"
 SIGNING_KEY = "approval_signing_key"
 PUBLIC_KEYS = "approval_public_keys"
-_HOW_TO_MAKE = "make a pair with `python -m slipway.proofs`; docs/approval.md says who gets which"
+_HOW_TO_MAKE = "make a pair with `python -m slipway.signed.proofs`; docs/approval.md says who gets which"
 # So that no signature of ours means anything in another place or to a later format.
 _PURPOSE = "slipway guard 1"
 # 8 bytes tell the questions of one model package apart; the signature binds everything else.

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from slipway import proofs
 from slipway.errors import UnsafeConfiguration
-from slipway.proofs import Place, new_keys, signer, verifier
+from slipway.signed import proofs
+from slipway.signed.proofs import Place, new_keys, signer, verifier
 
 STATEMENT = ("answer", "arn:p/1", "Approve", "alice")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
