@@ -17,8 +17,8 @@ from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
 from slipway.intake import build_intake_dags
 from slipway.job_owner import AirflowTasks
-from slipway.model_files import load_models
-from slipway.pipelines import Pipeline
+from slipway.model.files import load_models
+from slipway.model.pipelines import Pipeline
 from slipway.reaper import build_reaper_dags
 from slipway.triggers.orphaned_jobs import OrphanSearch
 from slipway.triggers.s3_versions import S3VersionsTrigger

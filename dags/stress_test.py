@@ -7,7 +7,7 @@ report.
 
 from __future__ import annotations
 
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.stress_dag import build_stress_dag
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.names import DAG_TAG
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder

@@ -48,7 +48,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.load.errors import LoadError
     from slipway.load.plan import Caps
     from slipway.load.slo import Slo
-    from slipway.model_files import load_models
+    from slipway.model.files import load_models
     from slipway.stress_order import StressOrder, owner
 
     # Airflow, which comes with the model files, has everybody say where credentials were found; its option for that is

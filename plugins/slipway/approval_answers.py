@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.approval_record import APPROVE, REJECT, Candidate
-from slipway.approval_rules import Approval
+from slipway.model.approvers import Approval
 from slipway.signed.proofs import Place, Signer, Verifier, verifier
 
 # Entries of the task's state store.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.approval_rules import Approval
 from slipway.artefact import Artefact
+from slipway.model.approvers import Approval
 from slipway.release_plan import ReleasePlan
 from slipway.stress_order import STRESS_DEV
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC
 from typing import Any, Self
 
-from slipway.approval_rules import Approval
+from slipway.model.approvers import Approval
 from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus
 

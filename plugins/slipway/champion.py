@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import GateFailed
-from slipway.model_serving import Champion
+from slipway.model.serving import Champion
 from slipway.scoring import Score
 
 _ACCURACY, _RMSE = "accuracy", "rmse"

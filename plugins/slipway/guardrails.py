@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway.errors import PolicyViolation, StackFailed
-from slipway.model_config import ModelConfig
-from slipway.model_serving import MAX_SCHEDULES, Alarms, Guardrails, ScheduledAction, Strategy
+from slipway.model.config import ModelConfig
+from slipway.model.serving import MAX_SCHEDULES, Alarms, Guardrails, ScheduledAction, Strategy
 from slipway.names import LIVE_VARIANT
 from slipway.request_schema import EndpointSettings
 

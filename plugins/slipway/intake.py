@@ -40,7 +40,7 @@ from slipway.uploads import (
 )
 
 if TYPE_CHECKING:
-    from slipway.pipelines import Pipeline, Stale
+    from slipway.model.pipelines import Pipeline, Stale
 
 log = logging.getLogger(__name__)
 

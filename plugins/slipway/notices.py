@@ -16,7 +16,7 @@ from slipway.hooks.sns import SnsPublishHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import Approval as ApprovalConfig
+    from slipway.model.config import Approval as ApprovalConfig
 
 log = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ def _warm_up() -> None:
     import slipway.release_dag
     import slipway.stress_dag  # noqa: F401
     from slipway.hooks.aws import load_service_models
-    from slipway.model_files import load_models
+    from slipway.model.files import load_models
     from slipway.paths import models_folder
 
     load_models(models_folder())

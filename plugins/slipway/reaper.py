@@ -26,7 +26,7 @@ from slipway.names import DAG_TAG
 from slipway.triggers.orphaned_jobs import OrphanedJobsTrigger, OrphanSearch
 
 if TYPE_CHECKING:
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
+from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
@@ -21,7 +22,6 @@ from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
-from slipway.pipelines import STALE_TAG, Stale
 from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from slipway import guardrails, images, policy
 from slipway.errors import NameConflict
 from slipway.hooks.identity import AwsIdentity, identity
-from slipway.model_config import ImageReference, ModelConfig
+from slipway.model.config import ImageReference, ModelConfig
 from slipway.release_plan import ReleasePlan
 from slipway.request_archive import MAX_BYTES, read_documents, refuse
 from slipway.request_schema import Deployment, EndpointSettings, TrainingJob, to_parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.approval_rules import Rules
+from slipway.model.approvers import Rules
 from slipway.signed import orders
 
 # The field of the release DAG's form.

@@ -15,7 +15,7 @@ from slipway.notices import Message, Notice, Notices
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 
 class ServedArtefacts:

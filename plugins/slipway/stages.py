@@ -21,7 +21,7 @@ from slipway.triggers.stage import StageTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 OF_ENVIRONMENT = {Environment.DEVELOPMENT: Stage.DEV, Environment.PRODUCTION: Stage.PRD}
 

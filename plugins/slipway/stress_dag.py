@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from slipway.load.plan import LAB_STAGES
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.names import DAG_TAG
 from slipway.operators.stress_test import StressTestOperator
 

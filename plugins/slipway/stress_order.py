@@ -12,10 +12,10 @@ from slipway import names
 from slipway.errors import SlipwayError, StressRefused
 from slipway.load.errors import LoadRefused
 from slipway.load.plan import Caps, Phase, parse_stages
-from slipway.model_config import ModelConfig
-from slipway.model_fields import S3Uri, Share
+from slipway.model.config import ModelConfig
+from slipway.model.fields import S3Uri, Share
+from slipway.model.stress import Positive, Stress, WatchSeconds, arrivals
 from slipway.states import Environment
-from slipway.stress_settings import Positive, Stress, WatchSeconds, arrivals
 from slipway.validation import Strict, describe, wrong
 
 # The task of a release that sends load.

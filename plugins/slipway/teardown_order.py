@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
+from slipway.model.approvers import Rules
 from slipway.signed import orders
 
 # The field of the DAG's form, and the task that removes things.

@@ -10,7 +10,7 @@ from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.states import TrialVerdict
 
 if TYPE_CHECKING:
-    from slipway.trial_settings import TrialRule
+    from slipway.model.trial import TrialRule
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import json
 from typing import Any, Protocol
 
 from slipway import names
-from slipway.approval_rules import Rules
 from slipway.errors import NotApproved, PermanentError, SlipwayError
 from slipway.hooks.s3 import uri
+from slipway.model.approvers import Rules
 from slipway.release_plan import ReleasePlan, Revision
 from slipway.request_archive import MAX_BYTES
 

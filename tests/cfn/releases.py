@@ -8,7 +8,7 @@ from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.process_request import process_request

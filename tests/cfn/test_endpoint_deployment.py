@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import (
     ROWS,

@@ -4,11 +4,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
+from slipway.model.trial import Trial, TrialRule
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.sensors.trial_decision import TrialDecisionSensor
-from slipway.trial_settings import Trial, TrialRule
 from slipway.triggers.trial import TrialTrigger
 from slipway.variant_weights import trial_share
 from tests.cfn.releases import PRD, Model, Release

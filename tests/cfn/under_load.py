@@ -17,7 +17,7 @@ from scipy.stats import binom
 
 from slipway import runs
 from slipway.errors import StackFailed
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.triggers.trial import BakeTrigger
 from tests.cfn.releases import PRD, Release, RollBack

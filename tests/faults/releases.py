@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from slipway import names
 from slipway.approval_answers import QUESTION, Answer, How, Question
-from slipway.approval_rules import ONLY_STAGE
-from slipway.model_config import ModelConfig
+from slipway.model.approvers import ONLY_STAGE
+from slipway.model.config import ModelConfig
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator

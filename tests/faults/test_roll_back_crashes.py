@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from slipway import model_config, names
+from slipway import names
+from slipway.model import config
 from slipway.operators.roll_back import RollBackOperator
 from slipway.roll_back_order import ORDERED_TASKS
 from slipway.signed.orders import ORDER, Act
@@ -20,7 +21,7 @@ MODEL = model().model_copy(
     update={
         # Each row that an endpoint is tried with is a call, and one is like the other.
         "test": model().test.model_copy(update={"max_rows": 2}),
-        "roll_back": model_config.RollBack(keep_releases=1),
+        "roll_back": config.RollBack(keep_releases=1),
     }
 )
 STACK, ENDPOINT = "mlops-deploy-iris-model-prd", "iris-model-production"

@@ -11,7 +11,7 @@ from local_aws.alarms.evaluation import Datapoint, Rule, reason, reason_data, st
 from local_aws.alarms.ticker import AlarmTicker
 from local_aws.clock import Clock
 from local_aws.store import Scope
-from slipway.model_serving import Alarms
+from slipway.model.serving import Alarms
 
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 SO_FAR = "the state so far"

@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval_answers import QUESTION, Answer, How, Question
 from slipway.approval_record import approvals_of, decision_of
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import AwsError, Rejected
 from slipway.hooks.model_registry import DIGEST, REVISION, ModelRegistryHook
 from slipway.hooks.sns import SnsPublishHook
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.notices import Notices
 from slipway.release_plan import ReleasePlan
 from slipway.sensors import human_approval

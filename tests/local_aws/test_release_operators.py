@@ -11,7 +11,7 @@ from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.sagemaker import SageMakerHook
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator

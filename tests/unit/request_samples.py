@@ -9,8 +9,8 @@ import yaml
 
 from slipway.errors import PermanentError
 from slipway.hooks.identity import AwsIdentity
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_model
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_model
 from slipway.release_plan import Revision
 
 ROOT = Path(__file__).parents[2]

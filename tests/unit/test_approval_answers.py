@@ -4,7 +4,7 @@ import json
 
 from slipway.approval_answers import Answer, How, Question
 from slipway.approval_record import ARTEFACT_SHA256, DIGEST, Candidate, approval_properties, approvals_of
-from slipway.approval_rules import Approval
+from slipway.model.approvers import Approval
 from tests.unit.signatures import signed_approval
 
 

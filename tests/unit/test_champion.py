@@ -4,7 +4,7 @@ import pytest
 
 from slipway import champion
 from slipway.errors import GateFailed
-from slipway.model_serving import Champion
+from slipway.model.serving import Champion
 from slipway.scoring import Answer, Score
 
 

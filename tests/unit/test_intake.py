@@ -10,7 +10,7 @@ from slipway import names
 from slipway.errors import IntakeUnreadable
 from slipway.hooks.s3 import ObjectVersion
 from slipway.intake import Source, _is_absent, build_intake_dags, sources, take_in
-from slipway.pipelines import Pipeline, Stale
+from slipway.model.pipelines import Pipeline, Stale
 from slipway.uploads import STATE_KEY, Intake
 from tests.unit.scripted_aws import MemoryStore
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from slipway.errors import PolicyViolation, RequestRefused
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.release_request import fence, parse_zip
 from tests.unit.request_samples import AWS, changed, deployment, iris_model, request_zip, training_job
 

@@ -10,8 +10,8 @@ from slipway.approval_record import (
     Candidate,
     approval_properties,
 )
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import NameConflict, NotApproved, StackFailed
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.production_checks import check_approved, check_drift
 from tests.unit.signatures import signed_approval
 

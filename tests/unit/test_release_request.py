@@ -5,7 +5,7 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from slipway.errors import NameConflict, PolicyViolation
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.process_request import process_request
 from slipway.release_request import fence, load, parse_zip
 from slipway.states import Environment

@@ -4,7 +4,7 @@ import pytest
 
 from slipway.errors import PermanentError, StressRefused
 from slipway.load.plan import LAB_STAGES, Arrivals, Stage
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.states import Environment
 from slipway.stress_dag import build_stress_dag
 from slipway.stress_order import StressOrder, owner

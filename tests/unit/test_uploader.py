@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import AwsError, NotApproved
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.names import revision_key
 from slipway.process_request import process_request
 from slipway.release_plan import Revision

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_guard import own_writes
-from slipway.approval_rules import Rules
-from slipway.people import likeness
+from slipway.model.approvers import Rules
+from slipway.model.people import likeness
 
 # The class name of slipway.sensors.human_approval.HumanApprovalSensor, whose import would cost every start a second.
 APPROVAL_OPERATOR = "HumanApprovalSensor"

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from slipway.job_owner import INSTANCE_VARIABLE
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.names import DAG_TAG
 from slipway.paths import models_folder
 from slipway.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
@@ -70,7 +70,7 @@ def is_intake(dag_id: str, task_id: str) -> bool:
     if errors or not models:
         return f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
     from slipway.intake import intake_dag_ids, sources
-    from slipway.pipelines import Pipeline
+    from slipway.model.pipelines import Pipeline
 
     return dag_id in intake_dag_ids(sources(map(Pipeline, models)))
 

@@ -16,7 +16,7 @@ from slipway import roll_back_order, teardown_order
 from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.approval_guard.caller import Caller, Worker
-from slipway.approval_rules import Rules
+from slipway.model.approvers import Rules
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
 

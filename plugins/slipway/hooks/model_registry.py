@@ -24,11 +24,11 @@ from slipway.approval_record import (
     description,
     metadata_value,
 )
-from slipway.approval_rules import Approval
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
 from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
+from slipway.model.approvers import Approval
 from slipway.states import ModelApprovalStatus
 
 REVISION = "slipway-revision"

@@ -25,7 +25,7 @@ from slipway.states import Environment, Stage
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 
 class CollectGarbageOperator(StageMixin, BaseOperator):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 _REVISION_CHARS = 12
 

@@ -30,7 +30,7 @@ from slipway.triggers.patience import WaitOutcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 
 class EndpointTestOperator(StageMixin, BaseOperator):

@@ -20,7 +20,7 @@ from slipway.states import Environment
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import Gate, ModelConfig
+    from slipway.model.config import Gate, ModelConfig
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from slipway.states import ModelApprovalStatus
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 # CustomerMetadataProperties hold 50 entries. The others are for the revision (4), the artefact (4), the decision (4),
 # its approvals (10) and an answer that came late (1), the test beside the live model (5), the trial (6), and what

@@ -31,7 +31,7 @@ from slipway.uploader import uploader_under
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 _REVISION_ID = re.compile(r"[0-9a-f]{32}")
 _HOW_TO_RELEASE = "release its version anew with version_id and new_attempt"

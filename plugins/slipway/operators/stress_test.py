@@ -22,7 +22,7 @@ from slipway.links.sagemaker import EndpointLink
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
 from slipway.release_plan import pull_plan
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from slipway.load.engine import Engine, Progress
     from slipway.load.result import LoadResult
     from slipway.load.slo import Verdict
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
     from slipway.stress_report import ReportFile
 
 # Airflow kills a task five seconds after it has told it to end, and the report is to be written by then.

@@ -14,8 +14,8 @@ from airflow.sdk import BaseOperator
 from slipway import teardown_order
 from slipway.errors import PermanentError, StackFailed
 from slipway.estate import Belonging, Estate, Stage
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_models
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.states import StackStatus
 

@@ -31,7 +31,7 @@ from slipway.triggers.training import TrainingJobTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 # Failures that say nothing about the job: no machine was to be had, or SageMaker itself broke down. For the latter it
 # offers a retry of its own, which a zip may ask for; what fails all the same is past that.

@@ -11,20 +11,20 @@ from slipway import endpoint_stack, variant_weights
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.trial_records import TrialRecordHook
+from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.stacks import Stack
 from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures, error_limit
 from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of
-from slipway.trial_settings import Trial
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import BakeTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 # The entry of the task's state store that says since when which share of the requests is baked.
 BAKE = "bake"

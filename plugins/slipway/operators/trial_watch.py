@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.board import Entry
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
+    from slipway.model.trial import Trial
     from slipway.trial_record import TrialRecord
-    from slipway.trial_settings import Trial
 
 # The entry of the task's state store that says since when which endpoint configuration is watched.
 WATCH = "watch"

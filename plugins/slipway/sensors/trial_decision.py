@@ -20,21 +20,21 @@ from slipway.approval_answers import (
     is_spoilt,
     proven_answer,
 )
-from slipway.approval_rules import Rules
-from slipway.approval_rules import Stage as People
 from slipway.errors import PermanentError
 from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.links.sagemaker import ModelPackageLink
+from slipway.model.approvers import Rules
+from slipway.model.approvers import Stage as People
+from slipway.model.trial import Trial
 from slipway.release_plan import pull_package_arn, pull_plan
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, judge
 from slipway.trial_record import BY_RULE, TrialRecord
-from slipway.trial_settings import Trial
 from slipway.triggers.approval import ApprovalOutcome
 from slipway.triggers.trial import TrialDecisionTrigger
 from slipway.uploader import uploader_under
@@ -42,7 +42,7 @@ from slipway.uploader import uploader_under
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model_config import ModelConfig
+    from slipway.model.config import ModelConfig
 
 SUBJECT = "What shall become of the model on trial?"
 # The buttons; the guard knows the first by name: slipway/approval_guard/flush.py.

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.approval_rules import Rules
 from slipway.errors import NotApproved
-from slipway.people import likeness
+from slipway.model.approvers import Rules
+from slipway.model.people import likeness
 from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.

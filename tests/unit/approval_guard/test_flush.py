@@ -22,7 +22,7 @@ from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_guard import approvals, caller, flush
 from slipway.approval_guard.caller import Caller
 from slipway.approval_guard.routes import Route
-from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 
 DAG, RUN, TASK = "iris-model", "s3__1", "approve"
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"

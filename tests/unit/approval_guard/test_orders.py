@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from slipway.approval_guard import approvals, caller, flush, orders
 from slipway.approval_guard.caller import TOKEN_KEY, Caller, Worker
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.signed.orders import Act, Order
 from slipway.signed.proofs import verifier
 

@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
 
 from slipway.errors import AwsError, NotApproved
 from slipway.hooks.cloudwatch import CloudWatchHook, FiredAlarm
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
 from slipway.stacks import Stack
 from slipway.states import Environment, StackStatus
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
-from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
 from tests.unit.test_production_checks import package
 
 

@@ -5,7 +5,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
 from slipway.hooks.sagemaker import Invocation
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.rows import Row
 from slipway.states import Environment

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import GateFailed
-from slipway.model_config import Gate
+from slipway.model.config import Gate
 from slipway.operators.evaluate import EvaluateOperator, judge
 from tests.unit.releases import TRAINED, release_plan, xcoms
 from tests.unit.request_samples import iris_model

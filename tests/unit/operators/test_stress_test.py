@@ -15,7 +15,7 @@ from slipway.board import Board
 from slipway.errors import AwsError, EndpointTestFailed, StressFailed, StressRefused, StressStopped
 from slipway.load import plan as load
 from slipway.load.result import COMPLETED
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators import stress_test as module
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.stress_test import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator

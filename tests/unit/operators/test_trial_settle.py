@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 
 from slipway.errors import StackFailed, TrialFailed
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.stacks import Stack

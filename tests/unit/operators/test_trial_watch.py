@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
 
 from slipway.errors import AwsError, TrialFailed
 from slipway.ground_truth import Hits
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.operators.trial_watch import WATCH, TrialWatchOperator
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import VariantFigures

@@ -8,10 +8,10 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_record import Candidate
-from slipway.approval_rules import Rules
 from slipway.board import Entry
 from slipway.errors import PermanentError, Superseded
-from slipway.model_config import ModelConfig
+from slipway.model.approvers import Rules
+from slipway.model.config import ModelConfig
 from slipway.sensors import trial_decision
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.states import TrialOutcome, TrialVerdict

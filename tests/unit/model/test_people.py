@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.people import each_once, likeness, same_person, under_two_names
+from slipway.model.people import each_once, likeness, same_person, under_two_names
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.hooks.identity import AwsIdentity
-from slipway.model_fields import (
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.fields import (
     InstanceType,
     Name,
     RoleArn,
@@ -25,11 +25,11 @@ from slipway.model_fields import (
     different_people,
     no_repetition,
 )
-from slipway.model_serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
-from slipway.model_training import EnvironmentName, Metrics, ScriptMode
+from slipway.model.serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
+from slipway.model.stress import Stress
+from slipway.model.training import EnvironmentName, Metrics, ScriptMode
+from slipway.model.trial import Trial
 from slipway.states import ExecutionMode
-from slipway.stress_settings import Stress
-from slipway.trial_settings import Trial
 from slipway.validation import Strict, wrong
 
 # The DAGs that are there whatever the models are.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
+from tests.unit.test_model_files import aged
 
-from slipway.approval_rules import Rules
-from slipway.pipelines import STALE_TAG, pipelines
+from slipway.model.approvers import Rules
+from slipway.model.pipelines import STALE_TAG, pipelines
 from slipway.release_dag import build_release_dag
 from tests.unit.request_samples import IRIS, ROOT, changed, iris, write_model
-from tests.unit.test_model_files import aged
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_another_process_and_a_restart_see_the_same(models, look, tmp_path):
     look()
     write(models, "prefix: [")
     code = (
-        "import sys; from pathlib import Path; from slipway.pipelines import pipelines\n"
+        "import sys; from pathlib import Path; from slipway.model.pipelines import pipelines\n"
         "print(*((one.model.prefix, one.stale.file) for one in pipelines(Path(sys.argv[1]), Path(sys.argv[2]))))"
     )
     found = subprocess.run(

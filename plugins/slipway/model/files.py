@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig
-from slipway.model_text import parse, read_text
+from slipway.model.config import ModelConfig
+from slipway.model.text import parse, read_text
 from slipway.validation import describe, shown_name
 
 _REFERENCE = "docs/model-file.md"

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from slipway import names
 from slipway.hooks.identity import PLACEHOLDERS
-from slipway.people import under_two_names
+from slipway.model.people import under_two_names
 from slipway.validation import shown_name, wrong
 
 # Tags by which Slipway recognises its own work, and AWS's.

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_model
-from slipway.model_serving import Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_model
+from slipway.model.serving import Alarms, Champion, GoldenSet, Guardrails, ScheduledAction
 from tests.unit.request_samples import ROOT, iris_model
 
 ALARMS = {"error_5xx_share": 0.01, "periods": 2}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from slipway.model_fields import S3Uri, Share, TopicArn
+from slipway.model.fields import S3Uri, Share, TopicArn
 from slipway.validation import Strict, wrong
 
 # include/cfn/endpoint.yaml has so many parameters ScalingSchedule….

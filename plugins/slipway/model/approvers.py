@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from slipway.people import each_once, likeness, same_person
+from slipway.model.people import each_once, likeness, same_person
 from slipway.validation import shown_name
 
 # The stage of a model file that names approvers and no stages.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.approval_rules import ONLY_STAGE, Approval, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 
 ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
 TWO_OF_THREE = Rules((Stage(ONLY_STAGE, ("alice", "carol", "erin"), 2),))

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from slipway.model.trial import Trial
 from slipway.states import Decider
-from slipway.trial_settings import Trial
 
 
 def test_a_person_decides_unless_the_file_says_otherwise():

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from slipway import model_text
 from slipway.errors import ModelFileError
-from slipway.model_text import parse, read_text
+from slipway.model import text as model_text
+from slipway.model.text import parse, read_text
 from tests.unit.request_samples import IRIS, iris
 
 BOMB = "a: &a [x, x]\n" + "".join(

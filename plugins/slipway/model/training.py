@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from slipway.model_fields import S3Uri, no_repetition
+from slipway.model.fields import S3Uri, no_repetition
 from slipway.validation import Strict, shown_name, wrong
 
 # Names by which SageMaker's training toolkit is told which code to run, in an image that has it.

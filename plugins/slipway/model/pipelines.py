@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig
-from slipway.model_files import ModelFile, is_model_file, load_model, own_fields, read_models, settled
-from slipway.model_text import read_text
+from slipway.model.config import ModelConfig
+from slipway.model.files import ModelFile, is_model_file, load_model, own_fields, read_models, settled
+from slipway.model.text import read_text
 from slipway.validation import shown_name
 
 STALE_TAG = "stale model file"

@@ -5,11 +5,11 @@ import math
 import pytest
 
 from slipway import names
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
 from slipway.errors import ModelFileError
-from slipway.model_config import ModelConfig
-from slipway.model_fields import RESERVED_TAG_PREFIXES
-from slipway.model_files import load_model
+from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.config import ModelConfig
+from slipway.model.fields import RESERVED_TAG_PREFIXES
+from slipway.model.files import load_model
 from tests.unit.request_samples import AWS, IRIS, ROOT, changed, iris, write_model
 
 

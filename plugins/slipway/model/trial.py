@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from slipway.model_fields import S3Uri, Share
+from slipway.model.fields import S3Uri, Share
 from slipway.states import Decider
 from slipway.validation import Strict, wrong
 

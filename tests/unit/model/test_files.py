@@ -9,9 +9,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway import model_files
 from slipway.errors import ModelFileError
-from slipway.model_files import load_model, load_models
+from slipway.model import files
+from slipway.model.files import load_model, load_models
 from slipway.release_dag import build_release_dag
 from tests.unit.request_samples import changed, iris, write_model
 
@@ -26,8 +26,8 @@ def aged(path):
 def read(monkeypatch):
     """The names of the files that are read."""
     found = []
-    real = model_files._read
-    monkeypatch.setattr(model_files, "_read", lambda path: found.append(path.name) or real(path))
+    real = files._read
+    monkeypatch.setattr(files, "_read", lambda path: found.append(path.name) or real(path))
     return found
 
 
@@ -197,7 +197,7 @@ def test_what_a_library_raises_is_the_files_own_error(tmp_path, monkeypatch):
         raise RecursionError("too deep")
 
     write_model(tmp_path, iris(), "b.yaml")
-    monkeypatch.setattr(model_files, "parse", fails)
+    monkeypatch.setattr(files, "parse", fails)
     models, errors = load_models(tmp_path)
     assert models == []
     assert "The model file cannot be used (b.yaml): RecursionError: too deep" in str(errors[0])

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Stage
-from slipway.stress_settings import Stress
+from slipway.model.stress import Stress
 
 
 def stress(**fields) -> Stress:
