@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.artefact import Artefact
 from slipway.model.approvers import Approval
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.stress_order import STRESS_DEV
 
 

@@ -11,7 +11,7 @@ from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
 from slipway.gate import Documents
 from slipway.hooks.s3 import uri
 from slipway.links.runs import run_url
-from slipway.release_plan import Revision
+from slipway.plan import Revision
 
 _MAX_ATTEMPTS = 1000
 

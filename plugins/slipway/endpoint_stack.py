@@ -12,7 +12,7 @@ from typing import Any
 from slipway import guardrails, sequences
 from slipway.artefact import data_url
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.release_request import FencedRequest
 from slipway.request_schema import AutoScaling, EndpointSettings
 from slipway.states import Environment, TrialOutcome, TrialVerdict

@@ -12,7 +12,7 @@ from slipway.errors import NameConflict
 from slipway.hooks.autoscaling import AutoScalingHook
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.sagemaker import SageMakerHook
-from slipway.release_plan import TAG_MODEL_PREFIX
+from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import Environment, StackStatus, TrainingJobStatus
 
 

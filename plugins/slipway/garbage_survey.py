@@ -18,7 +18,7 @@ from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.s3 import uri
 from slipway.hooks.s3_objects import S3ObjectsHook, StoredObject
 from slipway.hooks.sagemaker import Resource, SageMakerHook
-from slipway.release_plan import TAG_MODEL_PREFIX, Revision
+from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.stacks import Stack
 from slipway.states import Environment, ModelApprovalStatus
 

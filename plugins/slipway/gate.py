@@ -15,7 +15,7 @@ from slipway.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, 
 from slipway.errors import SlipwayError
 from slipway.hooks.s3 import uri
 from slipway.hooks.s3_documents import Document, read_document_async, unreadable
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.states import ExecutionMode, Stage
 
 log = logging.getLogger(__name__)

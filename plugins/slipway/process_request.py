@@ -11,7 +11,7 @@ from slipway.errors import NameConflict, PermanentError
 from slipway.hooks.identity import AwsIdentity, identity
 from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.model.config import ModelConfig
-from slipway.release_plan import ReleasePlan, Revision
+from slipway.plan import ReleasePlan, Revision
 from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request_archive import MAX_BYTES, refuse
 from slipway.states import Environment

@@ -11,7 +11,7 @@ from typing import Any
 
 from slipway.approval_record import metadata_value
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 
 # Entries of a model package's metadata, written before the change set is executed.
 BEFORE = "slipway-production-before"

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
+from slipway.deployment.order import PREVIOUS
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
@@ -22,7 +23,7 @@ from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
-from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
+from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.sensors.trial_decision import TrialDecisionSensor
@@ -58,7 +59,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         @task(task_id="process_request")
         def process_request() -> dict[str, Any]:
             from slipway import process_request as body
-            from slipway.release_plan import pull_revision
+            from slipway.plan import pull_revision
 
             return body.process_request(model, pull_revision(get_current_context())).to_xcom()
 

@@ -13,7 +13,7 @@ from slipway import guardrails, images, policy
 from slipway.errors import NameConflict
 from slipway.hooks.identity import AwsIdentity, identity
 from slipway.model.config import ImageReference, ModelConfig
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.request_archive import MAX_BYTES, read_documents, refuse
 from slipway.request_schema import Deployment, EndpointSettings, TrainingJob, to_parameters
 from slipway.states import Environment

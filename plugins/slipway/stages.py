@@ -13,7 +13,7 @@ from slipway.gate import Gate, Ticket
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import NewerReleaseLink, run_url
-from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.plan import ReleasePlan, pull_plan
 from slipway.states import Environment, ExecutionMode, Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger

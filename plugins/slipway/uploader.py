@@ -13,7 +13,7 @@ from slipway import names
 from slipway.errors import NotApproved, PermanentError, SlipwayError
 from slipway.hooks.s3 import uri
 from slipway.model.approvers import Rules
-from slipway.release_plan import ReleasePlan, Revision
+from slipway.plan import ReleasePlan, Revision
 from slipway.request_archive import MAX_BYTES
 
 

@@ -15,8 +15,8 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.training import SlipwayTrainingOperator
+from slipway.plan import pull_revision
 from slipway.process_request import process_request
-from slipway.release_plan import pull_revision
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment

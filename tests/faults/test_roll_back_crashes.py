@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from slipway import names
+from slipway.deployment.order import ORDERED_TASKS
 from slipway.model import config
 from slipway.operators.roll_back import RollBackOperator
-from slipway.roll_back_order import ORDERED_TASKS
 from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks

@@ -16,7 +16,7 @@ from slipway.hooks.model_registry import DIGEST, REVISION, ModelRegistryHook
 from slipway.hooks.sns import SnsPublishHook
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.notices import Notices
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.sensors import human_approval
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.triggers.approval import ApprovalTrigger

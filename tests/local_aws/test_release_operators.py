@@ -19,9 +19,9 @@ from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
+from slipway.plan import TAG_MODEL_PREFIX
 from slipway.process_request import process_request
 from slipway.reaper import reap
-from slipway.release_plan import TAG_MODEL_PREFIX
 from slipway.states import Environment
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger

@@ -2,7 +2,7 @@
 
 from slipway import names
 from slipway.artefact import Artefact
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
 from slipway.states import Environment
 from tests.unit.request_samples import BUCKET, iris_model, revision
 

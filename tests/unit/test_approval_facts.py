@@ -1,7 +1,7 @@
 """The approval screen's text."""
 
 from slipway.approval_facts import Facts, code, markdown
-from slipway.release_plan import ReleasePlan, Revision
+from slipway.plan import ReleasePlan, Revision
 from tests.unit.releases import ARTEFACT
 
 PLAN = ReleasePlan(

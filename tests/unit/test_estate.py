@@ -9,7 +9,7 @@ from slipway.estate import Estate, Stage
 from slipway.hooks.autoscaling import ScalableTarget
 from slipway.hooks.cloudformation import Stack
 from slipway.hooks.sagemaker import Resource
-from slipway.release_plan import TAG_MODEL_PREFIX
+from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus
 
 

@@ -12,10 +12,11 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway import roll_back_order, teardown_order
+from slipway import plan, teardown_order
 from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.approval_guard.caller import Caller, Worker
+from slipway.deployment import order as roll_back_order
 from slipway.model.approvers import Rules
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
@@ -59,7 +60,7 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     :returns: None for every other run
     """
     # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
-    if (target := roll_back_order.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
+    if (target := plan.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
         return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
     if (model := teardown_order.asked_for(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
         return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())

@@ -17,7 +17,7 @@ from slipway.errors import PermanentError
 from slipway.hooks.aws import AwsHook
 from slipway.hooks.calls import aws_call
 from slipway.hooks.patience import patient
-from slipway.release_plan import Revision
+from slipway.plan import Revision
 
 # User-defined metadata that an upload may carry to say who made it; S3 knows the account only.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html

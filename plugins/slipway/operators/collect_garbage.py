@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, production_history, roll_back_order, runs, served_artefacts
+from slipway import garbage, production_history, runs, served_artefacts
 from slipway.board import Outcome
 from slipway.endpoint_stack import data_urls
 from slipway.errors import AwsError, SlipwayError
@@ -18,7 +18,7 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.hooks.s3_objects import StoredObject
 from slipway.hooks.sagemaker import Resource
-from slipway.release_plan import ReleasePlan, pull_plan
+from slipway.plan import ReleasePlan, pull_plan, wanted
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
 
@@ -55,7 +55,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :raises slipway.errors.ArtefactChanged: when production would load other bytes than those that were registered
         """
         self._check_production(context)
-        if roll_back_order.wanted(context):
+        if wanted(context):
             self.log.info("Production was rolled back: what there is, is left for whoever looks into it")
             return {}
         try:

@@ -14,10 +14,10 @@ from slipway import (
     production_checks,
     production_history,
     release_request,
-    roll_back_order,
     served_artefacts,
     variant_weights,
 )
+from slipway.deployment import order as roll_back_order
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.identity import identity
@@ -30,7 +30,7 @@ from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.operators.cloudformation import CloudFormationDeployOperator
-from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
 from slipway.stacks import Stack
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -127,7 +127,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         """:raises NotApproved: when it is a roll-back, and no order allows it this place among the releases"""
-        if roll_back_order.wanted(context) is None:
+        if wanted(context) is None:
             return
         order = roll_back_order.check(context, self.model.approval.rules())
         if plan.sequence != order.at:

@@ -19,7 +19,7 @@ from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT
-from slipway.release_plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin

@@ -13,8 +13,8 @@ from airflow.sdk import BaseOperator
 from slipway.errors import GateFailed
 from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.model_registry import REVISION, ModelRegistryHook, metrics_of
+from slipway.plan import ReleasePlan, pull_plan
 from slipway.production_history import live_arn
-from slipway.release_plan import ReleasePlan, pull_plan
 from slipway.states import Environment
 
 if TYPE_CHECKING:

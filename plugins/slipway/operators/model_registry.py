@@ -20,7 +20,7 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3 import uri
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.sagemaker import ModelPackageLink
-from slipway.release_plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.states import ModelApprovalStatus
 
 if TYPE_CHECKING:

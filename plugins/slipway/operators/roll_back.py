@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway import artefact, names, production_checks, production_history, roll_back_order
+from slipway import artefact, names, production_checks, production_history
+from slipway.deployment import order as roll_back_order
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.hooks import model_registry as registry
@@ -21,8 +22,8 @@ from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import ModelPackageLink
+from slipway.plan import ReleasePlan, wanted
 from slipway.process_request import plan_again
-from slipway.release_plan import ReleasePlan
 from slipway.signed.orders import Order
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
@@ -74,7 +75,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         :raises RollBackRefused: when there is nothing to go back to, or what it needs is gone
         :raises slipway.errors.Superseded: when a newer release is about to deploy
         """
-        target = roll_back_order.wanted(context)
+        target = wanted(context)
         if target is None:
             raise Skipped("This run rolls nothing back", why="its upload has another run")
         order = roll_back_order.check(context, self.model.approval.rules())

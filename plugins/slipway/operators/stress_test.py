@@ -25,7 +25,7 @@ from slipway.load.plan import Plan
 from slipway.model.files import load_models
 from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
-from slipway.release_plan import pull_plan
+from slipway.plan import pull_plan
 from slipway.stages import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress_order import StressOrder

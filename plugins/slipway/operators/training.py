@@ -22,7 +22,7 @@ from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import TrainingJobLink
 from slipway.names import training_job_name
-from slipway.release_plan import TAG_DIGEST, ReleasePlan, pull_plan
+from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.stages import StageMixin
 from slipway.states import Stage, TrainingJobStatus
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds

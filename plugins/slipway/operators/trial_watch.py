@@ -21,7 +21,7 @@ from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink
 from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
-from slipway.release_plan import pull_package_arn, pull_plan
+from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
 from slipway.trial import Comparison, VariantFigures

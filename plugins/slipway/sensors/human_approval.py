@@ -31,7 +31,7 @@ from slipway.hooks.s3 import S3VersionHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
 from slipway.notices import Message, Notice, Notices, retry_at
-from slipway.release_plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV

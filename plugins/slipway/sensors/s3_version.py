@@ -17,8 +17,7 @@ from slipway.hooks.identity import resolve
 from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import ReleasedByLink
-from slipway.release_plan import Revision
-from slipway.roll_back_order import wanted
+from slipway.plan import Revision, wanted
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger
 

@@ -29,7 +29,7 @@ from slipway.links.sagemaker import ModelPackageLink
 from slipway.model.approvers import Rules
 from slipway.model.approvers import Stage as People
 from slipway.model.trial import Trial
-from slipway.release_plan import pull_package_arn, pull_plan
+from slipway.plan import pull_package_arn, pull_plan
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict

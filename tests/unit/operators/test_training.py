@@ -11,7 +11,7 @@ from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopp
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner
 from slipway.names import training_job_name
 from slipway.operators.training import SlipwayTrainingOperator
-from slipway.release_plan import TAG_DIGEST
+from slipway.plan import TAG_DIGEST
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.training import TrainingJobTrigger
 from tests.unit.releases import DIGEST, release_plan, xcoms

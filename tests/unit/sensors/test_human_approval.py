@@ -18,7 +18,7 @@ from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected
 from slipway.hooks.identity import AwsIdentity
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 from slipway.notices import Message, Notice
-from slipway.release_plan import ReleasePlan, Revision
+from slipway.plan import ReleasePlan, Revision
 from slipway.sensors import human_approval
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus

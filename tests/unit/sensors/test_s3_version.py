@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway import names
 from slipway.errors import PermanentError, ReleasedAlready
-from slipway.release_plan import Revision
+from slipway.plan import Revision
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway import roll_back_order, teardown_order
+from slipway import teardown_order
+from slipway.deployment import order as roll_back_order
 from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
-from slipway.roll_back_order import asked_for, wanted
+from slipway.plan import asked_for, wanted
 from slipway.signed.orders import ORDER, VALID_FOR, Act, Order
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_order

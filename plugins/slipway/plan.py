@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from slipway import names
 from slipway.errors import PermanentError
-from slipway.roll_back_order import ROLL_BACK, wanted
 from slipway.states import Environment
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
@@ -155,3 +154,25 @@ def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
             fix=f"clear {task_id} together with the tasks after it, instead of marking it success",
         )
     return value
+
+
+# The field of the release DAG's form.
+ROLL_BACK_TO = "roll_back_to"
+
+
+# The task that works out what to deploy, and the one that deploys it: each checks the order itself.
+ROLL_BACK = "roll_back"
+
+
+DEPLOY_PRD = "deploy_prd"
+
+
+def asked_for(conf: Mapping[str, Any] | None) -> str | None:
+    """:returns: what a run with this conf rolls back to; None for a release"""
+    value = (conf or {}).get(ROLL_BACK_TO)
+    return str(value) if value else None
+
+
+def wanted(context: Mapping[str, Any]) -> str | None:
+    """:returns: what the running run rolls back to; None for a release"""
+    return asked_for(getattr(context.get("dag_run"), "conf", None))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.release_plan import ReleasePlan, Revision, pull_package_arn, pull_plan, pull_revision
+from slipway.plan import ReleasePlan, Revision, pull_package_arn, pull_plan, pull_revision
 from slipway.states import Environment
 
 REVISION = Revision("bucket", "key", "v1", "etag", 10, "2024-01-31T23:59:59+00:00")

@@ -1,0 +1,1 @@
+"""CloudFormation changes an endpoint: deploy, roll back, watch."""
