@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.intake import build_intake_dags
 from slipway.job_owner import AirflowTasks
 from slipway.model.files import load_models

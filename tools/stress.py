@@ -22,7 +22,7 @@ def prepare(settings: Settings) -> None:
     os.environ |= aws_variables(settings) | {
         "NO_PROXY": "127.0.0.1",
         "AIRFLOW_HOME": str(settings.airflow_home),
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "slipway.hooks.aws=WARNING",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "slipway.aws.session=WARNING",
     }
     sys.path.insert(0, str(ROOT / "plugins"))
 
@@ -40,8 +40,8 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from rich.console import Console
 
     from slipway import stress_report
+    from slipway.aws.placeholders import AwsIdentity
     from slipway.errors import SlipwayError
-    from slipway.hooks.identity import AwsIdentity
     from slipway.load import command
     from slipway.load.access import SessionAccess
     from slipway.load.dataset import read_rows

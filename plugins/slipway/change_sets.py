@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import replace
 
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.stacks import ChangeSet, ChangeSetRequest
 from slipway.errors import StackFailed
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.stacks import ChangeSet, ChangeSetRequest
 
 _MAX_CHANGE_SETS = 99
 

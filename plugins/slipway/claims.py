@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from slipway import names, sequences
+from slipway.aws.documents import Documents
+from slipway.aws.s3 import uri
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
-from slipway.gate import Documents
-from slipway.hooks.s3 import uri
 from slipway.links.runs import run_url
 from slipway.plan import Revision
 

@@ -8,10 +8,10 @@ from enum import StrEnum
 from functools import partial
 
 from slipway import names
+from slipway.aws.autoscaling import AutoScalingHook
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import NameConflict
-from slipway.hooks.autoscaling import AutoScalingHook
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import Environment, StackStatus, TrainingJobStatus
 

@@ -9,17 +9,17 @@ from itertools import count
 from typing import Any
 
 from slipway import names, production_history, sequences
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.objects import S3ObjectsHook, StoredObject
+from slipway.aws.s3 import uri
+from slipway.aws.sagemaker import Resource, SageMakerHook
+from slipway.aws.stacks import Stack
 from slipway.claims import Claim
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.hooks import model_registry as registry
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.hooks.s3 import uri
-from slipway.hooks.s3_objects import S3ObjectsHook, StoredObject
-from slipway.hooks.sagemaker import Resource, SageMakerHook
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.stacks import Stack
 from slipway.states import Environment, ModelApprovalStatus
 
 _MAX_JOBS = 9

@@ -8,13 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from slipway import names, sequences
+from slipway.aws.documents import Document, Documents, read_document_async, unreadable
+from slipway.aws.s3 import uri
 from slipway.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
 from slipway.errors import SlipwayError
-from slipway.hooks.s3 import uri
-from slipway.hooks.s3_documents import Document, read_document_async, unreadable
 from slipway.plan import ReleasePlan
 from slipway.states import ExecutionMode, Stage
 
@@ -23,16 +23,6 @@ log = logging.getLogger(__name__)
 # Every writer that loses has let another one through, so this many mean that something else is wrong.
 _MAX_WRITES = 100
 _PAUSE_LIMIT_SECONDS = 0.5
-
-
-class Documents(Protocol):
-    """The part of S3 that the gate needs."""
-
-    def read(self, bucket: str, key: str) -> Document:
-        """:returns: the document, which may not be there"""
-
-    def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
-        """:returns: False if the document has changed since it was read"""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.errors import IntakeUnreadable
-from slipway.hooks.identity import resolve
-from slipway.hooks.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.triggers.s3_versions import S3VersionsTrigger
 from slipway.uploads import (
     ASSET_PREFIX,

@@ -14,7 +14,7 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from slipway.states import TrainingJobStatus
 
 if TYPE_CHECKING:
-    from slipway.hooks.sagemaker import SageMakerHook
+    from slipway.aws.sagemaker import SageMakerHook
 
 # Put on a job before it is stopped for a person, so that a cleared task knows it may train again.
 STOPPED_BY_TAG = "slipway:stopped-by"

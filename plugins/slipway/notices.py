@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from slipway.hooks.identity import resolve
-from slipway.hooks.patience import without_patience
-from slipway.hooks.sns import SnsPublishHook
+from slipway.aws.identity import resolve
+from slipway.aws.patience import without_patience
+from slipway.aws.sns import SnsPublishHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

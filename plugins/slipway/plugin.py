@@ -7,10 +7,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from slipway.links.cloudformation import CloudFormationStackLink
-from slipway.links.cloudwatch import DashboardLink
+from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
 from slipway.links.runs import NewerReleaseLink, ReleasedByLink
-from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
 from slipway.links.stress import StressReportLink
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ def _warm_up() -> None:
     import slipway.reaper
     import slipway.release_dag
     import slipway.stress_dag  # noqa: F401
-    from slipway.hooks.aws import load_service_models
+    from slipway.aws.session import load_service_models
     from slipway.model.files import load_models
     from slipway.paths import models_folder
 

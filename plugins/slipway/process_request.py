@@ -7,9 +7,10 @@ import logging
 from typing import Protocol
 
 from slipway import names, uploader
+from slipway.aws.identity import identity
+from slipway.aws.placeholders import AwsIdentity
+from slipway.aws.s3 import S3VersionHook, uri
 from slipway.errors import NameConflict, PermanentError
-from slipway.hooks.identity import AwsIdentity, identity
-from slipway.hooks.s3 import S3VersionHook, uri
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip

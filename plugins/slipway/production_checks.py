@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slipway.approval_record import HOW_OUTSIDE, UNKNOWN, Decision, approvals_of, decision_of
+from slipway.aws.identity import same_principal
 from slipway.endpoint_stack import ENDPOINT_CONFIG_NAME
 from slipway.errors import NameConflict, NotApproved, StackFailed
-from slipway.hooks.identity import same_principal
 from slipway.model.approvers import Rules
 
 _NEEDED = "Production needs an approval on record"

@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from slipway import guardrails, images, policy
+from slipway.aws.identity import identity
+from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import NameConflict
-from slipway.hooks.identity import AwsIdentity, identity
 from slipway.model.config import ImageReference, ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.request_archive import MAX_BYTES, read_documents, refuse

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway import runs
 from slipway.approval_answers import NOBODY, How
+from slipway.aws.documents import S3DocumentHook
 from slipway.board import Entry, Outcome
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.gate import Gate, Ticket
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.states import Environment, ExecutionMode, Stage

@@ -51,9 +51,9 @@ def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) ->
     :param aws_conn_id: Airflow connection with the AWS credentials
     :returns: as `slipway.load_report.evidence.collect`: what AWS does not tell is missing, and why
     """
-    from slipway.hooks.autoscaling import AutoScalingHook
-    from slipway.hooks.cloudwatch import CloudWatchHook
-    from slipway.hooks.sagemaker import SageMakerHook
+    from slipway.aws.autoscaling import AutoScalingHook
+    from slipway.aws.cloudwatch import CloudWatchHook
+    from slipway.aws.sagemaker import SageMakerHook
     from slipway.load_report.evidence import collect
 
     return collect(

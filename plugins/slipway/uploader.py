@@ -10,8 +10,8 @@ import json
 from typing import Any, Protocol
 
 from slipway import names
+from slipway.aws.s3 import uri
 from slipway.errors import NotApproved, PermanentError, SlipwayError
-from slipway.hooks.s3 import uri
 from slipway.model.approvers import Rules
 from slipway.plan import ReleasePlan, Revision
 from slipway.request_archive import MAX_BYTES

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slipway import names
+from slipway.aws.s3 import S3VersionHook
 from slipway.deployment.order import ORDERED_TASKS
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from slipway import names
-from slipway.hooks.aws import AwsHook
+from slipway.aws.session import AwsHook
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from tests.unit.task_runs import context, run_task
 

@@ -10,8 +10,8 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.intake import Source, take_in
 from slipway.job_owner import AirflowTasks
 from slipway.reaper import reap

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.hooks.s3 import S3VersionHook
+from slipway.aws.s3 import S3VersionHook
 from slipway.intake import Source, take_in
 from slipway.names import auto_run_id
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator

@@ -11,9 +11,9 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval_answers import QUESTION, Answer, How, Question
 from slipway.approval_record import approvals_of, decision_of
+from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
 from slipway.hooks.model_registry import DIGEST, REVISION, ModelRegistryHook
-from slipway.hooks.sns import SnsPublishHook
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.notices import Notices
 from slipway.plan import ReleasePlan

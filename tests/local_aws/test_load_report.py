@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.hooks.autoscaling import AutoScalingHook
-from slipway.hooks.cloudwatch import CloudWatchHook
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.autoscaling import AutoScalingHook
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.load.engine import Engine
 from slipway.load.plan import Arrivals, Plan
 from slipway.load_report.evidence import collect

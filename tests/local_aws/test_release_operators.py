@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.artefact import Artefact, artefact_of
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator

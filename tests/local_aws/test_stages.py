@@ -6,11 +6,11 @@ from threading import Barrier
 import pytest
 
 from slipway import names
+from slipway.aws.documents import S3DocumentHook
+from slipway.aws.s3 import S3VersionHook
 from slipway.board import Board, Outcome
 from slipway.claims import Claim, Claims
 from slipway.gate import Gate, Ticket
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.states import ExecutionMode, Stage
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.request_samples import BUCKET

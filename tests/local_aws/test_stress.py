@@ -11,9 +11,9 @@ import urllib.request
 import pytest
 
 from slipway import names, runs, stress_report
+from slipway.aws.documents import S3DocumentHook
 from slipway.errors import StressFailed, StressRefused
 from slipway.gate import Gate, Ticket
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.hooks.stress_reports import StressReportHook
 from slipway.links.stress import StressReportLink
 from slipway.states import ExecutionMode, Stage

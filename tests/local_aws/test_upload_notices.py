@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from slipway.hooks import sqs
-from slipway.hooks.s3 import S3VersionHook
+from slipway.aws import sqs
+from slipway.aws.s3 import S3VersionHook
 from slipway.intake import Source, take_in
 from slipway.triggers import s3_versions
 from slipway.triggers.s3_versions import S3VersionsTrigger

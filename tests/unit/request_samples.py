@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import PermanentError
-from slipway.hooks.identity import AwsIdentity
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_model
 from slipway.plan import Revision

@@ -2,8 +2,8 @@
 
 import json
 
+from slipway.aws.documents import Document
 from slipway.gate import Gate
-from slipway.hooks.s3_documents import Document
 
 
 class MemoryDocuments:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from slipway.aws.stacks import ChangeSetRequest
 from slipway.change_sets import content_name
-from slipway.stacks import ChangeSetRequest
 
 REQUEST = ChangeSetRequest(
     "s", "", True, "b", "templates/t.yaml", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::1:role/r"

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from slipway.aws.autoscaling import ScalableTarget
+from slipway.aws.cloudformation import Stack
+from slipway.aws.sagemaker import Resource
 from slipway.errors import NameConflict
 from slipway.estate import Estate, Stage
-from slipway.hooks.autoscaling import ScalableTarget
-from slipway.hooks.cloudformation import Stack
-from slipway.hooks.sagemaker import Resource
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus
 

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from slipway.aws.sagemaker import Resource
 from slipway.errors import SlipwayError
 from slipway.garbage_survey import Survey
-from slipway.hooks.sagemaker import Resource
 
 ENDPOINT = Resource("endpoint", "e", "arn:e", "Updating")
 CONFIGS = {

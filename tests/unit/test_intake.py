@@ -7,8 +7,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway import names
+from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
-from slipway.hooks.s3 import ObjectVersion
 from slipway.intake import Source, _is_absent, build_intake_dags, sources, take_in
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.uploads import STATE_KEY, Intake

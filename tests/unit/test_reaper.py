@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.hooks.sagemaker import Resource
+from slipway.aws.sagemaker import Resource
 from slipway.job_owner import JobOwner
 from slipway.reaper import build_reaper_dags, reap
 

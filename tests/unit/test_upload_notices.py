@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.hooks.s3 import ObjectVersion
+from slipway.aws.s3 import ObjectVersion
 from slipway.upload_notices import has_served, versions_named
 from slipway.uploads import Intake
 

@@ -2,7 +2,7 @@
 
 import json
 
-from slipway.hooks.s3 import ObjectVersion
+from slipway.aws.s3 import ObjectVersion
 from slipway.uploads import Intake, is_request, list_prefixes, older_versions
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"

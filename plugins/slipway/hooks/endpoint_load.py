@@ -10,11 +10,11 @@ from typing import Any
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient, without_patience
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.session import AwsHook
 from slipway.errors import AwsError
-from slipway.hooks.aws import AwsHook
-from slipway.hooks.calls import aws_call
-from slipway.hooks.patience import patient, without_patience
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.load.errors import LoadError
 from slipway.load.signing import Target
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway import ground_truth
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.s3 import S3VersionHook, uri
 from slipway.ground_truth import Hits
-from slipway.hooks.calls import aws_call
-from slipway.hooks.patience import patient
-from slipway.hooks.s3 import S3VersionHook, uri
 
 # Beyond these a trial is judged by what was read: the first objects of each hour are as good a sample as all.
 _MAX_OBJECTS = 2000

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.s3 import S3VersionHook
 from slipway.errors import EndpointTestFailed
-from slipway.hooks.calls import aws_call
-from slipway.hooks.patience import patient
-from slipway.hooks.s3 import S3VersionHook
 from slipway.rows import Row, parse_row
 
 

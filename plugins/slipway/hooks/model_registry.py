@@ -24,10 +24,10 @@ from slipway.approval_record import (
     description,
     metadata_value,
 )
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
-from slipway.hooks.calls import aws_call
-from slipway.hooks.patience import patient
-from slipway.hooks.sagemaker_base import SageMakerBaseHook, is_missing
 from slipway.model.approvers import Approval
 from slipway.states import ModelApprovalStatus
 

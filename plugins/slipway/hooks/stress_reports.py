@@ -6,9 +6,9 @@ from typing import Any
 
 from botocore.config import Config
 
-from slipway.hooks.calls import aws_call
-from slipway.hooks.patience import patient
-from slipway.hooks.s3 import S3VersionHook, uri
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.s3 import S3VersionHook, uri
 
 # The longest that AWS allows; with a role's credentials an address ends with them.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
-from slipway.hooks.identity import AwsIdentity
+from slipway.aws.placeholders import AwsIdentity
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.model.fields import (
     InstanceType,

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from slipway import names
-from slipway.hooks.identity import PLACEHOLDERS
+from slipway.aws.placeholders import PLACEHOLDERS
 from slipway.model.people import under_two_names
 from slipway.validation import shown_name, wrong
 

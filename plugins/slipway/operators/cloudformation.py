@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway import change_sets, names
+from slipway.aws.patience import without_patience
+from slipway.aws.stacks import ChangeSetRequest, Stack
 from slipway.errors import AwsError, StackFailed
-from slipway.hooks.patience import without_patience
 from slipway.operators.stack import StackOperator
-from slipway.stacks import ChangeSetRequest, Stack
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackWait
 from slipway.triggers.patience import WaitOutcome, WaitResult

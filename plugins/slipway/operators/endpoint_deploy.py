@@ -17,21 +17,19 @@ from slipway import (
     served_artefacts,
     variant_weights,
 )
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.identity import identity
+from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.stacks import Stack
 from slipway.deployment import order as roll_back_order
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
-from slipway.hooks.cloudwatch import CloudWatchHook
-from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.hooks.sagemaker import SageMakerHook
-from slipway.links.cloudformation import CloudFormationStackLink
-from slipway.links.cloudwatch import DashboardLink
 from slipway.links.runs import NewerReleaseLink
-from slipway.links.sagemaker import EndpointLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
-from slipway.stacks import Stack
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger

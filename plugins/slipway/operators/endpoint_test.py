@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 
 from slipway import champion, golden
+from slipway.aws.identity import resolve
+from slipway.aws.links import EndpointLink
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.endpoint_stack import candidate
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook
-from slipway.hooks.identity import resolve
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.links.runs import NewerReleaseLink
-from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.rows import Row

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway.aws.cloudformation import CloudFormationHook
 from slipway.errors import GateFailed
-from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.hooks.model_registry import REVISION, ModelRegistryHook, metrics_of
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.production_history import live_arn

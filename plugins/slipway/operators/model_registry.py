@@ -14,12 +14,12 @@ from airflow.sdk import BaseOperator
 from slipway import names
 from slipway.approval_record import metadata_value
 from slipway.artefact import Artefact
+from slipway.aws.identity import resolve
+from slipway.aws.links import ModelPackageLink
+from slipway.aws.s3 import uri
 from slipway.hooks import model_registry as registry
-from slipway.hooks.identity import resolve
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import uri
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.links.sagemaker import ModelPackageLink
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.states import ModelApprovalStatus
 

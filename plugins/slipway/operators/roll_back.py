@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 
 from slipway import artefact, names, production_checks, production_history
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.identity import identity
+from slipway.aws.links import ModelPackageLink
 from slipway.deployment import order as roll_back_order
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.hooks import model_registry as registry
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.hooks.identity import identity
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.links.runs import NewerReleaseLink
-from slipway.links.sagemaker import ModelPackageLink
 from slipway.plan import ReleasePlan, wanted
 from slipway.process_request import plan_again
 from slipway.signed.orders import Order

@@ -9,10 +9,10 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import BaseOperatorLink
 
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.links import CloudFormationStackLink
+from slipway.aws.stacks import Stack
 from slipway.errors import NameConflict, StackFailed
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.links.cloudformation import CloudFormationStackLink
-from slipway.stacks import Stack
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
 

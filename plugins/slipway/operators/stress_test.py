@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from slipway import names, stress_report
+from slipway.aws.identity import resolve
+from slipway.aws.links import EndpointLink
+from slipway.aws.s3 import uri
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
 from slipway.hooks.held_out import HeldOutHook
-from slipway.hooks.identity import resolve
-from slipway.hooks.s3 import uri
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.stress_reports import StressReportHook
 from slipway.links.runs import NewerReleaseLink, run_url
-from slipway.links.sagemaker import EndpointLink
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan

@@ -13,14 +13,14 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from slipway import release_request
+from slipway.aws.links import TrainingJobLink
+from slipway.aws.logs import LogsHook
+from slipway.aws.patience import without_patience
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
-from slipway.hooks.logs import LogsHook
-from slipway.hooks.patience import without_patience
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.links.runs import NewerReleaseLink
-from slipway.links.sagemaker import TrainingJobLink
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.stages import StageMixin

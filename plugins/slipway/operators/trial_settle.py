@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway import endpoint_stack, variant_weights
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.stacks import Stack
 from slipway.errors import AwsError, StackFailed, TrialFailed
-from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.stacks import Stack
 from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures, error_limit
 from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.identity import resolve
+from slipway.aws.links import EndpointLink
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, TrialFailed
-from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.hooks.ground_truth import GroundTruthHook
-from slipway.hooks.identity import resolve
-from slipway.hooks.sagemaker import SageMakerHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink
-from slipway.links.sagemaker import EndpointLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin

@@ -24,10 +24,10 @@ from slipway.approval_answers import (
 )
 from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
 from slipway.artefact import Artefact, artefact_of
+from slipway.aws.identity import identity, resolve
+from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
-from slipway.hooks.identity import identity, resolve
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
 from slipway.links.runs import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
 from slipway.notices import Message, Notice, Notices, retry_at

@@ -11,11 +11,11 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
 from slipway import runs, sequences
+from slipway.aws.documents import S3DocumentHook
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import S3VersionHook, uri
 from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError, Skipped
-from slipway.hooks.identity import resolve
-from slipway.hooks.s3 import S3VersionHook, uri
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.links.runs import ReleasedByLink
 from slipway.plan import Revision, wanted
 from slipway.triggers.patience import WaitOutcome, WaitResult

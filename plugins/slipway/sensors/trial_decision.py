@@ -20,12 +20,12 @@ from slipway.approval_answers import (
     is_spoilt,
     proven_answer,
 )
+from slipway.aws.identity import resolve
+from slipway.aws.links import ModelPackageLink
+from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError
-from slipway.hooks.identity import resolve
-from slipway.hooks.s3 import S3VersionHook
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.links.runs import NewerReleaseLink, run_url
-from slipway.links.sagemaker import ModelPackageLink
 from slipway.model.approvers import Rules
 from slipway.model.approvers import Stage as People
 from slipway.model.trial import Trial

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from slipway.hooks.cloudformation import CloudFormationHook
+from slipway.aws.cloudformation import CloudFormationHook
 from slipway.triggers.patience import PatientWaiterTrigger
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.triggers.patience import PatientWaiterTrigger
 
 

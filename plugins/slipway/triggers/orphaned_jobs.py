@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from slipway.hooks.patience import without_patience
-from slipway.hooks.sagemaker import Resource, SageMakerHook
+from slipway.aws.patience import without_patience
+from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.job_owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.names import TRAINING_JOB_PREFIX
 from slipway.triggers.patience import backoff_seconds

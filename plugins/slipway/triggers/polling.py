@@ -11,8 +11,8 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from slipway.aws.calls import aws_call
 from slipway.errors import AwsError, PermanentError
-from slipway.hooks.calls import aws_call
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
 
 

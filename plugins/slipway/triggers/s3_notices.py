@@ -9,10 +9,10 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 
+from slipway.aws.identity import resolve
+from slipway.aws.patience import without_patience
+from slipway.aws.sqs import Message, delete_async, queue_url_async, receive_async
 from slipway.errors import AwsError
-from slipway.hooks.identity import resolve
-from slipway.hooks.patience import without_patience
-from slipway.hooks.sqs import Message, delete_async, queue_url_async, receive_async
 from slipway.triggers.patience import backoff_seconds
 from slipway.upload_notices import has_served, versions_named
 from slipway.uploads import Intake, VersionKey

@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from slipway.aws.identity import resolve
+from slipway.aws.patience import without_patience
+from slipway.aws.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.errors import PermanentError
-from slipway.hooks.identity import resolve
-from slipway.hooks.patience import without_patience
-from slipway.hooks.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.triggers.polling import PollingTrigger
 from slipway.triggers.s3_notices import NoticeQueue

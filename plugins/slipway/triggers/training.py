@@ -9,9 +9,9 @@ from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.hooks.logs import LogsHook, LogTail, is_no_log_yet
-from slipway.hooks.patience import without_patience
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
+from slipway.aws.patience import without_patience
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.job_owner import JobOwner, stop_for_person
 from slipway.triggers.patience import PatientWaiterTrigger
 

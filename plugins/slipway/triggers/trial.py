@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from slipway.aws.cloudwatch import CloudWatchHook, variant_figures_async
+from slipway.aws.documents import S3DocumentHook
 from slipway.gate import Ticket, overtaken_async
-from slipway.hooks.cloudwatch import CloudWatchHook, variant_figures_async
-from slipway.hooks.s3_documents import S3DocumentHook
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.trial import VariantFigures
 from slipway.trial_record import record_of

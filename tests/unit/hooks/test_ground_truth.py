@@ -7,7 +7,7 @@ import pytest
 
 from slipway.ground_truth import Hits
 from slipway.hooks.ground_truth import GroundTruthHook
-from tests.unit.hooks.stubs import stubbed
+from tests.unit.aws.stubs import stubbed
 from tests.unit.test_ground_truth import capture, truth
 
 BEGAN = datetime(2026, 5, 2, 23, 10, tzinfo=UTC).timestamp()

@@ -8,7 +8,7 @@ from botocore.response import StreamingBody
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook
 from slipway.rows import Row
-from tests.unit.hooks.stubs import stubbed
+from tests.unit.aws.stubs import stubbed
 
 URI = "s3://bucket/iris/validation/"
 

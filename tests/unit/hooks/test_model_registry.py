@@ -9,7 +9,7 @@ from slipway.errors import AlreadyDecided, NotApproved
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook, decision_of, metadata_value, metrics_of
 from slipway.states import ModelApprovalStatus
-from tests.unit.hooks.stubs import stubbed
+from tests.unit.aws.stubs import stubbed
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 GROUP = "mlops-iris-model"

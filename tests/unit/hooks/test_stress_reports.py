@@ -4,7 +4,7 @@ import pytest
 
 from slipway.errors import AwsError
 from slipway.hooks.stress_reports import StressReportHook
-from tests.unit.hooks.stubs import stubbed
+from tests.unit.aws.stubs import stubbed
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from slipway.hooks.trial_records import TrialRecordHook
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties
-from tests.unit.hooks.stubs import stubbed
+from tests.unit.aws.stubs import stubbed
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 FIGURES = Comparison(VariantFigures(9), VariantFigures(8), "then", "now")

@@ -3,10 +3,10 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.stacks import ChangeSet, Stack, StackResource
 from slipway.errors import AwsError, StackFailed
-from slipway.hooks.cloudformation import CloudFormationHook
 from slipway.operators.cloudformation import CloudFormationDeployOperator
-from slipway.stacks import ChangeSet, Stack, StackResource
 from slipway.states import StackStatus
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from tests.unit.task_runs import context, run_task

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
 
+from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
+from slipway.aws.stacks import Stack
 from slipway.errors import AwsError, NotApproved
-from slipway.hooks.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
-from slipway.stacks import Stack
 from slipway.states import Environment, StackStatus
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model

@@ -3,8 +3,8 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.aws.sagemaker import Invocation
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
-from slipway.hooks.sagemaker import Invocation
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.rows import Row

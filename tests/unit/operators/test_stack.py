@@ -2,9 +2,9 @@
 
 import pytest
 
+from slipway.aws.stacks import Stack
 from slipway.errors import NameConflict
 from slipway.operators.stack import StackOperator
-from slipway.stacks import Stack
 from slipway.states import StackStatus
 
 

@@ -4,11 +4,11 @@ from contextlib import nullcontext
 
 import pytest
 
+from slipway.aws.stacks import Stack
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.trial_settle import TrialSettleOperator
-from slipway.stacks import Stack
 from slipway.states import StackStatus, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import BY_RULE, TrialRecord, verdict_properties

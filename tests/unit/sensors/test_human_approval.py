@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from slipway import names, states
 from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
 from slipway.approval_record import Candidate, Decision
+from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
-from slipway.hooks.identity import AwsIdentity
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 from slipway.notices import Message, Notice
 from slipway.plan import ReleasePlan, Revision

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.hooks.cloudformation import WAITER_PATH
+from slipway.aws.cloudformation import WAITER_PATH
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.triggers.patience import load_waiter, waiter_state

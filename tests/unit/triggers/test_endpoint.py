@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.hooks.sagemaker_base import WAITER_PATH
+from slipway.aws.sagemaker_base import WAITER_PATH
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.patience import load_waiter, waiter_state
 

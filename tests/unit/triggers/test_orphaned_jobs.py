@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.hooks.sagemaker import Resource
+from slipway.aws.sagemaker import Resource
 from slipway.job_owner import JobOwner
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.orphaned_jobs import GRACE, OrphanedJobsTrigger, OrphanSearch

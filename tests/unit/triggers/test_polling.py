@@ -7,8 +7,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import TriggerEvent
 
+from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError, translate
-from slipway.hooks.s3 import S3VersionHook
 from slipway.triggers import polling
 from slipway.triggers.polling import PollingTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.hooks.s3 import ObjectVersion
+from slipway.aws.s3 import ObjectVersion
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import (
     RING_AGAIN_LIMIT_SECONDS,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from slipway.hooks.sagemaker_base import WAITER_PATH
+from slipway.aws.sagemaker_base import WAITER_PATH
 from slipway.job_owner import JobOwner
 from slipway.triggers.patience import load_waiter, waiter_state
 from slipway.triggers.training import MAX_LINES, TrainingJobTrigger

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.errors import AwsRefused, translate
 from slipway.gate import Ticket
-from slipway.hooks.cloudwatch import CloudWatchHook
 from slipway.states import ExecutionMode, Stage
 from slipway.trial import VariantFigures
 from slipway.triggers import trial
