@@ -10,7 +10,7 @@ from slipway import names, sequences
 from slipway.aws.documents import Documents
 from slipway.aws.s3 import uri
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
-from slipway.links.runs import run_url
+from slipway.host.links import run_url
 from slipway.plan import Revision
 
 _MAX_ATTEMPTS = 1000

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
-from slipway.links.runs import NewerReleaseLink, ReleasedByLink
+from slipway.host.links import NewerReleaseLink, ReleasedByLink
 from slipway.links.stress import StressReportLink
 
 log = logging.getLogger(__name__)

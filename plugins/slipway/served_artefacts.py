@@ -9,7 +9,7 @@ from slipway import artefact
 from slipway.errors import ArtefactChanged
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.links.runs import run_url
+from slipway.host.links import run_url
 from slipway.notices import Message, Notice, Notices
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from slipway import runs
 from slipway.approval_answers import NOBODY, How
 from slipway.aws.documents import S3DocumentHook
 from slipway.board import Entry, Outcome
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.gate import Gate, Ticket
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.links.runs import NewerReleaseLink, run_url
+from slipway.host import runs
+from slipway.host.links import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.states import Environment, ExecutionMode, Stage
 from slipway.triggers.patience import WaitOutcome, WaitResult

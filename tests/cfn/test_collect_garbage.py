@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway import names, runs
+from slipway import names
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import RollBackRefused
 from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.host import runs
 from slipway.model import config as model_config
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.production_history import BEFORE

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from scipy.stats import binom
 
-from slipway import runs
 from slipway.errors import Superseded, TrialFailed
+from slipway.host import runs
 from slipway.triggers.trial import BakeTrigger
 from tests.cfn.trials import TrialModel
 from tests.local_aws.sagemaker_cases import ROWS, predict, wait_for_endpoint

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from scipy.stats import binom
 
-from slipway import runs
 from slipway.errors import StackFailed
+from slipway.host import runs
 from slipway.model.config import ModelConfig
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.triggers.trial import BakeTrigger

@@ -10,11 +10,12 @@ import urllib.request
 
 import pytest
 
-from slipway import names, runs, stress_report
+from slipway import names, stress_report
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import StressFailed, StressRefused
 from slipway.gate import Gate, Ticket
 from slipway.hooks.stress_reports import StressReportHook
+from slipway.host import runs
 from slipway.links.stress import StressReportLink
 from slipway.states import ExecutionMode, Stage
 from tests.local_aws import sagemaker_cases as cases

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, production_history, runs, served_artefacts
+from slipway import garbage, production_history, served_artefacts
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import StoredObject
 from slipway.aws.sagemaker import Resource
@@ -18,6 +18,7 @@ from slipway.garbage import InUse, Past
 from slipway.garbage_survey import Survey
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
+from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, wanted
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage

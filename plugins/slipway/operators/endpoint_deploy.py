@@ -26,7 +26,7 @@ from slipway.deployment import order as roll_back_order
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.links.runs import NewerReleaseLink
+from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted

@@ -17,7 +17,7 @@ from slipway.endpoint_stack import candidate
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.links.runs import NewerReleaseLink
+from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.rows import Row

@@ -21,7 +21,7 @@ from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Ski
 from slipway.hooks import model_registry as registry
 from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.links.runs import NewerReleaseLink
+from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
 from slipway.process_request import plan_again
 from slipway.signed.orders import Order

@@ -18,7 +18,7 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
 from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.stress_reports import StressReportHook
-from slipway.links.runs import NewerReleaseLink, run_url
+from slipway.host.links import NewerReleaseLink, run_url
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan

@@ -19,8 +19,8 @@ from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
+from slipway.host.links import NewerReleaseLink
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
-from slipway.links.runs import NewerReleaseLink
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.stages import StageMixin

@@ -19,7 +19,7 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, TrialFailed
 from slipway.hooks.ground_truth import GroundTruthHook
 from slipway.hooks.trial_records import TrialRecordHook
-from slipway.links.runs import NewerReleaseLink
+from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages import StageMixin

@@ -28,7 +28,7 @@ from slipway.aws.identity import identity, resolve
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.links.runs import NewerReleaseLink, run_url
+from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
 from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway import runs, sequences
+from slipway import sequences
 from slipway.aws.documents import S3DocumentHook
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3VersionHook, uri
 from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError, Skipped
-from slipway.links.runs import ReleasedByLink
+from slipway.host import runs
+from slipway.host.links import ReleasedByLink
 from slipway.plan import Revision, wanted
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger

@@ -25,7 +25,7 @@ from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError
 from slipway.hooks.trial_records import TrialRecordHook
-from slipway.links.runs import NewerReleaseLink, run_url
+from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Rules
 from slipway.model.approvers import Stage as People
 from slipway.model.trial import Trial

@@ -7,10 +7,10 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 from asgiref.sync import sync_to_async
 
-from slipway import runs
 from slipway.aws.documents import S3DocumentHook, read_document_async
 from slipway.board import Outcome, Verdict
 from slipway.gate import Ticket, decide_async
+from slipway.host import runs
 from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.polling import PollingTrigger
 

@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from slipway import runs
+from slipway.host import runs
 
 
 @pytest.fixture
