@@ -15,8 +15,8 @@ from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.states import Environment, ExecutionMode, Stage
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

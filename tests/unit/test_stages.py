@@ -9,8 +9,8 @@ from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
 from slipway.gate import Gate
 from slipway.stages import StageMixin
 from slipway.states import ExecutionMode, Stage
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context

@@ -16,7 +16,7 @@ from slipway.errors import AwsError, StackFailed
 from slipway.operators.stack import StackOperator
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackWait
-from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -25,7 +25,7 @@ from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
 from slipway.triggers.endpoint import EndpointInServiceTrigger
-from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -25,8 +25,8 @@ from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.stages import StageMixin
 from slipway.states import Stage, TrainingJobStatus
-from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
 from slipway.triggers.training import TrainingJobTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -18,8 +18,8 @@ from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures, error_limit
 from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import BakeTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -26,9 +26,9 @@ from slipway.stages import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
 from slipway.trial import Comparison, VariantFigures
 from slipway.triggers.endpoint import EndpointInServiceTrigger
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.trial import TrialTrigger
 from slipway.variant_weights import trial_share
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -19,7 +19,7 @@ from slipway.aws.documents import S3DocumentHook
 from slipway.errors import AwsError, PermanentError
 from slipway.gate import Ticket, overtaken_async
 from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.triggers.polling import PollingTrigger
+from slipway.waiting.polling import PollingTrigger
 
 
 class ApprovalOutcome(StrEnum):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.triggers.patience import PatientWaiterTrigger
+from slipway.waiting.waiter import PatientWaiterTrigger
 
 
 class StackWait(StrEnum):

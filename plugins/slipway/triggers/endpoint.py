@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.triggers.patience import PatientWaiterTrigger
+from slipway.waiting.waiter import PatientWaiterTrigger
 
 
 class EndpointInServiceTrigger(PatientWaiterTrigger):

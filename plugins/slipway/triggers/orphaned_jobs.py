@@ -14,8 +14,8 @@ from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.job_owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.names import TRAINING_JOB_PREFIX
-from slipway.triggers.patience import backoff_seconds
-from slipway.triggers.s3_versions import Doorbell
+from slipway.waiting.doorbell import Doorbell
+from slipway.waiting.results import backoff_seconds
 
 # A job this young belongs to a task that has hardly begun to wait for it.
 GRACE = timedelta(seconds=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Hashable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,14 +14,12 @@ from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
 from slipway.errors import PermanentError
-from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds
-from slipway.triggers.polling import PollingTrigger
 from slipway.triggers.s3_notices import NoticeQueue
 from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.waiting.doorbell import Doorbell
+from slipway.waiting.polling import PollingTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
 
-# Ringing again for what stays uncommitted: soon, then ever less often, because a ring costs a run of the intake DAG.
-RING_AGAIN_SECONDS = 20.0
-RING_AGAIN_LIMIT_SECONDS = 80.0
 # A bucket that is made, or comes back, is noticed as soon as an upload is.
 WATCH_BACKOFF_LIMIT_SECONDS = 5.0
 # Between two listings while a queue tells of uploads; the listing then only finds what the queue has lost.
@@ -132,36 +130,6 @@ class S3VersionsTrigger(BaseEventTrigger):
         for queue in notices:
             await queue.settle(intake, {version_key(version) for version in listed}, self.keys)
         return None if intake is None else intake.open(listed, self.keys)
-
-
-class Doorbell:
-    """Decides when to ring: at once for something new, later and later for what was rung for before."""
-
-    def __init__(self) -> None:
-        self._rung_for: frozenset[Hashable] | None = None
-        self._again_at = 0.0
-        self._pause_seconds = RING_AGAIN_SECONDS
-
-    def rings(self, waiting: Collection[Hashable] | None, now_seconds: float) -> bool:
-        """Judge one poll.
-
-        :param waiting: what needs attention; None before the bucket's first intake
-        :param now_seconds: a monotonic clock
-        :returns: whether to ring
-        """
-        current = frozenset(waiting or ())
-        if waiting is not None and not current:
-            self._rung_for = None
-            return False
-        if self._rung_for is None or current - self._rung_for:
-            self._pause_seconds = RING_AGAIN_SECONDS
-        elif now_seconds < self._again_at:
-            return False
-        else:
-            self._pause_seconds = min(self._pause_seconds * 2, RING_AGAIN_LIMIT_SECONDS)
-        self._rung_for = current
-        self._again_at = now_seconds + self._pause_seconds
-        return True
 
 
 class S3VersionTrigger(PollingTrigger):

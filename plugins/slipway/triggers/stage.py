@@ -11,8 +11,8 @@ from slipway.aws.documents import S3DocumentHook, read_document_async
 from slipway.board import Outcome, Verdict
 from slipway.gate import Ticket, decide_async
 from slipway.host import runs
-from slipway.triggers.patience import WaitOutcome, WaitResult
-from slipway.triggers.polling import PollingTrigger
+from slipway.waiting.polling import PollingTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 
 class StageTrigger(PollingTrigger):

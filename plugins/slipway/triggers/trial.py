@@ -15,8 +15,8 @@ from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.trial import VariantFigures
 from slipway.trial_record import record_of
 from slipway.triggers.approval import ApprovalTrigger
-from slipway.triggers.patience import WaitOutcome, WaitResult
-from slipway.triggers.polling import PollingTrigger
+from slipway.waiting.polling import PollingTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 
 # The status of a wait that a newer release has ended.
 SUPERSEDED = "superseded"

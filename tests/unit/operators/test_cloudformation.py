@@ -8,7 +8,7 @@ from slipway.aws.stacks import ChangeSet, Stack, StackResource
 from slipway.errors import AwsError, StackFailed
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.states import StackStatus
-from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.task_runs import context, run_task
 
 STACK_ID = "arn:aws:cloudformation:us-west-2:123456789012:stack/s/1"

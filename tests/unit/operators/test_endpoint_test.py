@@ -10,7 +10,7 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.rows import Row
 from slipway.states import Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
-from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import ARTEFACT, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.stage_runs import with_gate

@@ -13,7 +13,7 @@ from slipway.operators import roll_back
 from slipway.operators.roll_back import RollBackOperator
 from slipway.signed.orders import ORDER, Act
 from slipway.states import Stage
-from slipway.triggers.patience import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore

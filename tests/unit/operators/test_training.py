@@ -12,8 +12,8 @@ from slipway.job_owner import STOPPED_BY_TAG, JobOwner
 from slipway.names import training_job_name
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import TAG_DIGEST
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.training import TrainingJobTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.stage_runs import with_gate

@@ -9,8 +9,8 @@ from slipway import names
 from slipway.errors import PermanentError, ReleasedAlready
 from slipway.plan import Revision
 from slipway.sensors.s3_version import S3VersionSensor
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.s3_versions import S3VersionTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stage_runs import MemoryDocuments
 

@@ -7,7 +7,7 @@ import pytest
 from slipway.aws.cloudformation import WAITER_PATH
 from slipway.states import StackStatus
 from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
-from slipway.triggers.patience import load_waiter, waiter_state
+from slipway.waiting.waiter import load_waiter, waiter_state
 
 GOOD = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 MISSING = {"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}

@@ -6,7 +6,7 @@ import pytest
 
 from slipway.aws.sagemaker_base import WAITER_PATH
 from slipway.triggers.endpoint import EndpointInServiceTrigger
-from slipway.triggers.patience import load_waiter, waiter_state
+from slipway.waiting.waiter import load_waiter, waiter_state
 
 
 def test_survives_serialization():

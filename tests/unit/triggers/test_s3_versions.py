@@ -9,15 +9,10 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from slipway.aws.s3 import ObjectVersion
-from slipway.triggers.patience import WaitOutcome, WaitResult
-from slipway.triggers.s3_versions import (
-    RING_AGAIN_LIMIT_SECONDS,
-    RING_AGAIN_SECONDS,
-    Doorbell,
-    S3VersionsTrigger,
-    S3VersionTrigger,
-)
+from slipway.triggers.s3_versions import S3VersionsTrigger, S3VersionTrigger
 from slipway.uploads import STATE_KEY, Intake
+from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"

@@ -10,8 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from slipway.board import Board, Place
 from slipway.states import Stage
-from slipway.triggers.patience import WaitOutcome, WaitResult
 from slipway.triggers.stage import StageTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.test_board import entry
 from tests.unit.test_gate import ticket

@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger
 
 from slipway.aws.sagemaker_base import WAITER_PATH
 from slipway.job_owner import JobOwner
-from slipway.triggers.patience import load_waiter, waiter_state
 from slipway.triggers.training import MAX_LINES, TrainingJobTrigger
+from slipway.waiting.waiter import load_waiter, waiter_state
 
 OWNER = JobOwner("here", "iris-model", "train", "run")
 MISSING = {"Error": {"Code": "ValidationException", "Message": "Requested resource not found."}}

@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.aws.calls import aws_call
 from slipway.errors import AwsError, PermanentError
-from slipway.triggers.patience import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
 
 
 class PollingTrigger(BaseTrigger):

@@ -9,8 +9,8 @@ from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError, translate
-from slipway.triggers import polling
-from slipway.triggers.polling import PollingTrigger
+from slipway.waiting import polling
+from slipway.waiting.polling import PollingTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.task_runs import first_event
 

@@ -11,16 +11,10 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from slipway.triggers import patience
-from slipway.triggers.patience import (
-    PatientWaiterTrigger,
-    WaitOutcome,
-    WaitResult,
-    backoff_seconds,
-    load_waiter,
-    pauses,
-    waiter_state,
-)
+from slipway.waiting import results
+from slipway.waiting import waiter as patience
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, pauses
+from slipway.waiting.waiter import PatientWaiterTrigger, load_waiter, waiter_state
 
 WAITERS = {
     "version": 2,
@@ -131,7 +125,7 @@ def slept(monkeypatch, when: float) -> float:
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
     monkeypatch.setattr(patience.time, "time", lambda: 100.0)
     monkeypatch.setattr(patience.asyncio, "sleep", sleep)
-    asyncio.run(patience.sleep_until_first_look(when))
+    asyncio.run(results.sleep_until_first_look(when))
     return found[0]
 
 
