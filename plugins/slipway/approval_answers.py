@@ -10,33 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from typing import Any, Self
 
-from slipway.approval_record import APPROVE, REJECT, Candidate
 from slipway.model.approvers import Approval
+from slipway.registry.record import APPROVE, REJECT, Candidate, How
 from slipway.signed.proofs import Place, Signer, Verifier, verifier
 
 # Entries of the task's state store.
 QUESTION = "asked"
 DECIDED = "decided"
-# Who decides when nobody did.
-NOBODY = "slipway"
 
 UNPROVEN = (
     "An answer was ignored, for the guard of Airflow's API server has not signed it. That server must load Slipway's "
     "plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
 )
-
-
-class How(StrEnum):
-    """The way a decision came in, as the record names it."""
-
-    AIRFLOW = "Airflow"
-    MARKED_SUCCESS = "marked success in Airflow"
-    MARKED_FAILED = "marked failed in Airflow"
-    TIMEOUT = "timeout"
-    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.artefact import Artefact
 from slipway.model.approvers import Approval
 from slipway.plan import ReleasePlan
+from slipway.registry.artefact import Artefact
 from slipway.stress_order import STRESS_DEV
 
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from slipway import guardrails, sequences
-from slipway.artefact import data_url
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.plan import ReleasePlan
+from slipway.registry.artefact import data_url
 from slipway.release_request import FencedRequest
 from slipway.request_schema import AutoScaling, EndpointSettings
 from slipway.states import Environment, TrialOutcome, TrialVerdict

@@ -18,8 +18,8 @@ from slipway.claims import Claim
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
-from slipway.hooks import model_registry as registry
 from slipway.plan import TAG_MODEL_PREFIX, Revision
+from slipway.registry import hook as registry
 from slipway.states import Environment, ModelApprovalStatus
 
 _MAX_JOBS = 9

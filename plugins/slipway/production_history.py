@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from slipway.approval_record import metadata_value
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN
 from slipway.plan import ReleasePlan
+from slipway.registry.record import metadata_value
 
 # Entries of a model package's metadata, written before the change set is executed.
 BEFORE = "slipway-production-before"

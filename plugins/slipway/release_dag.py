@@ -17,13 +17,13 @@ from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
+from slipway.registry.register import RegisterModelOperator
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.sensors.trial_decision import TrialDecisionSensor

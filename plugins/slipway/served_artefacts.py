@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from slipway import artefact
 from slipway.errors import ArtefactChanged
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.host.links import run_url
 from slipway.notices import Message, Notice, Notices
+from slipway.registry import artefact
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from slipway.approval_answers import NOBODY, How
 from slipway.aws.documents import S3DocumentHook
 from slipway.board import Entry, Outcome
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.gate import Gate, Ticket
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import NOBODY, How
 from slipway.states import Environment, ExecutionMode, Stage
 from slipway.triggers.stage import StageTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult

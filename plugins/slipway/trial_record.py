@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from slipway.approval_answers import How
-from slipway.approval_record import HOW_OUTSIDE, Candidate, metadata_value
+from slipway.registry.record import HOW_OUTSIDE, Candidate, How, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison

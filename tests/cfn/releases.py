@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from slipway import names
 from slipway.aws.s3 import S3VersionHook
 from slipway.deployment.order import ORDERED_TASKS
-from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.plan import ReleasePlan
 from slipway.process_request import process_request
+from slipway.registry import hook as registry
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.signed.orders import Act
 from slipway.states import Environment
 from tests.cfn.stacks import unique

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.host import runs
 from slipway.operators.collect_garbage import CollectGarbageOperator
+from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.triggers.trial import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel

@@ -6,17 +6,18 @@ from typing import Any
 from uuid import uuid4
 
 from slipway import names
-from slipway.approval_answers import QUESTION, Answer, How, Question
+from slipway.approval_answers import QUESTION, Answer, Question
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import pull_revision
 from slipway.process_request import process_request
+from slipway.registry.record import How
+from slipway.registry.register import RegisterModelOperator
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment

@@ -9,14 +9,14 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval_answers import QUESTION, Answer, How, Question
-from slipway.approval_record import approvals_of, decision_of
+from slipway.approval_answers import QUESTION, Answer, Question
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
-from slipway.hooks.model_registry import DIGEST, REVISION, ModelRegistryHook
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.notices import Notices
 from slipway.plan import ReleasePlan
+from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
+from slipway.registry.record import How, approvals_of, decision_of
 from slipway.sensors import human_approval
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.triggers.approval import ApprovalTrigger

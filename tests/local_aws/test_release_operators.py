@@ -6,22 +6,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.artefact import Artefact, artefact_of
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.process_request import process_request
 from slipway.reaper import reap
+from slipway.registry.artefact import Artefact, artefact_of
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.register import RegisterModelOperator
 from slipway.states import Environment
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from slipway.approval_answers import Answer, Question
-from slipway.approval_record import APPROVE, Candidate, Decision
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.model.approvers import ONLY_STAGE, Approval
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import APPROVE, Candidate, Decision
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import Place, signer
 from tests.unit.scripted_aws import MemoryStore

@@ -2,9 +2,9 @@
 
 import json
 
-from slipway.approval_answers import Answer, How, Question
-from slipway.approval_record import ARTEFACT_SHA256, DIGEST, Candidate, approval_properties, approvals_of
+from slipway.approval_answers import Answer, Question
 from slipway.model.approvers import Approval
+from slipway.registry.record import ARTEFACT_SHA256, DIGEST, Candidate, How, approval_properties, approvals_of
 from tests.unit.signatures import signed_approval
 
 

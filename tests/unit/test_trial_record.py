@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.approval_record import Candidate
+from slipway.registry.record import Candidate
 from slipway.signed.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures

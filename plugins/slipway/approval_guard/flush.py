@@ -19,14 +19,14 @@ from fastapi import HTTPException, status
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session
 
-from slipway.approval_answers import Answer, How, Question
+from slipway.approval_answers import Answer, Question
 from slipway.approval_facts import approval_line
 from slipway.approval_guard import belongings, orders
 from slipway.approval_guard import caller as callers
 from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
 from slipway.approval_guard.caller import Caller, Worker
-from slipway.approval_record import APPROVE, REJECT, comment_problem
 from slipway.names import AUTO_RUN_PREFIX
+from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
 
 # The answer to the question of a trial that puts a model before all requests.

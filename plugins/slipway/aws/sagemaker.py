@@ -16,7 +16,7 @@ from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.sagemaker_base import is_missing
 from slipway.aws.session import AwsHook
-from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html

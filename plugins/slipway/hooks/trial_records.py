@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipway.aws.patience import patient
-from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.states import TrialOutcome
 from slipway.trial import Comparison
 from slipway.trial_record import OUTCOME, TrialRecord, outcome_properties, record_of, verdict_properties

@@ -16,10 +16,10 @@ from slipway.endpoint_stack import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.garbage_survey import Survey
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, wanted
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
 

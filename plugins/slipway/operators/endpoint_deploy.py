@@ -11,7 +11,6 @@ from slipway import (
     endpoint_stack,
     guardrails,
     paths,
-    production_checks,
     production_history,
     release_request,
     served_artefacts,
@@ -22,14 +21,16 @@ from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
+from slipway.deployment import checks
 from slipway.deployment import order as roll_back_order
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
+from slipway.registry import approved
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
@@ -217,9 +218,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
             uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
-            decision = production_checks.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
+            decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
-        production_checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+        checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)

@@ -16,10 +16,10 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.endpoint_stack import candidate
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.registry.hook import ModelRegistryHook
 from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages import OF_ENVIRONMENT, StageMixin

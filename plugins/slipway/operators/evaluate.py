@@ -12,9 +12,9 @@ from airflow.sdk import BaseOperator
 
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.errors import GateFailed
-from slipway.hooks.model_registry import REVISION, ModelRegistryHook, metrics_of
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.production_history import live_arn
+from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
 from slipway.states import Environment
 
 if TYPE_CHECKING:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway import artefact, names, production_checks, production_history
+from slipway import names, production_history
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
 from slipway.deployment import order as roll_back_order
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
-from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
 from slipway.process_request import plan_again
+from slipway.registry import approved, artefact
+from slipway.registry import hook as registry
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
 from slipway.signed.orders import Order
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
@@ -140,7 +141,7 @@ class RollBackOperator(StageMixin, BaseOperator):
             self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
         rules = self.model.approval.rules()
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
-        production_checks.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
+        approved.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
         self._check_artefact(package)
         return replace(plan, sequence=order.at, rolled_back_by=order.by)
 

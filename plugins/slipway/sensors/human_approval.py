@@ -10,28 +10,19 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from slipway import approval_facts, production_checks
-from slipway.approval_answers import (
-    DECIDED,
-    NOBODY,
-    QUESTION,
-    UNPROVEN,
-    Answer,
-    How,
-    Question,
-    is_spoilt,
-    proven_answer,
-)
-from slipway.approval_record import APPROVAL_DESCRIPTION_MAX_CHARS, Decision
-from slipway.artefact import Artefact, artefact_of
+from slipway import approval_facts
+from slipway.approval_answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.aws.identity import identity, resolve
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
-from slipway.hooks.model_registry import ModelRegistryHook
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
 from slipway.notices import Message, Notice, Notices, retry_at
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.registry import approved as production_checks
+from slipway.registry.artefact import Artefact, artefact_of
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Decision, How
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV

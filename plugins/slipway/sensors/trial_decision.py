@@ -9,17 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import trial_record
-from slipway.approval_answers import (
-    DECIDED,
-    NOBODY,
-    QUESTION,
-    UNPROVEN,
-    Answer,
-    How,
-    Question,
-    is_spoilt,
-    proven_answer,
-)
+from slipway.approval_answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3VersionHook
@@ -30,6 +20,7 @@ from slipway.model.approvers import Rules
 from slipway.model.approvers import Stage as People
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
+from slipway.registry.record import NOBODY, How
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict

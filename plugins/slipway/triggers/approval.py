@@ -13,12 +13,12 @@ from uuid import UUID
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
-from slipway.approval_record import decision_of
 from slipway.aws.calls import aws_call
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import AwsError, PermanentError
 from slipway.gate import Ticket, overtaken_async
-from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import decision_of
 from slipway.waiting.polling import PollingTrigger
 
 

@@ -18,11 +18,12 @@ from fastapi import HTTPException
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
+from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_guard import approvals, caller, flush
 from slipway.approval_guard.caller import Caller
 from slipway.approval_guard.routes import Route
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
+from slipway.registry.record import How
 
 DAG, RUN, TASK = "iris-model", "s3__1", "approve"
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"

@@ -3,8 +3,8 @@
 import pytest
 
 from slipway.errors import NotApproved
-from slipway.hooks.model_registry import DIGEST
 from slipway.hooks.trial_records import TrialRecordHook
+from slipway.registry.hook import DIGEST
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties

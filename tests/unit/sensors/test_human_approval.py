@@ -12,13 +12,13 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from slipway import names, states
-from slipway.approval_answers import DECIDED, QUESTION, Answer, How, Question
-from slipway.approval_record import Candidate, Decision
+from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 from slipway.notices import Message, Notice
 from slipway.plan import ReleasePlan, Revision
+from slipway.registry.record import Candidate, Decision, How
 from slipway.sensors import human_approval
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus

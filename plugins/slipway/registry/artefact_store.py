@@ -10,11 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from slipway.artefact import Artefact, changed
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.s3 import UNVERSIONED, S3VersionHook, is_missing, uri
 from slipway.errors import PermanentError
+from slipway.registry.artefact import Artefact, changed
 
 # What CopyObject takes; beyond it boto3 copies in parts. Of an object in one piece S3 knows the SHA-256 of all bytes,
 # of one in parts only a SHA-256 of the parts' checksums.

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
+from enum import StrEnum
 from typing import Any, Self
 
 from slipway.model.approvers import Approval
@@ -189,3 +190,17 @@ def comment_problem(text: str) -> str | None:
 def description(comment: str) -> str:
     """:returns: a comment as ApprovalDescription takes it"""
     return " ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS]
+
+
+# Who decides when nobody did.
+NOBODY = "slipway"
+
+
+class How(StrEnum):
+    """The way a decision came in, as the record names it."""
+
+    AIRFLOW = "Airflow"
+    MARKED_SUCCESS = "marked success in Airflow"
+    MARKED_FAILED = "marked failed in Airflow"
+    TIMEOUT = "timeout"
+    SUPERSEDED = "superseded"

@@ -12,15 +12,15 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
-from slipway.approval_record import metadata_value
-from slipway.artefact import Artefact
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import uri
-from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.registry import hook as registry
+from slipway.registry.artefact import Artefact
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import metadata_value
 from slipway.states import ModelApprovalStatus
 
 if TYPE_CHECKING:

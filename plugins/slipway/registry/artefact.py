@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.approval_record import ARTEFACT_SHA256, metadata_value
 from slipway.errors import ArtefactChanged
+from slipway.registry.record import ARTEFACT_SHA256, metadata_value
 
 # Entries of a model package's metadata, written by `register`.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from slipway.errors import AlreadyDecided, NotApproved
-from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook, decision_of, metadata_value, metrics_of
+from slipway.registry import hook as registry
+from slipway.registry.hook import ModelRegistryHook, decision_of, metadata_value, metrics_of
 from slipway.states import ModelApprovalStatus
 from tests.unit.aws.stubs import stubbed
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from slipway.approval_record import (
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.sagemaker_base import SageMakerBaseHook, is_missing
+from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
+from slipway.model.approvers import Approval
+from slipway.registry.record import (
     APPROVAL_PREFIX,
     DECISION,
     DECISION_KEYS,
@@ -24,11 +29,6 @@ from slipway.approval_record import (
     description,
     metadata_value,
 )
-from slipway.aws.calls import aws_call
-from slipway.aws.patience import patient
-from slipway.aws.sagemaker_base import SageMakerBaseHook, is_missing
-from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
-from slipway.model.approvers import Approval
 from slipway.states import ModelApprovalStatus
 
 REVISION = "slipway-revision"

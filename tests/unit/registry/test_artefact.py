@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.artefact import artefact_of, changed, on_record
 from slipway.errors import ArtefactChanged
+from slipway.registry.artefact import artefact_of, changed, on_record
 from tests.unit.releases import ARTEFACT
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/3"

@@ -9,7 +9,7 @@ import pytest
 from botocore.response import StreamingBody
 
 from slipway.errors import ArtefactChanged, PermanentError
-from slipway.hooks.s3_artefacts import S3ArtefactHook
+from slipway.registry.artefact_store import S3ArtefactHook
 from tests.unit.releases import ARTEFACT
 from tests.unit.scripted_aws import client_error
 

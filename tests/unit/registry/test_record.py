@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.approval_record import comment_problem, description
+from slipway.registry.record import comment_problem, description
 
 
 @pytest.mark.parametrize("text", ["", "fine", "Größe\n\tpasst 👍", "x" * 1024])
