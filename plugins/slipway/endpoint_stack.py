@@ -9,12 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from slipway import guardrails, sequences
+from slipway import sequences
+from slipway.deployment import guardrails
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
-from slipway.release_request import FencedRequest
-from slipway.request_schema import AutoScaling, EndpointSettings
+from slipway.request.request import FencedRequest
+from slipway.request.schema import AutoScaling, EndpointSettings
 from slipway.states import Environment, TrialOutcome, TrialVerdict
 
 log = logging.getLogger(__name__)

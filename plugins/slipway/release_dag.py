@@ -58,8 +58,8 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
         @task(task_id="process_request")
         def process_request() -> dict[str, Any]:
-            from slipway import process_request as body
             from slipway.plan import pull_revision
+            from slipway.request import process as body
 
             return body.process_request(model, pull_revision(get_current_context())).to_xcom()
 

@@ -10,10 +10,10 @@ from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.plan import ReleasePlan
-from slipway.process_request import process_request
 from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
+from slipway.request.process import process_request
 from slipway.signed.orders import Act
 from slipway.states import Environment
 from tests.cfn.stacks import unique

@@ -15,9 +15,9 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import pull_revision
-from slipway.process_request import process_request
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
+from slipway.request.process import process_request
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.s3_version import S3VersionSensor
 from slipway.states import Environment

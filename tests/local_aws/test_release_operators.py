@@ -17,11 +17,11 @@ from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import TAG_MODEL_PREFIX
-from slipway.process_request import process_request
 from slipway.reaper import reap
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.register import RegisterModelOperator
+from slipway.request.process import process_request
 from slipway.states import Environment
 from slipway.triggers import orphaned_jobs
 from slipway.triggers.training import TrainingJobTrigger

@@ -7,21 +7,13 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from slipway import (
-    endpoint_stack,
-    guardrails,
-    paths,
-    production_history,
-    release_request,
-    served_artefacts,
-    variant_weights,
-)
+from slipway import endpoint_stack, paths, production_history, served_artefacts, variant_weights
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.deployment import checks
+from slipway.deployment import checks, guardrails
 from slipway.deployment import order as roll_back_order
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
@@ -31,10 +23,11 @@ from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
 from slipway.registry import approved
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
+from slipway.request import request
+from slipway.request.uploader import uploader_under
 from slipway.stages import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
-from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -109,7 +102,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = release_request.load(self._s3, plan, self.model, aws)
+        self._fenced = request.load(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}

@@ -20,15 +20,15 @@ from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
-from slipway.process_request import plan_again
 from slipway.registry import approved, artefact
 from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
+from slipway.request.process import plan_again
+from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
 from slipway.stages import StageMixin
 from slipway.states import Environment, Stage
-from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

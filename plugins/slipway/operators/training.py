@@ -12,7 +12,6 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOp
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
-from slipway import release_request
 from slipway.aws.links import TrainingJobLink
 from slipway.aws.logs import LogsHook
 from slipway.aws.patience import without_patience
@@ -23,6 +22,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
+from slipway.request import request as release_request
 from slipway.stages import StageMixin
 from slipway.states import Stage, TrainingJobStatus
 from slipway.triggers.training import TrainingJobTrigger

@@ -23,11 +23,11 @@ from slipway.registry import approved as production_checks
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Decision, How
+from slipway.request.uploader import uploader_under
 from slipway.stages import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
-from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

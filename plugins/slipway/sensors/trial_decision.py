@@ -21,6 +21,7 @@ from slipway.model.approvers import Stage as People
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
+from slipway.request.uploader import uploader_under
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
@@ -28,7 +29,6 @@ from slipway.trial import Comparison, judge
 from slipway.trial_record import BY_RULE, TrialRecord
 from slipway.triggers.approval import ApprovalOutcome
 from slipway.triggers.trial import TrialDecisionTrigger
-from slipway.uploader import uploader_under
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from slipway.errors import NameConflict, PermanentError, PolicyViolation, RequestRefused
-from slipway.process_request import process_request
-from slipway.request_archive import MAX_BYTES
+from slipway.request.archive import MAX_BYTES
+from slipway.request.process import process_request
 from tests.unit.request_samples import (
     AWS,
     BUCKET,
@@ -109,6 +109,6 @@ def test_metric_definitions_of_a_zip_are_passed_over_and_that_is_said(caplog):
     job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "validation:merror", "Regex": "merror:(0)"}]
     for given, said in ((request_zip(job), 1), (request_zip(), 0)):
         caplog.clear()
-        with caplog.at_level(logging.INFO, logger="slipway.process_request"):
+        with caplog.at_level(logging.INFO, logger="slipway.request.process"):
             process_request(iris_model(), revision(given), s3=_store(given), aws=AWS)
         assert caplog.text.count("MetricDefinitions of trainingjob.json are passed over") == said

@@ -1,12 +1,13 @@
 """What SageMaker's guardrails exclude is refused before anything is started, and said with AWS's page."""
 
 import pytest
-
-from slipway import guardrails
-from slipway.errors import PolicyViolation, StackFailed
-from slipway.release_request import fence, parse_zip
-from tests.unit.request_samples import AWS, deployment, request_zip
 from tests.unit.test_model_serving import ALARMS, CANARY, MORNING, with_sections
+
+from slipway.deployment import guardrails
+from slipway.errors import PolicyViolation, StackFailed
+from slipway.request.guardrails import EXCLUSIONS, SIZES
+from slipway.request.request import fence, parse_zip
+from tests.unit.request_samples import AWS, deployment, request_zip
 
 SCALING = deployment()["ProductionEndpoint"]["AutoScaling"]
 TOPIC = "arn:aws:sns:us-west-2:123456789012:ops"
@@ -43,14 +44,14 @@ def test_all_at_once_needs_no_more_than_one_instance():
 def test_a_trial_and_guardrails_exclude_each_other():
     text = refused(guarded(), ABTests=True, InitialVariantWeight=0.1, AutoScaling={**SCALING, "MinCapacity": 2})
     assert "field ABTests: expected false with deployment.strategy canary" in text
-    assert guardrails.EXCLUSIONS in text
+    assert EXCLUSIONS in text
 
 
 def test_instances_that_sagemaker_does_not_guard_are_refused():
     model = guarded()
     policy = model.policy.model_copy(update={"instance_types": [*model.policy.instance_types, "ml.inf1.xlarge"]})
     text = refused(model.model_copy(update={"policy": policy}), InstanceType="ml.inf1.xlarge")
-    assert "another type than ml.inf1.xlarge" in text and guardrails.EXCLUSIONS in text
+    assert "another type than ml.inf1.xlarge" in text and EXCLUSIONS in text
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_fleet_too_small_for_a_step_is_refused(step, production, expected):
         accepted(guarded(**step), **production)
     else:
         text = refused(guarded(**step), **production)
-        assert expected in text and guardrails.SIZES in text
+        assert expected in text and SIZES in text
 
 
 def test_a_schedule_that_shrinks_the_fleet_counts():

@@ -6,15 +6,16 @@ import json
 import logging
 from typing import Protocol
 
-from slipway import names, uploader
+from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import S3VersionHook, uri
 from slipway.errors import NameConflict, PermanentError
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
-from slipway.release_request import FencedRequest, RequestReader, check_digest, fence, parse_zip
-from slipway.request_archive import MAX_BYTES, refuse
+from slipway.request import uploader
+from slipway.request.archive import MAX_BYTES, refuse
+from slipway.request.request import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.states import Environment
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.images import repositories, resolve_image
+from slipway.request.images import repositories, resolve_image
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from slipway.aws.s3 import uri
 from slipway.errors import NotApproved, PermanentError, SlipwayError
 from slipway.model.approvers import Rules
 from slipway.plan import ReleasePlan, Revision
-from slipway.request_archive import MAX_BYTES
+from slipway.request.archive import MAX_BYTES
 
 
 class Uploads(Protocol):

@@ -6,8 +6,8 @@ from botocore.validate import ParamValidator
 
 from slipway.errors import NameConflict, PolicyViolation
 from slipway.model.config import ModelConfig
-from slipway.process_request import process_request
-from slipway.release_request import fence, load, parse_zip
+from slipway.request.process import process_request
+from slipway.request.request import fence, load, parse_zip
 from slipway.states import Environment
 from tests.unit.request_samples import (
     AWS,

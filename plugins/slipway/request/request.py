@@ -9,14 +9,14 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from slipway import guardrails, images, policy
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import NameConflict
 from slipway.model.config import ImageReference, ModelConfig
 from slipway.plan import ReleasePlan
-from slipway.request_archive import MAX_BYTES, read_documents, refuse
-from slipway.request_schema import Deployment, EndpointSettings, TrainingJob, to_parameters
+from slipway.request import guardrails, images, policy
+from slipway.request.archive import MAX_BYTES, read_documents, refuse
+from slipway.request.schema import Deployment, EndpointSettings, TrainingJob, to_parameters
 from slipway.states import Environment
 from slipway.validation import describe
 

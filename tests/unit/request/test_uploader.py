@@ -9,8 +9,8 @@ from slipway.errors import AwsError, NotApproved
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.names import revision_key
 from slipway.plan import Revision
-from slipway.process_request import process_request
-from slipway.uploader import uploader_of, uploader_under
+from slipway.request.process import process_request
+from slipway.request.uploader import uploader_of, uploader_under
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model, request_zip, revision
 
 STRICT = Rules((Stage(ONLY_STAGE, ("alice",)),), allow_uploader=False)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.locations import Location, locations
+from slipway.request.locations import Location, locations
 
 SPELLINGS = [
     "s3://bucket/key",

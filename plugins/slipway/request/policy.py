@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from slipway import images
 from slipway.errors import PolicyViolation
-from slipway.locations import locations
 from slipway.model.config import ImageReference, Policy
 from slipway.model.fields import RESERVED_TAG_PREFIXES
 from slipway.model.training import is_of_the_toolkit
-from slipway.request_schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
+from slipway.request import images
+from slipway.request.locations import locations
+from slipway.request.schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
 from slipway.states import Environment
 from slipway.validation import shown, shown_name
 

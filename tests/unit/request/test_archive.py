@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from slipway.errors import PermanentError, RequestRefused
-from slipway.release_request import parse_zip
-from slipway.request_archive import MAX_BYTES, MAX_VALUES
+from slipway.request.archive import MAX_BYTES, MAX_VALUES
+from slipway.request.request import parse_zip
 from tests.unit.request_samples import changed, deployment, request_zip, training_job, zip_of
 
 JOB, DEPLOY = "trainingjob.json", "deployment.json"
