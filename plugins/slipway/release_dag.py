@@ -12,7 +12,7 @@ from slipway.deployment.order import PREVIOUS
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
-from slipway.notices import Notices
+from slipway.notices.send import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator

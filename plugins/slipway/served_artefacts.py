@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ArtefactChanged
 from slipway.host.links import run_url
-from slipway.notices import Message, Notice, Notices
+from slipway.notices.send import Message, Notice, Notices
 from slipway.registry import artefact
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook

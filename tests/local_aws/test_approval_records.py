@@ -13,7 +13,7 @@ from slipway.approval_answers import QUESTION, Answer, Question
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
-from slipway.notices import Notices
+from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
 from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
 from slipway.registry.record import How, approvals_of, decision_of

@@ -17,7 +17,7 @@ from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
-from slipway.notices import Message, Notice, Notices, retry_at
+from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry import approved as production_checks
 from slipway.registry.artefact import Artefact, artefact_of

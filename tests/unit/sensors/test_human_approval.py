@@ -16,7 +16,7 @@ from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
-from slipway.notices import Message, Notice
+from slipway.notices.send import Message, Notice
 from slipway.plan import ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
 from slipway.sensors import human_approval

@@ -2,8 +2,8 @@
 
 import pytest
 
-from slipway import notices as module
-from slipway.notices import TOLD, Message, Notice, Notices
+from slipway.notices import send as module
+from slipway.notices.send import TOLD, Message, Notice, Notices
 from tests.unit.scripted_aws import MemoryStore
 
 MESSAGE = Message(Notice.WANTED, "decision wanted/1", "iris-model", "Shall it?", "http://airflow/page")
