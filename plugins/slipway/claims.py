@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from slipway import names, sequences
+from slipway import names
 from slipway.aws.documents import Documents
 from slipway.aws.s3 import uri
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
 from slipway.host.links import run_url
 from slipway.plan import Revision
+from slipway.stages import sequences
 
 _MAX_ATTEMPTS = 1000
 

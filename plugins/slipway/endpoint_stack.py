@@ -9,13 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from slipway import sequences
 from slipway.deployment import guardrails
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
 from slipway.request.request import FencedRequest
 from slipway.request.schema import AutoScaling, EndpointSettings
+from slipway.stages import sequences
 from slipway.states import Environment, TrialOutcome, TrialVerdict
 
 log = logging.getLogger(__name__)

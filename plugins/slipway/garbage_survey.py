@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from slipway import names, production_history, sequences
+from slipway import names, production_history
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import S3ObjectsHook, StoredObject
 from slipway.aws.s3 import uri
@@ -20,6 +20,7 @@ from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry import hook as registry
+from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
 
 _MAX_JOBS = 9

@@ -4,17 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from tests.unit.test_board import entry
 
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
 from slipway.aws.s3 import S3VersionHook
-from slipway.board import Board, Outcome
 from slipway.claims import Claim, Claims
-from slipway.gate import Gate, Ticket
+from slipway.stages.board import Board, Outcome
+from slipway.stages.gate import Gate, Ticket
 from slipway.states import ExecutionMode, Stage
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.request_samples import BUCKET
-from tests.unit.test_board import entry
 
 pytestmark = pytest.mark.local_aws
 RACERS = 8

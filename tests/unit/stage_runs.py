@@ -3,7 +3,7 @@
 import json
 
 from slipway.aws.documents import Document
-from slipway.gate import Gate
+from slipway.stages.gate import Gate
 
 
 class MemoryDocuments:

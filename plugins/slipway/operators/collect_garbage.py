@@ -11,7 +11,6 @@ from slipway import garbage, production_history, served_artefacts
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import StoredObject
 from slipway.aws.sagemaker import Resource
-from slipway.board import Outcome
 from slipway.endpoint_stack import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.garbage import InUse, Past
@@ -20,7 +19,8 @@ from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, wanted
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
-from slipway.stages import StageMixin
+from slipway.stages.board import Outcome
+from slipway.stages.mixin import StageMixin
 from slipway.states import Environment, Stage
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request import request
 from slipway.request.uploader import uploader_under
-from slipway.stages import OF_ENVIRONMENT, StageMixin
+from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 

@@ -22,7 +22,7 @@ from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry.hook import ModelRegistryHook
 from slipway.rows import Row
 from slipway.scoring import Answer, Score
-from slipway.stages import OF_ENVIRONMENT, StageMixin
+from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
 from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult

@@ -27,7 +27,7 @@ from slipway.registry.hook import ModelRegistryHook
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
-from slipway.stages import StageMixin
+from slipway.stages.mixin import StageMixin
 from slipway.states import Environment, Stage
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from slipway.model.files import load_models
 from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
 from slipway.plan import pull_plan
-from slipway.stages import OF_ENVIRONMENT, StageMixin, gate_by
+from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress_order import StressOrder
 

@@ -23,7 +23,7 @@ from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.request import request as release_request
-from slipway.stages import StageMixin
+from slipway.stages.mixin import StageMixin
 from slipway.states import Stage, TrainingJobStatus
 from slipway.triggers.training import TrainingJobTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds

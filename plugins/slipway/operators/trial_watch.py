@@ -22,7 +22,7 @@ from slipway.hooks.trial_records import TrialRecordHook
 from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
-from slipway.stages import StageMixin
+from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
 from slipway.trial import Comparison, VariantFigures
 from slipway.triggers.endpoint import EndpointInServiceTrigger
@@ -33,9 +33,9 @@ from slipway.waiting.results import WaitOutcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.board import Entry
     from slipway.model.config import ModelConfig
     from slipway.model.trial import Trial
+    from slipway.stages.board import Entry
     from slipway.trial_record import TrialRecord
 
 # The entry of the task's state store that says since when which endpoint configuration is watched.

@@ -24,7 +24,7 @@ from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Decision, How
 from slipway.request.uploader import uploader_under
-from slipway.stages import StageMixin, superseded
+from slipway.stages.mixin import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
@@ -32,7 +32,7 @@ from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.board import Entry
+    from slipway.stages.board import Entry
 
 COMMENT = "comment"
 # A decision in the registry is to be noticed within ten seconds, however patient the model file is otherwise.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway import sequences
 from slipway.aws.documents import S3DocumentHook
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3VersionHook, uri
@@ -19,6 +18,7 @@ from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
 from slipway.plan import Revision, wanted
+from slipway.stages import sequences
 from slipway.triggers.s3_versions import S3VersionTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 

@@ -23,7 +23,7 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
 from slipway.request.uploader import uploader_under
 from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
-from slipway.stages import StageMixin
+from slipway.stages.mixin import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, judge
 from slipway.trial_record import BY_RULE, TrialRecord

@@ -16,9 +16,9 @@ from airflow.triggers.base import TriggerEvent
 from slipway.aws.calls import aws_call
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import AwsError, PermanentError
-from slipway.gate import Ticket, overtaken_async
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import decision_of
+from slipway.stages.gate import Ticket, overtaken_async
 from slipway.waiting.polling import PollingTrigger
 
 

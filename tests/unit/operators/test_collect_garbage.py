@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.board import Board, Entry, Place
 from slipway.errors import AwsError
 from slipway.operators import collect_garbage
 from slipway.operators.collect_garbage import CollectGarbageOperator
+from slipway.stages.board import Board, Entry, Place
 from slipway.states import Stage
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model

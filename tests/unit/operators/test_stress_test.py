@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 
 from slipway import stress_report
-from slipway.board import Board
 from slipway.errors import AwsError, EndpointTestFailed, StressFailed, StressRefused, StressStopped
 from slipway.load import plan as load
 from slipway.load.result import COMPLETED
@@ -20,6 +19,7 @@ from slipway.operators import stress_test as module
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.stress_test import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator
 from slipway.rows import Row
+from slipway.stages.board import Board
 from slipway.states import Environment, Stage
 from slipway.stress_order import StressOrder
 from tests.unit.load import test_slo as slo_cases

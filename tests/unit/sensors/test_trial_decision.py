@@ -7,13 +7,13 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
-from slipway.board import Entry
 from slipway.errors import PermanentError, Superseded
 from slipway.model.approvers import Rules
 from slipway.model.config import ModelConfig
 from slipway.registry.record import Candidate, How
 from slipway.sensors import trial_decision
 from slipway.sensors.trial_decision import TrialDecisionSensor
+from slipway.stages.board import Entry
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord

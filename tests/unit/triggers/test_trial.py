@@ -8,7 +8,7 @@ import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.errors import AwsRefused, translate
-from slipway.gate import Ticket
+from slipway.stages.gate import Ticket
 from slipway.states import ExecutionMode, Stage
 from slipway.trial import VariantFigures
 from slipway.triggers import trial

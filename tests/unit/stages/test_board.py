@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.board import LEASES, Board, Entry, Outcome, Place, enter, leave, overtaken_by
+from slipway.stages.board import LEASES, Board, Entry, Outcome, Place, enter, leave, overtaken_by
 from slipway.states import ExecutionMode, Stage
 
 BEGIN = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)

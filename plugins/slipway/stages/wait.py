@@ -8,9 +8,9 @@ from airflow.triggers.base import TriggerEvent
 from asgiref.sync import sync_to_async
 
 from slipway.aws.documents import S3DocumentHook, read_document_async
-from slipway.board import Outcome, Verdict
-from slipway.gate import Ticket, decide_async
 from slipway.host import runs
+from slipway.stages.board import Outcome, Verdict
+from slipway.stages.gate import Ticket, decide_async
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 

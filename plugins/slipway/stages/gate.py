@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from slipway import names, sequences
+from slipway import names
 from slipway.aws.documents import Document, Documents, read_document_async, unreadable
 from slipway.aws.s3 import uri
-from slipway.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
 from slipway.errors import SlipwayError
 from slipway.plan import ReleasePlan
+from slipway.stages import sequences
+from slipway.stages.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
 from slipway.states import ExecutionMode, Stage
 
 log = logging.getLogger(__name__)

@@ -3,18 +3,18 @@
 import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from tests.unit.test_gate import ticket
 
-from slipway import stages
 from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
-from slipway.gate import Gate
-from slipway.stages import StageMixin
+from slipway.stages import mixin
+from slipway.stages.gate import Gate
+from slipway.stages.mixin import StageMixin
+from slipway.stages.wait import StageTrigger
 from slipway.states import ExecutionMode, Stage
-from slipway.triggers.stage import StageTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context
-from tests.unit.test_gate import ticket
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 REACHED = WaitResult(WaitOutcome.REACHED).to_event().payload
@@ -71,7 +71,7 @@ def run() -> Run:
 @pytest.fixture
 def registry(monkeypatch) -> Registry:
     registry = Registry()
-    monkeypatch.setattr(stages, "ModelRegistryHook", registry)
+    monkeypatch.setattr(mixin, "ModelRegistryHook", registry)
     return registry
 
 

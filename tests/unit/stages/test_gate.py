@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.test_board import entry
 
-from slipway import gate as module
-from slipway.board import Board, Outcome, Place
 from slipway.errors import PermanentError, SlipwayError
-from slipway.gate import Gate, Ticket, decide_async
+from slipway.stages import gate as module
+from slipway.stages.board import Board, Outcome, Place
+from slipway.stages.gate import Gate, Ticket, decide_async
 from slipway.states import ExecutionMode, Stage
 from tests.unit.releases import release_plan
 from tests.unit.stage_runs import MemoryDocuments
-from tests.unit.test_board import entry
 
 SUPERSEDED = ExecutionMode.SUPERSEDED
 KEY = "releases/iris-model/stages.json"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway import sequences
 from slipway.errors import PermanentError
+from slipway.stages import sequences
 
 
 def from_now(**difference) -> str:

@@ -6,16 +6,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway.aws.documents import S3DocumentHook
-from slipway.board import Entry, Outcome
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
-from slipway.gate import Gate, Ticket
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import NOBODY, How
+from slipway.stages.board import Entry, Outcome
+from slipway.stages.gate import Gate, Ticket
+from slipway.stages.wait import StageTrigger
 from slipway.states import Environment, ExecutionMode, Stage
-from slipway.triggers.stage import StageTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

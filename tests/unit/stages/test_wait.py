@@ -7,14 +7,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.exceptions import EndpointConnectionError
-
-from slipway.board import Board, Place
-from slipway.states import Stage
-from slipway.triggers.stage import StageTrigger
-from slipway.waiting.results import WaitOutcome, WaitResult
-from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.test_board import entry
 from tests.unit.test_gate import ticket
+
+from slipway.stages.board import Board, Place
+from slipway.stages.wait import StageTrigger
+from slipway.states import Stage
+from slipway.waiting.results import WaitOutcome, WaitResult
+from tests.unit.scripted_aws import AsyncHook, Script, client_error
 
 
 class Body:
@@ -70,7 +70,7 @@ def wait(*answers, ended=(), goes_on=None, refusals=()):
 def test_serialization_round_trip():
     trigger = StageTrigger(ticket=ticket(2).to_json(), aws_conn_id="c", poll_seconds=2.0)
     path, arguments = trigger.serialize()
-    assert path == "slipway.triggers.stage.StageTrigger"
+    assert path == "slipway.stages.wait.StageTrigger"
     assert json.loads(json.dumps(arguments)) == arguments
     assert StageTrigger(**arguments).serialize() == (path, arguments)
 
