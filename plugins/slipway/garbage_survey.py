@@ -14,12 +14,12 @@ from slipway.aws.objects import S3ObjectsHook, StoredObject
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.claims import Claim
 from slipway.endpoint_stack import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry import hook as registry
+from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
 

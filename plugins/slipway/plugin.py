@@ -33,9 +33,9 @@ async def guard_health(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _warm_up() -> None:
-    import slipway.intake
     import slipway.reaper
     import slipway.release_dag
+    import slipway.source.intake
     import slipway.stress_dag  # noqa: F401
     from slipway.aws.session import load_service_models
     from slipway.model.files import load_models

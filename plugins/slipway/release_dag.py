@@ -25,8 +25,8 @@ from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
 from slipway.registry.register import RegisterModelOperator
 from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.sensors.s3_version import S3VersionSensor
 from slipway.sensors.trial_decision import TrialDecisionSensor
+from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
 from slipway.stress_order import STRESS_DEV
 

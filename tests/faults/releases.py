@@ -19,7 +19,7 @@ from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
 from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.sensors.s3_version import S3VersionSensor
+from slipway.source.pin import S3VersionSensor
 from slipway.states import Environment
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws

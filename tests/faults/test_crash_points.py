@@ -8,10 +8,10 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.s3 import S3VersionHook
-from slipway.intake import Source, take_in
 from slipway.names import auto_run_id
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.sensors import human_approval
+from slipway.source.intake import Source, take_in
 from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks

@@ -9,7 +9,7 @@ from tests.unit.test_board import entry
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
 from slipway.aws.s3 import S3VersionHook
-from slipway.claims import Claim, Claims
+from slipway.source.claims import Claim, Claims
 from slipway.stages.board import Board, Outcome
 from slipway.stages.gate import Gate, Ticket
 from slipway.states import ExecutionMode, Stage

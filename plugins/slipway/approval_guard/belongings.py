@@ -16,7 +16,7 @@ from slipway.job_owner import INSTANCE_VARIABLE
 from slipway.model.files import load_models
 from slipway.names import DAG_TAG
 from slipway.paths import models_folder
-from slipway.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
+from slipway.source.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ def is_intake(dag_id: str, task_id: str) -> bool:
     models, errors = load_models(models_folder())
     if errors or not models:
         return f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
-    from slipway.intake import intake_dag_ids, sources
     from slipway.model.pipelines import Pipeline
+    from slipway.source.intake import intake_dag_ids, sources
 
     return dag_id in intake_dag_ids(sources(map(Pipeline, models)))
 

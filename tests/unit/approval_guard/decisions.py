@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.job_owner import INSTANCE_VARIABLE
-from slipway.uploads import STATE_KEY
+from slipway.source.uploads import STATE_KEY
 from tests.unit.approval_guard.real_server import IRIS, RUN
 
 

@@ -42,7 +42,7 @@ from slipway.approval_guard import flush, writes
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR
 from slipway.job_owner import INSTANCE_VARIABLE
 from slipway.names import AUTO_RUN_PREFIX
-from slipway.uploads import ASSET_PREFIX, STATE_KEY
+from slipway.source.uploads import ASSET_PREFIX, STATE_KEY
 from tests.conftest import ROOT
 
 IRIS, RUN, FOREIGN = "iris-model", "manual__1", "somebody-elses"

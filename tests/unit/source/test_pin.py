@@ -8,8 +8,8 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from slipway import names
 from slipway.errors import PermanentError, ReleasedAlready
 from slipway.plan import Revision
-from slipway.sensors.s3_version import S3VersionSensor
-from slipway.triggers.s3_versions import S3VersionTrigger
+from slipway.source.pin import S3VersionSensor
+from slipway.source.wait import S3VersionTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stage_runs import MemoryDocuments

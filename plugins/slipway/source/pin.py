@@ -13,13 +13,13 @@ from airflow.sdk import PokeReturnValue
 from slipway.aws.documents import S3DocumentHook
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3VersionHook, uri
-from slipway.claims import Claim, Claims, refusal
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
 from slipway.plan import Revision, wanted
+from slipway.source.claims import Claim, Claims, refusal
+from slipway.source.wait import S3VersionTrigger
 from slipway.stages import sequences
-from slipway.triggers.s3_versions import S3VersionTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

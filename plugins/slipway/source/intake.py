@@ -26,8 +26,7 @@ from slipway import names
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.errors import IntakeUnreadable
-from slipway.triggers.s3_versions import S3VersionsTrigger
-from slipway.uploads import (
+from slipway.source.uploads import (
     ASSET_PREFIX,
     INTAKE_DAG_ID,
     INTAKE_TASK_ID,
@@ -38,6 +37,7 @@ from slipway.uploads import (
     older_versions,
     version_key,
 )
+from slipway.source.watcher import S3VersionsTrigger
 
 if TYPE_CHECKING:
     from slipway.model.pipelines import Pipeline, Stale

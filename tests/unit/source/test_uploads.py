@@ -3,7 +3,7 @@
 import json
 
 from slipway.aws.s3 import ObjectVersion
-from slipway.uploads import Intake, is_request, list_prefixes, older_versions
+from slipway.source.uploads import Intake, is_request, list_prefixes, older_versions
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 WINE = "training_jobs/wine/trainingjob.zip"

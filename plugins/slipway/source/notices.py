@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote_plus
 
-from slipway.uploads import Intake, VersionKey, is_request
+from slipway.source.uploads import Intake, VersionKey, is_request
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 _CREATED = "ObjectCreated:"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from slipway.aws.s3 import ObjectVersion
-from slipway.upload_notices import has_served, versions_named
-from slipway.uploads import Intake
+from slipway.source.notices import has_served, versions_named
+from slipway.source.uploads import Intake
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")

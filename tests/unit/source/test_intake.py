@@ -9,9 +9,9 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from slipway import names
 from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
-from slipway.intake import Source, _is_absent, build_intake_dags, sources, take_in
 from slipway.model.pipelines import Pipeline, Stale
-from slipway.uploads import STATE_KEY, Intake
+from slipway.source.intake import Source, _is_absent, build_intake_dags, sources, take_in
+from slipway.source.uploads import STATE_KEY, Intake
 from tests.unit.scripted_aws import MemoryStore
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from slipway.aws.s3 import ObjectVersion
-from slipway.triggers.s3_versions import S3VersionsTrigger, S3VersionTrigger
-from slipway.uploads import STATE_KEY, Intake
+from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.wait import S3VersionTrigger
+from slipway.source.watcher import S3VersionsTrigger
 from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
@@ -71,7 +72,7 @@ def committed(*versions: ObjectVersion) -> MemoryStore:
 )
 def test_serialization_round_trip(trigger):
     path, arguments = trigger.serialize()
-    assert path == f"slipway.triggers.s3_versions.{type(trigger).__name__}"
+    assert path == f"slipway.source.watcher.{type(trigger).__name__}"
     assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 

@@ -12,13 +12,12 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, exists_async, list_versions_async, uri
+from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
 from slipway.errors import PermanentError
-from slipway.triggers.s3_notices import NoticeQueue
-from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.source.queue import NoticeQueue
+from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
 from slipway.waiting.doorbell import Doorbell
-from slipway.waiting.polling import PollingTrigger
-from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
+from slipway.waiting.results import backoff_seconds
 
 # A bucket that is made, or comes back, is noticed as soon as an upload is.
 WATCH_BACKOFF_LIMIT_SECONDS = 5.0
@@ -130,37 +129,3 @@ class S3VersionsTrigger(BaseEventTrigger):
         for queue in notices:
             await queue.settle(intake, {version_key(version) for version in listed}, self.keys)
         return None if intake is None else intake.open(listed, self.keys)
-
-
-class S3VersionTrigger(PollingTrigger):
-    """Waits until an object exists; fires one WaitResult.
-
-    :param bucket: bucket name
-    :param key: the object's key
-    :param deadline: when to give up, in seconds since the epoch
-    """
-
-    def __init__(self, *, bucket: str, key: str, deadline: float, **polling: Any) -> None:
-        super().__init__(**polling)
-        self.bucket = bucket
-        self.key = key
-        self.deadline = deadline
-
-    def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
-        return {**super().arguments(), "bucket": self.bucket, "key": self.key, "deadline": self.deadline}
-
-    async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
-        if await exists_async(await self.client(S3VersionHook), self.bucket, self.key):
-            return WaitResult(WaitOutcome.REACHED, status="exists").to_event()
-        return self._due(f"{uri(self.bucket, self.key)} was not uploaded")
-
-    async def while_away(self, error: Exception) -> TriggerEvent | None:
-        """:returns: the end of the wait, once its deadline has passed"""
-        return self._due(str(error))
-
-    def _due(self, reason: str) -> TriggerEvent | None:
-        if time.time() < self.deadline:
-            return None
-        return WaitResult(WaitOutcome.TIMEOUT, reason=reason).to_event()

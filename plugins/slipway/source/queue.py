@@ -13,8 +13,8 @@ from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sqs import Message, delete_async, queue_url_async, receive_async
 from slipway.errors import AwsError
-from slipway.upload_notices import has_served, versions_named
-from slipway.uploads import Intake, VersionKey
+from slipway.source.notices import has_served, versions_named
+from slipway.source.uploads import Intake, VersionKey
 from slipway.waiting.results import backoff_seconds
 
 _BACKOFF_BASE_SECONDS = 1.0

@@ -7,8 +7,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from slipway import names
-from slipway.claims import Claim, Claims, refusal
 from slipway.plan import Revision
+from slipway.source.claims import Claim, Claims, refusal
 from tests.unit.stage_runs import MemoryDocuments
 
 REVISION = Revision("b", "k", "v1", "etag", 1, "2026-05-01T12:00:00+00:00", sequence="2026-05-01T12:00:00.000002+00:00")
