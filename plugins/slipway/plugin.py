@@ -33,7 +33,6 @@ async def guard_health(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _warm_up() -> None:
-    import slipway.reaper
     import slipway.release_dag
     import slipway.source.intake
     import slipway.stress_dag  # noqa: F401

@@ -19,7 +19,6 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.roll_back import RollBackOperator
 from slipway.operators.stress_test import ReleaseStressOperator
-from slipway.operators.training import SlipwayTrainingOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
@@ -29,6 +28,7 @@ from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
 from slipway.stress_order import STRESS_DEV
+from slipway.training.train import SlipwayTrainingOperator
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}

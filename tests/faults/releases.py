@@ -13,7 +13,6 @@ from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import pull_revision
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
@@ -21,6 +20,7 @@ from slipway.request.process import process_request
 from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Environment
+from slipway.training.train import SlipwayTrainingOperator
 from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY

@@ -12,10 +12,10 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.job_owner import AirflowTasks
-from slipway.reaper import reap
 from slipway.sensors import human_approval
 from slipway.source.intake import Source, take_in
+from slipway.training.owner import AirflowTasks
+from slipway.training.reaper import reap
 from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import share_clients
 from tests.faults.injection import FaultInjection

@@ -15,16 +15,16 @@ from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
-from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import TAG_MODEL_PREFIX
-from slipway.reaper import reap
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
 from slipway.states import Environment
-from slipway.triggers import orphaned_jobs
-from slipway.triggers.training import TrainingJobTrigger
+from slipway.training import orphans
+from slipway.training.reaper import reap
+from slipway.training.train import SlipwayTrainingOperator
+from slipway.training.wait import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket, model, zip_with
 from tests.local_aws.server import LocalAws
@@ -186,7 +186,7 @@ def test_a_stopped_job_says_so_and_is_not_started_again(aws):
 
 
 def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monkeypatch):
-    monkeypatch.setattr(orphaned_jobs, "GRACE", timedelta(0))
+    monkeypatch.setattr(orphans, "GRACE", timedelta(0))
     xcoms = begin(aws, zip_with(num_round="100000"))
     state = "deferred"
     tasks = SimpleNamespace(task_state=lambda owner: state, run_is_open=lambda owner: True)

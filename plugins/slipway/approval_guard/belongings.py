@@ -12,11 +12,11 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from slipway.job_owner import INSTANCE_VARIABLE
 from slipway.model.files import load_models
 from slipway.names import DAG_TAG
 from slipway.paths import models_folder
 from slipway.source.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
+from slipway.training.owner import INSTANCE_VARIABLE
 
 log = logging.getLogger(__name__)
 

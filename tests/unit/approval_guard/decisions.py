@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.job_owner import INSTANCE_VARIABLE
 from slipway.source.uploads import STATE_KEY
+from slipway.training.owner import INSTANCE_VARIABLE
 from tests.unit.approval_guard.real_server import IRIS, RUN
 
 

@@ -40,9 +40,9 @@ from sqlalchemy import func, insert, or_, select, update
 from slipway.approval_answers import QUESTION, Question
 from slipway.approval_guard import flush, writes
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR
-from slipway.job_owner import INSTANCE_VARIABLE
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.source.uploads import ASSET_PREFIX, STATE_KEY
+from slipway.training.owner import INSTANCE_VARIABLE
 from tests.conftest import ROOT
 
 IRIS, RUN, FOREIGN = "iris-model", "manual__1", "somebody-elses"

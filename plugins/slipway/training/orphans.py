@@ -12,8 +12,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import Resource, SageMakerHook
-from slipway.job_owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.names import TRAINING_JOB_PREFIX
+from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.waiting.doorbell import Doorbell
 from slipway.waiting.results import backoff_seconds
 

@@ -19,13 +19,13 @@ from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.host.links import NewerReleaseLink
-from slipway.job_owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.request import request as release_request
 from slipway.stages.mixin import StageMixin
 from slipway.states import Stage, TrainingJobStatus
-from slipway.triggers.training import TrainingJobTrigger
+from slipway.training.owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
+from slipway.training.wait import TrainingJobTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.aws.sagemaker import Resource
-from slipway.job_owner import JobOwner
-from slipway.reaper import build_reaper_dags, reap
+from slipway.training.owner import JobOwner
+from slipway.training.reaper import build_reaper_dags, reap
 
 HERE = JobOwner("here", "iris-model", "train", "ended")
 

@@ -8,11 +8,11 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopped
-from slipway.job_owner import STOPPED_BY_TAG, JobOwner
 from slipway.names import training_job_name
-from slipway.operators.training import SlipwayTrainingOperator
 from slipway.plan import TAG_DIGEST
-from slipway.triggers.training import TrainingJobTrigger
+from slipway.training.owner import STOPPED_BY_TAG, JobOwner
+from slipway.training.train import SlipwayTrainingOperator
+from slipway.training.wait import TrainingJobTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, release_plan, xcoms
 from tests.unit.request_samples import iris_model

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.job_owner import JobOwner, stop_for_person
+from slipway.training.owner import JobOwner, stop_for_person
 from slipway.waiting.waiter import PatientWaiterTrigger
 
 # Of a job's log, for each poll. More than a pipe takes would hold up the event loop, and every trigger with it, for as

@@ -10,8 +10,8 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from slipway.aws.sagemaker_base import WAITER_PATH
-from slipway.job_owner import JobOwner
-from slipway.triggers.training import MAX_LINES, TrainingJobTrigger
+from slipway.training.owner import JobOwner
+from slipway.training.wait import MAX_LINES, TrainingJobTrigger
 from slipway.waiting.waiter import load_waiter, waiter_state
 
 OWNER = JobOwner("here", "iris-model", "train", "run")

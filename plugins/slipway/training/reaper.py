@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.job_owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
 from slipway.names import DAG_TAG
-from slipway.triggers.orphaned_jobs import OrphanedJobsTrigger, OrphanSearch
+from slipway.training.orphans import OrphanedJobsTrigger, OrphanSearch
+from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.aws.sagemaker import Resource
-from slipway.job_owner import JobOwner
-from slipway.triggers import orphaned_jobs
-from slipway.triggers.orphaned_jobs import GRACE, OrphanedJobsTrigger, OrphanSearch
+from slipway.training import orphans
+from slipway.training.orphans import GRACE, OrphanedJobsTrigger, OrphanSearch
+from slipway.training.owner import JobOwner
 from tests.unit.scripted_aws import Script, client_error
 
 HERE = JobOwner("here", "iris-model", "train", "run")
@@ -101,12 +101,12 @@ def test_a_job_that_another_run_has_adopted_is_left_to_it():
 
 def test_serialization_round_trip():
     path, arguments = OrphanedJobsTrigger(aws_conn_id="c", poll_seconds=2.0).serialize()
-    assert path == "slipway.triggers.orphaned_jobs.OrphanedJobsTrigger"
+    assert path == "slipway.training.orphans.OrphanedJobsTrigger"
     assert OrphanedJobsTrigger(**arguments).serialize() == (path, arguments)
 
 
 def test_rings_for_orphans_and_outlasts_every_error(monkeypatch):
-    monkeypatch.setattr(orphaned_jobs, "airflow_id", lambda: "here")
+    monkeypatch.setattr(orphans, "airflow_id", lambda: "here")
     look = Script([], client_error("ExpiredToken"), OSError("no network"), [(JOB, HERE)])
     made = []
     trigger = OrphanedJobsTrigger(aws_conn_id=None, poll_seconds=0.001)

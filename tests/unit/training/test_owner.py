@@ -5,8 +5,8 @@ import re
 import pytest
 from airflow.utils.state import TaskInstanceState
 
-from slipway import job_owner
-from slipway.job_owner import JobOwner, has_ended
+from slipway.training import owner as job_owner
+from slipway.training.owner import JobOwner, has_ended
 
 OWNER = JobOwner("a" * 32, "iris-model", "train", "s3__0123456789abcdef0123456789abcdef")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
