@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from slipway import names, production_history
+from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import S3ObjectsHook, StoredObject
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN, data_urls
+from slipway.deployment import history
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.plan import TAG_MODEL_PREFIX, Revision
@@ -86,7 +87,7 @@ class Survey:
         """:returns: the packages of production, the live one first, each followed by the one before it"""
         name = names.stack_name(self.prefix, Environment.PRODUCTION)
         live = next((stack.outputs.get(MODEL_PACKAGE_ARN) for stack in stacks if stack.name == name), None)
-        return (package["ModelPackageArn"] for package in production_history.chain(live, self.package))
+        return (package["ModelPackageArn"] for package in history.chain(live, self.package))
 
     def in_use(self, stacks: list[Stack]) -> InUse:
         """Look at every endpoint of the account, whoever made it, and at what the model's stacks hold.
@@ -132,7 +133,7 @@ class Survey:
             if package and properties.get(registry.REVISION) in wanted:
                 by_revision[properties[registry.REVISION]] = package
                 wanted.discard(properties[registry.REVISION])
-            if production_history.BEFORE in properties:
+            if history.BEFORE in properties:
                 deployed.append(arn)
             if not wanted and len(deployed) >= keep:
                 break

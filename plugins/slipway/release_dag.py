@@ -8,16 +8,16 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.deployment.order import PREVIOUS
+from slipway.deployment.roll_back import RollBackOperator
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.roll_back import RollBackOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from slipway import names
 from slipway.aws.s3 import S3VersionHook
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.deployment.order import ORDERED_TASKS
+from slipway.deployment.roll_back import RollBackOperator
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.operators.roll_back import RollBackOperator
 from slipway.plan import ReleasePlan
 from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3ArtefactHook

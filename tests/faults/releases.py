@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from slipway import names
 from slipway.approval_answers import QUESTION, Answer, Question
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.plan import pull_revision

@@ -6,8 +6,8 @@ import pytest
 
 from slipway import names
 from slipway.deployment.order import ORDERED_TASKS
+from slipway.deployment.roll_back import RollBackOperator
 from slipway.model import config
-from slipway.operators.roll_back import RollBackOperator
 from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks

@@ -8,9 +8,9 @@ import pytest
 
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.stress_test import ReleaseStressOperator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.endpoint_stack import ENDPOINT_CONFIG_NAME
+from slipway.deployment.parameters import ENDPOINT_CONFIG_NAME
 from slipway.errors import NameConflict, StackFailed
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage, production_history, served_artefacts
+from slipway import garbage
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import StoredObject
 from slipway.aws.sagemaker import Resource
-from slipway.endpoint_stack import data_urls
+from slipway.deployment import history, served_artefacts
+from slipway.deployment.parameters import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.garbage import InUse, Past
 from slipway.garbage_survey import Survey
@@ -120,10 +121,10 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :returns: bytes
         """
         package = survey.package(past.package_arn) if past.package_arn else None
-        if package and production_history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
+        if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
             # First, so that no roll-back takes it for whole.
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            survey.sagemaker.annotate(package, {production_history.COLLECTED: now})
+            survey.sagemaker.annotate(package, {history.COLLECTED: now})
         freed = 0
         for output in past.outputs:
             bucket, _, prefix = output.removeprefix("s3://").partition("/")

@@ -13,7 +13,8 @@ from slipway import champion, golden
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.endpoint_stack import candidate
+from slipway.deployment.parameters import candidate
+from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.hooks.held_out import HeldOutHook
 from slipway.host.links import NewerReleaseLink
@@ -24,7 +25,6 @@ from slipway.rows import Row
 from slipway.scoring import Answer, Score
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
-from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

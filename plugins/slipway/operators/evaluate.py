@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from slipway.aws.cloudformation import CloudFormationHook
+from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.plan import ReleasePlan, pull_plan
-from slipway.production_history import live_arn
 from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
 from slipway.states import Environment
 

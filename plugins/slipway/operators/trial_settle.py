@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from slipway import endpoint_stack, variant_weights
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.stacks import Stack
+from slipway.deployment import parameters, weights
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.hooks.trial_records import TrialRecordHook
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures, error_limit
 from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of
@@ -141,16 +141,16 @@ class TrialSettleOperator(EndpointDeployOperator):
         if trigger := self._busy(deadline):
             self.defer(trigger=trigger, method_name="resume_trial", kwargs={"baking": False})
         endpoint = self._endpoint() or {}
-        share = variant_weights.trial_share(endpoint)
+        share = weights.trial_share(endpoint)
         if self._record.outcome is TrialOutcome.SENT_BACK:
             self._end_sent_back(context, endpoint, stack, deadline)
         if share is None or self._record.verdict is not TrialVerdict.PROMOTE:
             return
-        if any(variant_weights.same(share, step) for step in self.trial.steps):
+        if any(weights.same(share, step) for step in self.trial.steps):
             self._bake(context, share)
         if self._record.outcome is TrialOutcome.SENT_BACK:
             self._end_sent_back(context, endpoint, stack, deadline)
-        step = variant_weights.next_step(share, self.trial.steps)
+        step = weights.next_step(share, self.trial.steps)
         if step is not None:
             # Only now: changed bytes are no reason to leave the requests with a model that fails.
             self.check_artefacts(stack)
@@ -160,7 +160,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         """Return once a step has baked, whichever attempt began it; send the weights back if the model fails."""
         store: Any = context["task_state_store"]
         bake, now = store.get(BAKE), time.time()
-        if not bake or not variant_weights.same(bake["share"], share) or bake["verdict_at"] != self._record.decided_at:
+        if not bake or not weights.same(bake["share"], share) or bake["verdict_at"] != self._record.decided_at:
             bake = {"share": share, "since": now, "verdict_at": self._record.decided_at}
             store.set(BAKE, bake)
             self.log.info(
@@ -195,7 +195,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         self._record = record_of(self._package()) or self._record
 
     def _end_sent_back(self, context: Context, endpoint: Mapping[str, Any], stack: Stack, deadline: float) -> NoReturn:
-        stated = variant_weights.stated_share(stack.parameters)
+        stated = weights.stated_share(stack.parameters)
         if stated is not None:
             self._give(endpoint, stated, level=False, deadline=deadline)
         self.leave_stages(context, Stage.PRD)
@@ -208,7 +208,7 @@ class TrialSettleOperator(EndpointDeployOperator):
 
     def _give(self, endpoint: Mapping[str, Any], share: float, *, level: bool, deadline: float) -> None:
         """Return once the model on trial has this share of the requests."""
-        changes = variant_weights.changes(endpoint, share, level=level)
+        changes = weights.changes(endpoint, share, level=level)
         if not changes:
             return
         self.log.info("Changing %s: %s", self._endpoint_name, changes)
@@ -241,7 +241,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             url = stack.parameters["ModelADataUrl"]
             live = self.records.package_of_artefact(self._plan.model_package_group, url)
         arn = live["ModelPackageArn"] if live else None
-        return endpoint_stack.settled(stack.parameters, self._record.verdict, arn)
+        return parameters.settled(stack.parameters, self._record.verdict, arn)
 
     def wanted_share(self, stack: Stack) -> float | None:
         """:returns: all requests for a model that is promoted, none for one that is retired, else the stack's share"""
@@ -265,7 +265,7 @@ class TrialSettleOperator(EndpointDeployOperator):
 
     def check_trial(self, stack: Stack | None) -> None:
         """:raises StackFailed: when production serves another release"""
-        revision = stack.outputs.get(endpoint_stack.REVISION) if stack else None
+        revision = stack.outputs.get(parameters.REVISION) if stack else None
         if stack and revision != self._plan.revision_id:
             raise StackFailed(
                 "Production serves another release: this trial is over",

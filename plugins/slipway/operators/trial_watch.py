@@ -16,6 +16,8 @@ from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.deployment.wait import EndpointInServiceTrigger
+from slipway.deployment.weights import trial_share
 from slipway.errors import AwsError, TrialFailed
 from slipway.hooks.ground_truth import GroundTruthHook
 from slipway.hooks.trial_records import TrialRecordHook
@@ -25,9 +27,7 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
 from slipway.trial import Comparison, VariantFigures
-from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.triggers.trial import TrialTrigger
-from slipway.variant_weights import trial_share
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

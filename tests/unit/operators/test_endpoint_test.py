@@ -4,12 +4,12 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.sagemaker import Invocation
+from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
 from slipway.model.config import ModelConfig
 from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.rows import Row
 from slipway.states import Environment
-from slipway.triggers.endpoint import EndpointInServiceTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import ARTEFACT, release_plan, xcoms
 from tests.unit.request_samples import iris_model

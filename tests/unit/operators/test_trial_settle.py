@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import pytest
 
 from slipway.aws.stacks import Stack
+from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.states import StackStatus, TrialVerdict
 from slipway.trial import Comparison, VariantFigures

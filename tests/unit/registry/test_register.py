@@ -7,10 +7,10 @@ import pytest
 from botocore.validate import ParamValidator
 
 from slipway.champion import compare
+from slipway.deployment.history import BEFORE, COLLECTED, ROLLED_BACK
 from slipway.model.approvers import ONLY_STAGE, Approval
 from slipway.model.config import MAX_APPROVALS, ModelConfig
 from slipway.model.serving import Champion
-from slipway.production_history import BEFORE, COLLECTED, ROLLED_BACK
 from slipway.registry.artefact import artefact_of, data_url
 from slipway.registry.hook import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties

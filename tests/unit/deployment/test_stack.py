@@ -3,8 +3,8 @@
 import pytest
 
 from slipway.aws.stacks import Stack
+from slipway.deployment.stack import StackOperator
 from slipway.errors import NameConflict
-from slipway.operators.stack import StackOperator
 from slipway.states import StackStatus
 
 

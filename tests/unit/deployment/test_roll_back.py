@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.deployment import roll_back
+from slipway.deployment.roll_back import RollBackOperator
 from slipway.errors import NotApproved, Skipped, Superseded
-from slipway.operators import roll_back
-from slipway.operators.roll_back import RollBackOperator
 from slipway.signed.orders import ORDER, Act
 from slipway.stages.board import Board, Entry, Place
 from slipway.states import Stage

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway import names, production_history
+from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
+from slipway.deployment import history
 from slipway.deployment import order as roll_back_order
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN, SEQUENCE
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
@@ -108,7 +109,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
         if live_arn is None:
             self._refuse(stack_name, "there is no production to go back from", "name a model package in roll_back_to")
-        packages = production_history.chain(live_arn, self.registry.describe_model_package)
+        packages = history.chain(live_arn, self.registry.describe_model_package)
         previous = next(islice(packages, 1, None), None)
         if previous is None:
             self._refuse(live_arn, "no release before it is on record", "name a model package in roll_back_to")
@@ -130,7 +131,7 @@ class RollBackOperator(StageMixin, BaseOperator):
     def _plan_for(self, package: Mapping[str, Any], order: Order) -> ReleasePlan:
         self._arn = arn = package["ModelPackageArn"]
         properties = _properties(package)
-        if collected_at := properties.get(production_history.COLLECTED):
+        if collected_at := properties.get(history.COLLECTED):
             self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
         revision_id, digest = properties.get(registry.REVISION), properties.get(registry.DIGEST)
         if not revision_id or not digest:

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from slipway.aws.sagemaker_base import WAITER_PATH
-from slipway.triggers.endpoint import EndpointInServiceTrigger
+from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.waiting.waiter import load_waiter, waiter_state
 
 
 def test_survives_serialization():
     trigger = EndpointInServiceTrigger(endpoint_name="iris-model-development", deadline=12.5, poll_seconds=2)
     path, arguments = trigger.serialize()
-    assert path == "slipway.triggers.endpoint.EndpointInServiceTrigger"
+    assert path == "slipway.deployment.wait.EndpointInServiceTrigger"
     assert EndpointInServiceTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from slipway.endpoint_stack import MODEL_PACKAGE_ARN
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN
 from slipway.plan import ReleasePlan
 from slipway.registry.record import metadata_value
 

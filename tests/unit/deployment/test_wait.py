@@ -5,8 +5,8 @@ import json
 import pytest
 
 from slipway.aws.cloudformation import WAITER_PATH
+from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.states import StackStatus
-from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.waiting.waiter import load_waiter, waiter_state
 
 GOOD = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
@@ -82,7 +82,7 @@ def test_an_unknown_state_is_no_state():
 def test_stack_trigger_round_trip(wait):
     trigger = StackTrigger(stack="s", wait=wait.value, deadline=17.5, poll_seconds=2.0, **CONNECTION)
     path, arguments = trigger.serialize()
-    assert path == "slipway.triggers.cloudformation.StackTrigger"
+    assert path == "slipway.deployment.wait.StackTrigger"
     again = StackTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert (again.waiter_name, again.waiter_args, again.deadline) == (wait.value, {"StackName": "s"}, 17.5)
@@ -91,7 +91,7 @@ def test_stack_trigger_round_trip(wait):
 def test_change_set_trigger_round_trip():
     trigger = ChangeSetTrigger(stack="s", change_set="c", deadline=17.5, poll_seconds=2.0, **CONNECTION)
     path, arguments = trigger.serialize()
-    assert path == "slipway.triggers.cloudformation.ChangeSetTrigger"
+    assert path == "slipway.deployment.wait.ChangeSetTrigger"
     again = ChangeSetTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert again.waiter_args == {"StackName": "s", "ChangeSetName": "c"}

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 from tests.unit.test_model_serving import ALARMS, CANARY, with_sections
+from tests.unit.test_production_checks import package
 
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
+from slipway.deployment.deploy import EndpointDeployOperator, change_set_prefix
 from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator, change_set_prefix
 from slipway.states import Environment, StackStatus
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
-from tests.unit.test_production_checks import package
 
 
 def test_change_sets_are_named_after_revision_and_sequence():

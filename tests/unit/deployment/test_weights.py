@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from slipway import variant_weights
-from slipway.variant_weights import changes, next_step, stated_share, trial_share
+from slipway.deployment import weights
+from slipway.deployment.weights import changes, next_step, stated_share, trial_share
 
 
 def single(value: float) -> float:
@@ -45,7 +45,7 @@ def test_the_next_step_is_the_first_beyond(share, step):
 def test_weights_that_are_right_are_left_alone():
     assert changes(endpoint(0.1), 0.1, level=False) == []
     assert changes(endpoint(None), 1.0, level=True) == []
-    assert variant_weights.same(single(0.1), 0.1)
+    assert weights.same(single(0.1), 0.1)
 
 
 def test_both_weights_move_together():

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from slipway import endpoint_stack, paths, production_history, served_artefacts, variant_weights
+from slipway import paths
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.deployment import checks, guardrails
+from slipway.deployment import checks, guardrails, history, parameters, served_artefacts, weights
 from slipway.deployment import order as roll_back_order
+from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
-from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
 from slipway.registry import approved
 from slipway.registry.artefact_store import S3ArtefactHook
@@ -27,7 +28,6 @@ from slipway.request import request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
-from slipway.triggers.endpoint import EndpointInServiceTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -132,16 +132,16 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
         """:returns: the template's parameters for this release, given what is live"""
-        new = endpoint_stack.candidate(self._package())
-        return endpoint_stack.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+        new = parameters.candidate(self._package())
+        return parameters.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """:returns: the parameters that deregister the variants, where the change needs that"""
-        return endpoint_stack.suspension(stack.parameters, self.parameters_for(stack))
+        return parameters.suspension(stack.parameters, self.parameters_for(stack))
 
     def way_back(self, stack: Stack) -> dict[str, str] | None:
         """:returns: the parameters that register the variants again, while they are deregistered for a change"""
-        return endpoint_stack.resumption(stack.parameters)
+        return parameters.resumption(stack.parameters)
 
     def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
         """An endpoint that is being updated takes no further update, whoever began it.
@@ -169,7 +169,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def wanted_share(self, stack: Stack) -> float | None:
         """:returns: the share of requests that the model on trial is to have before the stack changes"""
-        return variant_weights.stated_share(stack.parameters)
+        return weights.stated_share(stack.parameters)
 
     def levels_instances(self, stack: Stack) -> bool:
         """:returns: whether both variants need the same number of instances before the stack changes"""
@@ -178,9 +178,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
         """:returns: whether weights had to be changed"""
         share = self.wanted_share(stack)
-        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(endpoint_stack.ENDPOINT_CONFIG_NAME):
+        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
             return False
-        changes = variant_weights.changes(endpoint, share, level=self.levels_instances(stack))
+        changes = weights.changes(endpoint, share, level=self.levels_instances(stack))
         if not changes:
             return False
         self.check_may_apply(stack)
@@ -206,7 +206,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
         """
-        endpoint_stack.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        parameters.check_sequence(_outputs(stack), self._plan, self.stack_name)
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
@@ -214,7 +214,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
-        deployed = _outputs(stack).get(endpoint_stack.REVISION) == self._plan.revision_id
+        deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
 
@@ -224,22 +224,22 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
         served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
-        served.check(endpoint_stack.data_urls(self.parameters_for(stack)), self._package())
+        served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with what it takes the place of, while the stack still says that."""
         if self.environment is not Environment.PRODUCTION:
             return
         package, live_arn = self._package(), self._live_package_arn(_outputs(stack))
-        if marks := production_history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
+        if marks := history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
             self._registry.annotate(package, marks)
 
     def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
         """The package that the release before leaves live; this release's own once it is deployed."""
         ours = self._package()["ModelPackageArn"]
-        if outputs.get(endpoint_stack.MODEL_PACKAGE_ARN) == ours:
+        if outputs.get(parameters.MODEL_PACKAGE_ARN) == ours:
             return ours
-        return production_history.live_arn(
+        return history.live_arn(
             outputs,
             judged=self.model.trial is not None,
             of_artefact=partial(self._registry.package_of_artefact, self._plan.model_package_group),
@@ -247,7 +247,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def check_trial(self, stack: Stack | None) -> None:
         """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
-        endpoint_stack.check_not_retired(_outputs(stack), self._plan, self.stack_name)
+        parameters.check_not_retired(_outputs(stack), self._plan, self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
@@ -263,20 +263,20 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def has_vanished(self, stack: Stack) -> bool:
         """:returns: whether the endpoint was deleted by hand"""
-        return endpoint_stack.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
+        return parameters.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
 
     def check_deployed(self, stack: Stack) -> None:
         """:raises StackFailed: unless the live endpoint serves this release's configuration"""
-        if stack.outputs.get(endpoint_stack.REVISION) != self._plan.revision_id:
+        if stack.outputs.get(parameters.REVISION) != self._plan.revision_id:
             # Another run was faster than this look at the stack; it says whether it may be overwritten.
             self.check_may_apply(stack)
             raise StackFailed(
                 "The stack holds another release",
                 resource=stack.name,
-                why=f"its revision is {stack.outputs.get(endpoint_stack.REVISION)}, ours is {self._plan.revision_id}",
+                why=f"its revision is {stack.outputs.get(parameters.REVISION)}, ours is {self._plan.revision_id}",
                 fix="clear this task to deploy this release again",
             )
-        endpoint_stack.check_served(self._endpoint(), stack.outputs, stack.name)
+        parameters.check_served(self._endpoint(), stack.outputs, stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Why the stack is as it is, with the alarms that rolled the endpoint back."""

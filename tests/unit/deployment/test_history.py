@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slipway import production_history as history
+from slipway.deployment import history as history
 from tests.unit.releases import release_plan
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/{}"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slipway import endpoint_stack
-from slipway.endpoint_stack import Candidate, ServedModel
+from slipway.deployment import parameters as endpoint_stack
+from slipway.deployment.parameters import Candidate, ServedModel
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.names import revision_id
 from slipway.request.process import process_request

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway import change_sets, names
+from slipway import names
 from slipway.aws.patience import without_patience
 from slipway.aws.stacks import ChangeSetRequest, Stack
+from slipway.deployment import change_sets
+from slipway.deployment.stack import StackOperator
+from slipway.deployment.wait import ChangeSetTrigger, StackWait
 from slipway.errors import AwsError, StackFailed
-from slipway.operators.stack import StackOperator
 from slipway.states import StackStatus
-from slipway.triggers.cloudformation import ChangeSetTrigger, StackWait
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

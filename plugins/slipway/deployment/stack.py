@@ -12,9 +12,9 @@ from airflow.sdk import BaseOperatorLink
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.links import CloudFormationStackLink
 from slipway.aws.stacks import Stack
+from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.errors import NameConflict, StackFailed
 from slipway.states import StackStatus
-from slipway.triggers.cloudformation import ChangeSetTrigger, StackTrigger, StackWait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from slipway.aws.stacks import ChangeSetRequest
-from slipway.change_sets import content_name
+from slipway.deployment.change_sets import content_name
 
 REQUEST = ChangeSetRequest(
     "s", "", True, "b", "templates/t.yaml", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::1:role/r"

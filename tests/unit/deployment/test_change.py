@@ -5,8 +5,8 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.stacks import ChangeSet, Stack, StackResource
+from slipway.deployment.change import CloudFormationDeployOperator
 from slipway.errors import AwsError, StackFailed
-from slipway.operators.cloudformation import CloudFormationDeployOperator
 from slipway.states import StackStatus
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.task_runs import context, run_task
