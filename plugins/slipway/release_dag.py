@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
+from slipway.approval.approve import HumanApprovalSensor
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.deployment.order import PREVIOUS
 from slipway.deployment.roll_back import RollBackOperator
@@ -23,7 +24,6 @@ from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
 from slipway.registry.register import RegisterModelOperator
-from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment

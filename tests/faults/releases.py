@@ -6,7 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 from slipway import names
-from slipway.approval_answers import QUESTION, Answer, Question
+from slipway.approval.answers import QUESTION, Answer, Question
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
@@ -17,11 +19,9 @@ from slipway.plan import pull_revision
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
-from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Environment
 from slipway.training.train import SlipwayTrainingOperator
-from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore

@@ -10,13 +10,13 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.approval import approve as human_approval
+from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.sensors import human_approval
 from slipway.source.intake import Source, take_in
 from slipway.training.owner import AirflowTasks
 from slipway.training.reaper import reap
-from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import share_clients
 from tests.faults.injection import FaultInjection
 from tests.faults.releases import Run, approve, tasks

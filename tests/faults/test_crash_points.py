@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.approval import approve as human_approval
+from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.s3 import S3VersionHook
 from slipway.names import auto_run_id
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
-from slipway.sensors import human_approval
 from slipway.source.intake import Source, take_in
-from slipway.triggers.approval import ApprovalTrigger
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks
 from tests.local_aws.release_support import model, zip_with

@@ -9,7 +9,10 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval_answers import QUESTION, Answer, Question
+from slipway.approval import approve as human_approval
+from slipway.approval.answers import QUESTION, Answer, Question
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
@@ -17,9 +20,6 @@ from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
 from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
 from slipway.registry.record import How, approvals_of, decision_of
-from slipway.sensors import human_approval
-from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.triggers.approval import ApprovalTrigger
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from slipway.approval_answers import Answer, Question
+from slipway.approval.answers import Answer, Question
 from slipway.model.approvers import ONLY_STAGE, Approval
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import APPROVE, Candidate, Decision

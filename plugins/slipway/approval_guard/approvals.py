@@ -14,12 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_guard import own_writes
 from slipway.model.approvers import Rules
 from slipway.model.people import likeness
 
-# The class name of slipway.sensors.human_approval.HumanApprovalSensor, whose import would cost every start a second.
+# The class name of slipway.approval.approve.HumanApprovalSensor, whose import would cost every start a second.
 APPROVAL_OPERATOR = "HumanApprovalSensor"
 # That of slipway.sensors.trial_decision.TrialDecisionSensor, whose question has other answers than yes and no.
 TRIAL_OPERATOR = "TrialDecisionSensor"

@@ -19,8 +19,8 @@ from fastapi import HTTPException, status
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session
 
-from slipway.approval_answers import Answer, Question
-from slipway.approval_facts import approval_line
+from slipway.approval.answers import Answer, Question
+from slipway.approval.facts import approval_line
 from slipway.approval_guard import belongings, orders
 from slipway.approval_guard import caller as callers
 from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers

@@ -9,7 +9,9 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway import trial_record
-from slipway.approval_answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
+from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
+from slipway.approval.approve import COMMENT, POLL_LIMIT_SECONDS, comment_field
+from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3VersionHook
@@ -22,12 +24,10 @@ from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
 from slipway.request.uploader import uploader_under
-from slipway.sensors.human_approval import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.stages.mixin import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, judge
 from slipway.trial_record import BY_RULE, TrialRecord
-from slipway.triggers.approval import ApprovalOutcome
 from slipway.triggers.trial import TrialDecisionTrigger
 
 if TYPE_CHECKING:

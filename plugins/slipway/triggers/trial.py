@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.cloudwatch import CloudWatchHook, variant_figures_async
 from slipway.aws.documents import S3DocumentHook
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.stages.gate import Ticket, overtaken_async
 from slipway.trial import VariantFigures
 from slipway.trial_record import record_of
-from slipway.triggers.approval import ApprovalTrigger
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 

@@ -37,7 +37,7 @@ from airflow.utils.state import TaskInstanceState
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqlalchemy import func, insert, or_, select, update
 
-from slipway.approval_answers import QUESTION, Question
+from slipway.approval.answers import QUESTION, Question
 from slipway.approval_guard import flush, writes
 from slipway.approval_guard.approvals import APPROVAL_OPERATOR
 from slipway.names import AUTO_RUN_PREFIX

@@ -18,7 +18,7 @@ from fastapi import HTTPException
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.approval_guard import approvals, caller, flush
 from slipway.approval_guard.caller import Caller
 from slipway.approval_guard.routes import Route

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.errors import PermanentError, Superseded
 from slipway.model.approvers import Rules
 from slipway.model.config import ModelConfig

@@ -10,8 +10,9 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from slipway import approval_facts
-from slipway.approval_answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
+from slipway.approval import facts
+from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.aws.identity import identity, resolve
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
@@ -27,7 +28,6 @@ from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
 from slipway.stress_order import STRESS_DEV
-from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -304,7 +304,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
         kept_for = timedelta(days=self.timeout_days + 1)
         context["task_state_store"].set(QUESTION, question.to_json(), retention=kept_for)
-        self.body = approval_facts.markdown(
+        self.body = facts.markdown(
             _facts(
                 context,
                 Rules.from_json(self.rules),
@@ -397,9 +397,9 @@ def comment_field() -> Param:
 
 def _facts(
     context: Context, rules: Rules, question: Question, artefact: Artefact | None, stress_wanted: bool
-) -> approval_facts.Facts:
+) -> facts.Facts:
     ti = context["ti"]
-    return approval_facts.Facts(
+    return facts.Facts(
         plan=pull_plan(context),
         evaluation=ti.xcom_pull(task_ids="evaluate") or {},
         registration=ti.xcom_pull(task_ids="register") or {},

@@ -1,6 +1,6 @@
 """The approval screen's text."""
 
-from slipway.approval_facts import Facts, code, markdown
+from slipway.approval.facts import Facts, code, markdown
 from slipway.plan import ReleasePlan, Revision
 from tests.unit.releases import ARTEFACT
 

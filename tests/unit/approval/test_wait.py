@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 
 PENDING = {"ModelPackageArn": "arn:package", "ModelApprovalStatus": "PendingManualApproval"}
@@ -57,7 +57,7 @@ def wait(*packages, answers=(None,), deadline_seconds=60.0, notice_seconds=60.0)
 def test_serialization_round_trip():
     trigger = trigger_of()
     path, arguments = trigger.serialize()
-    assert path == "slipway.triggers.approval.ApprovalTrigger"
+    assert path == "slipway.approval.wait.ApprovalTrigger"
     assert ApprovalTrigger(**arguments).serialize() == (path, arguments)
 
 

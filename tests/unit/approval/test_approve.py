@@ -12,18 +12,18 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from slipway import names, states
-from slipway.approval_answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval import approve as human_approval
+from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 from slipway.notices.send import Message, Notice
 from slipway.plan import ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
-from slipway.sensors import human_approval
-from slipway.sensors.human_approval import HumanApprovalSensor
 from slipway.states import ModelApprovalStatus
 from slipway.stress_order import STRESS_DEV
-from slipway.triggers.approval import ApprovalTrigger
 from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
