@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slipway.errors import PermanentError
-from slipway.scoring import is_right
+from slipway.quality.scoring import is_right
 
 
 @dataclass(frozen=True)

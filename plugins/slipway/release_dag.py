@@ -17,12 +17,12 @@ from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
+from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.source.pin import S3VersionSensor

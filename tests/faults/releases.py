@@ -13,9 +13,9 @@ from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
 from slipway.plan import pull_revision
+from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request

@@ -19,9 +19,9 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
 from slipway.load.plan import Share
+from slipway.load.rows import Row
 from slipway.load.sender import HttpSender, NoReply, Reply
 from slipway.load.signing import Signer, Target
-from slipway.rows import Row
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.sagemaker_cases import ROWS
 from tests.local_aws.server import REGION, ROOT, LocalAws

@@ -10,8 +10,8 @@ from botocore.credentials import ReadOnlyCredentials
 from slipway.load.dataset import read_rows
 from slipway.load.engine import Engine
 from slipway.load.plan import Arrivals, Plan, Stage
+from slipway.load.rows import Row, is_right, parse_row
 from slipway.load.signing import Target
-from slipway.rows import Row, is_right, parse_row
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.server import OPERATOR_ARN, REGION

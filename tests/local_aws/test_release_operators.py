@@ -11,11 +11,11 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
 from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.plan import TAG_MODEL_PREFIX
+from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.register import RegisterModelOperator

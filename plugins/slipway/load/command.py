@@ -15,8 +15,8 @@ from slipway.load.display import Display
 from slipway.load.engine import Engine
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, parse_stages
 from slipway.load.result import LoadResult
+from slipway.load.rows import Row
 from slipway.load.slo import Slo, Verdict, verdict
-from slipway.rows import Row
 
 
 def parser(

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from slipway.load.errors import LoadRefused
-from slipway.rows import Row
+from slipway.load.rows import Row
 
 # What one process is taken to send each second on a core of its own: cautiously, for on an idle machine a request was
 # measured to take 125 µs of it (docs/performance.md).

@@ -17,9 +17,9 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
 from slipway.load.plan import MAX_ROWS_MIB, Share
+from slipway.load.rows import Row
 from slipway.load.sender import HttpSender
 from slipway.load.signing import Signer, Target
-from slipway.rows import Row
 
 # A line of input holds all rows, which have a bound of their own, and what little goes with them.
 LINE_BYTES = 2 * MAX_ROWS_MIB * 2**20

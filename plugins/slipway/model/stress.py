@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from slipway.load.errors import LoadRefused
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, Stage
+from slipway.load.rows import Row
 from slipway.model.fields import Share
-from slipway.rows import Row
 from slipway.validation import Strict, wrong
 
 _DEFAULTS = Caps()

@@ -16,16 +16,16 @@ from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
-from slipway.hooks.held_out import HeldOutHook
 from slipway.hooks.stress_reports import StressReportHook
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
 from slipway.model.files import load_models
-from slipway.operators.endpoint_test import check_config
 from slipway.paths import models_folder
 from slipway.plan import pull_plan
+from slipway.quality.endpoint_test import check_config
+from slipway.quality.held_out import HeldOutHook
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress_order import StressOrder

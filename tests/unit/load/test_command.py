@@ -6,8 +6,8 @@ from rich.console import Console
 from slipway.load import command
 from slipway.load.errors import LoadRefused
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage
+from slipway.load.rows import Row
 from slipway.load.slo import Slo
-from slipway.rows import Row
 from tests.unit.load.test_slo import phase, run
 
 ROWS = [Row("1", "2")]

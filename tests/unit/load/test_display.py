@@ -8,7 +8,7 @@ from slipway.load.display import Display, describe_progress
 from slipway.load.engine import Progress
 from slipway.load.plan import Arrivals, Plan, Stage
 from slipway.load.result import LoadResult, Second
-from slipway.rows import Row
+from slipway.load.rows import Row
 from tests.unit.load.test_result import phase, tally
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from slipway.load.drive import ABANDONED, Drive
 from slipway.load.plan import Arrivals, Stage, shares
-from slipway.rows import Row
+from slipway.load.rows import Row
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 
 ROWS = [Row("1", "1,a"), Row("2", "2,b"), Row("0", "3,c")]

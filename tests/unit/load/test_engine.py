@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 from slipway.load.engine import Engine
 from slipway.load.errors import LoadRefused
 from slipway.load.plan import Arrivals, Caps, Plan, Stage
-from slipway.rows import Row
+from slipway.load.rows import Row
 from tests.conftest import ROOT
 from tests.unit.load.endpoints import HttpEndpoint, serving
 

@@ -7,7 +7,7 @@ import pytest
 
 from slipway.load.errors import LoadRefused
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, figure, fitting, parse_stages, shares
-from slipway.rows import Row
+from slipway.load.rows import Row
 
 ROWS = [Row("1", "2,3")]
 

@@ -6,8 +6,8 @@ from hdrh.histogram import HdrHistogram
 
 from slipway.load.plan import Plan, Stage, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.rows import Row
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 STARTED_AT = "2024-01-01T00:00:01.500+00:00"
 

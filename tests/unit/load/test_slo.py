@@ -4,9 +4,9 @@ import pytest
 
 from slipway.load.plan import Plan, Stage, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult
+from slipway.load.rows import Row
 from slipway.load.slo import Limit, Slo, verdict
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 
 def phase(stage, *, answers=100, right=100, errors=0, abandoned=0, slow=0):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from slipway.load.plan import Plan, Stage, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.rows import Row
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 START = datetime(2026, 5, 2, 8, 0, 10, tzinfo=UTC)
 

@@ -14,11 +14,11 @@ from slipway import stress_report
 from slipway.errors import AwsError, EndpointTestFailed, StressFailed, StressRefused, StressStopped
 from slipway.load import plan as load
 from slipway.load.result import COMPLETED
+from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
 from slipway.operators import stress_test as module
-from slipway.operators.endpoint_test import EndpointTestOperator
 from slipway.operators.stress_test import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator
-from slipway.rows import Row
+from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.stages.board import Board
 from slipway.states import Environment, Stage
 from slipway.stress_order import StressOrder

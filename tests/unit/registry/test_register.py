@@ -6,16 +6,16 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
-from slipway.champion import compare
 from slipway.deployment.history import BEFORE, COLLECTED, ROLLED_BACK
 from slipway.model.approvers import ONLY_STAGE, Approval
 from slipway.model.config import MAX_APPROVALS, ModelConfig
 from slipway.model.serving import Champion
+from slipway.quality.champion import compare
+from slipway.quality.scoring import Answer, Score
 from slipway.registry.artefact import artefact_of, data_url
 from slipway.registry.hook import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
-from slipway.scoring import Answer, Score
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
 from slipway.trial import Comparison, VariantFigures
 from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway import champion, golden
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.parameters import candidate
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed
-from slipway.hooks.held_out import HeldOutHook
 from slipway.host.links import NewerReleaseLink
+from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.quality import champion, golden
+from slipway.quality.held_out import HeldOutHook
+from slipway.quality.scoring import Answer, Score
 from slipway.registry.hook import ModelRegistryHook
-from slipway.rows import Row
-from slipway.scoring import Answer, Score
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
 from slipway.waiting.results import WaitOutcome, WaitResult

@@ -2,9 +2,9 @@
 
 import pytest
 
-from slipway import golden
 from slipway.errors import EndpointTestFailed
-from slipway.scoring import Answer
+from slipway.quality import golden
+from slipway.quality.scoring import Answer
 
 
 def answers(*pairs):

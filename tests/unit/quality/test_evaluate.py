@@ -6,7 +6,8 @@ import pytest
 
 from slipway.errors import GateFailed
 from slipway.model.config import Gate
-from slipway.operators.evaluate import EvaluateOperator, judge
+from slipway.quality.evaluate import EvaluateOperator
+from slipway.quality.gates import judge
 from tests.unit.releases import TRAINED, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context

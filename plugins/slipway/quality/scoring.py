@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.errors import EndpointTestFailed
-from slipway.rows import is_right
+from slipway.load.rows import is_right
 
 
 @dataclass(frozen=True)

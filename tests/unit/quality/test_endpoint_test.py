@@ -6,9 +6,9 @@ from airflow.sdk.exceptions import TaskDeferred
 from slipway.aws.sagemaker import Invocation
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
+from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.rows import Row
+from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.states import Environment
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import ARTEFACT, release_plan, xcoms

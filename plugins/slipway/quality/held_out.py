@@ -10,7 +10,7 @@ from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import EndpointTestFailed
-from slipway.rows import Row, parse_row
+from slipway.load.rows import Row, parse_row
 
 
 class HeldOutHook(S3VersionHook):

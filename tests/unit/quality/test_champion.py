@@ -2,10 +2,10 @@
 
 import pytest
 
-from slipway import champion
 from slipway.errors import GateFailed
 from slipway.model.serving import Champion
-from slipway.scoring import Answer, Score
+from slipway.quality import champion
+from slipway.quality.scoring import Answer, Score
 
 
 def score(right, rows=100, latency_ms=10.0):

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import EndpointTestFailed
-from slipway.scoring import Answer, Score
+from slipway.quality.scoring import Answer, Score
 
 
 def test_what_a_row_of_answers_adds_up_to():

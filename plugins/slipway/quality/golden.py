@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slipway.errors import EndpointTestFailed
-from slipway.rows import is_right
-from slipway.scoring import Answer
+from slipway.load.rows import is_right
+from slipway.quality.scoring import Answer
 
 # A set that a person has looked through, row by row, is smaller than this.
 MAX_ROWS = 1000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.rows import Row, is_right, parse_row
+from slipway.load.rows import Row, is_right, parse_row
 
 
 @pytest.mark.parametrize(

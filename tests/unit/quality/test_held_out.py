@@ -6,8 +6,8 @@ import pytest
 from botocore.response import StreamingBody
 
 from slipway.errors import AwsError, EndpointTestFailed
-from slipway.hooks.held_out import HeldOutHook
-from slipway.rows import Row
+from slipway.load.rows import Row
+from slipway.quality.held_out import HeldOutHook
 from tests.unit.aws.stubs import stubbed
 
 URI = "s3://bucket/iris/validation/"

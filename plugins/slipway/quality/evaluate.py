@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,53 +13,14 @@ from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.plan import ReleasePlan, pull_plan
+from slipway.quality.gates import GateResult, judge
 from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
 from slipway.states import Environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model.config import Gate, ModelConfig
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """One gate of the model file, held against what the training job reported."""
-
-    metric: str
-    value: float | None
-    minimum: float | None
-    maximum: float | None
-    passed: bool
-
-    def __str__(self) -> str:
-        bounds = [
-            f"{name} {bound:g}"
-            for name, bound in (("minimum", self.minimum), ("maximum", self.maximum))
-            if bound is not None
-        ]
-        value = "not reported" if self.value is None else f"{self.value:g}"
-        return f"{self.metric} is {value}, {' and '.join(bounds)}: {'passed' if self.passed else 'failed'}"
-
-
-def judge(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[GateResult]:
-    """Hold every gate against the metrics; a metric that is missing or not a number fails its gate.
-
-    :param gates: The gates of the model file.
-    :param metrics: Final metrics by name.
-    :returns: One result for each gate.
-    """
-    return [_judge_one(gate, metrics.get(gate.metric)) for gate in gates]
-
-
-def _judge_one(gate: Gate, value: float | None) -> GateResult:
-    passed = (
-        value is not None
-        and not math.isnan(value)
-        and (gate.minimum is None or value >= gate.minimum)
-        and (gate.maximum is None or value <= gate.maximum)
-    )
-    return GateResult(gate.metric, value, gate.minimum, gate.maximum, passed)
+    from slipway.model.config import ModelConfig
 
 
 class EvaluateOperator(BaseOperator):

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.errors import GateFailed
 from slipway.model.serving import Champion
-from slipway.scoring import Score
+from slipway.quality.scoring import Score
 
 _ACCURACY, _RMSE = "accuracy", "rmse"
 
