@@ -39,7 +39,6 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     import botocore.session
     from rich.console import Console
 
-    from slipway import stress_report
     from slipway.aws.placeholders import AwsIdentity
     from slipway.errors import SlipwayError
     from slipway.load import command
@@ -49,7 +48,8 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.load.plan import Caps
     from slipway.load.slo import Slo
     from slipway.model.files import load_models
-    from slipway.stress_order import StressOrder, owner
+    from slipway.stress import report as stress_report
+    from slipway.stress.order import StressOrder, owner
 
     # Airflow, which comes with the model files, has everybody say where credentials were found; its option for that is
     # for loggers of its own.

@@ -9,7 +9,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
 from slipway.host.links import NewerReleaseLink, ReleasedByLink
-from slipway.links.stress import StressReportLink
+from slipway.stress.link import StressReportLink
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ async def guard_health(scope: Any, receive: Any, send: Any) -> None:
 def _warm_up() -> None:
     import slipway.release_dag
     import slipway.source.intake
-    import slipway.stress_dag  # noqa: F401
+    import slipway.stress.dag  # noqa: F401
     from slipway.aws.session import load_service_models
     from slipway.model.files import load_models
     from slipway.paths import models_folder

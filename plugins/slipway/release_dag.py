@@ -17,7 +17,6 @@ from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
@@ -27,7 +26,8 @@ from slipway.registry.register import RegisterModelOperator
 from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress_order import STRESS_DEV
+from slipway.stress.order import STRESS_DEV
+from slipway.stress.send import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.

@@ -11,7 +11,6 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
-from slipway.operators.stress_test import ReleaseStressOperator
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.quality.endpoint_test import EndpointTestOperator
@@ -21,6 +20,7 @@ from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
 from slipway.states import Environment
+from slipway.stress.send import ReleaseStressOperator
 from slipway.training import orphans
 from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator

@@ -11,14 +11,15 @@ import urllib.request
 import pytest
 from tests.unit.test_board import entry
 
-from slipway import names, stress_report
+from slipway import names
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import StressFailed, StressRefused
-from slipway.hooks.stress_reports import StressReportHook
 from slipway.host import runs
-from slipway.links.stress import StressReportLink
 from slipway.stages.gate import Gate, Ticket
 from slipway.states import ExecutionMode, Stage
+from slipway.stress import report as stress_report
+from slipway.stress.link import StressReportLink
+from slipway.stress.reports import StressReportHook
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model

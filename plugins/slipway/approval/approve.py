@@ -27,7 +27,7 @@ from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Deci
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin, superseded
 from slipway.states import ExecutionMode, Stage
-from slipway.stress_order import STRESS_DEV
+from slipway.stress.order import STRESS_DEV
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

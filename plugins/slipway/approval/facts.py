@@ -9,7 +9,7 @@ from typing import Any
 from slipway.model.approvers import Approval
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import Artefact
-from slipway.stress_order import STRESS_DEV
+from slipway.stress.order import STRESS_DEV
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from slipway.notices.send import Message, Notice
 from slipway.plan import ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
 from slipway.states import ModelApprovalStatus
-from slipway.stress_order import STRESS_DEV
+from slipway.stress.order import STRESS_DEV
 from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from slipway.errors import AwsError
-from slipway.hooks.endpoint_load import EndpointLoadHook, HookAccess
 from slipway.load.errors import LoadError
 from slipway.load.signing import Target
+from slipway.stress.access import EndpointLoadHook, HookAccess
 
 
 def connection(monkeypatch, **extra):

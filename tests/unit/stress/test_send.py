@@ -10,18 +10,18 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 
-from slipway import stress_report
 from slipway.errors import AwsError, EndpointTestFailed, StressFailed, StressRefused, StressStopped
 from slipway.load import plan as load
 from slipway.load.result import COMPLETED
 from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
-from slipway.operators import stress_test as module
-from slipway.operators.stress_test import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator
 from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.stages.board import Board
 from slipway.states import Environment, Stage
-from slipway.stress_order import StressOrder
+from slipway.stress import report
+from slipway.stress import send as module
+from slipway.stress.order import StressOrder
+from slipway.stress.send import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator
 from tests.unit.load import test_slo as slo_cases
 from tests.unit.load.endpoints import HttpEndpoint, serving
 from tests.unit.releases import release_plan, xcoms
@@ -170,7 +170,7 @@ def test_whatever_goes_wrong_after_a_load_no_retry_sends_it_again(finished, caps
 
 def test_a_task_that_is_ended_writes_its_document_once(finished, monkeypatch):
     made = []
-    document = stress_report.document
+    document = report.document
     with pytest.raises(StressStopped, match=r"the report is s3://b/report\.html"):
         finished(
             ended="the task was ended",

@@ -2,14 +2,15 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from slipway.links import stress
-from slipway.links.stress import StressReportLink
 from tests.unit.links.test_runs import TaskInstance
+
+from slipway.stress import link
+from slipway.stress.link import StressReportLink
 
 
 def test_the_link_is_an_address_that_s3_lets_in(monkeypatch):
     ti = TaskInstance()
-    monkeypatch.setattr(stress.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
+    monkeypatch.setattr(link.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
     assert StressReportLink().get_link(None, ti_key=ti) == ""
     StressReportLink.persist({"ti": ti}, None, "bucket", "stress/iris-model/r/report.html")
     address = urlsplit(StressReportLink().get_link(None, ti_key=ti))

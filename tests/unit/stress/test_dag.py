@@ -1,8 +1,8 @@
 """The form of the stress test."""
 
 from slipway.model.config import ModelConfig
-from slipway.stress_dag import build_stress_dag
-from slipway.stress_order import StressForm
+from slipway.stress.dag import build_stress_dag
+from slipway.stress.order import StressForm
 from tests.unit.request_samples import iris_model
 
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from slipway import names, stress_report
+from slipway import names
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
-from slipway.hooks.stress_reports import StressReportHook
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.links.stress import StressReportLink
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
 from slipway.model.files import load_models
@@ -28,7 +26,10 @@ from slipway.quality.endpoint_test import check_config
 from slipway.quality.held_out import HeldOutHook
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
-from slipway.stress_order import StressOrder
+from slipway.stress import report as stress_report
+from slipway.stress.link import StressReportLink
+from slipway.stress.order import StressOrder
+from slipway.stress.reports import StressReportHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from slipway.load.result import LoadResult
     from slipway.load.slo import Verdict
     from slipway.model.config import ModelConfig
-    from slipway.stress_report import ReportFile
+    from slipway.stress.report import ReportFile
 
 # Airflow kills a task five seconds after it has told it to end, and the report is to be written by then.
 DRAIN_SECONDS = 2.0
@@ -157,8 +158,8 @@ class _StressOperator(BaseOperator):
         return plan
 
     def _run(self, plan: Plan, aws_conn_id: str) -> LoadResult:
-        from slipway.hooks.endpoint_load import HookAccess
         from slipway.load.engine import Engine
+        from slipway.stress.access import HookAccess
 
         self._engine = Engine(plan, HookAccess(aws_conn_id), self._tell)
         if self._killed:

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Param
 from slipway.load.plan import LAB_STAGES
 from slipway.model.config import ModelConfig
 from slipway.names import DAG_TAG
-from slipway.operators.stress_test import StressTestOperator
+from slipway.stress.send import StressTestOperator
 
 DAG_ID = "stress_test"
 _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)

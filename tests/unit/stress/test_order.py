@@ -6,8 +6,8 @@ from slipway.errors import PermanentError, StressRefused
 from slipway.load.plan import LAB_STAGES, Arrivals, Stage
 from slipway.model.config import ModelConfig
 from slipway.states import Environment
-from slipway.stress_dag import build_stress_dag
-from slipway.stress_order import StressOrder, owner
+from slipway.stress.dag import build_stress_dag
+from slipway.stress.order import StressOrder, owner
 from tests.unit.request_samples import iris_model
 
 LIMITS = {"max_error_share": 0.001, "p99_ms": 1000, "min_accuracy": 0.9}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slipway.load.result import LoadResult
     from slipway.load.slo import Verdict
-    from slipway.stress_order import StressOrder
+    from slipway.stress.order import StressOrder
 
 PAGE = "report.html"
 
