@@ -17,18 +17,18 @@ from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.trial_settle import TrialSettleOperator
-from slipway.operators.trial_watch import TrialWatchOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
 from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
-from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
 from slipway.stress.order import STRESS_DEV
 from slipway.stress.send import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
+from slipway.trial.decide import TrialDecisionSensor
+from slipway.trial.settle import TrialSettleOperator
+from slipway.trial.watch import TrialWatchOperator
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}

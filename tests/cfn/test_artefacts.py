@@ -9,7 +9,7 @@ from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialF
 from slipway.host import runs
 from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.registry.artefact_store import S3ArtefactHook
-from slipway.triggers.trial import BakeTrigger
+from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
 from tests.local_aws.hooks import lead_hooks_to

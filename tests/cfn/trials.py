@@ -7,10 +7,10 @@ from typing import Any
 from slipway.deployment.weights import trial_share
 from slipway.model.config import ModelConfig
 from slipway.model.trial import Trial, TrialRule
-from slipway.operators.trial_settle import TrialSettleOperator
-from slipway.operators.trial_watch import TrialWatchOperator
-from slipway.sensors.trial_decision import TrialDecisionSensor
-from slipway.triggers.trial import TrialTrigger
+from slipway.trial.decide import TrialDecisionSensor
+from slipway.trial.settle import TrialSettleOperator
+from slipway.trial.wait import TrialTrigger
+from slipway.trial.watch import TrialWatchOperator
 from tests.cfn.releases import PRD, Model, Release
 from tests.local_aws.sagemaker_cases import model_data
 from tests.unit.scripted_aws import MemoryStore

@@ -19,7 +19,7 @@ from slipway.errors import StackFailed
 from slipway.host import runs
 from slipway.model.config import ModelConfig
 from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
-from slipway.triggers.trial import BakeTrigger
+from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import PRD, Release, RollBack
 from tests.cfn.trials import TrialModel, TrialRun
 from tests.local_aws.bad_models import crashing_model_data, refusing_model_data

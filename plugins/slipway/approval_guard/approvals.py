@@ -21,7 +21,7 @@ from slipway.model.people import likeness
 
 # The class name of slipway.approval.approve.HumanApprovalSensor, whose import would cost every start a second.
 APPROVAL_OPERATOR = "HumanApprovalSensor"
-# That of slipway.sensors.trial_decision.TrialDecisionSensor, whose question has other answers than yes and no.
+# That of slipway.trial.decide.TrialDecisionSensor, whose question has other answers than yes and no.
 TRIAL_OPERATOR = "TrialDecisionSensor"
 _GUARDED = frozenset({APPROVAL_OPERATOR, TRIAL_OPERATOR})
 

@@ -12,7 +12,7 @@ from typing import Any
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
-from slipway.trial import VariantFigures
+from slipway.trial.figures import VariantFigures
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
 _NAMESPACE = "AWS/SageMaker"

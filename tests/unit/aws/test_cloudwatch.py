@@ -7,7 +7,7 @@ import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook, MetricSeries, request, series_request
 from slipway.errors import AwsError
-from slipway.trial import VariantFigures
+from slipway.trial.figures import VariantFigures
 from tests.unit.aws.stubs import stubbed
 
 SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -17,8 +17,8 @@ from slipway.registry.hook import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.record import TrialRecord, outcome_properties, verdict_properties
 from tests.unit.releases import ARTEFACT, DIGEST, TRAINED, release_plan, xcoms
 from tests.unit.request_samples import BUCKET, DictStore, iris_model
 from tests.unit.task_runs import context

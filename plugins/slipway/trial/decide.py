@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from slipway import trial_record
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.approval.approve import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.approval.wait import ApprovalOutcome
@@ -16,7 +15,6 @@ from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError
-from slipway.hooks.trial_records import TrialRecordHook
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Rules
 from slipway.model.approvers import Stage as People
@@ -26,9 +24,10 @@ from slipway.registry.record import NOBODY, How
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
 from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, judge
-from slipway.trial_record import BY_RULE, TrialRecord
-from slipway.triggers.trial import TrialDecisionTrigger
+from slipway.trial import record as trial_record
+from slipway.trial.figures import Comparison, judge
+from slipway.trial.record import BY_RULE, TrialRecord, TrialRecordHook
+from slipway.trial.wait import TrialDecisionTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -19,15 +19,15 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.deployment.weights import trial_share
 from slipway.errors import AwsError, TrialFailed
-from slipway.hooks.ground_truth import GroundTruthHook
-from slipway.hooks.trial_records import TrialRecordHook
 from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
-from slipway.trial import Comparison, VariantFigures
-from slipway.triggers.trial import TrialTrigger
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.ground_truth import GroundTruthHook
+from slipway.trial.record import TrialRecordHook
+from slipway.trial.wait import TrialTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
     from slipway.model.trial import Trial
     from slipway.stages.board import Entry
-    from slipway.trial_record import TrialRecord
+    from slipway.trial.record import TrialRecord
 
 # The entry of the task's state store that says since when which endpoint configuration is watched.
 WATCH = "watch"

@@ -3,11 +3,10 @@
 import pytest
 
 from slipway.errors import NotApproved
-from slipway.hooks.trial_records import TrialRecordHook
 from slipway.registry.hook import DIGEST
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import TrialRecord, outcome_properties, verdict_properties
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.record import TrialRecord, TrialRecordHook, outcome_properties, verdict_properties
 from tests.unit.aws.stubs import stubbed
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"

@@ -8,10 +8,10 @@ from slipway.aws.stacks import Stack
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.config import ModelConfig
-from slipway.operators.trial_settle import TrialSettleOperator
 from slipway.states import StackStatus, TrialVerdict
-from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import BY_RULE, TrialRecord, verdict_properties
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.record import BY_RULE, TrialRecord, verdict_properties
+from slipway.trial.settle import TrialSettleOperator
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
 

@@ -4,7 +4,7 @@ import pytest
 
 from slipway.model.trial import TrialRule
 from slipway.states import TrialVerdict
-from slipway.trial import Comparison, VariantFigures, error_limit, judge
+from slipway.trial.figures import Comparison, VariantFigures, error_limit, judge
 
 LIVE = VariantFigures(1000, 10, 8.0, 20.0, labelled=200, right=190)
 GOOD = VariantFigures(100, 1, 9.0, 25.0, labelled=50, right=47)

@@ -8,8 +8,8 @@ import pytest
 from slipway.registry.record import Candidate
 from slipway.signed.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import STAGE, TrialRecord, outcome_properties, record_of, verdict_properties
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.record import STAGE, TrialRecord, outcome_properties, record_of, verdict_properties
 
 FIGURES = Comparison(VariantFigures(100, 1, 8.0, 20.0, 10, 9), VariantFigures(40), "then", "now")
 MADE = TrialRecord(TrialVerdict.PROMOTE, "alice", "2026-05-02T08:00:00+00:00", "Airflow", "looks good")

@@ -10,14 +10,14 @@ from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.errors import AwsRefused, translate
 from slipway.stages.gate import Ticket
 from slipway.states import ExecutionMode, Stage
-from slipway.trial import VariantFigures
-from slipway.triggers import trial
-from slipway.triggers.trial import BakeTrigger, TrialDecisionTrigger, TrialTrigger
+from slipway.trial import wait
+from slipway.trial.figures import VariantFigures
+from slipway.trial.wait import BakeTrigger, TrialDecisionTrigger, TrialTrigger
 from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import Script, client_error
 from tests.unit.task_runs import context, first_event
 
-CLIENT = trial._MeasuringTrigger.client
+CLIENT = wait._MeasuringTrigger.client
 REACHED = {"outcome": "reached", "status": "", "reason": ""}
 
 
@@ -50,8 +50,8 @@ def alone(monkeypatch):
     async def client(trigger, hook_class):
         return None
 
-    monkeypatch.setattr(trial, "overtaken_async", overtaken)
-    monkeypatch.setattr(trial._MeasuringTrigger, "client", client)
+    monkeypatch.setattr(wait, "overtaken_async", overtaken)
+    monkeypatch.setattr(wait._MeasuringTrigger, "client", client)
     return newer
 
 
@@ -63,14 +63,14 @@ def measured(monkeypatch):
     async def figures(client, endpoint_name, variants, began, ended):
         return {"model-a": VariantFigures(100), "model-b": script()}
 
-    monkeypatch.setattr(trial, "variant_figures_async", figures)
+    monkeypatch.setattr(wait, "variant_figures_async", figures)
     return script
 
 
 def test_serialization_round_trip():
     for made in (watching(5), baking()):
         path, arguments = made.serialize()
-        assert path == f"slipway.triggers.trial.{type(made).__name__}"
+        assert path == f"slipway.trial.wait.{type(made).__name__}"
         assert type(made)(**arguments).serialize() == (path, arguments)
 
 
@@ -117,7 +117,7 @@ def test_a_roles_credentials_that_cannot_be_had_now_are_asked_for_again(measured
     async def connect(hook):
         return connects()
 
-    monkeypatch.setattr(trial._MeasuringTrigger, "client", CLIENT)
+    monkeypatch.setattr(wait._MeasuringTrigger, "client", CLIENT)
     monkeypatch.setattr(CloudWatchHook, "get_async_conn", connect)
     measured.answers[:] = [VariantFigures(10, 10)]
     assert first_event(baking())["outcome"] == "failed"
@@ -131,7 +131,7 @@ def test_the_deadline_holds_while_aws_is_away(measured, alone):
 
 def test_a_verdict_in_the_registry_ends_the_question():
     asked = TrialDecisionTrigger(ti_id=str(uuid4()), model_package_arn="arn", deadline=0.0)
-    assert asked.serialize()[0] == "slipway.triggers.trial.TrialDecisionTrigger"
+    assert asked.serialize()[0] == "slipway.trial.wait.TrialDecisionTrigger"
 
     def decided(**properties):
         return asked.is_decided({"ModelApprovalStatus": "Approved", "CustomerMetadataProperties": properties})

@@ -12,13 +12,12 @@ from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
-from slipway.hooks.trial_records import TrialRecordHook
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, VariantFigures, error_limit
-from slipway.trial_record import BY_RULE, VERDICT, TrialRecord, record_of
-from slipway.triggers.trial import BakeTrigger
+from slipway.trial.figures import Comparison, VariantFigures, error_limit
+from slipway.trial.record import BY_RULE, VERDICT, TrialRecord, TrialRecordHook, record_of
+from slipway.trial.wait import BakeTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.ground_truth import Hits, answers, compare, hour_folders, truths
+from slipway.trial.ground_truth import Hits, answers, compare, hour_folders, truths
 
 MOMENT = datetime(2026, 5, 2, 23, 30, tzinfo=UTC).timestamp()
 

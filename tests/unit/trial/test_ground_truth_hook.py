@@ -4,11 +4,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-
-from slipway.ground_truth import Hits
-from slipway.hooks.ground_truth import GroundTruthHook
-from tests.unit.aws.stubs import stubbed
 from tests.unit.test_ground_truth import capture, truth
+
+from slipway.trial.ground_truth import GroundTruthHook, Hits
+from tests.unit.aws.stubs import stubbed
 
 BEGAN = datetime(2026, 5, 2, 23, 10, tzinfo=UTC).timestamp()
 HOUR = "2026/05/02/23/"

@@ -7,12 +7,12 @@ import pytest
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
 
 from slipway.errors import AwsError, TrialFailed
-from slipway.ground_truth import Hits
 from slipway.model.config import ModelConfig
-from slipway.operators.trial_watch import WATCH, TrialWatchOperator
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial import VariantFigures
-from slipway.trial_record import TrialRecord
+from slipway.trial.figures import VariantFigures
+from slipway.trial.ground_truth import Hits
+from slipway.trial.record import TrialRecord
+from slipway.trial.watch import WATCH, TrialWatchOperator
 from tests.unit import task_runs
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model

@@ -11,13 +11,13 @@ from slipway.errors import PermanentError, Superseded
 from slipway.model.approvers import Rules
 from slipway.model.config import ModelConfig
 from slipway.registry.record import Candidate, How
-from slipway.sensors import trial_decision
-from slipway.sensors.trial_decision import TrialDecisionSensor
 from slipway.stages.board import Entry
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial import Comparison, VariantFigures
-from slipway.trial_record import TrialRecord
-from slipway.triggers.trial import TrialDecisionTrigger
+from slipway.trial import decide
+from slipway.trial.decide import TrialDecisionSensor
+from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.record import TrialRecord
+from slipway.trial.wait import TrialDecisionTrigger
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.request_samples import BUCKET, KEY, DictStore, iris_model
 from tests.unit.scripted_aws import MemoryStore
@@ -57,7 +57,7 @@ class Records:
 def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
-    monkeypatch.setattr(trial_decision, "upsert_hitl_detail", lambda **detail: questions.append(detail))
+    monkeypatch.setattr(decide, "upsert_hitl_detail", lambda **detail: questions.append(detail))
     return questions
 
 

@@ -13,8 +13,8 @@ from slipway.aws.cloudwatch import CloudWatchHook, variant_figures_async
 from slipway.aws.documents import S3DocumentHook
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.stages.gate import Ticket, overtaken_async
-from slipway.trial import VariantFigures
-from slipway.trial_record import record_of
+from slipway.trial.figures import VariantFigures
+from slipway.trial.record import record_of
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
