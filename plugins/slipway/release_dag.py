@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, tas
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.approval.approve import HumanApprovalSensor
+from slipway.cleanup.collect import CollectGarbageOperator
 from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.deployment.order import PREVIOUS
 from slipway.deployment.roll_back import RollBackOperator
@@ -16,7 +17,6 @@ from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
-from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
 from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator

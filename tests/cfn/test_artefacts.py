@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from slipway.cleanup.collect import CollectGarbageOperator
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
 from slipway.host import runs
-from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack

@@ -6,11 +6,11 @@ import pytest
 
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
+from slipway.cleanup.collect import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
 from slipway.errors import RollBackRefused
 from slipway.host import runs
 from slipway.model import config as model_config
-from slipway.operators.collect_garbage import CollectGarbageOperator
 from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import PRD, Model, Release, RollBack
 from tests.local_aws.hooks import lead_hooks_to

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from scipy.stats import binom
 
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import StackFailed
 from slipway.host import runs
 from slipway.model.config import ModelConfig
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import PRD, Release, RollBack
 from tests.cfn.trials import TrialModel, TrialRun

@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from slipway.approval import approve as human_approval
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.s3 import S3VersionHook
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.names import auto_run_id
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.source.intake import Source, take_in
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks

@@ -12,16 +12,17 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway import plan, teardown_order
+from slipway import plan
 from slipway.approval_guard import own_writes
 from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.approval_guard.caller import Caller, Worker
+from slipway.cleanup import order as teardown_order
 from slipway.deployment import order as roll_back_order
 from slipway.model.approvers import Rules
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
 
-# The class name of slipway.operators.teardown.TeardownOperator, whose import the API server needs for nothing else.
+# The class name of slipway.cleanup.teardown.TeardownOperator, whose import the API server needs for nothing else.
 TEARDOWN_OPERATOR = "TeardownOperator"
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway import teardown_order
+from slipway.cleanup import order as teardown_order
 from slipway.deployment import order as roll_back_order
 from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.garbage import InUse, Past, needed, superseded
+from slipway.cleanup.rules import InUse, Past, needed, superseded
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = 10

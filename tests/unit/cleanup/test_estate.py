@@ -7,8 +7,8 @@ import pytest
 from slipway.aws.autoscaling import ScalableTarget
 from slipway.aws.cloudformation import Stack
 from slipway.aws.sagemaker import Resource
+from slipway.cleanup.estate import Estate, Stage
 from slipway.errors import NameConflict
-from slipway.estate import Estate, Stage
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus
 

@@ -3,9 +3,9 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.cleanup.estate import Belonging, Stage
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import NotApproved, PermanentError, StackFailed
-from slipway.estate import Belonging, Stage
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.signed.orders import ORDER, Act
 from tests.unit.signatures import signed_order, teardown_context
 from tests.unit.task_runs import context, run_task

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from slipway import garbage
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.objects import StoredObject
 from slipway.aws.sagemaker import Resource
+from slipway.cleanup import rules
+from slipway.cleanup.rules import InUse, Past
+from slipway.cleanup.survey import Survey
 from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
 from slipway.errors import AwsError, SlipwayError
-from slipway.garbage import InUse, Past
-from slipway.garbage_survey import Survey
 from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, wanted
 from slipway.registry.artefact_store import S3ArtefactHook
@@ -102,7 +102,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         past, deployed = survey.past(list(folders), keep)
         stacks = survey.stacks()
         in_use = survey.in_use(stacks)
-        gone = garbage.superseded(past, plan.sequence, in_use, garbage.needed(survey.chain(stacks), deployed, keep))
+        gone = rules.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
         freed = sum(self._remove_release(survey, one, folders[one.revision_id]) for one in gone)
         if any(stack.status.in_progress for stack in stacks):
             self.log.info("A stack is being changed: models and endpoint configs are left to the next release")

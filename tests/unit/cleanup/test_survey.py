@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.aws.sagemaker import Resource
+from slipway.cleanup.survey import Survey
 from slipway.errors import SlipwayError
-from slipway.garbage_survey import Survey
 
 ENDPOINT = Resource("endpoint", "e", "arn:e", "Updating")
 CONFIGS = {

@@ -1,4 +1,4 @@
-"""What there is of a model, and what of it is in use: what AWS shows, in the terms of slipway/garbage.py."""
+"""What there is of a model, and what of it is in use: what AWS shows, in the terms of slipway/cleanup/rules.py."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from slipway.aws.objects import S3ObjectsHook, StoredObject
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
+from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
-from slipway.garbage import InUse, Past
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry import hook as registry
 from slipway.source.claims import Claim
