@@ -20,14 +20,14 @@ def guard_approvals(app: Any) -> Any:
     :param app: the rest of the API server
     :returns: the guard; imported here because workers and schedulers load plugins too, and need neither it nor FastAPI
     """
-    from slipway.approval_guard.middleware import ApprovalGuard
+    from slipway.guard.middleware import ApprovalGuard
 
     return ApprovalGuard(app)
 
 
 async def guard_health(scope: Any, receive: Any, send: Any) -> None:
     """Say whether approvals are guarded: an ASGI application, which imports the guard as guard_approvals does."""
-    from slipway.approval_guard.health import serve
+    from slipway.guard.health import serve
 
     await serve(scope, receive, send)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
+from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.model.approvers import Rules
 from slipway.model.files import load_models
 from slipway.model.pipelines import STALE_TAG

@@ -2,7 +2,7 @@
 
 The task writes the question. The API server writes the answer in the transaction that accepts it, so that an answer
 exists from the moment in which somebody was told so, whichever process dies afterwards. Nobody else may write there:
-see slipway/approval_guard.
+see slipway/guard.
 """
 
 from __future__ import annotations

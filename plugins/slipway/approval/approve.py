@@ -44,7 +44,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
 
     A decision is taken from Airflow (the approval screen, or the task marked success or failed) and from the Model
     Registry (SageMaker Studio, AWS CLI), whichever comes first, and ends as a record on the model package. An answer
-    given in Airflow is one that the API server's guard has let through and written down; see slipway/approval_guard.
+    given in Airflow is one that the API server's guard has let through and written down; see slipway/guard.
     The question stays open until the rules are met. A rejection, and no answer in time, fails the task without a
     retry. There is no default answer. The XCom is the Decision.
 

@@ -1,7 +1,7 @@
 """Orders: what only an approver may start, and how the tasks of the run know who did.
 
 The API server's guard writes and signs the order in the transaction that starts the run, so that it exists if and only
-if an approver started it through the API: see slipway/approval_guard. What a run's row says about who triggered it is
+if an approver started it through the API: see slipway/guard. What a run's row says about who triggered it is
 not enough: a command line writes the name of an operating system's user there, and a run that another run starts
 inherits it.
 """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 SUBJECT = "What shall become of the model on trial?"
-# The buttons; the guard knows the first by name: slipway/approval_guard/flush.py.
+# The buttons; the guard knows the first by name: slipway/guard/flush.py.
 OPTIONS = {"Promote": TrialVerdict.PROMOTE, "Keep": TrialVerdict.KEEP, "Retire": TrialVerdict.RETIRE}
 
 

@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 
 from slipway.approval.answers import Answer, Question
 from slipway.approval.facts import approval_line
-from slipway.approval_guard import belongings, orders
-from slipway.approval_guard import caller as callers
-from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
-from slipway.approval_guard.caller import Caller, Worker
+from slipway.guard import belongings, orders
+from slipway.guard import caller as callers
+from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
+from slipway.guard.caller import Caller, Worker
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs

@@ -27,9 +27,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import BindParameter
 
-from slipway.approval_guard import belongings, caller, own_writes
-from slipway.approval_guard.approvals import approver_names, may_all
-from slipway.approval_guard.caller import Caller, Worker
+from slipway.guard import belongings, caller, own_writes
+from slipway.guard.approvals import approver_names, may_all
+from slipway.guard.caller import Caller, Worker
 
 log = logging.getLogger(__name__)
 

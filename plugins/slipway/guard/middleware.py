@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse
 from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 
-from slipway.approval_guard import answers, caller, flush, self_test, writes
-from slipway.approval_guard.routes import Route, has_control_character
 from slipway.errors import UnsafeConfiguration
+from slipway.guard import answers, caller, flush, self_test, writes
+from slipway.guard.routes import Route, has_control_character
 from slipway.signed import proofs
 
 if TYPE_CHECKING:

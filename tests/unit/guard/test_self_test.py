@@ -7,7 +7,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import flush, self_test, writes
+from slipway.guard import flush, self_test, writes
 from slipway.plugin import SlipwayPlugin
 
 HEALTH = "/slipway/guard/health"

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from starlette._utils import get_route_path
 
-from slipway.approval_guard import caller, self_test
+from slipway.guard import caller, self_test
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -16,8 +16,8 @@ from fastapi import HTTPException
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import approvals, caller, flush, orders
-from slipway.approval_guard.caller import TOKEN_KEY, Caller, Worker
+from slipway.guard import approvals, caller, flush, orders
+from slipway.guard.caller import TOKEN_KEY, Caller, Worker
 from slipway.model.approvers import ONLY_STAGE, Rules, Stage
 from slipway.signed.orders import Act, Order
 from slipway.signed.proofs import verifier

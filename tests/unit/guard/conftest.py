@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slipway.approval_guard import flush, writes
-from tests.unit.approval_guard.real_server import RealServer, serving
+from slipway.guard import flush, writes
+from tests.unit.guard.real_server import RealServer, serving
 
 
 @pytest.fixture(scope="session")

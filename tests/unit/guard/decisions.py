@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway.source.uploads import STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE
-from tests.unit.approval_guard.real_server import IRIS, RUN
+from tests.unit.guard.real_server import IRIS, RUN
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import StaleDataError
 
-from slipway.approval_guard import caller
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR
-from slipway.approval_guard.belongings import TEST_DAG_ID
-from slipway.approval_guard.caller import Caller
+from slipway.guard import caller
+from slipway.guard.approvals import APPROVAL_OPERATOR
+from slipway.guard.belongings import TEST_DAG_ID
+from slipway.guard.caller import Caller
 
 _NOBODY = UUID(int=0)
 _ROW = {"dag_run_id": -1, "dag_id": TEST_DAG_ID, "run_id": "-", "task_id": "-", "map_index": -1, "key": "answer/0"}

@@ -38,8 +38,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqlalchemy import func, insert, or_, select, update
 
 from slipway.approval.answers import QUESTION, Question
-from slipway.approval_guard import flush, writes
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR
+from slipway.guard import flush, writes
+from slipway.guard.approvals import APPROVAL_OPERATOR
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.source.uploads import ASSET_PREFIX, STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE

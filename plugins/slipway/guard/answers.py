@@ -9,9 +9,9 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard.approvals import GuardedApproval, approver_names, is_approval, rules_by_task
-from slipway.approval_guard.caller import Caller
-from slipway.approval_guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
+from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, rules_by_task
+from slipway.guard.caller import Caller
+from slipway.guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
 
 
 def may_replace(route: Route, status: HTTPStatus) -> bool:

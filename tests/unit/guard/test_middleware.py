@@ -10,11 +10,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
-from slipway.approval_guard import answers, caller, flush, self_test, writes
-from slipway.approval_guard.caller import Caller, Worker
-from slipway.approval_guard.middleware import ApprovalGuard
-from slipway.approval_guard.routes import Route
 from slipway.errors import UnsafeConfiguration
+from slipway.guard import answers, caller, flush, self_test, writes
+from slipway.guard.caller import Caller, Worker
+from slipway.guard.middleware import ApprovalGuard
+from slipway.guard.routes import Route
 from slipway.plugin import SlipwayPlugin
 
 TASK = "/api/v2/dags/iris-model/dagRuns/s3__1/taskInstances/approve"

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
-from slipway.approval_guard import own_writes
+from slipway.guard import own_writes
 from slipway.model.approvers import Rules
 from slipway.model.people import likeness
 

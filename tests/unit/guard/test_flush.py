@@ -19,9 +19,9 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
-from slipway.approval_guard import approvals, caller, flush
-from slipway.approval_guard.caller import Caller
-from slipway.approval_guard.routes import Route
+from slipway.guard import approvals, caller, flush
+from slipway.guard.caller import Caller
+from slipway.guard.routes import Route
 from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
 from slipway.registry.record import How
 

@@ -17,11 +17,11 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException
 from sqlalchemy import delete, insert, select, text, update
 
-from slipway.approval_guard import belongings, caller, own_writes
-from slipway.approval_guard.caller import Caller, is_administrator
+from slipway.guard import belongings, caller, own_writes
+from slipway.guard.caller import Caller, is_administrator
 from slipway.source.uploads import STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE
-from tests.unit.approval_guard.real_server import FOREIGN, IRIS, RUN
+from tests.unit.guard.real_server import FOREIGN, IRIS, RUN
 from tests.unit.request_samples import changed, iris, write_model
 
 OWN, OTHERS = (IRIS, "process_request"), (FOREIGN, "first")

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from starlette.routing import Mount
 
-from tests.unit.approval_guard.decisions import PUBLIC, WORKERS, Guarded
-from tests.unit.approval_guard.real_server import FOREIGN
+from tests.unit.guard.decisions import PUBLIC, WORKERS, Guarded
+from tests.unit.guard.real_server import FOREIGN
 
 _READING = {"GET", "HEAD", "OPTIONS"}
 # In the path as it is sent: each is answered 400.

@@ -13,11 +13,11 @@ from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
 from slipway import plan
-from slipway.approval_guard import own_writes
-from slipway.approval_guard.approvals import only_approvers, rules_by_task, task_types
-from slipway.approval_guard.caller import Caller, Worker
 from slipway.cleanup import order as teardown_order
 from slipway.deployment import order as roll_back_order
+from slipway.guard import own_writes
+from slipway.guard.approvals import only_approvers, rules_by_task, task_types
+from slipway.guard.caller import Caller, Worker
 from slipway.model.approvers import Rules
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
