@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from tests.unit.test_board import entry
 
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
@@ -15,6 +14,7 @@ from slipway.stages.gate import Gate, Ticket
 from slipway.states import ExecutionMode, Stage
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.request_samples import BUCKET
+from tests.unit.stages.test_board import entry
 
 pytestmark = pytest.mark.local_aws
 RACERS = 8

@@ -9,7 +9,6 @@ import sys
 import urllib.request
 
 import pytest
-from tests.unit.test_board import entry
 
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
@@ -23,6 +22,7 @@ from slipway.stress.reports import StressReportHook
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
+from tests.unit.stages.test_board import entry
 from tools.settings import Settings
 from tools.stress import send
 

@@ -10,14 +10,18 @@ import time
 import pytest
 from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
-from slipway import hooks
+import slipway
 from slipway.aws import patience
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient, without_patience
 from slipway.errors import AwsError
 from tests.unit.scripted_aws import Script, client_error
 
-MODULES = [importlib.import_module(f"slipway.hooks.{module.name}") for module in pkgutil.iter_modules(hooks.__path__)]
+MODULES = [
+    importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(slipway.__path__, "slipway.")
+    if not module.name.endswith(".__main__")
+]
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 # A second message would reach people; its caller sends it again when it did not go out.
 IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session"}

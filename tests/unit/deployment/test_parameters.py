@@ -15,7 +15,7 @@ from slipway.request.request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 NEW = Candidate(
     ServedModel(IMAGE, "s3://b-1/new.tar.gz"),

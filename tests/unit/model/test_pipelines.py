@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
-from tests.unit.test_model_files import aged
 
 from slipway.model.approvers import Rules
 from slipway.model.pipelines import STALE_TAG, pipelines
 from slipway.release_dag import build_release_dag
+from tests.unit.model.test_files import aged
 from tests.unit.request_samples import IRIS, ROOT, changed, iris, write_model
 
 

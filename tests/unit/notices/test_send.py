@@ -7,7 +7,7 @@ from slipway.notices.send import TOLD, Message, Notice, Notices
 from tests.unit.scripted_aws import MemoryStore
 
 MESSAGE = Message(Notice.WANTED, "decision wanted/1", "iris-model", "Shall it?", "http://airflow/page")
-NOTIFIER = "tests.unit.test_notices.Remembering"
+NOTIFIER = "tests.unit.notices.test_send.Remembering"
 
 
 class Remembering:

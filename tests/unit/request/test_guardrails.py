@@ -1,12 +1,12 @@
 """What SageMaker's guardrails exclude is refused before anything is started, and said with AWS's page."""
 
 import pytest
-from tests.unit.test_model_serving import ALARMS, CANARY, MORNING, with_sections
 
 from slipway.deployment import guardrails
 from slipway.errors import PolicyViolation, StackFailed
 from slipway.request.guardrails import EXCLUSIONS, SIZES
 from slipway.request.request import fence, parse_zip
+from tests.unit.model.test_serving import ALARMS, CANARY, MORNING, with_sections
 from tests.unit.request_samples import AWS, deployment, request_zip
 
 SCALING = deployment()["ProductionEndpoint"]["AutoScaling"]

@@ -87,10 +87,10 @@ def test_after_a_rotation_former_signatures_hold_until_their_key_is_taken_away(k
 def test_keys_that_are_none_are_refused_with_how_to_make_one(keys, text):
     signing, public = new_keys()
     keys(text, public)
-    with pytest.raises(UnsafeConfiguration, match=r"approval_signing_key.*python -m slipway\.proofs"):
+    with pytest.raises(UnsafeConfiguration, match=r"approval_signing_key.*python -m slipway\.signed\.proofs"):
         signer()
     keys(signing, text)
-    with pytest.raises(UnsafeConfiguration, match=r"approval_public_keys.*python -m slipway\.proofs"):
+    with pytest.raises(UnsafeConfiguration, match=r"approval_public_keys.*python -m slipway\.signed\.proofs"):
         verifier()
 
 

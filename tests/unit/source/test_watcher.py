@@ -72,7 +72,7 @@ def committed(*versions: ObjectVersion) -> MemoryStore:
 )
 def test_serialization_round_trip(trigger):
     path, arguments = trigger.serialize()
-    assert path == f"slipway.source.watcher.{type(trigger).__name__}"
+    assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
     assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.test_board import entry
 
 from slipway.errors import PermanentError, SlipwayError
 from slipway.stages import gate as module
@@ -15,6 +14,7 @@ from slipway.stages.gate import Gate, Ticket, decide_async
 from slipway.states import ExecutionMode, Stage
 from tests.unit.releases import release_plan
 from tests.unit.stage_runs import MemoryDocuments
+from tests.unit.stages.test_board import entry
 
 SUPERSEDED = ExecutionMode.SUPERSEDED
 KEY = "releases/iris-model/stages.json"

@@ -3,7 +3,6 @@
 import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
-from tests.unit.test_gate import ticket
 
 from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
 from slipway.stages import mixin
@@ -14,6 +13,7 @@ from slipway.states import ExecutionMode, Stage
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.stage_runs import MemoryDocuments, with_gate
+from tests.unit.stages.test_gate import ticket
 from tests.unit.task_runs import context
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"

@@ -7,14 +7,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.exceptions import EndpointConnectionError
-from tests.unit.test_board import entry
-from tests.unit.test_gate import ticket
 
 from slipway.stages.board import Board, Place
 from slipway.stages.wait import StageTrigger
 from slipway.states import Stage
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
+from tests.unit.stages.test_board import entry
+from tests.unit.stages.test_gate import ticket
 
 
 class Body:

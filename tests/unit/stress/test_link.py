@@ -2,10 +2,9 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from tests.unit.links.test_runs import TaskInstance
-
 from slipway.stress import link
 from slipway.stress.link import StressReportLink
+from tests.unit.host.test_links import TaskInstance
 
 
 def test_the_link_is_an_address_that_s3_lets_in(monkeypatch):

@@ -4,10 +4,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from tests.unit.test_ground_truth import capture, truth
 
 from slipway.trial.ground_truth import GroundTruthHook, Hits
 from tests.unit.aws.stubs import stubbed
+from tests.unit.trial.test_ground_truth import capture, truth
 
 BEGAN = datetime(2026, 5, 2, 23, 10, tzinfo=UTC).timestamp()
 HOUR = "2026/05/02/23/"
