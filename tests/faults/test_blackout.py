@@ -14,7 +14,7 @@ from slipway.approval import approve as human_approval
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.source.intake import Source, take_in
+from slipway.source.intake import WatchedBucket, take_in
 from slipway.training.owner import AirflowTasks
 from slipway.training.reaper import reap
 from tests.faults.crashes import share_clients
@@ -156,7 +156,7 @@ def test_intake_and_reaper_outlast_a_blackout(aws, faults, release):
         return True
 
     aws.client("s3").put_object(Bucket=BUCKET, Key="training_jobs/dark-model/trainingjob.zip", Body=b"any")
-    source = Source(BUCKET, None, {"training_jobs/dark-model/trainingjob.zip": "dark-model"})
+    source = WatchedBucket(BUCKET, None, {"training_jobs/dark-model/trainingjob.zip": "dark-model"})
     with blackout(aws, faults):
         take_in(source, MemoryStore(), S3VersionHook(), start)
     with blackout(aws, faults):

@@ -15,7 +15,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
 from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
@@ -30,8 +30,8 @@ from tests.unit.signatures import signed_answer
 from tests.unit.task_runs import first_event
 
 pytestmark = pytest.mark.local_aws
-ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
-STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
+ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
+STAGES = Rules((ApprovalStage("science", ("alice", "carol", "erin"), 2), ApprovalStage("operations", ("olaf",))))
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 
 

@@ -14,8 +14,8 @@ from slipway import names
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import StressFailed, StressRefused
 from slipway.host import runs
-from slipway.stages.gate import Gate, Ticket
-from slipway.states import ExecutionMode, Stage
+from slipway.stages.gate import StageGate, Ticket
+from slipway.states import BoardStage, ExecutionMode
 from slipway.stress import report as stress_report
 from slipway.stress.link import StressReportLink
 from slipway.stress.reports import StressReportHook
@@ -122,8 +122,8 @@ def release(model_file, monkeypatch):
     """A release that holds the development endpoint; gives the runs that Airflow says go on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
-    gate = Gate(S3DocumentHook(), runs.goes_on)
-    ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), Stage.DEV, ExecutionMode.SUPERSEDED, entry(1))
+    gate = StageGate(S3DocumentHook(), runs.goes_on)
+    ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), BoardStage.DEV, ExecutionMode.SUPERSEDED, entry(1))
     gate.enter(ticket)
     yield going_on
     gate.leave(ticket)

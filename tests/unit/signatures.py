@@ -8,7 +8,7 @@ from slipway.model.approvers import ONLY_STAGE, Approval
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import APPROVE, Candidate, Decision
 from slipway.signed.orders import ORDER, Act, Order
-from slipway.signed.proofs import Place, signer
+from slipway.signed.proofs import TaskPlace, signer
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import context
 
@@ -23,7 +23,7 @@ def signed_order(
 
 def signed_answer(answer: Answer, question: Question, ti: SimpleNamespace) -> dict:
     """:returns: an answer as a task's state store holds it"""
-    return answer.signed(signer(), question, Place.of(ti)).to_json()
+    return answer.signed(signer(), question, TaskPlace.of(ti)).to_json()
 
 
 def signed_approval(

@@ -3,7 +3,7 @@
 import json
 
 from slipway.aws.documents import Document
-from slipway.stages.gate import Gate
+from slipway.stages.gate import StageGate
 
 
 class MemoryDocuments:
@@ -28,5 +28,5 @@ class MemoryDocuments:
 
 def with_gate(operator, documents=None, goes_on=lambda dag_id, run_id: True):
     """Give an operator a gate of its own instead of S3's; returns the operator."""
-    operator.__dict__["gate"] = Gate(documents or MemoryDocuments(), goes_on)
+    operator.__dict__["gate"] = StageGate(documents or MemoryDocuments(), goes_on)
     return operator

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from slipway.model.approvers import Approval
 from slipway.registry.record import APPROVE, REJECT, Candidate, How
-from slipway.signed.proofs import Place, Signer, Verifier, verifier
+from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
 
 # Entries of the task's state store.
 QUESTION = "asked"
@@ -110,11 +110,11 @@ class Answer:
     option: str = ""
     proof: str = ""
 
-    def signed(self, signer: Signer, question: Question, place: Place) -> Self:
+    def signed(self, signer: Signer, question: Question, place: TaskPlace) -> Self:
         """:returns: this answer with the guard's proof that it answers this question of this task"""
         return replace(self, proof=signer.prove(place.asked(question.number), *self._statement(question)))
 
-    def is_proven(self, verifier: Verifier, question: Question, place: Place) -> bool:
+    def is_proven(self, verifier: Verifier, question: Question, place: TaskPlace) -> bool:
         """:returns: whether the guard has let it through, as the answer to this question of this task"""
         return verifier.answers(self.proof, place.asked(question.number), *self._statement(question))
 
@@ -154,7 +154,7 @@ def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | No
     except (TypeError, ValueError, KeyError):
         # No answer of the guard's.
         return None
-    return answer if answer and answer.is_proven(verifier(), question, Place.of(context["ti"])) else None
+    return answer if answer and answer.is_proven(verifier(), question, TaskPlace.of(context["ti"])) else None
 
 
 def is_spoilt(context: Mapping[str, Any], question: Question) -> bool:

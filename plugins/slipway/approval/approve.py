@@ -26,7 +26,7 @@ from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Decision, How
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin, superseded
-from slipway.states import ExecutionMode, Stage
+from slipway.states import BoardStage, ExecutionMode
 from slipway.stress.order import STRESS_DEV
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         if (
             answer is None
             and outcome == ApprovalOutcome.SUPERSEDED
-            and (newer := self.overtaken(context, Stage.APPROVE))
+            and (newer := self.overtaken(context, BoardStage.APPROVE))
         ):
-            return self.give_way(context, Stage.APPROVE, newer)
+            return self.give_way(context, BoardStage.APPROVE, newer)
         if answer is None and not event:
-            self.enter_stage(context, Stage.APPROVE)
+            self.enter_stage(context, BoardStage.APPROVE)
         if question is None:
             question = self._ask(context, self._new_question(context, arn))
         elif answer is None and outcome == ApprovalOutcome.ANSWERED:
@@ -166,7 +166,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             question = self._ask(context, question.next(approvals))
         self._wait(context, question)
 
-    def give_way(self, context: Context, stage: Stage, newer: Entry) -> dict[str, Any]:  # type: ignore[override]
+    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> dict[str, Any]:  # type: ignore[override]
         """End the release because of a newer one, unless somebody has decided on it meanwhile.
 
         :param context: the task's Airflow context
@@ -286,7 +286,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self._tell(context, _notice_of(decision), f"{decision.decided_at}", _said(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
-        if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, Stage.APPROVE)):
+        if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, BoardStage.APPROVE)):
             NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
             error = superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
             self.log.warning("%s", error)
@@ -331,7 +331,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 model_package_arn=question.model_package_arn,
                 deadline=question.at + timeout_seconds,
                 notice_at=self._tell_what_is_due(context, question, question.at + timeout_seconds / 2),
-                ticket=self.ticket(context, Stage.APPROVE).to_json(),
+                ticket=self.ticket(context, BoardStage.APPROVE).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),

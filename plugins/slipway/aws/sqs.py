@@ -16,7 +16,7 @@ _BATCH = 10
 
 
 @dataclass(frozen=True)
-class Message:
+class QueueMessage:
     """A message as it was received.
 
     :param receipt: what deletes it, until it is received again
@@ -43,7 +43,7 @@ async def queue_url_async(client: Any, queue: str) -> str:
     return str(answer["QueueUrl"])
 
 
-async def receive_async(client: Any, url: str) -> list[Message]:
+async def receive_async(client: Any, url: str) -> list[QueueMessage]:
     """Wait for messages; they stay in the queue until they are deleted.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
@@ -55,10 +55,10 @@ async def receive_async(client: Any, url: str) -> list[Message]:
     """
     with aws_call("receive messages", url):
         answer = await client.receive_message(QueueUrl=url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=WAIT_SECONDS)
-    return [Message(item["MessageId"], item["ReceiptHandle"], item["Body"]) for item in answer.get("Messages", ())]
+    return [QueueMessage(item["MessageId"], item["ReceiptHandle"], item["Body"]) for item in answer.get("Messages", ())]
 
 
-async def delete_async(client: Any, url: str, messages: Iterable[Message]) -> set[str]:
+async def delete_async(client: Any, url: str, messages: Iterable[QueueMessage]) -> set[str]:
     """Delete messages.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html

@@ -22,7 +22,7 @@ from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.board import Outcome
 from slipway.stages.mixin import StageMixin
-from slipway.states import Environment, Stage
+from slipway.states import BoardStage, Environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -85,13 +85,13 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
-        ticket = self.ticket(context, Stage.PRD)
+        ticket = self.ticket(context, BoardStage.PRD)
         if self.gate.enter(ticket).outcome is not Outcome.ENTERED:
             self.gate.leave(ticket)
             self.log.info("Another run is at production: it collects")
             return {}
         collected = self._sweep(pull_plan(context))
-        self.leave_stages(context, Stage.PRD)
+        self.leave_stages(context, BoardStage.PRD)
         return collected
 
     def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:

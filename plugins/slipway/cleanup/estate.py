@@ -16,7 +16,7 @@ from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import Environment, StackStatus, TrainingJobStatus
 
 
-class Stage(StrEnum):
+class RemovalStep(StrEnum):
     """The order of removal: nothing goes before what uses it."""
 
     JOBS_AND_STACKS = "training jobs and stacks"
@@ -35,7 +35,7 @@ class Belonging:
     :param remove: Starts the removal, which may take a while; None while it is on its way or cannot be touched yet.
     """
 
-    stage: Stage
+    stage: RemovalStep
     kind: str
     name: str
     status: str = ""
@@ -71,9 +71,9 @@ class Estate:
             *self._training_jobs(),
             *self._stacks(),
             *self._scalable_targets(),
-            *self._tagged(Stage.ENDPOINTS, "endpoint"),
-            *self._tagged(Stage.ENDPOINT_CONFIGS, "endpoint config"),
-            *self._tagged(Stage.MODELS, "model"),
+            *self._tagged(RemovalStep.ENDPOINTS, "endpoint"),
+            *self._tagged(RemovalStep.ENDPOINT_CONFIGS, "endpoint config"),
+            *self._tagged(RemovalStep.MODELS, "model"),
             *self._registry(),
         ]
 
@@ -84,7 +84,7 @@ class Estate:
             for job in self._sagemaker.list_tagged("training job", TAG_MODEL_PREFIX, self.prefix, **filters):
                 running = status is TrainingJobStatus.IN_PROGRESS
                 stop = partial(self._sagemaker.stop_training_job, job.name) if running else None
-                yield Belonging(Stage.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
+                yield Belonging(RemovalStep.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
 
     def _stacks(self) -> Iterator[Belonging]:
         # Production first: its name is what people look for in the log.
@@ -102,20 +102,20 @@ class Estate:
                 )
             remove = None if stack.status.in_progress else partial(self.cloudformation.delete_stack, stack.stack_id)
             # The StackId, since a stack whose deletion failed is deleted by it.
-            yield Belonging(Stage.JOBS_AND_STACKS, "stack", stack.stack_id, stack.status.value, remove)
+            yield Belonging(RemovalStep.JOBS_AND_STACKS, "stack", stack.stack_id, stack.status.value, remove)
 
     def _scalable_targets(self) -> Iterator[Belonging]:
         for environment in Environment:
             endpoint = names.endpoint_name(self.endpoint_prefix, environment)
             for target in self._autoscaling.scalable_targets(endpoint):
                 yield Belonging(
-                    Stage.SCALABLE_TARGETS,
+                    RemovalStep.SCALABLE_TARGETS,
                     "scalable target",
                     target.resource_id,
                     remove=partial(self._autoscaling.deregister, target),
                 )
 
-    def _tagged(self, stage: Stage, kind: str) -> Iterator[Belonging]:
+    def _tagged(self, stage: RemovalStep, kind: str) -> Iterator[Belonging]:
         for resource in self._sagemaker.list_tagged(kind, TAG_MODEL_PREFIX, self.prefix):
             deleting = resource.status == "Deleting"
             remove = None if deleting else partial(self._sagemaker.delete_resource, resource)
@@ -127,13 +127,13 @@ class Estate:
             return
         for arn in self._sagemaker.model_package_arns(group):
             yield Belonging(
-                Stage.MODEL_PACKAGES,
+                RemovalStep.MODEL_PACKAGES,
                 "model package",
                 arn,
                 remove=partial(self._sagemaker.delete_model_package, arn),
             )
         yield Belonging(
-            Stage.MODEL_PACKAGE_GROUP,
+            RemovalStep.MODEL_PACKAGE_GROUP,
             "model package group",
             group,
             remove=partial(self._sagemaker.delete_model_package_group, group),

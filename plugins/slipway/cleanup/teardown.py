@@ -12,7 +12,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
 from slipway.cleanup import order
-from slipway.cleanup.estate import Belonging, Estate, Stage
+from slipway.cleanup.estate import Belonging, Estate, RemovalStep
 from slipway.errors import PermanentError, StackFailed
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
@@ -100,7 +100,7 @@ class TeardownOperator(_EstateOperator):
         model = chosen_model(context["params"])
         order.check(context, model.approval.rules())
         estate, deletions_by_id, removed_by_kind = self.estate(model), Counter(deletions), Counter(removed)
-        done: set[Stage] = set()
+        done: set[RemovalStep] = set()
         while left := estate.belongings():
             stage = left[0].stage
             if stage in done:

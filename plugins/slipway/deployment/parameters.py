@@ -42,14 +42,14 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RegisteredModel:
     """The model of this release, as the Model Registry has it."""
 
     model: ServedModel
     package_arn: str
 
 
-def candidate(package: Mapping[str, Any]) -> Candidate:
+def candidate(package: Mapping[str, Any]) -> RegisteredModel:
     """Read the model of a release from its model package, which is what was tested and approved.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
@@ -57,7 +57,7 @@ def candidate(package: Mapping[str, Any]) -> Candidate:
     :param package: what DescribeModelPackage answered
     """
     container = package["InferenceSpecification"]["Containers"][0]
-    return Candidate(ServedModel(container["Image"], data_url(package)), package["ModelPackageArn"])
+    return RegisteredModel(ServedModel(container["Image"], data_url(package)), package["ModelPackageArn"])
 
 
 def data_urls(parameters: Mapping[str, str]) -> list[str]:
@@ -92,7 +92,7 @@ def parameters(
     request: FencedRequest,
     plan: ReleasePlan,
     environment: Environment,
-    new: Candidate,
+    new: RegisteredModel,
     outputs: Mapping[str, str],
 ) -> dict[str, str]:
     """Compute the template's parameters.

@@ -29,7 +29,7 @@ from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
 from slipway.stages.mixin import StageMixin
-from slipway.states import Environment, Stage
+from slipway.states import BoardStage, Environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,7 +82,7 @@ class RollBackOperator(StageMixin, BaseOperator):
             raise Skipped("This run rolls nothing back", why="its upload has another run")
         order = roll_back_order.check(context, self.model.approval.rules())
         self._plan = self._plan_for(self._package(target, order), order)
-        self.enter_stage(context, Stage.PRD)
+        self.enter_stage(context, BoardStage.PRD)
         # Whoever held the lease may have deployed in between.
         self._plan = self._plan_for(self._package(target, order), order)
         self.log.info("%s rolls production back to %s", order.by, self._arn)

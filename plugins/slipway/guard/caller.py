@@ -39,7 +39,7 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Worker:
+class TaskCaller:
     """One request that a task makes, by the token that Airflow gave it.
 
     :param scope: the request's ASGI scope, in which Airflow keeps the token once it has checked it
@@ -63,7 +63,7 @@ class Worker:
 
 
 # Not set: the scheduler, the triggerer, a command line. They decide nothing: no answer comes from there.
-current: ContextVar[Caller | Worker | None] = ContextVar("slipway_caller", default=None)
+current: ContextVar[Caller | TaskCaller | None] = ContextVar("slipway_caller", default=None)
 
 
 async def identify(request: Request) -> Caller:

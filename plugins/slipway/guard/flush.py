@@ -24,7 +24,7 @@ from slipway.approval.facts import approval_line
 from slipway.guard import belongings, orders
 from slipway.guard import caller as callers
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
-from slipway.guard.caller import Caller, Worker
+from slipway.guard.caller import Caller, TaskCaller
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
@@ -66,7 +66,7 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
     started = [run for run in session.new if isinstance(run, DagRun)]
     for run in started:
         _check_run_id(caller, run, session)
-    if isinstance(caller, Worker):
+    if isinstance(caller, TaskCaller):
         _check_worker(caller, session)
         return
     for run in started:
@@ -101,14 +101,14 @@ def write_down(session: Session, _flush_context: Any) -> None:
             orders.write(caller, started, session)
 
 
-def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> None:
+def _check_run_id(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
     """Keep the run id of an upload for its intake: under another run's id, an upload would count as released."""
     if not run.run_id.startswith(AUTO_RUN_PREFIX):
         return
     connection = session.connection()
     if not belongings.slipways_dags({run.dag_id}, connection):
         return
-    task = belongings.task_of(caller.task_instance_id, connection) if isinstance(caller, Worker) else None
+    task = belongings.task_of(caller.task_instance_id, connection) if isinstance(caller, TaskCaller) else None
     if task is None or not belongings.is_intake(task[0], task[2]):
         raise HTTPException(
             status.HTTP_403_FORBIDDEN,
@@ -117,7 +117,7 @@ def _check_run_id(caller: Caller | Worker, run: DagRun, session: Session) -> Non
         )
 
 
-def _check_worker(worker: Worker, session: Session) -> None:
+def _check_worker(worker: TaskCaller, session: Session) -> None:
     """Check a task's own request: it may change its own run, no approval that is another task, and no ordered run.
 
     The execution API compares the token with the path where that names a task instance, and nowhere else.
@@ -132,7 +132,7 @@ def _check_worker(worker: Worker, session: Session) -> None:
             orders.check(worker, changed.dag_run, session)
 
 
-def _check_task(caller: Caller | Worker, approval: GuardedApproval, *, deleted: bool) -> None:
+def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, deleted: bool) -> None:
     ti, before = approval.ti, _before(approval.ti, "state")
     if not deleted and before is _UNCHANGED:
         return
@@ -225,7 +225,7 @@ def _give(
         model_package_arn=question.model_package_arn,
         option=option if approval.is_trial else "",
     )
-    answer = unsigned.signed(proofs.signer(), question, proofs.Place.of(approval.ti))
+    answer = unsigned.signed(proofs.signer(), question, proofs.TaskPlace.of(approval.ti))
     if not approval.give(question, answer):
         _conflict(f"This is decided: {first_answer(approval.ti, question)}.")
     # Looked at once more, now that the answer stands: the task decides first and looks for answers then.
@@ -278,7 +278,7 @@ def _check_waits(ti: TaskInstance, state: Any) -> None:
         _conflict(f"{ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then.")
 
 
-def _forbid(caller: Caller | Worker, approval: GuardedApproval, what: str) -> NoReturn:
+def _forbid(caller: Caller | TaskCaller, approval: GuardedApproval, what: str) -> NoReturn:
     raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {what}: {approval.why_not(caller.name)}")
 
 

@@ -91,9 +91,9 @@ class ApprovalGuard:
         return f"Nothing can be changed, for the approval guard is not active: {why}"
 
 
-async def _caller(scope: Scope, *, reads: bool) -> caller.Caller | caller.Worker:
+async def _caller(scope: Scope, *, reads: bool) -> caller.Caller | caller.TaskCaller:
     if f"{get_route_path(scope)}/".startswith(f"{_EXECUTION_API}/"):
-        return caller.Worker(scope)
+        return caller.TaskCaller(scope)
     # A request that reads changes nothing in anybody's name.
     return caller.Caller(None, Route(scope)) if reads else await caller.identify(Request(scope))
 
@@ -115,7 +115,7 @@ class _Headed:
 class _Told:
     """Passes an answer on, or puts one in its place that says more."""
 
-    def __init__(self, calling: caller.Caller | caller.Worker, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, calling: caller.Caller | caller.TaskCaller, scope: Scope, receive: Receive, send: Send) -> None:
         self._calling = calling
         self._scope, self._receive, self._send = scope, receive, send
         self._replaced = False

@@ -17,7 +17,7 @@ from slipway.cleanup import order as teardown_order
 from slipway.deployment import order as roll_back_order
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
-from slipway.guard.caller import Caller, Worker
+from slipway.guard.caller import Caller, TaskCaller
 from slipway.model.approvers import Rules
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
@@ -45,7 +45,7 @@ class Wanted:
         """:returns: whether this person may order it"""
         return bool(self.rules) and all(one is not None and name in one.approvers for one in self.rules)
 
-    def forbid(self, caller: Caller | Worker) -> NoReturn:
+    def forbid(self, caller: Caller | TaskCaller) -> NoReturn:
         """:raises fastapi.HTTPException: 403 with the reason"""
         approvers = sorted({name for one in self.rules if one for name in one.approvers})
         why = only_approvers(caller.name, approvers, nobody="it has none")
@@ -68,7 +68,7 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     return None
 
 
-def check(caller: Caller | Worker, run: DagRun, session: Session) -> None:
+def check(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
     """Refuse to let anybody but an approver start such a run, or set its tasks going again.
 
     :param caller: who starts or changes the run

@@ -29,7 +29,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from slipway.guard import belongings, caller, own_writes
 from slipway.guard.approvals import approver_names, may_all
-from slipway.guard.caller import Caller, Worker
+from slipway.guard.caller import Caller, TaskCaller
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Write:
     :param connection: the connection that executes it
     """
 
-    caller: Caller | Worker
+    caller: Caller | TaskCaller
     table: str
     rows: Sequence[Row]
     deletes: bool
@@ -99,7 +99,7 @@ def check(
     write = Write(calling, statement.table.name, rows, isinstance(statement, Delete), connection)  # type: ignore[union-attr]
     if why := rule.refusal(write):
         # Airflow keeps no audit entry of what a task remembers. Who is not logged in is refused by the route as well.
-        if isinstance(calling, Worker) or calling.name:
+        if isinstance(calling, TaskCaller) or calling.name:
             log.warning("Refused %s a write to %s: %s", calling, write.table, why)
         raise HTTPException(status.HTTP_403_FORBIDDEN, why)
 
@@ -166,7 +166,7 @@ def _refuse_task_rows(write: Write) -> str | None:
     rows = [row for row in write.rows if row["dag_id"] in own]
     if not rows:
         return None
-    if isinstance(write.caller, Worker):
+    if isinstance(write.caller, TaskCaller):
         task = belongings.task_of(write.caller.task_instance_id, write.connection)
         if all((row["dag_id"], row["run_id"], row["task_id"], row["map_index"]) == task for row in rows):
             return None
@@ -181,7 +181,7 @@ def _refuse_asset_rows(write: Write) -> str | None:
     names = belongings.slipways_assets(write.values("asset_id"), write.connection)
     if not names:
         return None
-    if isinstance(write.caller, Worker):
+    if isinstance(write.caller, TaskCaller):
         dag_id, _, task_id, _ = belongings.task_of(write.caller.task_instance_id, write.connection) or ("", "", "", -1)
         if all(belongings.is_intake_of(name, dag_id, task_id) for name in names.values()):
             return None
@@ -193,7 +193,7 @@ def _refuse_asset_rows(write: Write) -> str | None:
     )
 
 
-def _refuse_deleting(calling: Caller | Worker, dag_ids: set[str], connection: Connection) -> str | None:
+def _refuse_deleting(calling: Caller | TaskCaller, dag_ids: set[str], connection: Connection) -> str | None:
     """Say why somebody may not delete DAGs: an approver may where there are approvals, else an administrator."""
     if not isinstance(calling, Caller):
         return f"{calling} may not delete a DAG of Slipway's."
@@ -233,7 +233,7 @@ def _refuse_variables(write: Write) -> str | None:
     names = sorted(write.values("key") & belongings.VARIABLES)
     if not names:
         return None
-    if isinstance(write.caller, Worker):
+    if isinstance(write.caller, TaskCaller):
         task = belongings.task_of(write.caller.task_instance_id, write.connection)
         if task and belongings.slipways_dags({task[0]}, write.connection):
             return None

@@ -32,7 +32,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Stage:
+class ApprovalStage:
     """People of whom some must approve before the next stage is asked."""
 
     name: str
@@ -53,7 +53,7 @@ class Rules:
     :param allow_uploader: whether who uploaded the zip may approve its model
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[ApprovalStage, ...]
     allow_uploader: bool = True
 
     @property
@@ -66,7 +66,7 @@ class Rules:
         """How many approvals there must be in all."""
         return sum(stage.quorum for stage in self.stages)
 
-    def open_stage(self, approvals: Iterable[Approval]) -> Stage | None:
+    def open_stage(self, approvals: Iterable[Approval]) -> ApprovalStage | None:
         """Find the stage that is to be asked.
 
         :param approvals: those given so far
@@ -129,5 +129,7 @@ class Rules:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """:param value: what ``to_json`` returned"""
-        stages = tuple(Stage(item["name"], tuple(item["approvers"]), item["quorum"]) for item in value["stages"])
+        stages = tuple(
+            ApprovalStage(item["name"], tuple(item["approvers"]), item["quorum"]) for item in value["stages"]
+        )
         return cls(stages, value["allow_uploader"])

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
 from slipway.aws.placeholders import AwsIdentity
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.model.fields import (
     InstanceType,
     Name,
@@ -67,7 +67,7 @@ Image = Annotated[
 ]
 
 
-class Source(Strict):
+class SourceSettings(Strict):
     """Where the model's zip is uploaded."""
 
     bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = names.ACCOUNT_BUCKET
@@ -131,7 +131,7 @@ class Policy(Strict):
     volume_kms_key: Text | None = None
 
 
-class Gate(Strict):
+class MetricGate(Strict):
     """A bound on one of the training job's final metrics."""
 
     metric: Annotated[str, Field(min_length=1, max_length=255)]
@@ -166,7 +166,7 @@ class EndpointTest(Strict):
         return self
 
 
-class ApprovalStage(Strict):
+class ApprovalStageSettings(Strict):
     """People of whom some must approve before the next stage is asked."""
 
     # Registry records keep stages apart by their names, see approvals_of in hooks/model_registry.py.
@@ -186,12 +186,12 @@ class Notifier(Strict):
     arguments: dict[str, Any] = {}
 
 
-class Approval(Strict):
+class ApprovalSettings(Strict):
     """Who lets a model into production, how long they have, and who is told."""
 
     approvers: Annotated[list[UserName], AfterValidator(different_people)] = []
     quorum: Annotated[int, Field(ge=1)] = 1
-    stages: list[ApprovalStage] = []
+    stages: list[ApprovalStageSettings] = []
     allow_uploader: bool = True
     timeout_days: Annotated[float, Field(gt=0, le=365)] = 7
     subject: Annotated[str, Field(min_length=1)] = "Shall this model be put into production?"
@@ -214,8 +214,8 @@ class Approval(Strict):
     def rules(self) -> Rules:
         """Who decides, in the form in which the rest of Slipway checks it."""
         if self.approvers:
-            return Rules((Stage(ONLY_STAGE, tuple(self.approvers), self.quorum),), self.allow_uploader)
-        stages = (Stage(stage.name, tuple(stage.approvers), stage.quorum) for stage in self.stages)
+            return Rules((ApprovalStage(ONLY_STAGE, tuple(self.approvers), self.quorum),), self.allow_uploader)
+        stages = (ApprovalStage(stage.name, tuple(stage.approvers), stage.quorum) for stage in self.stages)
         return Rules(tuple(stages), self.allow_uploader)
 
 
@@ -240,15 +240,15 @@ class ModelConfig(Strict):
     description: str = ""
     aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
     execution_mode: Annotated[ExecutionMode, Field(strict=False)] = ExecutionMode.SUPERSEDED
-    source: Source
+    source: SourceSettings
     roles: Roles
     policy: Policy
     metrics: Metrics = {}
-    gates: list[Gate] = []
+    gates: list[MetricGate] = []
     test: EndpointTest
     champion: Champion | None = None
     golden: GoldenSet | None = None
-    approval: Approval
+    approval: ApprovalSettings
     alarms: Alarms | None = None
     deployment: Guardrails | None = None
     scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, Stage
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage, Phase, Plan
 from slipway.load.rows import Row
 from slipway.model.fields import Share
 from slipway.validation import Strict, wrong
@@ -89,7 +89,7 @@ class Stress(Strict):
         if self.rate_rps is not None and self.duration_seconds is not None:
             return (arrivals(self.rate_rps, self.duration_seconds, self.load_caps()),)
         if self.stages:
-            return tuple(Stage(stage.concurrency, stage.requests) for stage in self.stages)
+            return tuple(LoadStage(stage.concurrency, stage.requests) for stage in self.stages)
         return LAB_STAGES
 
 

@@ -16,7 +16,7 @@ from slipway.aws.sns import SnsPublishHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model.config import Approval as ApprovalConfig
+    from slipway.model.config import ApprovalSettings
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Notices:
     notifiers: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     @classmethod
-    def of(cls, approval: ApprovalConfig) -> Notices:
+    def of(cls, approval: ApprovalSettings) -> Notices:
         """:param approval: the model file's section"""
         return cls(approval.topic, tuple((item.notifier, item.arguments) for item in approval.notifiers))
 

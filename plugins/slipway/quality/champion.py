@@ -14,7 +14,7 @@ _ACCURACY, _RMSE = "accuracy", "rmse"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ChampionComparison:
     """What both models made of the same rows.
 
     :param metric: accuracy, or rmse, of which less is better
@@ -70,7 +70,7 @@ class Comparison:
             )
 
 
-def compare(rule: Champion, candidate: Score, live: Score | None, *, regression: bool) -> Comparison:
+def compare(rule: Champion, candidate: Score, live: Score | None, *, regression: bool) -> ChampionComparison:
     """Hold a model against the live one.
 
     :param rule: the model file's
@@ -87,7 +87,7 @@ def compare(rule: Champion, candidate: Score, live: Score | None, *, regression:
     if live is not None:
         theirs, theirs_ms = live.rmse if regression else live.accuracy, live.latency_ms(99)
         misses = [*_quality(rule, metric, ours, theirs), *_latency(rule, ours_ms, theirs_ms)]
-    return Comparison(
+    return ChampionComparison(
         metric, len(candidate.answers), ours, ours_ms, theirs, theirs_ms, _words(rule, metric), tuple(misses)
     )
 

@@ -21,7 +21,7 @@ from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.quality import champion, golden
 from slipway.quality.held_out import HeldOutHook
-from slipway.quality.scoring import Answer, Score
+from slipway.quality.scoring import Prediction, Score
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
@@ -230,14 +230,14 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     def _ask(self, name: str, rows: Sequence[Row], variant: str | None = None) -> Score:
         return Score([self._invoke(name, row, variant) for row in rows])
 
-    def _invoke(self, name: str, row: Row, variant: str | None) -> Answer:
+    def _invoke(self, name: str, row: Row, variant: str | None) -> Prediction:
         try:
             answer = self.hook.invoke_endpoint(name, row.features.encode(), target_variant=variant)
         except AwsError as error:
             if error.code != "ModelError":
                 raise
             raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
-        return Answer(row.label, answer.body.decode().strip(), answer.variant or "", answer.latency_ms)
+        return Prediction(row.label, answer.body.decode().strip(), answer.variant or "", answer.latency_ms)
 
     def _judge(self, name: str, score: Score) -> dict[str, Any]:
         test = self.model.test

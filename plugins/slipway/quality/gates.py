@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slipway.model.config import Gate
+    from slipway.model.config import MetricGate
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class GateResult:
         return f"{self.metric} is {value}, {' and '.join(bounds)}: {'passed' if self.passed else 'failed'}"
 
 
-def judge(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[GateResult]:
+def judge(gates: Iterable[MetricGate], metrics: Mapping[str, float]) -> list[GateResult]:
     """Hold every gate against the metrics; a metric that is missing or not a number fails its gate.
 
     :param gates: The gates of the model file.
@@ -41,7 +41,7 @@ def judge(gates: Iterable[Gate], metrics: Mapping[str, float]) -> list[GateResul
     return [_judge_one(gate, metrics.get(gate.metric)) for gate in gates]
 
 
-def _judge_one(gate: Gate, value: float | None) -> GateResult:
+def _judge_one(gate: MetricGate, value: float | None) -> GateResult:
     passed = (
         value is not None
         and not math.isnan(value)

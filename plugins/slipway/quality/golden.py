@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from slipway.errors import EndpointTestFailed
 from slipway.load.rows import is_right
-from slipway.quality.scoring import Answer
+from slipway.quality.scoring import Prediction
 
 # A set that a person has looked through, row by row, is smaller than this.
 MAX_ROWS = 1000
@@ -14,7 +14,7 @@ _SHOWN_MAX = 5
 _SHOWN_CHARS = 60
 
 
-def check(answers: Sequence[Answer], tolerance: float | None, endpoint_name: str) -> None:
+def check(answers: Sequence[Prediction], tolerance: float | None, endpoint_name: str) -> None:
     """Refuse a model that answers a row of the golden set wrongly.
 
     :param answers: the rows' answers, in the order of the file
@@ -38,7 +38,7 @@ def check(answers: Sequence[Answer], tolerance: float | None, endpoint_name: str
     )
 
 
-def _holds(answer: Answer, tolerance: float | None) -> bool:
+def _holds(answer: Prediction, tolerance: float | None) -> bool:
     if tolerance is None:
         return is_right(answer.label, answer.prediction)
     try:

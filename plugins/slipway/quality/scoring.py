@@ -13,7 +13,7 @@ from slipway.load.rows import is_right
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """One row's answer: the label that was right, what the endpoint said, which variant, how long it took."""
 
     label: str
@@ -26,7 +26,7 @@ class Answer:
 class Score:
     """What a row of answers adds up to."""
 
-    answers: Sequence[Answer]
+    answers: Sequence[Prediction]
 
     @property
     def correct(self) -> int:

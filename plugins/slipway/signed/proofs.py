@@ -36,7 +36,7 @@ _ASKED_CHARS = 11
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskPlace:
     """The task instance that asks.
 
     :param map_index: -1 for a task that is not mapped
@@ -48,7 +48,7 @@ class Place:
     map_index: int = -1
 
     @classmethod
-    def of(cls, ti: object) -> Place:
+    def of(cls, ti: object) -> TaskPlace:
         """:param ti: a task instance, Airflow's model of one or a task's own"""
         index = getattr(ti, "map_index", None)
         dag_id, run_id, task_id = (str(getattr(ti, name)) for name in ("dag_id", "run_id", "task_id"))

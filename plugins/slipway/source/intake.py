@@ -61,7 +61,7 @@ Starter = Callable[[str, str, Mapping[str, str]], bool]
 
 
 @dataclass(frozen=True)
-class Source:
+class WatchedBucket:
     """One bucket, as model files name it, and the models that wait for uploads to it.
 
     :param bucket: bucket name; may contain {region} and {account}
@@ -94,17 +94,17 @@ class Source:
         return f"{ASSET_PREFIX}{self.slug}"
 
 
-def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
+def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
     """Group models by bucket.
 
     :param pipelines: the models, stale ones too: a bucket's intake keeps its name and its memory
     :returns: one source per distinct bucket and connection, in a stable order
     """
-    found: dict[tuple[str, str], Source] = {}
+    found: dict[tuple[str, str], WatchedBucket] = {}
     for pipeline in pipelines:
         model = pipeline.model
         key = (model.source.bucket, str(model.aws_conn_id))
-        source = found.setdefault(key, Source(model.source.bucket, model.aws_conn_id))
+        source = found.setdefault(key, WatchedBucket(model.source.bucket, model.aws_conn_id))
         source.dag_ids[model.source.key] = model.prefix
         if pipeline.stale:
             source.held[model.source.key] = pipeline.stale
@@ -113,7 +113,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[Source]:
     return [found[key] for key in sorted(found)]
 
 
-def intake_dag_ids(found: Sequence[Source]) -> list[str]:
+def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
     return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
 
@@ -128,7 +128,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     return [build_intake_dag(source, dag_id) for source, dag_id in zip(found, intake_dag_ids(found), strict=True)]
 
 
-def build_intake_dag(source: Source, dag_id: str) -> DAG:
+def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     """Build the DAG that starts the releases of one bucket's uploads.
 
     :param source: the bucket and its models
@@ -163,12 +163,12 @@ def build_intake_dag(source: Source, dag_id: str) -> DAG:
     return dag
 
 
-def _documentation(source: Source) -> str:
+def _documentation(source: WatchedBucket) -> str:
     held = "".join(f"- `{key}`: {stale.markdown}\n" for key, stale in sorted(source.held.items()))
     return f"{__doc__}\n\nUploads that wait for their model file:\n\n{held}" if held else str(__doc__)
 
 
-def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
+def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
     """Start a release for every upload that has none; the body of the intake's only task.
 
     :param source: the bucket and its models
@@ -205,7 +205,7 @@ def take_in(source: Source, store: StateStore, hook: S3VersionHook, start: Start
     return {"started": started, "waiting": len(intake.announced)}
 
 
-def _committed(source: Source, store: StateStore) -> Intake | None:
+def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
     try:
         return Intake.from_json(store.get(STATE_KEY))
     except ValueError as error:
@@ -219,7 +219,7 @@ def _committed(source: Source, store: StateStore) -> Intake | None:
         ) from error
 
 
-def _first_intake(source: Source, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
     older = older_versions(listed)
     intake = Intake()
     for version in listed:
@@ -229,7 +229,7 @@ def _first_intake(source: Source, bucket: str, listed: list[ObjectVersion], hook
     return intake
 
 
-def _released_before(source: Source, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
+def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
     """Look for the copy of the zip that a release keeps, which may be from an Airflow that is no more."""
     prefix = source.dag_ids.get(version.key)
     if prefix is None:
@@ -238,7 +238,7 @@ def _released_before(source: Source, bucket: str, version: ObjectVersion, hook: 
     return hook.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
-def _release(source: Source, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
+def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
     where = uri(bucket, version.key, version.version_id)
     # Said once and not at every ring.
     say = log.debug if announced else log.warning

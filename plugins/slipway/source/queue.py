@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
-from slipway.aws.sqs import Message, delete_async, queue_url_async, receive_async
+from slipway.aws.sqs import QueueMessage, delete_async, queue_url_async, receive_async
 from slipway.errors import AwsError
 from slipway.source.notices import has_served, versions_named
 from slipway.source.uploads import Intake, VersionKey
@@ -41,7 +41,7 @@ class NoticeQueue:
         self.listening = False
         self._wake = wake
         self._log = log
-        self._held: dict[str, tuple[Message, frozenset[VersionKey]]] = {}
+        self._held: dict[str, tuple[QueueMessage, frozenset[VersionKey]]] = {}
         self._connection: tuple[Any, str] | None = None
 
     @property
@@ -85,7 +85,7 @@ class NoticeQueue:
         """:returns: the hook whose connection is used"""
         return SqsHook(aws_conn_id=self.aws_conn_id)
 
-    async def _take(self, messages: list[Message]) -> None:
+    async def _take(self, messages: list[QueueMessage]) -> None:
         strange = []
         for message in messages:
             versions = versions_named(message.body, self.bucket)
@@ -99,7 +99,7 @@ class NoticeQueue:
             self._held[message.message_id] = (message, versions)
         await self._delete(strange)
 
-    async def _delete(self, messages: list[Message]) -> None:
+    async def _delete(self, messages: list[QueueMessage]) -> None:
         if not messages or self._connection is None:
             return
         try:

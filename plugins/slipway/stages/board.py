@@ -12,17 +12,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.states import ExecutionMode, Stage
+from slipway.states import BoardStage, ExecutionMode
 
 RunKey = tuple[str, str]  # DAG id, run id
 
 # Two releases that write one environment would undo each other, whatever the execution mode.
-LEASES = frozenset({Stage.DEV, Stage.PRD})
+LEASES = frozenset({BoardStage.DEV, BoardStage.PRD})
 # Stages that let any number in. An approval under SUPERSEDED holds nobody up: a newer release takes its place.
 _OPEN = {
-    ExecutionMode.SUPERSEDED: frozenset({Stage.APPROVE}),
-    ExecutionMode.QUEUED: frozenset[Stage](),
-    ExecutionMode.PARALLEL: frozenset({Stage.TRAIN, Stage.APPROVE}),
+    ExecutionMode.SUPERSEDED: frozenset({BoardStage.APPROVE}),
+    ExecutionMode.QUEUED: frozenset[BoardStage](),
+    ExecutionMode.PARALLEL: frozenset({BoardStage.TRAIN, BoardStage.APPROVE}),
 }
 
 
@@ -58,7 +58,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Place:
+class BoardPlace:
     """One stage: who has it, who waits for it, and the newest release that was ever let in."""
 
     holder: Entry | None = None
@@ -69,12 +69,12 @@ class Place:
         """:returns: every release that it names"""
         return [one for one in (self.holder, *self.waiting, self.newest) if one]
 
-    def passing_over(self, entries: Collection[Entry]) -> Place:
+    def passing_over(self, entries: Collection[Entry]) -> BoardPlace:
         """:returns: the same as if these had never been here"""
         holder, newest = (None if one in entries else one for one in (self.holder, self.newest))
-        return Place(holder, tuple(one for one in self.waiting if one not in entries), newest)
+        return BoardPlace(holder, tuple(one for one in self.waiting if one not in entries), newest)
 
-    def without(self, runs: Collection[RunKey]) -> Place:
+    def without(self, runs: Collection[RunKey]) -> BoardPlace:
         """:returns: the same as if these runs had left; that they have been here stays"""
         holder = None if self.holder and self.holder.run in runs else self.holder
         return replace(self, holder=holder, waiting=tuple(one for one in self.waiting if one.run not in runs))
@@ -84,16 +84,16 @@ class Place:
 class Board:
     """All stages of one model."""
 
-    places: Mapping[Stage, Place] = field(default_factory=dict)
+    places: Mapping[BoardStage, BoardPlace] = field(default_factory=dict)
 
-    def __getitem__(self, stage: Stage) -> Place:
-        return self.places.get(stage, Place())
+    def __getitem__(self, stage: BoardStage) -> BoardPlace:
+        return self.places.get(stage, BoardPlace())
 
-    def set(self, stage: Stage, place: Place) -> Board:
+    def set(self, stage: BoardStage, place: BoardPlace) -> Board:
         """:returns: the same with another place"""
         return Board({**self.places, stage: place})
 
-    def without(self, runs: Collection[RunKey], stages: Iterable[Stage] = tuple(Stage)) -> Board:
+    def without(self, runs: Collection[RunKey], stages: Iterable[BoardStage] = tuple(BoardStage)) -> Board:
         """:returns: the same as if these runs had left these stages"""
         gone = set(stages)
         return Board({stage: place.without(runs) if stage in gone else place for stage, place in self.places.items()})
@@ -108,12 +108,12 @@ class Board:
 
     def to_json(self) -> dict[str, Any]:
         """:returns: plain JSON, stages in their order"""
-        return {stage.value: asdict(self.places[stage]) for stage in Stage if stage in self.places}
+        return {stage.value: asdict(self.places[stage]) for stage in BoardStage if stage in self.places}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Self:
         """:param value: what ``to_json`` returned; None for a model without releases"""
-        return cls({Stage(name): _place(fields) for name, fields in (value or {}).items()})
+        return cls({BoardStage(name): _place(fields) for name, fields in (value or {}).items()})
 
 
 class Outcome(StrEnum):
@@ -125,7 +125,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StageVerdict:
     """Whether a release may enter.
 
     :param board: the board with this decided
@@ -140,8 +140,8 @@ class Verdict:
 
 
 def enter(
-    board: Board, stage: Stage, me: Entry, mode: ExecutionMode, ended: Collection[RunKey] = frozenset()
-) -> Verdict:
+    board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode, ended: Collection[RunKey] = frozenset()
+) -> StageVerdict:
     """Decide whether a release may enter a stage; coming to a stage means having left those before it.
 
     Nobody's place but the caller's is changed, those of ended runs excepted: a release leaves the waiting line by its
@@ -154,19 +154,19 @@ def enter(
     :param ended: runs that are known to have ended, whose places are free
     """
     ended = set(ended) - {me.run}
-    board = board.without(ended).without({me.run}, list(Stage)[: list(Stage).index(stage)])
+    board = board.without(ended).without({me.run}, list(BoardStage)[: list(BoardStage).index(stage)])
     place = board[stage]
     if place.holder and place.holder.run == me.run:
         # A retried or cleared task; what it began goes on.
         return _let_in(board, stage, me, mode)
     if newer := overtaken_by(board, stage, me, mode):
-        return Verdict(board.without({me.run}), Outcome.OVERTAKEN, newer)
+        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newer)
     if stage in _OPEN[mode]:
         return _let_in(board, stage, me, mode)
     rivals = [one for one in place.waiting if one.run != me.run]
     newest = max(rivals, key=lambda one: one.order, default=None)
     if mode is ExecutionMode.SUPERSEDED and newest and newest.is_newer_than(me):
-        return Verdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_alive=True)
+        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_alive=True)
     oldest = min(rivals, key=lambda one: one.order, default=None)
     ahead = place.holder
     if ahead is None and mode is not ExecutionMode.SUPERSEDED and oldest and me.is_newer_than(oldest):
@@ -175,7 +175,7 @@ def enter(
         return _let_in(board, stage, me, mode)
     if len(rivals) == len(place.waiting):
         board = board.set(stage, replace(place, waiting=(*rivals, me)))
-    return Verdict(board, Outcome.WAIT, ahead, while_alive=True)
+    return StageVerdict(board, Outcome.WAIT, ahead, while_alive=True)
 
 
 def leave(board: Board, me: Entry) -> Board:
@@ -183,7 +183,7 @@ def leave(board: Board, me: Entry) -> Board:
     return board.without({me.run})
 
 
-def overtaken_by(board: Board, stage: Stage, me: Entry, mode: ExecutionMode) -> Entry | None:
+def overtaken_by(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> Entry | None:
     """Look for a newer release that has been at this stage or at a later one.
 
     Leases ask in every mode, because an older release would overwrite the newer one; the other stages ask under
@@ -193,20 +193,20 @@ def overtaken_by(board: Board, stage: Stage, me: Entry, mode: ExecutionMode) -> 
     """
     if stage not in LEASES and mode is not ExecutionMode.SUPERSEDED:
         return None
-    ahead = list(Stage)[list(Stage).index(stage) :]
+    ahead = list(BoardStage)[list(BoardStage).index(stage) :]
     been = [one for one in (board[each].newest for each in ahead) if one and one.is_newer_than(me)]
     return max(been, key=lambda one: one.order, default=None)
 
 
-def _let_in(board: Board, stage: Stage, me: Entry, mode: ExecutionMode) -> Verdict:
+def _let_in(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> StageVerdict:
     place = board[stage].without({me.run})
     newest = me if place.newest is None or not place.newest.is_newer_than(me) else place.newest
     # Written anew at every entry: it makes a write fail that was decided while this run was thought to have ended.
     holder = place.holder if stage in _OPEN[mode] else me
-    return Verdict(board.set(stage, replace(place, holder=holder, newest=newest)), Outcome.ENTERED)
+    return StageVerdict(board.set(stage, replace(place, holder=holder, newest=newest)), Outcome.ENTERED)
 
 
-def _place(fields: Mapping[str, Any]) -> Place:
+def _place(fields: Mapping[str, Any]) -> BoardPlace:
     entry = Entry(**fields["holder"]) if fields["holder"] else None
     newest = Entry(**fields["newest"]) if fields["newest"] else None
-    return Place(entry, tuple(Entry(**each) for each in fields["waiting"]), newest)
+    return BoardPlace(entry, tuple(Entry(**each) for each in fields["waiting"]), newest)

@@ -16,8 +16,8 @@ from slipway.aws.s3 import uri
 from slipway.errors import SlipwayError
 from slipway.plan import ReleasePlan
 from slipway.stages import sequences
-from slipway.stages.board import Board, Entry, Outcome, RunKey, Verdict, enter, leave, overtaken_by
-from slipway.states import ExecutionMode, Stage
+from slipway.stages.board import Board, Entry, Outcome, RunKey, StageVerdict, enter, leave, overtaken_by
+from slipway.states import BoardStage, ExecutionMode
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ class Ticket:
 
     bucket: str
     key: str
-    stage: Stage
+    stage: BoardStage
     mode: ExecutionMode
     entry: Entry
 
     @classmethod
-    def of(cls, plan: ReleasePlan, dag_run: Any, stage: Stage, mode: ExecutionMode) -> Self:
+    def of(cls, plan: ReleasePlan, dag_run: Any, stage: BoardStage, mode: ExecutionMode) -> Self:
         """Make the ticket of a running release.
 
         :param plan: the release
@@ -66,7 +66,7 @@ class Ticket:
         return cls(
             value["bucket"],
             value["key"],
-            Stage(value["stage"]),
+            BoardStage(value["stage"]),
             ExecutionMode(value["mode"]),
             Entry(**value["entry"]),
         )
@@ -83,7 +83,7 @@ class Ticket:
         return _board(document, self.bucket, self.key)
 
 
-class Gate:
+class StageGate:
     """Lets releases into stages.
 
     :param documents: S3
@@ -94,7 +94,7 @@ class Gate:
         self._documents = documents
         self._goes_on = goes_on
 
-    def enter(self, ticket: Ticket) -> Verdict:
+    def enter(self, ticket: Ticket) -> StageVerdict:
         """Ask to be let in; entering again what was entered before is let in again.
 
         :param ticket: the release and the stage
@@ -110,7 +110,7 @@ class Gate:
         :param ticket: the release
         :raises slipway.errors.AwsError: when a call fails
         """
-        self._change(ticket, lambda board: Verdict(leave(board, ticket.entry), Outcome.ENTERED))
+        self._change(ticket, lambda board: StageVerdict(leave(board, ticket.entry), Outcome.ENTERED))
 
     def overtaken(self, ticket: Ticket) -> Entry | None:
         """Look whether a newer release has taken this one's place; changes nothing.
@@ -121,7 +121,7 @@ class Gate:
         """
         return ticket.overtaken_by(self._documents.read(ticket.bucket, ticket.key))
 
-    def holder(self, bucket: str, key: str, stage: Stage) -> Entry | None:
+    def holder(self, bucket: str, key: str, stage: BoardStage) -> Entry | None:
         """Look which release has a stage to itself; changes nothing.
 
         :param bucket: where the model's board lies
@@ -133,7 +133,7 @@ class Gate:
         holder = _board(self._documents.read(bucket, key), bucket, key)[stage].holder
         return holder if holder and self._goes_on(*holder.run) else None
 
-    def _change(self, ticket: Ticket, change: Callable[[Board], Verdict]) -> Verdict:
+    def _change(self, ticket: Ticket, change: Callable[[Board], StageVerdict]) -> StageVerdict:
         for attempt in range(_MAX_WRITES):
             document = self._documents.read(ticket.bucket, ticket.key)
             board = ticket.board(document)
@@ -151,7 +151,7 @@ class Gate:
         )
 
 
-def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) -> Verdict:
+def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) -> StageVerdict:
     """Decide, asking for the runs that the verdict depends on.
 
     :param ticket: the release and the stage
@@ -166,7 +166,7 @@ def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) ->
         ended.add(verdict.other.run)
 
 
-async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str], Awaitable[bool]]) -> Verdict:
+async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str], Awaitable[bool]]) -> StageVerdict:
     """As decide, without blocking the event loop."""
     ended: set[RunKey] = set()
     while True:

@@ -13,9 +13,9 @@ from slipway.plan import ReleasePlan, pull_plan
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import NOBODY, How
 from slipway.stages.board import Entry, Outcome
-from slipway.stages.gate import Gate, Ticket
+from slipway.stages.gate import StageGate, Ticket
 from slipway.stages.wait import StageTrigger
-from slipway.states import Environment, ExecutionMode, Stage
+from slipway.states import BoardStage, Environment, ExecutionMode
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-OF_ENVIRONMENT = {Environment.DEVELOPMENT: Stage.DEV, Environment.PRODUCTION: Stage.PRD}
+OF_ENVIRONMENT = {Environment.DEVELOPMENT: BoardStage.DEV, Environment.PRODUCTION: BoardStage.PRD}
 
 
-def gate_by(aws_conn_id: str | None) -> Gate:
+def gate_by(aws_conn_id: str | None) -> StageGate:
     """The gate of all models' stages that a connection reaches; whether a run goes on is for Airflow to say.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
-    return Gate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
+    return StageGate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
 class StageMixin:
@@ -58,7 +58,7 @@ class StageMixin:
         self.stage_poll_seconds = model.timeouts.poll_seconds
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> StageGate:
         """The gate of the model's stages."""
         return gate_by(self.aws_conn_id)
 
@@ -66,11 +66,11 @@ class StageMixin:
         """:returns: the plan of the running release"""
         return pull_plan(context)
 
-    def ticket(self, context: Context, stage: Stage) -> Ticket:
+    def ticket(self, context: Context, stage: BoardStage) -> Ticket:
         """:returns: the running release, at a stage"""
         return Ticket.of(self.plan(context), context["dag_run"], stage, self.execution_mode)
 
-    def enter_stage(self, context: Context, stage: Stage) -> None:
+    def enter_stage(self, context: Context, stage: BoardStage) -> None:
         """Return once the release is let in; wait deferred for whoever is in the way.
 
         :param context: the task's Airflow context
@@ -103,7 +103,7 @@ class StageMixin:
         operator: Any = self
         return operator.execute(context)
 
-    def leave_stages(self, context: Context, stage: Stage) -> None:
+    def leave_stages(self, context: Context, stage: BoardStage) -> None:
         """Let the next release in; one that cannot be told is let in when this run ends, so the task has not failed.
 
         :param context: the task's Airflow context
@@ -115,11 +115,11 @@ class StageMixin:
             operator: Any = self
             operator.log.warning("%s. The stage %s is free once this run ends", error, stage)
 
-    def overtaken(self, context: Context, stage: Stage) -> Entry | None:
+    def overtaken(self, context: Context, stage: BoardStage) -> Entry | None:
         """:returns: the newer release that has taken this one's place; None while there is none"""
         return self.gate.overtaken(self.ticket(context, stage))
 
-    def give_way(self, context: Context, stage: Stage, newer: Entry) -> NoReturn:
+    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> NoReturn:
         """End the release because of a newer one.
 
         :param context: the task's Airflow context

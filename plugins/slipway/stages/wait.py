@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from slipway.aws.documents import S3DocumentHook, read_document_async
 from slipway.host import runs
-from slipway.stages.board import Outcome, Verdict
+from slipway.stages.board import Outcome, StageVerdict
 from slipway.stages.gate import Ticket, decide_async
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -49,7 +49,7 @@ class StageTrigger(PollingTrigger):
         self._say(verdict)
         return None
 
-    def _say(self, verdict: Verdict) -> None:
+    def _say(self, verdict: StageVerdict) -> None:
         # Once for each release that is waited for, not at every poll.
         if verdict.other and verdict.other.run_id != self._waits_for:
             self._waits_for = verdict.other.run_id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slipway.load.result import LoadResult
-    from slipway.load.slo import Verdict
+    from slipway.load.slo import SloVerdict
     from slipway.stress.order import StressOrder
 
 PAGE = "report.html"
@@ -32,7 +32,7 @@ def prepare() -> None:
     import slipway.load_report.page  # noqa: F401
 
 
-def document(result: LoadResult, judged: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def document(result: LoadResult, judged: SloVerdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Put together what is known about a run.
 
     :param result: what was sent, and what came of it
@@ -80,7 +80,7 @@ def page(report: Mapping[str, Any]) -> ReportFile:
     return ReportFile(PAGE, render(report), "text/html; charset=utf-8")
 
 
-def summary(result: LoadResult, judged: Verdict) -> dict[str, Any]:
+def summary(result: LoadResult, judged: SloVerdict) -> dict[str, Any]:
     """Sum a run up in a few figures, for XCom and for approvers.
 
     :param result: the run

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from slipway.load.engine import Engine, Progress
     from slipway.load.result import LoadResult
-    from slipway.load.slo import Verdict
+    from slipway.load.slo import SloVerdict
     from slipway.model.config import ModelConfig
     from slipway.stress.report import ReportFile
 
@@ -171,7 +171,7 @@ class _StressOperator(BaseOperator):
             raise SlipwayError("The load cannot be sent", resource=plan.endpoint_name, why=str(error)) from error
 
     def _keep(
-        self, place: _Place, order: StressOrder, began: datetime, result: LoadResult, judged: Verdict
+        self, place: _Place, order: StressOrder, began: datetime, result: LoadResult, judged: SloVerdict
     ) -> str | None:
         """:returns: what has gone wrong with the report: the load has been sent, and no retry may send it again"""
         try:
@@ -206,7 +206,7 @@ class _StressOperator(BaseOperator):
             self._logged_at = time.monotonic()
             self.log.info("%s", describe_progress(progress))
 
-    def _judge(self, result: LoadResult, judged: Verdict, report: str, unkept: str | None) -> None:
+    def _judge(self, result: LoadResult, judged: SloVerdict, report: str, unkept: str | None) -> None:
         name = result.plan["endpoint_name"]
         kept = f"the report could not be kept ({unkept})" if unkept else f"the report is {report}"
         if result.ended == _STOPPED:

@@ -23,7 +23,7 @@ from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.request import request as release_request
 from slipway.stages.mixin import StageMixin
-from slipway.states import Stage, TrainingJobStatus
+from slipway.states import BoardStage, TrainingJobStatus
 from slipway.training.owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.training.wait import TrainingJobTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
@@ -91,7 +91,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         :raises slipway.errors.TrainingFailed: When the job failed, with SageMaker's reason and the last log lines.
         :raises slipway.errors.TrainingStopped: When somebody or a runtime limit stopped the job.
         """
-        self.enter_stage(context, Stage.TRAIN)
+        self.enter_stage(context, BoardStage.TRAIN)
         return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def resume(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,16 +16,15 @@ from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.model.approvers import Rules
-from slipway.model.approvers import Stage as People
+from slipway.model.approvers import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
-from slipway.states import Decider, Stage, TrialOutcome, TrialVerdict
+from slipway.states import BoardStage, Decider, TrialOutcome, TrialVerdict
 from slipway.trial import record as trial_record
-from slipway.trial.figures import Comparison, judge
+from slipway.trial.figures import TrialComparison, judge
 from slipway.trial.record import BY_RULE, TrialRecord, TrialRecordHook
 from slipway.trial.wait import TrialDecisionTrigger
 
@@ -66,7 +65,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             **kwargs,
         )
         approvers = tuple(model.approval.rules().approvers)
-        self.rules = Rules((People(trial_record.STAGE, approvers),), model.approval.allow_uploader).to_json()
+        self.rules = Rules((ApprovalStage(trial_record.STAGE, approvers),), model.approval.allow_uploader).to_json()
         self.home_bucket = model.source.bucket
         self.aws_conn_id = model.aws_conn_id
         self.execution_mode = model.execution_mode
@@ -108,12 +107,12 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         standing = self.records.trial_record(arn, pull_plan(context).digest)
         if standing and standing.stands:
             return self._settle(context, arn, standing)
-        if newer := self.overtaken(context, Stage.PRD):
+        if newer := self.overtaken(context, BoardStage.PRD):
             if standing is None:
                 digest = pull_plan(context).digest
                 self.records.record_outcome(arn, TrialOutcome.SUPERSEDED, newer.run_id, digest=digest)
-            self.leave_stages(context, Stage.PRD)
-            self.give_way(context, Stage.PRD, newer)
+            self.leave_stages(context, BoardStage.PRD)
+            self.give_way(context, BoardStage.PRD, newer)
         figures = _comparison(context)
         if self.trial.decide is Decider.RULE:
             said = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
@@ -194,7 +193,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         self.log.info("%s", record)
         return record.to_xcom()
 
-    def _ask(self, context: Context, question: Question, figures: Comparison) -> None:
+    def _ask(self, context: Context, question: Question, figures: TrialComparison) -> None:
         wanted = Rules.from_json(self.rules).wanted(())
         ti = context["ti"]
         self.body = (
@@ -218,7 +217,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
                 ti_id=str(context["task_instance"].id),
                 model_package_arn=question.model_package_arn,
                 deadline=question.at + timedelta(days=self.trial.answer_days).total_seconds(),
-                ticket=self.ticket(context, Stage.PRD).to_json(),
+                ticket=self.ticket(context, BoardStage.PRD).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),
@@ -227,10 +226,10 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         raise AssertionError("defer() always raises")
 
 
-def _comparison(context: Context) -> Comparison:
+def _comparison(context: Context) -> TrialComparison:
     found = context["ti"].xcom_pull(task_ids="watch_trial")
     if not found or "live" not in found:
         raise PermanentError(
             "There are no figures to decide upon", resource="watch_trial", fix="clear watch_trial and what follows"
         )
-    return Comparison.from_json(found)
+    return TrialComparison.from_json(found)

@@ -53,7 +53,7 @@ class VariantFigures:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrialComparison:
     """Both variants over the same time; the XCom of ``watch_trial``.
 
     :param began: ISO 8601, UTC
@@ -101,7 +101,7 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
-def judge(figures: Comparison, rule: TrialRule, *, needs_truth: bool) -> Judgement:
+def judge(figures: TrialComparison, rule: TrialRule, *, needs_truth: bool) -> Judgement:
     """Hold a trial against the model file's rule.
 
     What is worse than the rule allows is retired. What cannot be told is kept: silence promotes nothing.
@@ -132,7 +132,7 @@ def error_limit(live: VariantFigures, rule: TrialRule) -> float:
     return live.error_share + rule.error_share_margin
 
 
-def _errors(figures: Comparison, rule: TrialRule) -> str | None:
+def _errors(figures: TrialComparison, rule: TrialRule) -> str | None:
     limit = error_limit(figures.live, rule)
     share = figures.trial.error_share
     if figures.trial.invocations < rule.minimum_invocations or share <= limit:
@@ -140,7 +140,7 @@ def _errors(figures: Comparison, rule: TrialRule) -> str | None:
     return f"{share:.2%} of {TRIAL_VARIANT}'s answers are errors, the limit is {limit:.2%}"
 
 
-def _latency(figures: Comparison, rule: TrialRule) -> str | None:
+def _latency(figures: TrialComparison, rule: TrialRule) -> str | None:
     live, new, ratio = figures.live.latency_p99_ms, figures.trial.latency_p99_ms, rule.latency_p99_ratio
     if live is None or new is None or ratio is None or figures.trial.invocations < rule.minimum_invocations:
         return None
@@ -149,7 +149,7 @@ def _latency(figures: Comparison, rule: TrialRule) -> str | None:
     return f"p99 of {TRIAL_VARIANT} is {new:.1f} ms, the limit is {live * ratio:.1f} ms"
 
 
-def _accuracy(figures: Comparison, rule: TrialRule) -> str | None:
+def _accuracy(figures: TrialComparison, rule: TrialRule) -> str | None:
     live, new = figures.live.accuracy, figures.trial.accuracy
     if live is None or new is None or new >= live - rule.accuracy_margin:
         return None

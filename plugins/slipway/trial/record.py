@@ -11,7 +11,7 @@ from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import HOW_OUTSIDE, Candidate, How, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial.figures import Comparison
+from slipway.trial.figures import TrialComparison
 
 # The stage that a person's Promote counts for.
 STAGE = "trial"
@@ -96,7 +96,7 @@ def _is_proven(record: TrialRecord, package: Mapping[str, Any]) -> bool:
     return verifier().proves(record.proof, *Candidate.of(package).statement(record.verdict.capitalize(), **said))
 
 
-def verdict_properties(record: TrialRecord, figures: Comparison) -> dict[str, str]:
+def verdict_properties(record: TrialRecord, figures: TrialComparison) -> dict[str, str]:
     """:returns: the metadata that keeps a verdict with the figures it was made on"""
     decided = "/".join((record.verdict.value, record.decided_at, record.how, record.proof, record.decided_by))
     return {
@@ -132,7 +132,7 @@ class TrialRecordHook(ModelRegistryHook):
         return record_of(self._package_of(arn, digest))
 
     @patient
-    def record_verdict(self, arn: str, record: TrialRecord, figures: Comparison, *, digest: str) -> TrialRecord:
+    def record_verdict(self, arn: str, record: TrialRecord, figures: TrialComparison, *, digest: str) -> TrialRecord:
         """Record a verdict, unless one stands.
 
         :param arn: The model package.

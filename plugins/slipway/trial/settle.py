@@ -14,8 +14,8 @@ from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
-from slipway.states import ON_THE_WAY, Decider, EndpointStatus, Environment, Stage, TrialOutcome, TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures, error_limit
+from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
+from slipway.trial.figures import TrialComparison, VariantFigures, error_limit
 from slipway.trial.record import BY_RULE, VERDICT, TrialRecord, TrialRecordHook, record_of
 from slipway.trial.wait import BakeTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -68,7 +68,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :raises slipway.errors.TrialFailed: when there is no verdict, or the model failed while it was promoted
         :raises slipway.errors.StackFailed: as CloudFormationDeployOperator
         """
-        self.enter_stage(context, Stage.PRD)
+        self.enter_stage(context, BoardStage.PRD)
         with self._consequences(context):
             self.prepare(context)
             return self._settle(context, time.time() + self.timeout_seconds)
@@ -197,7 +197,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         stated = weights.stated_share(stack.parameters)
         if stated is not None:
             self._give(endpoint, stated, level=False, deadline=deadline)
-        self.leave_stages(context, Stage.PRD)
+        self.leave_stages(context, BoardStage.PRD)
         raise TrialFailed(
             "The model on trial failed while it was promoted; the trial's weights are back",
             resource=self._endpoint_name,
@@ -223,7 +223,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         if self._record.outcome is not outcome:
             self.records.record_outcome(self._package_arn, outcome, digest=self._plan.digest)
         self.log.info("The trial has ended: %s", outcome)
-        self.leave_stages(context, Stage.PRD)
+        self.leave_stages(context, BoardStage.PRD)
         return {"verdict": self._record.verdict.value, "outcome": outcome.value, **deployed}
 
     # What EndpointDeployOperator asks of this deployment.
@@ -281,4 +281,4 @@ class TrialSettleOperator(EndpointDeployOperator):
     def _live_figures(self, context: Context) -> VariantFigures:
         """What the live model did in the trial: at a step of 100 % it has no requests to compare with."""
         watched = context["ti"].xcom_pull(task_ids="watch_trial")
-        return Comparison.from_json(watched).live if watched else VariantFigures()
+        return TrialComparison.from_json(watched).live if watched else VariantFigures()

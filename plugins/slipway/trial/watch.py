@@ -23,8 +23,8 @@ from slipway.host.links import NewerReleaseLink
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
-from slipway.states import ON_THE_WAY, EndpointStatus, Environment, Stage, TrialOutcome
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.ground_truth import GroundTruthHook
 from slipway.trial.record import TrialRecordHook
 from slipway.trial.wait import TrialTrigger
@@ -93,7 +93,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             self._nothing_to_watch(context, "the model file has no section trial, so the weights stay as deployed")
         if pull_plan(context).rolls_back:
             self._nothing_to_watch(context, "a roll-back gives all requests to one model")
-        if newer := self.overtaken(context, Stage.PRD):
+        if newer := self.overtaken(context, BoardStage.PRD):
             self._end_superseded(context, newer)
         endpoint = self._endpoint(context)
         if trial_share(endpoint) is None:
@@ -127,7 +127,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
                     began=began,
                     deadline=deadline,
                     invocations=trial.invocations,
-                    ticket=self.ticket(context, Stage.PRD).to_json(),
+                    ticket=self.ticket(context, BoardStage.PRD).to_json(),
                     poll_seconds=self.model.timeouts.poll_seconds,
                     aws_conn_id=self.model.aws_conn_id,
                 ),
@@ -135,7 +135,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             )
         if trial.ground_truth:
             figures = self._with_truth(trial.ground_truth, endpoint, figures, (began, now))
-        comparison = Comparison(figures[LIVE_VARIANT], figures[TRIAL_VARIANT], _utc(began), _utc(now))
+        comparison = TrialComparison(figures[LIVE_VARIANT], figures[TRIAL_VARIANT], _utc(began), _utc(now))
         for name, one in figures.items():
             self.log.info("%s: %s", name, one)
         return comparison.to_json()
@@ -201,13 +201,13 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             self.records.record_outcome(
                 pull_package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
             )
-        self.leave_stages(context, Stage.PRD)
-        self.give_way(context, Stage.PRD, newer)
+        self.leave_stages(context, BoardStage.PRD)
+        self.give_way(context, BoardStage.PRD, newer)
 
     def _nothing_to_watch(self, context: Context, why: str) -> NoReturn:
         self.log.info("There is no trial to watch: %s", why)
         context["ti"].xcom_push(key="return_value", value={"no_trial": why})
-        self.leave_stages(context, Stage.PRD)
+        self.leave_stages(context, BoardStage.PRD)
         raise DownstreamTasksSkipped(tasks=list(self.skips))
 
     def _name(self, context: Context) -> str:

@@ -18,7 +18,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
-from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Message, Notice
 from slipway.plan import ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
@@ -46,8 +46,8 @@ PLAN = ReleasePlan(
 )
 APPROVED, REJECTED = ModelApprovalStatus.APPROVED, ModelApprovalStatus.REJECTED
 AT, NOW = "2025-05-02T07:59:00+00:00", "2025-05-02T08:00:00+00:00"
-ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
-TWO_STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
+ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
+TWO_STAGES = Rules((ApprovalStage("science", ("alice", "carol", "erin"), 2), ApprovalStage("operations", ("olaf",))))
 DAY = 86400
 
 
@@ -311,7 +311,7 @@ def test_no_answer_in_time_is_a_rejection(asked):
 def test_a_newer_release_takes_the_question_away(asked):
     registry, notices = Registry(), Notices()
     made, ctx = gate(registry, notices=notices), context(asking())
-    mine = made.ticket(ctx, states.Stage.APPROVE)
+    mine = made.ticket(ctx, states.BoardStage.APPROVE)
     later = replace(mine.entry, run_id="s3__2", revision_id="f" * 32, sequence=datetime.now(UTC).isoformat())
     made.gate.enter(replace(mine, entry=later))
     with pytest.raises(Superseded, match="s3__2"):

@@ -7,8 +7,8 @@ import pytest
 from slipway.cleanup import collect
 from slipway.cleanup.collect import CollectGarbageOperator
 from slipway.errors import AwsError
-from slipway.stages.board import Board, Entry, Place
-from slipway.states import Stage
+from slipway.stages.board import Board, BoardPlace, Entry
+from slipway.states import BoardStage
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.stage_runs import MemoryDocuments, with_gate
@@ -81,8 +81,8 @@ def test_what_aws_refuses_does_not_fail_the_release(surveys):
 def test_while_another_run_is_at_production_it_collects_nothing_and_waits_for_nobody(surveys, sequence):
     documents = MemoryDocuments()
     holder = Entry("iris-model", "s3__other", "f" * 32, sequence, sequence)
-    documents.write("b", BOARD, Board({Stage.PRD: Place(holder, newest=holder)}).to_json(), etag=None)
+    documents.write("b", BOARD, Board({BoardStage.PRD: BoardPlace(holder, newest=holder)}).to_json(), etag=None)
     assert operator(documents).execute(context(xcoms())) == {}
-    place = Board.from_json(documents.read("b", BOARD).content)[Stage.PRD]
+    place = Board.from_json(documents.read("b", BOARD).content)[BoardStage.PRD]
     assert (place.holder, place.waiting) == (holder, ())
     assert surveys == []

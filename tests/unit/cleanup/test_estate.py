@@ -7,7 +7,7 @@ import pytest
 from slipway.aws.autoscaling import ScalableTarget
 from slipway.aws.cloudformation import Stack
 from slipway.aws.sagemaker import Resource
-from slipway.cleanup.estate import Estate, Stage
+from slipway.cleanup.estate import Estate, RemovalStep
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus
@@ -46,9 +46,9 @@ def estate(owner: str = "iris-model", status: StackStatus = StackStatus.UPDATE_C
 
 def test_everything_is_listed_in_the_order_of_removal():
     found = estate().belongings()
-    order = list(Stage)
+    order = list(RemovalStep)
     assert [order.index(item.stage) for item in found] == sorted(order.index(item.stage) for item in found)
-    assert {item.stage for item in found} == set(Stage)
+    assert {item.stage for item in found} == set(RemovalStep)
     assert [item.name for item in found if item.kind == "model package"] == ["arn/2", "arn/1"]
 
 

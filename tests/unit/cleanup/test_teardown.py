@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.cleanup.estate import Belonging, Stage
+from slipway.cleanup.estate import Belonging, RemovalStep
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act
@@ -15,7 +15,11 @@ class World:
     """Things in order of removal; stacks take one look to be gone, the rest goes at once."""
 
     def __init__(self, *, stuck_stack: bool = False) -> None:
-        self.things = {"stack": Stage.JOBS_AND_STACKS, "endpoint": Stage.ENDPOINTS, "model": Stage.MODELS}
+        self.things = {
+            "stack": RemovalStep.JOBS_AND_STACKS,
+            "endpoint": RemovalStep.ENDPOINTS,
+            "model": RemovalStep.MODELS,
+        }
         self.deleting: set[str] = set()
         self.stuck_stack = stuck_stack
         self.ledger: list[str] = []

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from slipway.deployment import parameters as endpoint_stack
-from slipway.deployment.parameters import Candidate, ServedModel
+from slipway.deployment.parameters import RegisteredModel, ServedModel
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.names import revision_id
 from slipway.request.process import process_request
@@ -17,7 +17,7 @@ from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, 
 
 ROOT = Path(__file__).parents[3]
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
-NEW = Candidate(
+NEW = RegisteredModel(
     ServedModel(IMAGE, "s3://b-1/new.tar.gz"),
     "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/2",
 )

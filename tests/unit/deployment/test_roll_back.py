@@ -11,8 +11,8 @@ from slipway.deployment import roll_back
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.errors import NotApproved, Skipped, Superseded
 from slipway.signed.orders import ORDER, Act
-from slipway.stages.board import Board, Entry, Place
-from slipway.states import Stage
+from slipway.stages.board import Board, BoardPlace, Entry
+from slipway.states import BoardStage
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import iris_model
@@ -61,7 +61,7 @@ def context(conf: dict) -> dict:
 
 def board(**place) -> MemoryDocuments:
     documents = MemoryDocuments()
-    content = Board({Stage.PRD: Place(**place)}).to_json()
+    content = Board({BoardStage.PRD: BoardPlace(**place)}).to_json()
     documents.write("b", "releases/iris-model/stages.json", content, etag=None)
     return documents
 
@@ -115,7 +115,7 @@ def test_a_roll_back_overtakes_who_waits_whatever_the_mode():
     task = operator(documents, 3, 3)
     task.execution_mode = "QUEUED"
     task.execute(context({"roll_back_to": "previous"}))
-    place = Board.from_json(documents.read("b", "releases/iris-model/stages.json").content)[Stage.PRD]
+    place = Board.from_json(documents.read("b", "releases/iris-model/stages.json").content)[BoardStage.PRD]
     assert place.holder.run_id == "manual__1"
     assert place.holder.rolls_back
 

@@ -22,14 +22,14 @@ from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.guard import approvals, caller, flush
 from slipway.guard.caller import Caller
 from slipway.guard.routes import Route
-from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.registry.record import How
 
 DAG, RUN, TASK = "iris-model", "s3__1", "approve"
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
 NAMED = (DAG, RUN, TASK)
-ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
+ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 DEFERRED, SUCCESS, FAILED = TaskInstanceState.DEFERRED, TaskInstanceState.SUCCESS, TaskInstanceState.FAILED
 SKIPPED = TaskInstanceState.SKIPPED
 
@@ -317,7 +317,7 @@ class TestTheFirstAnswerStands:
 
 class TestRules:
     def test_the_next_approver_sees_who_approved(self, airflow):
-        airflow.rules = {TASK: Rules((Stage("science", ("alice", "carol"), 2),))}
+        airflow.rules = {TASK: Rules((ApprovalStage("science", ("alice", "carol"), 2),))}
         airflow.asks()
         airflow.answers("alice")
         assert airflow.answer().stage == "science"
@@ -327,7 +327,7 @@ class TestRules:
         assert "1 of carol must approve" in body
 
     def test_one_person_does_not_make_a_quorum(self, airflow):
-        airflow.rules = {TASK: Rules((Stage("science", ("alice", "carol"), 2),))}
+        airflow.rules = {TASK: Rules((ApprovalStage("science", ("alice", "carol"), 2),))}
         airflow.asks(1, [Approval(by="alice", at="t", how="Airflow", stage="science")])
         with refused(403, "alice has approved already"):
             airflow.answers("alice")
@@ -335,7 +335,7 @@ class TestRules:
         assert airflow.answer(1).by == "carol"
 
     def test_a_later_stage_does_not_approve_before_its_turn_but_may_reject(self, airflow):
-        airflow.rules = {TASK: Rules((Stage("science", ("alice",)), Stage("operations", ("olaf",))))}
+        airflow.rules = {TASK: Rules((ApprovalStage("science", ("alice",)), ApprovalStage("operations", ("olaf",))))}
         airflow.asks()
         with refused(403, "olaf is no approver of the stage science"):
             airflow.answers("olaf")
@@ -396,7 +396,7 @@ class TestATrial:
         assert trial.answer() is None
 
     def test_who_uploaded_the_model_promotes_it_only_where_the_rules_let_them(self, trial):
-        trial.rules = {TASK: Rules((Stage(ONLY_STAGE, ("dave",)),), allow_uploader=False)}
+        trial.rules = {TASK: Rules((ApprovalStage(ONLY_STAGE, ("dave",)),), allow_uploader=False)}
         with refused(403, "lets no uploader approve"):
             trial.answers("dave", "Promote")
         trial.answers("dave", "Retire")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from slipway.errors import UnsafeConfiguration
 from slipway.guard import answers, caller, flush, self_test, writes
-from slipway.guard.caller import Caller, Worker
+from slipway.guard.caller import Caller, TaskCaller
 from slipway.guard.middleware import ApprovalGuard
 from slipway.guard.routes import Route
 from slipway.plugin import SlipwayPlugin
@@ -92,7 +92,7 @@ def test_a_worker_is_a_task_and_no_person(alice_calls, method):
     server = Server()
     request(server, method, "/execution/task-instances/1/state")
     (announced,) = server.callers
-    assert isinstance(announced, Worker)
+    assert isinstance(announced, TaskCaller)
     assert (announced.name, announced.task_instance_id) == (None, None)
 
 

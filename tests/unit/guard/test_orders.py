@@ -17,12 +17,12 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.guard import approvals, caller, flush, orders
-from slipway.guard.caller import TOKEN_KEY, Caller, Worker
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.guard.caller import TOKEN_KEY, Caller, TaskCaller
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.signed.orders import Act, Order
 from slipway.signed.proofs import verifier
 
-RULES = {"approve": Rules((Stage(ONLY_STAGE, ("alice", "carol")),))}
+RULES = {"approve": Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))}
 BACK = {"roll_back_to": "previous"}
 TEARDOWN = {"model": "iris-model", "confirm": "iris-model"}
 
@@ -153,7 +153,7 @@ def test_a_task_of_another_run_sets_no_ordered_run_going_again(start, engine, of
             task = {"dag_id": dag_id, "run_id": "manual__1", "task_id": task_id, "map_index": -1, "operator": "Any"}
             task |= {"id": ti_id, "pool": "default_pool", "pool_slots": 1, "state": "failed"}
             connection.execute(insert(TaskInstance.__table__).values(**task))
-    token = caller.current.set(Worker({TOKEN_KEY: SimpleNamespace(id=mine)}))
+    token = caller.current.set(TaskCaller({TOKEN_KEY: SimpleNamespace(id=mine)}))
     try:
         with Session(engine) as session:
             session.scalar(select(TaskInstance).where(TaskInstance.task_id == "remove")).state = None

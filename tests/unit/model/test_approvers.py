@@ -2,11 +2,13 @@
 
 import pytest
 
-from slipway.model.approvers import ONLY_STAGE, Approval, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
 
-ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
-TWO_OF_THREE = Rules((Stage(ONLY_STAGE, ("alice", "carol", "erin"), 2),))
-STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf", "alice"))))
+ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
+TWO_OF_THREE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol", "erin"), 2),))
+STAGES = Rules(
+    (ApprovalStage("science", ("alice", "carol", "erin"), 2), ApprovalStage("operations", ("olaf", "alice")))
+)
 
 
 def given(*names: str, stage: str = ONLY_STAGE) -> list[Approval]:
@@ -64,7 +66,7 @@ def test_the_uploader_is_refused_where_the_rules_say_so():
 @pytest.mark.parametrize("second", ["Alice", "\u0430lice", "alice@corp", "CORP\\alice"])
 def test_a_person_on_record_under_two_names_counts_once(second):
     """Rules of before, or a record that somebody has written to: the model file refuses such approvers."""
-    rules = Rules((Stage(ONLY_STAGE, ("alice", second, "carol"), 2),))
+    rules = Rules((ApprovalStage(ONLY_STAGE, ("alice", second, "carol"), 2),))
     assert rules.shortfall(given("alice", second), None) == "1 of carol must approve"
     assert "has approved already as alice" in rules.refusal(second, given("alice"), None)
     assert rules.shortfall(given("alice", second, "carol"), None) is None

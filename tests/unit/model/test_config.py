@@ -6,7 +6,7 @@ import pytest
 
 from slipway import names
 from slipway.errors import ModelFileError
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.model.config import ModelConfig
 from slipway.model.fields import RESERVED_TAG_PREFIXES
 from slipway.model.files import load_model
@@ -154,8 +154,10 @@ def staged(**more) -> dict:
 
 def test_the_rules_of_an_approval_with_stages(tmp_path):
     rules = load_model(write_model(tmp_path, staged())).resolved(AWS).approval.rules()
-    assert rules == Rules((Stage("science", ("alice", "carol"), 2), Stage("operations", ("olaf",))), False)
-    assert load_model(IRIS).approval.rules() == Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
+    assert rules == Rules(
+        (ApprovalStage("science", ("alice", "carol"), 2), ApprovalStage("operations", ("olaf",))), False
+    )
+    assert load_model(IRIS).approval.rules() == Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 
 
 @pytest.mark.parametrize(

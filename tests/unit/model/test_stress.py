@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Stage
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage
 from slipway.model.stress import Stress
 
 
@@ -20,7 +20,7 @@ def test_nothing_is_allowed_unless_the_file_says_so():
 
 
 def test_stages_or_a_rate_take_the_place_of_the_labs():
-    assert stress(stages=[{"concurrency": 3, "requests": 30}]).phases() == (Stage(3, 30),)
+    assert stress(stages=[{"concurrency": 3, "requests": 30}]).phases() == (LoadStage(3, 30),)
     rate = stress(rate_rps=20, duration_seconds=5, caps={"max_concurrency": 40})
     assert rate.phases() == (Arrivals(20, 5, 40),)
 

@@ -5,15 +5,15 @@ import pytest
 from slipway.errors import GateFailed
 from slipway.model.serving import Champion
 from slipway.quality import champion
-from slipway.quality.scoring import Answer, Score
+from slipway.quality.scoring import Prediction, Score
 
 
 def score(right, rows=100, latency_ms=10.0):
-    return Score([Answer("1", "1" if row < right else "0", "model-a", latency_ms) for row in range(rows)])
+    return Score([Prediction("1", "1" if row < right else "0", "model-a", latency_ms) for row in range(rows)])
 
 
 def off_by(distance, latency_ms=10.0):
-    return Score([Answer("1", str(1 + distance), "model-a", latency_ms)] * 4)
+    return Score([Prediction("1", str(1 + distance), "model-a", latency_ms)] * 4)
 
 
 def compared(rule, ours, theirs, regression=False):

@@ -4,11 +4,11 @@ import pytest
 
 from slipway.errors import EndpointTestFailed
 from slipway.quality import golden
-from slipway.quality.scoring import Answer
+from slipway.quality.scoring import Prediction
 
 
 def answers(*pairs):
-    return [Answer(label, prediction, "model-a", 1.0) for label, prediction in pairs]
+    return [Prediction(label, prediction, "model-a", 1.0) for label, prediction in pairs]
 
 
 def test_right_classes_pass():

@@ -11,13 +11,13 @@ from slipway.model.approvers import ONLY_STAGE, Approval
 from slipway.model.config import MAX_APPROVALS, ModelConfig
 from slipway.model.serving import Champion
 from slipway.quality.champion import compare
-from slipway.quality.scoring import Answer, Score
+from slipway.quality.scoring import Prediction, Score
 from slipway.registry.artefact import artefact_of, data_url
 from slipway.registry.hook import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import TrialRecord, outcome_properties, verdict_properties
 from tests.unit.releases import ARTEFACT, DIGEST, TRAINED, release_plan, xcoms
 from tests.unit.request_samples import BUCKET, DictStore, iris_model
@@ -135,9 +135,9 @@ def test_all_that_is_ever_written_on_a_package_fits_beside_the_metrics():
     )
     approvals = (Approval(by="alice", at="then", how="Airflow", stage=ONLY_STAGE),) * MAX_APPROVALS
     decision = Decision(ModelApprovalStatus.APPROVED, "alice", "then", "Airflow", approvals=approvals)
-    score = Score([Answer("0", "0", "model-a", 1.0)])
+    score = Score([Prediction("0", "0", "model-a", 1.0)])
     tested = compare(Champion(not_worse_than=0.1), score, score, regression=False).record()
-    figures = Comparison(VariantFigures(), VariantFigures(), "then", "now")
+    figures = TrialComparison(VariantFigures(), VariantFigures(), "then", "now")
     written = {
         *registered["CustomerMetadataProperties"],
         *decision_properties(decision),

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from slipway.errors import AwsError, NotApproved
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.names import revision_key
 from slipway.plan import Revision
 from slipway.request.process import process_request
 from slipway.request.uploader import uploader_of, uploader_under
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model, request_zip, revision
 
-STRICT = Rules((Stage(ONLY_STAGE, ("alice",)),), allow_uploader=False)
+STRICT = Rules((ApprovalStage(ONLY_STAGE, ("alice",)),), allow_uploader=False)
 OPEN = replace(STRICT, allow_uploader=True)
 
 

@@ -8,13 +8,13 @@ import pytest
 from slipway.cleanup import order as teardown_order
 from slipway.deployment import order as roll_back_order
 from slipway.errors import NotApproved
-from slipway.model.approvers import ONLY_STAGE, Rules, Stage
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.plan import asked_for, wanted
 from slipway.signed.orders import ORDER, VALID_FOR, Act, Order
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_order
 
-RULES = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
+RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 BACK = {"roll_back_to": "previous"}
 
 

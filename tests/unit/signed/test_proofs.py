@@ -6,7 +6,7 @@ import pytest
 
 from slipway.errors import UnsafeConfiguration
 from slipway.signed import proofs
-from slipway.signed.proofs import Place, new_keys, signer, verifier
+from slipway.signed.proofs import TaskPlace, new_keys, signer, verifier
 
 STATEMENT = ("answer", "arn:p/1", "Approve", "alice")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
@@ -52,18 +52,18 @@ def test_what_is_no_signature_holds_nothing(signature):
 
 
 def test_a_proof_is_of_one_question():
-    place = Place("iris-model", "s3__1", "approve")
+    place = TaskPlace("iris-model", "s3__1", "approve")
     asked = place.asked(0)
     proof = signer().prove(asked, *STATEMENT)
     assert verifier().proves(proof, *STATEMENT)
     assert verifier().answers(proof, asked, *STATEMENT)
     for other in (
         place.asked(1),
-        Place("iris-model", "s3__2", "approve").asked(0),
-        Place("iris-model", "s3__1", "decide_trial").asked(0),
-        Place("iris-model", "s3__1", "approve", 1).asked(0),
+        TaskPlace("iris-model", "s3__2", "approve").asked(0),
+        TaskPlace("iris-model", "s3__1", "decide_trial").asked(0),
+        TaskPlace("iris-model", "s3__1", "approve", 1).asked(0),
         # No letter may pass from one name to the next.
-        Place("iris-models3", "__1", "approve").asked(0),
+        TaskPlace("iris-models3", "__1", "approve").asked(0),
     ):
         assert not verifier().answers(proof, other, *STATEMENT)
         assert not verifier().proves(other + proof[len(other) :], *STATEMENT)
@@ -108,4 +108,4 @@ def test_the_place_of_airflows_own_task_instance_is_the_tasks_own():
     class Task:
         dag_id, run_id, task_id, map_index = "d", "r", "t", None
 
-    assert Place.of(Model()) == Place.of(Task()) == proofs.Place("d", "r", "t", -1)
+    assert TaskPlace.of(Model()) == TaskPlace.of(Task()) == proofs.TaskPlace("d", "r", "t", -1)

@@ -10,7 +10,7 @@ from slipway import names
 from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
-from slipway.source.intake import Source, _is_absent, build_intake_dags, sources, take_in
+from slipway.source.intake import WatchedBucket, _is_absent, build_intake_dags, sources, take_in
 from slipway.source.uploads import STATE_KEY, Intake
 from tests.unit.scripted_aws import MemoryStore
 
@@ -69,8 +69,8 @@ def store():
     return empty
 
 
-def source(**dag_ids: str) -> Source:
-    return Source(BUCKET, None, {IRIS: "iris-model", **dag_ids})
+def source(**dag_ids: str) -> WatchedBucket:
+    return WatchedBucket(BUCKET, None, {IRIS: "iris-model", **dag_ids})
 
 
 def test_every_version_of_a_burst_has_one_run_with_its_own_conf(store):

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.stages.board import LEASES, Board, Entry, Outcome, Place, enter, leave, overtaken_by
-from slipway.states import ExecutionMode, Stage
+from slipway.stages.board import LEASES, Board, BoardPlace, Entry, Outcome, enter, leave, overtaken_by
+from slipway.states import BoardStage, ExecutionMode
 
 BEGIN = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 SUPERSEDED, QUEUED, PARALLEL = ExecutionMode
-TRAIN, DEV, APPROVE, PRD = Stage
+TRAIN, DEV, APPROVE, PRD = BoardStage
 # Stages that at most one release has.
-HELD = {SUPERSEDED: {TRAIN, DEV, PRD}, QUEUED: set(Stage), PARALLEL: {DEV, PRD}}
+HELD = {SUPERSEDED: {TRAIN, DEV, PRD}, QUEUED: set(BoardStage), PARALLEL: {DEV, PRD}}
 
 
 def entry(number: int) -> Entry:
@@ -22,7 +22,7 @@ def entry(number: int) -> Entry:
     return Entry("iris-model", f"run{number}", f"{number:032x}", moment, moment)
 
 
-def entered(board: Board, stage: Stage, *numbers: int, mode=SUPERSEDED) -> Board:
+def entered(board: Board, stage: BoardStage, *numbers: int, mode=SUPERSEDED) -> Board:
     """The board after these have been let in, one after the other, and have left."""
     for number in numbers:
         verdict = enter(board, stage, entry(number), mode)
@@ -31,13 +31,13 @@ def entered(board: Board, stage: Stage, *numbers: int, mode=SUPERSEDED) -> Board
     return board
 
 
-def ask(board: Board, stage: Stage, number: int, mode=SUPERSEDED, ended=()):
+def ask(board: Board, stage: BoardStage, number: int, mode=SUPERSEDED, ended=()):
     verdict = enter(board, stage, entry(number), mode, {entry(each).run for each in ended})
     return verdict.board, verdict.outcome, verdict.other and verdict.other.run_id
 
 
 @pytest.mark.parametrize("mode", ExecutionMode)
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", BoardStage)
 def test_an_empty_stage_lets_in_and_lets_in_again(mode, stage):
     board, outcome, _ = ask(Board(), stage, 1, mode)
     assert outcome is Outcome.ENTERED
@@ -63,7 +63,7 @@ def test_of_those_that_wait_the_newest_alone_stays():
 
 
 def test_an_older_release_that_waits_is_not_overtaken_by_one_that_has_ended():
-    board = Board({TRAIN: Place(entry(1), (entry(2), entry(3)))})
+    board = Board({TRAIN: BoardPlace(entry(1), (entry(2), entry(3)))})
     _, outcome, behind = ask(board, TRAIN, 2, ended=[3])
     assert (outcome, behind) == (Outcome.WAIT, "run1")
     assert ask(board, TRAIN, 2, ended=[1, 3])[1] is Outcome.ENTERED
@@ -143,9 +143,9 @@ class Releases:
     def __init__(self, mode: ExecutionMode) -> None:
         self.mode, self.board = mode, Board()
         self.at = dict.fromkeys(range(6), 0)
-        self.let_in: dict[int, Stage] = {}
+        self.let_in: dict[int, BoardStage] = {}
         self.done: set[int] = set()
-        self.writers: dict[Stage, list[int]] = {stage: [] for stage in LEASES}
+        self.writers: dict[BoardStage, list[int]] = {stage: [] for stage in LEASES}
 
     def move(self, number: int, action: str) -> None:
         if number in self.done:
@@ -156,7 +156,7 @@ class Releases:
         elif action == "advance" and number in self.let_in:
             del self.let_in[number]
             self.at[number] += 1
-            if self.at[number] == len(Stage):
+            if self.at[number] == len(BoardStage):
                 self.board = leave(self.board, entry(number))
                 self.done.add(number)
         else:
@@ -164,7 +164,7 @@ class Releases:
         self.check()
 
     def ask(self, number: int) -> None:
-        stage = list(Stage)[self.at[number]]
+        stage = list(BoardStage)[self.at[number]]
         ended = {entry(each).run for each in self.done}
         verdict = enter(self.board, stage, entry(number), self.mode, ended)
         self.board = Board.from_json(verdict.board.to_json())

@@ -6,10 +6,10 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
 from slipway.stages import mixin
-from slipway.stages.gate import Gate
+from slipway.stages.gate import StageGate
 from slipway.stages.mixin import StageMixin
 from slipway.stages.wait import StageTrigger
-from slipway.states import ExecutionMode, Stage
+from slipway.states import BoardStage, ExecutionMode
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.stage_runs import MemoryDocuments, with_gate
@@ -28,7 +28,7 @@ class Staged(StageMixin, BaseOperator):
     stage_poll_seconds = 2.0
 
     def execute(self, context):
-        self.enter_stage(context, Stage.DEV)
+        self.enter_stage(context, BoardStage.DEV)
         return "done"
 
 
@@ -53,9 +53,9 @@ class Run:
     def __init__(self) -> None:
         self.documents = MemoryDocuments()
         self.operator = with_gate(Staged(task_id="deploy_dev"), self.documents)
-        self.others = Gate(self.documents, lambda dag_id, run_id: True)
+        self.others = StageGate(self.documents, lambda dag_id, run_id: True)
 
-    def newer(self, stage=Stage.DEV):
+    def newer(self, stage=BoardStage.DEV):
         """A newer release at a stage."""
         return ticket(1, stage)
 
@@ -95,7 +95,7 @@ def test_a_stage_that_is_taken_is_waited_for_without_a_worker(run):
     trigger = deferral.value.trigger
     assert isinstance(trigger, StageTrigger)
     assert (trigger.ticket.stage, trigger.ticket.entry.run, trigger.poll_seconds) == (
-        Stage.DEV,
+        BoardStage.DEV,
         ("iris-model", "manual__1"),
         2.0,
     )
@@ -146,7 +146,7 @@ def test_a_decision_that_stands_is_left_standing(run, registry):
 
 def test_a_stage_that_was_left_is_free(run):
     run.operator.execute(ctx())
-    run.operator.leave_stages(ctx(), Stage.DEV)
+    run.operator.leave_stages(ctx(), BoardStage.DEV)
     assert run.others.enter(run.newer()).outcome == "entered"
 
 
@@ -158,10 +158,10 @@ def test_leaving_fails_no_task(run, error):
         def read(self, bucket, key):
             raise error
 
-    with_gate(run.operator, Away()).leave_stages(ctx(), Stage.DEV)
+    with_gate(run.operator, Away()).leave_stages(ctx(), BoardStage.DEV)
 
 
 def test_a_newer_release_is_seen_by_who_asks(run):
-    assert run.operator.overtaken(ctx(), Stage.APPROVE) is None
-    run.others.enter(run.newer(Stage.APPROVE))
-    assert run.operator.overtaken(ctx(), Stage.APPROVE).run_id == "run1"
+    assert run.operator.overtaken(ctx(), BoardStage.APPROVE) is None
+    run.others.enter(run.newer(BoardStage.APPROVE))
+    assert run.operator.overtaken(ctx(), BoardStage.APPROVE).run_id == "run1"

@@ -8,9 +8,9 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.stages.board import Board, Place
+from slipway.stages.board import Board, BoardPlace
 from slipway.stages.wait import StageTrigger
-from slipway.states import Stage
+from slipway.states import BoardStage
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.stages.test_board import entry
@@ -44,10 +44,10 @@ class S3Client:
         return {"Body": Body(found), "ETag": '"e"'}
 
 
-BEHIND_1 = Board({Stage.DEV: Place(entry(1), (entry(2),))})
-FREE = Board({Stage.DEV: Place(None, (entry(2),))})
-NEWER_WAITS = Board({Stage.DEV: Place(entry(1), (entry(2), entry(3)))})
-NOT_IN_LINE = Board({Stage.DEV: Place(entry(1))})
+BEHIND_1 = Board({BoardStage.DEV: BoardPlace(entry(1), (entry(2),))})
+FREE = Board({BoardStage.DEV: BoardPlace(None, (entry(2),))})
+NEWER_WAITS = Board({BoardStage.DEV: BoardPlace(entry(1), (entry(2), entry(3)))})
+NOT_IN_LINE = Board({BoardStage.DEV: BoardPlace(entry(1))})
 
 
 def wait(*answers, ended=(), goes_on=None, refusals=()):

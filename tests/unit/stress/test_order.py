@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import PermanentError, StressRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Stage
+from slipway.load.plan import LAB_STAGES, Arrivals, LoadStage
 from slipway.model.config import ModelConfig
 from slipway.states import Environment
 from slipway.stress.dag import build_stress_dag
@@ -45,7 +45,7 @@ def test_what_the_form_says_comes_first():
         p99_ms=5,
     )
     assert order.endpoint_name == "iris-model-production"
-    assert order.phases == (Stage(2, 20), Stage(3, 30))
+    assert order.phases == (LoadStage(2, 20), LoadStage(3, 30))
     assert (order.data, order.target_variant) == ("s3://bucket/rows/", "model-b")
     assert order.limits == LIMITS | {"min_accuracy": 0, "p99_ms": 5}
 

@@ -2,12 +2,12 @@
 
 import json
 
-from slipway.load.plan import Stage
+from slipway.load.plan import LoadStage
 from slipway.load.slo import Slo, verdict
 from slipway.stress.report import document, machine_readable, page, summary
 from tests.unit.load.test_slo import phase, run
 
-RESULT = run(phase(Stage(2, 100), errors=1, answers=99, right=90), phase(Stage(3, 50), answers=50, right=50))
+RESULT = run(phase(LoadStage(2, 100), errors=1, answers=99, right=90), phase(LoadStage(3, 50), answers=50, right=50))
 JUDGED = verdict(RESULT, Slo(p99_ms=100, min_accuracy=0.95))
 
 
@@ -33,7 +33,7 @@ def test_a_summary_has_figures_and_no_rows():
 
 
 def test_a_run_that_sent_nothing_has_a_page_too():
-    nothing = run(phase(Stage(2, 10), answers=0, right=0), ended="the task was ended")
+    nothing = run(phase(LoadStage(2, 10), answers=0, right=0), ended="the task was ended")
     judged = verdict(nothing, Slo(p99_ms=1))
     assert page(document(nothing, judged, {})).content.startswith("<!")
     assert summary(nothing, judged)["accuracy"] is None

@@ -17,7 +17,7 @@ from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
 from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.stages.board import Board
-from slipway.states import Environment, Stage
+from slipway.states import BoardStage, Environment
 from slipway.stress import report
 from slipway.stress import send as module
 from slipway.stress.order import StressOrder
@@ -73,13 +73,13 @@ def operator(documents, monkeypatch):
 def holder(documents):
     """Who holds the development endpoint."""
     [board] = documents.bodies.values()
-    return Board.from_json(json.loads(board))[Stage.DEV].holder
+    return Board.from_json(json.loads(board))[BoardStage.DEV].holder
 
 
 def test_a_release_sends_the_model_files_load_to_development_and_then_leaves_it(operator, documents):
     task = operator()
     assert task.execute(context(xcoms(deploy_dev=DEPLOYED))) == {"passed": True}
-    assert task.sent == [("iris-model-development", (load.Stage(2, 9),), 500)]
+    assert task.sent == [("iris-model-development", (load.LoadStage(2, 9),), 500)]
     assert holder(documents) is None
 
 
@@ -104,7 +104,7 @@ def test_the_test_before_it_leaves_development_to_it(before_production, kept):
 
 
 def test_a_task_that_is_ended_before_it_sends_sends_nothing(monkeypatch):
-    plan = load.Plan("e", [Row("1", "1,a")], (load.Stage(2, 1000),), drain_seconds=DRAIN_SECONDS)
+    plan = load.Plan("e", [Row("1", "1,a")], (load.LoadStage(2, 1000),), drain_seconds=DRAIN_SECONDS)
     task = StressTestOperator(task_id="stress")
     with serving(HttpEndpoint()) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint.url)
@@ -128,7 +128,7 @@ def finished(monkeypatch):
 
     def end(*, broken=False, ended=COMPLETED, killed=False, **wrong):
         task, put = StressTestOperator(task_id="stress"), []
-        result = slo_cases.run(slo_cases.phase(load.Stage(2, 100), slow=99 if broken else 0), ended=ended)
+        result = slo_cases.run(slo_cases.phase(load.LoadStage(2, 100), slow=99 if broken else 0), ended=ended)
 
         def run(plan, aws_conn_id):
             if killed:

@@ -15,7 +15,7 @@ from slipway.stages.board import Entry
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial import decide
 from slipway.trial.decide import TrialDecisionSensor
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import TrialRecord
 from slipway.trial.wait import TrialDecisionTrigger
 from tests.unit.releases import DIGEST, xcoms
@@ -26,7 +26,7 @@ from tests.unit.stage_runs import with_gate
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 AT = "2026-05-02T08:00:00+00:00"
-FIGURES = Comparison(VariantFigures(1000, 1, 8.0, 20.0), VariantFigures(100, 0, 8.0, 20.0), "then", "now")
+FIGURES = TrialComparison(VariantFigures(1000, 1, 8.0, 20.0), VariantFigures(100, 0, 8.0, 20.0), "then", "now")
 
 
 class Records:

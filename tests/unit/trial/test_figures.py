@@ -4,14 +4,14 @@ import pytest
 
 from slipway.model.trial import TrialRule
 from slipway.states import TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures, error_limit, judge
+from slipway.trial.figures import TrialComparison, VariantFigures, error_limit, judge
 
 LIVE = VariantFigures(1000, 10, 8.0, 20.0, labelled=200, right=190)
 GOOD = VariantFigures(100, 1, 9.0, 25.0, labelled=50, right=47)
 
 
-def comparison(trial=GOOD, live=LIVE) -> Comparison:
-    return Comparison(live, trial, "2026-05-01T12:00:00+00:00", "2026-05-01T13:00:00+00:00")
+def comparison(trial=GOOD, live=LIVE) -> TrialComparison:
+    return TrialComparison(live, trial, "2026-05-01T12:00:00+00:00", "2026-05-01T13:00:00+00:00")
 
 
 def verdict(trial=GOOD, live=LIVE, *, needs_truth=True, **rule) -> tuple[TrialVerdict, str]:
@@ -62,7 +62,7 @@ def test_a_live_model_that_fails_too_raises_the_limit():
 
 def test_it_survives_json_and_is_shown_side_by_side():
     made = comparison(VariantFigures(7))
-    assert Comparison.from_json(made.to_json()) == made
+    assert TrialComparison.from_json(made.to_json()) == made
     text = made.markdown()
     assert "| Invocations | 1000 | 7 |" in text
     assert "| Accuracy | 0.9500 | - |" in text

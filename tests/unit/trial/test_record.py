@@ -8,10 +8,10 @@ import pytest
 from slipway.registry.record import Candidate
 from slipway.signed.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import STAGE, TrialRecord, outcome_properties, record_of, verdict_properties
 
-FIGURES = Comparison(VariantFigures(100, 1, 8.0, 20.0, 10, 9), VariantFigures(40), "then", "now")
+FIGURES = TrialComparison(VariantFigures(100, 1, 8.0, 20.0, 10, 9), VariantFigures(40), "then", "now")
 MADE = TrialRecord(TrialVerdict.PROMOTE, "alice", "2026-05-02T08:00:00+00:00", "Airflow", "looks good")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 ALLOWED = re.compile(r"[\w .:/=+\-@]{1,256}")

@@ -5,12 +5,12 @@ import pytest
 from slipway.errors import NotApproved
 from slipway.registry.hook import DIGEST
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import TrialRecord, TrialRecordHook, outcome_properties, verdict_properties
 from tests.unit.aws.stubs import stubbed
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
-FIGURES = Comparison(VariantFigures(9), VariantFigures(8), "then", "now")
+FIGURES = TrialComparison(VariantFigures(9), VariantFigures(8), "then", "now")
 PROMOTE = TrialRecord(TrialVerdict.PROMOTE, "alice", "2026-05-02T08:00:00+00:00", "Airflow", "good")
 KEEP = TrialRecord(TrialVerdict.KEEP, "rule", "2026-05-02T07:00:00+00:00", "rule", "too few")
 

@@ -9,7 +9,7 @@ from slipway.deployment.deploy import EndpointDeployOperator
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.config import ModelConfig
 from slipway.states import StackStatus, TrialVerdict
-from slipway.trial.figures import Comparison, VariantFigures
+from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import BY_RULE, TrialRecord, verdict_properties
 from slipway.trial.settle import TrialSettleOperator
 from tests.unit.releases import release_plan
@@ -51,7 +51,7 @@ def test_a_stack_that_is_gone_is_not_made_again_from_nothing():
 
 
 BY_THE_RULE = TrialRecord(TrialVerdict.PROMOTE, BY_RULE, "2026-05-02T08:00:00+00:00", BY_RULE)
-FIGURES = Comparison(VariantFigures(), VariantFigures(), "then", "now")
+FIGURES = TrialComparison(VariantFigures(), VariantFigures(), "then", "now")
 
 
 @pytest.mark.parametrize(("decide", "counts"), [("rule", True), ("person", False)])

@@ -9,7 +9,7 @@ import pytest
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.errors import AwsRefused, translate
 from slipway.stages.gate import Ticket
-from slipway.states import ExecutionMode, Stage
+from slipway.states import BoardStage, ExecutionMode
 from slipway.trial import wait
 from slipway.trial.figures import VariantFigures
 from slipway.trial.wait import BakeTrigger, TrialDecisionTrigger, TrialTrigger
@@ -22,7 +22,7 @@ REACHED = {"outcome": "reached", "status": "", "reason": ""}
 
 
 def ticket() -> dict:
-    return Ticket.of(release_plan(), context({})["dag_run"], Stage.PRD, ExecutionMode.SUPERSEDED).to_json()
+    return Ticket.of(release_plan(), context({})["dag_run"], BoardStage.PRD, ExecutionMode.SUPERSEDED).to_json()
 
 
 def measuring(seconds: float) -> dict:
