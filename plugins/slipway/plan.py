@@ -162,6 +162,8 @@ ROLL_BACK_TO = "roll_back_to"
 
 # The task that works out what to deploy, and the one that deploys it: each checks the order itself.
 ROLL_BACK = "roll_back"
+# The task of a release that sends load to the development endpoint.
+STRESS_DEV = "stress_dev"
 
 
 DEPLOY_PRD = "deploy_prd"

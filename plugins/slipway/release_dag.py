@@ -17,13 +17,12 @@ from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
-from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO
+from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
 from slipway.quality.endpoint_test import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress.order import STRESS_DEV
 from slipway.stress.send import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor

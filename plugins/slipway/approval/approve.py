@@ -19,7 +19,7 @@ from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approvers import Approval, Rules
 from slipway.notices.send import Message, Notice, Notices, retry_at
-from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.plan import STRESS_DEV, ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry import approved as production_checks
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
@@ -27,7 +27,6 @@ from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Deci
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin, superseded
 from slipway.states import BoardStage, ExecutionMode
-from slipway.stress.order import STRESS_DEV
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

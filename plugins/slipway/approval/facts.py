@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.model.approvers import Approval
-from slipway.plan import ReleasePlan
+from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact
-from slipway.stress.order import STRESS_DEV
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from slipway.model.stress import Positive, Stress, WatchSeconds, arrivals
 from slipway.states import Environment
 from slipway.validation import Strict, describe, wrong
 
-# The task of a release that sends load.
-STRESS_DEV = "stress_dev"
 _LIMITS = ("max_error_share", "p99_ms", "min_accuracy")
 
 

@@ -20,10 +20,9 @@ from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
 from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Message, Notice
-from slipway.plan import ReleasePlan, Revision
+from slipway.plan import STRESS_DEV, ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
 from slipway.states import ModelApprovalStatus
-from slipway.stress.order import STRESS_DEV
 from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore
 from tests.unit.scripted_aws import MemoryStore
