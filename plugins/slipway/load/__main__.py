@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     except LoadError as error:
         console.print(str(error), style="red", soft_wrap=True)
         return 2
-    judged = command.judge(given, result, console)
+    verdict = command.print_verdict(given, result, console)
     report = given.report or Path(f"load-{given.endpoint}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(result.to_json(), encoding="utf-8")
     console.print(f"Report: {report.resolve()}", soft_wrap=True, highlight=False)
-    return command.status(judged)
+    return command.status(verdict)
 
 
 if __name__ == "__main__":

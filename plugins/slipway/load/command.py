@@ -13,10 +13,11 @@ from rich.console import Console
 from slipway.load.access import Access
 from slipway.load.display import Display
 from slipway.load.engine import Engine
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, parse_stages
+from slipway.load.phases import LAB_STAGES, Arrivals, Phase, parse_stages
+from slipway.load.plan import Caps, Plan
 from slipway.load.result import LoadResult
 from slipway.load.rows import Row
-from slipway.load.slo import Slo, SloVerdict, verdict
+from slipway.load.slo import Slo, SloVerdict, judge_load
 
 
 def parser(
@@ -126,25 +127,25 @@ def run(plan: Plan, access: Access, console: Console) -> LoadResult:
     return result
 
 
-def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> SloVerdict:
+def print_verdict(given: argparse.Namespace, result: LoadResult, console: Console) -> SloVerdict:
     """Hold a run against the limits of its command line, and say how it did.
 
     :param given: what the parser read
     :param result: the run
     :param console: where to say it
     """
-    judged = verdict(result, Slo(given.max_error_share, given.p99_ms, given.min_accuracy))
-    for limit in judged.limits:
+    verdict = judge_load(result, Slo(given.max_error_share, given.p99_ms, given.min_accuracy))
+    for limit in verdict.limits:
         console.print(str(limit), style="green" if limit.passed else "red", soft_wrap=True, highlight=False)
-    return judged
+    return verdict
 
 
-def status(judged: SloVerdict) -> int:
+def status(verdict: SloVerdict) -> int:
     """The exit status of a run.
 
     :returns: 0 when everything was sent and every limit kept
     """
-    return 0 if judged.passed else 1
+    return 0 if verdict.passed else 1
 
 
 def _option(name: str) -> str:

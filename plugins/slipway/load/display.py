@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.load.engine import Progress
-from slipway.load.plan import describe, title
+from slipway.load.phases import phase_name, phase_names, phase_to_json
 from slipway.load.result import LoadResult
 from slipway.load.tally import Tally, milliseconds
 
@@ -50,10 +50,11 @@ class Display:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in ("load", "answers", "per second", "p50 ms", "p99 ms", "max ms", "errors", "right", "variants"):
             table.add_column(column, justify="left" if column in ("load", "variants") else "right")
-        for phase in result.phases:
+        names = phase_names([phase.phase for phase in result.phases])
+        for name, phase in zip(names, result.phases, strict=True):
             tally = phase.tally
             table.add_row(
-                title(phase.phase),
+                name,
                 str(tally.answered),
                 f"{phase.rps:.0f}",
                 f"{milliseconds(tally.latency, 50):.1f}",
@@ -64,12 +65,12 @@ class Display:
                 _variants(tally),
             )
         self._console.print(table)
-        for phase in result.phases:
+        for name, phase in zip(names, result.phases, strict=True):
             for kind, count in sorted(phase.tally.errors.items()):
-                self._console.print(f"{title(phase.phase)}: {count} x {kind}", style="red")
+                self._console.print(f"{name}: {count} times {kind}", style="red")
             if phase.sender_full:
                 self._console.print(
-                    f"{title(phase.phase)}: a sending process used {phase.cpu_share:.0%} of its core; "
+                    f"{name}: a sending process used {phase.cpu_share:.0%} of its core; "
                     "the endpoint may be able to do more",
                     style="yellow",
                 )
@@ -83,7 +84,10 @@ def describe_progress(progress: Progress) -> str:
     :param progress: how far it is
     """
     total = progress.total
-    parts = [f"phase {progress.number} ({title(describe(progress.phase))})", f"{progress.elapsed_seconds:.0f} s"]
+    parts = [
+        f"phase {progress.number} ({phase_name(phase_to_json(progress.phase))})",
+        f"{progress.elapsed_seconds:.0f} s",
+    ]
     parts.append(f"{total.answered}/{progress.phase.requests} answered")
     if progress.latest is not None:
         last = progress.latest

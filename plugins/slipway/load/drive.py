@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
-from slipway.load.plan import DRAIN_SECONDS, Share
+from slipway.load.phases import Share
+from slipway.load.plan import DRAIN_SECONDS
 from slipway.load.rows import Row, is_right
 from slipway.load.sender import NoReply, Sender
 from slipway.load.tally import Tally

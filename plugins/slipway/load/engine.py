@@ -17,7 +17,8 @@ from botocore.credentials import ReadOnlyCredentials
 from slipway.load.access import Access
 from slipway.load.book import Book
 from slipway.load.errors import LoadError
-from slipway.load.plan import Phase, Plan, describe, shares
+from slipway.load.phases import Phase, phase_to_json, shares
+from slipway.load.plan import Plan
 from slipway.load.processes import Process
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
 from slipway.load.tally import Tally
@@ -140,7 +141,7 @@ class Engine:
             for task in (progress, order, *sending):
                 task.cancel()
         result = PhaseResult(
-            phase=describe(phase),
+            phase=phase_to_json(phase),
             processes=len(parts),
             started_at=started_at.isoformat(timespec="milliseconds"),
             elapsed_seconds=max(elapsed for elapsed, _ in done),

@@ -1,4 +1,4 @@
-"""What load to send: stages of concurrent requests or a constant arrival rate, within caps."""
+"""What load to send: phases and rows, within caps."""
 
 from __future__ import annotations
 
@@ -6,82 +6,24 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from slipway.load.errors import LoadRefused
+from slipway.load.phases import LAB_STAGES, Arrivals, Phase, phase_to_json
 from slipway.load.rows import Row
 
 # What one process is taken to send each second on a core of its own: cautiously, for on an idle machine a request was
 # measured to take 125 µs of it (docs/performance.md).
 PROCESS_RPS = 2500
-# Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
-_FAST_ANSWER_SECONDS = 0.02
 DRAIN_SECONDS = 5.0
 # Each sending process gets all rows, and keeps them.
 MAX_ROWS_MIB = 16
-_STAGE = re.compile(r"(\d+)[:x](\d+)")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-
-
-@dataclass(frozen=True)
-class LoadStage:
-    """A closed loop: so many requests in flight until so many have been sent.
-
-    :param concurrency: requests in flight at a time
-    :param requests: how many in all
-    """
-
-    concurrency: int
-    requests: int
-
-    @property
-    def most_rps(self) -> float:
-        """The most requests each second that are to be expected."""
-        return self.concurrency / _FAST_ANSWER_SECONDS
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests are in flight at most."""
-        return min(self.concurrency, self.requests)
-
-
-@dataclass(frozen=True)
-class Arrivals:
-    """An open loop: requests are due at a constant rate, whether or not earlier ones have been answered.
-
-    :param rate_rps: requests due each second
-    :param duration_seconds: for how long
-    :param concurrency: requests in flight at most; one that is due beyond it waits, and its latency counts the wait
-    """
-
-    rate_rps: float
-    duration_seconds: float
-    concurrency: int = 150
-
-    @property
-    def requests(self) -> int:
-        """How many requests are due in all."""
-        return max(1, math.floor(self.rate_rps * self.duration_seconds))
-
-    @property
-    def most_rps(self) -> float:
-        """The most requests each second that are to be expected."""
-        return self.rate_rps
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests are in flight at most."""
-        return min(self.concurrency, self.requests)
-
-
-Phase = LoadStage | Arrivals
-# The stress test of AWS's MLOps lab: threads and requests.
-LAB_STAGES = (LoadStage(10, 1_000), LoadStage(100, 10_000), LoadStage(150, 100_000))
 
 
 @dataclass(frozen=True)
@@ -208,7 +150,7 @@ class Plan:
             "endpoint_name": self.endpoint_name,
             "target_variant": self.target_variant,
             "rows": len(self.sent_rows),
-            "phases": [describe(phase) for phase in self.phases],
+            "phases": [phase_to_json(phase) for phase in self.phases],
             "caps": asdict(self.caps),
             "timeout_seconds": self.timeout_seconds,
         }
@@ -233,41 +175,6 @@ def _row_bytes(row: Row) -> int:
     return len(json.dumps([row.label, row.features]))
 
 
-@dataclass(frozen=True)
-class Share:
-    """One process's part of a phase: every so-many-th request, so that all parts are alike.
-
-    :param first: number of its first request
-    :param step: distance between its requests
-    :param requests: of the whole phase
-    :param concurrency: of this part
-    :param interval_seconds: between two due requests of the whole phase; None in a closed loop
-    """
-
-    first: int
-    step: int
-    requests: int
-    concurrency: int
-    interval_seconds: float | None = None
-
-
-def shares(phase: Phase, processes: int) -> list[Share]:
-    """Divide a phase among processes.
-
-    :param phase: what to send
-    :param processes: at most as many as may be in flight
-    """
-    interval = 1 / phase.rate_rps if isinstance(phase, Arrivals) else None
-    whole, rest = divmod(phase.in_flight, processes)
-    return [Share(number, processes, phase.requests, whole + (number < rest), interval) for number in range(processes)]
-
-
-def describe(phase: Phase) -> dict[str, Any]:
-    """A phase as reports have it."""
-    kind = "arrivals" if isinstance(phase, Arrivals) else "stage"
-    return {"kind": kind, **asdict(phase), "requests": phase.requests}
-
-
 def figure(value: float, digits: int = 12) -> str:
     """Write a number as people do, without an exponent.
 
@@ -275,28 +182,3 @@ def figure(value: float, digits: int = 12) -> str:
     :param digits: of a fraction, how many that are not leading zeros are shown at most
     """
     return str(value) if isinstance(value, int) else format(Decimal(f"{value:.{digits}g}"), "f")
-
-
-def title(phase: Mapping[str, Any]) -> str:
-    """Name a phase as people do.
-
-    :param phase: as `describe` has it
-    """
-    if "rate_rps" in phase:
-        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
-    return f"{phase['concurrency']} x {phase['requests']}"
-
-
-def parse_stages(text: str) -> tuple[LoadStage, ...]:
-    """Read stages as a command line has them.
-
-    :param text: such as ``10:1000,100:10000``: concurrency and requests
-    :raises LoadRefused: naming what cannot be read
-    """
-    stages = []
-    for part in text.split(","):
-        match = _STAGE.fullmatch(part.strip())
-        if not match:
-            raise LoadRefused(f"{part.strip()!r} is no stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
-        stages.append(LoadStage(int(match[1]), int(match[2])))
-    return tuple(stages)

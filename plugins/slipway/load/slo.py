@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.load.drive import ABANDONED
-from slipway.load.plan import figure, title
+from slipway.load.phases import phase_names
+from slipway.load.plan import figure
 from slipway.load.result import LoadResult, PhaseResult
 from slipway.load.tally import milliseconds
 
@@ -53,9 +54,9 @@ class Limit:
 
     def __str__(self) -> str:
         if self.measured is None:
-            return f"{self.name} is {figure(self.allowed)}, but nothing was answered in {self.phase}"
+            return f"{self.name} is {figure(self.allowed)}, but nothing was answered ({self.phase})"
         by = f", broken by {figure(self.excess, 4)}" if not self.passed else ""
-        return f"{self.name} is {figure(self.allowed)}, measured {figure(self.measured, 4)} in {self.phase}{by}"
+        return f"{self.name} is {figure(self.allowed)}, measured {figure(self.measured, 4)} ({self.phase}){by}"
 
     def to_json(self) -> dict[str, Any]:
         """:returns: the limit in a report"""
@@ -95,7 +96,7 @@ class SloVerdict:
         return {"passed": self.passed, "limits": [limit.to_json() for limit in self.limits]}
 
 
-def verdict(result: LoadResult, slo: Slo) -> SloVerdict:
+def judge_load(result: LoadResult, slo: Slo) -> SloVerdict:
     """Hold each phase of a run against the limits; the worst one counts, so that a long phase cannot hide a short one.
 
     :param result: the run
@@ -118,7 +119,8 @@ def _worst(
 ) -> Limit | None:
     if allowed is None:
         return None
-    found = [(measure(phase), title(phase.phase)) for phase in phases] or [(None, "no phase")]
+    names = phase_names([phase.phase for phase in phases])
+    found = [(measure(phase), name) for phase, name in zip(phases, names, strict=True)] or [(None, "no phase")]
     measured, phase = max(found, key=lambda one: float("inf") if one[0] is None else sign * one[0])
     excess = 0.0 if measured is None else max(0.0, sign * (measured - allowed))
     return Limit(name, allowed, measured, excess, phase)

@@ -16,7 +16,8 @@ from typing import Any
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
-from slipway.load.plan import MAX_ROWS_MIB, Share
+from slipway.load.phases import Share
+from slipway.load.plan import MAX_ROWS_MIB
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender
 from slipway.load.signing import RequestSigner, Target

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway.load.phases import phase_name, phase_names
 from slipway.load_report import aws_plots, plots
 from slipway.load_report.svg import clean
-from slipway.load_report.timeline import Timeline, phase_name, phase_names, timeline
+from slipway.load_report.timeline import Timeline, timeline
 
 _FOLDER = Path(__file__).parent
 # Of a table; what is beyond is counted. The machine-readable report has everything.
@@ -88,7 +89,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _measured(load: Mapping[str, Any], run: Timeline) -> list[Figure]:
-    names = phase_names(load["phases"])
+    names = phase_names([phase["phase"] for phase in load["phases"]])
     each = "one second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
     worst = "" if run.seconds_per_point == 1 else "; of the seconds of a point the worst one is shown"
     nothing = "Nothing was answered."
@@ -166,7 +167,7 @@ def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _errors(phases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    named = zip(phase_names(phases), phases, strict=True)
+    named = zip(phase_names([phase["phase"] for phase in phases]), phases, strict=True)
     found = [(name, *error) for name, phase in named for error in phase["errors"].items()]
     return sorted(found, key=lambda error: -error[2])
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from slipway.load.phases import phase_names
+
 # More than a plot of this width shows.
 MAX_POINTS = 400
 MINUTE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhaseSpan:
     """When a phase ran.
 
     :param name: as people read it
@@ -73,7 +75,7 @@ class Timeline:
     """
 
     start: float
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseSpan, ...]
     points: tuple[tuple[Point, ...], ...]
     seconds_per_point: int
     minutes: Mapping[float, int]
@@ -103,7 +105,10 @@ def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
     phases = load["phases"]
     total = sum(len(phase["series"]) for phase in phases)
     step = max(1, math.ceil(total / max_points))
-    spans = tuple(_span(phase, name) for phase, name in zip(phases, phase_names(phases), strict=True))
+    spans = tuple(
+        _span(phase, name)
+        for phase, name in zip(phases, phase_names([phase["phase"] for phase in phases]), strict=True)
+    )
     points = tuple(tuple(_points(phase["series"], span.start, step)) for phase, span in zip(phases, spans, strict=True))
     minutes: Counter[float] = Counter()
     for phase, span in zip(phases, spans, strict=True):
@@ -118,28 +123,9 @@ def epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def phase_name(phase: Mapping[str, Any]) -> str:
-    """A planned phase in a few words.
-
-    :param phase: as ``slipway.load.plan.describe`` gives it
-    """
-    if "rate_rps" in phase:
-        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
-    return f"{phase['concurrency']:,} in flight"
-
-
-def phase_names(phases: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the phases of a load, each differently.
-
-    :param phases: of the load
-    """
-    names = [phase_name(phase["phase"]) for phase in phases]
-    return [f"{name} (phase {number})" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)]
-
-
-def _span(phase: Mapping[str, Any], name: str) -> Phase:
+def _span(phase: Mapping[str, Any], name: str) -> PhaseSpan:
     start = epoch(phase["started_at"])
-    return Phase(name, start, start + phase["elapsed_seconds"])
+    return PhaseSpan(name, start, start + phase["elapsed_seconds"])
 
 
 def _points(series: Sequence[Mapping[str, Any]], start: float, step: int) -> Iterable[Point]:

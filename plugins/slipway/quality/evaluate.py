@@ -13,7 +13,7 @@ from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.plan import ReleasePlan, pull_plan
-from slipway.quality.gates import GateResult, judge
+from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
 from slipway.states import Environment
 
@@ -51,7 +51,7 @@ class EvaluateOperator(BaseOperator):
         :raises slipway.errors.GateFailed: Naming every gate that failed and by what.
         """
         metrics: dict[str, float] = context["ti"].xcom_pull(task_ids="train")["metrics"]
-        gates = judge(self.model.gates, metrics)
+        gates = judge_metrics(self.model.gates, metrics)
         live = self._live(pull_plan(context))
         for gate in gates:
             self.log.info("%s", gate)

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.load.plan import LAB_STAGES
+from slipway.load.phases import LAB_STAGES
 from slipway.model.config import ModelConfig
 from slipway.names import DAG_TAG
-from slipway.stress.send import StressTestOperator
+from slipway.stress.operators import StressTestOperator
 
 DAG_ID = "stress_test"
 _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)

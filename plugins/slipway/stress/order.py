@@ -11,7 +11,8 @@ from pydantic import ValidationError, field_validator, model_validator
 from slipway import names
 from slipway.errors import SlipwayError, StressRefused
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import Caps, Phase, parse_stages
+from slipway.load.phases import Phase, parse_stages
+from slipway.load.plan import Caps
 from slipway.model.config import ModelConfig
 from slipway.model.fields import S3Uri, Share
 from slipway.model.stress import Positive, Stress, WatchSeconds, arrivals

@@ -32,15 +32,15 @@ def prepare() -> None:
     import slipway.load_report.page  # noqa: F401
 
 
-def document(result: LoadResult, judged: SloVerdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def document(result: LoadResult, verdict: SloVerdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Put together what is known about a run.
 
     :param result: what was sent, and what came of it
-    :param judged: the verdict on it
+    :param verdict: the verdict on it
     :param evidence: what AWS says about the endpoint in that time; empty where it was not asked
     :returns: JSON, which `slipway.load_report.page` shows
     """
-    return {"load": json.loads(result.to_json()), "verdict": judged.to_json(), **evidence}
+    return {"load": json.loads(result.to_json()), "verdict": verdict.to_json(), **evidence}
 
 
 def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) -> dict[str, Any]:
@@ -80,20 +80,20 @@ def page(report: Mapping[str, Any]) -> ReportFile:
     return ReportFile(PAGE, render(report), "text/html; charset=utf-8")
 
 
-def summary(result: LoadResult, judged: SloVerdict) -> dict[str, Any]:
+def summary(result: LoadResult, verdict: SloVerdict) -> dict[str, Any]:
     """Sum a run up in a few figures, for XCom and for approvers.
 
     :param result: the run
-    :param judged: the verdict on it
+    :param verdict: the verdict on it
     """
     from slipway.load.tally import merged, milliseconds
 
     total = merged(phase.tally for phase in result.phases)
     return {
         "endpoint_name": result.plan["endpoint_name"],
-        "passed": judged.passed,
+        "passed": verdict.passed,
         "ended": result.ended,
-        "limits": judged.to_json()["limits"],
+        "limits": verdict.to_json()["limits"],
         "sent": total.sent,
         "answered": total.answered,
         "errors": total.errors.total(),

@@ -13,7 +13,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.engine import Engine
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import Arrivals, Caps, LoadStage, Plan
+from slipway.load.phases import Arrivals, LoadStage
+from slipway.load.plan import Caps, Plan
 from slipway.load.rows import Row
 from tests.conftest import ROOT
 from tests.unit.load.endpoints import HttpEndpoint, serving

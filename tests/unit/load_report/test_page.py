@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from slipway.load.plan import LoadStage
+from slipway.load.phases import LoadStage
 from slipway.load_report.page import render
 from tests.unit.load_report.samples import at, full, load, minutes, phase
 
@@ -139,10 +139,10 @@ def test_a_figure_that_was_not_measured_is_no_number():
 
 
 def test_a_verdict_tells_the_phase_and_an_early_end():
-    limit = {"name": "p99_ms", "allowed": 20, "measured": 15, "passed": True, "phase": "10 x 1000"}
+    limit = {"name": "p99_ms", "allowed": 20, "measured": 15, "passed": True, "phase": "10 in flight"}
     text = Elements(render({"load": load(ended="SIGTERM"), "verdict": {"passed": False, "limits": [limit]}})).text
     assert "Failed: every limit was kept, but the load ended before all of it was sent." in text
-    assert "10 x 1000 5 (25%) below" in " ".join(text.split())
+    assert "10 in flight 5 (25%) below" in " ".join(text.split())
 
 
 def test_hostile_names_stay_text():

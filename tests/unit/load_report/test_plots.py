@@ -2,7 +2,7 @@
 
 import re
 
-from slipway.load.plan import Arrivals, LoadStage
+from slipway.load.phases import Arrivals, LoadStage
 from slipway.load_report import plots, svg
 from slipway.load_report.timeline import timeline
 from tests.unit.load_report.samples import load, phase

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import PermanentError, StressRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, LoadStage
+from slipway.load.phases import LAB_STAGES, Arrivals, LoadStage
 from slipway.model.config import ModelConfig
 from slipway.states import Environment
 from slipway.stress.dag import build_stress_dag
