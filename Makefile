@@ -10,6 +10,9 @@ VENV := .venv/bin
 APPROVE ?=
 # A release the demo was left in, to come back to.
 RUN ?=
+# The template that the package brings along; the others are in include/cfn.
+ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
+
 # How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
@@ -99,11 +102,11 @@ lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml
+	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
 	@"$(PYTHON)" tools/setup.py checkov
-	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn
+	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn -d $(dir $(ENDPOINT_TEMPLATE))
 
 format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .

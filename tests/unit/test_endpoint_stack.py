@@ -1,12 +1,11 @@
 """Template parameters from request, plan and what is live."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
 
-from slipway import endpoint_stack
+from slipway import endpoint_stack, paths
 from slipway.endpoint_stack import Candidate, ServedModel
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.names import revision_id
@@ -15,7 +14,6 @@ from slipway.release_request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 
-ROOT = Path(__file__).parents[2]
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 NEW = Candidate(
     ServedModel(IMAGE, "s3://b-1/new.tar.gz"),
@@ -49,7 +47,7 @@ def parameters(environment=PRD, outputs=None, **production):
 
 
 def test_every_parameter_is_one_of_the_template():
-    text = (ROOT / "include/cfn/endpoint.yaml").read_text()
+    text = paths.endpoint_template().read_text()
     known = yaml.safe_load(text[text.index("\nParameters:") : text.index("\nRules:")])["Parameters"]
     given = parameters(outputs=LIVE)
     assert given.keys() <= known.keys()

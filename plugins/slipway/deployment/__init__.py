@@ -1,0 +1,1 @@
+"""What changes an endpoint: the template, its change sets and what runs them."""
