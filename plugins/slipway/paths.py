@@ -22,6 +22,14 @@ def models_folder() -> Path:
     return include_folder() / "models"
 
 
+def why_models_folder() -> str:
+    """Say which setting decides where the model files are looked for."""
+    override = os.environ.get("SLIPWAY_INCLUDE_FOLDER")
+    if override:
+        return f"SLIPWAY_INCLUDE_FOLDER is {override}, and that folder has no folder models"
+    return "SLIPWAY_INCLUDE_FOLDER is not set, and without it the folder include beside plugins/ is used"
+
+
 def model_copies_folder() -> Path:
     """The folder with the last good version of each model file: SLIPWAY_MODEL_COPIES, or one in Airflow's home.
 
