@@ -33,7 +33,7 @@ E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -88,6 +88,9 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 
 test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
+
+test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
+	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
