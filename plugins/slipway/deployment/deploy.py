@@ -54,7 +54,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(
             stack_name="",
-            template_path=str(paths.template("endpoint.yaml")),
+            template_path=str(paths.endpoint_template()),
             template_bucket=ACCOUNT_BUCKET,
             # What failed in development holds nothing that anybody uses; in production a person looks first.
             recreate_failed=environment is Environment.DEVELOPMENT,
