@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import UnknownServiceError
 
-from local_aws.api import service_model
+from local_aws.framework.api import service_model
 
 # Statuses of the codes that are not answered with 400.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from local_aws.api import RequestContext, ServiceError
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType
+from local_aws.framework.api import RequestContext, ServiceError
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, ResourceType
 from local_aws.stack_operations import current_step
 
 _Properties = dict[str, Any]

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.store import Document, Scope, Store
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from local_aws.compute.deployment import Interrupted
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.rolling import RollbackFailed
 from local_aws.compute.rollout import RolledBack, Rollout, Stage
+from local_aws.framework.store import Document, Scope
 from local_aws.sagemaker.endpoint_plan import Plan
 from local_aws.sagemaker.endpoint_state import (
     DEPLOYMENT_FAILED,
@@ -24,7 +25,6 @@ from local_aws.sagemaker.endpoint_state import (
     rollback_failed,
 )
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
-from local_aws.store import Document, Scope
 
 # Scope, endpoint name, and what changes its document.
 Change = Callable[[Scope, str, Callable[[Document], None]], object]

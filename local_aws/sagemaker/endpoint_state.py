@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from local_aws.compute.rollout import Stage
+from local_aws.framework.store import Document
 from local_aws.sagemaker.endpoint_plan import CAPTURE_MEMBERS, Plan, PlannedVariant
 from local_aws.sagemaker.resources import invalid, now
-from local_aws.store import Document
 
 DEPLOYMENT_FAILED = "Request to service failed. If failure persists after retry, contact customer support."
 

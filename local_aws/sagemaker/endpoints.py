@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.rollout import Rollout
+from local_aws.framework.api import Operation, RequestContext, ServiceError, select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker import deployment_config
 from local_aws.sagemaker.deployments import Deployments, key_of
 from local_aws.sagemaker.endpoint_plan import Plan
@@ -31,7 +32,6 @@ from local_aws.sagemaker.resources import ResourceKind, invalid, now
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags, check
 from local_aws.settings import Settings
-from local_aws.store import Document, Scope, Store
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from local_aws.compute.base import ComputeSettings
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class ObjectCheck:

@@ -152,7 +152,7 @@ class TestWildcards:
             "from local_aws.credentials import Credentials\n"
             "from local_aws.settings import Settings\n"
             "from local_aws.stack_operations import Journal\n"
-            "from local_aws.store import Store\n"
+            "from local_aws.framework.store import Store\n"
             "state = Path(sys.argv[1])\n"
             "settings = Settings(port=1, bind='127.0.0.1', state_dir=state, credentials=Credentials.new())\n"
             "gateway.Gateway(settings, Journal(Store(state / 'store')))\n"

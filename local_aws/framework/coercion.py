@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local_aws.api import ServiceError
+from local_aws.framework.api import ServiceError
 
 
 def coerced(shape: Any, value: Any, path: str = "") -> Any:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import botocore.session
 from botocore.model import ServiceModel
 
-from local_aws.store import Scope
-from local_aws.validation import Validator, WrongType, project
+from local_aws.framework.store import Scope
+from local_aws.framework.validation import Validator, WrongType, project
 
 if TYPE_CHECKING:
-    from local_aws.cloudformation import ResourceType
+    from local_aws.framework.cloudformation import ResourceType
 
 Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
 # Context, service, operation, parameters, and the error code or None.

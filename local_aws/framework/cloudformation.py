@@ -5,7 +5,7 @@ import string
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from local_aws.api import RequestContext
+from local_aws.framework.api import RequestContext
 
 # The caller of what CloudFormation does on a stack's behalf.
 CLOUDFORMATION = "cloudformation.amazonaws.com"
