@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_aws import credentials
 from local_aws.clock import Clock
+from local_aws.host import credentials
 from local_aws.settings import Settings
 
 _EXAMPLE = """\

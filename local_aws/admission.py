@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from local_aws.asgi import Receive, Scope, body_of, http_request
-from local_aws.authentication import Claim, Unauthenticated
 from local_aws.error_answers import ErrorAnswer, error_answer
-from local_aws.gateway import SERVICES, Gateway
+from local_aws.host.authentication import Claim, Unauthenticated
+from local_aws.host.gateway import SERVICES, Gateway
 from local_aws.routing import HttpRequest
 from local_aws.strangers import reason_to_refuse
 

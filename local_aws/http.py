@@ -19,7 +19,7 @@ from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_o
 from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.framework.api import Invoke, ServiceError
 from local_aws.framework.store import Scope as Account
-from local_aws.gateway import SIGNALS_PATH, Gateway
+from local_aws.host.gateway import SIGNALS_PATH, Gateway
 from local_aws.ledger import Call, Ledger, milliseconds_since
 from local_aws.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
 from local_aws.xml_answers import readable

@@ -15,13 +15,13 @@ from local_aws.asgi import Receive, Scope, Send
 from local_aws.connections import ClosableConfig
 from local_aws.framework.api import RequestContext, ServiceParts
 from local_aws.framework.store import Store
-from local_aws.gateway import Gateway
+from local_aws.host.gateway import Gateway
+from local_aws.host.stack_operations import Journal
 from local_aws.http import Front, keep_saved
 from local_aws.invocation_protocol import InvocationLoop
 from local_aws.ledger import OK, Call, Ledger
 from local_aws.routing import resource
 from local_aws.settings import Settings
-from local_aws.stack_operations import Journal
 
 _SAVE_SECONDS = 1.0
 # boto3 keeps connections open between polls; closing them first would race with its next request.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_aws.clock import Clock
-from local_aws.credentials import Credentials
+from local_aws.host.credentials import Credentials
 from local_aws.strangers import LOOPBACK_NAMES
 
 

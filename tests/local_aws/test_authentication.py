@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from local_aws.credentials import AccessKey, CredentialsError, from_environment, kept
+from local_aws.host.credentials import AccessKey, CredentialsError, from_environment, kept
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.server import AIRFLOW_ARN, OPERATOR_ARN, REGION
 from tests.local_aws.signing import address, signed

@@ -14,8 +14,8 @@ _CHECK = """
 import inspect, json, sys, tempfile
 from importlib import import_module
 from pathlib import Path
-from local_aws import gateway
-from local_aws.credentials import Credentials
+from local_aws.host import gateway
+from local_aws.host.credentials import Credentials
 from local_aws.settings import Settings
 
 gateway._configure(Settings(port=1, bind="127.0.0.1", state_dir=Path(sys.argv[1]), credentials=Credentials.new()))
@@ -136,7 +136,7 @@ def test_only_the_gateway_knows_ministack():
         for path in (ROOT / "local_aws").rglob("*.py")
         if "import ministack" in path.read_text() or "from ministack" in path.read_text()
     ]
-    assert set(knowing) <= {"local_aws/gateway.py"}
+    assert set(knowing) <= {"local_aws/host/gateway.py"}
 
 
 def test_the_pin_is_the_version_that_was_read(host):

@@ -8,7 +8,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import patterns
+from local_aws.host import patterns
 from tests.local_aws.server import ROOT
 from tests.local_aws.signing import signed
 from tests.local_aws.test_authentication import send
@@ -148,10 +148,10 @@ class TestWildcards:
     def test_the_evaluator_uses_them(self, tmp_path):
         check = (
             "import sys, time; from pathlib import Path\n"
-            "from local_aws import gateway\n"
-            "from local_aws.credentials import Credentials\n"
+            "from local_aws.host import gateway\n"
+            "from local_aws.host.credentials import Credentials\n"
             "from local_aws.settings import Settings\n"
-            "from local_aws.stack_operations import Journal\n"
+            "from local_aws.host.stack_operations import Journal\n"
             "from local_aws.framework.store import Store\n"
             "state = Path(sys.argv[1])\n"
             "settings = Settings(port=1, bind='127.0.0.1', state_dir=state, credentials=Credentials.new())\n"

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from local_aws.framework.store import Scope, Store
-from local_aws.stack_operations import Journal, current_step
+from local_aws.host.stack_operations import Journal, current_step
 from tests.local_aws.sagemaker_cases import lend_model_data, predict, wait
 from tests.local_aws.test_endpoint_stack import Stack
 

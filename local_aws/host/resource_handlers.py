@@ -6,7 +6,7 @@ from typing import Any
 
 from local_aws.framework.api import RequestContext, ServiceError
 from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, ResourceType
-from local_aws.stack_operations import current_step
+from local_aws.host.stack_operations import current_step
 
 _Properties = dict[str, Any]
 _Stable = tuple[str, dict[str, str]]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from local_aws.framework.store import Document, Scope
-from local_aws.stack_operations import Journal, Operation, current_operation
+from local_aws.host.stack_operations import Journal, Operation, current_operation
 
 # What the host begins an operation with. Each takes plain values, a stack or change set, or another one's coroutine.
 CALLS = {
