@@ -9,18 +9,18 @@ from typing import Any
 from hypercorn.asyncio import serve
 
 from local_aws import services
-from local_aws.admission import Admission
 from local_aws.alarms.ticker import AlarmTicker
-from local_aws.asgi import Receive, Scope, Send
-from local_aws.connections import ClosableConfig
 from local_aws.framework.api import RequestContext, ServiceParts
 from local_aws.framework.store import Store
+from local_aws.front.admission import Admission
+from local_aws.front.asgi import Receive, Scope, Send
+from local_aws.front.connections import ClosableConfig
+from local_aws.front.http import Front, keep_saved
+from local_aws.front.invocation_protocol import InvocationLoop
+from local_aws.front.ledger import OK, Call, Ledger
+from local_aws.front.routing import resource
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
-from local_aws.http import Front, keep_saved
-from local_aws.invocation_protocol import InvocationLoop
-from local_aws.ledger import OK, Call, Ledger
-from local_aws.routing import resource
 from local_aws.settings import Settings
 
 _SAVE_SECONDS = 1.0

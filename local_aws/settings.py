@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_aws.clock import Clock
+from local_aws.front.strangers import LOOPBACK_NAMES
 from local_aws.host.credentials import Credentials
-from local_aws.strangers import LOOPBACK_NAMES
 
 
 @dataclass(frozen=True)

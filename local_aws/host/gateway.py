@@ -24,15 +24,15 @@ from local_aws.alarms.evaluation import within
 from local_aws.framework.api import JsonService, RequestContext
 from local_aws.framework.cloudformation import CLOUDFORMATION, ResourceType
 from local_aws.framework.store import Scope
+from local_aws.front.routing import INVOCATION, HttpRequest
+from local_aws.front.xml_answers import with_encoded_keys
 from local_aws.host.authentication import Authentication, Caller
 from local_aws.host.credentials import AIRFLOW_USER, OPERATOR_USER, Credentials
 from local_aws.host.patterns import bound_cloudformation, bound_logs, wildcard
 from local_aws.host.resource_handlers import handlers
 from local_aws.host.stack_engine import CALLS, STEPS, StackEngine
 from local_aws.host.stack_operations import Journal
-from local_aws.routing import INVOCATION, HttpRequest
 from local_aws.settings import Settings
-from local_aws.xml_answers import with_encoded_keys
 
 DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-west-2"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_aws.faults import Drop, Fault, Faults, InvalidFault, parse
+from local_aws.front.faults import Drop, Fault, Faults, InvalidFault, parse
 
 
 @pytest.fixture

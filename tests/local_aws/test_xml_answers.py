@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.xml_answers import readable
+from local_aws.front.xml_answers import readable
 from tests.local_aws.server import REGION
 from tests.local_aws.signing import signed
 

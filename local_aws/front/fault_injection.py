@@ -9,13 +9,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from local_aws import connections
-from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
 from local_aws.compute.base import USER_AGENT
-from local_aws.error_answers import ErrorAnswer, error_answer
-from local_aws.faults import Drop, Fault, Faults, InvalidFault, parse
-from local_aws.ledger import DROPPED
-from local_aws.routing import HttpRequest
+from local_aws.front import connections
+from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
+from local_aws.front.error_answers import ErrorAnswer, error_answer
+from local_aws.front.faults import Drop, Fault, Faults, InvalidFault, parse
+from local_aws.front.ledger import DROPPED
+from local_aws.front.routing import HttpRequest
 
 FAULTS_PATH = "/_local_aws/faults"
 _ONE_FAULT = re.compile(re.escape(FAULTS_PATH) + r"/([0-9a-f]+)")

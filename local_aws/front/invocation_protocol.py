@@ -20,10 +20,10 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from local_aws.asgi import Scope, http_request
-from local_aws.connections import Listener
-from local_aws.routing import HttpRequest
-from local_aws.strangers import TELLTALE
+from local_aws.front.asgi import Scope, http_request
+from local_aws.front.connections import Listener
+from local_aws.front.routing import HttpRequest
+from local_aws.front.strangers import TELLTALE
 
 # Request and its scope of ASGI; status, headers and body of the answer.
 Answered = Callable[[HttpRequest, Scope], Awaitable[tuple[int, dict[str, str], bytes]]]

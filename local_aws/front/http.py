@@ -13,16 +13,16 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from local_aws import ledger
-from local_aws.admission import Admission, Refused
-from local_aws.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
-from local_aws.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.framework.api import Invoke, ServiceError
 from local_aws.framework.store import Scope as Account
+from local_aws.front import ledger
+from local_aws.front.admission import Admission, Refused
+from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
+from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
+from local_aws.front.ledger import Call, Ledger, milliseconds_since
+from local_aws.front.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
+from local_aws.front.xml_answers import readable
 from local_aws.host.gateway import SIGNALS_PATH, Gateway
-from local_aws.ledger import Call, Ledger, milliseconds_since
-from local_aws.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
-from local_aws.xml_answers import readable
 
 HEALTH_PATH = "/_local_aws/health"
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.

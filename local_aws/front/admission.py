@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from local_aws.asgi import Receive, Scope, body_of, http_request
-from local_aws.error_answers import ErrorAnswer, error_answer
+from local_aws.front.asgi import Receive, Scope, body_of, http_request
+from local_aws.front.error_answers import ErrorAnswer, error_answer
+from local_aws.front.routing import HttpRequest
+from local_aws.front.strangers import reason_to_refuse
 from local_aws.host.authentication import Claim, Unauthenticated
 from local_aws.host.gateway import SERVICES, Gateway
-from local_aws.routing import HttpRequest
-from local_aws.strangers import reason_to_refuse
 
 # A signature for anything but S3 covers the body, which is read whole to check it; no call there needs more.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
