@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_aws.clock import Clock
 from local_aws.host import credentials
-from local_aws.settings import Settings
+from local_aws.settings import Clock, Settings
 
 _EXAMPLE = """\
 Then, in another shell:
@@ -80,7 +79,6 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         port=given.port,
         bind=given.bind,
         state_dir=state_dir,
-        credentials=credentials.from_environment(os.environ) or credentials.kept(state_dir),
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
@@ -97,6 +95,7 @@ def main() -> int:
     os.umask(0o077)
     try:
         settings = parse()
+        keys = credentials.from_environment(os.environ) or credentials.kept(settings.state_dir)
     except credentials.CredentialsError as error:
         return _refuse(str(error))
     # The host's many loggers tell of nothing but their start below WARNING.
@@ -109,7 +108,7 @@ def main() -> int:
     with (settings.state_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            run(settings)
+            run(settings, keys)
         except BlockingIOError:
             return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
         except PortTaken as error:

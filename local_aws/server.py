@@ -19,6 +19,7 @@ from local_aws.front.http import Front, keep_saved
 from local_aws.front.invocation_protocol import InvocationLoop
 from local_aws.front.ledger import OK, Call, Ledger
 from local_aws.front.routing import resource
+from local_aws.host.credentials import Credentials
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
 from local_aws.settings import Settings
@@ -34,10 +35,11 @@ class PortTaken(Exception):
     """Something else listens where the gateway should."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, credentials: Credentials) -> None:
     """Run the local AWS until SIGTERM or SIGINT.
 
     :param settings: how to run it
+    :param credentials: the keys of those who use it from outside
     :raises PortTaken: the port is in use
     """
     _check_port(settings)
@@ -50,15 +52,15 @@ def run(settings: Settings) -> None:
     front = Front(gateway, calls, Admission(gateway, settings.hosts), faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
-        gateway.add_service(part.service)
+        gateway.services.add(part.service)
         for type_name, resource_type in part.resource_types.items():
-            gateway.add_resource_type(type_name, resource_type)
+            gateway.stacks.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
     # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults are for the HTTP server's requests, so with them it gets the invocations too.
     loop.answered = None if settings.faults else front.plain_invocation
-    loop.run_until_complete(_Process(settings, gateway, front, parts, journal, loop).serve())
+    loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, loop).serve())
     store.close()
     calls.close()
 
@@ -69,6 +71,7 @@ class _Process:
     def __init__(
         self,
         settings: Settings,
+        credentials: Credentials,
         gateway: Gateway,
         front: Front,
         parts: list[ServiceParts],
@@ -76,6 +79,7 @@ class _Process:
         loop: InvocationLoop,
     ) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._gateway = gateway
         self._front = front
         self._parts = parts
@@ -89,7 +93,7 @@ class _Process:
             for action in actions:
                 action(alarm_scope, arn, alarm)
 
-        self._alarms = AlarmTicker(gateway.alarms, settings.clock, act)
+        self._alarms = AlarmTicker(gateway.cloudwatch, settings.clock, act)
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -109,8 +113,8 @@ class _Process:
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 # ministack has just loaded its state.
-                self._gateway.make_users(self._settings.credentials)
-                self._gateway.stacks.restore()
+                self._gateway.iam.make_users(self._credentials)
+                self._gateway.stacks.engine.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
                     asyncio.create_task(keep_saved(self._gateway, self._front, _SAVE_SECONDS)),
@@ -130,7 +134,7 @@ class _Process:
                 self._asked_to_stop.set()
                 return
         self._tasks.append(asyncio.create_task(self._alarms.run()))
-        self._gateway.stacks.go_on()
+        self._gateway.stacks.engine.go_on()
         self._front.ready = True
         _log.info("Ready at %s", self._settings.endpoint_url)
 

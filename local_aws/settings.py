@@ -4,9 +4,28 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_aws.clock import Clock
-from local_aws.front.strangers import LOOPBACK_NAMES
-from local_aws.host.credentials import Credentials
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Shortens what AWS waits for: periods, cooldowns and bake times, so that a test sees hours.
+
+    Timestamps stay those of the real clock. Only durations are divided, so that with a scale of 60 a metric's minute
+    is a second long, and a client that asks for the last hour sees all of it.
+
+    :param scale: how many seconds of AWS's pass in a real one
+    """
+
+    scale: float = 1.0
+
+    def real_seconds(self, aws_seconds: float) -> float:
+        """Give how long a duration of AWS's lasts here.
+
+        :param aws_seconds: the duration as AWS states it, in seconds
+        :returns: the seconds to wait
+        """
+        return aws_seconds / self.scale
 
 
 @dataclass(frozen=True)
@@ -16,7 +35,6 @@ class Settings:
     :param port: of the HTTP gateway
     :param bind: the address it listens on
     :param state_dir: where everything is kept that outlives the process
-    :param credentials: the keys of those who use it from outside
     :param pace_seconds: how long jobs and endpoints stay in their in-between statuses beyond the work itself
     :param faults: whether faults can be injected
     :param clock: how fast its periods, cooldowns and bake times pass
@@ -26,7 +44,6 @@ class Settings:
     port: int
     bind: str
     state_dir: Path
-    credentials: Credentials
     pace_seconds: float = 0.0
     faults: bool = False
     clock: Clock = field(default_factory=Clock)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from local_aws.clock import Clock
 from local_aws.compute.base import VariantSpec
 from local_aws.compute.fleet import Fleet, Instance
 from local_aws.compute.rollout import RolledBack, Rollout, Stage
 from local_aws.compute.route import Route
+from local_aws.settings import Clock
 
 # How often alarms are looked at, in seconds of AWS's; not more often than five times a real second.
 _LOOK_SECONDS = 10.0

@@ -18,7 +18,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from local_aws.clock import Clock
 from local_aws.compute import bluegreen, s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
 from local_aws.compute.capture import DataCapture
@@ -33,6 +32,7 @@ from local_aws.compute.rolling import Rolling
 from local_aws.compute.rollout import Rollout
 from local_aws.compute.route import Route
 from local_aws.compute.utilization import Utilization
+from local_aws.settings import Clock
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5

@@ -5,10 +5,11 @@ from typing import Any
 
 from local_aws.front.asgi import Receive, Scope, body_of, http_request
 from local_aws.front.error_answers import ErrorAnswer, error_answer
-from local_aws.front.routing import HttpRequest
 from local_aws.front.strangers import reason_to_refuse
 from local_aws.host.authentication import Claim, Unauthenticated
-from local_aws.host.gateway import SERVICES, Gateway
+from local_aws.host.gateway import Gateway
+from local_aws.host.requests import HttpRequest
+from local_aws.host.services import SERVICES
 
 # A signature for anything but S3 covers the body, which is read whole to check it; no call there needs more.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
@@ -63,7 +64,7 @@ class Admission:
         claim = self._claimed(scope, request)
         try:
             if claim.proved_by_head:
-                self._gateway.authentication.prove(claim, None)
+                self._gateway.iam.authentication.prove(claim, None)
         except Unauthenticated as error:
             raise self._unknown(request, error, claim.service) from None
         body = await body_of(receive, None if claim.service == "s3" else _MAX_BODY_BYTES)
@@ -86,7 +87,7 @@ class Admission:
 
     def _claimed(self, scope: Scope, request: HttpRequest) -> Claim:
         try:
-            return self._gateway.authentication.claim(
+            return self._gateway.iam.authentication.claim(
                 scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"], scope["headers"]
             )
         except Unauthenticated as error:
@@ -94,10 +95,10 @@ class Admission:
 
     def _let_in(self, claim: Claim, request: HttpRequest) -> None:
         try:
-            caller = self._gateway.authentication.prove(claim, request.body)
+            caller = self._gateway.iam.authentication.prove(claim, request.body)
         except Unauthenticated as error:
             raise self._unknown(request, error, claim.service) from None
-        service = self._gateway.service_of(request)
+        service = self._gateway.requests.service_of(request)
         if service not in SERVICES:
             why = f"The local AWS has no {service or claim.service}. {_PAGE} lists the services it has."
             raise Refused(error_answer(service, request, "UnknownOperationException", why, 400))
@@ -109,16 +110,18 @@ class Admission:
                 ),
                 service,
             )
-        self._gateway.caller.set(caller)
+        self._gateway.iam.caller.set(caller)
 
     def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> Refused:
         if service not in SERVICES:
             form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
             # A form without a signature says in its body what it is for; all that are sent so are answered alike.
-            service = "sts" if form and "authorization" not in request.headers else self._gateway.service_of(request)
+            service = (
+                "sts" if form and "authorization" not in request.headers else self._gateway.requests.service_of(request)
+            )
         if error.status is not None:
             return Refused(error_answer(service, request, error.code, error.message, error.status))
-        denial = self._gateway.denial(service, request, error.code, error.message)
+        denial = self._gateway.iam.denial(service, request, error.code, error.message)
         return Refused(ErrorAnswer(denial.status, denial.headers, b"" if request.method == "HEAD" else denial.body))
 
 

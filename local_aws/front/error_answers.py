@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from local_aws.front.routing import HttpRequest
+from local_aws.host.requests import HttpRequest
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, 
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.faults import Drop, Fault, Faults, InvalidFault, parse
 from local_aws.front.ledger import DROPPED
-from local_aws.front.routing import HttpRequest
+from local_aws.host.requests import HttpRequest
 
 FAULTS_PATH = "/_local_aws/faults"
 _ONE_FAULT = re.compile(re.escape(FAULTS_PATH) + r"/([0-9a-f]+)")

@@ -20,9 +20,11 @@ from local_aws.front.admission import Admission, Refused
 from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
 from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
-from local_aws.front.routing import INVOCATION, HttpRequest, changes_something, operation_and_resource
+from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
-from local_aws.host.gateway import SIGNALS_PATH, Gateway
+from local_aws.host.gateway import Gateway
+from local_aws.host.requests import INVOCATION, HttpRequest
+from local_aws.host.services import SIGNALS_PATH
 
 HEALTH_PATH = "/_local_aws/health"
 # Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
@@ -163,12 +165,12 @@ class Front:
         if status < 400 and changes_something(operation):
             self.changed = True
             if not _SAVED_LATER.fullmatch(f"{service}:{operation}"):
-                await self._gateway.save_service(service)
+                await self._gateway.persistence.save_service(service)
             for receiver in _DELIVERS_TO.get(service, ()):
-                await self._gateway.save_service(receiver)
+                await self._gateway.persistence.save_service(receiver)
         elif service == "cloudformation":
             # The answer may show the end of an operation, which a kill must not take back.
-            async with self._gateway.stacks.ending:
+            async with self._gateway.stacks.engine.ending:
                 pass
         request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")
         self._write(request, ledger.outcome(status, headers, body), status, request_id, fault_met(scope), began)
@@ -177,7 +179,7 @@ class Front:
         """Name a call's service, operation and resource."""
         if match := INVOCATION.fullmatch(request.path):
             return "sagemaker-runtime", "InvokeEndpoint", match[1]
-        service, request = self._gateway.routed(request)
+        service, request = self._gateway.requests.routed(request)
         return service, *operation_and_resource(service, request)
 
     def _write(
@@ -197,8 +199,8 @@ class Front:
                 resource=resource,
                 outcome=outcome,
                 status=status,
-                caller=self._gateway.caller.get().arn,
-                region=self._gateway.region_of(request),
+                caller=self._gateway.iam.caller.get().arn,
+                region=self._gateway.requests.region_of(request),
                 request_id=request_id,
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
@@ -233,7 +235,7 @@ class Front:
         """
         began = time.perf_counter()
         name = request.path.split("/", 3)[2]
-        where = self._gateway.scope_of(request)
+        where = self._gateway.requests.scope_of(request)
         status, headers, content = await self._invoked(request, scope, where, name)
         headers["x-amzn-requestid"] = request_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         self._calls.record(
@@ -243,7 +245,7 @@ class Front:
                 resource=name,
                 outcome=ledger.outcome(status, headers, content),
                 status=status,
-                caller=self._gateway.caller.get().arn,
+                caller=self._gateway.iam.caller.get().arn,
                 region=where.region,
                 request_id=request_id,
                 fault=fault_met(scope),
@@ -256,7 +258,7 @@ class Front:
         self, request: HttpRequest, scope: Scope, where: Account, name: str
     ) -> tuple[int, dict[str, str], bytes]:
         arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
-        if denial := self._gateway.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
+        if denial := self._gateway.iam.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
             return denial.status, denial.headers, denial.body
         try:
             if self.invoke is None:
@@ -306,7 +308,7 @@ async def keep_saved(gateway: Gateway, front: Front, seconds: float) -> None:
     busy = False
     while True:
         await asyncio.sleep(seconds)
-        was_busy, busy = busy, gateway.stack_operation_runs()
-        if front.changed or gateway.alarms.changed or busy or was_busy:
-            front.changed = gateway.alarms.changed = False
-            await gateway.save()
+        was_busy, busy = busy, gateway.stacks.operation_runs()
+        if front.changed or gateway.cloudwatch.changed or busy or was_busy:
+            front.changed = gateway.cloudwatch.changed = False
+            await gateway.persistence.save()

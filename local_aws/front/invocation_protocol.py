@@ -22,8 +22,8 @@ from weakref import WeakSet
 
 from local_aws.front.asgi import Scope, http_request
 from local_aws.front.connections import Listener
-from local_aws.front.routing import HttpRequest
 from local_aws.front.strangers import TELLTALE
+from local_aws.host.requests import HttpRequest
 
 # Request and its scope of ASGI; status, headers and body of the answer.
 Answered = Callable[[HttpRequest, Scope], Awaitable[tuple[int, dict[str, str], bytes]]]

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote
 import botocore.session
 from botocore.exceptions import UnknownServiceError
 
+from local_aws.host.requests import HttpRequest
+
 # The members that name what a call is about, most telling first, where the operation's own noun does not say it.
 _RESOURCE_MEMBERS = {
     "cloudformation": ("StackName", "ChangeSetName"),
@@ -30,27 +32,7 @@ _RESOURCE_MEMBERS = {
     "iam": ("RoleName", "PolicyArn", "UserName", "PolicyName"),
     "sns": ("TopicArn", "Name"),
 }
-# An endpoint's invocation, which is not sent as other calls of SageMaker are.
-INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 _READS = re.compile(r"(Get|Describe|List|Head|BatchGet|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)")
-
-
-@dataclass(frozen=True)
-class HttpRequest:
-    """What is known of a request before it is answered.
-
-    :param method: of HTTP
-    :param path: without the query, not decoded further than ASGI does
-    :param headers: names in lower case
-    :param query: every value of each key; blank values too
-    :param body: empty where it is not needed to tell operations apart
-    """
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    query: dict[str, list[str]]
-    body: bytes = b""
 
 
 def operation_and_resource(service: str, request: HttpRequest) -> tuple[str, str]:

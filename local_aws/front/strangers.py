@@ -9,7 +9,6 @@ https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Origin
 import re
 from collections.abc import Iterable, Mapping
 
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 # The only header fields of which no request has two, and of which each of two readers might take another one.
 _SINGLE = (
     b"host",

@@ -8,12 +8,31 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.h
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
+
+PRIVATE_PARTS = {
+    "ministack.core.iam_evaluator": (
+        "AmbiguousAccessKeyError",
+        "CredentialResolutionError",
+        "_unknown_access_key",
+        "find_iam_access_key_account",
+        "resolve_credential",
+    ),
+    "ministack.core.responses": ("_account_from_sts_session",),
+    "ministack.core.sigv4": (
+        "SIGNATURE_MISMATCH",
+        "_cached_signing_key",
+        "_chunk_signatures_match",
+        "header_signing_documents",
+        "parse_header_signature",
+        "parse_query_signature",
+    ),
+}
 
 # "The request must reach Amazon S3 within 15 minutes of the time stamp":
 # https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
@@ -85,18 +104,16 @@ class Claim:
 class Authentication:
     """Checks signatures.
 
-    :param sigv4: ministack's arithmetic of signatures
-    :param iam: its evaluator, which knows the keys that IAM and STS have given out
-    :param responses: knows the account of a role's session
-    :param inside: what the keys of twelve digits, which only this process has the secret of, stand for
+    :param modules: ministack's modules by name
+    :param inside: the caller that the keys of twelve digits stand for; only this process has their secret
     """
 
-    def __init__(self, sigv4: Any, iam: Any, responses: Any, inside: str) -> None:
-        self._sigv4 = sigv4
-        self._iam = iam
-        self._responses = responses
+    def __init__(self, modules: Mapping[str, Any], inside: str) -> None:
+        self._sigv4 = modules["ministack.core.sigv4"]
+        self._iam = modules["ministack.core.iam_evaluator"]
+        self._responses = modules["ministack.core.responses"]
         self._inside = inside
-        # A load's clients send the same request by the hundred.
+        # The clients of a load send hundreds of equal requests.
         self._expected = lru_cache(1024)(self._signature)
 
     def claim(self, method: str, raw_path: str, raw_query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Claim:

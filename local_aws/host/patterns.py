@@ -10,11 +10,17 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from yaml.events import AliasEvent
+
+PRIVATE_PARTS = {
+    "ministack.core.responses": ("error_response_json",),
+    "ministack.services.cloudformation.engine": ("CfnLoader", "_check_parameter_constraints", "_constraint_error"),
+    "ministack.services.cloudwatch_logs": ("_filter_log_events", "_start_query"),
+}
 
 _MATCHER = Path(__file__).with_name("pattern_matcher.py")
 # Beyond the matcher's own limit of CPU, on a machine that is busy with other things too.
@@ -73,13 +79,14 @@ class PatternMatcher:
         return {"error": "takes too long to match"}
 
 
-def bound_cloudformation(engine: Any) -> None:
+def bound_cloudformation(modules: Mapping[str, Any]) -> None:
     """Let templates cost no more than AWS takes.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
 
-    :param engine: ministack's parsing and checking of templates
+    :param modules: ministack's modules by name
     """
+    engine = modules["ministack.services.cloudformation.engine"]
     matcher, check = PatternMatcher(), engine._check_parameter_constraints
 
     def checked(name: str, definition: dict[str, Any], kind: str, value: str) -> None:
@@ -111,12 +118,13 @@ def bound_cloudformation(engine: Any) -> None:
     engine.CfnLoader.get_single_data = flat
 
 
-def bound_logs(logs: Any, error: Callable[..., Any]) -> None:
+def bound_logs(modules: Mapping[str, Any]) -> None:
     """Refuse queries, whose regular expressions would run over every line here, and endless filters.
 
-    :param logs: ministack's CloudWatch Logs
-    :param error: words an error in JSON
+    :param modules: ministack's modules by name
     """
+    logs = modules["ministack.services.cloudwatch_logs"]
+    error = modules["ministack.core.responses"].error_response_json
     filtered = logs._filter_log_events
 
     def refuse(_: Any) -> Any:

@@ -1,19 +1,17 @@
-"""The host's CloudFormation engine with a journal: an operation that a kill cut off goes on after the next start.
-
-Works on parts of ministack that the gateway hands to it and lists in its ``PRIVATE_PARTS``.
-"""
+"""The host's CloudFormation engine with a journal: an operation that a kill cut off goes on after the next start."""
 
 import asyncio
 import copy
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from local_aws.framework.store import Document, Scope
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 
+_CLOUDFORMATION = "ministack.services.cloudformation"
 # What the host begins an operation with. Each takes plain values, a stack or change set, or another one's coroutine.
-CALLS = {
+_CALLS = {
     "stacks": (
         "_continue_update_rollback_async",
         "_create_then_delete_on_failure",
@@ -24,7 +22,21 @@ CALLS = {
     "changesets": ("_import_resources_async", "_track_change_set_execution"),
 }
 # What it changes one resource with; the first argument is the type, the second names the resource.
-STEPS = ("_delete_resource", "_provision_resource", "_update_resource")
+_STEPS = ("_delete_resource", "_provision_resource", "_update_resource")
+
+PRIVATE_PARTS = {
+    "ministack.core.responses": ("set_request_account_id", "set_request_region"),
+    "ministack.services.cloudformation": ("_change_sets", "_stack_events", "_stacks"),
+    "ministack.services.cloudformation.changesets": ("_create_stack_task_in_region", *_CALLS["changesets"]),
+    "ministack.services.cloudformation.handlers": ("_create_stack_task_in_region",),
+    "ministack.services.cloudformation.stacks": (
+        "_add_event",
+        "_create_stack_task_in_region",
+        "_runs_on_worker_thread",
+        *_CALLS["stacks"],
+        *_STEPS,
+    ),
+}
 
 # What a stack is left as when nobody knows how to go on: it was made by a stack's step, and that one makes another.
 _ABANDONED = {
@@ -42,8 +54,7 @@ _log = logging.getLogger(__name__)
 class StackEngine:
     """ministack's engine, its operations written down.
 
-    :param modules: ministack's cloudformation package as ``""``, its modules stacks, changesets and handlers, and
-        core.responses
+    :param modules: ministack's modules by name
     :param journal: where operations are written down
     :param save: makes CloudFormation's state durable
     :param save_now: makes the state of every service durable, on the event loop
@@ -51,14 +62,16 @@ class StackEngine:
 
     def __init__(
         self,
-        modules: dict[str, Any],
+        modules: Mapping[str, Any],
         journal: Journal,
         save: Callable[[], Awaitable[None]],
         save_now: Callable[[], None],
     ) -> None:
-        self._modules = modules
-        self._stacks = modules["stacks"]
-        self._state = modules[""]
+        self._responses = modules["ministack.core.responses"]
+        self._state = modules[_CLOUDFORMATION]
+        self._stacks = modules[f"{_CLOUDFORMATION}.stacks"]
+        self._changesets = modules[f"{_CLOUDFORMATION}.changesets"]
+        self._handlers = modules[f"{_CLOUDFORMATION}.handlers"]
         self._journal = journal
         self._save = save
         self._save_now = save_now
@@ -67,14 +80,18 @@ class StackEngine:
         # Held from the moment a stack shows the end of its operation until that is durable.
         self.ending = asyncio.Lock()
         self._begin_task = self._stacks._create_stack_task_in_region
-        self._functions = {name: getattr(modules[module], name) for module, names in CALLS.items() for name in names}
+        self._functions = {
+            name: getattr(modules[f"{_CLOUDFORMATION}.{module}"], name)
+            for module, names in _CALLS.items()
+            for name in names
+        }
         self._install()
 
     def _install(self) -> None:
-        for name in STEPS:
+        for name in _STEPS:
             setattr(self._stacks, name, self._journaled(name, getattr(self._stacks, name)))
         # Where requests are handled. The engine's own calls, as from a deployment to its roll-back, stay as they are.
-        for module in (self._modules["handlers"], self._modules["changesets"]):
+        for module in (self._handlers, self._changesets):
             module._create_stack_task_in_region = self._begin
             for name, function in self._functions.items():
                 if hasattr(module, name):
@@ -177,8 +194,8 @@ class StackEngine:
         return data["value"]
 
     def _enter_scope(self, scope: Scope) -> None:
-        self._modules["responses"].set_request_account_id(scope.account_id)
-        self._modules["responses"].set_request_region(scope.region)
+        self._responses.set_request_account_id(scope.account_id)
+        self._responses.set_request_region(scope.region)
 
     def _abandon(self, name: str, stack: Document) -> None:
         status = _ABANDONED[stack["StackStatus"]]

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local_aws.clock import Clock
 from local_aws.compute.base import ContainerFailed, EndpointKey
 from local_aws.compute.deployment import Interrupted
 from local_aws.compute.hosting import Hosting
@@ -25,6 +24,7 @@ from local_aws.sagemaker.endpoint_state import (
     rollback_failed,
 )
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
+from local_aws.settings import Clock
 
 # Scope, endpoint name, and what changes its document.
 Change = Callable[[Scope, str, Callable[[Document], None]], object]

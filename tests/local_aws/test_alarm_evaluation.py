@@ -9,8 +9,8 @@ import pytest
 
 from local_aws.alarms.evaluation import Datapoint, Rule, reason, reason_data, state_of, windows, within
 from local_aws.alarms.ticker import AlarmTicker
-from local_aws.clock import Clock
 from local_aws.framework.store import Scope
+from local_aws.settings import Clock
 from slipway.model_serving import Alarms
 
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from local_aws.clock import Clock
 from local_aws.compute.deployment import Bake, Interrupted
 from local_aws.compute.rollout import RolledBack, Rollout, Size, portion, shares
 from local_aws.framework.api import ServiceError
 from local_aws.sagemaker.deployment_config import check, has_guardrails, rollout
+from local_aws.settings import Clock
 
 
 def percent(value):

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.clock import Clock
 from local_aws.compute.base import ContainerFailed, VariantSpec
 from local_aws.compute.deployment import Bake, Deployment, Ground
 from local_aws.compute.fleet import Fleet
 from local_aws.compute.rolling import RollbackFailed, Rolling
 from local_aws.compute.rollout import RolledBack, Rollout, Size
 from local_aws.compute.route import Route
+from local_aws.settings import Clock
 
 ONE = Size(1, percent=False)
 
