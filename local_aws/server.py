@@ -10,7 +10,8 @@ from hypercorn.asyncio import serve
 
 from local_aws import services
 from local_aws.alarms.ticker import AlarmTicker
-from local_aws.framework.api import RequestContext, ServiceParts
+from local_aws.framework.api import RequestContext
+from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Store
 from local_aws.front.admission import Admission
 from local_aws.front.asgi import Receive, Scope, Send

@@ -1,7 +1,7 @@
 """The services added to the host, in the one place that lists them."""
 
 from local_aws.autoscaling import service as autoscaling
-from local_aws.framework.api import ServiceParts
+from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Store
 from local_aws.sagemaker import service as sagemaker
 from local_aws.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from local_aws.alarms.actions import actions_of
 from local_aws.alarms.evaluation import COMPARISONS, Datapoint, Rule, reason, reason_data, state_of, windows
-from local_aws.framework.api import AlarmAction
+from local_aws.framework.service_parts import AlarmAction
 from local_aws.framework.store import Scope
 from local_aws.settings import Clock
 

@@ -12,7 +12,8 @@ from local_aws.autoscaling.scheduled_actions import ScheduledActions
 from local_aws.autoscaling.targets import ScalableTargets
 from local_aws.autoscaling.variants import Variants
 from local_aws.compute.base import ComputeSettings
-from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError, ServiceParts
+from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError
+from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.settings import Settings
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.autoscaling.variants import RESOURCE_ID, ROLE
-from local_aws.framework.api import Operation, RequestContext, ServiceError, paginate
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import paginate
 from local_aws.framework.store import Document, Scope, Store
 
 SAGEMAKER_DIMENSION = "sagemaker:variant:DesiredInstanceCount"

@@ -3,15 +3,13 @@
 https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 """
 
-import base64
-import binascii
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import botocore.session
 from botocore.model import ServiceModel
@@ -19,16 +17,9 @@ from botocore.model import ServiceModel
 from local_aws.framework.store import Scope
 from local_aws.framework.validation import Validator, WrongType, project
 
-if TYPE_CHECKING:
-    from local_aws.framework.cloudformation import ResourceType
-
 Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
 # Context, service, operation, parameters, and the error code or None.
 Recorder = Callable[["RequestContext", str, str, dict[str, Any], str | None], None]
-# Scope, endpoint name, request headers in lower case, body.
-Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable["InvocationResponse"]]
-# Scope, ARN of an alarm's action, the alarm as DescribeAlarms gives it.
-AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -62,19 +53,6 @@ class ServiceError(Exception):
         self.message = message
         self.status = status
         self.members = members
-
-
-class InvocationResponse(NamedTuple):
-    """What a model's container answered, as InvokeEndpoint passes it on.
-
-    :param status: of HTTP
-    :param headers: as sent to the client
-    :param body: as sent to the client
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 @cache
@@ -195,119 +173,6 @@ class JsonService:
                 "ValidationException", f"{count} validation {errors} detected: {'; '.join(validator.failures)}"
             )
         return converted
-
-
-def _nothing() -> None:
-    """Start or stop a service that has nothing running."""
-
-
-@dataclass(frozen=True)
-class ServiceParts:
-    """All that the gateway needs of an added service.
-
-    :param service: its API
-    :param resource_types: its CloudFormation resource types, by type name
-    :param start: recover what a former process left; called when the gateway answers requests
-    :param stop: end what runs; called while the gateway still answers requests
-    :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
-    :param alarm_action: is told of every alarm that sets off an action of ``autoscaling``, on the event loop
-    """
-
-    service: JsonService
-    resource_types: "dict[str, ResourceType]"
-    start: Callable[[], None] = _nothing
-    stop: Callable[[], None] = _nothing
-    invoke: Invoke | None = None
-    alarm_action: AlarmAction | None = None
-
-
-def paginate(
-    items: list[dict[str, Any]],
-    parameters: dict[str, Any],
-    *,
-    key: Callable[[dict[str, Any]], tuple[Any, ...]],
-    descending: bool = False,
-    default_size: int = 100,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Sort a List's items and cut out the page a request asks for.
-
-    The token holds the last item's sort key, so a page is right even if items came or went since the one before.
-
-    :param items: all of them, in any order
-    :param parameters: the request, of which MaxResults and NextToken are read
-    :param key: JSON values an item is sorted by; unique, so end it with the name
-    :param descending: sort the other way round
-    :param default_size: items of a page when MaxResults is absent
-    :returns: the page, and the NextToken of the next one or None
-    :raises ServiceError: NextToken was not made here
-    """
-    ordered = sorted(items, key=key, reverse=descending)
-    if "NextToken" in parameters:
-        last = _position(parameters["NextToken"])
-        ordered = [item for item in ordered if (key(item) < last if descending else key(item) > last)]
-    page = ordered[: parameters.get("MaxResults", default_size)]
-    if len(page) == len(ordered):
-        return page, None
-    return page, base64.urlsafe_b64encode(json.dumps(key(page[-1])).encode()).decode()
-
-
-def _position(token: str) -> tuple[Any, ...]:
-    try:
-        return tuple(json.loads(base64.urlsafe_b64decode(token)))
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise ServiceError("ValidationException", "Invalid pagination token.") from error
-
-
-def select(
-    documents: list[dict[str, Any]],
-    parameters: dict[str, Any],
-    *,
-    name_field: str,
-    sort_fields: dict[str, str],
-    status_field: str | None = None,
-    default_sort: str = "CreationTime",
-    default_order: str = "Descending",
-    unique_field: str | None = None,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Filter, sort and page documents by the parameters SageMaker's List operations share.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
-
-    :param documents: all of them
-    :param parameters: the request: NameContains, StatusEquals, Creation-/LastModifiedTimeAfter/-Before, SortBy,
-        SortOrder, MaxResults, NextToken
-    :param name_field: the member that holds the name
-    :param sort_fields: member to sort by, for each value of SortBy
-    :param status_field: the member StatusEquals is compared with
-    :param default_sort: SortBy when absent
-    :param default_order: SortOrder when absent
-    :param unique_field: the member that decides between equals; the name when None
-    :returns: the page, and the NextToken of the next one or None
-    :raises ServiceError: NextToken was not made here
-    """
-    found = [document for document in documents if _wanted(document, parameters, name_field, status_field)]
-    sort_field = sort_fields[parameters.get("SortBy", default_sort)]
-    return paginate(
-        found,
-        parameters,
-        key=lambda document: (document[sort_field], document[unique_field or name_field]),
-        descending=parameters.get("SortOrder", default_order) == "Descending",
-        default_size=10,
-    )
-
-
-def _wanted(document: dict[str, Any], parameters: dict[str, Any], name_field: str, status_field: str | None) -> bool:
-    if parameters.get("NameContains", "").lower() not in document[name_field].lower():
-        return False
-    if status_field and parameters.get("StatusEquals", document[status_field]) != document[status_field]:
-        return False
-    return all(
-        parameters.get(f"{member}After", float("-inf"))
-        <= document[member]
-        <= parameters.get(f"{member}Before", float("inf"))
-        for member in ("CreationTime", "LastModifiedTime")
-        if member in document
-    )
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from local_aws.framework.api import Invoke, ServiceError
+from local_aws.framework.api import ServiceError
+from local_aws.framework.service_parts import Invoke
 from local_aws.framework.store import Scope as Account
 from local_aws.front import ledger
 from local_aws.front.admission import Admission, Refused

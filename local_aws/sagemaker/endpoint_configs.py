@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConf
 
 from typing import Any
 
-from local_aws.framework.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
 from local_aws.framework.store import Store
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check

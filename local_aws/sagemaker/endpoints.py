@@ -12,7 +12,8 @@ from typing import Any
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.rollout import Rollout
-from local_aws.framework.api import Operation, RequestContext, ServiceError, select
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker import deployment_config
 from local_aws.sagemaker.deployments import Deployments, key_of

@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 
 from typing import Any
 
-from local_aws.framework.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers

@@ -6,7 +6,8 @@ from local_aws.compute.base import ComputeSettings, EndpointKey, TrainingSpec, T
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.training import TrainingRun
-from local_aws.framework.api import InvocationResponse, JsonService, Operation, ServiceParts
+from local_aws.framework.api import JsonService, Operation
+from local_aws.framework.service_parts import InvocationResponse, ServiceParts
 from local_aws.framework.store import Scope, Store
 from local_aws.sagemaker import registry
 from local_aws.sagemaker.cloudformation import resource_types

@@ -27,6 +27,6 @@ def test_only_the_host_imports_ministack():
         and any(str(name).partition(".")[0] == "ministack" for name in names_imported(ast.parse(path.read_text())))
     }
     assert not importing, (
-        f"{', '.join(sorted(importing))} in local_aws imports ministack. Only local_aws/host may: its modules name every "
-        "private part they use, and a test checks them all. Put this code there."
+        f"{', '.join(sorted(importing))} in local_aws imports ministack. Only local_aws/host may: its modules name "
+        "every private part they use, and a test checks them all. Put this code there."
     )
