@@ -2,10 +2,10 @@
 
 import pytest
 
-from local_aws.compute.deployment import Bake, Interrupted
-from local_aws.compute.rollout import RolledBack, Rollout, Size, portion, shares
+from local_aws.compute.endpoint_update import Bake, Interrupted
+from local_aws.compute.update_policy import CapacitySize, RolledBack, UpdatePolicy, portion, shares
 from local_aws.framework.api import ServiceError
-from local_aws.sagemaker.deployment_config import check, has_guardrails, rollout
+from local_aws.sagemaker.deployment_config import check, has_guardrails, update_policy
 from local_aws.settings import Clock
 
 
@@ -32,7 +32,7 @@ def rolling(size, wait=60, **policy):
 
 def plan(deployment, old=("model-a",), **new):
     check(deployment)
-    return rollout(deployment, old, new or {"model-a": 4})
+    return update_policy(deployment, old, new or {"model-a": 4})
 
 
 ONE, THREE = {"model-a": 1}, {"model-a": 3}
@@ -81,17 +81,17 @@ def test_refused(deployment, variants, text):
 
 def test_no_policy_moves_everything_at_once_whatever_the_variants_are():
     alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
-    assert plan(alarms, ("model-a",), **{"model-z": 1}) == Rollout(alarms=("errors",))
+    assert plan(alarms, ("model-a",), **{"model-z": 1}) == UpdatePolicy(alarms=("errors",))
 
 
 def test_what_a_policy_says_is_in_the_rollout():
     found = plan(routed("CANARY", wait=60, termination_wait=30, timeout=600, CanarySize=percent(30)))
-    assert found == Rollout("canary", Size(30, percent=True), 60, 30, 600)
+    assert found == UpdatePolicy("canary", CapacitySize(30, percent=True), 60, 30, 600)
     # With variants of the same names blue/green takes several.
     both = {"model-a": 2, "model-b": 4}
-    assert plan(routed("CANARY", CanarySize=count(1)), both, **both).size == Size(1, percent=False)
+    assert plan(routed("CANARY", CanarySize=count(1)), both, **both).size == CapacitySize(1, percent=False)
     found = plan(rolling(count(2), RollbackMaximumBatchSize=percent(50)))
-    assert (found.kind, found.size, found.rollback_size) == ("rolling", Size(2, False), Size(50, True))
+    assert (found.kind, found.size, found.rollback_size) == ("rolling", CapacitySize(2, False), CapacitySize(50, True))
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_what_a_policy_says_is_in_the_rollout():
     ],
 )
 def test_steps(kind, size, instances, steps):
-    sized = Size(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")
-    assert Rollout(kind, sized).steps(instances) == pytest.approx(steps)
+    sized = CapacitySize(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")
+    assert UpdatePolicy(kind, sized).steps(instances) == pytest.approx(steps)
 
 
 def test_instances_are_whole_and_shares_end_at_the_whole():
@@ -141,7 +141,7 @@ class ScriptedWatch:
 
 
 def bake(watch, scale=1e4, timeout=28800, seconds=600):
-    step = Bake(Rollout(timeout_seconds=timeout), watch, Clock(scale))
+    step = Bake(UpdatePolicy(timeout_seconds=timeout), watch, Clock(scale))
     step.step({"model-a": 1}, "canary", "WaitIntervalInSeconds", seconds)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_aws.compute.rollout import Stage
+from local_aws.compute.update_policy import UpdateStage
 from local_aws.sagemaker.endpoint_plan import Plan, PlannedVariant
 from local_aws.sagemaker.endpoint_state import (
     deployed,
@@ -30,7 +30,7 @@ def endpoint():
 
 
 def told(endpoint, status, new, old=None):
-    progressed(endpoint, Stage(status, {"model-a": f"{status}."}, {"model-a": new}, old and {"model-a": old}))
+    progressed(endpoint, UpdateStage(status, {"model-a": f"{status}."}, {"model-a": new}, old and {"model-a": old}))
     (live,) = endpoint["ProductionVariants"]
     (pending,) = endpoint["PendingDeploymentSummary"]["ProductionVariants"]
     statuses = [variant.get("VariantStatus", [{}])[0].get("Status") for variant in (live, pending)]

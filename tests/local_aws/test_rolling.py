@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from local_aws.compute.base import ContainerFailed, VariantSpec
-from local_aws.compute.deployment import Bake, Deployment, Ground
+from local_aws.compute.endpoint_update import Bake, EndpointActions, EndpointUpdate
 from local_aws.compute.fleet import Fleet
-from local_aws.compute.rolling import RollbackFailed, Rolling
-from local_aws.compute.rollout import RolledBack, Rollout, Size
+from local_aws.compute.rolling_update import RollbackFailed, RollingUpdate
 from local_aws.compute.route import Route
+from local_aws.compute.update_policy import CapacitySize, RolledBack, UpdatePolicy
 from local_aws.settings import Clock
 
-ONE = Size(1, percent=False)
+ONE = CapacitySize(1, percent=False)
 
 
 class ScriptedEndpoint:
@@ -63,12 +63,12 @@ class Alarms:
 
 
 def rolling(endpoint, alarms, old=3, new=3, **changes):
-    rollout = Rollout("rolling", **{"size": ONE, "rollback_size": Size(100, percent=True), **changes})
+    policy = UpdatePolicy("rolling", **{"size": ONE, "rollback_size": CapacitySize(100, percent=True), **changes})
     specs = [VariantSpec("model-a", name, "image", None, count) for name, count in (("old", old), ("new", new))]
     route = Route.of([Fleet(specs[0], Path("old"), [f"old-was-{number}" for number in range(old)])])
-    ground = Ground(endpoint.start, endpoint.wait_ready, endpoint.routes.append)
-    bake = Bake(rollout, alarms, Clock())
-    return Rolling(Deployment(ground, route, specs[1:], Path("new"), rollout, bake))
+    actions = EndpointActions(endpoint.start, endpoint.wait_ready, endpoint.routes.append)
+    bake = Bake(policy, alarms, Clock())
+    return RollingUpdate(EndpointUpdate(actions, route, specs[1:], Path("new"), policy, bake))
 
 
 def test_each_batch_replaces_as_much_as_it_adds():
@@ -80,7 +80,7 @@ def test_each_batch_replaces_as_much_as_it_adds():
 
 def test_fleets_of_different_sizes_keep_their_shares():
     endpoint = ScriptedEndpoint()
-    rolling(endpoint, Alarms(), old=1, new=4, size=Size(50, percent=True)).deploy()
+    rolling(endpoint, Alarms(), old=1, new=4, size=CapacitySize(50, percent=True)).deploy()
     assert endpoint.shape() == [(1, 2, 0.5), (1, 2, 0.5), (1, 4, 1.0), (0, 4, 1.0)]
 
 

@@ -18,7 +18,7 @@ class RolledBack(Exception):
 
 
 @dataclass(frozen=True)
-class Size:
+class CapacitySize:
     """A CapacitySize.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CapacitySize.html
@@ -39,11 +39,11 @@ class Size:
         return min(1.0, self.value / (100 if self.percent else instances))
 
 
-ALL_AT_ONCE = Size(100, percent=True)
+ALL_AT_ONCE = CapacitySize(100, percent=True)
 
 
 @dataclass(frozen=True)
-class Rollout:
+class UpdatePolicy:
     """How new fleets take the place of old ones.
 
     :param kind: `all` at once, `canary`, `linear` or `rolling`
@@ -57,11 +57,11 @@ class Rollout:
     """
 
     kind: str = "all"
-    size: Size = ALL_AT_ONCE
+    size: CapacitySize = ALL_AT_ONCE
     wait_seconds: int = 0
     termination_wait_seconds: int = 0
     timeout_seconds: int = LONGEST_SECONDS
-    rollback_size: Size = ALL_AT_ONCE
+    rollback_size: CapacitySize = ALL_AT_ONCE
     alarms: tuple[str, ...] = ()
 
     def steps(self, instances: int) -> list[float]:
@@ -107,7 +107,7 @@ def portion(share: float, instances: int) -> int:
 
 
 @dataclass(frozen=True)
-class Stage:
+class UpdateStage:
     """What a deployment is doing, as DescribeEndpoint tells it.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantStatus.html

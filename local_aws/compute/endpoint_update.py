@@ -13,8 +13,8 @@ from typing import Protocol
 
 from local_aws.compute.base import VariantSpec
 from local_aws.compute.fleet import Fleet, Instance
-from local_aws.compute.rollout import RolledBack, Rollout, Stage
 from local_aws.compute.route import Route
+from local_aws.compute.update_policy import RolledBack, UpdatePolicy, UpdateStage
 from local_aws.settings import Clock
 
 # How often alarms are looked at, in seconds of AWS's; not more often than five times a real second.
@@ -29,7 +29,7 @@ class Interrupted(Exception):
 class Watch(Protocol):
     """What a deployment tells and asks while it runs."""
 
-    def report(self, stage: Stage) -> None:
+    def report(self, stage: UpdateStage) -> None:
         """Hear what the deployment does now."""
 
     def tripped(self) -> str | None:
@@ -40,7 +40,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Ground:
+class EndpointActions:
     """What a deployment does to an endpoint.
 
     :param start: starts instances of a variant from a directory
@@ -54,22 +54,22 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class EndpointUpdate:
     """One update of an endpoint that serves.
 
-    :param ground: the endpoint
+    :param actions: the endpoint
     :param old: how it serves until now
     :param specs: what it is to become
     :param folder: where the new variants' models lie
-    :param rollout: in which steps
+    :param policy: in which steps
     :param bake: watches it
     """
 
-    ground: Ground
+    actions: EndpointActions
     old: Route
     specs: Sequence[VariantSpec]
     folder: Path
-    rollout: Rollout
+    policy: UpdatePolicy
     bake: Bake
 
     def fleet(self, spec: VariantSpec, instances: Sequence[Instance]) -> Fleet:
@@ -78,22 +78,22 @@ class Deployment:
 
     def start(self, spec: VariantSpec, count: int) -> list[Instance]:
         """Start instances of a new variant, which need not be ready."""
-        return self.ground.start(spec, self.folder / spec.name, count)
+        return self.actions.start(spec, self.folder / spec.name, count)
 
 
 class Bake:
     """Tells how a deployment goes, and watches its alarms and its time.
 
-    :param rollout: what holds for the deployment, which begins now
+    :param policy: what holds for the deployment, which begins now
     :param watch: who is told and asked
     :param clock: how fast the waits pass
     """
 
-    def __init__(self, rollout: Rollout, watch: Watch, clock: Clock) -> None:
-        self._rollout = rollout
+    def __init__(self, policy: UpdatePolicy, watch: Watch, clock: Clock) -> None:
+        self._policy = policy
         self._watch = watch
         self._clock = clock
-        self._deadline = time.monotonic() + clock.real_seconds(rollout.timeout_seconds)
+        self._deadline = time.monotonic() + clock.real_seconds(policy.timeout_seconds)
 
     def report(
         self,
@@ -109,11 +109,11 @@ class Bake:
 
         :param message: with a place for a variant's count
         :param counts: the instances it is about, by variant
-        :param new: as `Stage` has it
-        :param old: as `Stage` has it
+        :param new: as `UpdateStage` has it
+        :param old: as `UpdateStage` has it
         """
         messages = {name: message.format(count) for name, count in counts.items()}
-        self._watch.report(Stage(status, messages, new, old))
+        self._watch.report(UpdateStage(status, messages, new, old))
 
     def step(
         self,
@@ -129,7 +129,7 @@ class Bake:
         :param capacity: what these are, in the status's words
         :param member: of the deployment configuration that says how long
         :param seconds: how long, in AWS's
-        :param old: as `Stage` has it
+        :param old: as `UpdateStage` has it
         :raises RolledBack: an alarm went off, or the deployment takes too long
         :raises Interrupted: the local AWS goes down
         """
@@ -153,5 +153,5 @@ class Bake:
         if reason := self._watch.tripped():
             raise RolledBack(reason)
         if time.monotonic() > self._deadline:
-            limit = self._rollout.timeout_seconds
+            limit = self._policy.timeout_seconds
             raise RolledBack(f"The deployment exceeded its MaximumExecutionTimeoutInSeconds of {limit}.")

@@ -6,27 +6,27 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-rolling.ht
 from __future__ import annotations
 
 from local_aws.compute.base import ContainerFailed
-from local_aws.compute.deployment import Deployment, Interrupted
+from local_aws.compute.endpoint_update import EndpointUpdate, Interrupted
 from local_aws.compute.fleet import Fleet
-from local_aws.compute.rollout import RolledBack, portion, shares
 from local_aws.compute.route import Route
+from local_aws.compute.update_policy import RolledBack, portion, shares
 
 
 class RollbackFailed(RolledBack):
     """A deployment failed, and so did taking it back: fewer of the old instances serve than before."""
 
 
-class Rolling:
+class RollingUpdate:
     """One rolling deployment of the only variant that an endpoint with it may have."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
-        self._bake = deployment.bake
-        self._ground = deployment.ground
-        (self._spec,) = deployment.specs
-        (self._old,) = deployment.old.fleets
+    def __init__(self, update: EndpointUpdate) -> None:
+        self._update = update
+        self._bake = update.bake
+        self._actions = update.actions
+        (self._spec,) = update.specs
+        (self._old,) = update.old.fleets
         self._whole = len(self._old.instances)
-        self._new = deployment.fleet(self._spec, [])
+        self._new = update.fleet(self._spec, [])
         # Of the requests, what the new instances get.
         self._share = 0.0
 
@@ -39,7 +39,7 @@ class Rolling:
         :raises Interrupted: the local AWS goes down
         """
         try:
-            for share in self._deployment.rollout.steps(self._spec.instance_count):
+            for share in self._update.policy.steps(self._spec.instance_count):
                 self._roll(share)
         except Interrupted:
             raise
@@ -48,15 +48,15 @@ class Rolling:
             raise
 
     def _roll(self, share: float) -> None:
-        spec, bake, rollout = self._spec, self._bake, self._deployment.rollout
+        spec, bake, policy = self._spec, self._bake, self._update.policy
         missing = portion(share, spec.instance_count) - len(self._new.instances)
         self._report("Creating", "Launching {} instance(s).", missing)
-        started = self._deployment.start(spec, missing)
-        self._ground.wait_ready(started)
+        started = self._update.start(spec, missing)
+        self._actions.wait_ready(started)
         self._new = Fleet(spec, self._new.opt_ml, [*self._new.instances, *started])
         self._set_route(share)
         new, old = self._counts()
-        bake.step(new, "rolling batch", "WaitIntervalInSeconds", rollout.wait_seconds, old)
+        bake.step(new, "rolling batch", "WaitIntervalInSeconds", policy.wait_seconds, old)
         kept = self._old.instances[: portion(1 - share, self._whole)]
         self._report("Deleting", "Terminating {} instance(s).", len(self._old.instances) - len(kept))
         self._old = Fleet(self._old.spec, self._old.opt_ml, kept)
@@ -66,20 +66,20 @@ class Rolling:
         self._report("RollingBack", "Terminating {} instance(s).", len(self._new.instances))
         spec, had = self._old.spec, len(self._old.instances)
         try:
-            for share in shares(self._deployment.rollout.rollback_size.share(self._whole)):
+            for share in shares(self._update.policy.rollback_size.share(self._whole)):
                 if round(share + self._share, 6) <= 1:
                     # The old instances have as much of the traffic already.
                     continue
                 missing = portion(share, self._whole) - len(self._old.instances)
                 if missing > 0:
-                    started = self._ground.start(spec, self._old.opt_ml, missing)
-                    self._ground.wait_ready(started)
+                    started = self._actions.start(spec, self._old.opt_ml, missing)
+                    self._actions.wait_ready(started)
                     self._old = Fleet(spec, self._old.opt_ml, [*self._old.instances, *started])
                 left = portion(1 - share, self._spec.instance_count)
                 self._new = Fleet(self._spec, self._new.opt_ml, self._new.instances[:left])
                 self._set_route(1 - share)
         except ContainerFailed as second:
-            self._ground.set_route(Route.of([self._old]))
+            self._actions.set_route(Route.of([self._old]))
             raise RollbackFailed(f"{failure} The rollback failed with {had} old instance(s) left: {second}") from second
 
     def _set_route(self, share: float) -> None:
@@ -87,9 +87,9 @@ class Rolling:
         new = [self._new] if self._new.instances else []
         old = [self._old] if self._old.instances else []
         if not (new and old):
-            self._ground.set_route(Route.of([*old, *new]))
+            self._actions.set_route(Route.of([*old, *new]))
         else:
-            self._ground.set_route(Route.between(old, new, {self._spec.name: share}))
+            self._actions.set_route(Route.between(old, new, {self._spec.name: share}))
 
     def _report(self, status: str, message: str, count: int) -> None:
         self._bake.report(status, message, {self._spec.name: count}, *self._counts())

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local_aws.compute.base import ContainerFailed, EndpointKey
-from local_aws.compute.deployment import Interrupted
+from local_aws.compute.endpoint_update import Interrupted
 from local_aws.compute.hosting import Hosting
-from local_aws.compute.rolling import RollbackFailed
-from local_aws.compute.rollout import RolledBack, Rollout, Stage
+from local_aws.compute.rolling_update import RollbackFailed
+from local_aws.compute.update_policy import RolledBack, UpdatePolicy, UpdateStage
 from local_aws.framework.store import Document, Scope
 from local_aws.sagemaker.endpoint_plan import Plan
 from local_aws.sagemaker.endpoint_state import (
@@ -32,11 +32,11 @@ Change = Callable[[Scope, str, Callable[[Document], None]], object]
 _log = logging.getLogger(__name__)
 
 
-class Deployments:
+class EndpointDeployer:
     """Deploys plans; every method blocks and belongs to worker threads.
 
     :param hosting: the fleets
-    :param alarms: that take deployments back
+    :param alarms: the alarms that roll a deployment back
     :param change: changes an endpoint's document
     :param going_down: set when the local AWS stops: nothing is written any more then, and the next start goes back to
         what was live
@@ -79,17 +79,17 @@ class Deployments:
             return DEPLOYMENT_FAILED
         return None
 
-    def update(self, scope: Scope, name: str, plan: Plan, rollout: Rollout) -> None:
+    def update(self, scope: Scope, name: str, plan: Plan, policy: UpdatePolicy) -> None:
         """Bring an endpoint that serves to another plan, or back to the one it has.
 
         :param scope: its account and region
         :param name: its name
         :param plan: what it is to become
-        :param rollout: in which steps
+        :param policy: in which steps
         """
-        watch = _Watch(self, scope, name, rollout)
+        watch = _Watch(self, scope, name, policy)
         try:
-            self._hosting.update(key_of(scope, name), plan.specs(), rollout, watch, self._clock)
+            self._hosting.update(key_of(scope, name), plan.specs(), policy, watch, self._clock)
         except Interrupted:
             return
         except RollbackFailed as error:
@@ -113,19 +113,19 @@ class Deployments:
 class _Watch:
     """One deployment's: it writes its stages down, and looks at its alarms."""
 
-    deployments: Deployments
+    deployer: EndpointDeployer
     scope: Scope
     name: str
-    rollout: Rollout
+    policy: UpdatePolicy
 
-    def report(self, stage: Stage) -> None:
-        self.deployments._end(self.scope, self.name, lambda endpoint: progressed(endpoint, stage))
+    def report(self, stage: UpdateStage) -> None:
+        self.deployer._end(self.scope, self.name, lambda endpoint: progressed(endpoint, stage))
 
     def tripped(self) -> str | None:
-        return self.deployments._alarms.tripped(self.scope, self.rollout.alarms)
+        return self.deployer._alarms.tripped(self.scope, self.policy.alarms)
 
     def wait(self, seconds: float) -> bool:
-        return self.deployments._going_down.wait(seconds)
+        return self.deployer._going_down.wait(seconds)
 
 
 def key_of(scope: Scope, name: str) -> EndpointKey:
