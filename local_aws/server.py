@@ -14,7 +14,7 @@ from local_aws.framework.api import RequestContext
 from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Store
 from local_aws.front.admission import Admission
-from local_aws.front.asgi import Receive, Scope, Send
+from local_aws.front.asgi import AsgiScope, Receive, Send
 from local_aws.front.connections import ClosableConfig
 from local_aws.front.http import Front, keep_saved
 from local_aws.front.invocation_protocol import InvocationLoop
@@ -106,7 +106,7 @@ class _Process:
         config.errorlog = logging.getLogger("hypercorn.error")
         await serve(self._application, config, shutdown_trigger=self._stopped)
 
-    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _application(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await self._front(scope, receive, send)
             return

@@ -1,9 +1,8 @@
 """The local AWS's door: who and what comes in, before any service looks at a request."""
 
 from dataclasses import replace
-from typing import Any
 
-from local_aws.front.asgi import Receive, Scope, body_of, http_request
+from local_aws.front.asgi import AsgiScope, Receive, body_of, http_request, replayed
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.strangers import reason_to_refuse
 from local_aws.host.authentication import Claim, Unauthenticated
@@ -17,7 +16,7 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 _PAGE = "docs/local-aws.md"
 
 
-class Refused(Exception):
+class NotAdmitted(Exception):
     """A request that does not come in.
 
     :param answer: what its sender is told
@@ -39,26 +38,26 @@ class Admission:
         self._gateway = gateway
         self._hosts = hosts
 
-    def refuse_stranger(self, scope: Scope) -> None:
+    def refuse_stranger(self, scope: AsgiScope) -> None:
         """Refuse what a web page or a foreign name has sent.
 
         :param scope: of any request
-        :raises Refused: it is a stranger's
+        :raises NotAdmitted: it is a stranger's
         """
         path = scope["path"]
         why = reason_to_refuse(scope["method"], path, scope["query_string"], scope["headers"], self._hosts)
         if why is not None:
             # Not routed: by then ministack would have looked at it.
             service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
-            raise Refused(error_answer(service, http_request(scope), "AccessDenied", why, 403))
+            raise NotAdmitted(error_answer(service, http_request(scope), "AccessDenied", why, 403))
 
-    async def admit(self, scope: Scope, receive: Receive) -> Receive | None:
+    async def admit(self, scope: AsgiScope, receive: Receive) -> Receive | None:
         """Let a call of AWS in whose sender is known, and make the sender the current one.
 
         :param scope: of the call
         :param receive: gives its body
         :returns: what gives the body, read by now, to whoever answers; None when the client has gone
-        :raises Refused: it is not signed by a known key, or for a service that is not here
+        :raises NotAdmitted: it is not signed by a known key, or for a service that is not here
         """
         request = http_request(scope)
         claim = self._claimed(scope, request)
@@ -72,20 +71,20 @@ class Admission:
             return None
         if claim.service != "s3" and len(body) > _MAX_BODY_BYTES:
             why = f"The request is longer than {_MAX_BODY_BYTES} bytes."
-            raise Refused(error_answer("", request, "RequestEntityTooLarge", why, 413))
+            raise NotAdmitted(error_answer("", request, "RequestEntityTooLarge", why, 413))
         self._let_in(claim, replace(request, body=body))
-        return _replayed(body, receive)
+        return replayed([{"type": "http.request", "body": body, "more_body": False}], receive)
 
-    def admit_whole(self, scope: Scope, request: HttpRequest) -> None:
+    def admit_whole(self, scope: AsgiScope, request: HttpRequest) -> None:
         """Do as `admit` with a request whose body is there.
 
         :param scope: of the call
         :param request: the same, with its body
-        :raises Refused: as `admit`
+        :raises NotAdmitted: as `admit`
         """
         self._let_in(self._claimed(scope, request), request)
 
-    def _claimed(self, scope: Scope, request: HttpRequest) -> Claim:
+    def _claimed(self, scope: AsgiScope, request: HttpRequest) -> Claim:
         try:
             return self._gateway.iam.authentication.claim(
                 scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"], scope["headers"]
@@ -101,7 +100,7 @@ class Admission:
         service = self._gateway.requests.service_of(request)
         if service not in SERVICES:
             why = f"The local AWS has no {service or claim.service}. {_PAGE} lists the services it has."
-            raise Refused(error_answer(service, request, "UnknownOperationException", why, 400))
+            raise NotAdmitted(error_answer(service, request, "UnknownOperationException", why, 400))
         if service != claim.service:
             raise self._unknown(
                 request,
@@ -112,7 +111,7 @@ class Admission:
             )
         self._gateway.iam.caller.set(caller)
 
-    def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> Refused:
+    def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> NotAdmitted:
         if service not in SERVICES:
             form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
             # A form without a signature says in its body what it is for; all that are sent so are answered alike.
@@ -120,16 +119,6 @@ class Admission:
                 "sts" if form and "authorization" not in request.headers else self._gateway.requests.service_of(request)
             )
         if error.status is not None:
-            return Refused(error_answer(service, request, error.code, error.message, error.status))
+            return NotAdmitted(error_answer(service, request, error.code, error.message, error.status))
         denial = self._gateway.iam.denial(service, request, error.code, error.message)
-        return Refused(ErrorAnswer(denial.status, denial.headers, b"" if request.method == "HEAD" else denial.body))
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read once more; then what comes after it, such as the client's end."""
-    left: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def listen() -> dict[str, Any]:
-        return left.pop() if left else await receive()
-
-    return listen
+        return NotAdmitted(ErrorAnswer(denial.status, denial.headers, b"" if request.method == "HEAD" else denial.body))

@@ -3,13 +3,13 @@
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
 from local_aws.host.requests import HttpRequest
 
-Scope = dict[str, Any]
+AsgiScope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -17,7 +17,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 KEPT_BODY_BYTES = 256 * 1024
 
 
-def http_request(scope: Scope, body: bytes = b"") -> HttpRequest:
+def http_request(scope: AsgiScope, body: bytes = b"") -> HttpRequest:
     """Read what an HTTP scope says.
 
     :param scope: of a request
@@ -47,6 +47,21 @@ async def body_of(receive: Receive, most: int | None = None) -> bytes | None:
         length += len(parts[-1])
         if not message.get("more_body") or (most is not None and length > most):
             return b"".join(parts)
+
+
+def replayed(messages: Iterable[dict[str, Any]], receive: Receive) -> Receive:
+    """Give messages that were read before once more, and then what comes after them.
+
+    :param messages: those that were read
+    :param receive: gives the next ones, such as the client's end
+    """
+    kept = iter(messages)
+
+    async def listen() -> dict[str, Any]:
+        message = next(kept, None)
+        return await receive() if message is None else message
+
+    return listen
 
 
 async def answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:

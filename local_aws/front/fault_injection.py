@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.compute.base import USER_AGENT
 from local_aws.front import connections
-from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
+from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request, replayed
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.faults import Drop, Fault, Faults, InvalidFault, parse
 from local_aws.front.ledger import DROPPED
@@ -22,7 +22,7 @@ _ONE_FAULT = re.compile(re.escape(FAULTS_PATH) + r"/([0-9a-f]+)")
 # The scope's member that holds a function of the fault met.
 _MET = "local_aws.fault"
 
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 # Service, operation and resource of a request, as the ledger names them.
 Named = Callable[[HttpRequest], tuple[str, str, str]]
 # Writes a call down that a fault kept from being performed: its request, outcome, status and request id, and the fault.
@@ -41,7 +41,7 @@ class FaultInjection:
         self._record = record
         self._faults = Faults()
 
-    async def control(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def control(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer a request to the control API: list, add, remove."""
         body = await body_of(receive)
         if body is None:
@@ -76,7 +76,7 @@ class FaultInjection:
         except InvalidFault as error:
             return 400, {"message": str(error)}
 
-    async def unserved(self, scope: Scope, receive: Receive) -> bool:
+    async def unserved(self, scope: AsgiScope, receive: Receive) -> bool:
         """Close a connection that a blackout is to leave without an answer, whatever it asks for.
 
         :returns: False when there is no blackout
@@ -86,7 +86,7 @@ class FaultInjection:
         await _close(scope, receive)
         return True
 
-    async def call(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    async def call(self, application: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let an AWS call meet its fault, if there is one for it.
 
         :param application: performs the call, records it and answers
@@ -103,7 +103,7 @@ class FaultInjection:
             await asyncio.sleep(fault.latency_seconds)
         fault = self._faults.blackout() or fault
         if fault is None or not (fault.error or fault.blackout_seconds or fault.drop is Drop.BEFORE):
-            await self._performed(application, fault, scope, _replayed(messages, receive), send)
+            await self._performed(application, fault, scope, replayed(messages, receive), send)
             return
         if messages[-1].get("more_body"):
             await body_of(receive)
@@ -117,7 +117,7 @@ class FaultInjection:
         await answer(send, error.status, error.headers, error.body)
 
     async def _performed(
-        self, application: Application, fault: Fault | None, scope: Scope, receive: Receive, send: Send
+        self, application: Application, fault: Fault | None, scope: AsgiScope, receive: Receive, send: Send
     ) -> None:
         """Perform a call; its answer is kept back if the fault says so, or if a blackout has begun meanwhile."""
         dropped = False
@@ -139,7 +139,7 @@ class FaultInjection:
             await _gone(receive)
 
 
-def fault_met(scope: Scope) -> str | None:
+def fault_met(scope: AsgiScope) -> str | None:
     """Name the fault that a call which is being performed has met so far.
 
     :param scope: the call's
@@ -170,17 +170,7 @@ async def _first_messages(receive: Receive) -> tuple[list[dict[str, Any]], bytes
     return messages, bytes(body)
 
 
-def _replayed(messages: list[dict[str, Any]], receive: Receive) -> Receive:
-    kept = iter(messages)
-
-    async def listen() -> dict[str, Any]:
-        message = next(kept, None)
-        return await receive() if message is None else message
-
-    return listen
-
-
-async def _close(scope: Scope, receive: Receive) -> None:
+async def _close(scope: AsgiScope, receive: Receive) -> None:
     connections.close(scope["client"])
     await _gone(receive)
 

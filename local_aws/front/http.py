@@ -15,10 +15,10 @@ from typing import Any
 
 from local_aws.framework.api import ServiceError
 from local_aws.framework.service_parts import Invoke
-from local_aws.framework.store import Scope as Account
+from local_aws.framework.store import Scope
 from local_aws.front import ledger
-from local_aws.front.admission import Admission, Refused
-from local_aws.front.asgi import KEPT_BODY_BYTES, Receive, Scope, Send, answer, body_of, http_request
+from local_aws.front.admission import Admission, NotAdmitted
+from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request
 from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
 from local_aws.front.routing import changes_something, operation_and_resource
@@ -61,7 +61,7 @@ class Front:
         # Whether a call may have changed state since the flag was last cleared.
         self.changed = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             # No client of the services here opens a WebSocket; the server answers 403.
@@ -71,14 +71,14 @@ class Front:
         try:
             self._admission.refuse_stranger(scope)
             await self._answer(scope, receive, send)
-        except Refused as refused:
+        except NotAdmitted as refused:
             if self._faults is None or not await self._faults.unserved(scope, receive):
                 await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer a request that no stranger has sent.
 
-        :raises Refused: it is a call of AWS that is not signed by a known key, or for a service that is not here
+        :raises NotAdmitted: it is a call of AWS that is not signed by a known key, or for a service that is not here
         """
         path = scope["path"]
         if not path.startswith("/_") and path != "/favicon.ico":
@@ -98,7 +98,7 @@ class Front:
         elif self._faults is None or not await self._faults.unserved(scope, receive):
             await self._own_path(path, scope, receive, send)
 
-    async def _own_path(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _own_path(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer a request that is no call of AWS."""
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
@@ -111,7 +111,7 @@ class Front:
         else:
             await answer(send, 404, {}, b'{"message": "There is nothing here."}')
 
-    async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let ministack answer, and write the call down before the answer leaves."""
         began = time.perf_counter()
         request = http_request(scope)
@@ -158,7 +158,7 @@ class Front:
         return {**message, "body": changed}
 
     async def _record(
-        self, scope: Scope, request: HttpRequest, start: dict[str, Any], body: bytes, began: float
+        self, scope: AsgiScope, request: HttpRequest, start: dict[str, Any], body: bytes, began: float
     ) -> None:
         service, operation, _ = self._named(request)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
@@ -208,7 +208,7 @@ class Front:
             )
         )
 
-    async def plain_invocation(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
+    async def plain_invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
         """Answer InvokeEndpoint to whoever sends it by a connection of its own; `invocation` answers those let in.
 
         :param request: whose path is an invocation's, with its body
@@ -218,16 +218,16 @@ class Front:
         try:
             self._admission.refuse_stranger(scope)
             self._admission.admit_whole(scope, request)
-        except Refused as refused:
+        except NotAdmitted as refused:
             return refused.answer.status, refused.answer.headers, refused.answer.body
         return await self.invocation(request, scope)
 
-    async def _invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _invocation(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         body = await body_of(receive)
         if body is not None:
             await answer(send, *await self.invocation(http_request(scope, body), scope))
 
-    async def invocation(self, request: HttpRequest, scope: Scope) -> tuple[int, dict[str, str], bytes]:
+    async def invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
         """Answer InvokeEndpoint, and write the call down before.
 
         :param request: whose path is an invocation's, with its body
@@ -256,7 +256,7 @@ class Front:
         return status, headers, content
 
     async def _invoked(
-        self, request: HttpRequest, scope: Scope, where: Account, name: str
+        self, request: HttpRequest, scope: AsgiScope, where: Scope, name: str
     ) -> tuple[int, dict[str, str], bytes]:
         arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
         if denial := self._gateway.iam.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
@@ -273,7 +273,7 @@ class Front:
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
 
 
-def _is_short(scope: Scope) -> bool:
+def _is_short(scope: AsgiScope) -> bool:
     """Tell whether a request says that its body is small, before anything of it is read."""
     length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
     return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES

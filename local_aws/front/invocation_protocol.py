@@ -20,13 +20,13 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from local_aws.front.asgi import Scope, http_request
+from local_aws.front.asgi import AsgiScope, http_request
 from local_aws.front.connections import Listener
 from local_aws.front.strangers import TELLTALE
 from local_aws.host.requests import HttpRequest
 
 # Request and its scope of ASGI; status, headers and body of the answer.
-Answered = Callable[[HttpRequest, Scope], Awaitable[tuple[int, dict[str, str], bytes]]]
+Answered = Callable[[HttpRequest, AsgiScope], Awaitable[tuple[int, dict[str, str], bytes]]]
 _START = b"POST /endpoints/"
 _REQUEST = re.compile(rb"POST (/endpoints/[A-Za-z0-9-]+/invocations) HTTP/1\.1")
 # Bodies above InvokeEndpoint's limit, and what asks for more than an answer, are left to the server.
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 class _Head(NamedTuple):
     request: HttpRequest
-    scope: Scope
+    scope: AsgiScope
     length: int
 
 

@@ -15,12 +15,12 @@ _SECONDS = 0.25
 _MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
-class _TooSlow(Exception):
+class _PatternTooSlow(Exception):
     """The timer has gone off; Python looks for signals while it matches."""
 
 
 def _too_slow(*_: Any) -> None:
-    raise _TooSlow
+    raise _PatternTooSlow
 
 
 def _compared(expression: str, texts: list[str]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _compared(expression: str, texts: list[str]) -> dict[str, Any]:
     try:
         compiled = re.compile(expression)
         return {"match": all(compiled.fullmatch(text) for text in texts)}
-    except _TooSlow:
+    except _PatternTooSlow:
         return {"error": "takes too long to match"}
     except (re.error, OverflowError, RecursionError, MemoryError) as error:
         return {"error": str(error) or type(error).__name__}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_aws.compute.base import CaptureSpec, VariantSpec
+from local_aws.compute.s3 import split_url
 from local_aws.framework.store import Document
-from local_aws.sagemaker.objects import split_url
 from local_aws.sagemaker.resources import now
 
 # Data capture in an endpoint's document: as DescribeEndpoint shows it, and all that was configured.

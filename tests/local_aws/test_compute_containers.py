@@ -13,7 +13,7 @@ from local_aws.compute.base import ComputeSettings, ContainerFailed, ContainerSp
 from local_aws.compute.forked import forkable
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.process import ProcessCompute, ProcessRecord, process_start_time
-from local_aws.compute.s3 import relative_path, split_uri
+from local_aws.compute.s3 import relative_path, split_url, upload_folder
 from tests.local_aws.compute_support import IMAGE, alive, wait_until
 
 
@@ -161,7 +161,8 @@ def test_an_s3_prefix_is_laid_out_below_the_channel(key, prefix, expected):
 
 
 def test_s3_uris():
-    assert split_uri("s3://bucket/a/b c?d#e") == ("bucket", "a/b c?d#e")
-    assert split_uri("s3://bucket") == ("bucket", "")
+    assert split_url("s3://bucket/a/b c?d#e") == ("bucket", "a/b c?d#e")
+    assert split_url("s3://bucket") == ("bucket", "")
+    assert split_url("https://s3.us-west-2.amazonaws.com/bucket/a/b") == ("bucket", "a/b")
     with pytest.raises(ContainerFailed, match="https://x/y is not an S3 URI"):
-        split_uri("https://x/y")
+        upload_folder(None, Path(), "https://x/y")

@@ -84,7 +84,7 @@ def test_no_policy_moves_everything_at_once_whatever_the_variants_are():
     assert plan(alarms, ("model-a",), **{"model-z": 1}) == UpdatePolicy(alarms=("errors",))
 
 
-def test_what_a_policy_says_is_in_the_rollout():
+def test_what_a_request_says_is_in_the_policy():
     found = plan(routed("CANARY", wait=60, termination_wait=30, timeout=600, CanarySize=percent(30)))
     assert found == UpdatePolicy("canary", CapacitySize(30, percent=True), 60, 30, 600)
     # With variants of the same names blue/green takes several.
