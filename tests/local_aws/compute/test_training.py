@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from demo.training_job import HYPERPARAMETERS
-from tests.local_aws.compute_support import (
+from tests.local_aws.compute.support import (
     BUCKET,
     IMAGE,
     OLD_IMAGE,

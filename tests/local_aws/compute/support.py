@@ -9,7 +9,7 @@ from pathlib import Path
 
 from demo.training_job import HYPERPARAMETERS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv-aws" / "bin" / "python"
 BUCKET = "compute-tests"
 REGISTRY = "433757028032.dkr.ecr.us-west-2.amazonaws.com"
@@ -26,7 +26,7 @@ class ComputeProcess:
         self.endpoint_url = endpoint_url
         self.state_dir = state_dir
         self._process = subprocess.Popen(
-            [PYTHON, Path(__file__).with_name("compute_driver.py"), endpoint_url, str(state_dir)],
+            [PYTHON, Path(__file__).with_name("driver.py"), endpoint_url, str(state_dir)],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,

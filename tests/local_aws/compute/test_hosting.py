@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from demo.training_job import HYPERPARAMETERS
-from tests.local_aws.compute_support import (
+from tests.local_aws.compute.support import (
     BUCKET,
     IMAGE,
     OLD_IMAGE,

@@ -7,8 +7,8 @@ import pytest
 
 from local_aws.framework.store import Scope, Store
 from local_aws.host.stack_operations import Journal, current_step
+from tests.local_aws.sagemaker.test_endpoint_stack import Stack
 from tests.local_aws.sagemaker_cases import lend_model_data, predict, wait
-from tests.local_aws.test_endpoint_stack import Stack
 
 SCOPE = Scope("123456789012", "us-west-2")
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.local_aws.sagemaker.test_endpoint_stack import Stack
 from tests.local_aws.sagemaker_cases import (
     broken_model_data,
     create_config,
@@ -19,7 +20,6 @@ from tests.local_aws.sagemaker_cases import (
     wait_for_endpoint,
 )
 from tests.local_aws.server import eventually
-from tests.local_aws.test_endpoint_stack import Stack
 
 pytestmark = pytest.mark.local_aws
 PREFIX = "restart"

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.local_aws
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-aws/bin/python"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from local_aws.host.gateway import private_parts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-aws/bin/python"
 
 # Runs where ministack is installed; answers what is missing or of another kind.

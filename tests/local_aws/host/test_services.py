@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.host.gateway import SERVICES
+from tests.local_aws.host.test_authentication import send
 from tests.local_aws.signing import signed
-from tests.local_aws.test_authentication import send
 
 pytestmark = pytest.mark.local_aws
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAM = "def handler(event, context):\n    return open('/etc/passwd').read()\n"
 CALLS = {
     "lambda": ("list_functions", {}),

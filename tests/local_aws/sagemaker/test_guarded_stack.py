@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from tests.local_aws.sagemaker.test_endpoint_stack import TEMPLATE
 from tests.local_aws.sagemaker_cases import lend_model_data, predict, unique, wait_for_endpoint
 from tests.local_aws.server import eventually
-from tests.local_aws.test_endpoint_stack import TEMPLATE
 
 pytestmark = pytest.mark.local_aws
 

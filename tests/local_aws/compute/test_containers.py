@@ -14,7 +14,7 @@ from local_aws.compute.forked import forkable
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.process import ProcessCompute, ProcessRecord, process_start_time
 from local_aws.compute.s3 import relative_path, split_url, upload_folder
-from tests.local_aws.compute_support import IMAGE, alive, wait_until
+from tests.local_aws.compute.support import IMAGE, alive, wait_until
 
 
 def sleeper():

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from demo.training_job import HYPERPARAMETERS
 from local_aws.compute import metrics as metrics_module
 from local_aws.compute.metrics import FinalMetrics
-from tests.local_aws.compute_support import BUCKET, IMAGE, csv, rows
+from tests.local_aws.compute.support import BUCKET, IMAGE, csv, rows
 from tests.local_aws.server import REGION
 
 pytestmark = pytest.mark.local_aws

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.host import patterns
+from tests.local_aws.host.test_authentication import send
 from tests.local_aws.server import ROOT
 from tests.local_aws.signing import signed
-from tests.local_aws.test_authentication import send
 
 pytestmark = pytest.mark.local_aws
 SLOW = "(a+)+b"
