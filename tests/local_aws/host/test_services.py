@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.host.gateway import SERVICES
+from local_aws.host.services import SERVICES
 from tests.local_aws.host.test_authentication import send
 from tests.local_aws.signing import signed
 
