@@ -1,4 +1,4 @@
-"""The process: starts the host and the added services in order, and ends them in order."""
+"""The process: starts and stops the host and the added services in order."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ from local_aws.host.stack_operations import Journal
 from local_aws.settings import Settings
 
 _SAVE_SECONDS = 1.0
-# boto3 keeps connections open between polls; closing them first would race with its next request.
+# boto3 keeps connections open between polls; closing them earlier would race with its next request.
 _KEEP_ALIVE_SECONDS = 75
 
 _log = logging.getLogger(__name__)
 
 
 class PortTaken(Exception):
-    """Something else listens where the gateway should."""
+    """Another process listens on the gateway's port."""
 
 
 def run(settings: Settings, credentials: Credentials) -> None:
@@ -57,9 +57,9 @@ def run(settings: Settings, credentials: Credentials) -> None:
         for type_name, resource_type in part.resource_types.items():
             gateway.stacks.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
-    # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
+    # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
-    # Faults are for the HTTP server's requests, so with them it gets the invocations too.
+    # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.
     loop.answered = None if settings.faults else front.plain_invocation
     loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, loop).serve())
     store.close()
@@ -67,7 +67,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
 
 
 class _Process:
-    """One life of the gateway; the order of its steps is what this class is for."""
+    """One run of the gateway, with its steps in order."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Process:
         await self._gateway.asgi_app(scope, receive, speak)
 
     async def _start_services(self) -> None:
-        # What a service recovers, such as an endpoint's model, it fetches through the gateway itself.
+        # Services recover through the gateway, for instance they download an endpoint's model.
         await self._listening()
         for part in self._parts:
             try:
@@ -153,7 +153,7 @@ class _Process:
         await self._asked_to_stop.wait()
         self._front.ready = False
         self._journal.closed.set()
-        # Stopped first, while the gateway still answers: a job that ends writes its last status and logs through it.
+        # Services stop first, while the gateway answers: a job that ends writes its last status and logs through it.
         for part in reversed(self._parts):
             try:
                 await asyncio.to_thread(part.stop)
@@ -191,7 +191,7 @@ def _reachable(bind: str) -> str:
 
 
 def _check_port(settings: Settings) -> None:
-    """Refuse a taken port before anything is started or written."""
+    """Check that the port is free before anything is started or written."""
     family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The services added to the host, in the one place that lists them."""
+"""The list of the services added to the host."""
 
 from local_aws.autoscaling import service as autoscaling
 from local_aws.framework.service_parts import ServiceParts

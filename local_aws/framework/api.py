@@ -1,4 +1,4 @@
-"""The framework of the added services: AWS JSON 1.1 requests in, checked operations, AWS's errors out.
+"""The API of an added service: AWS JSON 1.1 requests, checked operations, and AWS's errors.
 
 https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 """
@@ -75,7 +75,7 @@ class JsonService:
     def __init__(self, service_name: str, operations: dict[str, Operation]) -> None:
         self.service_name = service_name
         self.operations = operations
-        # Told of every call made inside the process; the gateway sees to those that come by HTTP.
+        # Gets every call made inside the process; the HTTP front records the others.
         self.recorder: Recorder | None = None
         self._before: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._afterwards: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
@@ -98,7 +98,7 @@ class JsonService:
         self._before[operation] = act
 
     def after(self, operation: str, act: Callable[[RequestContext, dict[str, Any]], None]) -> None:
-        """Let another service follow an operation of this one.
+        """Let another service act after an operation of this one.
 
         :param operation: such as ``DeleteEndpoint``
         :param act: is given who asked and the request, after the operation and before its answer
@@ -106,13 +106,13 @@ class JsonService:
         self._afterwards[operation] = act
 
     def call(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Do an operation for another part of the local AWS, such as CloudFormation.
+        """Perform an operation for another part of the local AWS, such as CloudFormation.
 
         :param context: who asks
         :param operation: such as ``CreateModel``
         :param parameters: the request; operations see times as epoch seconds
         :returns: the answer, with times as epoch seconds
-        :raises ServiceError: the operation is not there, refuses, or the request breaks the service's model
+        :raises ServiceError: the operation is missing or refuses, or the request violates the service's model
         """
         error_code: str | None = "InternalFailure"
         try:
@@ -132,7 +132,7 @@ class JsonService:
         :param context: who asks
         :param target: the ``X-Amz-Target`` header, such as ``SageMaker.CreateModel``
         :param body: the JSON document
-        :returns: status, headers and body; an error of AWS's is an answer, never an exception
+        :returns: status, headers and body; AWS's errors are answers too, never exceptions
         """
         operation = target.rpartition(".")[2]
         try:

@@ -1,4 +1,4 @@
-"""What an added service implements to be a CloudFormation resource type; knows nothing of who calls it."""
+"""What an added service implements to offer a CloudFormation resource type."""
 
 import hashlib
 import string
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from local_aws.framework.api import RequestContext
 
-# The caller of what CloudFormation does on a stack's behalf.
+# The caller of what CloudFormation does for a stack.
 CLOUDFORMATION = "cloudformation.amazonaws.com"
 
 
@@ -20,7 +20,7 @@ class ResourceRequest:
     :param logical_id: the resource's name in the template
     :param properties: its properties with every intrinsic function resolved; Tags include those of the stack
     :param token: the same at every attempt at this change, and at no other change
-    :param again: whether an attempt was cut off, so that what it has made is the stack's
+    :param again: whether an earlier attempt was interrupted; what it made belongs to the stack
     :param physical_id: what ``Ref`` gives; None on create
     :param old_properties: on update, what it had before
     """
@@ -48,13 +48,13 @@ class ResourceProgress:
 
 
 def physical_name(request: ResourceRequest, max_length: int = 63) -> str:
-    """Make the name CloudFormation gives a resource that the template does not name.
+    """Return the name that CloudFormation gives to a resource without a name in the template.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
 
     :param request: a create
     :param max_length: characters the service allows
-    :returns: logical id and a part of its own, such as ``Model-3kPZ0QmYcVd1``; the same at every attempt
+    :returns: logical id and a suffix, such as ``Model-3kPZ0QmYcVd1``; the same at every attempt
     """
     alphabet = string.ascii_letters + string.digits
     digest = hashlib.sha256(request.token.encode()).digest()
@@ -63,11 +63,11 @@ def physical_name(request: ResourceRequest, max_length: int = 63) -> str:
 
 
 class ResourceType(Protocol):
-    """A resource type. Each method runs in a thread of its own, and returns when the resource is stable.
+    """A resource type. Each method runs in its own thread, and returns when the resource is stable.
 
     A ``ServiceError`` fails the resource with its message as the reason, and CloudFormation rolls back.
-    ``delete`` of what is already gone succeeds, and so does ``create`` of what an attempt that was cut off has made.
-    ``update`` is also called when nothing but Tags differs.
+    ``delete`` succeeds if the resource is gone already, ``create`` if an interrupted attempt has made it.
+    ``update`` is also called when only Tags differ.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
     """
 

@@ -1,4 +1,4 @@
-"""Template values, which may be strings, as the types an API wants."""
+"""Converts a template's values, which may be strings, to the types of an API."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from local_aws.framework.api import ServiceError
 
 
 def coerced(shape: Any, value: Any, path: str = "") -> Any:
-    """Convert a template's value as CloudFormation does: ``"1"`` is a number where a number is wanted.
+    """Convert a template's value as CloudFormation does, such as ``"1"`` to a number.
 
     :param shape: botocore's model of the wanted value
     :param value: the value, with every intrinsic function resolved

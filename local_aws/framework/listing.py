@@ -17,9 +17,9 @@ def paginate(
     descending: bool = False,
     default_size: int = 100,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Sort a List's items and cut out the page a request asks for.
+    """Sort a List's items and return the page that a request asks for.
 
-    The token holds the last item's sort key, so a page is right even if items came or went since the one before.
+    The token holds the last item's sort key, so a page is correct even if items were added or removed meanwhile.
 
     :param items: all of them, in any order
     :param parameters: the request, of which MaxResults and NextToken are read

@@ -1,4 +1,4 @@
-"""What an added service hands over to be run: its API, its resource types, and what starts and stops it."""
+"""What an added service consists of: its API, its resource types, and how it starts and stops."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from local_aws.framework.store import Scope
 
 
 class InvocationResponse(NamedTuple):
-    """What a model's container answered, as InvokeEndpoint passes it on.
+    """The answer of a model's container, as InvokeEndpoint returns it.
 
     :param status: of HTTP
     :param headers: as sent to the client
@@ -29,7 +29,7 @@ AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
 
 
 def _nothing() -> None:
-    """Start or stop a service that has nothing running."""
+    """Start or stop a service that runs nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class ServiceParts:
 
     :param service: its API
     :param resource_types: its CloudFormation resource types, by type name
-    :param start: recover what a former process left; called when the gateway answers requests
-    :param stop: end what runs; called while the gateway still answers requests
+    :param start: recovers what an earlier process left; called when the gateway answers requests
+    :param stop: ends what runs; called while the gateway still answers requests
     :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
-    :param alarm_action: is told of every alarm that sets off an action of ``autoscaling``, on the event loop
+    :param alarm_action: called on the event loop for each alarm with an action of ``autoscaling``
     """
 
     service: JsonService

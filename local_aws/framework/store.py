@@ -1,4 +1,4 @@
-"""Documents of the added services, in one SQLite file that outlives a killed process."""
+"""Documents of the added services, in one SQLite file that survives a kill of the process."""
 
 import json
 import sqlite3
@@ -33,7 +33,7 @@ class Scope:
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
 
 
-# Named here because Collection.list hides the builtin inside the class.
+# Defined here because Collection.list hides the builtin inside the class.
 Everywhere = list[tuple[Scope, str, Document]]
 
 
@@ -84,11 +84,11 @@ class Collection:
             return True
 
     def update(self, scope: Scope, name: str, change: Callable[[Document], None]) -> Document | None:
-        """Read, change and write one document with no other writer in between.
+        """Read, change and write one document without another writer in between.
 
         :param scope: whose document
         :param name: its name
-        :param change: edits the document in place; what it raises leaves the document as it was
+        :param change: edits the document in place; if it raises, the document stays as it was
         :returns: the document as written, None when there is none
         """
         with self._store.lock:
@@ -127,7 +127,7 @@ class Collection:
         return [json.loads(body) for (body,) in rows]
 
     def everywhere(self) -> Everywhere:
-        """Read the documents of all accounts and regions, as a start after a crash needs them.
+        """Read the documents of all accounts and regions, for a start after a crash.
 
         :returns: scope, name and a copy of each document
         """

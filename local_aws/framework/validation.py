@@ -1,4 +1,4 @@
-"""Requests checked against botocore's model of a service, with the texts AWS answers.
+"""Checks requests against botocore's model of a service, with AWS's error texts.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 """
@@ -25,7 +25,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "blob": (str, bytes),
 }
 # botocore's models give Java regular expressions; these are the parts Python spells differently.
-# Planes above hold tags and private characters only, which are of none of the categories asked for.
+# Higher planes contain only tags and private characters, which the patterns do not use.
 _LAST_ASSIGNED = 0x3FFFF
 _SURROGATE_PAIRS = r"\uD800\uDC00-\uDBFF\uDFFF"
 _ASCII_CLASSES = {"Alnum": "a-zA-Z0-9", "Print": " -~"}
@@ -38,7 +38,7 @@ _PROPERTY = re.compile(r"\\p\{(\w+)\}")
 
 
 class WrongType(Exception):
-    """A value of a type its member cannot hold; AWS refuses such a request before it looks at constraints."""
+    """A value of the wrong type; AWS refuses such a request before it checks constraints."""
 
 
 class Validator:
@@ -102,7 +102,7 @@ class Validator:
     def _check_string(self, shape: Any, value: str, path: str) -> None:
         self._check_limits(shape, value, len(value), "length", path)
         pattern = shape.metadata.get("pattern")
-        # A text that is far too long is told to be so, and held against no expression.
+        # A text that is far too long fails for its length and is not matched.
         if pattern and len(value) <= _MAX_MATCHED and not _compiled(pattern).fullmatch(value):
             self._fail(value, path, f"Member must satisfy regular expression pattern: {pattern}")
         if shape.enum and value not in shape.enum:
@@ -120,7 +120,7 @@ class Validator:
 
 
 def project(shape: Any, value: Any) -> Any:
-    """Reduce an answer to what the model lets a service answer.
+    """Reduce an answer to the members that the model allows.
 
     :param shape: botocore's model of the answer; None for an empty one
     :param value: the operation's result, which may hold more than AWS shows
@@ -158,7 +158,7 @@ def _article(type_name: str) -> str:
 @cache
 def _compiled(java_pattern: str) -> re.Pattern[str]:
     pattern = _QUANTIFIED_END.sub("", java_pattern).replace(_SURROGATE_PAIRS, "\U00010000-\U0010ffff")
-    # Java also takes a property outside of a class.
+    # Java also accepts a property outside of a class.
     pattern = re.sub(r"^(\\p\{\w+\})(?=[+*]$)", r"[\1]", pattern)
     return re.compile(_PROPERTY.sub(lambda match: _characters(match[1]), pattern))
 

@@ -1,4 +1,4 @@
-"""The local AWS's door: who and what comes in, before any service looks at a request."""
+"""Decides which requests are let in, before any service reads them."""
 
 from dataclasses import replace
 
@@ -10,16 +10,16 @@ from local_aws.host.gateway import Gateway
 from local_aws.host.requests import HttpRequest
 from local_aws.host.services import SERVICES
 
-# A signature for anything but S3 covers the body, which is read whole to check it; no call there needs more.
+# Except for S3, a signature covers the body, so the whole body is read to check it. No other call needs more.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _PAGE = "docs/local-aws.md"
 
 
 class NotAdmitted(Exception):
-    """A request that does not come in.
+    """A request that is not let in.
 
-    :param answer: what its sender is told
+    :param answer: what its sender gets
     """
 
     def __init__(self, answer: ErrorAnswer) -> None:
@@ -28,7 +28,7 @@ class NotAdmitted(Exception):
 
 
 class Admission:
-    """Decides on each request.
+    """Decides whether a request is let in.
 
     :param gateway: ministack
     :param hosts: the names under which requests may address this local AWS
@@ -39,24 +39,24 @@ class Admission:
         self._hosts = hosts
 
     def refuse_stranger(self, scope: AsgiScope) -> None:
-        """Refuse what a web page or a foreign name has sent.
+        """Refuse a request that a web page sent or that is for a foreign host name.
 
         :param scope: of any request
-        :raises NotAdmitted: it is a stranger's
+        :raises NotAdmitted: it is such a request
         """
         path = scope["path"]
         why = reason_to_refuse(scope["method"], path, scope["query_string"], scope["headers"], self._hosts)
         if why is not None:
-            # Not routed: by then ministack would have looked at it.
+            # The request is not routed, because ministack would read it for that.
             service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
             raise NotAdmitted(error_answer(service, http_request(scope), "AccessDenied", why, 403))
 
     async def admit(self, scope: AsgiScope, receive: Receive) -> Receive | None:
-        """Let a call of AWS in whose sender is known, and make the sender the current one.
+        """Let in an AWS call whose sender is known, and make the sender the current caller.
 
         :param scope: of the call
         :param receive: gives its body
-        :returns: what gives the body, read by now, to whoever answers; None when the client has gone
+        :returns: gives the body, which has been read, once more; None when the client has gone
         :raises NotAdmitted: it is not signed by a known key, or for a service that is not here
         """
         request = http_request(scope)
@@ -76,7 +76,7 @@ class Admission:
         return replayed([{"type": "http.request", "body": body, "more_body": False}], receive)
 
     def admit_whole(self, scope: AsgiScope, request: HttpRequest) -> None:
-        """Do as `admit` with a request whose body is there.
+        """Let in a request whose body has been read, as `admit` does.
 
         :param scope: of the call
         :param request: the same, with its body
@@ -114,7 +114,7 @@ class Admission:
     def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> NotAdmitted:
         if service not in SERVICES:
             form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-            # A form without a signature says in its body what it is for; all that are sent so are answered alike.
+            # Only the body of an unsigned form names its service, so all such forms get the same answer.
             service = (
                 "sts" if form and "authorization" not in request.headers else self._gateway.requests.service_of(request)
             )

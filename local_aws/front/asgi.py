@@ -1,4 +1,4 @@
-"""The few things of ASGI that the HTTP front and its parts share.
+"""The parts of ASGI that the modules of the HTTP front share.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -18,10 +18,10 @@ KEPT_BODY_BYTES = 256 * 1024
 
 
 def http_request(scope: AsgiScope, body: bytes = b"") -> HttpRequest:
-    """Read what an HTTP scope says.
+    """Read a request from its ASGI scope.
 
     :param scope: of a request
-    :param body: as much of the request's as is known
+    :param body: the part of the request's body that has been read
     :returns: the request
     """
     headers: dict[str, str] = {}
@@ -34,7 +34,7 @@ def http_request(scope: AsgiScope, body: bytes = b"") -> HttpRequest:
 async def body_of(receive: Receive, most: int | None = None) -> bytes | None:
     """Read a whole request body.
 
-    :param most: give up after more bytes than this, and give what has come
+    :param most: stop after more bytes than this, and return what has been read
     :returns: the body; None when the client has gone
     """
     parts = []

@@ -1,4 +1,4 @@
-"""The server's sockets, so that a connection can be closed without an answer, which ASGI has no message for."""
+"""The server's sockets. They let a connection be closed without an answer, for which ASGI has no message."""
 
 import contextlib
 import socket
@@ -30,12 +30,12 @@ class ClosableConfig(Config):
 
 
 def close(client: tuple[str, int]) -> None:
-    """Close a connection now, whatever is under way on it; the server then hears of a client that has gone.
+    """Close a connection now, even during a request; the server then sees that the client has gone.
 
     :param client: address and port of the other end, as in an ASGI scope
     """
     connection = _open.get(client)
     if connection is not None:
-        # It may have gone by itself.
+        # The client may have closed it already.
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

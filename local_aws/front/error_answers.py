@@ -1,4 +1,4 @@
-"""An error as each of AWS's protocols answers it, told by the request."""
+"""Errors in the form of each of AWS's protocols; the request shows which one it uses."""
 
 import json
 import uuid
@@ -23,7 +23,7 @@ class ErrorAnswer:
 
 
 def error_answer(service: str, request: HttpRequest, code: str, message: str, status: int) -> ErrorAnswer:
-    """Write an error in the protocol that a request speaks.
+    """Write an error in the protocol that a request uses.
 
     https://smithy.io/2.0/aws/protocols/index.html
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -1,4 +1,4 @@
-"""Lets calls go wrong on purpose: the faults' control API, and what a fault does to a request.
+"""Makes calls fail on purpose: the control API of faults, and what a fault does to a request.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -19,13 +19,13 @@ from local_aws.host.requests import HttpRequest
 
 FAULTS_PATH = "/_local_aws/faults"
 _ONE_FAULT = re.compile(re.escape(FAULTS_PATH) + r"/([0-9a-f]+)")
-# The scope's member that holds a function of the fault met.
+# The scope's member that holds a function; it returns the fault that the call met.
 _MET = "local_aws.fault"
 
 Application = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 # Service, operation and resource of a request, as the ledger names them.
 Named = Callable[[HttpRequest], tuple[str, str, str]]
-# Writes a call down that a fault kept from being performed: its request, outcome, status and request id, and the fault.
+# Records a call that a fault prevented: its request, outcome, status, request id and the fault's id.
 Recorded = Callable[[HttpRequest, str, int, str, str | None], None]
 
 
@@ -77,7 +77,7 @@ class FaultInjection:
             return 400, {"message": str(error)}
 
     async def unserved(self, scope: AsgiScope, receive: Receive) -> bool:
-        """Close a connection that a blackout is to leave without an answer, whatever it asks for.
+        """Close the connection without an answer if there is a blackout, whatever the request is.
 
         :returns: False when there is no blackout
         """
@@ -87,12 +87,12 @@ class FaultInjection:
         return True
 
     async def call(self, application: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Let an AWS call meet its fault, if there is one for it.
+        """Apply a fault to an AWS call, if there is one for it.
 
         :param application: performs the call, records it and answers
         """
         if USER_AGENT in dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"):
-            # What AWS does within itself goes on.
+            # Calls between AWS's own services have no faults.
             await application(scope, receive, send)
             return
         messages, body = await _first_messages(receive)
@@ -119,7 +119,7 @@ class FaultInjection:
     async def _performed(
         self, application: Application, fault: Fault | None, scope: AsgiScope, receive: Receive, send: Send
     ) -> None:
-        """Perform a call; its answer is kept back if the fault says so, or if a blackout has begun meanwhile."""
+        """Perform a call; drop its answer if the fault says so or a blackout has begun."""
         dropped = False
 
         def met() -> Fault | None:
@@ -140,7 +140,7 @@ class FaultInjection:
 
 
 def fault_met(scope: AsgiScope) -> str | None:
-    """Name the fault that a call which is being performed has met so far.
+    """Name the fault that a call has met so far, while it is performed.
 
     :param scope: the call's
     :returns: the fault's id, for the ledger
@@ -159,7 +159,7 @@ def _error_answer(service: str, request: HttpRequest, fault: Fault) -> ErrorAnsw
 
 
 async def _first_messages(receive: Receive) -> tuple[list[dict[str, Any]], bytes]:
-    """Read as much of a request's body as names the call, and keep it for whoever performs the call."""
+    """Read enough of a request's body to name the call, and keep it for the code that performs the call."""
     messages: list[dict[str, Any]] = []
     body = bytearray()
     while len(body) < KEPT_BODY_BYTES:
@@ -176,6 +176,6 @@ async def _close(scope: AsgiScope, receive: Receive) -> None:
 
 
 async def _gone(receive: Receive) -> None:
-    """Wait until the server has noticed the end: an application that returns before is answered for with a 500."""
+    """Wait until the server sees that the client has gone; it would answer 500 if the application returned before."""
     while (await receive())["type"] != "http.disconnect":
         pass

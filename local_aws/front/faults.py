@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: which calls a fault is for, and how often. Nothing here knows of HTTP."""
+"""Faults: which calls they are for, and how often they happen. This module has no HTTP."""
 
 import math
 import random
@@ -36,18 +36,18 @@ _STATUSES = {
     "SlowDown": 503,
     "TooManyRequestsException": 429,
 }
-# Services that the gateway routes under another name than boto3's.
+# Services for which the gateway has another name than boto3.
 _BOTO3_NAMES = {"monitoring": "cloudwatch"}
 _MATCHING = ("service", "operation", "resource", "count", "probability")
 _ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
 
 
 class InvalidFault(Exception):
-    """A fault that could not mean anything; the text says what is wrong with each member."""
+    """A fault that makes no sense; the text says what is wrong with each member."""
 
 
 class Drop(StrEnum):
-    """When the connection is closed without an answer: instead of the call, or once it has been performed."""
+    """When the connection is closed without an answer: instead of the call, or after it."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -55,19 +55,19 @@ class Drop(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """One kind of failure that is injected.
 
     :param service: as the ledger names it; None for every service
     :param operation: such as ``CreateTrainingJob``; None for every one
     :param resource: a pattern with ``*`` and ``?`` for the ledger's name of the resource; None for every one
-    :param count: the first so many matching calls; None for all
+    :param count: how many matching calls fail; None for all
     :param probability: of each matching call
     :param error: AWS's error code, answered instead of performing the call
     :param status: of HTTP; with an error
     :param message: the error's text
-    :param latency_seconds: waited before anything else
+    :param latency_seconds: how long to wait first
     :param drop: close the connection without an answer
-    :param blackout_seconds: close every connection for so long
+    :param blackout_seconds: how long to close every connection
     :param id: names the fault in the ledger
     """
 
@@ -90,12 +90,11 @@ class Fault:
         return self.status or _STATUSES.get(self.error or "", 400)
 
     def concerns(self, service: str, operation: str, resource: str) -> bool:
-        """Compare with a call.
+        """Tell whether the fault is for a call.
 
         :param service: as the ledger names it
         :param operation: such as ``CreateTrainingJob``
         :param resource: as the ledger names it
-        :returns: whether the fault is for such a call
         """
         return (
             self.service in (None, service)
@@ -106,7 +105,7 @@ class Fault:
 
 @dataclass
 class _Listed:
-    """A fault and what has become of it."""
+    """A fault, when it was added, and how many calls it has met."""
 
     fault: Fault
     added: float
@@ -114,9 +113,9 @@ class _Listed:
 
 
 class Faults:
-    """All faults, the oldest first. Not persisted, and used by the event loop alone.
+    """All faults, the oldest first. They are not saved; use them on the event loop's thread only.
 
-    :param clock: seconds that only ever grow
+    :param clock: monotonic seconds
     :param chance: random numbers from 0 to below 1
     """
 
@@ -128,7 +127,7 @@ class Faults:
         self._listed: dict[str, _Listed] = {}
 
     def add(self, fault: Fault) -> dict[str, Any]:
-        """Let something go wrong from now on.
+        """Add a fault, which applies from now on.
 
         :param fault: the fault
         :returns: the fault as `list` gives it
@@ -156,22 +155,19 @@ class Faults:
         return [self._described(one) for one in self._listed.values()]
 
     def blackout(self) -> Fault | None:
-        """Give the blackout that is on.
-
-        :returns: the fault; None when there is none
-        """
+        """Return the current blackout, or None."""
         for one in self._listed.values():
             if one.fault.blackout_seconds is not None and self._active(one):
                 return one.fault
         return None
 
     def meet(self, service: str, operation: str, resource: str) -> Fault | None:
-        """Decide what goes wrong with a call, and count it: a blackout first, else the oldest fault that is for it.
+        """Choose a call's fault and count it: a blackout first, else the oldest fault that is for it.
 
         :param service: as the ledger names it
         :param operation: such as ``CreateTrainingJob``
         :param resource: as the ledger names it
-        :returns: the fault; None when all goes well
+        :returns: the fault; None for none
         """
         for one in sorted(self._listed.values(), key=lambda one: one.fault.blackout_seconds is None):
             concerned = self._active(one) and one.fault.concerns(service, operation, resource)
@@ -191,11 +187,11 @@ class Faults:
 
 
 def parse(document: Any) -> Fault:
-    """Read a fault from outside, strictly: a fault that silently never happens makes a test that cannot fail.
+    """Read a fault from a request, strictly: a test with a fault that never happens could not fail.
 
     :param document: the members of `Fault`, but for the id
     :returns: the fault
-    :raises InvalidFault: for anything that could not be meant
+    :raises InvalidFault: the fault makes no sense
     """
     if not isinstance(document, dict):
         raise InvalidFault("A fault is a JSON object.")

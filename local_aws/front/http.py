@@ -28,7 +28,7 @@ from local_aws.host.requests import INVOCATION, HttpRequest
 from local_aws.host.services import SIGNALS_PATH
 
 HEALTH_PATH = "/_local_aws/health"
-# Objects are on disk before their answer; measurements and log lines are many, and the next round writes them.
+# Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
 _NOT_FOR_PAGES = (b"access-control-", b"timing-allow-origin", b"content-security-policy", b"x-content-type-options")
 _AS_A_PAGE = (
@@ -36,7 +36,7 @@ _AS_A_PAGE = (
     (b"x-content-type-options", b"nosniff"),
 )
 _MAX_SIGNAL_BYTES = 64 * 1024
-# Whom a service hands messages on to before it answers.
+# The services that a service passes messages to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Front:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            # No client of the services here opens a WebSocket; the server answers 403.
+            # No AWS client opens a WebSocket here; the server answers 403.
             await send({"type": "websocket.close"})
             return
         send = _for_pages(send)
@@ -76,9 +76,9 @@ class Front:
                 await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
 
     async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer a request that no stranger has sent.
+        """Answer a request that has not been refused as a stranger's.
 
-        :raises NotAdmitted: it is a call of AWS that is not signed by a known key, or for a service that is not here
+        :raises NotAdmitted: it is an AWS call without a known key's signature, or for a closed service
         """
         path = scope["path"]
         if not path.startswith("/_") and path != "/favicon.ico":
@@ -99,12 +99,12 @@ class Front:
             await self._own_path(path, scope, receive, send)
 
     async def _own_path(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer a request that is no call of AWS."""
+        """Answer a request that is not an AWS call."""
         if path == HEALTH_PATH:
             status = "ok" if self.ready else "starting"
             await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
         elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT" and _is_short(scope):
-            # Nobody has looked at a signature: what is passed on must name no other service, and no bucket.
+            # No signature was checked, so the request that is passed on must name no other service and no bucket.
             kept = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
             bare = {**scope, "headers": [(b"host", b"127.0.0.1"), *kept], "query_string": b""}
             await self._gateway.asgi_app(bare, receive, send)
@@ -112,7 +112,7 @@ class Front:
             await answer(send, 404, {}, b'{"message": "There is nothing here."}')
 
     async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Let ministack answer, and write the call down before the answer leaves."""
+        """Let ministack answer, and record the call before the answer is sent."""
         began = time.perf_counter()
         request = http_request(scope)
         kept = bytearray()
@@ -145,7 +145,7 @@ class Front:
             raise
 
     def _readable(self, request: HttpRequest, start: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-        """Let an answer in XML be one that can be read; what is in an object is its owner's."""
+        """Make an XML answer readable; the content of objects stays as it is."""
         body = message.get("body", b"")
         headers = dict(start["headers"])
         kind = next((value for name, value in headers.items() if name.lower() == b"content-type"), b"")
@@ -170,7 +170,7 @@ class Front:
             for receiver in _DELIVERS_TO.get(service, ()):
                 await self._gateway.persistence.save_service(receiver)
         elif service == "cloudformation":
-            # The answer may show the end of an operation, which a kill must not take back.
+            # The answer may show the end of an operation, which must be on disk before.
             async with self._gateway.stacks.engine.ending:
                 pass
         request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")
@@ -209,7 +209,7 @@ class Front:
         )
 
     async def plain_invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
-        """Answer InvokeEndpoint to whoever sends it by a connection of its own; `invocation` answers those let in.
+        """Answer an InvokeEndpoint of `invocation_protocol`, if it is let in.
 
         :param request: whose path is an invocation's, with its body
         :param scope: the same as ASGI gives it
@@ -228,7 +228,7 @@ class Front:
             await answer(send, *await self.invocation(http_request(scope, body), scope))
 
     async def invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
-        """Answer InvokeEndpoint, and write the call down before.
+        """Record an InvokeEndpoint and return its answer.
 
         :param request: whose path is an invocation's, with its body
         :param scope: the same as ASGI gives it
@@ -274,16 +274,16 @@ class Front:
 
 
 def _is_short(scope: AsgiScope) -> bool:
-    """Tell whether a request says that its body is small, before anything of it is read."""
+    """Tell whether a request announces a small body, before the body is read."""
     length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
     return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES
 
 
 def _for_pages(send: Send) -> Send:
-    """Leave out of an answer what would let a web page read it: the host's own headers and those of a bucket's CORS.
+    """Remove the headers that let a web page read an answer: ministack's own and those of a bucket's CORS.
 
-    What an answer shows in a browser runs no script and is of no origin: browsers give Airflow's cookies to each port
-    of this machine. https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/sandbox
+    An answer runs no script in a browser and has no origin, because browsers send Airflow's cookies to each port of
+    this machine. https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/sandbox
     """
 
     async def speak(message: dict[str, Any]) -> None:
@@ -300,11 +300,11 @@ def _error_members(error: ServiceError) -> dict[str, Any]:
 
 
 async def keep_saved(gateway: Gateway, front: Front, seconds: float) -> None:
-    """Write ministack's state whenever it may have changed, until cancelled.
+    """Save ministack's state when it may have changed, until cancelled.
 
     :param gateway: whose state
     :param front: which sees the calls that change it
-    :param seconds: between two looks
+    :param seconds: between two checks
     """
     busy = False
     while True:

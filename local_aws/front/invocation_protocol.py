@@ -1,8 +1,8 @@
-"""The front's sockets: plain invocations are answered here, every other request by the HTTP server behind.
+"""The front's sockets: plain invocations are answered here, all other requests by the HTTP server.
 
 An endpoint answers thousands of invocations a second, and a general HTTP server takes several times as long for each as
-the model does. A request that is more than a plain POST with a length is not read here at all: the connection, with
-whatever has come, is handed to the server for the rest of its life.
+the model does. This module reads only plain POST requests with a length. At any other request it gives the connection,
+with all that was received, to the HTTP server for good.
 
 https://www.rfc-editor.org/rfc/rfc9112.html
 """
@@ -29,11 +29,11 @@ from local_aws.host.requests import HttpRequest
 Answered = Callable[[HttpRequest, AsgiScope], Awaitable[tuple[int, dict[str, str], bytes]]]
 _START = b"POST /endpoints/"
 _REQUEST = re.compile(rb"POST (/endpoints/[A-Za-z0-9-]+/invocations) HTTP/1\.1")
-# Bodies above InvokeEndpoint's limit, and what asks for more than an answer, are left to the server.
+# The server gets bodies above InvokeEndpoint's limit, and requests that ask for more than an answer.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 7 * 1024 * 1024
 _NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"}) | TELLTALE
-# A client of a load signs a row once in a second and sends the same head with it until then.
+# The client of a load signs each row once a second, and sends the same head with it until then.
 _HEADS_KEPT = 256
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class _Head(NamedTuple):
 
 
 class InvocationLoop(asyncio.SelectorEventLoop):
-    """An event loop whose servers on the front's sockets answer invocations before the HTTP server is asked."""
+    """An event loop that answers invocations on the front's sockets without the HTTP server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class InvocationLoop(asyncio.SelectorEventLoop):
         self._open: WeakSet[InvocationProtocol] = WeakSet()
 
     async def create_server(self, protocol_factory: Any, *arguments: Any, **options: Any) -> Any:
-        """Make a server, as any event loop does."""
+        """Make a server whose connections answer invocations."""
         answered = self.answered
         if answered is None or not isinstance(options.get("sock"), Listener):
             return await super().create_server(protocol_factory, *arguments, **options)
@@ -68,7 +68,7 @@ class InvocationLoop(asyncio.SelectorEventLoop):
         return await super().create_server(in_front, *arguments, **options)
 
     def close_invocations(self) -> None:
-        """Close the connections that invocations came by, after the answers that are under way."""
+        """Close the connections of invocations, after their current answers."""
         for protocol in list(self._open):
             protocol.end()
 
@@ -102,13 +102,13 @@ class InvocationProtocol(asyncio.Protocol):
             self._next()
 
     def end(self) -> None:
-        """Close the connection, after the answer that is under way."""
+        """Close the connection, after the current answer."""
         self._ending = True
         if self._task is None and self._transport is not None:
             self._transport.close()
 
     def _next(self) -> None:
-        """Answer the request that has come, if it is whole."""
+        """Answer the received request, if it is complete."""
         received = self._received
         if self._head is None:
             if len(received) < len(_START) and _START.startswith(received):

@@ -42,14 +42,14 @@ class Call(NamedTuple):
 
 
 class Ledger:
-    """An append-only file; readers see whole lines while it is written, but for the last one.
+    """An append-only file; every line but the last is complete at any time.
 
     :param path: the file; created when missing
     """
 
     def __init__(self, path: Path) -> None:
-        # O_APPEND and a single write keep lines whole whatever thread writes them, and once the write returns the
-        # line outlives the process.
+        # O_APPEND and a single write keep lines whole in every thread. The line outlives the process once the write
+        # returns.
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def record(self, call: Call) -> None:
@@ -69,15 +69,15 @@ class Ledger:
 
 
 def milliseconds_since(began: float) -> float:
-    """Tell how long a call has taken so far.
+    """Return how long a call has taken so far.
 
-    :param began: of the clock ``time.perf_counter``
+    :param began: when it began, by ``time.perf_counter``
     """
     return round((time.perf_counter() - began) * 1000, 1)
 
 
 def outcome(status: int, headers: dict[str, str], body: bytes) -> str:
-    """Name how a call ended.
+    """Name the outcome of a call.
 
     :param status: of HTTP
     :param headers: the answer's, names in lower case

@@ -15,7 +15,7 @@ from botocore.exceptions import UnknownServiceError
 
 from local_aws.host.requests import HttpRequest
 
-# The members that name what a call is about, most telling first, where the operation's own noun does not say it.
+# The members that name a call's resource where the operation's noun does not, the most specific first.
 _RESOURCE_MEMBERS = {
     "cloudformation": ("StackName", "ChangeSetName"),
     "sagemaker": (
@@ -58,7 +58,7 @@ def operation_and_resource(service: str, request: HttpRequest) -> tuple[str, str
 
 
 def resource(service: str, operation: str, parameters: dict[str, Any]) -> str:
-    """Name what a call is about.
+    """Name the resource of a call.
 
     :param service: as the gateway routes it
     :param operation: such as ``CreateModel``
@@ -100,12 +100,12 @@ class _Route:
 
     @property
     def rank(self) -> tuple[int, bool, int]:
-        """Where the route stands in line: of two that match, the one that asks for more is meant."""
+        """Sort key of routes: of two that match, the one with more conditions comes first."""
         constraints = len(self.query_values) + len(self.required_query) + len(self.required_headers)
         return -constraints, self.deprecated, -len(self.path.pattern)
 
     def matches(self, request: HttpRequest) -> bool:
-        """Compare with a request."""
+        """Tell whether a request is this operation."""
         return (
             request.method == self.method
             and self.path.fullmatch(request.path) is not None

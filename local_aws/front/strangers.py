@@ -1,7 +1,7 @@
-"""Which requests a web page or a foreign name has sent. They are refused before anything looks at what they ask for.
+"""Finds requests that a web page sent or that are for a foreign host name. They are refused before they are read.
 
-A browser sends a page's requests to the loopback as readily as to the page's own server, and a page may make a name of
-its own stand for 127.0.0.1. What a page cannot do is leave out the headers by which browsers tell on it:
+A browser lets a page send requests to the loopback, and a page's owner can let a host name of theirs resolve to
+127.0.0.1. But a page cannot remove the headers that browsers add to its requests:
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Origin
 """
@@ -9,7 +9,7 @@ https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Origin
 import re
 from collections.abc import Iterable, Mapping
 
-# The only header fields of which no request has two, and of which each of two readers might take another one.
+# Headers that must not come twice, because two readers might use different ones.
 _SINGLE = (
     b"host",
     b"sec-fetch-site",
@@ -20,7 +20,7 @@ _SINGLE = (
     b"x-amz-target",
 )
 _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
-# Requests with any of these are not plain, whatever they hold.
+# Requests with any of these headers are not plain, whatever the value.
 TELLTALE = frozenset({b"origin", b"sec-fetch-site", *_OVERRIDES})
 # Where the endpoint is http://localhost:4566, boto3 puts the bucket before the name. No page can own a name below
 # localhost: https://www.rfc-editor.org/rfc/rfc6761.html#section-6.3
@@ -32,7 +32,7 @@ _SIGNED_FOR_S3 = re.compile(rb"(?:^|&)X-Amz-Credential=[^&]*(?:%2F|/)s3(?:%2F|/)
 def reason_to_refuse(
     method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], hosts: frozenset[str]
 ) -> str | None:
-    """Tell why a request is a stranger's.
+    """Return why a request must be refused as a web page's or a foreign name's.
 
     :param method: of HTTP
     :param path: decoded
@@ -77,9 +77,9 @@ def _web_page(method: str, path: str, query: bytes, headers: Mapping[bytes, byte
 
 
 def _opened_report(method: str, path: str, query: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a person follows a signed link, as Airflow's pages have them to the reports of stress tests.
+    """Tell whether a person opens a signed link to an object, such as Airflow's links to reports of stress tests.
 
-    Such a link is to an object, and its signature is looked at like any other: paths that need none are no objects.
+    The link's signature is checked like any other. Paths that need no signature are not objects.
     """
     opened = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
     return opened and method == "GET" and not path.startswith("/_") and _SIGNED_FOR_S3.search(query) is not None
@@ -93,6 +93,6 @@ def _override(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _shown(value: bytes) -> str:
-    """Give a header's value for a message, short and without what a terminal or XML cannot show."""
+    """Return a header's value for a message, shortened and in printable ASCII."""
     text = value.decode("latin-1")[:200]
     return "".join(char if " " <= char <= "~" else "?" for char in text)
