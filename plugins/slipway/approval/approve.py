@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from slipway.approval import facts
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.aws.clients import client
 from slipway.aws.identity import identity, resolve
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
@@ -59,6 +60,8 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     # Template fields are serialized: the guard reads the rules there.
     template_fields = (*ApprovalOperator.template_fields, "rules")
     operator_extra_links = (NewerReleaseLink(),)
+    registry = client(ModelRegistryHook)
+    uploads = client(S3VersionHook)
 
     def __init__(
         self,
@@ -93,16 +96,6 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
-
-    @property
-    def registry(self) -> ModelRegistryHook:
-        """The hook that reads and writes the record."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
-    @property
-    def uploads(self) -> S3VersionHook:
-        """The hook that says who uploaded a zip."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
