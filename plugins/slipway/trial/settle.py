@@ -10,7 +10,7 @@ from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT

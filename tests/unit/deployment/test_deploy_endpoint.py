@@ -7,7 +7,7 @@ import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
-from slipway.deployment.deploy import EndpointDeployOperator, change_set_prefix
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator, change_set_prefix
 from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus

@@ -7,7 +7,7 @@ import pytest
 from slipway.aws.autoscaling import ScalableTarget
 from slipway.aws.cloudformation import Stack
 from slipway.aws.sagemaker import Resource
-from slipway.cleanup.estate import Estate, RemovalStep
+from slipway.cleanup.model_resources import Estate, RemovalStep
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus

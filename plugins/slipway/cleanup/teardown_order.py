@@ -18,7 +18,7 @@ ORDERED_TASKS = (REMOVE,)
 _DONE = "done"
 
 
-def asked_for(conf: Mapping[str, Any] | None) -> str | None:
+def model_to_tear_down(conf: Mapping[str, Any] | None) -> str | None:
     """:returns: the model that a run with this conf tears down; None where it names none"""
     value = (conf or {}).get(MODEL)
     return str(value) if value else None

@@ -14,9 +14,8 @@ from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.deployment import checks, guardrails, history, parameters, served_artefacts, weights
-from slipway.deployment import order as roll_back_order
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment import checks, guardrails, history, parameters, roll_back_order, served_artefacts, weights
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink

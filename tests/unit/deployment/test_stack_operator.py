@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.aws.stacks import Stack
-from slipway.deployment.stack import StackOperator
+from slipway.deployment.stack_operator import StackOperator
 from slipway.errors import NameConflict
 from slipway.states import StackStatus
 

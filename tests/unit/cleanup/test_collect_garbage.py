@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.cleanup import collect
-from slipway.cleanup.collect import CollectGarbageOperator
+from slipway.cleanup import collect_garbage
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.errors import AwsError
 from slipway.stages.board import Board, BoardPlace, Entry
 from slipway.states import BoardStage
@@ -29,7 +29,7 @@ def surveys(monkeypatch) -> list:
     def refuse():
         raise AwsError("Could not list the objects", code="AccessDenied")
 
-    monkeypatch.setattr(collect, "Survey", survey)
+    monkeypatch.setattr(collect_garbage, "Survey", survey)
     return begun
 
 
@@ -44,7 +44,7 @@ def production(monkeypatch) -> SimpleNamespace:
             raise made.stack
         return made.stack
 
-    monkeypatch.setattr(collect.CloudFormationHook, "describe_stack", describe)
+    monkeypatch.setattr(collect_garbage.CloudFormationHook, "describe_stack", describe)
     return made
 
 

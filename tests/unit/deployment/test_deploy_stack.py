@@ -5,7 +5,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.stacks import ChangeSet, Stack, StackResource
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
 from slipway.waiting.results import WaitOutcome, WaitResult

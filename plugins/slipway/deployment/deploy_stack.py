@@ -13,7 +13,7 @@ from slipway import names
 from slipway.aws.patience import without_patience
 from slipway.aws.stacks import ChangeSetRequest, Stack
 from slipway.deployment import change_sets
-from slipway.deployment.stack import StackOperator
+from slipway.deployment.stack_operator import StackOperator
 from slipway.deployment.wait import ChangeSetTrigger, StackWait
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
