@@ -4,7 +4,7 @@ import json
 
 from slipway.load.plan import LoadStage
 from slipway.load.slo import Slo, verdict
-from slipway.stress.report import document, machine_readable, page, summary
+from slipway.stress.report_files import document, machine_readable, page, summary
 from tests.unit.load.test_slo import phase, run
 
 RESULT = run(phase(LoadStage(2, 100), errors=1, answers=99, right=90), phase(LoadStage(3, 50), answers=50, right=50))

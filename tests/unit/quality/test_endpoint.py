@@ -8,7 +8,7 @@ from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
 from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.states import Environment
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import ARTEFACT, release_plan, xcoms

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import AwsError
-from slipway.stress.reports import StressReportHook
+from slipway.stress.report_hook import StressReportHook
 from tests.unit.aws.stubs import stubbed
 
 
