@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slipway.approval.approve import HumanApprovalSensor
-    from slipway.cleanup.collect import CollectGarbageOperator
-    from slipway.deployment.deploy import EndpointDeployOperator
+    from slipway.cleanup.collect_garbage import CollectGarbageOperator
+    from slipway.deployment.deploy_endpoint import EndpointDeployOperator
     from slipway.deployment.roll_back import RollBackOperator
     from slipway.errors import (
         AlreadyDecided,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         UnsafeConfiguration,
     )
     from slipway.model.config import ModelConfig
-    from slipway.quality.endpoint_test import EndpointTestOperator
+    from slipway.quality.endpoint import EndpointTestOperator
     from slipway.quality.evaluate import EvaluateOperator
     from slipway.registry.register import RegisterModelOperator
     from slipway.release_dag import build_release_dag
@@ -106,9 +106,9 @@ __all__ = [
 # Where each name is; the errors are in _ERRORS. A name is imported when it is first used: Airflow imports this package
 # in every process, and the load engine's processes need neither Airflow nor boto3, which take a second to import.
 _MODULES = {
-    "CollectGarbageOperator": "slipway.cleanup.collect",
-    "EndpointDeployOperator": "slipway.deployment.deploy",
-    "EndpointTestOperator": "slipway.quality.endpoint_test",
+    "CollectGarbageOperator": "slipway.cleanup.collect_garbage",
+    "EndpointDeployOperator": "slipway.deployment.deploy_endpoint",
+    "EndpointTestOperator": "slipway.quality.endpoint",
     "EvaluateOperator": "slipway.quality.evaluate",
     "HumanApprovalSensor": "slipway.approval.approve",
     "ModelConfig": "slipway.model.config",

@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missin
 import json
 
 import pytest
-from local_aws.clock import Clock
-from local_aws.store import Scope
 
 from local_aws.alarms.evaluation import Datapoint, Rule, reason, reason_data, state_of, windows, within
 from local_aws.alarms.ticker import AlarmTicker
