@@ -9,10 +9,10 @@ from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, tas
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.approval.approve import HumanApprovalSensor
-from slipway.cleanup.collect import CollectGarbageOperator
-from slipway.deployment.deploy import EndpointDeployOperator
-from slipway.deployment.order import PREVIOUS
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import PREVIOUS
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG

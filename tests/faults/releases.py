@@ -9,8 +9,8 @@ from slipway import names
 from slipway.approval.answers import QUESTION, Answer, Question
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
-from slipway.cleanup.collect import CollectGarbageOperator
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.plan import pull_revision

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
@@ -51,27 +51,15 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     """
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
+    hook = client(SageMakerHook)
+    held_out = client(HeldOutHook)
+    registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment
         self.pass_stages_of(model)
-
-    @cached_property
-    def hook(self) -> SageMakerHook:
-        """SageMaker, through the model's connection."""
-        return SageMakerHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def held_out(self) -> HeldOutHook:
-        """The rows in S3, through the model's connection."""
-        return HeldOutHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for the endpoint, check what it serves, and invoke it with the held-out rows and the golden set.
