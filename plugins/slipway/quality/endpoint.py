@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class EndpointTestOperator(StageMixin, BaseOperator):
-    """Checks that an environment's endpoint serves this release, and checks its answers against the gates.
+    """Check that an environment's endpoint serves this release, and check its answers against the gates.
 
     The release keeps the environment until it has passed: the next release would change what is being tested.
 

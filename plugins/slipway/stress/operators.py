@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class StressTestOperator(LoadOperator):
-    """Sends the load that the form of the run asks for."""
+    """Send the load that the form of the run asks for."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the load.
@@ -57,7 +57,7 @@ class StressTestOperator(LoadOperator):
 
 
 class ReleaseStressOperator(StageMixin, LoadOperator):
-    """Sends the model file's load to the development endpoint of a release, and leaves the endpoint afterwards.
+    """Send the model file's load to the development endpoint of a release, then let the next release deploy there.
 
     :param model: The model file's content.
     """

@@ -70,7 +70,7 @@ class _ReportPlace:
 
 
 class LoadOperator(BaseOperator):
-    """Sends load from this process and those it starts, and keeps its worker slot while it does."""
+    """Send load from this process and those it starts; the task keeps its worker slot until the load has ended."""
 
     operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())
 
@@ -99,11 +99,8 @@ class LoadOperator(BaseOperator):
         """
         from slipway.load.slo import Slo, judge_load
 
-        conn_id, plan, place = (
-            order.model.aws_conn_id,
-            self._plan(order),
-            _ReportPlace.of(order.model, context["run_id"]),
-        )
+        conn_id, plan = order.model.aws_conn_id, self._plan(order)
+        place = _ReportPlace.of(order.model, context["run_id"])
         # Before the load is sent: a task that is told to end has no time for it.
         report_files.prepare()
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=order.endpoint_name)
