@@ -1,4 +1,4 @@
-"""`python -m slipway.load`: sends load to an endpoint and writes a report."""
+"""`python -m slipway.load`: send load to an endpoint and write a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.load.errors import LoadError
 def main(arguments: list[str] | None = None) -> int:
     """Run a load.
 
-    :returns: 0 when everything was sent and answered within the limits, 1 when it was not, 2 when it could not be tried
+    :returns: 0 when all of the load was sent and every limit kept, 1 when not, 2 when no load could be sent
     """
     options = command.parser("python -m slipway.load")
     options.add_argument("--report", type=Path, help="where to write the report; a new file in the current folder")

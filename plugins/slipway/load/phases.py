@@ -17,10 +17,10 @@ _STAGE = re.compile(r"(\d+)[:x](\d+)")
 
 @dataclass(frozen=True)
 class LoadStage:
-    """A closed loop: so many requests in flight until so many have been sent.
+    """A closed loop: keeps a number of requests in flight until all have been sent.
 
     :param concurrency: requests in flight at a time
-    :param requests: how many in all
+    :param requests: how many to send in all
     """
 
     concurrency: int
@@ -28,12 +28,12 @@ class LoadStage:
 
     @property
     def most_rps(self) -> float:
-        """The most requests each second that are to be expected."""
+        """The highest rate to expect, in requests each second."""
         return self.concurrency / _FAST_ANSWER_SECONDS
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight at most."""
+        """The most requests in flight."""
         return min(self.concurrency, self.requests)
 
 
@@ -43,7 +43,7 @@ class Arrivals:
 
     :param rate_rps: requests due each second
     :param duration_seconds: for how long
-    :param concurrency: requests in flight at most; one that is due beyond it waits, and its latency counts the wait
+    :param concurrency: the most requests in flight; a further request waits, and its latency includes the wait
     """
 
     rate_rps: float
@@ -52,17 +52,17 @@ class Arrivals:
 
     @property
     def requests(self) -> int:
-        """How many requests are due in all."""
+        """The number of requests due in all."""
         return max(1, math.floor(self.rate_rps * self.duration_seconds))
 
     @property
     def most_rps(self) -> float:
-        """The most requests each second that are to be expected."""
+        """The highest rate to expect, in requests each second."""
         return self.rate_rps
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight at most."""
+        """The most requests in flight."""
         return min(self.concurrency, self.requests)
 
 
@@ -73,12 +73,12 @@ LAB_STAGES = (LoadStage(10, 1_000), LoadStage(100, 10_000), LoadStage(150, 100_0
 
 @dataclass(frozen=True)
 class Share:
-    """One process's part of a phase: every so-many-th request, so that all parts are alike.
+    """One process's part of a phase: every n-th request.
 
     :param first: number of its first request
     :param step: distance between its requests
-    :param requests: of the whole phase
-    :param concurrency: of this part
+    :param requests: number of requests of the whole phase
+    :param concurrency: the most requests in flight of this part
     :param interval_seconds: between two due requests of the whole phase; None in a closed loop
     """
 
@@ -93,7 +93,7 @@ def shares(phase: Phase, processes: int) -> list[Share]:
     """Divide a phase among processes.
 
     :param phase: what to send
-    :param processes: at most as many as may be in flight
+    :param processes: at most as many as requests may be in flight
     """
     interval = 1 / phase.rate_rps if isinstance(phase, Arrivals) else None
     whole, rest = divmod(phase.in_flight, processes)
@@ -126,15 +126,15 @@ def phase_names(phases: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def parse_stages(text: str) -> tuple[LoadStage, ...]:
-    """Read stages as a command line has them.
+    """Read the stages of a command line.
 
     :param text: such as ``10:1000,100:10000``: concurrency and requests
-    :raises LoadRefused: naming what cannot be read
+    :raises LoadRefused: naming the part that cannot be read
     """
     stages = []
     for part in text.split(","):
         match = _STAGE.fullmatch(part.strip())
         if not match:
-            raise LoadRefused(f"{part.strip()!r} is no stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
+            raise LoadRefused(f"{part.strip()!r} is not a stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
         stages.append(LoadStage(int(match[1]), int(match[2])))
     return tuple(stages)

@@ -16,11 +16,11 @@ from slipway.load.errors import LoadRefused
 from slipway.load.phases import LAB_STAGES, Arrivals, Phase, phase_to_json
 from slipway.load.rows import Row
 
-# What one process is taken to send each second on a core of its own: cautiously, for on an idle machine a request was
-# measured to take 125 µs of it (docs/performance.md).
+# What one process can send each second on a core of its own, with a margin: on an idle machine a request was measured
+# to take 125 µs of CPU (docs/performance.md).
 PROCESS_RPS = 2500
 DRAIN_SECONDS = 5.0
-# Each sending process gets all rows, and keeps them.
+# Each sending process keeps all rows in memory.
 MAX_ROWS_MIB = 16
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -28,11 +28,11 @@ _VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 @dataclass(frozen=True)
 class Caps:
-    """How much load may be asked for; an endpoint costs money by the instance hour and answers others as well.
+    """The most load that may be asked for; endpoints cost money by the hour, and others use them too.
 
     :param max_requests: in all phases together
     :param max_concurrency: requests in flight at a time
-    :param max_rate_rps: of arrivals
+    :param max_rate_rps: requests due each second
     :param max_seconds: how long requests may be sent; see `Plan.ends_after_seconds`
     """
 
@@ -47,13 +47,13 @@ class Plan:
     """One run of load.
 
     :param endpoint_name: the endpoint
-    :param rows: labelled rows; the first ones, as far as they fit, are sent in turn
-    :param phases: one after another
-    :param target_variant: the variant that shall answer; None leaves it to the weights
-    :param caps: what may be asked for
-    :param timeout_seconds: for one answer; a model has 60 s, and InvokeEndpoint passes on what it says
-    :param processes: how many send; None for as many as the phase needs and the machine has cores
-    :param drain_seconds: how long requests in flight may take to be answered once the load is to end
+    :param rows: labelled rows; as many as fit are sent in turn
+    :param phases: sent one after another
+    :param target_variant: the variant to send to; None leaves it to the weights
+    :param caps: the most that may be asked for
+    :param timeout_seconds: for one answer; InvokeEndpoint gives a model 60 s
+    :param processes: how many send; None for as many as the phase needs, at most one for each core
+    :param drain_seconds: how long requests in flight may still take once the load is stopped
     """
 
     endpoint_name: str
@@ -66,7 +66,7 @@ class Plan:
     drain_seconds: float = DRAIN_SECONDS
 
     def check(self) -> None:
-        """Hold the plan against its caps, and against what can be sent at all.
+        """Check the plan against its caps, and check that it can be sent at all.
 
         :raises LoadRefused: naming every cap that is exceeded
         """
@@ -82,7 +82,7 @@ class Plan:
         self._check_figures()
         if self.target_variant is not None and not _VARIANT.fullmatch(self.target_variant):
             raise LoadRefused(
-                f"{self.target_variant[:80]!a} is no variant's name. "
+                f"{self.target_variant[:80]!a} is not a variant's name. "
                 "Fix: write letters and digits, with hyphens between them, 63 at most"
             )
         caps, asked = (
@@ -108,11 +108,11 @@ class Plan:
         if exceeded:
             raise LoadRefused(
                 f"The load for {self.endpoint_name} is above its caps: {'; '.join(exceeded)}. "
-                "Fix: ask for less, or raise the cap on purpose"
+                "Fix: ask for less, or raise the cap"
             )
 
     def _check_figures(self) -> None:
-        # Before anything is worked out from them.
+        # Checked before anything is computed from them.
         given = [*asdict(self.caps).items()]
         for phase in self.phases:
             given += asdict(phase).items()
@@ -120,7 +120,7 @@ class Plan:
                 given.append(("rate_rps times duration_seconds", phase.rate_rps * phase.duration_seconds))
         wrong = [f"{name} is {value}" for name, value in given if not 0 < value < math.inf]
         if wrong:
-            raise LoadRefused(f"{', '.join(wrong)}. Fix: give a number above 0 that has an end")
+            raise LoadRefused(f"{', '.join(wrong)}. Fix: give a finite number above 0")
 
     @cached_property
     def sent_rows(self) -> Sequence[Row]:
@@ -129,23 +129,23 @@ class Plan:
 
     @property
     def ends_after_seconds(self) -> float:
-        """When the run is ended in order, whatever is left, in seconds of sending.
+        """After how many seconds of sending the run is ended, whatever is left to send.
 
-        That is at the cap; but where arrivals alone may take as long, not before their last answers may be there.
+        That is the cap max_seconds, or later where the arrivals need longer to get their last answers.
         """
         arrivals = [phase for phase in self.phases if isinstance(phase, Arrivals)]
         return max(self.caps.max_seconds, sum(phase.duration_seconds + self.timeout_seconds for phase in arrivals))
 
     def processes_for(self, phase: Phase) -> int:
-        """How many processes send a phase: several only when one core would be full.
+        """Return how many processes send a phase: several only when one core is not enough.
 
-        :param phase: one of this plan's
+        :param phase: a phase of this plan
         """
         wanted = self.processes or min(math.ceil(phase.most_rps / PROCESS_RPS), os.cpu_count() or 1)
         return max(1, min(wanted, phase.in_flight))
 
     def summary(self) -> dict[str, Any]:
-        """The plan without its rows, for reports."""
+        """Return the plan without its rows, for reports."""
         return {
             "endpoint_name": self.endpoint_name,
             "target_variant": self.target_variant,
@@ -157,9 +157,9 @@ class Plan:
 
 
 def fitting(rows: Iterable[Row]) -> list[Row]:
-    """Take the first rows, up to 16 MiB as sending processes are given them but one at least; no more are looked at.
+    """Return the first rows, up to 16 MiB of JSON but at least one; further rows are not read.
 
-    :param rows: any number
+    :param rows: any number of rows
     """
     taken: list[Row] = []
     left = MAX_ROWS_MIB * 2**20
@@ -176,9 +176,9 @@ def _row_bytes(row: Row) -> int:
 
 
 def figure(value: float, digits: int = 12) -> str:
-    """Write a number as people do, without an exponent.
+    """Format a number without an exponent.
 
     :param value: the number
-    :param digits: of a fraction, how many that are not leading zeros are shown at most
+    :param digits: the most significant digits of a fraction
     """
     return str(value) if isinstance(value, int) else format(Decimal(f"{value:.{digits}g}"), "f")

@@ -1,4 +1,4 @@
-"""A run's seconds on one axis of time, in so few points that a page of them stays small."""
+"""The seconds of a run on one time axis, merged into few points so that the page stays small."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from slipway.load.phases import phase_names
 
-# More than a plot of this width shows.
+# A plot of this width cannot show more.
 MAX_POINTS = 400
 MINUTE_SECONDS = 60.0
 
@@ -20,7 +20,7 @@ MINUTE_SECONDS = 60.0
 class PhaseSpan:
     """When a phase ran.
 
-    :param name: as people read it
+    :param name: as `phase_names` gives it
     :param start: seconds since the epoch
     :param end: seconds since the epoch
     """
@@ -32,13 +32,13 @@ class PhaseSpan:
 
 @dataclass
 class Point:
-    """Some seconds of a phase, put together.
+    """Some seconds of a phase, merged.
 
-    :param at: the first one's start, in seconds since the epoch
-    :param seconds: how many they are
-    :param p50_ms: the worst of their medians; a percentile of percentiles would be none
+    :param at: start of the first second, in seconds since the epoch
+    :param seconds: how many are merged
+    :param p50_ms: the worst of their medians; a percentile of percentiles would mean nothing
     :param p99_ms: the worst of their 99th percentiles
-    :param instances: by variant, as last described
+    :param instances: the endpoint's instances by variant, as last described
     """
 
     at: float
@@ -67,10 +67,10 @@ class Point:
 class Timeline:
     """A whole run.
 
-    :param start: of the first phase, or when the run began; seconds since the epoch
-    :param phases: one after another
-    :param points: of each phase
-    :param seconds_per_point: how many seconds each point puts together
+    :param start: start of the first phase, or of the run; seconds since the epoch
+    :param phases: in their order
+    :param points: the points of each phase
+    :param seconds_per_point: how many seconds are merged in a point
     :param minutes: answers by the minute's start, in seconds since the epoch
     """
 
@@ -87,20 +87,20 @@ class Timeline:
 
     @property
     def variants(self) -> list[str]:
-        """Every variant that has answered or had instances, by name."""
+        """Every variant that answered or had instances, sorted by name."""
         return sorted({name for point in self.all_points for name in (*point.variants, *point.instances)})
 
     @property
     def end(self) -> float:
-        """Seconds since the epoch."""
+        """The end of the last phase, in seconds since the epoch."""
         return max((phase.end for phase in self.phases), default=self.start + 1)
 
 
 def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
-    """Put the phases of a load on one axis.
+    """Put the phases of a load on one time axis.
 
     :param load: what ``LoadResult.to_json`` wrote
-    :param max_points: of all phases together, one more for each phase at most
+    :param max_points: limit for all phases together, plus one for each phase
     """
     phases = load["phases"]
     total = sum(len(phase["series"]) for phase in phases)
@@ -119,7 +119,7 @@ def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
 
 
 def epoch(text: str) -> float:
-    """:returns: seconds since the epoch of an ISO 8601 time"""
+    """Return the seconds since the epoch of an ISO 8601 time."""
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -129,7 +129,7 @@ def _span(phase: Mapping[str, Any], name: str) -> PhaseSpan:
 
 
 def _points(series: Sequence[Mapping[str, Any]], start: float, step: int) -> Iterable[Point]:
-    # A second in which nobody reported anything is missing in the series; the time goes on nevertheless.
+    # Seconds without a report are missing in the series, but the time axis still includes them.
     found: dict[int, Point] = {}
     for second in series:
         slot = second["second"] // step

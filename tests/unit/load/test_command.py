@@ -42,7 +42,7 @@ def test_a_number_without_an_end_is_refused(option, value, capsys):
 
 
 def test_stages_that_are_none_are_refused():
-    with pytest.raises(LoadRefused, match="no stage"):
+    with pytest.raises(LoadRefused, match="is not a stage"):
         command.plan_of(given("--stages", "3"), ROWS, Caps())
 
 

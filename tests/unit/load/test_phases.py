@@ -18,7 +18,7 @@ def test_shares_are_the_whole_phase(phase, processes):
 
 def test_stages_are_read_from_a_command_line():
     assert parse_stages("10:1000, 100x10000") == (LoadStage(10, 1000), LoadStage(100, 10_000))
-    with pytest.raises(LoadRefused, match="'ten' is no stage"):
+    with pytest.raises(LoadRefused, match="'ten' is not a stage"):
         parse_stages("10:1000,ten")
 
 

@@ -83,7 +83,7 @@ def test_a_figure_has_no_exponent(value, digits, written):
 
 @pytest.mark.parametrize("variant", ["blue–green", "-blue", "blue-", "", "blue green", "b" * 64])  # noqa: RUF001
 def test_a_variant_that_aws_has_no_name_for_is_refused(variant):
-    with pytest.raises(LoadRefused, match="is no variant's name"):
+    with pytest.raises(LoadRefused, match="is not a variant's name"):
         plan(target_variant=variant).check()
 
 
