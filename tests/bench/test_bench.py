@@ -81,7 +81,7 @@ def test_a_releases_ratio_is_the_median_of_the_rounds_own():
     assert not part.kept
     # 20 seconds of overhead beside 10 with the floor of its waits in it, and beside 8 without any sleep.
     assert part.figures["ratio_with_sleep_taken_off"] == 2.5
-    assert "Airflow's floor" in part.notes[0] and part.notes[0].endswith("taken off: 2.50")
+    assert "Airflow's minimum" in part.notes[0] and part.notes[0].endswith("the ratio is 2.50")
 
 
 def parsed(models, ms_each):
