@@ -112,7 +112,7 @@ class Scaler:
         try:
             step(*arguments)
         except Exception:
-            _log.exception("scaling broke")
+            _log.exception("Scaling failed")
 
     # --- policies -----------------------------------------------------------------------------------------------------
 

@@ -116,14 +116,14 @@ def parse(expression: str, timezone: str | None) -> Schedule:
     zone = _zone(timezone)
     match = _EXPRESSION.fullmatch(expression.strip())
     if match is None:
-        raise ValueError(f"{expression} is no at(), rate() or cron() expression")
+        raise ValueError(f"{expression} is not an at(), rate() or cron() expression")
     kind, value = match[1], match[2].strip()
     if kind == "at":
         return At(datetime.strptime(value, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).timestamp())
     if kind == "rate":
         rate = _RATE.fullmatch(value)
         if rate is None:
-            raise ValueError(f"{value} is no rate")
+            raise ValueError(f"{value} is not a rate")
         return Rate(int(rate[1]) * _UNIT_SECONDS[rate[2]])
     return _cron(value, zone)
 
@@ -132,7 +132,7 @@ def _zone(timezone: str | None) -> ZoneInfo:
     try:
         return ZoneInfo(timezone or "UTC")
     except (KeyError, OSError) as error:
-        raise ValueError(f"{timezone} is no time zone") from error
+        raise ValueError(f"{timezone} is not a time zone") from error
 
 
 def _cron(value: str, zone: ZoneInfo) -> Cron:

@@ -220,7 +220,7 @@ class Endpoints:
         try:
             work(*arguments)
         except Exception:
-            _log.exception("the change of endpoint %s broke", name)
+            _log.exception("The change of endpoint %s failed", name)
         finally:
             with self._settled:
                 self._settled.notify_all()
@@ -242,7 +242,7 @@ class Endpoints:
         except ContainerFailed as error:
             reason = str(error)
         except Exception:
-            _log.exception("endpoint %s: the change of weights and capacities broke", name)
+            _log.exception("The change of weights and capacities of endpoint %s failed", name)
             reason = DEPLOYMENT_FAILED
         if self._going_down.is_set():
             return
@@ -255,7 +255,7 @@ class Endpoints:
         try:
             self._hosting.remove(key_of(scope, name))
         except Exception:
-            _log.exception("endpoint %s: stopping its model servers broke", name)
+            _log.exception("The stop of the model servers of endpoint %s failed", name)
             self._change(scope, name, lambda endpoint: failed(endpoint, DEPLOYMENT_FAILED))
             return
         self._kind.documents.delete(scope, name.lower())

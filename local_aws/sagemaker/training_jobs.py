@@ -166,7 +166,7 @@ class TrainingJobs:
             interrupted = self._going_down and result.status is not SecondaryStatus.COMPLETED
             self._jobs.update(scope, name, _interrupt if interrupted else lambda job: _finish(job, held, result))
         except Exception:
-            _log.exception("training job %s broke", name)
+            _log.exception("Training job %s failed unexpectedly", name)
             self._jobs.update(
                 scope, name, lambda job: _fail(job, "InternalServerError: We encountered an internal error.")
             )

@@ -171,7 +171,7 @@ def test_deregistering_takes_alarms_and_actions_along(aws, scaling, endpoint):
 @pytest.mark.parametrize(
     ("schedule", "action", "message"),
     [
-        ("hourly", {"MinCapacity": 1}, "Invalid schedule: hourly is no at(), rate() or cron() expression"),
+        ("hourly", {"MinCapacity": 1}, "Invalid schedule: hourly is not an at(), rate() or cron() expression"),
         ("rate(1 minute)", {"MinCapacity": 3, "MaxCapacity": 2}, "Maximum capacity cannot be less than minimum"),
         ("rate(1 minute)", {}, "At least one of MinCapacity and MaxCapacity"),
     ],
