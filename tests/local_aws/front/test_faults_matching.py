@@ -1,4 +1,4 @@
-"""Which calls a fault meets, how often, and which faults are refused; nothing runs here."""
+"""Which calls a fault is for, how often, and which faults are refused; without a server."""
 
 import pytest
 
