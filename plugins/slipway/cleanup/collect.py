@@ -124,7 +124,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
             # First, so that no roll-back takes it for whole.
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            survey.sagemaker.annotate(package, {history.COLLECTED: now})
+            survey.registry.annotate(package, {history.COLLECTED: now})
         freed = 0
         for output in past.outputs:
             bucket, _, prefix = output.removeprefix("s3://").partition("/")

@@ -19,7 +19,7 @@ from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.registry import hook as registry
+from slipway.registry.hook import REVISION, ModelRegistryHook
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
@@ -41,6 +41,7 @@ class Survey:
     def __init__(self, prefix: str, bucket: str, aws_conn_id: str | None, goes_on: Callable[[str, str], bool]) -> None:
         self.prefix, self.bucket = prefix, bucket
         self.sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
+        self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.s3 = S3ObjectsHook(aws_conn_id=aws_conn_id)
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
@@ -74,7 +75,7 @@ class Survey:
 
     def package(self, arn: str) -> Mapping[str, Any] | None:
         """:returns: what DescribeModelPackage answers, asked once; None for a package that is gone"""
-        if arn not in self._packages and (found := self.sagemaker.describe_model_package(arn)):
+        if arn not in self._packages and (found := self.registry.describe_model_package(arn)):
             self._packages[arn] = found
         return self._packages.get(arn)
 
@@ -127,12 +128,12 @@ class Survey:
     def _registered(self, revision_ids: set[str], keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         wanted, by_revision = set(revision_ids), {}
         deployed: list[str] = []
-        for arn in self.sagemaker.model_package_arns(names.model_package_group(self.prefix)):
+        for arn in self.registry.model_package_arns(names.model_package_group(self.prefix)):
             package = self.package(arn)
             properties = package.get("CustomerMetadataProperties", {}) if package else {}
-            if package and properties.get(registry.REVISION) in wanted:
-                by_revision[properties[registry.REVISION]] = package
-                wanted.discard(properties[registry.REVISION])
+            if package and properties.get(REVISION) in wanted:
+                by_revision[properties[REVISION]] = package
+                wanted.discard(properties[REVISION])
             if history.BEFORE in properties:
                 deployed.append(arn)
             if not wanted and len(deployed) >= keep:
