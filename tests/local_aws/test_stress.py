@@ -11,14 +11,14 @@ import urllib.request
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.errors import StressFailed, StressRefused
 from slipway.host import runs
 from slipway.stages.gate import StageGate, Ticket
 from slipway.states import BoardStage, ExecutionMode
 from slipway.stress import report as stress_report
 from slipway.stress.link import StressReportLink
-from slipway.stress.reports import StressReportHook
+from slipway.stress.reports import StressReports
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
@@ -79,7 +79,7 @@ def test_a_load_within_its_limits_passes_and_leaves_a_report_that_a_browser_open
     assert (found["load"]["phases"][0]["sent"], found["verdict"]["passed"]) == (200, True)
     assert found["endpoint"]["name"] == endpoint
     kept = pushed[StressReportLink.key]
-    address = StressReportHook().address(kept["bucket"], kept["key"])
+    address = StressReports().address(kept["bucket"], kept["key"])
     with urllib.request.urlopen(address) as answer:  # noqa: S310 - the local AWS
         assert answer.headers["Content-Type"].startswith("text/html")
         assert endpoint in answer.read().decode()
@@ -122,7 +122,7 @@ def release(model_file, monkeypatch):
     """A release that holds the development endpoint; gives the runs that Airflow says go on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
-    gate = StageGate(S3DocumentHook(), runs.goes_on)
+    gate = StageGate(S3Documents(), runs.goes_on)
     ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), BoardStage.DEV, ExecutionMode.SUPERSEDED, entry(1))
     gate.enter(ticket)
     yield going_on

@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 
 from slipway.aws import sqs
-from slipway.aws.s3 import S3VersionHook
 from slipway.source import watcher
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
 from slipway.source.watcher import S3VersionsTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
@@ -67,7 +67,7 @@ class Uploads:
 
     def take_in(self, start=None) -> None:
         start = start or self.start
-        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3VersionHook(aws_conn_id=None), start)
+        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3Versions(aws_conn_id=None), start)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

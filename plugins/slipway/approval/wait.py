@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.calls import aws_call
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import AwsError, PermanentError
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import decision_of
@@ -123,7 +123,7 @@ class ApprovalTrigger(PollingTrigger):
         if self.ticket is None:
             return False
         try:
-            client = await self.client(S3DocumentHook)
+            client = await self.client(S3Hook)
             return await overtaken_async(client, Ticket.from_json(self.ticket)) is not None
         except (AwsError, PermanentError) as error:
             self.log.warning("Cannot look for newer releases, asking again: %s", error)

@@ -10,8 +10,8 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.objects import S3ObjectsHook, StoredObject
-from slipway.aws.s3 import uri
+from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
@@ -42,7 +42,8 @@ class Survey:
         self.prefix, self.bucket = prefix, bucket
         self.sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
         self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
-        self.s3 = S3ObjectsHook(aws_conn_id=aws_conn_id)
+        self.s3 = S3Hook(aws_conn_id=aws_conn_id)
+        self._documents = S3Documents(self.s3)
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
@@ -141,9 +142,9 @@ class Survey:
         return by_revision, deployed
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        claimed = self.s3.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
+        claimed = self._documents.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
         claim = Claim(**claimed) if claimed else None
-        pinned = self.s3.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
+        pinned = self._documents.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
         status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,

@@ -20,7 +20,7 @@ from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.quality import champion, golden
-from slipway.quality.held_out import HeldOutHook
+from slipway.quality.held_out import HeldOutRows
 from slipway.quality.scoring import Prediction, Score
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
@@ -50,7 +50,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
     hook = client(SageMakerHook)
-    held_out = client(HeldOutHook)
+    held_out = client(HeldOutRows)
     registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Store, bucket_and_key
 from slipway.errors import EndpointTestFailed
 from slipway.load.rows import Row, parse_row
 
 
-class HeldOutHook(S3VersionHook):
+class HeldOutRows(S3Store):
     """Reads headerless CSV, label first, as SageMaker's built-in algorithms take it.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
@@ -38,8 +38,8 @@ class HeldOutHook(S3VersionHook):
         return [_row(line, data_uri) for line in lines]
 
     def _lines(self, data_uri: str) -> Iterator[str]:
-        client: Any = self.conn
-        bucket, prefix = self.parse_s3_url(data_uri)
+        client: Any = self.s3.conn
+        bucket, prefix = bucket_and_key(data_uri)
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"]

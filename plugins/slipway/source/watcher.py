@@ -12,10 +12,11 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.source.queue import NoticeQueue
 from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.source.versions import ObjectVersion, list_versions_async
 from slipway.waiting.doorbell import Doorbell
 from slipway.waiting.results import backoff_seconds
 
@@ -101,9 +102,9 @@ class S3VersionsTrigger(BaseEventTrigger):
                 for task in listening:
                     task.cancel()
 
-    def hook(self) -> S3VersionHook:
+    def hook(self) -> S3Hook:
         """:returns: the hook whose connection is polled"""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+        return S3Hook(aws_conn_id=self.aws_conn_id)
 
     def notices(self, queue: str, bucket: str, wake: asyncio.Event) -> NoticeQueue:
         """:returns: a queue to listen to"""

@@ -41,6 +41,6 @@ class StressReportLink(BaseOperatorLink):
         if not report:
             return ""
         # The API server loads links too, and calls no AWS.
-        from slipway.stress.reports import StressReportHook
+        from slipway.stress.reports import StressReports
 
-        return StressReportHook(aws_conn_id=report["aws_conn_id"]).address(report["bucket"], report["key"])
+        return StressReports(aws_conn_id=report["aws_conn_id"]).address(report["bucket"], report["key"])

@@ -23,13 +23,13 @@ from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.plan import pull_plan
 from slipway.quality.endpoint_test import check_config
-from slipway.quality.held_out import HeldOutHook
+from slipway.quality.held_out import HeldOutRows
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress import report as stress_report
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
-from slipway.stress.reports import StressReportHook
+from slipway.stress.reports import StressReports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ _STOPPED = "the task was ended"
 class _Place:
     """Where a run's report is kept."""
 
-    hook: StressReportHook
+    reports: StressReports
     bucket: str
     prefix: str
     run_id: str
@@ -61,9 +61,9 @@ class _Place:
     @classmethod
     def of(cls, model: ModelConfig, run_id: str) -> Self:
         bucket = resolve(model.source.bucket, model.aws_conn_id)
-        hook = StressReportHook(aws_conn_id=model.aws_conn_id)
-        _ = hook.conn
-        return cls(hook, bucket, model.prefix, run_id)
+        reports = StressReports(aws_conn_id=model.aws_conn_id)
+        _ = reports.s3.conn
+        return cls(reports, bucket, model.prefix, run_id)
 
     @property
     def page(self) -> str:
@@ -73,7 +73,7 @@ class _Place:
         return names.stress_key(self.prefix, self.run_id, file)
 
     def put(self, file: ReportFile) -> None:
-        self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
+        self.reports.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
 
 
 class _StressOperator(BaseOperator):
@@ -142,7 +142,7 @@ class _StressOperator(BaseOperator):
         from slipway.load.dataset import MAX_ROWS
 
         conn_id = order.model.aws_conn_id
-        rows = HeldOutHook(aws_conn_id=conn_id).rows(resolve(order.data, conn_id), MAX_ROWS)
+        rows = HeldOutRows(aws_conn_id=conn_id).rows(resolve(order.data, conn_id), MAX_ROWS)
         plan = Plan(
             endpoint_name=order.endpoint_name,
             rows=rows,

@@ -25,7 +25,7 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
 from slipway.trial.figures import TrialComparison, VariantFigures
-from slipway.trial.ground_truth import GroundTruthHook
+from slipway.trial.ground_truth import GroundTruth
 from slipway.trial.record import TrialRecordHook
 from slipway.trial.wait import TrialTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -56,7 +56,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     sagemaker = client(SageMakerHook)
     records = client(TrialRecordHook)
     metrics = client(CloudWatchHook)
-    truth = client(GroundTruthHook)
+    truth = client(GroundTruth)
 
     def __init__(self, *, model: ModelConfig, skips: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.aws.s3 import ObjectVersion
 from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.versions import ObjectVersion
 from slipway.source.wait import S3VersionTrigger
 from slipway.source.watcher import S3VersionsTrigger
 from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
