@@ -9,11 +9,12 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from slipway.approval.wait import ApprovalTrigger
-from slipway.aws.cloudwatch import CloudWatchHook, variant_figures_async
+from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.s3 import S3Hook
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.stages.gate import Ticket, overtaken_async
 from slipway.trial.figures import VariantFigures
+from slipway.trial.metrics import variant_figures_async
 from slipway.trial.record import record_of
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
