@@ -17,7 +17,7 @@ from slipway.errors import PermanentError
 from slipway.source.queue import NoticeQueue
 from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
 from slipway.source.versions import ObjectVersion, list_versions_async
-from slipway.waiting.doorbell import Doorbell
+from slipway.waiting.pacing import EventPacing
 from slipway.waiting.results import backoff_seconds
 
 # A bucket that is made, or comes back, is noticed as soon as an upload is.
@@ -71,7 +71,7 @@ class S3VersionsTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """:returns: an event per ring; never ends"""
         failures = 0
-        doorbell = Doorbell()
+        pacing = EventPacing()
         while True:
             listening: list[asyncio.Task[None]] = []
             try:
@@ -87,7 +87,7 @@ class S3VersionsTrigger(BaseEventTrigger):
                         waiting = await self._waiting(client, bucket, notices)
                         failures = 0
                         keys = None if waiting is None else [version_key(version) for version in waiting]
-                        if doorbell.rings(keys, time.monotonic()):
+                        if pacing.is_due(keys, time.monotonic()):
                             yield TriggerEvent({"bucket": bucket, "waiting": 0 if waiting is None else len(waiting)})
                         await self._pause(wake, notices, quiet=waiting == [])
             except Exception as error:
