@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway.approval import facts
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
@@ -18,6 +17,7 @@ from slipway.aws.identity import identity, resolve
 from slipway.aws.s3 import S3Hook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.questions import put_question
 from slipway.model.approvers import Approval, Rules
 from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, ReleasePlan, pull_package_arn, pull_plan
@@ -305,7 +305,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 STRESS_DEV in self.upstream_task_ids,
             )
         )
-        upsert_hitl_detail(
+        put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,

@@ -181,9 +181,7 @@ class CloudWatchHook(AwsHook):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "cloudwatch"
-        super().__init__(*args, **kwargs)
+    service = "cloudwatch"
 
     @patient
     def metric_data(self, endpoint_name: str, request: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -84,9 +84,7 @@ class S3Hook(AwsHook):
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "s3"
-        super().__init__(*args, **kwargs)
+    service = "s3"
 
     @patient
     def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:

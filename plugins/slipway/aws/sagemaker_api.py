@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
 
-WAITER_PATH = Path(__file__).parents[1] / "waiters" / "sagemaker.json"
+WAITER_PATH = paths.waiters("sagemaker")
 
 # SageMaker answers a missing resource with ValidationException, told apart by its text alone.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
@@ -36,9 +36,7 @@ class SageMakerApiHook(AwsHook):
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "sagemaker"
-        super().__init__(*args, **kwargs)
+    service = "sagemaker"
 
     @property
     def waiter_path(self) -> os.PathLike[str]:

@@ -16,16 +16,15 @@ from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook
-from slipway.deployment import history
-from slipway.deployment import order as roll_back_order
+from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
 from slipway.registry import approved, artefact
-from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3Artefacts
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.hook import REVISION, ModelRegistryHook
+from slipway.registry.record import DIGEST
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -112,7 +111,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         group = names.model_package_group(self.model.prefix)
         if _REVISION_ID.fullmatch(target):
             packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
-            package = next((one for one in packages if one and _properties(one).get(registry.REVISION) == target), None)
+            package = next((one for one in packages if one and _properties(one).get(REVISION) == target), None)
         elif target.startswith("arn:"):
             package = self.registry.describe_model_package(target)
         else:
@@ -126,7 +125,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         properties = _properties(package)
         if collected_at := properties.get(history.COLLECTED):
             self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
-        revision_id, digest = properties.get(registry.REVISION), properties.get(registry.DIGEST)
+        revision_id, digest = properties.get(REVISION), properties.get(DIGEST)
         if not revision_id or not digest:
             self._refuse(arn, "no release of Slipway has registered it", "name a package of a release")
         try:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.approval.approve import COMMENT, POLL_LIMIT_SECONDS, comment_field
@@ -17,6 +16,7 @@ from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.questions import put_question
 from slipway.model.approvers import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
@@ -195,7 +195,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
             f"Asked: {wanted}. [The release]({run_url(ti.dag_id, ti.run_id)})"
         )
-        upsert_hitl_detail(
+        put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,

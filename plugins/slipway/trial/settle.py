@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from slipway.aws.clients import client
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT

@@ -1,4 +1,4 @@
-"""HeldOutRows: the first rows below a prefix, label apart from features."""
+"""HeldOutHook: the first rows below a prefix, label apart from features."""
 
 import io
 
@@ -7,7 +7,7 @@ from botocore.response import StreamingBody
 
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.load.rows import Row
-from slipway.quality.held_out import HeldOutRows
+from slipway.quality.held_out import HeldOutHook
 from tests.unit.aws.stubs import stubbed
 
 URI = "s3://bucket/iris/validation/"
@@ -18,12 +18,12 @@ def body(text: str) -> dict:
 
 
 @pytest.fixture
-def held_out():
-    return HeldOutRows(aws_conn_id=None, region_name="us-west-2")
+def hook():
+    return HeldOutHook(aws_conn_id=None, region_name="us-west-2")
 
 
-def listed(held_out, *texts: str):
-    stub = stubbed(held_out.s3, "s3")
+def listed(hook, *texts: str):
+    stub = stubbed(hook, "s3")
     contents = [{"Key": f"iris/validation/{number}.csv"} for number in range(len(texts))]
     stub.add_response("list_objects_v2", {"Contents": contents}, {"Bucket": "bucket", "Prefix": "iris/validation/"})
     for text in texts:
@@ -31,26 +31,24 @@ def listed(held_out, *texts: str):
     return stub
 
 
-def test_reads_rows_over_several_objects_up_to_the_limit(held_out):
-    listed(held_out, "0,1.5,2\n\n1,3,4\r\n", "2,5,6\n2,7,8")
-    assert held_out.rows(URI, 3) == [Row("0", "1.5,2"), Row("1", "3,4"), Row("2", "5,6")]
+def test_reads_rows_over_several_objects_up_to_the_limit(hook):
+    listed(hook, "0,1.5,2\n\n1,3,4\r\n", "2,5,6\n2,7,8")
+    assert hook.rows(URI, 3) == [Row("0", "1.5,2"), Row("1", "3,4"), Row("2", "5,6")]
 
 
-def test_no_rows_is_an_error_that_names_the_place(held_out):
-    listed(held_out)
+def test_no_rows_is_an_error_that_names_the_place(hook):
+    listed(hook)
     with pytest.raises(EndpointTestFailed, match=r"no held-out rows \(s3://bucket/iris/validation/\)"):
-        held_out.rows(URI, 3)
+        hook.rows(URI, 3)
 
 
-def test_a_row_without_features_is_named(held_out):
-    listed(held_out, "setosa\n")
+def test_a_row_without_features_is_named(hook):
+    listed(hook, "setosa\n")
     with pytest.raises(EndpointTestFailed, match="found 'setosa'"):
-        held_out.rows(URI, 3)
+        hook.rows(URI, 3)
 
 
-def test_a_missing_bucket_is_awss_error(held_out):
-    stubbed(held_out.s3, "s3").add_client_error(
-        "list_objects_v2", "NoSuchBucket", "The specified bucket does not exist"
-    )
+def test_a_missing_bucket_is_awss_error(hook):
+    stubbed(hook, "s3").add_client_error("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
     with pytest.raises(AwsError, match="held-out rows"):
-        held_out.rows(URI, 3)
+        hook.rows(URI, 3)
