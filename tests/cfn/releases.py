@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slipway import names
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ORDERED_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.registry import hook as registry
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.process import process_request
 from slipway.signed.orders import Act
@@ -66,7 +66,7 @@ class Model:
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
-        return process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
+        return process_request(self.config, pinned, s3=S3Hook(aws_conn_id=None), aws=AWS)
 
 
 class RollBack:
@@ -103,7 +103,7 @@ class Release:
 
     def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
         self.model, self.plan = model, plan
-        self.artefact = S3ArtefactHook(aws_conn_id=None).keep(
+        self.artefact = S3Artefacts(aws_conn_id=None).keep(
             trained_url, BUCKET, names.artefact_key(plan.prefix, plan.revision_id)
         )
         self.model_data_url = self.artefact.uri

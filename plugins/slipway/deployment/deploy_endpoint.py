@@ -12,6 +12,7 @@ from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import checks, guardrails, history, parameters, roll_back_order, served_artefacts, weights
@@ -22,7 +23,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
 from slipway.registry import approved
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request import request
 from slipway.request.uploader import uploader_under
@@ -51,7 +52,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
-    _s3 = client(S3ArtefactHook)
+    _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
@@ -226,7 +227,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
-        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, S3Artefacts(self._s3))
         served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:

@@ -126,7 +126,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     def _data_url(self, plan: ReleasePlan) -> str:
         """The artefact that has to be served: that of the release's package, or of the one production went back to."""
         group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
-        package = self.hook.find_model_package(group, revision_id=revision_id, digest=digest)
+        package = self.registry.find_model_package(group, revision_id=revision_id, digest=digest)
         if package is None:
             raise EndpointTestFailed("The model package of this release is gone", resource=group, why=revision_id)
         return candidate(package).model.data_url

@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
+from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable
 from slipway.host import runs
 from slipway.source.uploads import (
@@ -38,6 +38,7 @@ from slipway.source.uploads import (
     older_versions,
     version_key,
 )
+from slipway.source.versions import ObjectVersion, S3Versions
 from slipway.source.watcher import S3VersionsTrigger
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
-            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), runs.start)
+            versions = S3Versions(aws_conn_id=source.aws_conn_id)
+            return take_in(source, asset_state_store[uploads], versions, runs.start)
 
         start_releases()
     return dag
@@ -169,21 +171,21 @@ def _documentation(source: WatchedBucket) -> str:
     return f"{__doc__}\n\nUploads that wait for their model file:\n\n{held}" if held else str(__doc__)
 
 
-def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
+def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, start: Starter) -> dict[str, int]:
     """Start a release for every upload that has none; the body of the intake's only task.
 
     :param source: the bucket and its models
     :param store: the state of the bucket's asset
-    :param hook: S3
+    :param versions: S3
     :param start: starts a run
     :returns: how many versions have a run now that had none committed, and how many wait for their model
     :raises IntakeUnreadable: when what was committed cannot be read; nothing is started then
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one for a reason of its own
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
-    listed = hook.list_versions(bucket, list_prefixes(source.dag_ids))
+    listed = versions.list_versions(bucket, list_prefixes(source.dag_ids))
     before = _committed(source, store)
-    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, hook)
+    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, versions)
     if intake != before:
         store.set(STATE_KEY, intake.to_json())
     committed = intake
@@ -220,23 +222,23 @@ def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> Intake:
     older = older_versions(listed)
     intake = Intake()
     for version in listed:
-        if version in older or _released_before(source, bucket, version, hook):
+        if version in older or _released_before(source, bucket, version, versions):
             intake = intake.with_done(version)
     log.info("First look at %s: %d of %d versions passed over", bucket, len(intake.done), len(listed))
     return intake
 
 
-def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
+def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:
     """Look for the copy of the zip that a release keeps, which may be from an Airflow that is no more."""
     prefix = source.dag_ids.get(version.key)
     if prefix is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return hook.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+    return versions.s3.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from slipway.aws.s3 import ObjectVersion
+from slipway.source.versions import ObjectVersion
 
 # Where model files keep their zips unless they say otherwise; one List call covers all models.
 COMMON_PREFIX = "training_jobs/"

@@ -12,11 +12,12 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.source.queue import NoticeQueue
 from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
-from slipway.waiting.doorbell import Doorbell
+from slipway.source.versions import ObjectVersion, list_versions_async
+from slipway.waiting.pacing import EventPacing
 from slipway.waiting.results import backoff_seconds
 
 # A bucket that is made, or comes back, is noticed as soon as an upload is.
@@ -70,7 +71,7 @@ class S3VersionsTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """:returns: an event per ring; never ends"""
         failures = 0
-        doorbell = Doorbell()
+        pacing = EventPacing()
         while True:
             listening: list[asyncio.Task[None]] = []
             try:
@@ -86,7 +87,7 @@ class S3VersionsTrigger(BaseEventTrigger):
                         waiting = await self._waiting(client, bucket, notices)
                         failures = 0
                         keys = None if waiting is None else [version_key(version) for version in waiting]
-                        if doorbell.rings(keys, time.monotonic()):
+                        if pacing.is_due(keys, time.monotonic()):
                             yield TriggerEvent({"bucket": bucket, "waiting": 0 if waiting is None else len(waiting)})
                         await self._pause(wake, notices, quiet=waiting == [])
             except Exception as error:
@@ -101,9 +102,9 @@ class S3VersionsTrigger(BaseEventTrigger):
                 for task in listening:
                     task.cancel()
 
-    def hook(self) -> S3VersionHook:
+    def hook(self) -> S3Hook:
         """:returns: the hook whose connection is polled"""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+        return S3Hook(aws_conn_id=self.aws_conn_id)
 
     def notices(self, queue: str, bucket: str, wake: asyncio.Event) -> NoticeQueue:
         """:returns: a queue to listen to"""

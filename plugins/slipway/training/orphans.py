@@ -14,7 +14,7 @@ from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.names import TRAINING_JOB_PREFIX
 from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
-from slipway.waiting.doorbell import Doorbell
+from slipway.waiting.pacing import EventPacing
 from slipway.waiting.results import backoff_seconds
 
 # A job this young belongs to a task that has hardly begun to wait for it.
@@ -88,7 +88,7 @@ class OrphanedJobsTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """:returns: an event per ring; never ends"""
         failures = 0
-        doorbell = Doorbell()
+        pacing = EventPacing()
         search = self.search()
         while True:
             try:
@@ -97,7 +97,7 @@ class OrphanedJobsTrigger(BaseEventTrigger):
                 with without_patience():
                     orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
                 failures = 0
-                if doorbell.rings([job.arn for job, _ in orphans], time.monotonic()):
+                if pacing.is_due([job.arn for job, _ in orphans], time.monotonic()):
                     yield TriggerEvent({"waiting": len(orphans)})
                 await asyncio.sleep(self.poll_seconds)
             except Exception as error:

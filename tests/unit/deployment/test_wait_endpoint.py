@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.aws.sagemaker_base import WAITER_PATH
+from slipway.aws.sagemaker_api import WAITER_PATH
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.waiting.waiter import load_waiter, waiter_state
 

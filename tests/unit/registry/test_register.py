@@ -54,6 +54,12 @@ class Store(DictStore):
         return replace(ARTEFACT, uri=f"s3://{bucket}/{key}")
 
 
+@pytest.fixture(autouse=True)
+def artefacts(monkeypatch):
+    """The bucket of a test keeps artefacts itself."""
+    monkeypatch.setattr("slipway.registry.register.S3Artefacts", lambda bucket: bucket)
+
+
 def operator(**policy) -> RegisterModelOperator:
     content = iris_model().model_dump()
     content["policy"] |= policy

@@ -7,11 +7,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway import names
-from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
 from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.versions import ObjectVersion
 from tests.unit.scripted_aws import MemoryStore
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
@@ -32,7 +32,7 @@ class Bucket:
     """Lists what it was told; knows the copies of earlier releases."""
 
     def __init__(self, *versions: ObjectVersion, copies: tuple[str, ...] = ()) -> None:
-        self.versions, self.copies = list(versions), copies
+        self.versions, self.copies, self.s3 = list(versions), copies, self
 
     def list_versions(self, bucket, prefixes):
         return sorted(self.versions)

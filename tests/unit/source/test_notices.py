@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from slipway.aws.s3 import ObjectVersion
 from slipway.source.notices import has_served, versions_named
 from slipway.source.uploads import Intake
+from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")
