@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from slipway import names
 from slipway.aws.s3 import S3VersionHook
 from slipway.deployment.deploy import EndpointDeployOperator
-from slipway.deployment.order import ORDERED_TASKS
+from slipway.deployment.order import ROLL_BACK_TASKS
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
@@ -78,7 +78,7 @@ class RollBack:
         self.context["dag_run"].conf = {"roll_back_to": target}
         if by:
             order = signed_order(Act.ROLL_BACK, target, by=by, run_id=run_id)
-            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
+            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ROLL_BACK_TASKS}
 
     def choose(self) -> dict:
         operator = RollBackOperator(task_id="roll_back", model=self.model.config, do_xcom_push=False)

@@ -17,7 +17,7 @@ from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.host import runs
-from slipway.plan import ReleasePlan, pull_plan, wanted
+from slipway.plan import ReleasePlan, pull_plan, roll_back_target
 from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.board import Outcome
@@ -57,7 +57,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :raises slipway.errors.ArtefactChanged: when production would load other bytes than those that were registered
         """
         self._check_production(context)
-        if wanted(context):
+        if roll_back_target(context):
             self.log.info("Production was rolled back: what there is, is left for whoever looks into it")
             return {}
         try:
