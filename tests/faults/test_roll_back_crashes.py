@@ -121,7 +121,7 @@ def test_a_killed_collection_removes_the_abandoned_release_and_nothing_else(
 
 def _objects(aws, run) -> set[str]:
     plan = run.xcoms["process_request"]
-    folders = (names.run_prefix("iris-model", plan["revision_id"]), f"iris-model/{plan['training_job_name']}/")
+    folders = (names.release_prefix("iris-model", plan["revision_id"]), f"iris-model/{plan['training_job_name']}/")
     return {
         item["Key"].rpartition("/")[2]
         for folder in folders

@@ -32,11 +32,9 @@ from slipway.model.trial import Trial
 from slipway.states import ExecutionMode
 from slipway.validation import Strict, wrong
 
-# The DAGs that are there whatever the models are.
-_DAGS = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
 # The folders that are Slipway's own: a model's roles write below its prefix.
 _FOLDERS = frozenset({"releases", "stress", "templates"})
-RESERVED_PREFIXES = _DAGS | _FOLDERS
+RESERVED_PREFIXES = names.DAG_IDS | _FOLDERS
 # What the metadata of a model package has room for beside the metrics.
 MAX_APPROVALS = 10
 Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(different_people)]
