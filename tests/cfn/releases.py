@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from slipway import names
 from slipway.aws.s3 import S3Hook
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.aws.s3 import S3VersionHook
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ORDERED_TASKS
 from slipway.model.config import ModelConfig
@@ -78,7 +81,7 @@ class RollBack:
         self.context["dag_run"].conf = {"roll_back_to": target}
         if by:
             order = signed_order(Act.ROLL_BACK, target, by=by, run_id=run_id)
-            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
+            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ROLL_BACK_TASKS}
 
     def choose(self) -> dict:
         operator = RollBackOperator(task_id="roll_back", model=self.model.config, do_xcom_push=False)

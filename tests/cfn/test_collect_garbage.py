@@ -124,7 +124,7 @@ def _objects(aws, releases) -> dict[str, set[str]]:
     found = {}
     for kind, release in releases.items():
         plan = release.plan
-        folders = (names.run_prefix(plan.prefix, plan.revision_id), f"{plan.prefix}/{plan.training_job_name}/")
+        folders = (names.release_prefix(plan.prefix, plan.revision_id), f"{plan.prefix}/{plan.training_job_name}/")
         found[kind] = {
             item["Key"].rpartition("/")[2]
             for folder in folders

@@ -19,6 +19,8 @@ from slipway.errors import AwsError, SlipwayError
 from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, wanted
 from slipway.registry.artefact_store import S3Artefacts
+from slipway.plan import ReleasePlan, pull_plan, roll_back_target
+from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.board import Outcome
 from slipway.stages.mixin import StageMixin
@@ -57,7 +59,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :raises slipway.errors.ArtefactChanged: when production would load other bytes than those that were registered
         """
         self._check_production(context)
-        if wanted(context):
+        if roll_back_target(context):
             self.log.info("Production was rolled back: what there is, is left for whoever looks into it")
             return {}
         try:

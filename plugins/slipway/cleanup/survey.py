@@ -50,7 +50,7 @@ class Survey:
 
     def folders(self) -> dict[str, list[StoredObject]]:
         """:returns: what each release keeps in its own prefix, by revision id; its claim, which stays, aside"""
-        home = names.run_prefix(self.prefix, "")[:-1]
+        home = names.release_prefix(self.prefix, "")[:-1]
         of_a_release = re.compile(rf"{re.escape(home)}([0-9a-f]{{32}})/(.+)")
         found: dict[str, list[StoredObject]] = defaultdict(list)
         for item in self.s3.objects(self.bucket, home):
@@ -150,7 +150,7 @@ class Survey:
             revision_id,
             claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
-            uri(self.bucket, names.run_prefix(self.prefix, revision_id)),
+            uri(self.bucket, names.release_prefix(self.prefix, revision_id)),
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,
             tuple(self._outputs(Revision.from_xcom(pinned))) if pinned else (),

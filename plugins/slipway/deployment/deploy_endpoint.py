@@ -21,7 +21,7 @@ from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
-from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
 from slipway.registry import approved
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
@@ -123,7 +123,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         """:raises NotApproved: when it is a roll-back, and no order allows it this place among the releases"""
-        if wanted(context) is None:
+        if roll_back_target(context) is None:
             return
         order = roll_back_order.check(context, self.model.approval.rules())
         if plan.sequence != order.at:

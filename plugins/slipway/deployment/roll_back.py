@@ -20,7 +20,7 @@ from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
-from slipway.plan import ReleasePlan, wanted
+from slipway.plan import ReleasePlan, roll_back_target
 from slipway.registry import approved, artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import REVISION, ModelRegistryHook
@@ -69,7 +69,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         :raises RollBackRefused: when there is nothing to go back to, or what it needs is gone
         :raises slipway.errors.Superseded: when a newer release is about to deploy
         """
-        target = wanted(context)
+        target = roll_back_target(context)
         if target is None:
             raise Skipped("This run rolls nothing back", why="its upload has another run")
         order = roll_back_order.check(context, self.model.approval.rules())

@@ -29,7 +29,6 @@ from slipway.errors import IntakeUnreadable
 from slipway.host import runs
 from slipway.source.uploads import (
     ASSET_PREFIX,
-    INTAKE_DAG_ID,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
@@ -117,7 +116,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
-    return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
+    return [names.INTAKE_DAG_ID if len(found) == 1 else f"{names.INTAKE_DAG_ID}-{source.slug}" for source in found]
 
 
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
@@ -238,7 +237,7 @@ def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion,
     if prefix is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return versions.s3.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+    return versions.s3.exists(bucket, f"{names.release_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:

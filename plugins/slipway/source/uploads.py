@@ -13,7 +13,6 @@ COMMON_PREFIX = "training_jobs/"
 REQUEST_FILE = "trainingjob.zip"
 # The asset that stands for a bucket's uploads: this, and the bucket's slug. Its state is the intake's.
 ASSET_PREFIX = "slipway-uploads-"
-INTAKE_DAG_ID = "intake"
 INTAKE_TASK_ID = "start_releases"
 # The entry of the asset's state store that holds an Intake.
 STATE_KEY = "intake"

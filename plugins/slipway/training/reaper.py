@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, REAPER_DAG_ID
 from slipway.training.orphans import OrphanedJobsTrigger, OrphanSearch
 from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DAG_ID = "reaper"
 # With the search's grace and the start of a run, a job ends well within a minute of its task.
 POLL_SECONDS = 10.0
 
@@ -42,9 +41,9 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :returns: a DAG called ``reaper`` for one connection, else one per connection named after it
     """
     connections = sorted({model.aws_conn_id for model in models})
-    return [
-        build_reaper_dag(each, DAG_ID if len(connections) == 1 else f"{DAG_ID}-{_slug(each)}") for each in connections
-    ]
+    if len(connections) == 1:
+        return [build_reaper_dag(connections[0], REAPER_DAG_ID)]
+    return [build_reaper_dag(each, f"{REAPER_DAG_ID}-{_slug(each)}") for each in connections]
 
 
 def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:

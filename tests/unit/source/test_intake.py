@@ -155,7 +155,7 @@ def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over()
 
 
 def test_the_first_look_does_not_release_again_what_another_airflow_released():
-    copy = names.run_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
+    copy = names.release_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
     airflow, store = Airflow("iris-model"), MemoryStore()
     take_in(source(), store, Bucket(version("v1"), version("v2", second=1), copies=(copy,)), airflow.start)
     assert airflow.versions() == []
