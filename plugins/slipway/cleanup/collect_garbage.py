@@ -17,10 +17,8 @@ from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.host import runs
-from slipway.plan import ReleasePlan, pull_plan, wanted
-from slipway.registry.artefact_store import S3Artefacts
 from slipway.plan import ReleasePlan, pull_plan, roll_back_target
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.board import Outcome
 from slipway.stages.mixin import StageMixin
