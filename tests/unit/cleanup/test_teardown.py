@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.cleanup.model_resources import Belonging, RemovalStep
+from slipway.cleanup.model_resources import OwnedResource, RemovalStep
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act
@@ -35,9 +35,9 @@ class World:
                 self.things.pop(kind, None)
         self.deleting.clear()
 
-    def belongings(self) -> list[Belonging]:
+    def remaining(self) -> list[OwnedResource]:
         return [
-            Belonging(
+            OwnedResource(
                 stage,
                 kind,
                 kind,
@@ -62,7 +62,7 @@ class World:
 
 def made(cls, world: World):
     operator = cls(task_id="remove")
-    operator.__dict__["estate"] = lambda model: world
+    operator.__dict__["model_resources"] = lambda model: world
     return operator
 
 
@@ -96,7 +96,7 @@ def test_an_order_is_carried_out_once():
     world, ordered = World(), teardown_context("iris-model")
     run_task(made(TeardownOperator, world), ordered, wait=world.settle)
     again = World()
-    with pytest.raises(NotApproved, match="carried out before"):
+    with pytest.raises(NotApproved, match="carried out already"):
         made(TeardownOperator, again).execute(ordered)
     assert again.ledger == []
 
