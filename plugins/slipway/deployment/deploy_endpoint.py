@@ -132,7 +132,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
         """:returns: the template's parameters for this release, given what is live"""
         new = parameters.candidate(self._package())
-        return parameters.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+        return parameters.release_parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """:returns: the parameters that deregister the variants, where the change needs that"""
@@ -205,7 +205,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
             guardrails exclude the update
         """
-        parameters.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        checks.check_sequence(_outputs(stack), self._plan, self.stack_name)
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
@@ -246,7 +246,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def check_trial(self, stack: Stack | None) -> None:
         """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
-        parameters.check_not_retired(_outputs(stack), self._plan, self.stack_name)
+        checks.check_not_retired(_outputs(stack), self._plan, self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
         """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
@@ -275,7 +275,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 why=f"its revision is {stack.outputs.get(parameters.REVISION)}, ours is {self._plan.revision_id}",
                 fix="clear this task to deploy this release again",
             )
-        parameters.check_served(self._endpoint(), stack.outputs, stack.name)
+        checks.check_served(self._endpoint(), stack.outputs, stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Why the stack is as it is, with the alarms that rolled the endpoint back."""

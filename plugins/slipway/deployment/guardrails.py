@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from slipway.errors import StackFailed
 from slipway.model.config import ModelConfig
-from slipway.model.serving import MAX_SCHEDULES, Alarms, Guardrails, ScheduledAction
+from slipway.model.serving import Guardrails
 from slipway.names import LIVE_VARIANT
 from slipway.request.guardrails import EXCLUSIONS, wrong_sizes
 
@@ -60,39 +60,3 @@ def parameters(deployment: Guardrails | None) -> dict[str, str]:
     if deployment.step_instances is not None:
         wanted |= {"DeploymentStepType": "INSTANCE_COUNT", "DeploymentStepSize": str(deployment.step_instances)}
     return wanted
-
-
-def alarm_parameters(alarms: Alarms | None, topic: str | None) -> dict[str, str]:
-    """Say a model file's alarms in the template's parameters.
-
-    :param alarms: the model file's
-    :param topic: who is told where the alarms name no topic of their own
-    :returns: texts by parameter name; none without alarms
-    """
-    if alarms is None:
-        return {}
-    shares = {
-        "AlarmError5xxShare": alarms.error_5xx_share,
-        "AlarmError4xxShare": alarms.error_4xx_share,
-        "AlarmModelErrorShare": alarms.model_error_share,
-    }
-    wanted = {name: f"{share:.6f}".rstrip("0").rstrip(".") for name, share in shares.items() if share is not None}
-    if alarms.latency_p99_ms is not None:
-        wanted["AlarmLatencyP99Microseconds"] = str(round(alarms.latency_p99_ms * 1000))
-    if told := alarms.topic or topic:
-        wanted["AlarmTopicArn"] = told
-    return wanted | {"AlarmPeriodSeconds": str(alarms.period_seconds), "AlarmPeriods": str(alarms.periods)}
-
-
-def schedule_parameters(actions: Sequence[ScheduledAction]) -> dict[str, str]:
-    """Say a model file's scheduled actions in the template's parameters.
-
-    :param actions: the model file's, at most as many as the template has places
-    :returns: texts by parameter name
-    """
-    return {
-        f"ScalingSchedule{number}": "|".join(
-            (action.name, action.schedule, action.timezone, str(action.min_capacity), str(action.max_capacity))
-        )
-        for number, action in enumerate(actions[:MAX_SCHEDULES], start=1)
-    }

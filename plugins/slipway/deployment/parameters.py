@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from slipway.deployment import guardrails
-from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
+from slipway.errors import PolicyViolation
+from slipway.model.serving import MAX_SCHEDULES, Alarms, ScheduledAction
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
 from slipway.request.request import FencedRequest
 from slipway.request.schema import AutoScaling, EndpointSettings
-from slipway.stages import sequences
 from slipway.states import Environment, TrialOutcome, TrialVerdict
-
-log = logging.getLogger(__name__)
 
 # The names of the template's outputs, by which the next release finds out what is deployed.
 ENDPOINT_CONFIG_NAME = "EndpointConfigName"
@@ -88,7 +84,7 @@ def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = F
     return ServedModel(outputs["ModelBImage"], outputs["ModelBDataUrl"])
 
 
-def parameters(
+def release_parameters(
     request: FencedRequest,
     plan: ReleasePlan,
     environment: Environment,
@@ -179,73 +175,6 @@ def resumption(deployed: Mapping[str, str]) -> dict[str, str] | None:
     return {**deployed, SCALING_SUSPENDED: "false"} if deployed.get(SCALING_SUSPENDED) == "true" else None
 
 
-def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
-    """Refuse to put an older release in the place of a newer one.
-
-    A stack of the future says nothing: somebody else than Slipway has written that.
-
-    :param outputs: the outputs of the stack as it is
-    :param plan: the release
-    :param stack_name: for the message
-    :raises Superseded: when a newer release is deployed
-    """
-    deployed = outputs.get(SEQUENCE)
-    if deployed and (why := sequences.fault(deployed)):
-        log.error("The stack %s is replaced, for its sequence %.40r %s", stack_name, deployed, why)
-    elif deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
-        raise Superseded(
-            "A newer release is deployed already",
-            resource=stack_name,
-            why=f"it was uploaded, or production rolled back, at {deployed}; this one is of {plan.sequence}",
-            fix="to serve this version nevertheless, trigger it with new_attempt",
-        )
-
-
-def check_not_retired(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
-    """Refuse to deploy a model again that its trial has taken away: it would get every request at once.
-
-    :param outputs: the outputs of the stack as it is
-    :param plan: the release
-    :param stack_name: for the message
-    :raises TrialFailed: when this release's own trial ended that way
-    """
-    if outputs.get(REVISION) == plan.revision_id and outputs.get(TRIAL_OUTCOME) == TrialOutcome.RETIRED:
-        raise TrialFailed(
-            "The trial of this release has ended: its model was retired",
-            resource=stack_name,
-            why="production serves the live model alone",
-            fix="for another trial, trigger this version with new_attempt",
-        )
-
-
-def check_served(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], stack_name: str) -> None:
-    """Refuse to call a deployment done while the endpoint serves something else.
-
-    After an alarm has rolled an update back the endpoint is InService, with the configuration before.
-    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
-
-    :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
-    :param outputs: the outputs of the stack
-    :param stack_name: for the message
-    :raises StackFailed: when the endpoint is missing, not InService or of another configuration
-    """
-    wanted = outputs.get(ENDPOINT_CONFIG_NAME)
-    if endpoint is None:
-        why = "there is no endpoint"
-    elif endpoint["EndpointStatus"] != "InService":
-        why = f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}"
-    elif endpoint["EndpointConfigName"] != wanted:
-        why = f"the endpoint serves {endpoint['EndpointConfigName']}, the stack says {wanted}"
-    else:
-        return
-    raise StackFailed(
-        "The stack is complete, but its endpoint does not serve this release",
-        resource=stack_name,
-        why=why,
-        fix="look at the endpoint in the SageMaker console; an alarm may have rolled it back",
-    )
-
-
 def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | None) -> dict[str, str]:
     if live is None:
         return {"ModelAImage": new.image, "ModelADataUrl": new.data_url, "ModelAWeight": "1"}
@@ -298,12 +227,48 @@ def _scaling(scaling: AutoScaling | None) -> dict[str, str]:
     }
 
 
+def alarm_parameters(alarms: Alarms | None, topic: str | None) -> dict[str, str]:
+    """Say a model file's alarms in the template's parameters.
+
+    :param alarms: the model file's
+    :param topic: who is told where the alarms name no topic of their own
+    :returns: texts by parameter name; none without alarms
+    """
+    if alarms is None:
+        return {}
+    shares = {
+        "AlarmError5xxShare": alarms.error_5xx_share,
+        "AlarmError4xxShare": alarms.error_4xx_share,
+        "AlarmModelErrorShare": alarms.model_error_share,
+    }
+    wanted = {name: f"{share:.6f}".rstrip("0").rstrip(".") for name, share in shares.items() if share is not None}
+    if alarms.latency_p99_ms is not None:
+        wanted["AlarmLatencyP99Microseconds"] = str(round(alarms.latency_p99_ms * 1000))
+    if told := alarms.topic or topic:
+        wanted["AlarmTopicArn"] = told
+    return wanted | {"AlarmPeriodSeconds": str(alarms.period_seconds), "AlarmPeriods": str(alarms.periods)}
+
+
+def schedule_parameters(actions: Sequence[ScheduledAction]) -> dict[str, str]:
+    """Say a model file's scheduled actions in the template's parameters.
+
+    :param actions: the model file's, at most as many as the template has places
+    :returns: texts by parameter name
+    """
+    return {
+        f"ScalingSchedule{number}": "|".join(
+            (action.name, action.schedule, action.timezone, str(action.min_capacity), str(action.max_capacity))
+        )
+        for number, action in enumerate(actions[:MAX_SCHEDULES], start=1)
+    }
+
+
 def _guarded(request: FencedRequest) -> dict[str, str]:
     model = request.model
     return {
         **guardrails.parameters(model.deployment),
-        **guardrails.alarm_parameters(model.alarms, model.approval.topic),
-        **guardrails.schedule_parameters(model.scaling_schedule),
+        **alarm_parameters(model.alarms, model.approval.topic),
+        **schedule_parameters(model.scaling_schedule),
     }
 
 
