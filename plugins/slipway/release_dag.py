@@ -18,7 +18,7 @@ from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor

@@ -14,7 +14,7 @@ from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.plan import pull_revision
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator

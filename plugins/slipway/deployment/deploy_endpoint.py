@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import paths
+from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
@@ -49,11 +50,14 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     """
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
+    _sagemaker = client(SageMakerHook)
+    _s3 = client(S3ArtefactHook)
+    _registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(
             stack_name="",
-            template_path=str(paths.template("endpoint.yaml")),
+            template_path=str(paths.endpoint_template()),
             template_bucket=ACCOUNT_BUCKET,
             # What failed in development holds nothing that anybody uses; in production a person looks first.
             recreate_failed=environment is Environment.DEVELOPMENT,
@@ -294,18 +298,6 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     @property
     def _endpoint_name(self) -> str:
         return self._plan.endpoint(self.environment)
-
-    @cached_property
-    def _sagemaker(self) -> SageMakerHook:
-        return SageMakerHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def _s3(self) -> S3ArtefactHook:
-        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def _registry(self) -> ModelRegistryHook:
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
 
     def _endpoint(self) -> dict[str, Any] | None:
         return self._sagemaker.describe_endpoint(self._endpoint_name)

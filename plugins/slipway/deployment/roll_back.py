@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
@@ -52,21 +52,13 @@ class RollBackOperator(StageMixin, BaseOperator):
     """
 
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    registry = client(ModelRegistryHook)
+    s3 = client(S3ArtefactHook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.pass_stages_of(model)
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.
