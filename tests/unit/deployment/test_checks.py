@@ -32,10 +32,10 @@ def test_an_older_release_is_superseded():
 
 
 @pytest.mark.parametrize("sequence", ["9999-12-31T23:59:59+00:00", "soon", "2025-05-01T00:00:00"])
-def test_a_stack_of_the_future_stands_in_nobodys_way(sequence, caplog):
+def test_an_invalid_sequence_or_one_in_the_future_is_ignored(sequence, caplog):
     plan = release_plan()
     check_sequence({"Sequence": sequence}, plan, "mlops-deploy-iris-model-prd")
-    assert f"The stack mlops-deploy-iris-model-prd is replaced, for its sequence '{sequence}'" in caplog.text
+    assert f"The sequence of the stack mlops-deploy-iris-model-prd is ignored: '{sequence}'" in caplog.text
 
 
 @pytest.mark.parametrize(

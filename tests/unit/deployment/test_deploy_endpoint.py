@@ -1,4 +1,4 @@
-"""Names that EndpointDeployOperator gives; what it does is in tests/cfn."""
+"""EndpointDeployOperator without stacks; with stacks it is in tests/cfn."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
-from slipway.deployment.deploy_endpoint import EndpointDeployOperator, change_set_prefix
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus
@@ -15,11 +15,6 @@ from tests.unit.model.test_serving import ALARMS, CANARY, with_sections
 from tests.unit.registry.test_approved import package
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
-
-
-def test_change_sets_are_named_after_revision_and_sequence():
-    plan = SimpleNamespace(revision_id="0123456789abcdef" * 2, sequence="2026-01-31T23:59:59.500000+00:00")
-    assert change_set_prefix(plan) == "slipway-0123456789ab-20260131235959"
 
 
 def test_only_development_throws_a_failed_stack_away_by_itself():
