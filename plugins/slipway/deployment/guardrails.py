@@ -1,4 +1,4 @@
-"""A model file's guardrails against what is live, and in the template's parameters."""
+"""The deployment guardrails of a model file: check the live endpoint, and make the template's parameters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from slipway.request.guardrails import EXCLUSIONS, wrong_sizes
 
 
 def check_live(model: ModelConfig, endpoint: Mapping[str, Any] | None, stack_name: str) -> None:
-    """Refuse an update of production that SageMaker's guardrails exclude, given what is live.
+    """Refuse an update of the live endpoint that SageMaker's guardrails exclude.
 
-    A release that is deployed already, or that creates the endpoint, has nothing to update.
+    There is no update if the release is deployed already or creates the endpoint.
 
     :param model: the model file
-    :param endpoint: what DescribeEndpoint answered; None for an endpoint that is not there
+    :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
     :param stack_name: for the message
-    :raises StackFailed: naming what is live, what is expected and AWS's page
+    :raises StackFailed: with what is live, what is expected and AWS's page
     """
     if model.deployment is None or endpoint is None:
         return
@@ -28,7 +28,7 @@ def check_live(model: ModelConfig, endpoint: Mapping[str, Any] | None, stack_nam
     live = sorted(variant["VariantName"] for variant in variants)
     counts = [variant["DesiredInstanceCount"] for variant in variants if "DesiredInstanceCount" in variant]
     if live and live != [LIVE_VARIANT]:
-        why = f"live are {' and '.join(live)}, new is {LIVE_VARIANT} alone, and variants may not change: {EXCLUSIONS}"
+        why = f"live are {' and '.join(live)}, new is only {LIVE_VARIANT}, and variants must not change: {EXCLUSIONS}"
     elif wrong := wrong_sizes(model.deployment, counts):
         why = "; ".join(wrong)
     else:
@@ -37,15 +37,15 @@ def check_live(model: ModelConfig, endpoint: Mapping[str, Any] | None, stack_nam
         "SageMaker's deployment guardrails exclude this update",
         resource=stack_name,
         why=why,
-        fix="end the trial that is live, or have deployment in the model file changed; then clear this task",
+        fix="end the trial, or change deployment in the model file; then clear this task",
     )
 
 
 def parameters(deployment: Guardrails | None) -> dict[str, str]:
-    """Say a model file's guardrails in the template's parameters.
+    """Return the parameters of a model file's guardrails.
 
-    :param deployment: the model file's
-    :returns: texts by parameter name; none without guardrails
+    :param deployment: the model file's guardrails
+    :returns: texts by parameter name; empty without guardrails
     """
     if deployment is None:
         return {}

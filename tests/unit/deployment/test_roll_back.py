@@ -71,7 +71,7 @@ def other(sequence: str) -> Entry:
 
 
 def test_a_run_without_a_target_is_skipped():
-    with pytest.raises(Skipped, match="rolls nothing back"):
+    with pytest.raises(Skipped, match="is no roll-back"):
         operator(MemoryDocuments()).execute(context({}))
 
 
