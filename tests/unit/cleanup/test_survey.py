@@ -1,4 +1,4 @@
-"""What endpoints use, read from what SageMaker says of them; the rest is in tests/cfn."""
+"""What endpoints use, as SageMaker describes them; the rest is in tests/cfn."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Teardown: asked for twice, done in order, resumed anywhere, red while something is left."""
+"""Teardown: confirmed by name, done in order, resumed anywhere, failed while something is left."""
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
@@ -29,7 +29,7 @@ class World:
         return ["Endpoint (AWS::SageMaker::Endpoint) DELETE_FAILED: in use"]
 
     def settle(self, _trigger=None) -> None:
-        """What time brings."""
+        """Finish the deletions that were started."""
         if not self.stuck_stack:
             for kind in self.deleting:
                 self.things.pop(kind, None)
@@ -78,7 +78,7 @@ def test_goes_on_after_an_interruption_without_asking_twice():
     world = World()
     with pytest.raises(TaskDeferred):
         made(TeardownOperator, world).execute(teardown_context("iris-model"))
-    # The task was killed while it waited: a new attempt finds the deletion on its way.
+    # The task was killed while it waited: the new attempt finds the deletion in progress.
     run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack", "endpoint", "model"]
 
