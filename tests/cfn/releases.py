@@ -10,9 +10,9 @@ from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
-from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3Artefacts
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.hook import REVISION, ModelRegistryHook
+from slipway.registry.record import DIGEST
 from slipway.request.process import process_request
 from slipway.signed.orders import Act
 from slipway.states import Environment
@@ -45,7 +45,7 @@ class Model:
         self.documents = MemoryDocuments()
 
     def at_its_gate(self, operator):
-        """Give an operator the model's board; every other run has ended when one comes to it."""
+        """Give an operator the model's board, on which every other run has ended."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
     def release(self, trained_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
@@ -60,7 +60,7 @@ class Model:
         if "AutoScaling" not in production:
             document["ProductionEndpoint"]["AutoScaling"]["MinCapacity"] = 1
         self.releases += 1
-        # An uploaded zip differs from the one before, or it would be of one digest with it.
+        # Each zip needs content of its own, so that its digest differs.
         document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
         data = request_zip(deploy=document)
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
@@ -99,7 +99,7 @@ class RollBack:
 
 
 class Release:
-    """One release of a model: registered, and not yet decided upon."""
+    """One release of a model: registered, and waiting for its approval."""
 
     def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
         self.model, self.plan = model, plan
@@ -119,8 +119,8 @@ class Release:
                     "SupportedResponseMIMETypes": ["text/csv"],
                 },
                 "CustomerMetadataProperties": {
-                    registry.DIGEST: plan.digest,
-                    registry.REVISION: plan.revision_id,
+                    DIGEST: plan.digest,
+                    REVISION: plan.revision_id,
                     **self.artefact.properties(),
                 },
             }

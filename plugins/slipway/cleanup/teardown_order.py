@@ -1,4 +1,4 @@
-"""Which model a run tears down, and who has ordered it."""
+"""The order for a teardown: which model a run removes, and the check that an approver ordered it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from slipway.signed import orders
 MODEL = "model"
 REMOVE = "remove"
 TEARDOWN_TASKS = (REMOVE,)
-# The entry of its state store that says when all was removed.
+# The entry of the task's state store that says when everything was removed.
 _DONE = "done"
 
 
 def teardown_target_of(conf: Mapping[str, Any] | None) -> str | None:
-    """:returns: the model that a run with this conf tears down; None where it names none"""
+    """Return the prefix of the model that a run with this conf tears down, or None."""
     value = (conf or {}).get(MODEL)
     return str(value) if value else None
 
 
 def close(context: Mapping[str, Any]) -> None:
-    """Remember that the order has been carried out: what comes to life later was not meant.
+    """Record that the order has been carried out: it does not cover resources that are made later.
 
     :param context: the context of one of TEARDOWN_TASKS
     """
@@ -33,17 +33,17 @@ def close(context: Mapping[str, Any]) -> None:
 
 
 def check_open(context: Mapping[str, Any]) -> None:
-    """Refuse to carry an order out for a second time.
+    """Refuse to carry out an order twice.
 
     :param context: the context of one of TEARDOWN_TASKS
-    :raises slipway.errors.NotApproved: when everything was removed before
+    :raises slipway.errors.NotApproved: when everything has been removed already
     """
     if done_at := context["task_state_store"].get(_DONE):
         raise NotApproved(
-            "This teardown was carried out before",
+            "This teardown has been carried out already",
             resource=context["params"][MODEL],
             why=f"everything was removed at {done_at}",
-            fix="an approver triggers the DAG anew, to remove what has been made since",
+            fix="have an approver trigger the DAG again to remove what was made since",
         )
 
 
@@ -51,8 +51,8 @@ def check(context: Mapping[str, Any], rules: Rules) -> orders.Order:
     """Refuse to remove anything unless an approver of the model has ordered it.
 
     :param context: the context of one of TEARDOWN_TASKS
-    :param rules: whose approvals the model file asks for
+    :param rules: who may approve, by the model file
     :returns: the order
-    :raises slipway.errors.NotApproved: when there is no order that counts
+    :raises slipway.errors.NotApproved: when there is no valid order
     """
     return orders.check(context, orders.Act.TEARDOWN, context["params"][MODEL], rules)
