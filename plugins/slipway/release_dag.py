@@ -23,7 +23,7 @@ from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress.send import ReleaseStressOperator
+from slipway.stress.operators import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator

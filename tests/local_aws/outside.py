@@ -18,7 +18,7 @@ from pathlib import Path
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
-from slipway.load.plan import Share
+from slipway.load.phases import Share
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender, NoReply, Reply
 from slipway.load.signing import RequestSigner, Target
