@@ -11,15 +11,12 @@ over: an upload made just before the start is not lost, and a long history is no
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
@@ -38,6 +35,7 @@ from slipway.source.uploads import (
     version_key,
 )
 from slipway.source.watcher import S3VersionsTrigger
+from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.pipelines import Pipeline, Stale
@@ -85,8 +83,7 @@ class WatchedBucket:
     @property
     def slug(self) -> str:
         """A name for this bucket that does not depend on which other buckets there are."""
-        readable = re.sub(r"[^a-z0-9]+", "-", self.bucket.lower()).strip("-")
-        return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
+        return slug(self.bucket, str(self.aws_conn_id))
 
     @property
     def asset_name(self) -> str:
@@ -115,7 +112,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
-    return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
+    return dag_ids(INTAKE_DAG_ID, [source.slug for source in found])
 
 
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
@@ -125,7 +122,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(pipelines)
-    return [build_intake_dag(source, dag_id) for source, dag_id in zip(found, intake_dag_ids(found), strict=True)]
+    return list(map(build_intake_dag, found, intake_dag_ids(found)))
 
 
 def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
@@ -141,19 +138,8 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )
-    name = source.asset_name
-    uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
-    with DAG(
-        dag_id,
-        schedule=[uploads],
-        catchup=False,
-        # One at a time: the state store has no compare-and-set.
-        max_active_runs=1,
-        is_paused_upon_creation=False,
-        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=[names.DAG_TAG],
-        doc_md=_documentation(source),
-    ) as dag:
+    uploads = watched_asset(source.asset_name, trigger)
+    with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:

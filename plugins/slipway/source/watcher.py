@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any
-
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
@@ -16,16 +13,13 @@ from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
 from slipway.errors import PermanentError
 from slipway.source.queue import NoticeQueue
 from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
-from slipway.waiting.doorbell import Doorbell
-from slipway.waiting.results import backoff_seconds
+from slipway.waiting.watcher import Look, WatcherTrigger
 
-# A bucket that is made, or comes back, is noticed as soon as an upload is.
-WATCH_BACKOFF_LIMIT_SECONDS = 5.0
 # Between two listings while a queue tells of uploads; the listing then only finds what the queue has lost.
 POLL_BESIDE_QUEUE_SECONDS = 30.0
 
 
-class S3VersionsTrigger(BaseEventTrigger):
+class S3VersionsTrigger(WatcherTrigger):
     """Rings while a bucket holds an uploaded version that the intake has not committed.
 
     The event only says that it is worth looking: the intake lists again by itself. So an event that is lost, merged
@@ -38,6 +32,9 @@ class S3VersionsTrigger(BaseEventTrigger):
     :param poll_seconds: time between two listings; longer while all queues are listened to and nothing is open
     """
 
+    # A bucket that is made, or comes back, is noticed as soon as an upload is.
+    backoff_limit_seconds = 5.0
+
     def __init__(
         self,
         *,
@@ -47,59 +44,34 @@ class S3VersionsTrigger(BaseEventTrigger):
         aws_conn_id: str | None = "aws_default",
         poll_seconds: float = 3.0,
     ) -> None:
-        super().__init__()
-        self.bucket = bucket
+        super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
+        self.bucket = self.watched = bucket
         self.keys = sorted(keys)
         self.queues = sorted(queues)
-        self.aws_conn_id = aws_conn_id
-        self.poll_seconds = poll_seconds
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """:returns: the class path and the arguments that build this trigger again"""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "bucket": self.bucket,
-                "keys": self.keys,
-                "queues": self.queues,
-                "aws_conn_id": self.aws_conn_id,
-                "poll_seconds": self.poll_seconds,
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that build this trigger again."""
+        return {"bucket": self.bucket, "keys": self.keys, "queues": self.queues, **super().arguments()}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """:returns: an event per ring; never ends"""
-        failures = 0
-        doorbell = Doorbell()
-        while True:
-            listening: list[asyncio.Task[None]] = []
-            try:
-                with without_patience():
-                    bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
-                wake = asyncio.Event()
-                notices = [self.notices(queue, bucket, wake) for queue in self.queues]
-                listening += [asyncio.create_task(queue.listen()) for queue in notices]
-                # One client for as long as it works: making one costs the event loop a good part of a second.
-                async with await self.hook().get_async_conn() as client:
-                    while True:
-                        wake.clear()
-                        waiting = await self._waiting(client, bucket, notices)
-                        failures = 0
-                        keys = None if waiting is None else [version_key(version) for version in waiting]
-                        if doorbell.rings(keys, time.monotonic()):
-                            yield TriggerEvent({"bucket": bucket, "waiting": 0 if waiting is None else len(waiting)})
-                        await self._pause(wake, notices, quiet=waiting == [])
-            except Exception as error:
-                # A watcher that ends is not started again, so nothing but cancellation may end it.
-                failures += 1
-                log = self.log.warning if failures == 1 else self.log.debug
-                log("Cannot watch %s, asking again: %s", self.bucket, error)
-                await asyncio.sleep(
-                    backoff_seconds(failures, base_seconds=self.poll_seconds, limit_seconds=WATCH_BACKOFF_LIMIT_SECONDS)
-                )
-            finally:
-                for task in listening:
-                    task.cancel()
+    async def looks(self) -> AsyncGenerator[Look]:
+        """List the bucket without end, and listen to its queues meanwhile."""
+        with without_patience():
+            bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
+        wake = asyncio.Event()
+        notices = [self.notices(queue, bucket, wake) for queue in self.queues]
+        listening = [asyncio.create_task(queue.listen()) for queue in notices]
+        try:
+            # One client for as long as it works: making one costs the event loop a good part of a second.
+            async with await self.hook().get_async_conn() as client:
+                while True:
+                    wake.clear()
+                    waiting = await self._waiting(client, bucket, notices)
+                    keys = None if waiting is None else [version_key(version) for version in waiting]
+                    yield keys, {"bucket": bucket, "waiting": len(waiting or ())}
+                    await self._pause(wake, notices, quiet=waiting == [])
+        finally:
+            for task in listening:
+                task.cancel()
 
     def hook(self) -> S3VersionHook:
         """:returns: the hook whose connection is polled"""
