@@ -9,7 +9,7 @@ from botocore.session import get_session
 from slipway.errors import ModelFileError, PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_model
-from slipway.request.request import fence, parse_zip
+from slipway.request.fence import fence, parse_zip
 from slipway.request.schema import AlgorithmSpecification, Deployment, EndpointSettings, TrainingJob
 from tests.unit.request_samples import AWS, ROOT, changed, iris, iris_model, request_zip, training_job, write_model
 

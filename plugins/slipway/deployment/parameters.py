@@ -13,7 +13,7 @@ from slipway.deployment import guardrails
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
-from slipway.request.request import FencedRequest
+from slipway.request.fence import FencedRequest
 from slipway.request.schema import AutoScaling, EndpointSettings
 from slipway.stages import sequences
 from slipway.states import Environment, TrialOutcome, TrialVerdict

@@ -29,12 +29,12 @@ from slipway.source.uploads import (
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
-    Intake,
+    IntakeState,
     list_prefixes,
     older_versions,
     version_key,
 )
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     :param source: the bucket and its models
     :param dag_id: the DAG's id
     """
-    trigger = S3VersionsTrigger(
+    trigger = UploadWatcherTrigger(
         bucket=source.bucket,
         keys=source.open_keys,
         queues=list(source.queues),
@@ -191,9 +191,9 @@ def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start
     return {"started": started, "waiting": len(intake.announced)}
 
 
-def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
+def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
     try:
-        return Intake.from_json(store.get(STATE_KEY))
+        return IntakeState.from_json(store.get(STATE_KEY))
     except ValueError as error:
         raise IntakeUnreadable(
             "What the intake has noted cannot be read, and it starts no release",
@@ -205,9 +205,9 @@ def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> IntakeState:
     older = older_versions(listed)
-    intake = Intake()
+    intake = IntakeState()
     for version in listed:
         if version in older or _released_before(source, bucket, version, hook):
             intake = intake.with_done(version)

@@ -11,15 +11,15 @@ from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
 from slipway.errors import PermanentError
-from slipway.source.queue import NoticeQueue
-from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.source.notification_queue import NotificationQueue
+from slipway.source.uploads import STATE_KEY, IntakeState, list_prefixes, version_key
 from slipway.waiting.watcher import Look, WatcherTrigger
 
 # Between two listings while a queue tells of uploads; the listing then only finds what the queue has lost.
 POLL_BESIDE_QUEUE_SECONDS = 30.0
 
 
-class S3VersionsTrigger(WatcherTrigger):
+class UploadWatcherTrigger(WatcherTrigger):
     """Rings while a bucket holds an uploaded version that the intake has not committed.
 
     The event only says that it is worth looking: the intake lists again by itself. So an event that is lost, merged
@@ -77,24 +77,26 @@ class S3VersionsTrigger(WatcherTrigger):
         """:returns: the hook whose connection is polled"""
         return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
-    def notices(self, queue: str, bucket: str, wake: asyncio.Event) -> NoticeQueue:
+    def notices(self, queue: str, bucket: str, wake: asyncio.Event) -> NotificationQueue:
         """:returns: a queue to listen to"""
-        return NoticeQueue(queue, bucket, self.aws_conn_id, wake, self.log)
+        return NotificationQueue(queue, bucket, self.aws_conn_id, wake, self.log)
 
-    async def _pause(self, wake: asyncio.Event, notices: Sequence[NoticeQueue], *, quiet: bool) -> None:
+    async def _pause(self, wake: asyncio.Event, notices: Sequence[NotificationQueue], *, quiet: bool) -> None:
         told = bool(notices) and all(queue.listening and not queue.holds for queue in notices)
         pause_seconds = max(self.poll_seconds, POLL_BESIDE_QUEUE_SECONDS) if told and quiet else self.poll_seconds
         with suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), pause_seconds)
 
-    async def _waiting(self, client: Any, bucket: str, notices: Sequence[NoticeQueue]) -> list[ObjectVersion] | None:
+    async def _waiting(
+        self, client: Any, bucket: str, notices: Sequence[NotificationQueue]
+    ) -> list[ObjectVersion] | None:
         """:returns: the versions that need attention; None before the first intake, and when the state is unreadable"""
         if self.asset_state_store is None:
             raise PermanentError("The watcher has no asset whose state it can read", resource=bucket)
         # The listing first: a version that is committed in between then still is in it.
         listed = await list_versions_async(client, bucket, list_prefixes(self.keys))
         try:
-            intake = Intake.from_json(await self.asset_state_store.aget(STATE_KEY))
+            intake = IntakeState.from_json(await self.asset_state_store.aget(STATE_KEY))
         except ValueError:
             # Rung for, so that the intake fails where people look and says what to do; a log line here is not seen.
             intake = None

@@ -57,7 +57,7 @@ class OrphanSearch:
         return None if waits(owner, self.tasks) else owner
 
 
-class OrphanedJobsTrigger(WatcherTrigger):
+class OrphanWatcherTrigger(WatcherTrigger):
     """Rings while a training job of this Airflow runs that no task waits for.
 
     The event only says that it is worth looking: the reaper looks again by itself.

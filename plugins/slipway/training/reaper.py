@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, task
 
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.training.orphans import OrphanedJobsTrigger, OrphanSearch
+from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
@@ -48,7 +48,7 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param dag_id: the DAG's id
     """
-    trigger = OrphanedJobsTrigger(aws_conn_id=aws_conn_id, poll_seconds=POLL_SECONDS)
+    trigger = OrphanWatcherTrigger(aws_conn_id=aws_conn_id, poll_seconds=POLL_SECONDS)
     orphans = watched_asset(f"slipway-orphaned-jobs-{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, orphans, __doc__) as dag:
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,7 @@ from slipway.waiting.doorbell import Doorbell
 from slipway.waiting.results import BACKOFF_LIMIT_SECONDS, backoff_seconds
 
 # What needs attention, None for what cannot be told yet; and what the event says.
-Look = tuple[list[Hashable] | None, dict[str, Any]]
+Look = tuple[Collection[Hashable] | None, dict[str, Any]]
 
 
 class WatcherTrigger(BaseEventTrigger):

@@ -10,8 +10,8 @@ from slipway.deployment import parameters as endpoint_stack
 from slipway.deployment.parameters import RegisteredModel, ServedModel
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
 from slipway.names import revision_id
+from slipway.request.fence import fence, parse_zip
 from slipway.request.process import process_request
-from slipway.request.request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 

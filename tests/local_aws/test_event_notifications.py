@@ -10,9 +10,9 @@ import pytest
 
 from slipway.aws import sqs
 from slipway.aws.s3 import S3VersionHook
-from slipway.source import watcher
 from slipway.source.intake import WatchedBucket, take_in
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
+from slipway.waiting import doorbell
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
 
@@ -74,8 +74,8 @@ class Uploads:
         counts = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
         return sum(map(int, counts.values()))
 
-    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> S3VersionsTrigger:
-        trigger = S3VersionsTrigger(
+    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> UploadWatcherTrigger:
+        trigger = UploadWatcherTrigger(
             bucket=self.name, keys=[KEY], queues=[queue or self.name], aws_conn_id=None, poll_seconds=poll_seconds
         )
         trigger.asset_state_store = self.store
@@ -176,7 +176,7 @@ def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred
     """The watcher with its queue and the intake, without Airflow: bells that are not heard, watchers and intakes that
     die anywhere, notices that come often, late, together or never."""
     chance = random.Random(7)
-    monkeypatch.setattr(watcher, "RING_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(doorbell, "RING_AGAIN_SECONDS", 0.3)
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
     lists_before = len(local_aws.ledger(operation="ListObjectVersions"))
