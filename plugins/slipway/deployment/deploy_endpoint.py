@@ -34,7 +34,7 @@ from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_tar
 from slipway.registry import approved
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.request import request
+from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -112,7 +112,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = request.load(self._s3, plan, self.model, aws)
+        self._fenced = load_request(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}

@@ -20,7 +20,7 @@ from slipway.host.links import ReleasedByLink
 from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
 from slipway.source.versions import S3Versions
-from slipway.source.wait import S3VersionTrigger
+from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -171,7 +171,7 @@ class S3VersionSensor(S3KeySensor):
 
     def _wait(self, bucket: str, key: str, deadline: float) -> None:
         self.defer(
-            trigger=S3VersionTrigger(
+            trigger=ObjectExistsTrigger(
                 bucket=bucket,
                 key=key,
                 deadline=deadline,

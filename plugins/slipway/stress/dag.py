@@ -11,7 +11,6 @@ from slipway.load.phases import LAB_STAGES
 from slipway.model.config import ModelConfig
 from slipway.names import DAG_TAG, STRESS_TEST_DAG_ID
 from slipway.stress.operators import StressTestOperator
-from slipway.stress.send import StressTestOperator
 
 _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)
 

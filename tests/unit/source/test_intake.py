@@ -10,7 +10,7 @@ from slipway import names
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
-from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.uploads import STATE_KEY, IntakeState
 from slipway.source.versions import ObjectVersion
 from tests.unit.scripted_aws import MemoryStore
 
@@ -184,7 +184,7 @@ def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     airflow, store = Airflow("iris-model", "wine"), MemoryStore()
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
     done = version("w0", WINE)
-    store.set(STATE_KEY, Intake(frozenset({(done.key, done.version_id)})).to_json())
+    store.set(STATE_KEY, IntakeState(frozenset({(done.key, done.version_id)})).to_json())
     bucket = Bucket(done, version("w1", WINE, second=1), version("i1", second=2))
     assert take_in(source, store, bucket, airflow.start) == {"started": 1, "waiting": 1}
     assert airflow.versions() == ["i1"]
