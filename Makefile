@@ -30,10 +30,12 @@ ARGS ?=
 PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
+# The tests that start no server.
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/tools
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -69,6 +71,9 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 
 bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
+
+check: lint ## Run lint and the tests that start no server: two minutes
+	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
