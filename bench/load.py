@@ -35,10 +35,10 @@ def measure(concurrency: int, seconds: float, rounds: int, say: Callable[[str], 
 
 def _requests(server: aws.Server, rows: list[str]) -> list[wrk.Request]:
     """Sign the rows as the engine signs them."""
-    from slipway.load.signing import Signer, Target
+    from slipway.load.signing import RequestSigner, Target
 
     keys = server.variables["AWS_ACCESS_KEY_ID"], server.variables["AWS_SECRET_ACCESS_KEY"]
-    signer = Signer(Target(server.url, REGION, "sagemaker", aws.ENDPOINT), ReadOnlyCredentials(*keys, None))
+    signer = RequestSigner(Target(server.url, REGION, "sagemaker", aws.ENDPOINT), ReadOnlyCredentials(*keys, None))
     return [(row.encode(), dict(signer.headers(row.encode()))) for row in rows]
 
 

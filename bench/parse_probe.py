@@ -92,7 +92,7 @@ def read_models(include: str) -> float:
 
     :returns: seconds of CPU; next to none when they have been read before
     """
-    from slipway.model_files import load_models
+    from slipway.model.files import load_models
 
     begun = time.process_time()
     _, errors = load_models(Path(include) / "models")

@@ -80,8 +80,8 @@ def _counted(server: aws.Server, probe: Probe, order: dict[str, Any]) -> tuple[d
 
 
 def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
-    from slipway.intake import POLL_SECONDS as WATCH_SECONDS
-    from slipway.reaper import POLL_SECONDS as SEARCH_SECONDS
+    from slipway.source.intake import POLL_SECONDS as WATCH_SECONDS
+    from slipway.training.reaper import POLL_SECONDS as SEARCH_SECONDS
 
     watched, watching = _counted(server, probe, {"what": "watch", "bucket": _BUCKET, "keys": keys, "polls": _POLLS})
     searched, searching = _counted(server, probe, {"what": "search", "polls": _POLLS})

@@ -13,16 +13,16 @@ from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
-from slipway.intake import build_intake_dags
-from slipway.job_owner import AirflowTasks
-from slipway.model_files import load_models
-from slipway.pipelines import Pipeline
-from slipway.reaper import build_reaper_dags
-from slipway.triggers.orphaned_jobs import OrphanSearch
-from slipway.triggers.s3_versions import S3VersionsTrigger
-from slipway.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.model.files import load_models
+from slipway.model.pipelines import Pipeline
+from slipway.source.intake import build_intake_dags
+from slipway.source.uploads import STATE_KEY, Intake, list_prefixes, version_key
+from slipway.source.watcher import S3VersionsTrigger
+from slipway.training.orphans import OrphanSearch
+from slipway.training.owner import AirflowTasks
+from slipway.training.reaper import build_reaper_dags
 
 # Only the pause between two polls is shortened; what a poll does is not.
 _POLL_SECONDS = 0.05

@@ -4,7 +4,7 @@ Airflow keeps one import error per DAG file and hides every DAG of such a file, 
 this one makes no DAG.
 """
 
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.paths import models_folder
 
 _, errors = load_models(models_folder())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from slipway.model.pipelines import pipelines
 from slipway.paths import model_copies_folder, models_folder
-from slipway.pipelines import pipelines
-from slipway.reaper import build_reaper_dags
+from slipway.training.reaper import build_reaper_dags
 
 # A broken model file is reported by model_files.py and costs the others nothing; its running jobs are looked after.
 models = [pipeline.model for pipeline in pipelines(models_folder(), model_copies_folder())]

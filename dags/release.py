@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from airflow.sdk import get_parsing_context
 
+from slipway.model.pipelines import pipelines
 from slipway.paths import model_copies_folder, models_folder
-from slipway.pipelines import pipelines
 from slipway.release_dag import build_release_dag
 
 # A task's process needs its own DAG only.

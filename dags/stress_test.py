@@ -7,9 +7,9 @@ report.
 
 from __future__ import annotations
 
-from slipway.model_files import load_models
+from slipway.model.files import load_models
 from slipway.paths import models_folder
-from slipway.stress_dag import build_stress_dag
+from slipway.stress.dag import build_stress_dag
 
 # A broken model file is reported by model_files.py and costs the others nothing.
 models, _ = load_models(models_folder())

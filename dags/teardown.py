@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.model_files import load_models
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
+from slipway.cleanup.teardown_order import MODEL, REMOVE
+from slipway.model.files import load_models
 from slipway.names import DAG_TAG
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
 from slipway.paths import models_folder
-from slipway.teardown_order import MODEL, REMOVE
 
 models, _ = load_models(models_folder())
 # An empty enum is no valid JSON schema.

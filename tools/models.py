@@ -56,7 +56,7 @@ def read(include: Path) -> ModelFiles:
 
 def main() -> int:
     """Print what a folder gives, as JSON."""
-    from slipway.model_files import load_models
+    from slipway.model.files import load_models
 
     models, errors = load_models(Path(sys.argv[1]))
     print(json.dumps([[model.prefix for model in models], [str(error) for error in errors]]))

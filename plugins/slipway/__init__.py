@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slipway.approval.approve import HumanApprovalSensor
+    from slipway.cleanup.collect_garbage import CollectGarbageOperator
+    from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+    from slipway.deployment.roll_back import RollBackOperator
     from slipway.errors import (
         AlreadyDecided,
         ArtefactChanged,
@@ -39,21 +43,17 @@ if TYPE_CHECKING:
         TrialFailed,
         UnsafeConfiguration,
     )
-    from slipway.model_config import ModelConfig
-    from slipway.operators.collect_garbage import CollectGarbageOperator
-    from slipway.operators.endpoint_deploy import EndpointDeployOperator
-    from slipway.operators.endpoint_test import EndpointTestOperator
-    from slipway.operators.evaluate import EvaluateOperator
-    from slipway.operators.model_registry import RegisterModelOperator
-    from slipway.operators.roll_back import RollBackOperator
-    from slipway.operators.stress_test import ReleaseStressOperator
-    from slipway.operators.training import SlipwayTrainingOperator
-    from slipway.operators.trial_settle import TrialSettleOperator
-    from slipway.operators.trial_watch import TrialWatchOperator
+    from slipway.model.config import ModelConfig
+    from slipway.quality.endpoint import EndpointTestOperator
+    from slipway.quality.evaluate import EvaluateOperator
+    from slipway.registry.register import RegisterModelOperator
     from slipway.release_dag import build_release_dag
-    from slipway.sensors.human_approval import HumanApprovalSensor
-    from slipway.sensors.s3_version import S3VersionSensor
-    from slipway.sensors.trial_decision import TrialDecisionSensor
+    from slipway.source.pin import S3VersionSensor
+    from slipway.stress.send import ReleaseStressOperator
+    from slipway.training.train import SlipwayTrainingOperator
+    from slipway.trial.decide import TrialDecisionSensor
+    from slipway.trial.settle import TrialSettleOperator
+    from slipway.trial.watch import TrialWatchOperator
 
 __version__ = "0.1.0"
 
@@ -106,20 +106,20 @@ __all__ = [
 # Where each name is; the errors are in _ERRORS. A name is imported when it is first used: Airflow imports this package
 # in every process, and the load engine's processes need neither Airflow nor boto3, which take a second to import.
 _MODULES = {
-    "CollectGarbageOperator": "slipway.operators.collect_garbage",
-    "EndpointDeployOperator": "slipway.operators.endpoint_deploy",
-    "EndpointTestOperator": "slipway.operators.endpoint_test",
-    "EvaluateOperator": "slipway.operators.evaluate",
-    "HumanApprovalSensor": "slipway.sensors.human_approval",
-    "ModelConfig": "slipway.model_config",
-    "RegisterModelOperator": "slipway.operators.model_registry",
-    "ReleaseStressOperator": "slipway.operators.stress_test",
-    "RollBackOperator": "slipway.operators.roll_back",
-    "S3VersionSensor": "slipway.sensors.s3_version",
-    "SlipwayTrainingOperator": "slipway.operators.training",
-    "TrialDecisionSensor": "slipway.sensors.trial_decision",
-    "TrialSettleOperator": "slipway.operators.trial_settle",
-    "TrialWatchOperator": "slipway.operators.trial_watch",
+    "CollectGarbageOperator": "slipway.cleanup.collect_garbage",
+    "EndpointDeployOperator": "slipway.deployment.deploy_endpoint",
+    "EndpointTestOperator": "slipway.quality.endpoint",
+    "EvaluateOperator": "slipway.quality.evaluate",
+    "HumanApprovalSensor": "slipway.approval.approve",
+    "ModelConfig": "slipway.model.config",
+    "RegisterModelOperator": "slipway.registry.register",
+    "ReleaseStressOperator": "slipway.stress.send",
+    "RollBackOperator": "slipway.deployment.roll_back",
+    "S3VersionSensor": "slipway.source.pin",
+    "SlipwayTrainingOperator": "slipway.training.train",
+    "TrialDecisionSensor": "slipway.trial.decide",
+    "TrialSettleOperator": "slipway.trial.settle",
+    "TrialWatchOperator": "slipway.trial.watch",
     "build_release_dag": "slipway.release_dag",
 }
 _ERRORS = "slipway.errors"

@@ -7,11 +7,9 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from slipway.links.cloudformation import CloudFormationStackLink
-from slipway.links.cloudwatch import DashboardLink
-from slipway.links.runs import NewerReleaseLink, ReleasedByLink
-from slipway.links.sagemaker import EndpointLink, ModelPackageLink, TrainingJobLink
-from slipway.links.stress import StressReportLink
+from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.host.links import NewerReleaseLink, ReleasedByLink
+from slipway.stress.link import StressReportLink
 
 log = logging.getLogger(__name__)
 
@@ -22,25 +20,24 @@ def guard_approvals(app: Any) -> Any:
     :param app: the rest of the API server
     :returns: the guard; imported here because workers and schedulers load plugins too, and need neither it nor FastAPI
     """
-    from slipway.approval_guard.middleware import ApprovalGuard
+    from slipway.guard.middleware import ApprovalGuard
 
     return ApprovalGuard(app)
 
 
 async def guard_health(scope: Any, receive: Any, send: Any) -> None:
     """Say whether approvals are guarded: an ASGI application, which imports the guard as guard_approvals does."""
-    from slipway.approval_guard.health import serve
+    from slipway.guard.health import serve
 
     await serve(scope, receive, send)
 
 
 def _warm_up() -> None:
-    import slipway.intake
-    import slipway.reaper
     import slipway.release_dag
-    import slipway.stress_dag  # noqa: F401
-    from slipway.hooks.aws import load_service_models
-    from slipway.model_files import load_models
+    import slipway.source.intake
+    import slipway.stress.dag  # noqa: F401
+    from slipway.aws.session import load_service_models
+    from slipway.model.files import load_models
     from slipway.paths import models_folder
 
     load_models(models_folder())

@@ -8,26 +8,26 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
-from slipway.model_config import ModelConfig
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import PREVIOUS
+from slipway.model.config import ModelConfig
+from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
-from slipway.notices import Notices
-from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
-from slipway.operators.roll_back import RollBackOperator
-from slipway.operators.stress_test import ReleaseStressOperator
-from slipway.operators.training import SlipwayTrainingOperator
-from slipway.operators.trial_settle import TrialSettleOperator
-from slipway.operators.trial_watch import TrialWatchOperator
-from slipway.pipelines import STALE_TAG, Stale
-from slipway.roll_back_order import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO
-from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.sensors.s3_version import S3VersionSensor
-from slipway.sensors.trial_decision import TrialDecisionSensor
+from slipway.notices.send import Notices
+from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
+from slipway.registry.register import RegisterModelOperator
+from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress_order import STRESS_DEV
+from slipway.stress.send import ReleaseStressOperator
+from slipway.training.train import SlipwayTrainingOperator
+from slipway.trial.decide import TrialDecisionSensor
+from slipway.trial.settle import TrialSettleOperator
+from slipway.trial.watch import TrialWatchOperator
 
 # For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
@@ -57,8 +57,8 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
         @task(task_id="process_request")
         def process_request() -> dict[str, Any]:
-            from slipway import process_request as body
-            from slipway.release_plan import pull_revision
+            from slipway.plan import pull_revision
+            from slipway.request import process as body
 
             return body.process_request(model, pull_revision(get_current_context())).to_xcom()
 

@@ -35,7 +35,7 @@ class ExecutionMode(_KnownState):
     PARALLEL = "PARALLEL"  # independently of each other, except that an environment is written by one at a time
 
 
-class Stage(_KnownState):
+class BoardStage(_KnownState):
     """The stages of a release that releases of one model meet at, in their order."""
 
     TRAIN = "train"

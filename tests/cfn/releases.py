@@ -4,24 +4,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slipway import names
-from slipway.hooks import model_registry as registry
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.model_config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.operators.roll_back import RollBackOperator
-from slipway.orders import Act
-from slipway.process_request import process_request
-from slipway.release_plan import ReleasePlan
-from slipway.roll_back_order import ORDERED_TASKS
+from slipway.aws.s3 import S3VersionHook
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import ORDERED_TASKS
+from slipway.model.config import ModelConfig
+from slipway.plan import ReleasePlan
+from slipway.registry import hook as registry
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.request.process import process_request
+from slipway.signed.orders import Act
 from slipway.states import Environment
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import BUCKET, IMAGE
-from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, revision
 from tests.unit.scripted_aws import MemoryStore
-from tests.unit.stages import MemoryDocuments, with_gate
+from tests.unit.signatures import record_decision, signed_order
+from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.task_runs import context, run_task
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from slipway import names
-from slipway.hooks.aws import AwsHook
-from slipway.operators.cloudformation import CloudFormationDeployOperator
+from slipway.aws.session import AwsHook
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from tests.unit.task_runs import context, run_task
 
 BUCKET = "mlops-us-west-2-123456789012"

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from slipway import runs
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
-from slipway.hooks.s3_artefacts import S3ArtefactHook
-from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.triggers.trial import BakeTrigger
+from slipway.host import runs
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
 from tests.local_aws.hooks import lead_hooks_to

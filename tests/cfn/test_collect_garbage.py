@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway import model_config, names, runs
+from slipway import names
+from slipway.aws.documents import S3DocumentHook
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.history import BEFORE
 from slipway.errors import RollBackRefused
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3_documents import S3DocumentHook
-from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.production_history import BEFORE
+from slipway.host import runs
+from slipway.model import config as model_config
+from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import PRD, Model, Release, RollBack
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import (

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from slipway.aws.links import DashboardLink
 from slipway.errors import StackFailed
-from slipway.links.cloudwatch import DashboardLink
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.names import dashboard_name
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.hooks import lead_hooks_to

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import (
     ROWS,
@@ -15,7 +15,7 @@ from tests.local_aws.sagemaker_cases import (
     variant,
     wait_for_endpoint,
 )
-from tests.unit.stages import MemoryDocuments
+from tests.unit.stage_runs import MemoryDocuments
 
 pytestmark = pytest.mark.local_aws
 

@@ -3,9 +3,9 @@
 import pytest
 
 from slipway.errors import EndpointTestFailed, GateFailed
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.model_config import ModelConfig
-from slipway.operators.endpoint_test import EndpointTestOperator
+from slipway.model.config import ModelConfig
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, csv, model_data
 from tests.unit.task_runs import context, run_task

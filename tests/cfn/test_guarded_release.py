@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import StackFailed
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from tests.cfn.releases import PRD, Model
 from tests.local_aws.bad_models import crashing_model_data, refusing_model_data
 from tests.local_aws.hooks import lead_hooks_to

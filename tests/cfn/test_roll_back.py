@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from slipway.errors import NotApproved, RollBackRefused, Superseded
-from slipway.hooks.model_registry import ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import PRD, Model, Release, RollBack
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import ROWS, model_data, predict, wait_for_endpoint

@@ -6,9 +6,9 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.errors import NameConflict, StackFailed, Superseded
-from slipway.hooks.cloudformation import CloudFormationHook
-from slipway.operators.cloudformation import CloudFormationDeployOperator
 from tests.cfn.stacks import BUCKET, OWNER, Deployment, taken_bucket, template, unique
 from tests.local_aws.server import eventually
 from tests.unit.task_runs import context, first_event, run_task

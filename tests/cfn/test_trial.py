@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from scipy.stats import binom
 
-from slipway import runs
 from slipway.errors import Superseded, TrialFailed
-from slipway.triggers.trial import BakeTrigger
+from slipway.host import runs
+from slipway.trial.wait import BakeTrigger
 from tests.cfn.trials import TrialModel
 from tests.local_aws.sagemaker_cases import ROWS, predict, wait_for_endpoint
 from tests.unit.task_runs import first_event

@@ -4,13 +4,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.model_config import ModelConfig
-from slipway.operators.trial_settle import TrialSettleOperator
-from slipway.operators.trial_watch import TrialWatchOperator
-from slipway.sensors.trial_decision import TrialDecisionSensor
-from slipway.trial_settings import Trial, TrialRule
-from slipway.triggers.trial import TrialTrigger
-from slipway.variant_weights import trial_share
+from slipway.deployment.weights import trial_share
+from slipway.model.config import ModelConfig
+from slipway.model.trial import Trial, TrialRule
+from slipway.trial.decide import TrialDecisionSensor
+from slipway.trial.settle import TrialSettleOperator
+from slipway.trial.wait import TrialTrigger
+from slipway.trial.watch import TrialWatchOperator
 from tests.cfn.releases import PRD, Model, Release
 from tests.local_aws.sagemaker_cases import model_data
 from tests.unit.scripted_aws import MemoryStore
@@ -68,7 +68,7 @@ class TrialRun:
         return made
 
     def deploy(self) -> dict[str, Any]:
-        from slipway.operators.endpoint_deploy import EndpointDeployOperator
+        from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 
         operator = EndpointDeployOperator(
             task_id="deploy_prd", model=self.release.model.config, environment=PRD, do_xcom_push=False

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from scipy.stats import binom
 
-from slipway import runs
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import StackFailed
-from slipway.model_config import ModelConfig
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
-from slipway.triggers.trial import BakeTrigger
+from slipway.host import runs
+from slipway.model.config import ModelConfig
+from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import PRD, Release, RollBack
 from tests.cfn.trials import TrialModel, TrialRun
 from tests.local_aws.bad_models import crashing_model_data, refusing_model_data
@@ -27,7 +27,7 @@ from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.outside import Outside, Request
 from tests.local_aws.sagemaker_cases import broken_model_data, model_data
 from tests.local_aws.server import LocalAws, eventually
-from tests.unit.guard import teardown_context
+from tests.unit.signatures import teardown_context
 from tests.unit.task_runs import first_event, run_task
 
 pytestmark = pytest.mark.local_aws

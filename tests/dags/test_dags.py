@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from slipway.approval_guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
-from slipway.approval_rules import Rules
-from slipway.model_files import load_models
+from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
+from slipway.model.approvers import Rules
+from slipway.model.files import load_models
+from slipway.model.pipelines import STALE_TAG
 from slipway.names import DAG_TAG
 from slipway.paths import models_folder
-from slipway.pipelines import STALE_TAG
 from slipway.release_dag import build_release_dag
 
 ROOT = Path(__file__).resolve().parents[2]

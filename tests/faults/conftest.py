@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway import runs
+from slipway.host import runs
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket
 from tests.local_aws.server import LocalAws

@@ -6,25 +6,26 @@ from typing import Any
 from uuid import uuid4
 
 from slipway import names
-from slipway.approval_answers import QUESTION, Answer, How, Question
-from slipway.approval_rules import ONLY_STAGE
-from slipway.model_config import ModelConfig
-from slipway.operators.collect_garbage import CollectGarbageOperator
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
-from slipway.operators.training import SlipwayTrainingOperator
-from slipway.process_request import process_request
-from slipway.release_plan import pull_revision
-from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.sensors.s3_version import S3VersionSensor
+from slipway.approval.answers import QUESTION, Answer, Question
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.model.approvers import ONLY_STAGE
+from slipway.model.config import ModelConfig
+from slipway.plan import pull_revision
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
+from slipway.registry.record import How
+from slipway.registry.register import RegisterModelOperator
+from slipway.request.process import process_request
+from slipway.source.pin import S3VersionSensor
 from slipway.states import Environment
-from slipway.triggers.approval import ApprovalOutcome, ApprovalTrigger
+from slipway.training.train import SlipwayTrainingOperator
 from tests.local_aws.server import LocalAws
-from tests.unit.guard import signed_answer
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import signed_answer
 from tests.unit.task_runs import FakeTaskInstance
 
 

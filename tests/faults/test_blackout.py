@@ -10,13 +10,13 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
-from slipway.intake import Source, take_in
-from slipway.job_owner import AirflowTasks
-from slipway.reaper import reap
-from slipway.sensors import human_approval
-from slipway.triggers.approval import ApprovalTrigger
+from slipway.approval import approve as human_approval
+from slipway.approval.wait import ApprovalTrigger
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.source.intake import WatchedBucket, take_in
+from slipway.training.owner import AirflowTasks
+from slipway.training.reaper import reap
 from tests.faults.crashes import share_clients
 from tests.faults.injection import FaultInjection
 from tests.faults.releases import Run, approve, tasks
@@ -62,7 +62,7 @@ def faults(aws):
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "120")
         share_clients(patch)
-        patch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
+        patch.setattr(human_approval, "put_question", lambda **detail: None)
         yield FaultInjection(aws.endpoint_url)
 
 
@@ -156,7 +156,7 @@ def test_intake_and_reaper_outlast_a_blackout(aws, faults, release):
         return True
 
     aws.client("s3").put_object(Bucket=BUCKET, Key="training_jobs/dark-model/trainingjob.zip", Body=b"any")
-    source = Source(BUCKET, None, {"training_jobs/dark-model/trainingjob.zip": "dark-model"})
+    source = WatchedBucket(BUCKET, None, {"training_jobs/dark-model/trainingjob.zip": "dark-model"})
     with blackout(aws, faults):
         take_in(source, MemoryStore(), S3VersionHook(), start)
     with blackout(aws, faults):

@@ -4,15 +4,16 @@ from collections import Counter
 
 import pytest
 
-from slipway import model_config, names
-from slipway.operators.roll_back import RollBackOperator
-from slipway.orders import ORDER, Act
-from slipway.roll_back_order import ORDERED_TASKS
+from slipway import names
+from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import ORDERED_TASKS
+from slipway.model import config
+from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with
-from tests.unit.guard import record_decision, signed_order
 from tests.unit.request_samples import BUCKET
+from tests.unit.signatures import record_decision, signed_order
 
 pytestmark = pytest.mark.local_aws
 
@@ -20,7 +21,7 @@ MODEL = model().model_copy(
     update={
         # Each row that an endpoint is tried with is a call, and one is like the other.
         "test": model().test.model_copy(update={"max_rows": 2}),
-        "roll_back": model_config.RollBack(keep_releases=1),
+        "roll_back": config.RollBack(keep_releases=1),
     }
 )
 STACK, ENDPOINT = "mlops-deploy-iris-model-prd", "iris-model-production"

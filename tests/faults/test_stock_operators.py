@@ -20,11 +20,11 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from slipway.operators.cloudformation import CloudFormationDeployOperator
-from slipway.sensors.s3_version import S3VersionSensor
-from slipway.triggers.patience import WaitOutcome
-from slipway.triggers.s3_versions import S3VersionsTrigger
-from slipway.uploads import STATE_KEY, Intake
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
+from slipway.source.pin import S3VersionSensor
+from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.watcher import S3VersionsTrigger
+from slipway.waiting.results import WaitOutcome
 from tests.cfn.stacks import upload_template
 from tests.faults.releases import Run, begin, tasks
 from tests.local_aws.release_support import model, zip_with

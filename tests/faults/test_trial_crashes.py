@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import TrialFailed
-from slipway.triggers.trial import BakeTrigger, TrialTrigger
+from slipway.trial.wait import BakeTrigger, TrialTrigger
 from tests.cfn.trials import SECOND, TrialModel
 from tests.faults.crashes import Crashes, KilledError, Waits, attempt, kill_everywhere
 

@@ -19,9 +19,9 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
 from slipway.load.plan import Share
+from slipway.load.rows import Row
 from slipway.load.sender import HttpSender, NoReply, Reply
-from slipway.load.signing import Signer, Target
-from slipway.rows import Row
+from slipway.load.signing import RequestSigner, Target
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.sagemaker_cases import ROWS
 from tests.local_aws.server import REGION, ROOT, LocalAws
@@ -125,7 +125,7 @@ class _WrittenDown:
 
 async def _main(url: str, endpoint_name: str, rate_rps: str, path: str) -> None:
     target = Target(url, REGION, "sagemaker", endpoint_name)
-    signer = Signer(target, ReadOnlyCredentials(*astuple(CREDENTIALS.operator), None))
+    signer = RequestSigner(target, ReadOnlyCredentials(*astuple(CREDENTIALS.operator), None))
     rows = [Row(str(label), row) for label, row in ROWS.items()]
     # Without an end; SIGTERM is it.
     share = Share(0, 1, sys.maxsize, _CONCURRENCY, 1 / float(rate_rps))

@@ -5,7 +5,7 @@ import json
 from sklearn.datasets import load_iris
 
 from slipway import paths
-from slipway.model_config import ModelConfig
+from slipway.model.config import ModelConfig
 from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, changed, deployment, iris_model, request_zip, training_job
 from tools import bootstrap_stack

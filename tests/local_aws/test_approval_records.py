@@ -9,36 +9,36 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval_answers import QUESTION, Answer, How, Question
-from slipway.approval_record import approvals_of, decision_of
-from slipway.approval_rules import ONLY_STAGE, Rules, Stage
+from slipway.approval import approve as human_approval
+from slipway.approval.answers import QUESTION, Answer, Question
+from slipway.approval.approve import HumanApprovalSensor
+from slipway.approval.wait import ApprovalTrigger
+from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
-from slipway.hooks.model_registry import DIGEST, REVISION, ModelRegistryHook
-from slipway.hooks.sns import SnsPublishHook
-from slipway.notices import Notices
-from slipway.release_plan import ReleasePlan
-from slipway.sensors import human_approval
-from slipway.sensors.human_approval import HumanApprovalSensor
-from slipway.triggers.approval import ApprovalTrigger
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.notices.send import Notices
+from slipway.plan import ReleasePlan
+from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
+from slipway.registry.record import How, approvals_of, decision_of
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE
 from tests.local_aws.server import ACCOUNT, REGION, LocalAws
-from tests.unit.guard import signed_answer
 from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import signed_answer
 from tests.unit.task_runs import first_event
 
 pytestmark = pytest.mark.local_aws
-ONE = Rules((Stage(ONLY_STAGE, ("alice", "carol")),))
-STAGES = Rules((Stage("science", ("alice", "carol", "erin"), 2), Stage("operations", ("olaf",))))
+ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
+STAGES = Rules((ApprovalStage("science", ("alice", "carol", "erin"), 2), ApprovalStage("operations", ("olaf",))))
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 
 
 @pytest.fixture
 def aws(local_aws, monkeypatch) -> LocalAws:
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
-    monkeypatch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
+    monkeypatch.setattr(human_approval, "put_question", lambda **detail: None)
     return local_aws
 
 

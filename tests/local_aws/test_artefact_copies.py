@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from slipway.errors import ArtefactChanged, PermanentError
-from slipway.hooks import s3_artefacts
-from slipway.hooks.s3_artefacts import S3ArtefactHook
+from slipway.registry import artefact_store
+from slipway.registry.artefact_store import S3ArtefactHook
 from tests.local_aws.hooks import lead_hooks_to
 
 pytestmark = pytest.mark.local_aws
@@ -45,8 +45,8 @@ def test_a_copy_in_one_piece(aws):
 
 
 def test_a_copy_in_parts_is_hashed_whole(aws, monkeypatch):
-    monkeypatch.setattr(s3_artefacts, "_COPY_OBJECT_MAX_BYTES", 6 * MIB)
-    monkeypatch.setattr(s3_artefacts, "_PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(artefact_store, "_COPY_OBJECT_MAX_BYTES", 6 * MIB)
+    monkeypatch.setattr(artefact_store, "_PART_BYTES", 5 * MIB)
     data = bytes(range(256)) * 4096 * 11
     kept, calls = keep(aws, "parts/model.tar.gz", data)
     assert kept.sha256 == hashlib.sha256(data).hexdigest()

@@ -9,9 +9,9 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.dataset import read_rows
 from slipway.load.engine import Engine
-from slipway.load.plan import Arrivals, Plan, Stage
+from slipway.load.plan import Arrivals, LoadStage, Plan
+from slipway.load.rows import Row, is_right, parse_row
 from slipway.load.signing import Target
-from slipway.rows import Row, is_right, parse_row
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.server import OPERATOR_ARN, REGION
@@ -80,7 +80,7 @@ def own_accuracy(aws, endpoint, rows, variant):
 @pytest.mark.parametrize("variant", ["right", "shifted"])
 def test_every_request_is_answered_as_the_model_answers(local_aws, endpoint, rows, variant):
     before = len(local_aws.ledger(operation="InvokeEndpoint", resource=endpoint))
-    phase = run(local_aws, endpoint, rows, Stage(16, 4 * len(rows)), variant)
+    phase = run(local_aws, endpoint, rows, LoadStage(16, 4 * len(rows)), variant)
     assert phase.tally.sent == phase.tally.answered == 4 * len(rows)
     assert dict(phase.tally.variants) == {variant: 4 * len(rows)}
     calls = local_aws.ledger(operation="InvokeEndpoint", resource=endpoint)[before:]
@@ -100,7 +100,7 @@ def test_variants_answer_by_their_weights(local_aws, endpoint, rows):
 
 
 def test_a_models_error_is_counted_as_awss(local_aws, endpoint):
-    phase = run(local_aws, endpoint, [Row("1", "not,a,row")], Stage(2, 10))
+    phase = run(local_aws, endpoint, [Row("1", "not,a,row")], LoadStage(2, 10))
     assert dict(phase.tally.errors) == {"424 ModelError": 10}
 
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.hooks.autoscaling import AutoScalingHook
-from slipway.hooks.cloudwatch import CloudWatchHook
-from slipway.hooks.sagemaker import SageMakerHook
+from slipway.aws.autoscaling import AutoScalingHook
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.load.engine import Engine
 from slipway.load.plan import Arrivals, Plan
+from slipway.load.rows import parse_row
 from slipway.load_report.evidence import collect
 from slipway.load_report.page import render
-from slipway.rows import parse_row
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.server import eventually

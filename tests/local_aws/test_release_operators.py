@@ -6,30 +6,30 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.artefact import Artefact, artefact_of
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
-from slipway.hooks.model_registry import ModelRegistryHook
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.sagemaker import SageMakerHook
-from slipway.model_config import ModelConfig
-from slipway.operators.endpoint_deploy import EndpointDeployOperator
-from slipway.operators.endpoint_test import EndpointTestOperator
-from slipway.operators.evaluate import EvaluateOperator
-from slipway.operators.model_registry import RegisterModelOperator
-from slipway.operators.stress_test import ReleaseStressOperator
-from slipway.operators.teardown import NothingLeftOperator, TeardownOperator
-from slipway.operators.training import SlipwayTrainingOperator
-from slipway.process_request import process_request
-from slipway.reaper import reap
-from slipway.release_plan import TAG_MODEL_PREFIX
+from slipway.model.config import ModelConfig
+from slipway.plan import TAG_MODEL_PREFIX
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
+from slipway.registry.artefact import Artefact, artefact_of
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.register import RegisterModelOperator
+from slipway.request.process import process_request
 from slipway.states import Environment
-from slipway.triggers import orphaned_jobs
-from slipway.triggers.training import TrainingJobTrigger
+from slipway.stress.send import ReleaseStressOperator
+from slipway.training import orphans
+from slipway.training.reaper import reap
+from slipway.training.train import SlipwayTrainingOperator
+from slipway.training.wait import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.release_support import fill_bucket, model, zip_with
 from tests.local_aws.server import LocalAws
-from tests.unit.guard import record_decision, teardown_context
 from tests.unit.request_samples import BUCKET, KEY
+from tests.unit.signatures import record_decision, teardown_context
 from tests.unit.task_runs import context, first_event, run_task
 
 pytestmark = pytest.mark.local_aws
@@ -186,7 +186,7 @@ def test_a_stopped_job_says_so_and_is_not_started_again(aws):
 
 
 def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monkeypatch):
-    monkeypatch.setattr(orphaned_jobs, "GRACE", timedelta(0))
+    monkeypatch.setattr(orphans, "GRACE", timedelta(0))
     xcoms = begin(aws, zip_with(num_round="100000"))
     state = "deferred"
     tasks = SimpleNamespace(task_state=lambda owner: state, run_is_open=lambda owner: True)

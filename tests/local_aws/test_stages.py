@@ -6,15 +6,15 @@ from threading import Barrier
 import pytest
 
 from slipway import names
-from slipway.board import Board, Outcome
-from slipway.claims import Claim, Claims
-from slipway.gate import Gate, Ticket
-from slipway.hooks.s3 import S3VersionHook
-from slipway.hooks.s3_documents import S3DocumentHook
-from slipway.states import ExecutionMode, Stage
+from slipway.aws.documents import S3DocumentHook
+from slipway.aws.s3 import S3VersionHook
+from slipway.source.claims import Claim, Claims
+from slipway.stages.board import Board, Outcome
+from slipway.stages.gate import StageGate, Ticket
+from slipway.states import BoardStage, ExecutionMode
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.request_samples import BUCKET
-from tests.unit.test_board import entry
+from tests.unit.stages.test_board import entry
 
 pytestmark = pytest.mark.local_aws
 RACERS = 8
@@ -27,7 +27,7 @@ def aws(local_aws):
         yield local_aws
 
 
-def ticket(key: str, number: int, mode: ExecutionMode, stage: Stage = Stage.DEV) -> Ticket:
+def ticket(key: str, number: int, mode: ExecutionMode, stage: BoardStage = BoardStage.DEV) -> Ticket:
     return Ticket(BUCKET, key, stage, mode, entry(number))
 
 
@@ -50,14 +50,14 @@ def test_of_many_releases_at_one_stage_exactly_one_has_it(aws, mode):
     key = f"releases/race-{mode.value.lower()}/stages.json"
 
     def come(hook, number):
-        return Gate(hook, lambda dag_id, run_id: True).enter(ticket(key, number, mode))
+        return StageGate(hook, lambda dag_id, run_id: True).enter(ticket(key, number, mode))
 
     verdicts = race(RACERS, come)
     (first,) = [number for number, verdict in enumerate(verdicts) if verdict.outcome is Outcome.ENTERED]
     board = Board.from_json(S3DocumentHook(aws_conn_id=None).read(BUCKET, key).content)
-    assert board[Stage.DEV].holder.run_id == f"run{first}"
+    assert board[BoardStage.DEV].holder.run_id == f"run{first}"
     # Nobody was lost: those who did not enter wait, or were overtaken by a newer one.
-    waiting = {one.run_id for one in board[Stage.DEV].waiting}
+    waiting = {one.run_id for one in board[BoardStage.DEV].waiting}
     for number, verdict in enumerate(verdicts):
         if verdict.outcome is Outcome.WAIT:
             assert f"run{number}" in waiting
@@ -71,13 +71,15 @@ def test_of_many_releases_at_one_stage_exactly_one_has_it(aws, mode):
 def test_a_lease_that_is_left_goes_to_exactly_one_of_those_that_wait(aws):
     key = "releases/handover/stages.json"
     hook = S3DocumentHook(aws_conn_id=None)
-    gate = Gate(hook, lambda dag_id, run_id: True)
+    gate = StageGate(hook, lambda dag_id, run_id: True)
     for number in range(RACERS):
         gate.enter(ticket(key, number, ExecutionMode.PARALLEL))
     gate.leave(ticket(key, 0, ExecutionMode.PARALLEL))
 
     def come(hook, number):
-        return Gate(hook, lambda dag_id, run_id: True).enter(ticket(key, number + 1, ExecutionMode.PARALLEL)).outcome
+        return (
+            StageGate(hook, lambda dag_id, run_id: True).enter(ticket(key, number + 1, ExecutionMode.PARALLEL)).outcome
+        )
 
     outcomes = race(RACERS - 1, come)
     assert outcomes == [Outcome.ENTERED] + [Outcome.WAIT] * (RACERS - 2)

@@ -10,17 +10,19 @@ import urllib.request
 
 import pytest
 
-from slipway import names, runs, stress_report
+from slipway import names
+from slipway.aws.documents import S3DocumentHook
 from slipway.errors import StressFailed, StressRefused
-from slipway.gate import Gate, Ticket
-from slipway.hooks.s3_documents import S3DocumentHook
-from slipway.hooks.stress_reports import StressReportHook
-from slipway.links.stress import StressReportLink
-from slipway.states import ExecutionMode, Stage
+from slipway.host import runs
+from slipway.stages.gate import StageGate, Ticket
+from slipway.states import BoardStage, ExecutionMode
+from slipway.stress import report_files
+from slipway.stress.link import StressReportLink
+from slipway.stress.report_hook import StressReportHook
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
-from tests.unit.test_board import entry
+from tests.unit.stages.test_board import entry
 from tools.settings import Settings
 from tools.stress import send
 
@@ -120,8 +122,8 @@ def release(model_file, monkeypatch):
     """A release that holds the development endpoint; gives the runs that Airflow says go on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
-    gate = Gate(S3DocumentHook(), runs.goes_on)
-    ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), Stage.DEV, ExecutionMode.SUPERSEDED, entry(1))
+    gate = StageGate(S3DocumentHook(), runs.goes_on)
+    ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), BoardStage.DEV, ExecutionMode.SUPERSEDED, entry(1))
     gate.enter(ticket)
     yield going_on
     gate.leave(ticket)
@@ -179,7 +181,7 @@ def test_make_stress_has_written_its_report_before_it_asks_cloudwatch(
         raise RuntimeError("broken")
 
     model_file(watch_seconds=0)
-    monkeypatch.setattr(stress_report, "evidence", broken)
+    monkeypatch.setattr(report_files, "evidence", broken)
     with pytest.raises(RuntimeError):
         send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40"])
     [document] = tmp_path.glob("home/stress/*/report.json")

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import pytest
 
-from slipway.hooks import sqs
-from slipway.hooks.s3 import S3VersionHook
-from slipway.intake import Source, take_in
-from slipway.triggers import s3_versions
-from slipway.triggers.s3_versions import S3VersionsTrigger
+from slipway.aws import sqs
+from slipway.aws.s3 import S3VersionHook
+from slipway.source import watcher
+from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.watcher import S3VersionsTrigger
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
 
@@ -67,7 +67,7 @@ class Uploads:
 
     def take_in(self, start=None) -> None:
         start = start or self.start
-        take_in(Source(self.name, None, {KEY: "iris-model"}), self.store, S3VersionHook(aws_conn_id=None), start)
+        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3VersionHook(aws_conn_id=None), start)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -176,7 +176,7 @@ def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred
     """The watcher with its queue and the intake, without Airflow: bells that are not heard, watchers and intakes that
     die anywhere, notices that come often, late, together or never."""
     chance = random.Random(7)
-    monkeypatch.setattr(s3_versions, "RING_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(watcher, "RING_AGAIN_SECONDS", 0.3)
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
     lists_before = len(local_aws.ledger(operation="ListObjectVersions"))

@@ -1,8 +1,8 @@
 """One release of the shipped model, as its tasks hand it on."""
 
 from slipway import names
-from slipway.artefact import Artefact
-from slipway.release_plan import ReleasePlan
+from slipway.plan import ReleasePlan
+from slipway.registry.artefact import Artefact
 from slipway.states import Environment
 from tests.unit.request_samples import BUCKET, iris_model, revision
 

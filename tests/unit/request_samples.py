@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
+from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import PermanentError
-from slipway.hooks.identity import AwsIdentity
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_model
-from slipway.release_plan import Revision
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_model
+from slipway.plan import Revision
 
 ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "include" / "models" / "iris-model.yaml"

@@ -3,9 +3,10 @@
 import pytest
 from airflow import plugins_manager
 
-from slipway import model_files, plugin
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_models
+from slipway import plugin
+from slipway.model import files
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.plugin import SlipwayPlugin
 from slipway.release_dag import build_release_dag
@@ -43,7 +44,7 @@ def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard
         tried.append(folder)
         raise OSError("Stale file handle")
 
-    monkeypatch.setattr(model_files, "load_models", unreadable)
+    monkeypatch.setattr(files, "load_models", unreadable)
     apps, middlewares = plugins_manager.get_fastapi_plugins()
     assert [entry["middleware"].__name__ for entry in middlewares] == [plugin.guard_approvals.__name__]
     assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard"]

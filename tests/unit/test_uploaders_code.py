@@ -8,10 +8,10 @@ from botocore.session import get_session
 
 from slipway import paths
 from slipway.errors import ModelFileError, PolicyViolation, RequestRefused
-from slipway.model_config import ModelConfig
-from slipway.model_files import load_model
-from slipway.release_request import fence, parse_zip
-from slipway.request_schema import AlgorithmSpecification, Deployment, EndpointSettings, TrainingJob
+from slipway.model.config import ModelConfig
+from slipway.model.files import load_model
+from slipway.request.request import fence, parse_zip
+from slipway.request.schema import AlgorithmSpecification, Deployment, EndpointSettings, TrainingJob
 from tests.unit.request_samples import AWS, changed, iris, iris_model, request_zip, training_job, write_model
 
 PLACE = "s3://mlops-us-west-2-123456789012/iris-model"

@@ -1,1 +1,1 @@
-"""Every call to AWS: one client for each service, and the errors of AWS as our own."""
+"""Every call to AWS: a client for each service, its errors translated once."""

@@ -1,1 +1,1 @@
-"""What changes an endpoint: the template, its change sets and what runs them."""
+"""CloudFormation changes an endpoint: deploy, roll back, watch."""

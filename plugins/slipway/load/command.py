@@ -15,8 +15,8 @@ from slipway.load.display import Display
 from slipway.load.engine import Engine
 from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, parse_stages
 from slipway.load.result import LoadResult
-from slipway.load.slo import Slo, Verdict, verdict
-from slipway.rows import Row
+from slipway.load.rows import Row
+from slipway.load.slo import Slo, SloVerdict, verdict
 
 
 def parser(
@@ -126,7 +126,7 @@ def run(plan: Plan, access: Access, console: Console) -> LoadResult:
     return result
 
 
-def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> Verdict:
+def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> SloVerdict:
     """Hold a run against the limits of its command line, and say how it did.
 
     :param given: what the parser read
@@ -139,7 +139,7 @@ def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> Ve
     return judged
 
 
-def status(judged: Verdict) -> int:
+def status(judged: SloVerdict) -> int:
     """The exit status of a run.
 
     :returns: 0 when everything was sent and every limit kept

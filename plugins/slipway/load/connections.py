@@ -21,7 +21,7 @@ class Broken(Exception):
     """The connection ended, or carried something else than HTTP, instead of an answer."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What came back.
 
     :param status: of HTTP
@@ -50,7 +50,7 @@ class Connections:
         self._timeout_seconds = timeout_seconds
         self._idle: list[_Connection] = []
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> HttpResponse:
         """Send a request, once.
 
         :param request: head and body
@@ -95,13 +95,13 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[HttpResponse] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._received = b""
         self.reusable = False
         self.used_at = 0.0
 
-    def ask(self, request: bytes, deadline: float) -> asyncio.Future[Answer]:
+    def ask(self, request: bytes, deadline: float) -> asyncio.Future[HttpResponse]:
         """Send a request.
 
         :param deadline: by the loop's clock
@@ -164,7 +164,7 @@ class _Connection(asyncio.Protocol):
                 self.close()
 
 
-def parse(received: bytes, ended: bool) -> tuple[Answer, bool] | None:
+def parse(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
     """Read an answer.
 
     :param received: what has come since the request
@@ -198,7 +198,7 @@ def parse(received: bytes, ended: bool) -> tuple[Answer, bool] | None:
     else:
         body, left = rest if ended else None, b""
     # More than was asked for: the next answer could not be told from it.
-    return None if body is None else (Answer(status, headers, body), keep and not left)
+    return None if body is None else (HttpResponse(status, headers, body), keep and not left)
 
 
 def _unchunked(rest: bytes) -> tuple[bytes | None, bytes]:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.load.errors import LoadError
 from slipway.load.plan import fitting
-from slipway.rows import Row, parse_row
+from slipway.load.rows import Row, parse_row
 
 MAX_ROWS = 100_000
 

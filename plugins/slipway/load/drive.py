@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 from slipway.load.plan import DRAIN_SECONDS, Share
+from slipway.load.rows import Row, is_right
 from slipway.load.sender import NoReply, Sender
 from slipway.load.tally import Tally
-from slipway.rows import Row, is_right
 
 ABANDONED = "abandoned"
 _LONGEST_SLEEP_SECONDS = 0.25

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from slipway.load.errors import LoadRefused
-from slipway.rows import Row
+from slipway.load.rows import Row
 
 # What one process is taken to send each second on a core of its own: cautiously, for on an idle machine a request was
 # measured to take 125 µs of it (docs/performance.md).
@@ -29,7 +29,7 @@ _VARIANT = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 @dataclass(frozen=True)
-class Stage:
+class LoadStage:
     """A closed loop: so many requests in flight until so many have been sent.
 
     :param concurrency: requests in flight at a time
@@ -79,9 +79,9 @@ class Arrivals:
         return min(self.concurrency, self.requests)
 
 
-Phase = Stage | Arrivals
+Phase = LoadStage | Arrivals
 # The stress test of AWS's MLOps lab: threads and requests.
-LAB_STAGES = (Stage(10, 1_000), Stage(100, 10_000), Stage(150, 100_000))
+LAB_STAGES = (LoadStage(10, 1_000), LoadStage(100, 10_000), LoadStage(150, 100_000))
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def title(phase: Mapping[str, Any]) -> str:
     return f"{phase['concurrency']} x {phase['requests']}"
 
 
-def parse_stages(text: str) -> tuple[Stage, ...]:
+def parse_stages(text: str) -> tuple[LoadStage, ...]:
     """Read stages as a command line has them.
 
     :param text: such as ``10:1000,100:10000``: concurrency and requests
@@ -298,5 +298,5 @@ def parse_stages(text: str) -> tuple[Stage, ...]:
         match = _STAGE.fullmatch(part.strip())
         if not match:
             raise LoadRefused(f"{part.strip()!r} is no stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
-        stages.append(Stage(int(match[1]), int(match[2])))
+        stages.append(LoadStage(int(match[1]), int(match[2])))
     return tuple(stages)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from slipway.load.connections import Broken, Connections
-from slipway.load.signing import Signer, Target
+from slipway.load.signing import RequestSigner, Target
 
 # Written by the sender itself.
 _FRAMING = ("host", "content-length")
@@ -55,7 +55,7 @@ class HttpSender:
     :param timeout_seconds: for one answer
     """
 
-    def __init__(self, target: Target, signer: Signer, timeout_seconds: float) -> None:
+    def __init__(self, target: Target, signer: RequestSigner, timeout_seconds: float) -> None:
         parts = urlsplit(target.url)
         # The host as botocore signs it: without a port that the scheme implies.
         default = {"http": 80, "https": 443}.get(parts.scheme)

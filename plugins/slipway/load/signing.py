@@ -49,7 +49,7 @@ class Target:
         return {"Content-Type": "text/csv", "Accept": "text/csv", **target}
 
 
-class Signer:
+class RequestSigner:
     """Signs the requests of one process.
 
     :param target: where they go

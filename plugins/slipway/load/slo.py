@@ -69,7 +69,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SloVerdict:
     """What a run says about an endpoint.
 
     :param completed: whether all that was planned was sent
@@ -95,7 +95,7 @@ class Verdict:
         return {"passed": self.passed, "limits": [limit.to_json() for limit in self.limits]}
 
 
-def verdict(result: LoadResult, slo: Slo) -> Verdict:
+def verdict(result: LoadResult, slo: Slo) -> SloVerdict:
     """Hold each phase of a run against the limits; the worst one counts, so that a long phase cannot hide a short one.
 
     :param result: the run
@@ -106,7 +106,7 @@ def verdict(result: LoadResult, slo: Slo) -> Verdict:
         _worst(result.phases, "p99_ms", slo.p99_ms, _p99_ms),
         _worst(result.phases, "min_accuracy", slo.min_accuracy, _accuracy, sign=-1),
     ]
-    return Verdict(result.completed, tuple(filter(None, limits)))
+    return SloVerdict(result.completed, tuple(filter(None, limits)))
 
 
 def _worst(

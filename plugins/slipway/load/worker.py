@@ -17,9 +17,9 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
 from slipway.load.plan import MAX_ROWS_MIB, Share
+from slipway.load.rows import Row
 from slipway.load.sender import HttpSender
-from slipway.load.signing import Signer, Target
-from slipway.rows import Row
+from slipway.load.signing import RequestSigner, Target
 
 # A line of input holds all rows, which have a bound of their own, and what little goes with them.
 LINE_BYTES = 2 * MAX_ROWS_MIB * 2**20
@@ -31,7 +31,7 @@ def _say(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-class Worker:
+class LoadWorker:
     """Does what its input says.
 
     :param orders: the input's lines
@@ -49,7 +49,7 @@ class Worker:
         if job is None:
             return
         target = Target(**job["target"])
-        signer = Signer(target, ReadOnlyCredentials(*job["credentials"]))
+        signer = RequestSigner(target, ReadOnlyCredentials(*job["credentials"]))
         rows = [Row(*row) for row in job["rows"]]
         # A phase that breaks takes the process along: whoever leads it waits for an answer, or for its end.
         async with HttpSender(target, signer, job["timeout_seconds"]) as sender, asyncio.TaskGroup() as phases:
@@ -101,7 +101,7 @@ async def _main() -> None:
         loop.add_signal_handler(number, lambda: None)
     orders = asyncio.StreamReader(limit=LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    await Worker(orders).run()
+    await LoadWorker(orders).run()
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from slipway.aws.patience import without_patience
 from slipway.errors import AwsError
-from slipway.hooks.patience import without_patience
 
 if TYPE_CHECKING:
-    from slipway.hooks.autoscaling import AutoScalingHook, ScalingActivity
-    from slipway.hooks.cloudwatch import CloudWatchHook, MetricSeries, WatchedAlarm
-    from slipway.hooks.sagemaker import SageMakerHook
+    from slipway.aws.autoscaling import AutoScalingHook, ScalingActivity
+    from slipway.aws.cloudwatch import CloudWatchHook, MetricSeries, WatchedAlarm
+    from slipway.aws.sagemaker import SageMakerHook
 
 PERIOD_SECONDS = 60
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slipway.approval_record import HOW_OUTSIDE, LATE_ANSWER, decision_of
-from slipway.hooks.model_registry import REVISION, RUN
-from slipway.job_owner import STOPPED_BY_TAG, JobOwner
 from slipway.names import endpoint_name, model_package_group, source_key, stack_name
-from slipway.release_plan import TAG_REVISION
+from slipway.plan import TAG_REVISION
+from slipway.registry.hook import REVISION, RUN
+from slipway.registry.record import HOW_OUTSIDE, LATE_ANSWER, decision_of
 from slipway.states import Environment
+from slipway.training.owner import STOPPED_BY_TAG, JobOwner
 from tests.faults.chaos.evidence import Answer, Evidence, Job, Package, Process, Production, Run, Upload
 from tests.faults.chaos.models import MODELS
 from tests.faults.chaos.workload import OUTSIDE, runs_of

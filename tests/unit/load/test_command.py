@@ -5,9 +5,9 @@ from rich.console import Console
 
 from slipway.load import command
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage, Plan
+from slipway.load.rows import Row
 from slipway.load.slo import Slo
-from slipway.rows import Row
 from tests.unit.load.test_slo import phase, run
 
 ROWS = [Row("1", "2")]
@@ -22,11 +22,11 @@ def test_a_bare_command_line_is_the_defaults():
     assert command.caps_of(asked) == Caps(max_seconds=7.5)
     assert (asked.data, asked.p99_ms, asked.min_accuracy) == ("rows.csv", 250, None)
     assert command.plan_of(asked, ROWS, Caps()) == Plan("iris", ROWS, LAB_STAGES)
-    assert command.plan_of(asked, ROWS, Caps(), (Stage(1, 1),)).phases == (Stage(1, 1),)
+    assert command.plan_of(asked, ROWS, Caps(), (LoadStage(1, 1),)).phases == (LoadStage(1, 1),)
 
 
 def test_what_is_asked_for_is_planned():
-    assert command.plan_of(given("--stages", "3:30"), ROWS, Caps()).phases == (Stage(3, 30),)
+    assert command.plan_of(given("--stages", "3:30"), ROWS, Caps()).phases == (LoadStage(3, 30),)
     asked = given("--rate", "5", "--seconds", "2", "--variant", "model-b", "--max-rate-rps", "7.5")
     plan = command.plan_of(asked, ROWS, command.caps_of(asked))
     assert (plan.phases, plan.target_variant, plan.caps.max_rate_rps) == ((Arrivals(5, 2),), "model-b", 7.5)
@@ -56,5 +56,5 @@ def test_stages_that_are_none_are_refused():
     ],
 )
 def test_the_status_says_whether_all_was_well(arguments, errors, ended, status):
-    asked, result = given(*arguments), run(phase(Stage(2, 100), errors=errors), ended=ended)
+    asked, result = given(*arguments), run(phase(LoadStage(2, 100), errors=errors), ended=ended)
     assert command.status(command.judge(asked, result, Console(quiet=True))) == status

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.load.connections import Answer, Broken, Connections, parse
+from slipway.load.connections import Broken, Connections, HttpResponse, parse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n1.0"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n1.\r\n1\r\n0\r\n0\r\n\r\n"
@@ -39,7 +39,7 @@ def test_an_answer_is_whole_with_its_last_byte(received, status, body, keep):
 def test_an_answer_without_a_length_ends_with_the_connection():
     received = b"HTTP/1.1 500 Oh\r\nX-Amzn-ErrorType: InternalFailure\r\n\r\nno"
     assert parse(received, ended=False) is None
-    assert parse(received, ended=True)[0] == Answer(500, {"x-amzn-errortype": "InternalFailure"}, b"no")
+    assert parse(received, ended=True)[0] == HttpResponse(500, {"x-amzn-errortype": "InternalFailure"}, b"no")
 
 
 @pytest.mark.parametrize("received", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 70_000])

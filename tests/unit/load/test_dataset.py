@@ -5,7 +5,7 @@ import pytest
 
 from slipway.load.dataset import read_rows
 from slipway.load.errors import LoadError
-from slipway.rows import Row
+from slipway.load.rows import Row
 
 SESSION = botocore.session.get_session()
 

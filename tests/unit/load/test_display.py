@@ -6,9 +6,9 @@ from rich.console import Console
 
 from slipway.load.display import Display, describe_progress
 from slipway.load.engine import Progress
-from slipway.load.plan import Arrivals, Plan, Stage
+from slipway.load.plan import Arrivals, LoadStage, Plan
 from slipway.load.result import LoadResult, Second
-from slipway.rows import Row
+from slipway.load.rows import Row
 from tests.unit.load.test_result import phase, tally
 
 
@@ -22,7 +22,7 @@ def test_a_line_has_rate_latencies_errors_right_answers_shares_and_instances():
 
 
 def test_a_line_of_the_first_second_says_what_is_known():
-    line = describe_progress(Progress(1, Stage(10, 1000), 0.2, tally().settle(), None))
+    line = describe_progress(Progress(1, LoadStage(10, 1000), 0.2, tally().settle(), None))
     assert line == "phase 1 (10 x 1000) | 0 s | 8/1000 answered | errors 2 | right 75.0% | blue 100%"
 
 

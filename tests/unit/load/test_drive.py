@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from slipway.load.drive import ABANDONED, Drive
-from slipway.load.plan import Arrivals, Stage, shares
-from slipway.rows import Row
+from slipway.load.plan import Arrivals, LoadStage, shares
+from slipway.load.rows import Row
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 
 ROWS = [Row("1", "1,a"), Row("2", "2,b"), Row("0", "3,c")]
@@ -64,7 +64,7 @@ def test_processes_divide_the_arrivals_among_them_and_send_the_same_rows():
 
 
 def test_a_stage_has_so_many_in_flight_and_sends_so_many_in_all():
-    tallies, senders, ended_at = driven(Stage(5, 12), processes=2, stall=(0, 1))
+    tallies, senders, ended_at = driven(LoadStage(5, 12), processes=2, stall=(0, 1))
     assert [tally.sent for tally in tallies] == [6, 6]
     # Five are held by the stall, the other seven follow when it ends.
     moments = sorted(moment for sender in senders for moment in sender.sent_at)
@@ -73,12 +73,12 @@ def test_a_stage_has_so_many_in_flight_and_sends_so_many_in_all():
 
 
 def test_answers_are_held_against_the_labels_and_counted_by_variant():
-    [tally], _, _ = driven(Stage(3, 30))
+    [tally], _, _ = driven(LoadStage(3, 30))
     assert (tally.answered, tally.right, dict(tally.variants)) == (30, 20, {"blue": 30})
 
 
 def test_errors_are_counted_by_kind_and_are_no_answers():
-    [tally], _, _ = driven(Stage(2, 8), error="400 ThrottlingException")
+    [tally], _, _ = driven(LoadStage(2, 8), error="400 ThrottlingException")
     assert (tally.sent, tally.answered, dict(tally.errors)) == (8, 0, {"400 ThrottlingException": 8})
     assert tally.latency.get_total_count() == 0
 
@@ -91,7 +91,7 @@ def test_a_stop_sends_nothing_more_and_lets_what_is_in_flight_end():
 
 
 def test_a_stop_abandons_what_is_not_answered_in_time_and_says_so():
-    [tally], _, ended_at = driven(Stage(4, 100), stall=(0, 1000), stop_at=1.0)
+    [tally], _, ended_at = driven(LoadStage(4, 100), stall=(0, 1000), stop_at=1.0)
     assert (tally.sent, tally.answered, dict(tally.errors)) == (4, 0, {ABANDONED: 4})
     assert ended_at == pytest.approx(6.0)
 
@@ -102,7 +102,7 @@ def test_a_fault_of_the_program_is_no_small_load():
             raise KeyError("bug")
 
     async def run(clock):
-        await Drive(shares(Stage(2, 10), 1)[0], ROWS, Broken(), 0.0, clock).run()
+        await Drive(shares(LoadStage(2, 10), 1)[0], ROWS, Broken(), 0.0, clock).run()
 
     with pytest.raises(KeyError, match="bug"):
         in_virtual_time(run)

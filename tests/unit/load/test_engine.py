@@ -13,8 +13,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.engine import Engine
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import Arrivals, Caps, Plan, Stage
-from slipway.rows import Row
+from slipway.load.plan import Arrivals, Caps, LoadStage, Plan
+from slipway.load.rows import Row
 from tests.conftest import ROOT
 from tests.unit.load.endpoints import HttpEndpoint, serving
 
@@ -43,7 +43,7 @@ class Access:
 
 def test_phases_by_several_processes_are_counted_in_full():
     told = []
-    plan = Plan("e", ROWS, (Stage(6, 400), Arrivals(200, 1.5)), processes=2)
+    plan = Plan("e", ROWS, (LoadStage(6, 400), Arrivals(200, 1.5)), processes=2)
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(plan, Access(endpoint), told.append).run()
     stage, arrivals = result.phases
@@ -67,7 +67,7 @@ def test_phases_by_several_processes_are_counted_in_full():
 def test_more_rows_than_fit_do_no_harm():
     wide = [Row("1", f"1,{'x' * 678}")] * 100_000
     with serving(HttpEndpoint()) as endpoint:
-        result = Engine(Plan("e", wide, (Stage(2, 10),)), Access(endpoint)).run()
+        result = Engine(Plan("e", wide, (LoadStage(2, 10),)), Access(endpoint)).run()
     assert result.completed
     assert result.phases[0].tally.right == 10
     assert 20_000 < result.plan["rows"] < 30_000
@@ -75,18 +75,18 @@ def test_more_rows_than_fit_do_no_harm():
 
 def test_a_target_variant_is_asked_for():
     with serving(HttpEndpoint()) as endpoint:
-        result = Engine(Plan("e", ROWS[:3], (Stage(2, 30),), target_variant="red"), Access(endpoint)).run()
+        result = Engine(Plan("e", ROWS[:3], (LoadStage(2, 30),), target_variant="red"), Access(endpoint)).run()
     assert dict(result.phases[0].tally.variants) == {"red": 30}
 
 
 def test_nothing_is_sent_above_a_cap():
     with serving(HttpEndpoint()) as endpoint, pytest.raises(LoadRefused, match="max_requests"):
-        Engine(Plan("e", ROWS, (Stage(2, 30),), caps=Caps(max_requests=29)), Access(endpoint)).run()
+        Engine(Plan("e", ROWS, (LoadStage(2, 30),), caps=Caps(max_requests=29)), Access(endpoint)).run()
     assert endpoint.invocations == []
 
 
 def test_the_time_cap_ends_a_run_in_order():
-    plan = Plan("e", ROWS[:3], (Stage(2, 100_000), Stage(2, 10)), caps=Caps(max_seconds=1.0))
+    plan = Plan("e", ROWS[:3], (LoadStage(2, 100_000), LoadStage(2, 10)), caps=Caps(max_seconds=1.0))
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(plan, Access(endpoint)).run()
     [phase] = result.phases
@@ -122,7 +122,7 @@ def test_a_process_that_breaks_ends_the_run_but_not_the_report():
             return self.endpoint.target("blue–green")  # noqa: RUF001 (HTTP has no such header)
 
     with serving(HttpEndpoint()) as endpoint:
-        result = Engine(Plan("e", ROWS[:3], (Stage(2, 30),), caps=Caps(max_seconds=20)), Misled(endpoint)).run()
+        result = Engine(Plan("e", ROWS[:3], (LoadStage(2, 30),), caps=Caps(max_seconds=20)), Misled(endpoint)).run()
     assert "ended by itself with status 1" in result.ended
     assert [phase.tally.answered for phase in result.phases] == [0]
 

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Plan, Stage, figure, fitting, parse_stages, shares
-from slipway.rows import Row
+from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage, Plan, figure, fitting, parse_stages, shares
+from slipway.load.rows import Row
 
 ROWS = [Row("1", "2,3")]
 
@@ -24,8 +24,8 @@ def test_the_labs_stages_are_the_default_and_within_the_caps():
 @pytest.mark.parametrize(
     ("phases", "cap"),
     [
-        ([Stage(10, 150_000), Stage(10, 50_001)], "max_requests is 200000, asked is 200001"),
-        ([Stage(201, 1000)], "max_concurrency is 200, asked is 201"),
+        ([LoadStage(10, 150_000), LoadStage(10, 50_001)], "max_requests is 200000, asked is 200001"),
+        ([LoadStage(201, 1000)], "max_concurrency is 200, asked is 201"),
         ([Arrivals(2001, 10)], "max_rate_rps is 2000, asked is 2001"),
         ([Arrivals(1, 1000), Arrivals(1, 801)], "max_seconds is 1800, asked is 1801"),
     ],
@@ -36,14 +36,14 @@ def test_what_is_above_a_cap_is_refused(phases, cap):
 
 
 def test_a_cap_can_be_raised_on_purpose():
-    plan(Stage(201, 1000), caps=Caps(max_concurrency=300)).check()
+    plan(LoadStage(201, 1000), caps=Caps(max_concurrency=300)).check()
 
 
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        (Stage(0, 10), "concurrency is 0"),
-        (Stage(10, 0), "requests is 0"),
+        (LoadStage(0, 10), "concurrency is 0"),
+        (LoadStage(10, 0), "requests is 0"),
         (Arrivals(0, 10), "rate_rps is 0"),
         (Arrivals(1, 10, concurrency=0), "concurrency is 0"),
         (Arrivals(5, -5.0), "duration_seconds is -5.0"),
@@ -61,7 +61,7 @@ def test_a_load_of_nothing_or_without_an_end_is_refused(phase, said):
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, 0, -1])
 def test_a_cap_that_caps_nothing_is_refused(seconds):
     with pytest.raises(LoadRefused, match="max_seconds is"):
-        plan(Stage(2, 10), caps=Caps(max_seconds=seconds)).check()
+        plan(LoadStage(2, 10), caps=Caps(max_seconds=seconds)).check()
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_no_rows_no_phases():
 @pytest.mark.parametrize(
     ("phases", "seconds"),
     [
-        ([Stage(10, 1000)], 1800),
-        ([Stage(10, 1000), Arrivals(1, 1700)], 1800),
+        ([LoadStage(10, 1000)], 1800),
+        ([LoadStage(10, 1000), Arrivals(1, 1700)], 1800),
         ([Arrivals(1, 1800)], 1865),
         ([Arrivals(1, 900), Arrivals(1, 900)], 1930),
     ],
@@ -139,7 +139,7 @@ def test_a_run_ends_at_its_cap_but_not_before_the_last_answers_of_what_it_allows
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
-@pytest.mark.parametrize("phase", [Stage(7, 100), Arrivals(33, 3.3, concurrency=9)])
+@pytest.mark.parametrize("phase", [LoadStage(7, 100), Arrivals(33, 3.3, concurrency=9)])
 def test_shares_are_the_whole_phase(phase, processes):
     parts = shares(phase, processes)
     numbers = sorted(number for part in parts for number in range(part.first, part.requests, part.step))
@@ -150,23 +150,25 @@ def test_shares_are_the_whole_phase(phase, processes):
 
 def test_several_processes_send_only_what_one_core_cannot(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert [plan().processes_for(phase) for phase in (Stage(10, 1000), Stage(100, 10_000), Stage(150, 100_000))] == [
+    assert [
+        plan().processes_for(phase) for phase in (LoadStage(10, 1000), LoadStage(100, 10_000), LoadStage(150, 100_000))
+    ] == [
         1,
         2,
         3,
     ]
     assert plan().processes_for(Arrivals(2000, 10)) == 1
     assert plan().processes_for(Arrivals(6000, 10)) == 3
-    assert plan(processes=5).processes_for(Stage(3, 1000)) == 3
+    assert plan(processes=5).processes_for(LoadStage(3, 1000)) == 3
 
 
 def test_stages_are_read_from_a_command_line():
-    assert parse_stages("10:1000, 100x10000") == (Stage(10, 1000), Stage(100, 10_000))
+    assert parse_stages("10:1000, 100x10000") == (LoadStage(10, 1000), LoadStage(100, 10_000))
     with pytest.raises(LoadRefused, match="'ten' is no stage"):
         parse_stages("10:1000,ten")
 
 
 def test_a_summary_is_json():
-    summary = json.loads(json.dumps(plan(Stage(1, 2), Arrivals(5, 2)).summary()))
+    summary = json.loads(json.dumps(plan(LoadStage(1, 2), Arrivals(5, 2)).summary()))
     assert [phase["kind"] for phase in summary["phases"]] == ["stage", "arrivals"]
     assert [phase["requests"] for phase in summary["phases"]] == [2, 10]

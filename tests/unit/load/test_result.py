@@ -4,17 +4,17 @@ import json
 
 from hdrh.histogram import HdrHistogram
 
-from slipway.load.plan import Plan, Stage, describe
+from slipway.load.plan import LoadStage, Plan, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.rows import Row
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 STARTED_AT = "2024-01-01T00:00:01.500+00:00"
 
 
 def phase(tally, cpu_share=0.5):
     seconds = (Second.of(0, tally.settle(), {"blue": 2}),)
-    return PhaseResult(describe(Stage(2, 10)), 1, STARTED_AT, 2.0, tally, seconds, 0.4, cpu_share)
+    return PhaseResult(describe(LoadStage(2, 10)), 1, STARTED_AT, 2.0, tally, seconds, 0.4, cpu_share)
 
 
 def tally():
@@ -26,7 +26,7 @@ def tally():
 
 
 def test_a_report_has_totals_a_series_and_histograms_that_others_read():
-    plan = Plan("e", [Row("1", "2")], (Stage(2, 10),))
+    plan = Plan("e", [Row("1", "2")], (LoadStage(2, 10),))
     report = json.loads(LoadResult(plan.summary(), "2024-01-01T00:00:00+00:00", COMPLETED, (phase(tally()),)).to_json())
     [found] = report["phases"]
     assert (report["ended"], report["plan"]["rows"]) == ("completed", 1)

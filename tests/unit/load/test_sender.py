@@ -6,7 +6,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.sender import HttpSender, NoReply, Reply
-from slipway.load.signing import Signer, Target
+from slipway.load.signing import RequestSigner, Target
 from tests.unit.load.endpoints import HttpEndpoint, serving
 
 CREDENTIALS = ReadOnlyCredentials("AKIA", "secret", None)
@@ -14,7 +14,7 @@ CREDENTIALS = ReadOnlyCredentials("AKIA", "secret", None)
 
 def send(target, body, timeout_seconds=30.0):
     async def run():
-        async with HttpSender(target, Signer(target, CREDENTIALS), timeout_seconds) as sender:
+        async with HttpSender(target, RequestSigner(target, CREDENTIALS), timeout_seconds) as sender:
             return await sender.send(body)
 
     return asyncio.run(run())
@@ -50,7 +50,7 @@ def test_nobody_listens(free_port):
 def test_requests_are_kept_as_long_as_their_signatures_are_good(free_port):
     now = [100.0]
     target = Target(f"http://127.0.0.1:{free_port}", "us-west-2", "sagemaker", "e")
-    signer = Signer(target, CREDENTIALS, lambda: now[0])
+    signer = RequestSigner(target, CREDENTIALS, lambda: now[0])
 
     async def run():
         sender = HttpSender(target, signer, 1)

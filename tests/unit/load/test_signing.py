@@ -5,7 +5,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from slipway.load.signing import Signer, Target
+from slipway.load.signing import RequestSigner, Target
 
 CREDENTIALS = ReadOnlyCredentials("AKIA", "secret", "token")
 TARGET = Target("https://runtime.sagemaker.us-west-2.amazonaws.com", "us-west-2", "sagemaker", "e", "blue")
@@ -26,7 +26,7 @@ def signed(monkeypatch):
 
 
 def test_a_request_bears_the_signature_botocore_gives_it(monkeypatch):
-    headers = Signer(TARGET, CREDENTIALS).headers(b"1,2")
+    headers = RequestSigner(TARGET, CREDENTIALS).headers(b"1,2")
     again = AWSRequest("POST", TARGET.url, headers=TARGET.headers(), data=b"1,2")
     signer = SigV4Auth(CREDENTIALS, "sagemaker", "us-west-2")
     again.context["timestamp"] = headers["X-Amz-Date"]
@@ -39,7 +39,7 @@ def test_a_request_bears_the_signature_botocore_gives_it(monkeypatch):
 
 def test_equal_requests_of_one_second_are_signed_once(signed):
     now = [100.2]
-    signer = Signer(TARGET, CREDENTIALS, lambda: now[0])
+    signer = RequestSigner(TARGET, CREDENTIALS, lambda: now[0])
     for moment in (100.2, 100.9, 101.0):
         now[0] = moment
         for body in (b"1", b"2", b"1"):
@@ -48,7 +48,7 @@ def test_equal_requests_of_one_second_are_signed_once(signed):
 
 
 def test_new_credentials_sign_from_then_on(signed):
-    signer = Signer(TARGET, CREDENTIALS, lambda: 100.0)
+    signer = RequestSigner(TARGET, CREDENTIALS, lambda: 100.0)
     before = signer.headers(b"1")
     signer.renew(ReadOnlyCredentials("ASIA", "other", None))
     after = signer.headers(b"1")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from slipway.load.plan import Plan, Stage, describe
+from slipway.load.plan import LoadStage, Plan, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult
+from slipway.load.rows import Row
 from slipway.load.slo import Limit, Slo, verdict
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 
 def phase(stage, *, answers=100, right=100, errors=0, abandoned=0, slow=0):
@@ -25,7 +25,7 @@ def run(*phases, ended=COMPLETED):
     return LoadResult(phases[0][0].summary(), "2024-01-01T00:00:00+00:00", ended, tuple(one for _, one in phases))
 
 
-FINE = phase(Stage(2, 100))
+FINE = phase(LoadStage(2, 100))
 SLO = Slo(max_error_share=0.01, p99_ms=100, min_accuracy=0.9)
 
 
@@ -50,7 +50,9 @@ def test_what_keeps_every_limit_passes():
 )
 def test_a_broken_limit_is_named_with_its_phase_and_by_how_much(bad, name, measured, excess):
     # The first phase is short beside the second, and fails all the same.
-    judged = verdict(run(phase(Stage(3, 100), **bad), phase(Stage(9, 10_000), answers=10_000, right=10_000)), SLO)
+    judged = verdict(
+        run(phase(LoadStage(3, 100), **bad), phase(LoadStage(9, 10_000), answers=10_000, right=10_000)), SLO
+    )
     [broken] = judged.broken
     assert not judged.passed
     assert (broken.name, broken.phase) == (name, "3 x 100")
@@ -65,18 +67,18 @@ def test_large_figures_are_written_out():
 
 
 def test_a_limit_that_is_just_met_is_kept():
-    assert verdict(run(phase(Stage(2, 100), answers=99, right=99, errors=1)), Slo(max_error_share=0.01)).passed
-    assert verdict(run(phase(Stage(2, 100), right=90)), Slo(min_accuracy=0.9)).passed
+    assert verdict(run(phase(LoadStage(2, 100), answers=99, right=99, errors=1)), Slo(max_error_share=0.01)).passed
+    assert verdict(run(phase(LoadStage(2, 100), right=90)), Slo(min_accuracy=0.9)).passed
 
 
 def test_without_answers_nothing_is_kept():
-    judged = verdict(run(phase(Stage(2, 5), answers=0, right=0, errors=5)), SLO)
+    judged = verdict(run(phase(LoadStage(2, 5), answers=0, right=0, errors=5)), SLO)
     assert [limit.name for limit in judged.broken] == ["max_error_share", "p99_ms", "min_accuracy"]
     assert "nothing was answered in 2 x 5" in str(judged.broken[1])
 
 
 def test_a_run_that_was_stopped_has_not_passed_but_broken_nothing():
-    judged = verdict(run(phase(Stage(2, 100), answers=40, right=40, abandoned=2), ended="SIGTERM"), SLO)
+    judged = verdict(run(phase(LoadStage(2, 100), answers=40, right=40, abandoned=2), ended="SIGTERM"), SLO)
     assert not judged.passed
     assert judged.broken == ()
     assert judged.limits[0].measured == 0
@@ -90,7 +92,7 @@ def test_a_run_that_was_stopped_at_once_has_nothing_to_show():
 
 
 def test_limits_that_are_not_set_are_not_judged():
-    judged = verdict(run(phase(Stage(2, 100), right=0, slow=100)), Slo())
+    judged = verdict(run(phase(LoadStage(2, 100), right=0, slow=100)), Slo())
     assert judged.passed
     assert [(limit.name, limit.allowed) for limit in judged.limits] == [("max_error_share", 0)]
 
@@ -98,6 +100,6 @@ def test_limits_that_are_not_set_are_not_judged():
 @pytest.mark.parametrize("errors", [1, 990])
 def test_where_no_limit_allows_errors_there_may_be_none(errors):
     answers = 1000 - errors
-    judged = verdict(run(phase(Stage(2, 1000), answers=answers, right=answers, errors=errors)), Slo(None, 100, 0.9))
+    judged = verdict(run(phase(LoadStage(2, 1000), answers=answers, right=answers, errors=errors)), Slo(None, 100, 0.9))
     assert not judged.passed
     assert [limit.name for limit in judged.broken] == ["max_error_share"]

@@ -4,10 +4,10 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
-from slipway.load.plan import Plan, Stage, describe
+from slipway.load.plan import LoadStage, Plan, describe
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.rows import Row
 from slipway.load.tally import Tally
-from slipway.rows import Row
 
 START = datetime(2026, 5, 2, 8, 0, 10, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def phase(stage, begins_seconds, seconds, variants=("model-a", "model-b"), error
 
 def load(*phases, endpoint="iris-production", ended=COMPLETED):
     """What the engine would have written."""
-    plan = Plan(endpoint, [Row("1", "2")], (Stage(10, 1000),))
+    plan = Plan(endpoint, [Row("1", "2")], (LoadStage(10, 1000),))
     return json.loads(LoadResult(plan.summary(), START.isoformat(), ended, phases).to_json())
 
 
@@ -54,7 +54,7 @@ def minutes(metric, statistic, values, variant="model-a", unit="Microseconds"):
 def full():
     """A document in which nothing is missing."""
     return {
-        "load": load(phase(Stage(10, 1200), 0, 40), phase(Stage(100, 3000), 42, 80, errors={"timeout": 1})),
+        "load": load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 42, 80, errors={"timeout": 1})),
         "verdict": {
             "passed": False,
             "limits": [

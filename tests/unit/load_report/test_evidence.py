@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from slipway.aws.autoscaling import ScalingActivity
+from slipway.aws.cloudwatch import MetricSeries, StateChange, WatchedAlarm
+from slipway.aws.patience import patient
 from slipway.errors import AwsError
-from slipway.hooks.autoscaling import ScalingActivity
-from slipway.hooks.cloudwatch import MetricSeries, StateChange, WatchedAlarm
-from slipway.hooks.patience import patient
 from slipway.load_report.evidence import collect
 from slipway.load_report.page import render
 from tests.unit.load_report.samples import load

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from slipway.load.plan import Stage
+from slipway.load.plan import LoadStage
 from slipway.load_report.page import render
 from tests.unit.load_report.samples import at, full, load, minutes, phase
 
@@ -85,7 +85,7 @@ def test_every_plot_is_described_and_ids_are_unique(page):
 
 def test_what_is_missing_is_said():
     empty = {"cloudwatch": {"series": []}, "scaling_activities": [], "alarms": []}
-    text = Elements(render({"load": load(phase(Stage(10, 100), 0, 3)), **empty})).text
+    text = Elements(render({"load": load(phase(LoadStage(10, 100), 0, 3)), **empty})).text
     for said in (
         "No SLO was given, so nothing was judged.",
         "Auto Scaling did nothing in this time.",
@@ -99,7 +99,7 @@ def test_what_is_missing_is_said():
 
 def test_what_was_not_asked_for_or_could_not_be_read_is_not_told_as_nothing():
     unread = {"cloudwatch": "ThrottlingException", "scaling_activities": "AccessDenied"}
-    text = Elements(render({"load": load(phase(Stage(10, 100), 0, 3)), "missing": unread})).text
+    text = Elements(render({"load": load(phase(LoadStage(10, 100), 0, 3)), "missing": unread})).text
     assert text.count("This could not be read: ThrottlingException") == 2
     assert text.count("This could not be read: AccessDenied") == 1
     # The endpoint and its alarms.
@@ -125,7 +125,7 @@ def test_an_early_end_and_a_passed_verdict_are_said():
 
 
 def test_a_phase_that_ended_early_tells_what_was_planned_and_what_was_sent():
-    stage = phase(Stage(150, 100_000), 0, 10)
+    stage = phase(LoadStage(150, 100_000), 0, 10)
     text = " ".join(Elements(render({"load": load(stage, ended="the task was ended")})).text.split())
     assert "concurrency planned sent answered errors" in text
     assert "150 100,000 300 300 0" in text
@@ -148,7 +148,7 @@ def test_a_verdict_tells_the_phase_and_an_early_end():
 def test_hostile_names_stay_text():
     document = full()
     document["load"] = load(
-        phase(Stage(1, 90), 0, 3, variants=(HOSTILE,), errors={HOSTILE: 2}), endpoint=HOSTILE, ended=HOSTILE
+        phase(LoadStage(1, 90), 0, 3, variants=(HOSTILE,), errors={HOSTILE: 2}), endpoint=HOSTILE, ended=HOSTILE
     )
     document["endpoint"] = {"name": HOSTILE, "status": HOSTILE, "variants": [{"name": HOSTILE, "weight": HOSTILE}]}
     document["verdict"]["limits"] = [{"name": HOSTILE, "allowed": HOSTILE, "measured": HOSTILE, "passed": False}]
@@ -176,7 +176,7 @@ def test_hostile_names_stay_text():
 
 def test_what_a_table_or_a_plot_leaves_out_is_counted():
     document = full()
-    document["load"] = load(phase(Stage(1, 90), 0, 3, errors={f"code {number}": 1 for number in range(103)}))
+    document["load"] = load(phase(LoadStage(1, 90), 0, 3, errors={f"code {number}": 1 for number in range(103)}))
     document["alarms"] = [{"name": "quiet", "state": "OK", "history": []}] * 24
     document["cloudwatch"]["series"] = [minutes("Invocations", "Sum", [1.0])] * 105
     text = " ".join(Elements(render(document)).text.split())

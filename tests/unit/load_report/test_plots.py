@@ -2,12 +2,12 @@
 
 import re
 
-from slipway.load.plan import Arrivals, Stage
+from slipway.load.plan import Arrivals, LoadStage
 from slipway.load_report import plots, svg
 from slipway.load_report.timeline import timeline
 from tests.unit.load_report.samples import load, phase
 
-LOAD = load(phase(Stage(10, 1200), 0, 40), phase(Stage(100, 3000), 42, 80, errors={"timeout": 1}))
+LOAD = load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 42, 80, errors={"timeout": 1}))
 RUN = timeline(LOAD)
 NOTHING = timeline(load())
 
@@ -47,7 +47,7 @@ def test_shares_and_accuracy_of_variants():
 
 
 def test_a_phase_without_answers_shows_no_latency():
-    silent = load(phase(Stage(1, 10), 0, 3, errors={"timeout": 3}, rate=0))
+    silent = load(phase(LoadStage(1, 10), 0, 3, errors={"timeout": 3}, rate=0))
     run = timeline(silent)
     assert said(plots.throughput(run)).endswith("9 errors in all")
     assert plots.latency(run) is None

@@ -2,11 +2,11 @@
 
 import pytest
 
-from slipway.load.plan import Arrivals, Stage, describe
+from slipway.load.plan import Arrivals, LoadStage, describe
 from slipway.load_report.timeline import epoch, phase_name, phase_names, timeline
 from tests.unit.load_report.samples import START, load, phase
 
-RUN = load(phase(Stage(10, 1200), 0, 40), phase(Stage(100, 3000), 45, 75))
+RUN = load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 45, 75))
 
 
 def test_phases_stand_where_they_began():
@@ -50,9 +50,9 @@ def test_a_run_that_sent_nothing_has_no_points():
 
 
 def test_names_of_phases():
-    assert phase_name(describe(Stage(1500, 10))) == "1,500 in flight"
+    assert phase_name(describe(LoadStage(1500, 10))) == "1,500 in flight"
     assert phase_name(describe(Arrivals(12.5, 60))) == "12.5/s for 60 s"
-    stages = [{"phase": describe(Stage(concurrency, 10))} for concurrency in (5, 9, 5)]
+    stages = [{"phase": describe(LoadStage(concurrency, 10))} for concurrency in (5, 9, 5)]
     assert phase_names(stages) == ["5 in flight (phase 1)", "9 in flight", "5 in flight (phase 3)"]
 
 

@@ -1,0 +1,162 @@
+"""What the task ``approve`` and the API server tell each other through the task's own state store.
+
+The task writes the question. The API server writes the answer in the transaction that accepts it, so that an answer
+exists from the moment in which somebody was told so, whichever process dies afterwards. Nobody else may write there:
+see slipway/guard.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from slipway.model.approvers import Approval
+from slipway.registry.record import APPROVE, REJECT, Candidate, How
+from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
+
+# Entries of the task's state store.
+QUESTION = "asked"
+DECIDED = "decided"
+
+UNPROVEN = (
+    "An answer was ignored, for the guard of Airflow's API server has not signed it. That server must load Slipway's "
+    "plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, since when, and what has been answered so far.
+
+    :param at: when it was first asked, in seconds since the epoch
+    :param model_package_arn: the model package that is decided upon
+    :param number: how many answers came before; the key of the next one is made of it
+    :param approvals: those given so far
+    :param uploader: who uploaded the zip, as S3 has it
+    :param digest: SHA-256 of that zip, hexadecimal
+    :param artefact: SHA-256 of the trained model, hexadecimal
+    """
+
+    at: float
+    model_package_arn: str
+    number: int = 0
+    approvals: tuple[Approval, ...] = ()
+    uploader: str | None = None
+    digest: str = ""
+    artefact: str = ""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What is decided upon, to the byte."""
+        return Candidate(self.model_package_arn, self.digest, self.artefact)
+
+    @property
+    def answer_key(self) -> str:
+        """The entry that its answer has, once there is one."""
+        return f"answer/{self.number}"
+
+    @classmethod
+    def about(cls, candidate: Candidate, approvals: Iterable[Approval], *, number: int, uploader: str | None) -> Self:
+        """:returns: a new question, asked now"""
+        return cls(
+            time.time(),
+            candidate.model_package_arn,
+            number,
+            tuple(approvals),
+            uploader,
+            candidate.digest,
+            candidate.artefact,
+        )
+
+    def next(self, approvals: Iterable[Approval]) -> Self:
+        """:returns: the same question, put again to who has not answered"""
+        return replace(self, number=self.number + 1, approvals=tuple(approvals))
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON for the state store"""
+        return {**asdict(self), "approvals": [asdict(approval) for approval in self.approvals]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_json`` returned"""
+        approvals = tuple(Approval(**item) for item in value.get("approvals", ()))
+        return cls(**{**value, "approvals": approvals})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One person's answer.
+
+    :param approve: True to approve, False to reject
+    :param by: the person's Airflow user name
+    :param at: ISO 8601, UTC
+    :param how: the way it came in
+    :param comment: what they said
+    :param stage: the stage that an approval counts for
+    :param model_package_arn: the model package it is about
+    :param option: the button, where there are others than Approve and Reject
+    :param proof: the guard's signature, see slipway/signed/proofs.py
+    """
+
+    approve: bool
+    by: str
+    at: str
+    how: How
+    comment: str
+    stage: str
+    model_package_arn: str
+    option: str = ""
+    proof: str = ""
+
+    def signed(self, signer: Signer, question: Question, place: TaskPlace) -> Self:
+        """:returns: this answer with the guard's proof that it answers this question of this task"""
+        return replace(self, proof=signer.prove(place.asked(question.number), *self._statement(question)))
+
+    def is_proven(self, verifier: Verifier, question: Question, place: TaskPlace) -> bool:
+        """:returns: whether the guard has let it through, as the answer to this question of this task"""
+        return verifier.answers(self.proof, place.asked(question.number), *self._statement(question))
+
+    def _statement(self, question: Question) -> tuple[str, ...]:
+        option = self.option or (APPROVE if self.approve else REJECT)
+        return question.candidate.statement(option, by=self.by, at=self.at, how=self.how.value, stage=self.stage)
+
+    @property
+    def approval(self) -> Approval:
+        """The approval that it is, if it is one."""
+        return Approval(by=self.by, at=self.at, how=self.how.value, stage=self.stage, proof=self.proof)
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON for the state store"""
+        return {**asdict(self), "how": self.how.value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_json`` returned"""
+        return cls(**{**value, "how": How(value["how"])})
+
+    def __str__(self) -> str:
+        did = f"answered {self.option}" if self.option else f"{'approved' if self.approve else 'rejected'} it"
+        return f"{self.by} {did} at {self.at} ({self.how})"
+
+
+def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
+    """Read the answer that the guard has written down.
+
+    :param context: of the task that asks
+    :param question: what it has asked
+    :returns: None while there is none that bears the guard's signature
+    """
+    given: Any = context["task_state_store"].get(question.answer_key)
+    try:
+        answer = Answer.from_json(given) if given else None
+    except (TypeError, ValueError, KeyError):
+        # No answer of the guard's.
+        return None
+    return answer if answer and answer.is_proven(verifier(), question, TaskPlace.of(context["ti"])) else None
+
+
+def is_spoilt(context: Mapping[str, Any], question: Question) -> bool:
+    """:returns: whether something lies in the answer's place that the guard has not written there"""
+    return bool(context["task_state_store"].get(question.answer_key)) and proven_answer(context, question) is None

@@ -1,0 +1,200 @@
+"""What an approver has to know, as Markdown: the body of the approval screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.model.approvers import Approval
+from slipway.plan import STRESS_DEV, ReleasePlan
+from slipway.registry.artefact import Artefact
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the tasks before the approval found out: their XComs, with the release's plan.
+
+    :param artefact: the model's bytes, as the model package has them on record
+    :param run_url: the release's page in Airflow
+    :param stress: None where no load was sent
+    :param stress_wanted: whether the model file asks for it
+    :param uploader: who uploaded the zip, as S3 has it
+    :param approvals: those given so far
+    :param wanted: whose approval is wanted, as a clause
+    """
+
+    plan: ReleasePlan
+    evaluation: Mapping[str, Any]
+    registration: Mapping[str, Any]
+    test: Mapping[str, Any]
+    run_url: str
+    artefact: Artefact | None = None
+    stress: Mapping[str, Any] | None = None
+    stress_wanted: bool = False
+    uploader: str | None = None
+    approvals: Sequence[Approval] = ()
+    wanted: str = ""
+
+
+def markdown(facts: Facts) -> str:
+    """Write the approval screen's text.
+
+    :param facts: what is known about the release
+    :returns: Markdown
+    """
+    sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
+    if compared := facts.test.get("champion"):
+        sections.append(_champion(compared))
+    if facts.stress or facts.stress_wanted:
+        sections.append(f"### Stress test of the development endpoint\n\n{_stress(facts)}")
+    return "\n\n".join([*sections, _approvals(facts), _links(facts)])
+
+
+def code(text: object) -> str:
+    """Show a text that came from outside literally: in it nothing is Markdown.
+
+    :param text: any text
+    :returns: a code span
+    """
+    return "`" + " ".join(str(text).replace("`", "'").replace("|", "/").split()) + "`"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else "-"
+
+
+def _identity(facts: Facts) -> str:
+    plan, revision = facts.plan, facts.plan.revision
+    rows = [
+        ("Model", code(plan.prefix)),
+        ("Uploaded by", code(facts.uploader or "unknown")),
+        ("Uploaded at", revision.last_modified),
+        ("Object", code(f"s3://{revision.bucket}/{revision.key}")),
+        ("Version id", code(revision.version_id)),
+        ("SHA-256 of the zip", code(plan.digest)),
+        ("Training job", code(plan.training_job_name)),
+        ("Model package", code(facts.registration.get("model_package_arn", "unknown"))),
+        *_artefact(facts.artefact),
+    ]
+    return "### The release\n\n" + _table(("", ""), rows)
+
+
+def _artefact(artefact: Artefact | None) -> list[tuple[str, str]]:
+    if artefact is None:
+        return [("Model's file", "✗ its bytes are not on record, so it cannot be deployed")]
+    return [
+        ("Model's file", code(artefact.uri)),
+        ("Its size", f"{artefact.size_bytes} bytes"),
+        ("Its version id and ETag", f"{code(artefact.version_id)}, {code(artefact.etag)}"),
+        ("Its SHA-256", code(artefact.sha256)),
+    ]
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> str:
+    metrics = evaluation.get("metrics") or {}
+    live = evaluation.get("live") or {}
+    live_metrics = live.get("metrics") or {}
+    gates = {gate["metric"]: gate for gate in evaluation.get("gates") or ()}
+    rows = [
+        (
+            code(name),
+            _number(metrics.get(name)),
+            _bounds(gates.get(name)),
+            _number(live_metrics.get(name)),
+        )
+        for name in sorted({*metrics, *gates})
+    ]
+    compared = code(live["model_package_arn"]) if live.get("model_package_arn") else "nothing: production is empty"
+    table = _table(("Metric", "This model", "Gate", "Live in production"), rows)
+    return f"### Metrics\n\n{table}\n\nCompared with {compared}."
+
+
+def _bounds(gate: Mapping[str, Any] | None) -> str:
+    if gate is None:
+        return "-"
+    bounds = [
+        f"{sign} {_number(gate[bound])}"
+        for bound, sign in (("minimum", "≥"), ("maximum", "≤"))
+        if gate.get(bound) is not None
+    ]
+    return " and ".join(bounds) + (" ✓" if gate.get("passed") else " ✗")
+
+
+def _development(test: Mapping[str, Any]) -> str:
+    latency = test.get("latency_ms") or {}
+    variants = ", ".join(f"{code(name)} {count}" for name, count in sorted((test.get("variants") or {}).items()))
+    rows = [
+        ("Endpoint", code(test.get("endpoint_name", "unknown"))),
+        *_quality(test),
+        ("Latency", f"p50 {_number(latency.get('p50'))} ms, p99 {_number(latency.get('p99'))} ms"),
+        ("Answered by", variants or "-"),
+    ]
+    if "golden_rows" in test:
+        rows.append(("Golden set", f"all {test['golden_rows']} rows right"))
+    return "### Test of the development endpoint\n\n" + _table(("", ""), rows)
+
+
+def _champion(compared: Mapping[str, Any]) -> str:
+    table = _table(
+        ("", "This model", "Live in production"),
+        [
+            (str(compared["metric"]), _number(compared["candidate"]), _number(compared["live"])),
+            ("p99 latency, ms", _number(compared["candidate_p99_ms"]), _number(compared["live_p99_ms"])),
+        ],
+    )
+    rule = f"The same {compared['rows']} rows. Rule: {compared['rule']} ✓"
+    failed = "" if compared["live"] is not None else " The live model failed on them."
+    return f"### Beside the live model\n\n{table}\n\n{rule}{failed}"
+
+
+def _stress(facts: Facts) -> str:
+    stress = facts.stress
+    if not stress:
+        return "✗ has left no result: somebody may have marked it."
+    said = "✓ kept its limits" if stress["passed"] else "✗ broke its limits"
+    rows = [
+        (
+            limit["name"],
+            _number(limit["allowed"]),
+            _number(limit["measured"]) + (" ✓" if limit["passed"] else " ✗"),
+            str(limit["phase"]),
+        )
+        for limit in stress["limits"]
+    ]
+    line = f"{said}: {stress['answered']} of {stress['sent']} requests answered, p99 {_number(stress['p99_ms'])} ms."
+    report = f"[Stress report]({facts.run_url}/tasks/{STRESS_DEV}), {code(stress['report'])}"
+    table = _table(("Limit", "Allowed", "Measured", "In"), rows)
+    return f"{line}\n\n{table}\n\n{report}"
+
+
+def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "rmse" in test:
+        return [
+            ("Rows", str(test.get("rows", "-"))),
+            ("RMSE", f"{_number(test['rmse'])} (gate ≤ {_number(test.get('rmse_maximum'))})"),
+        ]
+    return [
+        ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
+        ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
+    ]
+
+
+def approval_line(approval: Approval) -> str:
+    """:returns: an approval as a line of the screen's list"""
+    return f"- {code(approval.by)} approved at {approval.at} (stage {approval.stage}, {approval.how})"
+
+
+def _approvals(facts: Facts) -> str:
+    given = "".join(approval_line(approval) + "\n" for approval in facts.approvals)
+    return f"### Approvals\n\nAsked: {facts.wanted}.\n\n{given}"
+
+
+def _links(facts: Facts) -> str:
+    pages = (("The release", ""), ("Training log", "/tasks/train"), ("Test log", "/tasks/test_dev"))
+    return " · ".join(f"[{title}]({facts.run_url}{path})" for title, path in pages)

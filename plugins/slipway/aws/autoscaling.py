@@ -1,0 +1,127 @@
+"""Application Auto Scaling: the scalable targets of endpoint variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.session import AwsHook
+
+# https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
+_NAMESPACE = "sagemaker"
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """One scalable target: ``endpoint/NAME/variant/NAME`` and what of it is scaled."""
+
+    resource_id: str
+    dimension: str
+
+
+@dataclass(frozen=True)
+class ScalingActivity:
+    """One change of a variant's instance count.
+
+    :param ended: None while it goes on
+    :param description: what is done, in AWS's words
+    :param cause: why, in AWS's words
+    """
+
+    resource_id: str
+    began: datetime
+    ended: datetime | None
+    description: str
+    cause: str
+    status: str
+
+
+class AutoScalingHook(AwsHook):
+    """Scalable targets in the namespace of SageMaker.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "application-autoscaling"
+        super().__init__(*args, **kwargs)
+
+    @patient
+    def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:
+        """List the scalable targets of an endpoint's variants.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
+
+        :param endpoint_name: The endpoint's name.
+        :returns: The targets; those of an endpoint that is gone too.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        with aws_call("list the scalable targets of", endpoint_name):
+            pages = self.conn.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
+            listed: list[Mapping[str, Any]] = [target for page in pages for target in page["ScalableTargets"]]
+        return [
+            ScalableTarget(target["ResourceId"], target["ScalableDimension"])
+            for target in listed
+            if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
+        ]
+
+    @patient
+    def activities(
+        self, endpoint_name: str, variants: Sequence[str], began: datetime, ended: datetime
+    ) -> list[ScalingActivity]:
+        """List what Auto Scaling did with an endpoint's variants; AWS keeps that for six weeks.
+
+        One listing for each variant: that of the namespace would have the activities of every endpoint of the account.
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingActivities.html
+
+        :param endpoint_name: The endpoint's name.
+        :param variants: The variants' names.
+        :param began: Activities that had ended before are left out.
+        :param ended: Activities that began later are left out.
+        :returns: The activities, the first first.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        listed: list[Mapping[str, Any]] = []
+        with aws_call("list the scaling activities of", endpoint_name):
+            for variant in variants:
+                pages = self.conn.get_paginator("describe_scaling_activities").paginate(
+                    ServiceNamespace=_NAMESPACE, ResourceId=f"endpoint/{endpoint_name}/variant/{variant}"
+                )
+                listed += [activity for page in pages for activity in page["ScalingActivities"]]
+        found = [
+            ScalingActivity(
+                resource_id=one["ResourceId"],
+                began=one["StartTime"],
+                ended=one.get("EndTime"),
+                description=one["Description"],
+                cause=one["Cause"],
+                status=one["StatusCode"],
+            )
+            for one in listed
+            if one["StartTime"] <= ended and one.get("EndTime", ended) >= began
+        ]
+        return sorted(found, key=lambda activity: activity.began)
+
+    @patient
+    def deregister(self, target: ScalableTarget) -> None:
+        """Remove a scalable target together with its policies; one that is gone is no error.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
+
+        :param target: The target.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        with aws_call("deregister the scalable target", target.resource_id):
+            try:
+                self.conn.deregister_scalable_target(
+                    ServiceNamespace=_NAMESPACE, ResourceId=target.resource_id, ScalableDimension=target.dimension
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ObjectNotFoundException":
+                    raise

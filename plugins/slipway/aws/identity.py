@@ -1,0 +1,79 @@
+"""Which account and region a connection reaches, and the placeholders of model files that stand for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.placeholders import PLACEHOLDERS, AwsIdentity
+from slipway.aws.session import AwsHook
+from slipway.errors import PermanentError
+
+
+class IdentityHook(AwsHook):
+    """STS: who the caller is."""
+
+    def __init__(self, aws_conn_id: str | None = "aws_default") -> None:
+        super().__init__(aws_conn_id=aws_conn_id, client_type="sts")
+
+    @patient
+    def identity(self) -> AwsIdentity:
+        """Ask for the caller's account, once.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+
+        :raises PermanentError: when no region is configured
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        region = self.get_session().region_name
+        if not region:
+            raise PermanentError(
+                "No AWS region is configured",
+                resource=self.aws_conn_id,
+                fix="export AWS_DEFAULT_REGION, or set region_name in the connection's extra",
+            )
+        client: Any = self.conn
+        with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
+            caller = client.get_caller_identity()
+        arn = caller["Arn"]
+        return AwsIdentity(account=caller["Account"], region=region, partition=arn.split(":")[1], arn=arn)
+
+
+def same_principal(one: str, other: str) -> bool:
+    """Tell whether two ARNs mean one user or role; sessions of a role are that role.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+
+    :param one: an ARN of IAM or STS
+    :param other: likewise
+    """
+    return _principal(one) == _principal(other)
+
+
+def _principal(arn: str) -> tuple[str, ...]:
+    account, _, resource = arn.split(":", 4)[-1].partition(":") if arn.count(":") >= 5 else ("", "", arn)
+    kind, *path = resource.split("/")
+    # A session's ARN has the role's name without its path; that of the role itself has the path.
+    if kind == "assumed-role":
+        return account, "role", path[0] if path else ""
+    return (account, "role", path[-1]) if kind == "role" and path else (account, resource)
+
+
+def identity(aws_conn_id: str | None) -> AwsIdentity:
+    """Find out account and region; a call to AWS, so never while a DAG file is parsed.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    return IdentityHook(aws_conn_id).identity()
+
+
+def resolve(text: str, aws_conn_id: str | None) -> str:
+    """Put account and region where ``text`` has placeholders; without any, nothing is asked of AWS.
+
+    :param text: a value of a model file
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    if not any(placeholder in text for placeholder in PLACEHOLDERS):
+        return text
+    return identity(aws_conn_id).resolve(text)

@@ -1,0 +1,123 @@
+"""CloudWatch Logs: following the log of a training job while it runs, and its last lines once it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.aws.patience import patient
+from slipway.aws.session import AwsHook
+from slipway.errors import AwsError, translate
+
+# https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
+TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+# One poll reads at most this many pages of a stream, so that a chatty job cannot hold up the others' triggers.
+_PAGES_PER_POLL = 20
+
+
+def is_no_log_yet(error: Exception) -> bool:
+    """Tell whether the log group or stream is not there, as before the first line was written.
+
+    :param error: What boto3 raised.
+    :returns: True for a missing group or stream.
+    """
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+@dataclass
+class LogTail:
+    """A place in the log of one training job, which has a stream for each of its instances.
+
+    :param job_name: The training job's name.
+    :param tokens: Where to go on in each stream, as an earlier tail left it; from the head if empty.
+    """
+
+    job_name: str
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def read(self, client: Any, *, stream_count: int) -> list[str]:
+        """Read what has been written since the last call.
+
+        https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
+
+        :param client: An asynchronous client of CloudWatch Logs.
+        :param stream_count: How many streams the job will have: its instances.
+        :returns: The new lines, stream by stream.
+        """
+        if len(self.tokens) < stream_count:
+            await self._find_streams(client)
+        return [line for stream in sorted(self.tokens) for line in await self._read_stream(client, stream)]
+
+    async def _find_streams(self, client: Any) -> None:
+        response = await client.describe_log_streams(
+            logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{self.job_name}/"
+        )
+        for stream in response["logStreams"]:
+            self.tokens.setdefault(stream["logStreamName"], "")
+
+    async def _read_stream(self, client: Any, stream: str) -> list[str]:
+        lines: list[str] = []
+        for _ in range(_PAGES_PER_POLL):
+            token = self.tokens[stream]
+            response = await client.get_log_events(
+                logGroupName=TRAINING_LOG_GROUP,
+                logStreamName=stream,
+                startFromHead=True,
+                **({"nextToken": token} if token else {}),
+            )
+            lines += _messages(response["events"])
+            self.tokens[stream] = response["nextForwardToken"]
+            # At the end of a stream the service hands back the token it was given.
+            if response["nextForwardToken"] == token:
+                break
+        return lines
+
+
+class LogsHook(AwsHook):
+    """The logs of training jobs.
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "logs"
+        super().__init__(*args, **kwargs)
+
+    @patient
+    def last_lines(self, job_name: str, count: int) -> list[str]:
+        """Read the end of a job's log.
+
+        :param job_name: The training job's name.
+        :param count: How many lines of each stream at most.
+        :returns: The lines, stream by stream; none where the job never wrote any.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        try:
+            return [line for stream in self._streams(job_name) for line in self._end_of(stream, count)]
+        except (ClientError, BotoCoreError) as error:
+            if is_no_log_yet(error):
+                return []
+            raise self._translated(error, job_name) from error
+
+    def _streams(self, job_name: str) -> list[str]:
+        pages = self.conn.get_paginator("describe_log_streams").paginate(
+            logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{job_name}/"
+        )
+        return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+
+    def _end_of(self, stream: str, count: int) -> list[str]:
+        response = self.conn.get_log_events(
+            logGroupName=TRAINING_LOG_GROUP, logStreamName=stream, startFromHead=False, limit=count
+        )
+        return _messages(response["events"])
+
+    @staticmethod
+    def _translated(error: Exception, job_name: str) -> AwsError:
+        return translate(error, what="Cannot read the log of the training job", resource=job_name)
+
+
+def _messages(events: Iterable[dict]) -> list[str]:
+    return [event["message"].rstrip("\n") for event in events]

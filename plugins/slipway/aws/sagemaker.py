@@ -1,0 +1,283 @@
+"""SageMaker: training jobs, models, endpoint configs, endpoints and, inherited, the Model Registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from slipway.aws.calls import aws_call
+from slipway.aws.patience import patient
+from slipway.aws.sagemaker_base import is_missing
+from slipway.aws.session import AwsHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.states import TrainingJobStatus
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
+_ENDED_TEXT = "training job is in status"
+# What SageMaker says of an endpoint that is being changed, auto scaling's changes included.
+_BUSY_TEXT = "in-progress endpoint"
+# The most that ListTrainingJobs gives at once; its default is ten.
+_PAGE_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One SageMaker resource as its List operation names it."""
+
+    kind: str
+    name: str
+    arn: str
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One answer of an endpoint.
+
+    :param latency_ms: How long it took, from the request that was answered; attempts before it do not count.
+    """
+
+    body: bytes
+    variant: str | None
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class _Listing:
+    operation: str
+    items: str
+    name: str
+    arn: str
+    status: str | None = None
+
+
+_LISTINGS = {
+    "training job": _Listing(
+        "list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "TrainingJobArn", "TrainingJobStatus"
+    ),
+    "endpoint": _Listing("list_endpoints", "Endpoints", "EndpointName", "EndpointArn", "EndpointStatus"),
+    "endpoint config": _Listing("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
+    "model": _Listing("list_models", "Models", "ModelName", "ModelArn"),
+}
+
+
+class SageMakerHook(ModelRegistryHook):
+    """Every SageMaker call of Slipway, errors translated.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
+    """
+
+    def describe_training_job(self, name: str) -> dict | None:
+        """Describe a training job.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+
+        :param name: The job's name.
+        :returns: The description, or None if there is no such job.
+        """
+        return self.describe_or_none("describe_training_job", name, TrainingJobName=name)
+
+    @patient
+    def create_training_job(self, parameters: dict) -> str:
+        """Create a training job.
+
+        Repeated after a lost answer it finds its own name taken; whoever creates a job then adopts it by its digest.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+
+        :param parameters: The operation's parameters.
+        :returns: The job's ARN.
+        :raises slipway.errors.AwsError: With the code ``ResourceInUse`` where the name is taken,
+            ``ResourceLimitExceeded`` where a quota is used up.
+        """
+        with aws_call("create the training job", parameters["TrainingJobName"]):
+            return self.conn.create_training_job(**parameters)["TrainingJobArn"]
+
+    @patient
+    def stop_training_job(self, name: str) -> bool:
+        """Ask a training job to stop.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
+
+        :param name: The job's name.
+        :returns: False if the job has ended already or never was.
+        """
+        with aws_call("stop the training job", name):
+            try:
+                self.conn.stop_training_job(TrainingJobName=name)
+            except ClientError as error:
+                if is_missing(error) or is_ended(error):
+                    return False
+                raise
+        return True
+
+    @patient
+    def training_jobs_in_progress(self, *, name_contains: str, created_before: datetime) -> list[Resource]:
+        """List the training jobs that run.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
+
+        :param name_contains: A part of their names.
+        :param created_before: Only jobs older than this.
+        :returns: The jobs; one call for each hundred of them.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        filters = {
+            "NameContains": name_contains,
+            "StatusEquals": TrainingJobStatus.IN_PROGRESS.value,
+            "CreationTimeBefore": created_before,
+            "MaxResults": _PAGE_SIZE,
+        }
+        return list(self._list("training job", filters))
+
+    def describe_endpoint(self, name: str) -> dict | None:
+        """Describe an endpoint.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
+
+        :param name: The endpoint's name.
+        :returns: The description, or None if there is no such endpoint.
+        """
+        return self.describe_or_none("describe_endpoint", name, EndpointName=name)
+
+    def describe_endpoint_config(self, name: str) -> dict | None:
+        """Describe an endpoint config.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpointConfig.html
+
+        :param name: The config's name.
+        :returns: The description, or None if there is no such config.
+        """
+        return self.describe_or_none("describe_endpoint_config", name, EndpointConfigName=name)
+
+    def describe_model(self, name: str) -> dict | None:
+        """Describe a model.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModel.html
+
+        :param name: The model's name.
+        :returns: The description, or None if there is no such model.
+        """
+        return self.describe_or_none("describe_model", name, ModelName=name)
+
+    @patient
+    def update_weights_and_capacities(self, name: str, changes: list[dict[str, Any]]) -> bool:
+        """Change how an endpoint's variants share requests, and how many instances they have.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
+
+        :param name: The endpoint's name.
+        :param changes: DesiredWeightsAndCapacities.
+        :returns: False if the endpoint is being changed by somebody else: wait, then look again.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        with aws_call("change the weights of the endpoint", name):
+            try:
+                self.conn.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=changes)
+            except ClientError as error:
+                if _BUSY_TEXT in str(error):
+                    return False
+                raise
+        return True
+
+    @patient
+    def list_tagged(self, kind: str, key: str, value: str, **filters: str) -> list[Resource]:
+        """List the resources of one kind that carry a tag.
+
+        SageMaker's List operations cannot filter by tag, so each resource's tags are read.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html
+
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
+        :param key: The tag's key.
+        :param value: The tag's value.
+        :param filters: Further parameters of the List operation.
+        :returns: The resources that carry the tag.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        listed = self._list(kind, filters)
+        return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
+
+    @patient
+    def list_all(self, kind: str) -> list[Resource]:
+        """List the resources of one kind, whoever made them.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
+
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
+        :returns: All of the account and region.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        return list(self._list(kind, {}))
+
+    def delete_resource(self, resource: Resource) -> bool:
+        """Delete an endpoint, endpoint config or model.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpoint.html
+
+        :param resource: What to delete, as `list_tagged` gave it.
+        :returns: False if it was gone.
+        """
+        operation = "delete_" + resource.kind.replace(" ", "_")
+        return self.delete(operation, resource.name, **{_LISTINGS[resource.kind].name: resource.name})
+
+    @patient
+    def invoke_endpoint(self, endpoint_name: str, body: bytes, *, target_variant: str | None = None) -> Invocation:
+        """Ask an endpoint for predictions, CSV in and CSV out; a repetition costs a prediction more and no other.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+
+        :param endpoint_name: The endpoint's name.
+        :param body: CSV rows without a header and without labels.
+        :param target_variant: The variant that has to answer; by weight if None.
+        :returns: The predictions and the variant that made them.
+        :raises slipway.errors.AwsError: With the code ``ModelError`` where the container failed.
+        """
+        parameters: dict[str, Any] = {"EndpointName": endpoint_name, "Body": body, "ContentType": "text/csv"}
+        if target_variant:
+            parameters["TargetVariant"] = target_variant
+        with aws_call("invoke the endpoint", endpoint_name):
+            client = self._runtime.conn
+            started = time.perf_counter()
+            response = client.invoke_endpoint(Accept="text/csv", **parameters)
+            body = response["Body"].read()
+            latency_ms = (time.perf_counter() - started) * 1000
+            return Invocation(body, response.get("InvokedProductionVariant"), latency_ms)
+
+    @cached_property
+    def _runtime(self) -> AwsHook:
+        return AwsHook(
+            aws_conn_id=self.aws_conn_id,
+            client_type="sagemaker-runtime",
+            region_name=self.region_name,
+            verify=self._verify,
+            # What botocore repeats would count as one slow answer; a patient method repeats it all the same.
+            config=self.config.merge(Config(retries={"total_max_attempts": 1})),
+        )
+
+    def _list(self, kind: str, filters: Mapping[str, Any]) -> Iterator[Resource]:
+        listing = _LISTINGS[kind]
+        with aws_call(listing.operation.replace("_", " "), kind):
+            for page in self.conn.get_paginator(listing.operation).paginate(**filters):
+                for item in page[listing.items]:
+                    status = item.get(listing.status) if listing.status else None
+                    yield Resource(kind, item[listing.name], item[listing.arn], status)
+
+    def _tags_or_none(self, arn: str) -> dict[str, str]:
+        """Tags of a resource that may vanish between the listing and this call."""
+        answer = self.describe_or_none("list_tags", arn, ResourceArn=arn) or {}
+        return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
+
+
+def is_ended(error: ClientError) -> bool:
+    """Tell whether StopTrainingJob was refused because the job has ended.
+
+    :param error: What boto3 raised.
+    :returns: True for the service's refusal to stop a job in a final status.
+    """
+    return error.response["Error"]["Code"] == "ValidationException" and _ENDED_TEXT in str(error)

@@ -1,0 +1,38 @@
+"""SNS: telling people that a decision is wanted, or was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slipway.aws.calls import aws_call
+from slipway.aws.session import AwsHook
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+SUBJECT_MAX_CHARS = 100
+
+
+class SnsPublishHook(AwsHook):
+    """Publishes to a topic."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "sns"
+        super().__init__(*args, **kwargs)
+
+    def publish(self, topic_arn: str, *, subject: str, message: str, attributes: Mapping[str, str]) -> str:
+        """Send a message to everybody who has subscribed; not repeated, for each repetition would be one more message.
+
+        https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+
+        :param topic_arn: the topic
+        :param subject: an e-mail's subject; what SNS takes of it is ASCII, one line, 100 characters
+        :param message: the text
+        :param attributes: what subscriptions may filter by
+        :returns: the message's id
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        line = " ".join(subject.encode("ascii", "replace").decode().split())[:SUBJECT_MAX_CHARS]
+        named = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
+        with aws_call("publish to the topic", topic_arn):
+            answer = self.conn.publish(TopicArn=topic_arn, Subject=line, Message=message, MessageAttributes=named)
+        return answer["MessageId"]

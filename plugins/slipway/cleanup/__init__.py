@@ -1,0 +1,1 @@
+"""What is removed: what superseded releases left, and a whole model."""

@@ -1,0 +1,156 @@
+"""The task ``roll_back``: works out which earlier release goes back into production, and that it may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from slipway import names
+from slipway.aws.clients import client
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.identity import identity
+from slipway.aws.links import ModelPackageLink
+from slipway.deployment import history, roll_back_order
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
+from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
+from slipway.host.links import NewerReleaseLink
+from slipway.plan import ReleasePlan, wanted
+from slipway.registry import approved, artefact
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import REVISION, ModelRegistryHook
+from slipway.registry.record import DIGEST
+from slipway.request.process import plan_again
+from slipway.request.uploader import uploader_under
+from slipway.signed.orders import Order
+from slipway.stages.mixin import StageMixin
+from slipway.states import BoardStage, Environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+_REVISION_ID = re.compile(r"[0-9a-f]{32}")
+_HOW_TO_RELEASE = "release its version anew with version_id and new_attempt"
+
+
+class RollBackOperator(StageMixin, BaseOperator):
+    """Chooses the model package that a roll-back deploys; its XCom is the plan that ``deploy_prd`` follows.
+
+    Everything is checked before anything is touched: the order, the approval on record, the artefact, the release's
+    own documents. Then production's lease is taken, and the choice is made again while nobody else can deploy. In the
+    order of releases a roll-back is a new act, of the time of its order: whoever repeats it later overtakes nothing.
+
+    A release does not come here: its ``source`` succeeds, and this task is skipped.
+
+    :param model: the model file's content
+    """
+
+    operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    registry = client(ModelRegistryHook)
+    s3 = client(S3ArtefactHook)
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.pass_stages_of(model)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Choose, check, and wait for production's lease.
+
+        :returns: the plan of the earlier release, with this act's place in the order of releases
+        :raises slipway.errors.NotApproved: when no approver ordered it, or the package's approval does not suffice
+        :raises RollBackRefused: when there is nothing to go back to, or what it needs is gone
+        :raises slipway.errors.Superseded: when a newer release is about to deploy
+        """
+        target = wanted(context)
+        if target is None:
+            raise Skipped("This run rolls nothing back", why="its upload has another run")
+        order = roll_back_order.check(context, self.model.approval.rules())
+        self._plan = self._plan_for(self._package(target, order), order)
+        self.enter_stage(context, BoardStage.PRD)
+        # Whoever held the lease may have deployed in between.
+        self._plan = self._plan_for(self._package(target, order), order)
+        self.log.info("%s rolls production back to %s", order.by, self._arn)
+        ModelPackageLink.persist_for(self._arn, context, self, model_package_arn=self._arn)
+        return self._plan.to_xcom()
+
+    def plan(self, context: Context) -> ReleasePlan:
+        """:returns: the plan under way, which no XCom has yet"""
+        return self._plan
+
+    def _package(self, target: str, order: Order) -> Mapping[str, Any]:
+        outputs = self._outputs()
+        live_arn = outputs.get(MODEL_PACKAGE_ARN)
+        if live_arn and outputs.get(SEQUENCE) == order.at:
+            # An earlier attempt has deployed what it chose.
+            return self._named(live_arn)
+        package = self._previous(live_arn) if target == roll_back_order.PREVIOUS else self._named(target)
+        arn = package["ModelPackageArn"]
+        if arn == live_arn:
+            self._refuse(arn, "production serves it already, or tries it out", "wait for its trial, or name another")
+        return package
+
+    def _previous(self, live_arn: str | None) -> Mapping[str, Any]:
+        stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
+        if live_arn is None:
+            self._refuse(stack_name, "there is no production to go back from", "name a model package in roll_back_to")
+        packages = history.chain(live_arn, self.registry.describe_model_package)
+        previous = next(islice(packages, 1, None), None)
+        if previous is None:
+            self._refuse(live_arn, "no release before it is on record", "name a model package in roll_back_to")
+        return previous
+
+    def _named(self, target: str) -> Mapping[str, Any]:
+        group = names.model_package_group(self.model.prefix)
+        if _REVISION_ID.fullmatch(target):
+            packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
+            package = next((one for one in packages if one and _properties(one).get(REVISION) == target), None)
+        elif target.startswith("arn:"):
+            package = self.registry.describe_model_package(target)
+        else:
+            self._refuse(target, "expected previous, the ARN of a model package or a revision's id", "trigger it again")
+        if package is None or package.get("ModelPackageGroupName") != group:
+            self._refuse(target, f"the group {group} has no such model package", "look it up in the Model Registry")
+        return package
+
+    def _plan_for(self, package: Mapping[str, Any], order: Order) -> ReleasePlan:
+        self._arn = arn = package["ModelPackageArn"]
+        properties = _properties(package)
+        if collected_at := properties.get(history.COLLECTED):
+            self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
+        revision_id, digest = properties.get(REVISION), properties.get(DIGEST)
+        if not revision_id or not digest:
+            self._refuse(arn, "no release of Slipway has registered it", "name a package of a release")
+        try:
+            plan = plan_again(self.model, revision_id, digest, s3=self.s3)
+        except PermanentError as error:
+            self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
+        rules = self.model.approval.rules()
+        uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
+        approved.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
+        self._check_artefact(package)
+        return replace(plan, sequence=order.at, rolled_back_by=order.by)
+
+    def _check_artefact(self, package: Mapping[str, Any]) -> None:
+        try:
+            self.s3.check(artefact.on_record(package, artefact.data_url(package)))
+        except ArtefactChanged as error:
+            self._refuse(package["ModelPackageArn"], str(error), _HOW_TO_RELEASE, error)
+
+    def _outputs(self) -> Mapping[str, str]:
+        stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
+        stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(stack_name)
+        return stack.outputs if stack else {}
+
+    def _refuse(self, resource: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
+        raise RollBackRefused("Production is left as it is", resource=resource, why=why, fix=fix) from cause
+
+
+def _properties(package: Mapping[str, Any]) -> Mapping[str, str]:
+    return package.get("CustomerMetadataProperties", {})

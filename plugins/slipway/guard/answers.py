@@ -1,0 +1,58 @@
+"""The two answers of Airflow's that the guard replaces: neither changes anything."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, rules_by_task
+from slipway.guard.caller import Caller
+from slipway.guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
+
+
+def may_replace(route: Route, status: HTTPStatus) -> bool:
+    """:returns: whether ``instead`` has anything to say"""
+    return route.leads_to(MARK_TASK_DRY_RUN) or (route.leads_to(ANSWER) and status is HTTPStatus.CONFLICT)
+
+
+def instead(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | None:
+    """Say what a request is answered in the place of Airflow's own answer. Looks into the database.
+
+    :param caller: who asks
+    :param status: Airflow's own answer
+    :returns: status and reason; None where Airflow's own stays
+    """
+    route = caller.route
+    with create_session(scoped=False) as session:
+        if route.leads_to(MARK_TASK_DRY_RUN):
+            dag_id, _, task_id = route.task
+            rules = rules_by_task(dag_id, session)
+            if task_id not in rules or ((own := rules[task_id]) and caller.name in own.approvers):
+                return None
+            who = ", ".join(approver_names(dag_id, session))
+            return HTTPStatus.FORBIDDEN, f"{caller} may not do this to an approval: only its approvers may ({who})."
+        if first := _who_was_first(route, session):
+            return status, first
+    return None
+
+
+def _who_was_first(route: Route, session: Session) -> str | None:
+    """Say who has answered a question already; None when this is no approval of Slipway's, or nobody has."""
+    dag_id, run_id, task_id = route.task
+    statement = select(TaskInstance).where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id == run_id,
+        TaskInstance.task_id == task_id,
+        TaskInstance.map_index == route.map_index,
+    )
+    ti = session.scalar(statement)
+    if ti is None or not is_approval(ti):
+        return None
+    approval = GuardedApproval(ti, session)
+    question = approval.question()
+    first = question and (approval.decided(question) or approval.answer(question))
+    return f"This is decided: {first}." if first else None

@@ -1,0 +1,163 @@
+"""The approvals as the API server sees them: their rules, their question and their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.models.dagbag import DBDagBag
+from airflow.models.hitl import HITLDetail
+from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
+from slipway.guard import own_writes
+from slipway.model.approvers import Rules
+from slipway.model.people import likeness
+
+# The class name of slipway.approval.approve.HumanApprovalSensor, whose import would cost every start a second.
+APPROVAL_OPERATOR = "HumanApprovalSensor"
+# That of slipway.trial.decide.TrialDecisionSensor, whose question has other answers than yes and no.
+TRIAL_OPERATOR = "TrialDecisionSensor"
+_GUARDED = frozenset({APPROVAL_OPERATOR, TRIAL_OPERATOR})
+
+_dag_bag = DBDagBag(load_op_links=False)
+
+
+def is_approval(ti: TaskInstance) -> bool:
+    """Tell whether a task instance is an approval."""
+    return ti.operator in _GUARDED
+
+
+def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
+    """Read the rules of a DAG's approvals from its newest version, which a change of the model file makes.
+
+    :param dag_id: any DAG
+    :param session: the session whose flush is under way
+    :returns: rules by task id; None for rules that cannot be read, by which nobody is an approver
+    """
+    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    tasks = dag.tasks if dag else ()
+    return {task.task_id: _rules(task) for task in tasks if task.task_type in _GUARDED}
+
+
+def task_types(dag_id: str, session: Session) -> set[str]:
+    """:returns: the names of a DAG's operators, by its newest version; none for a DAG that is not there"""
+    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    return {task.task_type for task in dag.tasks} if dag else set()
+
+
+def _rules(task: Any) -> Rules | None:
+    try:
+        return Rules.from_json(task.rules)
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def approver_names(dag_id: str, session: Session) -> list[str]:
+    """:returns: everybody whom any of a DAG's approvals names; empty where it has none that can be read"""
+    found = rules_by_task(dag_id, session).values()
+    return sorted({name for rules in found if rules for name in rules.approvers})
+
+
+def may_all(name: str | None, dag_id: str, session: Session) -> bool:
+    """:returns: whether this person is an approver of each of a DAG's approvals"""
+    return all(rules is not None and name in rules.approvers for rules in rules_by_task(dag_id, session).values())
+
+
+def only_approvers(name: str | None, approvers: Sequence[str], *, nobody: str = "") -> str:
+    """Say who may do what somebody may not.
+
+    :param name: whose request is refused
+    :param approvers: who may
+    :param nobody: what to say where there is none
+    :returns: a sentence, and another one where the name is only like an approver's
+    """
+    return f"only its approvers may ({', '.join(approvers) or nobody}).{likeness(name, approvers)}"
+
+
+class GuardedApproval:
+    """One approval in one run.
+
+    :param ti: its task instance
+    :param session: the session whose flush is under way, or one of its own
+    """
+
+    def __init__(self, ti: TaskInstance, session: Session) -> None:
+        self.ti = ti
+        self.session = session
+        self.rules = rules_by_task(ti.dag_id, session).get(ti.task_id)
+
+    def is_approver(self, name: str | None) -> bool:
+        """:returns: whether this person may answer at all"""
+        return self.rules is not None and name in self.rules.approvers
+
+    def why_not(self, name: str | None) -> str:
+        """:returns: what to say to somebody who is no approver"""
+        approvers = self.rules.approvers if self.rules else []
+        return only_approvers(name, approvers, nobody="nobody, for its rules cannot be read")
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it asks what is to become of a model on trial."""
+        return self.ti.operator == TRIAL_OPERATOR
+
+    def question(self) -> Question | None:
+        """:returns: what the task has asked last; None before it asks"""
+        value = self._stored(QUESTION)
+        return Question.from_json(value) if value else None
+
+    def answer(self, question: Question) -> Answer | None:
+        """:returns: the answer that a question has"""
+        value = self._stored(question.answer_key)
+        return Answer.from_json(value) if value else None
+
+    def decided(self, question: Question) -> str | None:
+        """:returns: who decided what about the question's model package, as a clause; None while nobody has"""
+        value = self._stored(DECIDED)
+        if not value or value["model_package_arn"] != question.model_package_arn:
+            return None
+        return f"{value['decided_by']} decided {value['decision']} at {value['decided_at']} ({value['how']})"
+
+    def detail(self) -> HITLDetail | None:
+        """:returns: Airflow's own record of the question"""
+        return self.session.get(HITLDetail, self.ti.id)
+
+    def give(self, question: Question, answer: Answer) -> bool:
+        """Write an answer down.
+
+        A question has one answer, for (run, task, map index, key) is unique in the state store: of two in the same
+        instant the second breaks that, in whichever API server and on whichever database.
+
+        :returns: False if it has one; the session can then only be rolled back
+        """
+        row = {
+            "dag_run_id": self.ti.dag_run.id,
+            "dag_id": self.ti.dag_id,
+            "run_id": self.ti.run_id,
+            "task_id": self.ti.task_id,
+            "map_index": self.ti.map_index,
+            "key": question.answer_key,
+            "value": json.dumps(answer.to_json()),
+        }
+        try:
+            own_writes.write_state(self.session, [row])
+        except IntegrityError:
+            return False
+        return True
+
+    def _stored(self, key: str) -> Mapping[str, Any] | None:
+        store = TaskStateStoreModel
+        statement = select(store.value).where(
+            store.dag_id == self.ti.dag_id,
+            store.run_id == self.ti.run_id,
+            store.task_id == self.ti.task_id,
+            store.map_index == self.ti.map_index,
+            store.key == key,
+        )
+        value = self.session.scalar(statement)
+        return json.loads(value) if value else None

@@ -1,0 +1,111 @@
+"""What is Slipway's own in Airflow's database: DAGs, the assets of uploads, connections, variables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from airflow.models.asset import AssetModel
+from airflow.models.dag import DagTag
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from slipway.model.files import load_models
+from slipway.names import DAG_TAG
+from slipway.paths import models_folder
+from slipway.source.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
+from slipway.training.owner import INSTANCE_VARIABLE
+
+log = logging.getLogger(__name__)
+
+# No DAG has this id, for ids have no spaces; the guard's own test writes to it.
+# https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html
+TEST_DAG_ID = "test of the approval guard"
+VARIABLES = frozenset({INSTANCE_VARIABLE})
+_DEFAULT_CONNECTION = "aws_default"
+
+
+def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
+    """Choose Slipway's DAGs by their tag, which the DAG files set and no API changes.
+
+    :param dag_ids: any DAG ids
+    :param connection: the connection of the write that is looked at
+    """
+    asked = set(dag_ids)
+    tagged = select(DagTag.dag_id).where(DagTag.name == DAG_TAG, DagTag.dag_id.in_(asked - {TEST_DAG_ID}))
+    return {*connection.scalars(tagged), *(asked & {TEST_DAG_ID})}
+
+
+def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[int, str]:
+    """Choose the assets that stand for uploads. They keep their name when no model file has their bucket any more.
+
+    :param asset_ids: any assets' ids
+    :param connection: the connection of the write that is looked at
+    :returns: names by id
+    """
+    statement = select(AssetModel.id, AssetModel.name).where(
+        AssetModel.id.in_(set(asset_ids)), AssetModel.name.startswith(ASSET_PREFIX, autoescape=True)
+    )
+    return {row.id: row.name for row in connection.execute(statement)}
+
+
+def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
+    """Tell whether a task is the intake of an asset's bucket, which alone writes what is known about its uploads.
+
+    :param asset_name: the name of one of Slipway's assets
+    :param dag_id: the task's DAG
+    :param task_id: the task
+    """
+    slug = asset_name.removeprefix(ASSET_PREFIX)
+    return is_intake(dag_id, task_id) and dag_id in (INTAKE_DAG_ID, f"{INTAKE_DAG_ID}-{slug}")
+
+
+def is_intake(dag_id: str, task_id: str) -> bool:
+    """:returns: whether a task is the intake of any bucket that a model file names; by its name while one is broken"""
+    if task_id != INTAKE_TASK_ID:
+        return False
+    models, errors = load_models(models_folder())
+    if errors or not models:
+        return f"{dag_id}-".startswith(f"{INTAKE_DAG_ID}-")
+    from slipway.model.pipelines import Pipeline
+    from slipway.source.intake import intake_dag_ids, sources
+
+    return dag_id in intake_dag_ids(sources(map(Pipeline, models)))
+
+
+def task_of(task_instance_id: Any, connection: Connection) -> tuple[str, str, str, int] | None:
+    """:returns: DAG id, run id, task id and map index of a task instance; None where there is none"""
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    row = connection.execute(select(*columns).where(TaskInstance.id == task_instance_id)).one_or_none()
+    return tuple(row) if row else None  # type: ignore[return-value]
+
+
+def is_slipways_connection(conn_id: str) -> bool:
+    """Tell whether a model file names a connection; every one counts while a file cannot be read.
+
+    :param conn_id: a connection's id
+    """
+    try:
+        models, errors = load_models(models_folder())
+    except OSError as error:
+        log.warning("Every connection is taken for one that a model file names: %s", error)
+        return True
+    if errors or not models:
+        why = errors[0] if errors else "no model file is there"
+        log.warning("Every connection is taken for one that a model file names: %s", why)
+        return True
+    return conn_id in {_DEFAULT_CONNECTION, *(name for model in models for name in _connections(model.model_dump()))}
+
+
+def _connections(value: Any) -> Iterator[str]:
+    """Find the connections that a model file names anywhere, notifiers' arguments included."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if str(key).endswith("conn_id") and isinstance(inner, str):
+                yield inner
+            yield from _connections(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _connections(inner)

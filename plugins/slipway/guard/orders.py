@@ -1,0 +1,98 @@
+"""Runs that only approvers start: roll-backs and teardowns. It is written down, and signed, who did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from airflow.models.dagrun import DagRun
+from fastapi import HTTPException, status
+from sqlalchemy.orm import Session
+
+from slipway import plan
+from slipway.cleanup import teardown_order
+from slipway.deployment import roll_back_order
+from slipway.guard import own_writes
+from slipway.guard.approvals import only_approvers, rules_by_task, task_types
+from slipway.guard.caller import Caller, TaskCaller
+from slipway.model.approvers import Rules
+from slipway.signed.orders import ORDER, Act, Order
+from slipway.signed.proofs import signer
+
+# The class name of slipway.cleanup.teardown.TeardownOperator, whose import the API server needs for nothing else.
+TEARDOWN_OPERATOR = "TeardownOperator"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to do that needs an order.
+
+    :param act: what is done
+    :param target: what it is done to, by the run's form
+    :param tasks: those that check the order
+    :param rules: of each of the model's approvals; None for rules that cannot be read
+    """
+
+    act: Act
+    target: str
+    tasks: tuple[str, ...]
+    rules: Collection[Rules | None]
+
+    def may(self, name: str | None) -> bool:
+        """:returns: whether this person may order it"""
+        return bool(self.rules) and all(one is not None and name in one.approvers for one in self.rules)
+
+    def forbid(self, caller: Caller | TaskCaller) -> NoReturn:
+        """:raises fastapi.HTTPException: 403 with the reason"""
+        approvers = sorted({name for one in self.rules if one for name in one.approvers})
+        why = only_approvers(caller.name, approvers, nobody="it has none")
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
+
+
+def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wanted | None:
+    """Find out whether a run needs an order.
+
+    :param dag_id: its DAG
+    :param conf: its form
+    :param session: the session whose flush is under way
+    :returns: None for every other run
+    """
+    # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
+    if (target := plan.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
+        return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
+    if (model := teardown_order.model_to_tear_down(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+        return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())
+    return None
+
+
+def check(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
+    """Refuse to let anybody but an approver start such a run, or set its tasks going again.
+
+    :param caller: who starts or changes the run
+    :param run: the run
+    :param session: the session whose flush is under way
+    :raises fastapi.HTTPException: 403 with the reason
+    """
+    found = wanted(run.dag_id, run.conf, session)
+    if found and not found.may(caller.name):
+        found.forbid(caller)
+
+
+def write(caller: Caller, run: DagRun, session: Session) -> None:
+    """Write down who ordered a run, in the transaction that starts it.
+
+    :param caller: who starts the run, as check let through
+    :param run: the run, written a moment ago
+    :param session: its session
+    """
+    found = wanted(run.dag_id, run.conf, session)
+    if found is None:
+        return
+    order = Order(found.act, str(caller.name), datetime.now(UTC).isoformat(), found.target)
+    value = json.dumps(order.signed(signer(), run.dag_id, run.run_id).to_json())
+    row = {"dag_run_id": run.id, "dag_id": run.dag_id, "run_id": run.run_id, "map_index": -1}
+    row |= {"key": ORDER, "value": value}
+    own_writes.write_state(session, [{**row, "task_id": task_id} for task_id in found.tasks])

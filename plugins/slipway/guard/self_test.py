@@ -1,0 +1,87 @@
+"""The guard's test of itself: changes that it must refuse are really tried, in transactions that are rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+from fastapi import HTTPException, status
+from sqlalchemy import insert, inspect
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.exc import StaleDataError
+
+from slipway.guard import caller
+from slipway.guard.approvals import APPROVAL_OPERATOR
+from slipway.guard.belongings import TEST_DAG_ID
+from slipway.guard.caller import Caller
+
+_NOBODY = UUID(int=0)
+_ROW = {"dag_run_id": -1, "dag_id": TEST_DAG_ID, "run_id": "-", "task_id": "-", "map_index": -1, "key": "answer/0"}
+
+
+def failure() -> str | None:
+    """Try what must be refused. Refused, nothing of it reaches the database.
+
+    :returns: what was not refused; None when all was
+    """
+    token = caller.current.set(Caller(None))
+    try:
+        passed = [name for name, attempt in _ATTEMPTS.items() if not _is_refused(attempt)]
+    except SQLAlchemyError as error:
+        return f"the database did not let it test itself ({type(error).__name__})"
+    finally:
+        caller.current.reset(token)
+    return f"it did not refuse {', '.join(passed)}" if passed else None
+
+
+def _is_refused(attempt: Callable[[Session], None]) -> bool:
+    session: Session
+    with create_session(scoped=False) as session:
+        try:
+            attempt(session)
+        except HTTPException as error:
+            return error.status_code == status.HTTP_403_FORBIDDEN
+        except (IntegrityError, StaleDataError):
+            # The database refuses it, for there is no such run or task; the guard has let it through.
+            return False
+        finally:
+            with suppress(SQLAlchemyError):
+                session.rollback()
+    return False
+
+
+def _forge_answer(session: Session) -> None:
+    session.execute(insert(TaskStateStoreModel).values(**_ROW, value="{}", updated_at=datetime.now(UTC)))
+
+
+def _forge_xcom(session: Session) -> None:
+    session.connection().execute(insert(XComModel.__table__), [{**_ROW, "timestamp": datetime.now(UTC)}])
+
+
+def _mark_approval(session: Session) -> None:
+    """Change a task instance that the session believes to be in the database."""
+    ti: TaskInstance = inspect(TaskInstance).class_manager.new_instance()
+    ti.id = _NOBODY
+    make_transient_to_detached(ti)
+    known = {"dag_id": TEST_DAG_ID, "run_id": "-", "task_id": "approve", "map_index": -1}
+    for name, value in {**known, "operator": APPROVAL_OPERATOR, "state": TaskInstanceState.DEFERRED}.items():
+        set_committed_value(ti, name, value)
+    session.add(ti)
+    ti.state = TaskInstanceState.SUCCESS
+    session.flush()
+
+
+_ATTEMPTS: dict[str, Callable[[Session], None]] = {
+    "a forged answer": _forge_answer,
+    "a forged XCom": _forge_xcom,
+    "a mark on an approval": _mark_approval,
+}

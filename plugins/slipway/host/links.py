@@ -1,0 +1,62 @@
+"""Links from a task to another run of its DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
+
+from slipway.host.xcoms import read_xcom
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class _RunLink(BaseOperatorLink):
+    """A link to a run that the task names under an XCom key of its own."""
+
+    key: str
+
+    @classmethod
+    def persist(cls, context: Context | Mapping[str, Any], dag_id: str, run_id: str) -> None:
+        """Keep which run the link leads to; the XCom says it to everybody who asks by the API.
+
+        :param context: the task's Airflow context
+        :param dag_id: the run's DAG
+        :param run_id: the run
+        """
+        context["ti"].xcom_push(key=cls.key, value={"dag_id": dag_id, "run_id": run_id})
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """:returns: the run's page; nothing where the task has named no run"""
+        run = read_xcom(ti_key, self.key)
+        return run_url(run["dag_id"], run["run_id"]) if run else ""
+
+
+class NewerReleaseLink(_RunLink):
+    """The release that has taken this one's place."""
+
+    name = "Newer release"
+    key = "newer_release"
+
+
+class ReleasedByLink(_RunLink):
+    """The run that has this version already."""
+
+    name = "Release of this version"
+    key = "released_by"
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """Address a run's page in Airflow's UI.
+
+    :param dag_id: the DAG
+    :param run_id: the run
+    :returns: absolute where ``[api] base_url`` is
+    """
+    base_url: Any = conf.get("api", "base_url", fallback="")
+    return f"{base_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"

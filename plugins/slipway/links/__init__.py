@@ -1,1 +1,0 @@
-"""Links from a task to what it works on in the AWS console."""

@@ -1,0 +1,1 @@
+"""The model file, as one strict pydantic model."""

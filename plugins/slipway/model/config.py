@@ -1,0 +1,325 @@
+"""A model file, include/models/*.yaml: one strict description of a model's pipeline. Reference: docs/model-file.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from slipway import names
+from slipway.aws.placeholders import AwsIdentity
+from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.fields import (
+    InstanceType,
+    Name,
+    RoleArn,
+    S3Uri,
+    Seconds,
+    Share,
+    TagKey,
+    Text,
+    TopicArn,
+    UrlBeginning,
+    UserName,
+    different_people,
+    no_repetition,
+)
+from slipway.model.serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
+from slipway.model.stress import Stress
+from slipway.model.training import EnvironmentName, Metrics, ScriptMode
+from slipway.model.trial import Trial
+from slipway.states import ExecutionMode
+from slipway.validation import Strict, wrong
+
+# The DAGs that are there whatever the models are.
+_DAGS = frozenset({"build-image", "image-build", "intake", "reaper", "stress-test", "teardown"})
+# The folders that are Slipway's own: a model's roles write below its prefix.
+_FOLDERS = frozenset({"releases", "stress", "templates"})
+RESERVED_PREFIXES = _DAGS | _FOLDERS
+# What the metadata of a model package has room for beside the metrics.
+MAX_APPROVALS = 10
+Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(different_people)]
+
+
+class ImageReference(Strict):
+    """A container of AWS's own, named as the SageMaker SDK names it."""
+
+    algorithm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    version: Annotated[str, Field(min_length=1)] | None = None
+
+
+class PinnedImageReference(ImageReference):
+    """An image reference that means exactly one image."""
+
+    version: Annotated[str, Field(min_length=1)]
+
+
+def _image_kind(value: Any) -> str:
+    return "reference" if isinstance(value, Mapping | ImageReference) else "text"
+
+
+AllowedImage = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[ImageReference, Tag("reference")], Discriminator(_image_kind)
+]
+Image = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[PinnedImageReference, Tag("reference")], Discriminator(_image_kind)
+]
+
+
+class SourceSettings(Strict):
+    """Where the model's zip is uploaded."""
+
+    bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = names.ACCOUNT_BUCKET
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    queue: Annotated[Text, Field(pattern=r"^(https?://\S+|[A-Za-z0-9_{}-]+)$")] | None = None
+
+
+def _role(name: str) -> str:
+    return f"arn:aws:iam::{{account}}:role/{name}"
+
+
+class Roles(Strict):
+    """The roles that do the work; a zip never chooses them. Left out, they are those that include/cfn/ makes."""
+
+    training: RoleArn
+    endpoint: RoleArn
+    cloudformation: RoleArn = _role("slipway-cloudformation")
+
+
+class Vpc(Strict):
+    """The network of training jobs and models. https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html"""
+
+    security_group_ids: Annotated[list[Text], Field(min_length=1, max_length=5)]
+    subnets: Annotated[list[Text], Field(min_length=1, max_length=16)]
+
+
+class TrainingPolicy(Strict):
+    """The ceilings of one training job."""
+
+    max_instance_count: Annotated[int, Field(ge=1)] = 1
+    max_runtime_seconds: Seconds
+    max_instance_seconds: Seconds | None = None
+    max_volume_gb: Annotated[int, Field(ge=1)] = 100
+    environment: Annotated[list[EnvironmentName], AfterValidator(no_repetition)] = []
+    urls: Annotated[list[UrlBeginning], AfterValidator(no_repetition)] = []
+
+
+class EndpointPolicy(Strict):
+    """The ceilings of one endpoint, and its name."""
+
+    endpoint_prefix: Annotated[Name, Field(max_length=names.ENDPOINT_PREFIX_MAX_CHARS)]
+    max_instance_count: Annotated[int, Field(ge=1)] = 1
+
+
+class Policy(Strict):
+    """What a zip may ask for; everything else is refused."""
+
+    roles: Annotated[list[RoleArn], AfterValidator(no_repetition)] = []
+    images: Annotated[list[AllowedImage], Field(min_length=1)]
+    image: Image | None = None
+    s3_prefixes: Annotated[list[S3Uri], Field(min_length=1), AfterValidator(no_repetition)]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1), AfterValidator(no_repetition)]
+    training: TrainingPolicy
+    endpoint: EndpointPolicy
+    tags: Annotated[list[TagKey], AfterValidator(no_repetition)] = []
+    script_mode: ScriptMode | None = None
+    network_isolation: bool = True
+    inter_container_encryption: bool = False
+    vpc: Vpc | None = None
+    kms_key: Text | None = None
+    volume_kms_key: Text | None = None
+
+
+class MetricGate(Strict):
+    """A bound on one of the training job's final metrics."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=255)]
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise wrong("minimum, maximum or both", "add the bound the metric must keep")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise wrong("a minimum that is not above the maximum", "swap the two")
+        return self
+
+
+class EndpointTest(Strict):
+    """How an endpoint is tried once it is deployed."""
+
+    data: S3Uri
+    accuracy_minimum: Share | None = None
+    rmse_maximum: Annotated[float, Field(ge=0)] | None = None
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
+    latency_p99_maximum_ms: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _gated(self) -> Self:
+        if (self.accuracy_minimum is None) == (self.rmse_maximum is None):
+            raise wrong(
+                "either accuracy_minimum or rmse_maximum",
+                "give accuracy_minimum to a classifier, rmse_maximum to a regression",
+            )
+        return self
+
+
+class ApprovalStageSettings(Strict):
+    """People of whom some must approve before the next stage is asked."""
+
+    # Registry records keep stages apart by their names, see approvals_of in hooks/model_registry.py.
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=40)]
+    approvers: Approvers
+    quorum: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        return _check_quorum(self)
+
+
+class Notifier(Strict):
+    """One of Airflow's notifiers. https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html"""
+
+    notifier: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    arguments: dict[str, Any] = {}
+
+
+class ApprovalSettings(Strict):
+    """Who lets a model into production, how long they have, and who is told."""
+
+    approvers: Annotated[list[UserName], AfterValidator(different_people)] = []
+    quorum: Annotated[int, Field(ge=1)] = 1
+    stages: list[ApprovalStageSettings] = []
+    allow_uploader: bool = True
+    timeout_days: Annotated[float, Field(gt=0, le=365)] = 7
+    subject: Annotated[str, Field(min_length=1)] = "Shall this model be put into production?"
+    topic: TopicArn | None = None
+    notifiers: list[Notifier] = []
+
+    @model_validator(mode="after")
+    def _one_way_to_name_people(self) -> Self:
+        if bool(self.approvers) == bool(self.stages):
+            raise wrong("either approvers or stages", "name the people who may approve, once")
+        if self.stages and self.quorum != 1:
+            raise wrong("a quorum in each stage", "move quorum into the stages")
+        no_repetition([stage.name for stage in self.stages])
+        different_people(self.rules().approvers)
+        if sum(stage.quorum for stage in self.stages) > MAX_APPROVALS or self.quorum > MAX_APPROVALS:
+            # Each is an entry of the model package's metadata.
+            raise wrong(f"at most {MAX_APPROVALS} approvals in all", "ask fewer people")
+        return _check_quorum(self) if self.approvers else self
+
+    def rules(self) -> Rules:
+        """Who decides, in the form in which the rest of Slipway checks it."""
+        if self.approvers:
+            return Rules((ApprovalStage(ONLY_STAGE, tuple(self.approvers), self.quorum),), self.allow_uploader)
+        stages = (ApprovalStage(stage.name, tuple(stage.approvers), stage.quorum) for stage in self.stages)
+        return Rules(tuple(stages), self.allow_uploader)
+
+
+class RollBack(Strict):
+    """What is kept so that production can go back."""
+
+    keep_releases: Annotated[int, Field(ge=1, le=100)] = 5
+
+
+class Timeouts(Strict):
+    """How long the waits last."""
+
+    training_margin_seconds: Seconds = 1800
+    stack_seconds: Seconds = 3600
+    poll_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
+
+
+class ModelConfig(Strict):
+    """One model's pipeline."""
+
+    prefix: Annotated[Name, Field(max_length=names.PREFIX_MAX_CHARS)]
+    description: str = ""
+    aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
+    execution_mode: Annotated[ExecutionMode, Field(strict=False)] = ExecutionMode.SUPERSEDED
+    source: SourceSettings
+    roles: Roles
+    policy: Policy
+    metrics: Metrics = {}
+    gates: list[MetricGate] = []
+    test: EndpointTest
+    champion: Champion | None = None
+    golden: GoldenSet | None = None
+    approval: ApprovalSettings
+    alarms: Alarms | None = None
+    deployment: Guardrails | None = None
+    scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
+    trial: Trial | None = None
+    stress: Stress = Stress()
+    roll_back: RollBack = RollBack()
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_from_prefix(cls, data: Any) -> Any:
+        """Fill in what follows from the prefix, so that a file says it only where it differs."""
+        prefix = data.get("prefix") if isinstance(data, Mapping) else None
+        if not isinstance(prefix, str):
+            return data
+        filled = {"source": {}, "roles": {}, **data}
+        if isinstance(filled["source"], Mapping):
+            filled["source"] = {"key": names.source_key(prefix), **filled["source"]}
+        if isinstance(filled["roles"], Mapping):
+            training, endpoint = names.training_role(prefix), names.endpoint_role(prefix)
+            filled["roles"] = {"training": _role(training), "endpoint": _role(endpoint), **filled["roles"]}
+        policy = filled.get("policy")
+        if isinstance(policy, Mapping):
+            endpoint = policy.get("endpoint", {})
+            if isinstance(endpoint, Mapping):
+                filled["policy"] = {**policy, "endpoint": {"endpoint_prefix": prefix, **endpoint}}
+        return filled
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.prefix.lower() in RESERVED_PREFIXES:
+            raise wrong(f"a prefix other than {', '.join(sorted(RESERVED_PREFIXES))}", "choose another prefix")
+        return self
+
+    @model_validator(mode="after")
+    def _guardrails_can_work(self) -> Self:
+        check_alarms(self.alarms, self.deployment, self.approval.topic, self.timeouts.stack_seconds)
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_allowed(self) -> Self:
+        no_repetition([action.name for action in self.scaling_schedule])
+        ceiling = self.policy.endpoint.max_instance_count
+        if any(action.max_capacity > ceiling for action in self.scaling_schedule):
+            raise wrong(
+                f"a max_capacity of at most policy.endpoint.max_instance_count, {ceiling}, in scaling_schedule",
+                "lower the one or raise the other",
+            )
+        return self
+
+    def resolved(self, identity: AwsIdentity) -> ModelConfig:
+        """Put account and region where the file has placeholders.
+
+        :param identity: the account and region of ``aws_conn_id``
+        :returns: the same model without placeholders
+        """
+        return ModelConfig.model_validate(_resolve(self.model_dump(), identity))
+
+
+def _check_quorum(people: Any) -> Any:
+    """Refuse a quorum that nobody could reach."""
+    if people.quorum > len(people.approvers):
+        raise wrong("a quorum of as many approvers as are named, or fewer", "lower quorum or name more approvers")
+    return people
+
+
+def _resolve(value: Any, identity: AwsIdentity) -> Any:
+    if isinstance(value, str):
+        return identity.resolve(value)
+    if isinstance(value, Mapping):
+        return {key: _resolve(item, identity) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, identity) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Messages to people: an SNS topic and Airflow notifiers."""

@@ -1,0 +1,180 @@
+"""What one release is called and where it lives: the small JSON that tasks hand on to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Self
+
+from slipway import names
+from slipway.errors import PermanentError
+from slipway.states import Environment
+
+TAG_MODEL_PREFIX = "slipway:model-prefix"
+TAG_REVISION = "slipway:revision"
+TAG_DIGEST = "slipway:digest"
+TAG_SEQUENCE = "slipway:sequence"
+TAG_VERSION_ID = "slipway:version-id"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One pinned version of a model's zip; the XCom of ``source``.
+
+    :param attempt: 2 and above for a further release of a version that has been released
+    :param sequence: orders the releases of a model, ISO 8601, UTC; None before ``source`` has claimed the version
+    """
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    size_bytes: int
+    last_modified: str  # ISO 8601, UTC
+    attempt: int = 1
+    sequence: str | None = None
+
+    @property
+    def revision_id(self) -> str:
+        """The identity of the release."""
+        return names.revision_id(self.bucket, self.key, self.version_id, self.attempt)
+
+    @property
+    def written_at(self) -> datetime:
+        """``last_modified`` as an aware datetime."""
+        return datetime.fromisoformat(self.last_modified)
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        return asdict(self)
+
+    @classmethod
+    def from_xcom(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_xcom`` returned, with or without more than that"""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: item for name, item in value.items() if name in known})
+
+
+@dataclass(frozen=True)
+class ReleasePlan:
+    """Every name of one release, computed once; the XCom of ``process_request``.
+
+    ``sequence`` orders the releases of a model: when the zip was written, or released again, or production rolled back
+    to it. ``stacks`` and ``endpoints`` have the keys dev and prd. ``rolled_back_by`` is who ordered a roll-back, by
+    Airflow user name; None for a release.
+    """
+
+    prefix: str
+    revision: Revision
+    revision_id: str
+    digest: str  # SHA-256 of the zip, hexadecimal
+    sequence: str
+    training_job_name: str
+    request_uri: str
+    model_package_group: str
+    endpoint_prefix: str
+    stacks: dict[str, str]
+    endpoints: dict[str, str]
+    rolled_back_by: str | None = None
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether this puts an earlier release back into production."""
+        return self.rolled_back_by is not None
+
+    @property
+    def home_bucket(self) -> str:
+        """The bucket that keeps the release's copy of the zip and what its model's releases share."""
+        return self.request_uri.removeprefix("s3://").partition("/")[0]
+
+    def stack(self, environment: Environment) -> str:
+        """The name of the environment's stack."""
+        return self.stacks[environment.short]
+
+    def endpoint(self, environment: Environment) -> str:
+        """The name of the environment's endpoint."""
+        return self.endpoints[environment.short]
+
+    def tags(self) -> dict[str, str]:
+        """The tags of everything a release makes: whose it is, and from which bytes."""
+        return {
+            TAG_MODEL_PREFIX: self.prefix,
+            TAG_REVISION: self.revision_id,
+            TAG_DIGEST: self.digest,
+            TAG_SEQUENCE: self.sequence,
+            TAG_VERSION_ID: self.revision.version_id,
+        }
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        return asdict(self)
+
+    @classmethod
+    def from_xcom(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_xcom`` returned"""
+        return cls(**{**value, "revision": Revision.from_xcom(value["revision"])})
+
+
+def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
+    """Read the plan of the running release, or of the one that production is rolled back to.
+
+    :param context: the task's Airflow context
+    :raises PermanentError: when the task that makes the plan has left none
+    """
+    return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if wanted(context) else "process_request"))
+
+
+def pull_package_arn(context: Mapping[str, Any]) -> str:
+    """Read which model package ``register`` made of the running release.
+
+    :param context: the task's Airflow context
+    :returns: the package's ARN
+    :raises PermanentError: when ``register`` has left none
+    """
+    return _pull(context, "register")["model_package_arn"]
+
+
+def pull_revision(context: Mapping[str, Any]) -> Revision:
+    """Read the revision that ``source`` pinned.
+
+    :param context: the task's Airflow context
+    :raises PermanentError: when ``source`` has pinned nothing
+    """
+    return Revision.from_xcom(_pull(context, "source"))
+
+
+def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
+    value = context["ti"].xcom_pull(task_ids=task_id)
+    if value is None:
+        raise PermanentError(
+            "This task needs what an earlier one found out",
+            resource=task_id,
+            why="it has left no result in this run",
+            fix=f"clear {task_id} together with the tasks after it, instead of marking it success",
+        )
+    return value
+
+
+# The field of the release DAG's form.
+ROLL_BACK_TO = "roll_back_to"
+
+
+# The task that works out what to deploy, and the one that deploys it: each checks the order itself.
+ROLL_BACK = "roll_back"
+# The task of a release that sends load to the development endpoint.
+STRESS_DEV = "stress_dev"
+
+
+DEPLOY_PRD = "deploy_prd"
+
+
+def asked_for(conf: Mapping[str, Any] | None) -> str | None:
+    """:returns: what a run with this conf rolls back to; None for a release"""
+    value = (conf or {}).get(ROLL_BACK_TO)
+    return str(value) if value else None
+
+
+def wanted(context: Mapping[str, Any]) -> str | None:
+    """:returns: what the running run rolls back to; None for a release"""
+    return asked_for(getattr(context.get("dag_run"), "conf", None))

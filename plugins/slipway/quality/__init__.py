@@ -1,0 +1,1 @@
+"""Whether a model is good enough: metrics, held-out rows, the golden set, the champion."""

@@ -1,0 +1,51 @@
+"""The golden set: rows that every release has to answer rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.errors import EndpointTestFailed
+from slipway.load.rows import is_right
+from slipway.quality.scoring import Prediction
+
+# A set that a person has looked through, row by row, is smaller than this.
+MAX_ROWS = 1000
+_SHOWN_MAX = 5
+_SHOWN_CHARS = 60
+
+
+def check(answers: Sequence[Prediction], tolerance: float | None, endpoint_name: str) -> None:
+    """Refuse a model that answers a row of the golden set wrongly.
+
+    :param answers: the rows' answers, in the order of the file
+    :param tolerance: how far a number may be off; None where the class has to be the expected one
+    :param endpoint_name: for the message
+    :raises EndpointTestFailed: naming the first rows by number, with what was expected and what came
+    """
+    wrong = [
+        f"row {number}: expected {_short(answer.label)}, got {_short(answer.prediction)}"
+        for number, answer in enumerate(answers, start=1)
+        if not _holds(answer, tolerance)
+    ]
+    if not wrong:
+        return
+    more = [f"{len(wrong) - _SHOWN_MAX} more"] if len(wrong) > _SHOWN_MAX else []
+    raise EndpointTestFailed(
+        f"The model answers {len(wrong)} of {len(answers)} rows of the golden set wrongly",
+        resource=endpoint_name,
+        why="; ".join([*wrong[:_SHOWN_MAX], *more]),
+        fix="train a model that knows them, or correct the set if it is wrong, and upload the zip again",
+    )
+
+
+def _holds(answer: Prediction, tolerance: float | None) -> bool:
+    if tolerance is None:
+        return is_right(answer.label, answer.prediction)
+    try:
+        return abs(float(answer.label) - float(answer.prediction.strip().strip("[]"))) <= tolerance
+    except ValueError:
+        return False
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")

@@ -1,0 +1,1 @@
+"""The Model Registry: model packages, their artefacts, and the decisions on record."""

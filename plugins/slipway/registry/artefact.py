@@ -1,0 +1,108 @@
+"""The bytes of a model: which artefact a model package was registered with, and what is said when it is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.errors import ArtefactChanged
+from slipway.registry.record import ARTEFACT_SHA256, metadata_value
+
+# Entries of a model package's metadata, written by `register`.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+_PREFIX = "slipway-artefact-"
+_SHA256 = ARTEFACT_SHA256  # what approvals are about, too
+_SIZE, _ETAG, _VERSION_ID = (f"{_PREFIX}{name}" for name in ("size", "etag", "version-id"))
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One model.tar.gz in S3.
+
+    :param uri: where it lies
+    :param etag: without quotes
+    :param version_id: S3's; ``null`` where the bucket keeps no versions
+    :param sha256: of all its bytes, hexadecimal
+    """
+
+    uri: str
+    size_bytes: int
+    etag: str
+    version_id: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.size_bytes} bytes, ETag {self.etag}, version {self.version_id}, SHA-256 {self.sha256}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Bucket and key."""
+        bucket, _, key = self.uri.removeprefix("s3://").partition("/")
+        return bucket, key
+
+    def properties(self) -> dict[str, str]:
+        """:returns: the metadata of a model package that keeps it; where it lies is in the package's specification"""
+        return {
+            _SHA256: self.sha256,
+            _SIZE: str(self.size_bytes),
+            _ETAG: metadata_value(self.etag),
+            _VERSION_ID: metadata_value(self.version_id),
+        }
+
+
+def data_url(package: Mapping[str, Any]) -> str:
+    """:returns: the S3 URI of the artefact that a model package serves; what DescribeModelPackage answered is given"""
+    return package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+
+
+def artefact_of(package: Mapping[str, Any]) -> Artefact | None:
+    """Read which artefact a model package was registered with.
+
+    :param package: what DescribeModelPackage answered
+    :returns: the artefact on record; None for a package without such a record
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    complete = all(properties.get(key) for key in (_SHA256, _ETAG, _VERSION_ID))
+    if not complete or not properties.get(_SIZE, "").isdecimal():
+        return None
+    return Artefact(
+        uri=data_url(package),
+        size_bytes=int(properties[_SIZE]),
+        etag=properties[_ETAG],
+        version_id=properties[_VERSION_ID],
+        sha256=properties[_SHA256],
+    )
+
+
+def on_record(package: Mapping[str, Any] | None, uri: str) -> Artefact:
+    """Read the record of an artefact that is about to be served.
+
+    :param package: the model package of the artefact; None where no package has it
+    :param uri: the artefact, for the message
+    :raises ArtefactChanged: when nothing says which bytes it has to have
+    """
+    recorded = artefact_of(package) if package else None
+    if recorded is None:
+        raise ArtefactChanged(
+            "Nothing says which bytes this artefact has to have",
+            resource=uri,
+            why=f"{package['ModelPackageArn']} has no record of them" if package else "no model package has it",
+            fix="release its version anew with version_id and new_attempt; where it is a live model beside a new one, "
+            "set ABTests to false for one release",
+        )
+    return recorded
+
+
+def changed(recorded: Artefact, found: Artefact | None) -> ArtefactChanged:
+    """:returns: the error about an artefact that is not the one on record; ``found`` is None where there is nothing"""
+    bucket, key = recorded.place
+    return ArtefactChanged(
+        "The artefact is not the one that was registered, and nothing is deployed",
+        resource=recorded.uri,
+        why=f"on record are {recorded}; found {found or 'no such object'}",
+        fix="find out who wrote or removed it (CloudTrail's data events say so). Bring it back: `aws s3api "
+        f"list-object-versions --bucket {bucket} --prefix {key}` shows what lies above version {recorded.version_id}, "
+        "`aws s3api delete-object` with `--version-id` takes that away; then clear this task. Or release the version "
+        "anew with version_id and new_attempt",
+    )

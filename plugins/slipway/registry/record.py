@@ -1,0 +1,206 @@
+"""The record of a decision on a model package: how it is written into the package's metadata, and read from there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from enum import StrEnum
+from typing import Any, Self
+
+from slipway.model.approvers import Approval
+from slipway.signed.proofs import verifier
+from slipway.states import ModelApprovalStatus
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+METADATA_VALUE_MAX_CHARS = 256
+APPROVAL_DESCRIPTION_MAX_CHARS = 1024
+_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
+
+DIGEST = "slipway-digest"
+ARTEFACT_SHA256 = "slipway-artefact-sha256"
+DECISION = "slipway-decision"
+_DECIDED_BY = "slipway-decided-by"
+_DECIDED_AT = "slipway-decided-at"
+_DECIDED_HOW = "slipway-decided-how"
+DECISION_KEYS = (DECISION, _DECIDED_BY, _DECIDED_AT, _DECIDED_HOW)
+# One entry for each approval, numbered from 1: when, stage, how, the guard's proof and who, in that order.
+APPROVAL_PREFIX = "slipway-approval-"
+LATE_ANSWER = "slipway-late-answer"
+HOW_OUTSIDE = "SageMaker"
+# Who decided, where the record does not say.
+UNKNOWN = "unknown"
+APPROVE, REJECT = "Approve", "Reject"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What an answer is about, as far as bytes go.
+
+    :param model_package_arn: the model package
+    :param digest: SHA-256 of the zip, hexadecimal
+    :param artefact: SHA-256 of the trained model, hexadecimal
+    """
+
+    model_package_arn: str
+    digest: str
+    artefact: str
+
+    @classmethod
+    def of(cls, package: Mapping[str, Any]) -> Self:
+        """:param package: what DescribeModelPackage answered"""
+        properties = package.get("CustomerMetadataProperties", {})
+        return cls(package["ModelPackageArn"], properties.get(DIGEST, ""), properties.get(ARTEFACT_SHA256, ""))
+
+    def statement(self, option: str, *, by: str, at: str, how: str, stage: str) -> tuple[str, ...]:
+        """Put together what the guard signs when it lets an answer through.
+
+        :param option: the button, as the question names it
+        :param by: the person's Airflow user name
+        :param at: ISO 8601, UTC
+        :param how: the way the answer came in
+        :param stage: the stage that an approval counts for; empty for other answers
+        :returns: the texts for Signer.prove
+        """
+        return ("answer", self.model_package_arn, self.digest, self.artefact, option, by, at, how, stage)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One recorded decision on a model package.
+
+    ``decision`` is Approved or Rejected, ``decided_at`` ISO 8601 in UTC, ``how`` the way it came in. ``approvals`` are
+    those that made it, or that were given before somebody rejected it or decided outside Airflow; each has its proof.
+    """
+
+    decision: ModelApprovalStatus
+    decided_by: str
+    decided_at: str
+    how: str
+    comment: str = ""
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def approved(self) -> bool:
+        """Whether the model may go to production."""
+        return self.decision is ModelApprovalStatus.APPROVED
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON; the XCom of ``approve``"""
+        approvals = [{"by": one.by, "at": one.at, "how": one.how, "stage": one.stage} for one in self.approvals]
+        return {**asdict(self), "decision": self.decision.value, "approvals": approvals}
+
+
+def metadata_value(text: str) -> str:
+    """Fit a text into what CustomerMetadataProperties allow.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param text: Any text.
+    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
+    """
+    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
+
+
+def decision_of(package: Mapping[str, Any]) -> Decision | None:
+    """Read the decision from a model package's description.
+
+    A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
+    LastModifiedBy then says who it was.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: The decision, or None while it is pending.
+    """
+    status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
+    if status is ModelApprovalStatus.PENDING:
+        return None
+    properties = package.get("CustomerMetadataProperties", {})
+    comment = package.get("ApprovalDescription", "")
+    # The status is what IAM guards, so properties that contradict it count for nothing.
+    if properties.get(DECISION) == status:
+        who, when, how = (properties.get(key, UNKNOWN) for key in (_DECIDED_BY, _DECIDED_AT, _DECIDED_HOW))
+        return Decision(status, who, when, how, comment, tuple(_approvals_in(package)))
+    modified_by = package.get("LastModifiedBy", {})
+    who = modified_by.get("UserProfileName") or modified_by.get("IamIdentity", {}).get("Arn") or UNKNOWN
+    modified_at = package.get("LastModifiedTime") or package.get("CreationTime")
+    when = modified_at.astimezone(UTC).isoformat() if modified_at else UNKNOWN
+    return Decision(status, who, when, HOW_OUTSIDE, comment, tuple(_approvals_in(package)))
+
+
+def approvals_of(package: Mapping[str, Any]) -> list[Approval]:
+    """Read the approvals that a model package has gathered so far, and that the guard has signed.
+
+    Those of a decision that was withdrawn in SageMaker count no more: the status is what IAM guards.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: The approvals, in their order.
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    status = package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING)
+    withdrawn = DECISION in properties and properties[DECISION] != status
+    return [] if withdrawn else list(_approvals_in(package))
+
+
+def _approvals_in(package: Mapping[str, Any]) -> Iterator[Approval]:
+    properties, candidate, number = package.get("CustomerMetadataProperties", {}), Candidate.of(package), 0
+    while entry := properties.get(f"{APPROVAL_PREFIX}{(number := number + 1)}"):
+        at, stage, how, proof, by = (*entry.split("/", 4), "", "", "", "")[:5]
+        # Whoever may update the package may write here; only the guard can sign.
+        if verifier().proves(proof, *candidate.statement(APPROVE, by=by, at=at, how=how, stage=stage)):
+            yield Approval(by=by, at=at, how=how, stage=stage, proof=proof)
+
+
+def approval_properties(approvals: Iterable[Approval]) -> dict[str, str]:
+    """:returns: the metadata that keeps these approvals, and none else"""
+    return {
+        f"{APPROVAL_PREFIX}{number}": metadata_value("/".join((one.at, one.stage, one.how, one.proof, one.by)))
+        for number, one in enumerate(approvals, 1)
+    }
+
+
+def decision_properties(decision: Decision) -> dict[str, str]:
+    """:returns: the metadata that keeps a decision"""
+    return {
+        DECISION: decision.decision.value,
+        _DECIDED_BY: metadata_value(decision.decided_by),
+        _DECIDED_AT: decision.decided_at,
+        _DECIDED_HOW: metadata_value(decision.how),
+        **approval_properties(decision.approvals),
+    }
+
+
+def comment_problem(text: str) -> str | None:
+    """Say why a comment cannot be kept with a decision, for whoever is to shorten or correct it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+
+    :param text: what somebody typed
+    :returns: the reason as a sentence; None when it can be kept as it is
+    """
+    if len(text) > APPROVAL_DESCRIPTION_MAX_CHARS:
+        return f"The comment has {len(text)} characters, at most {APPROVAL_DESCRIPTION_MAX_CHARS} can be kept."
+    for place, character in enumerate(text, 1):
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+            return f"The comment's character {place}, U+{ord(character):04X}, cannot be kept: remove it."
+    return None
+
+
+def description(comment: str) -> str:
+    """:returns: a comment as ApprovalDescription takes it"""
+    return " ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS]
+
+
+# Who decides when nobody did.
+NOBODY = "slipway"
+
+
+class How(StrEnum):
+    """The way a decision came in, as the record names it."""
+
+    AIRFLOW = "Airflow"
+    MARKED_SUCCESS = "marked success in Airflow"
+    MARKED_FAILED = "marked failed in Airflow"
+    TIMEOUT = "timeout"
+    SUPERSEDED = "superseded"

@@ -1,0 +1,162 @@
+"""Registration: the trained model becomes a version in the Model Registry that waits for a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.configuration import conf
+from airflow.sdk import BaseOperator
+
+from slipway import names
+from slipway.aws.clients import client
+from slipway.aws.identity import resolve
+from slipway.aws.links import ModelPackageLink
+from slipway.aws.s3 import uri
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.registry import hook as registry
+from slipway.registry.artefact import Artefact
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import metadata_value
+from slipway.states import ModelApprovalStatus
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+# CustomerMetadataProperties hold 50 entries. The others are for the revision (4), the artefact (4), the decision (4),
+# its approvals (10) and an answer that came late (1), the test beside the live model (5), the trial (6), and what
+# production did with it (3). All metrics are in the file beside the request.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+_MAX_METRICS = 13
+_METRICS_FILE = "metrics.json"
+
+
+class RegisterModelOperator(BaseOperator):
+    """Creates the release's model package as PendingManualApproval, or adopts it if an earlier attempt did.
+
+    The package is of the release's own copy of the artefact, and says which bytes that has. Training jobs cannot write
+    there, so what is tested and approved is what is deployed.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
+
+    :param model: The model file's content.
+    """
+
+    operator_extra_links = (ModelPackageLink(),)
+    registry = client(ModelRegistryHook)
+    s3 = client(S3ArtefactHook)
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.aws_conn_id = model.aws_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register the model.
+
+        :param context: The task's Airflow context.
+        :returns: The model package's ARN and version.
+        :raises slipway.errors.PermanentError: When the job's artefact is gone.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
+        self.registry.ensure_model_package_group(
+            plan.model_package_group,
+            description=f"Versions of {plan.prefix}, registered by Slipway",
+            tags={TAG_MODEL_PREFIX: plan.prefix},
+        )
+        package = self.registry.find_model_package(
+            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
+        )
+        if package is None:
+            metrics_uri = self._upload_metrics(plan, trained["metrics"])
+            dag_run = context["dag_run"]
+            arn = self.registry.create_model_package(
+                package_parameters(
+                    plan,
+                    trained,
+                    self._keep_artefact(plan, trained["model_data_url"]),
+                    metrics_uri,
+                    gated={gate.metric for gate in self.model.gates},
+                    dag_id=dag_run.dag_id,
+                    run_id=dag_run.run_id,
+                )
+            )
+            self.log.info("Registered %s", arn)
+        else:
+            arn = package["ModelPackageArn"]
+            self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
+        ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
+        return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
+
+    def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:
+        kms_key = self.model.policy.kms_key
+        kept = self.s3.keep(
+            trained_url,
+            plan.home_bucket,
+            names.artefact_key(plan.prefix, plan.revision_id),
+            kms_key=resolve(kms_key, self.model.aws_conn_id) if kms_key else None,
+        )
+        self.log.info("The artefact is %s: %s", kept.uri, kept)
+        return kept
+
+    def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
+        bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
+        self.s3.put_if_absent(
+            bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
+        )
+        return uri(bucket, key)
+
+
+def package_parameters(
+    plan: ReleasePlan,
+    trained: Mapping[str, Any],
+    artefact: Artefact,
+    metrics_uri: str,
+    *,
+    gated: Collection[str] = (),
+    dag_id: str,
+    run_id: str,
+) -> dict[str, Any]:
+    """Build the CreateModelPackage request of a release.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param plan: The release's plan.
+    :param trained: What `train` left.
+    :param artefact: The release's own copy of the model.
+    :param metrics_uri: Where the metrics lie as JSON.
+    :param gated: Metrics that have a gate: they come first where not all have a place.
+    :param dag_id: The DAG of the run.
+    :param run_id: The run.
+    :returns: The operation's parameters.
+    """
+    metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
+    properties = {
+        registry.DIGEST: plan.digest,
+        registry.REVISION: plan.revision_id,
+        registry.VERSION_ID: plan.revision.version_id,
+        **artefact.properties(),
+        registry.RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
+        **{f"{registry.METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
+    }
+    return {
+        "ModelPackageGroupName": plan.model_package_group,
+        "ModelPackageDescription": f"Trained by {trained['training_job_name']} from {plan.request_uri}",
+        "ModelApprovalStatus": ModelApprovalStatus.PENDING.value,
+        "InferenceSpecification": {
+            "Containers": [
+                {"Image": trained["image"], "ModelDataUrl": artefact.uri, "ModelDataETag": artefact.etag},
+            ],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}},
+        "CustomerMetadataProperties": {key: metadata_value(value) for key, value in properties.items()},
+        # A repeated request of one run answers with the package that the first one made.
+        "ClientToken": hashlib.sha256(f"{plan.revision_id}\0{run_id}".encode()).hexdigest()[:36],
+    }

@@ -1,0 +1,1 @@
+"""trainingjob.zip: read once, checked, and held to the limits of the model file."""

@@ -1,0 +1,84 @@
+"""What SageMaker's deployment guardrails exclude, found out before anything is started, and their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from slipway.errors import PolicyViolation
+from slipway.model.config import ModelConfig
+from slipway.model.serving import Guardrails, ScheduledAction, Strategy
+from slipway.request.schema import EndpointSettings
+
+EXCLUSIONS = "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html"
+SIZES = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.html"
+_EXCLUDED_INSTANCES = "ml.inf1."
+
+
+def check_request(model: ModelConfig, production: EndpointSettings) -> None:
+    """Refuse a zip whose production endpoint could not be updated, or not be scaled, as the model file wants.
+
+    :param model: the model file
+    :param production: the zip's production endpoint
+    :raises PolicyViolation: naming the field, what is expected and AWS's page
+    """
+    found = [*_excluded(model.deployment, production), *_unscaled(model.scaling_schedule, production)]
+    if model.deployment:
+        found += wrong_sizes(model.deployment, _fleet_sizes(model.scaling_schedule, production))
+    if found:
+        raise PolicyViolation(
+            "The production endpoint cannot be deployed as the model file wants",
+            resource="deployment.json, ProductionEndpoint",
+            why="; ".join(found),
+            fix="change the zip, or deployment and scaling_schedule in the model file",
+        )
+
+
+def _excluded(deployment: Guardrails | None, production: EndpointSettings) -> Iterator[str]:
+    if deployment is None:
+        return
+    if production.ab_tests:
+        yield (
+            f"field ABTests: expected false with deployment.strategy {deployment.strategy.value}, found true; a trial "
+            f"changes the variants, which SageMaker's guardrails exclude: {EXCLUSIONS}"
+        )
+    if production.instance_type.startswith(_EXCLUDED_INSTANCES):
+        yield (
+            f"field InstanceType: expected another type than {production.instance_type} with deployment.strategy: "
+            f"SageMaker would update all at once and watch no alarm: {EXCLUSIONS}"
+        )
+
+
+def _unscaled(schedule: Sequence[ScheduledAction], production: EndpointSettings) -> Iterator[str]:
+    if schedule and production.auto_scaling is None:
+        yield "field AutoScaling: expected an object with scaling_schedule in the model file, found null"
+
+
+def _fleet_sizes(schedule: Iterable[ScheduledAction], production: EndpointSettings) -> list[int]:
+    """The smallest and the largest fleet that an update may meet."""
+    scaling = production.auto_scaling
+    if scaling is None:
+        return [production.initial_instance_count]
+    bounds = [(scaling.min_capacity, scaling.max_capacity)]
+    bounds += [(action.min_capacity, action.max_capacity) for action in schedule]
+    return [min(low for low, _ in bounds), max(high for _, high in bounds)]
+
+
+def wrong_sizes(deployment: Guardrails, fleets: Iterable[int]) -> list[str]:
+    """What a step cannot be of fleets of these sizes: instances are whole, and a step is half of them at most."""
+    if deployment.strategy is Strategy.ALL_AT_ONCE:
+        return []
+    lowest, highest = deployment.strategy.bounds_percent
+    found = []
+    for fleet in sorted(set(fleets)):
+        step = deployment.step_instances
+        if fleet < 2:
+            expected = "at least 2 instances"
+        elif step is not None and not fleet * lowest <= step * 100 <= fleet * highest:
+            expected = f"a step_instances from {lowest} to {highest} percent of the fleet, found {step} of {fleet}"
+        else:
+            continue
+        found.append(
+            f"{deployment.strategy.value} moves part of a fleet, which may have {fleet} instance(s) here: "
+            f"expected {expected}: {SIZES}"
+        )
+    return found

@@ -1,0 +1,277 @@
+"""What a model's policy allows a zip to ask for; the rest is named, field by field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from slipway.errors import PolicyViolation
+from slipway.model.config import ImageReference, Policy
+from slipway.model.fields import RESERVED_TAG_PREFIXES
+from slipway.model.training import is_of_the_toolkit
+from slipway.request import images
+from slipway.request.locations import locations
+from slipway.request.schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
+from slipway.states import Environment
+from slipway.validation import shown, shown_name
+
+_SHOWN_MAX = 5
+# Which code the training toolkit runs, and from where; and where a container finds its channels.
+# https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+_PROGRAM, _DIRECTORY = "sagemaker_program", "sagemaker_submit_directory"
+_PROGRAM_FILE = re.compile(r"\w[\w./-]*\.(py|sh)", re.ASCII)
+_CHANNELS = "/opt/ml/input/data/"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing a zip asks for and may not have."""
+
+    member: str
+    field: str
+    allowed: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.member}, field {self.field}: expected {self.allowed}, found {self.found}"
+
+
+def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image: str, region: str) -> None:
+    """Refuse a request that asks for more than its model's policy allows.
+
+    :param training: trainingjob.json
+    :param deployment: deployment.json
+    :param policy: the policy without placeholders
+    :param image: the URI of the image the zip asks for
+    :param region: the region that image references are about
+    :raises PolicyViolation: naming every field, what is allowed and what was found
+    """
+    found = [
+        *_violations("trainingjob.json", _identities(training, policy, image, region)),
+        *_violations("trainingjob.json", _places(training, policy)),
+        *_violations("trainingjob.json", _size(training, policy)),
+        *_violations("trainingjob.json", _server_side(training, policy)),
+        *_violations("trainingjob.json", _code(training, policy)),
+        *_violations("deployment.json", _endpoints(deployment, policy)),
+    ]
+    if not found:
+        return
+    text = "; ".join(str(violation) for violation in found[:_SHOWN_MAX])
+    if len(found) > _SHOWN_MAX:
+        text += f"; and {len(found) - _SHOWN_MAX} more"
+    raise PolicyViolation(
+        "The model's policy does not allow this request",
+        resource="trainingjob.zip",
+        why=text,
+        fix="change the zip, or have the policy in the model file changed",
+    )
+
+
+_Finding = tuple[str, str, object]  # field, what is allowed, what was found
+
+
+def _violations(member: str, findings: Iterable[_Finding]) -> Iterator[Violation]:
+    for field, allowed, value in findings:
+        yield Violation(member, field, allowed, shown(value))
+
+
+def requested_image(training: TrainingJob, region: str) -> str:
+    """Find out the URI of the image that a zip asks for.
+
+    :param training: trainingjob.json
+    :param region: where a reference is looked up
+    """
+    wanted = training.algorithm_specification.training_image
+    if isinstance(wanted, ImageName):
+        return images.resolve_image(wanted.algorithm, wanted.version, region, training.resource_config.instance_type)
+    return wanted
+
+
+def _identities(training: TrainingJob, policy: Policy, image: str, region: str) -> Iterator[_Finding]:
+    if training.role_arn is not None and training.role_arn not in policy.roles:
+        yield "RoleArn", _one_of(policy.roles), training.role_arn
+    instance_type = training.resource_config.instance_type
+    if not _image_allowed(image, policy, region, instance_type):
+        allowed = _one_of(
+            [entry if isinstance(entry, str) else _reference_text(entry) for entry in policy.images],
+        )
+        yield "AlgorithmSpecification.TrainingImage", allowed, image
+
+
+def _image_allowed(image: str, policy: Policy, region: str, instance_type: str) -> bool:
+    # Patterns first: only where none matches does the SageMaker SDK have to be there.
+    if any(isinstance(entry, str) and fnmatchcase(image, entry) for entry in policy.images):
+        return True
+    # A digest may follow the repository in place of a tag.
+    repository = re.split(r"[@:]", image)[0]
+    for entry in policy.images:
+        if isinstance(entry, ImageReference):
+            if entry.version is None:
+                if repository in images.repositories(entry.algorithm, region, instance_type):
+                    return True
+            elif image == images.resolve_image(entry.algorithm, entry.version, region, instance_type):
+                return True
+    return False
+
+
+def _places(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
+    allowed = f"a place below {' or '.join(policy.s3_prefixes)}"
+    for index, channel in enumerate(training.input_data_config):
+        uri = channel.data_source.s3_data_source.s3_uri
+        # SageMaker takes S3Uri as the beginning of keys: without the slash, neighbours would match as well.
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+        if not _below(uri, policy.s3_prefixes, or_at=False):
+            yield f"InputDataConfig[{index}].DataSource.S3DataSource.S3Uri", allowed, uri
+    if not _below(training.output_data_config.s3_output_path, policy.s3_prefixes):
+        yield "OutputDataConfig.S3OutputPath", allowed, training.output_data_config.s3_output_path
+    if training.checkpoint_config and not _below(training.checkpoint_config.s3_uri, policy.s3_prefixes):
+        yield "CheckpointConfig.S3Uri", allowed, training.checkpoint_config.s3_uri
+    for field, values in (("HyperParameters", training.hyper_parameters), ("Environment", training.environment)):
+        for name, value in (values or {}).items():
+            for place in locations(value):
+                if place.uri is not None and not _below(place.uri, policy.s3_prefixes):
+                    yield f"{field}.{shown_name(name)}", allowed, "a place in S3 elsewhere"
+                elif place.uri is None and not _url_allowed(place.text, policy.training.urls):
+                    urls = f" or a URL below {' or '.join(policy.training.urls)}" if policy.training.urls else ""
+                    yield f"{field}.{shown_name(name)}", f"{allowed}{urls}", "another URL"
+
+
+def _url_allowed(url: str, beginnings: Iterable[str]) -> bool:
+    return ".." not in url.split("/") and any(url.startswith(beginning) for beginning in beginnings)
+
+
+def _below(uri: str, prefixes: Iterable[str], *, or_at: bool = True) -> bool:
+    path = uri.removeprefix("s3://").rstrip("/").split("/")
+    if any(part in ("", ".", "..") for part in path):
+        return False
+    place = uri.rstrip("/") + "/" if or_at else uri
+    return any(place.startswith(prefix.rstrip("/") + "/") for prefix in prefixes)
+
+
+def _size(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
+    resources, ceiling = training.resource_config, policy.training
+    condition = training.stopping_condition
+    seconds = max(condition.max_runtime_in_seconds, condition.max_wait_time_in_seconds or 0)
+    longest = "MaxWaitTimeInSeconds" if condition.max_wait_time_in_seconds else "MaxRuntimeInSeconds"
+    if resources.instance_type not in policy.instance_types:
+        yield "ResourceConfig.InstanceType", _one_of(policy.instance_types), resources.instance_type
+    if resources.instance_count > ceiling.max_instance_count:
+        yield "ResourceConfig.InstanceCount", f"at most {ceiling.max_instance_count}", resources.instance_count
+    if resources.volume_size_in_gb > ceiling.max_volume_gb:
+        yield "ResourceConfig.VolumeSizeInGB", f"at most {ceiling.max_volume_gb}", resources.volume_size_in_gb
+    if seconds > ceiling.max_runtime_seconds:
+        yield f"StoppingCondition.{longest}", f"at most {ceiling.max_runtime_seconds}", seconds
+    total = resources.instance_count * seconds
+    if ceiling.max_instance_seconds is not None and total > ceiling.max_instance_seconds:
+        yield f"InstanceCount x {longest}", f"at most {ceiling.max_instance_seconds} instance seconds", total
+
+
+def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
+    """What the server side sets: a zip may repeat it, never change it."""
+    if training.enable_network_isolation is False and policy.network_isolation:
+        yield "EnableNetworkIsolation", "true, or no such field", False
+    if training.enable_inter_container_traffic_encryption is False and policy.inter_container_encryption:
+        yield "EnableInterContainerTrafficEncryption", "true, or no such field", False
+    if training.vpc_config and not _same_vpc(training.vpc_config, policy):
+        yield "VpcConfig", "no such field, or the policy's own network", "another network"
+    for field, key, own in (
+        ("OutputDataConfig.KmsKeyId", training.output_data_config.kms_key_id, policy.kms_key),
+        ("ResourceConfig.VolumeKmsKeyId", training.resource_config.volume_kms_key_id, policy.volume_kms_key),
+    ):
+        if key is not None and key != own:
+            yield field, "no such field, or the policy's own key", key
+    for name in training.environment or {}:
+        if name not in policy.training.environment:
+            yield f"Environment.{shown_name(name)}", _one_of(policy.training.environment), "another name"
+    for index, tag in enumerate(training.tags or []):
+        if tag.key.lower().startswith(RESERVED_TAG_PREFIXES):
+            yield f"Tags[{index}].Key", f"no tag of {' or '.join(RESERVED_TAG_PREFIXES)}", tag.key
+        elif tag.key not in policy.tags:
+            yield f"Tags[{index}].Key", _one_of(policy.tags), tag.key
+
+
+def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
+    """Code of the uploader's choice, which an image with SageMaker's training toolkit would run."""
+    given = training.hyper_parameters or {}
+    mode = policy.script_mode
+    if mode is None:
+        for name in filter(is_of_the_toolkit, given):
+            yield f"HyperParameters.{shown_name(name)}", "no such name: policy.script_mode does not allow code", "code"
+        return
+    if not any(map(is_of_the_toolkit, given)):
+        return
+    program, directory = (_text(given.get(name, "")) for name in (_PROGRAM, _DIRECTORY))
+    if not _PROGRAM_FILE.fullmatch(program) or ".." in program:
+        yield f"HyperParameters.{_PROGRAM}", "a file in the submitted code, as train.py", "another place, or none"
+    if directory.startswith("s3://"):
+        isolated = policy.network_isolation or bool(training.enable_network_isolation)
+        if isolated:
+            allowed = f"{_CHANNELS}CHANNEL/FILE: without a network the container downloads nothing"
+            yield f"HyperParameters.{_DIRECTORY}", allowed, "an S3 URI"
+        place = directory
+    else:
+        place = _channel_uri(training, directory)
+    # Not at a prefix without its slash: as a channel it would bring its neighbours along.
+    if not _below(place, mode.s3_prefixes, or_at=False):
+        allowed = f"code below {' or '.join(mode.s3_prefixes)}, itself or as a channel"
+        yield f"HyperParameters.{_DIRECTORY}", allowed, "code elsewhere, or none"
+
+
+def _channel_uri(training: TrainingJob, path: str) -> str:
+    """Where the channel lies that a container finds at a path; empty for no channel."""
+    parts = path.removeprefix(_CHANNELS).split("/")
+    if not path.startswith(_CHANNELS) or ".." in parts:
+        return ""
+    channels = {one.channel_name: one.data_source.s3_data_source.s3_uri for one in training.input_data_config}
+    return channels.get(parts[0], "")
+
+
+def _text(value: str) -> str:
+    """A hyperparameter as the toolkit reads it: JSON where it is JSON, else as it is."""
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return read if isinstance(read, str) else value
+
+
+def _same_vpc(wanted: VpcConfig, policy: Policy) -> bool:
+    own = policy.vpc
+    return own is not None and (
+        set(wanted.security_group_ids) == set(own.security_group_ids) and set(wanted.subnets) == set(own.subnets)
+    )
+
+
+def _endpoints(deployment: Deployment, policy: Policy) -> Iterator[_Finding]:
+    if deployment.endpoint_prefix != policy.endpoint.endpoint_prefix:
+        yield "EndpointPrefix", policy.endpoint.endpoint_prefix, deployment.endpoint_prefix
+    for environment in Environment:
+        part = f"{environment.value.capitalize()}Endpoint"
+        for field, allowed, value in _endpoint(deployment.settings(environment), policy):
+            yield f"{part}.{field}", allowed, value
+
+
+def _endpoint(settings: EndpointSettings, policy: Policy) -> Iterator[_Finding]:
+    ceiling = policy.endpoint.max_instance_count
+    if settings.instance_type not in policy.instance_types:
+        yield "InstanceType", _one_of(policy.instance_types), settings.instance_type
+    if settings.initial_instance_count > ceiling:
+        yield "InitialInstanceCount", f"at most {ceiling}", settings.initial_instance_count
+    if settings.auto_scaling and settings.auto_scaling.max_capacity > ceiling:
+        yield "AutoScaling.MaxCapacity", f"at most {ceiling}", settings.auto_scaling.max_capacity
+    place = settings.inference_monitoring_output_bucket
+    if place is not None and not _below(place, policy.s3_prefixes):
+        yield "InferenceMonitoringOutputBucket", f"a place below {' or '.join(policy.s3_prefixes)}", place
+
+
+def _one_of(values: Iterable[str]) -> str:
+    listed = ", ".join(values)
+    return f"one of {listed}" if listed else "none: the policy allows no value"
+
+
+def _reference_text(reference: ImageReference) -> str:
+    return f"AWS's {reference.algorithm} {reference.version or '(any version)'}"

@@ -1,0 +1,134 @@
+"""The body of the task ``process_request``: an upload becomes a plan, or is refused before anything is started."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Protocol
+
+from slipway import names
+from slipway.aws.identity import identity
+from slipway.aws.placeholders import AwsIdentity
+from slipway.aws.s3 import S3VersionHook, uri
+from slipway.errors import NameConflict, PermanentError
+from slipway.model.config import ModelConfig
+from slipway.plan import ReleasePlan, Revision
+from slipway.request import uploader
+from slipway.request.archive import MAX_BYTES, refuse
+from slipway.request.request import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.states import Environment
+
+log = logging.getLogger(__name__)
+
+
+class RequestStore(RequestReader, Protocol):
+    """The part of S3 that processing a request needs."""
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """:returns: whether there is such an object"""
+
+    def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
+        """:returns: who uploaded a version; None if there is no such version"""
+
+    def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
+        """:returns: False if the object existed"""
+
+
+def process_request(
+    model: ModelConfig, revision: Revision, *, s3: RequestStore | None = None, aws: AwsIdentity | None = None
+) -> ReleasePlan:
+    """Read the pinned zip, hold it against the model's policy, keep a copy and name everything of the release.
+
+    Calls S3 and STS, never SageMaker or CloudFormation. Run again, it comes to the same plan and the same copy.
+
+    :param model: the model file
+    :param revision: what ``source`` pinned
+    :param s3: where objects are read and written; the model's connection if None
+    :param aws: account and region; asked of AWS if None
+    :raises RequestRefused: when the zip is not a request or asks for too much
+    :raises NameConflict: when the run's place already holds another zip
+    """
+    if revision.size_bytes > MAX_BYTES:
+        why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
+        refuse("trainingjob.zip", why, "upload a smaller zip")
+    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    aws = aws or identity(model.aws_conn_id)
+    run_id = revision.revision_id
+    bucket = aws.resolve(model.source.bucket)
+    key = names.request_key(model.prefix, run_id)
+    data = _read(s3, revision, bucket, key)
+    fenced = fence(parse_zip(data), model, aws)
+    if fenced.request.training_job.algorithm_specification.metric_definitions:
+        log.info("MetricDefinitions of trainingjob.json are passed over: the model file's metrics count")
+    if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
+        kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+        check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
+    # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
+    document = json.dumps(uploader.record(revision, fenced.request.digest, s3)).encode()
+    s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
+    return _plan(fenced, revision, run_id, uri(bucket, key))
+
+
+def plan_again(
+    model: ModelConfig,
+    revision_id: str,
+    digest: str,
+    *,
+    s3: RequestReader | None = None,
+    aws: AwsIdentity | None = None,
+) -> ReleasePlan:
+    """Make the plan of an earlier release from what its own prefix holds, under the model file as it is now.
+
+    Reads nothing of the upload, which may be deleted, and nothing of its run.
+
+    :param model: the model file
+    :param revision_id: the release's
+    :param digest: SHA-256 that its copy of the zip must have, hexadecimal
+    :param s3: where objects are read; the model's connection if None
+    :param aws: account and region; asked of AWS if None
+    :raises PermanentError: when the release's documents are gone, or are not what it began with
+    :raises PolicyViolation: when the policy no longer allows it
+    """
+    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    aws = aws or identity(model.aws_conn_id)
+    bucket, key = aws.resolve(model.source.bucket), names.request_key(model.prefix, revision_id)
+    document = s3.read_version(bucket, names.revision_key(model.prefix, revision_id), max_bytes=MAX_BYTES)
+    revision = Revision.from_xcom(json.loads(document))
+    data = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+    check_digest(data, digest, uri(bucket, key))
+    if revision.revision_id != revision_id:
+        raise NameConflict(
+            "The document of the revision is about another one",
+            resource=uri(bucket, names.revision_key(model.prefix, revision_id)),
+            why=f"it describes {revision.revision_id}",
+            fix="find out who wrote it; roll back to another release",
+        )
+    return _plan(fence(parse_zip(data), model, aws), revision, revision_id, uri(bucket, key))
+
+
+def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:
+    """Read the pinned version, or this run's copy where the version was deleted since an earlier attempt."""
+    try:
+        return s3.read_version(revision.bucket, revision.key, revision.version_id, max_bytes=MAX_BYTES)
+    except PermanentError:
+        if not s3.exists(bucket, key):
+            raise
+        return s3.read_version(bucket, key, max_bytes=MAX_BYTES)
+
+
+def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: str) -> ReleasePlan:
+    prefix = fenced.model.prefix
+    endpoint_prefix = fenced.request.deployment.endpoint_prefix
+    return ReleasePlan(
+        prefix=prefix,
+        revision=revision,
+        revision_id=run_id,
+        digest=fenced.request.digest,
+        sequence=revision.sequence or revision.last_modified,
+        training_job_name=names.training_job_name(prefix, revision.written_at, run_id),
+        request_uri=request_uri,
+        model_package_group=names.model_package_group(prefix),
+        endpoint_prefix=endpoint_prefix,
+        stacks={environment.short: names.stack_name(prefix, environment) for environment in Environment},
+        endpoints={environment.short: names.endpoint_name(endpoint_prefix, environment) for environment in Environment},
+    )

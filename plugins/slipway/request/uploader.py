@@ -1,0 +1,97 @@
+"""Who uploaded a release's zip: asked of S3 whenever it matters, never taken from what tasks hand on.
+
+An XCom may be written by any DAG's task. A revision's id cannot be forged: it is a hash of bucket, key and version, and
+the Model Registry has it on the package that people decide upon.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from slipway import names
+from slipway.aws.s3 import uri
+from slipway.errors import NotApproved, PermanentError, SlipwayError
+from slipway.model.approvers import Rules
+from slipway.plan import ReleasePlan, Revision
+from slipway.request.archive import MAX_BYTES
+
+
+class Uploads(Protocol):
+    """The part of S3 that is asked."""
+
+    def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
+        """:returns: who uploaded a version; None if there is no such version"""
+
+    def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
+        """:returns: one version of an object"""
+
+
+def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str | None:
+    """Find out who uploaded a zip, as far as the model file's rules need to know.
+
+    :param rules: whether the uploader may approve
+    :param plan: the release
+    :param home_bucket: the bucket that keeps the model's releases, by the model file
+    :param s3: S3, through the model's connection
+    :returns: None where nobody can tell and the rules do not ask
+    :raises NotApproved: where nobody can tell and the rules ask
+    :raises slipway.errors.AwsError: where the rules ask and AWS does not answer
+    """
+    try:
+        return uploader_of(plan, home_bucket, s3)
+    except SlipwayError:
+        if not rules.allow_uploader:
+            raise
+        return None
+
+
+def uploader_of(plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str:
+    """Read who uploaded a zip from its pinned version, or from the release's own record once that is gone.
+
+    :param plan: the release
+    :param home_bucket: the bucket that keeps the model's releases, by the model file
+    :param s3: S3, through the model's connection
+    :returns: the name that S3 has; empty where it has none
+    :raises NotApproved: when neither can tell
+    :raises slipway.errors.AwsError: when a call fails
+    """
+    revision = plan.revision
+    if revision.revision_id != plan.revision_id:
+        raise _unknown(plan, f"the release is the revision {plan.revision_id}, and this version is of another")
+    found = s3.uploader(revision.bucket, revision.key, revision.version_id)
+    return _recorded(plan, home_bucket, s3) if found is None else found
+
+
+def record(revision: Revision, digest: str, s3: Uploads) -> dict[str, Any]:
+    """What a release writes down about its upload, which may be deleted before somebody asks.
+
+    :param revision: the pinned version
+    :param digest: SHA-256 of the zip, hexadecimal
+    :param s3: S3, through the model's connection
+    """
+    uploader = s3.uploader(revision.bucket, revision.key, revision.version_id)
+    return {**revision.to_xcom(), "digest": digest, "uploader": uploader}
+
+
+def _recorded(plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str:
+    key = names.revision_key(plan.prefix, plan.revision_id)
+    try:
+        written: Any = json.loads(s3.read_version(home_bucket, key, max_bytes=MAX_BYTES))
+        uploader = written.get("uploader") if written["digest"] == plan.digest else None
+        same = Revision.from_xcom(written).revision_id == plan.revision_id
+    except (PermanentError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unknown(plan, f"S3 has no such version any more, and {uri(home_bucket, key)} does not say") from error
+    if not same or not isinstance(uploader, str):
+        raise _unknown(plan, f"S3 has no such version any more, and {uri(home_bucket, key)} is not about this zip")
+    return uploader
+
+
+def _unknown(plan: ReleasePlan, why: str) -> NotApproved:
+    revision = plan.revision
+    return NotApproved(
+        "Nobody can tell who uploaded this model, and its model file lets no uploader approve",
+        resource=uri(revision.bucket, revision.key, revision.version_id),
+        why=why,
+        fix="upload the zip again, which makes a release of its own",
+    )

@@ -1,0 +1,116 @@
+"""Orders: what only an approver may start, and how the tasks of the run know who did.
+
+The API server's guard writes and signs the order in the transaction that starts the run, so that it exists if and only
+if an approver started it through the API: see slipway/guard. What a run's row says about who triggered it is
+not enough: a command line writes the name of an operating system's user there, and a run that another run starts
+inherits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from slipway.errors import NotApproved
+from slipway.model.approvers import Rules
+from slipway.model.people import likeness
+from slipway.signed.proofs import Signer, Verifier, verifier
+
+# The entry of the ordered tasks' state stores that holds the order.
+ORDER = "ordered"
+# Long enough for a night of retries. Whoever clears the run's tasks later repeats nothing.
+VALID_FOR = timedelta(hours=24)
+
+
+class Act(StrEnum):
+    """What is ordered."""
+
+    ROLL_BACK = "roll production back"
+    TEARDOWN = "tear a model down"
+
+
+@dataclass(frozen=True)
+class Order:
+    """An approver's order.
+
+    :param act: what is ordered
+    :param by: the person's Airflow user name
+    :param at: ISO 8601, UTC
+    :param target: what the form said
+    :param proof: the guard's signature, see slipway/signed/proofs.py
+    """
+
+    act: Act
+    by: str
+    at: str
+    target: str
+    proof: str = ""
+
+    def signed(self, signer: Signer, dag_id: str, run_id: str) -> Self:
+        """:returns: this order with the guard's signature for this run"""
+        return replace(self, proof=signer.sign(*self._statement(dag_id, run_id)))
+
+    def is_proven(self, keys: Verifier, dag_id: str, run_id: str) -> bool:
+        """:returns: whether the guard has written it, for this run"""
+        return keys.holds(self.proof, *self._statement(dag_id, run_id))
+
+    def _statement(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        return ("order", dag_id, run_id, self.act.value, self.by, self.at, self.target)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ceases to allow anything."""
+        return datetime.fromisoformat(self.at) + VALID_FOR
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON for the state store"""
+        return {**asdict(self), "act": self.act.value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_json`` returned"""
+        return cls(**{**value, "act": Act(value["act"])})
+
+
+def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Order:
+    """Refuse to go on unless an approver has ordered it, lately.
+
+    :param context: the context of a task that needs the order
+    :param act: what the task does
+    :param target: what it does it to, by the run's form
+    :param rules: who may approve, by the model file as it is now
+    :returns: the order
+    :raises NotApproved: saying what is wrong with the order
+    """
+    order, run = _read(context), context["dag_run"]
+    if order is None:
+        why = "nobody is on record as having started this run through Airflow's API"
+    elif not order.is_proven(verifier(), run.dag_id, run.run_id):
+        why = f"the order said to be {order.by}'s bears no signature of Airflow's API server for this run"
+    elif (order.act, order.target) != (act, target):
+        why = f"{order.by} ordered to {order.act} ({order.target}), this run is to {act} ({target})"
+    elif order.by not in rules.approvers:
+        why = f"{order.by} is no approver of this model.{likeness(order.by, rules.approvers)}"
+    elif datetime.now(UTC) > order.ends_at:
+        why = f"the order of {order.by} ended at {order.ends_at.isoformat(timespec='seconds')}"
+    else:
+        return order
+    raise NotApproved(
+        f"Only an approver may {act}",
+        resource=target,
+        why=why,
+        fix=f"an approver ({', '.join(rules.approvers)}) triggers the DAG anew, in the UI or by the API; a command "
+        "line and other runs do not say who wants it",
+    )
+
+
+def _read(context: Mapping[str, Any]) -> Order | None:
+    value = context["task_state_store"].get(ORDER)
+    try:
+        return Order.from_json(value) if value else None
+    except (TypeError, ValueError, KeyError):
+        # No order of the guard's.
+        return None

@@ -1,0 +1,183 @@
+"""Signatures by which a task knows that the API server's guard has written an answer or an order, and nobody else.
+
+The API server alone knows who calls, so it alone holds the signing key; tasks hold the public keys. A state store, an
+XCom or the Model Registry may be written by others: what bears no signature counts for nothing.
+https://cryptography.io/en/latest/hazmat/primitives/asymmetric/ed25519/
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from airflow.configuration import conf
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from slipway.errors import UnsafeConfiguration
+
+Key = TypeVar("Key")
+
+SECTION = "slipway"
+SIGNING_KEY = "approval_signing_key"
+PUBLIC_KEYS = "approval_public_keys"
+_HOW_TO_MAKE = "make a pair with `python -m slipway.signed.proofs`; docs/approval.md says who gets which"
+# So that no signature of ours means anything in another place or to a later format.
+_PURPOSE = "slipway guard 1"
+# 8 bytes tell the questions of one model package apart; the signature binds everything else.
+_ASKED_BYTES = 8
+_ASKED_CHARS = 11
+
+
+@dataclass(frozen=True)
+class TaskPlace:
+    """The task instance that asks.
+
+    :param map_index: -1 for a task that is not mapped
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @classmethod
+    def of(cls, ti: object) -> TaskPlace:
+        """:param ti: a task instance, Airflow's model of one or a task's own"""
+        index = getattr(ti, "map_index", None)
+        dag_id, run_id, task_id = (str(getattr(ti, name)) for name in ("dag_id", "run_id", "task_id"))
+        return cls(dag_id, run_id, task_id, -1 if index is None else index)
+
+    def asked(self, number: int) -> str:
+        """:returns: a short name of the task's question of this number"""
+        text = "\0".join((self.dag_id, self.run_id, self.task_id, str(self.map_index), str(number)))
+        return _encode(hashlib.sha256(text.encode()).digest()[:_ASKED_BYTES])
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Signs what the guard has let through.
+
+    :param key: the API server's own
+    """
+
+    key: Ed25519PrivateKey
+
+    def sign(self, *statement: str) -> str:
+        """:returns: the signature of these texts, in letters that a package's metadata may hold"""
+        return _encode(self.key.sign(_message(statement)))
+
+    def prove(self, asked: str, *statement: str) -> str:
+        """:returns: as sign, led by the question that was answered, which is signed too"""
+        return asked + self.sign(asked, *statement)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Tells whether the guard has signed something.
+
+    :param keys: the signing key's public half, and those of former keys
+    """
+
+    keys: tuple[Ed25519PublicKey, ...]
+
+    def holds(self, signature: str, *statement: str) -> bool:
+        """:returns: whether one of the keys has signed exactly these texts"""
+        try:
+            given = _decode(signature)
+        except (binascii.Error, ValueError):
+            return False
+        return any(_verified(key, given, _message(statement)) for key in self.keys)
+
+    def proves(self, proof: str, *statement: str) -> bool:
+        """:returns: whether ``Signer.prove`` has made this of these texts, for whichever question"""
+        return self.holds(proof[_ASKED_CHARS:], proof[:_ASKED_CHARS], *statement)
+
+    def answers(self, proof: str, asked: str, *statement: str) -> bool:
+        """:returns: as proves, for this question alone"""
+        return proof[:_ASKED_CHARS] == asked and self.proves(proof, *statement)
+
+
+@lru_cache(maxsize=1)
+def signer() -> Signer:
+    """Read the API server's signing key.
+
+    :raises UnsafeConfiguration: when there is none, or it is not one of the public keys, so that no task would
+        believe what it signs
+    """
+    text = conf.get(SECTION, SIGNING_KEY, fallback="").strip()
+    key = _key(SIGNING_KEY, text, Ed25519PrivateKey.from_private_bytes)
+    if _raw(key.public_key()) not in {_raw(one) for one in verifier().keys}:
+        raise UnsafeConfiguration(
+            "Approvals cannot be proved",
+            resource=f"[{SECTION}] {PUBLIC_KEYS}",
+            why=f"the public half of [{SECTION}] {SIGNING_KEY} is not among them",
+            fix=f"put {_encode(_raw(key.public_key()))} there, for the API server and for all that run tasks",
+        )
+    return Signer(key)
+
+
+@lru_cache(maxsize=1)
+def verifier() -> Verifier:
+    """Read the public keys.
+
+    :raises UnsafeConfiguration: when there are none, or one cannot be read
+    """
+    texts = conf.get(SECTION, PUBLIC_KEYS, fallback="").split(",")
+    keys = [_key(PUBLIC_KEYS, text.strip(), Ed25519PublicKey.from_public_bytes) for text in texts]
+    return Verifier(tuple(keys))
+
+
+def new_keys() -> tuple[str, str]:
+    """:returns: a new signing key and its public half, as the two options take them"""
+    key = Ed25519PrivateKey.generate()
+    return _encode(key.private_bytes_raw()), _encode(_raw(key.public_key()))
+
+
+def _key(option: str, text: str, read: Callable[[bytes], Key]) -> Key:
+    try:
+        return read(_decode(text))
+    except (binascii.Error, ValueError) as error:
+        raise UnsafeConfiguration(
+            "Approvals cannot be proved",
+            resource=f"[{SECTION}] {option}",
+            why="it is not set" if not text else f"it holds no Ed25519 key: {error}",
+            fix=_HOW_TO_MAKE,
+        ) from None
+
+
+def _verified(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _message(statement: Sequence[str]) -> bytes:
+    # JSON keeps the texts apart, whatever they hold.
+    return json.dumps([_PURPOSE, *statement]).encode()
+
+
+def _raw(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes_raw()
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+if __name__ == "__main__":
+    private, public = new_keys()
+    print(f"AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY={private}")  # noqa: T201 (this is what it is for)
+    print(f"AIRFLOW__SLIPWAY__APPROVAL_PUBLIC_KEYS={public}")  # noqa: T201

@@ -1,0 +1,1 @@
+"""Uploads: noticed, claimed, and pinned to one object version."""

@@ -1,0 +1,106 @@
+"""Which run a version belongs to: one small document per revision, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from slipway import names
+from slipway.aws.documents import Documents
+from slipway.aws.s3 import uri
+from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
+from slipway.host.links import run_url
+from slipway.plan import Revision
+from slipway.stages import sequences
+
+_MAX_ATTEMPTS = 1000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the document holds.
+
+    :param sequence: orders the releases of a model; ISO 8601
+    :param claimed_at: when the run claimed it; ISO 8601
+    """
+
+    dag_id: str
+    run_id: str
+    sequence: str
+    claimed_at: str
+
+
+class Claims:
+    """Claims versions for runs.
+
+    :param documents: S3
+    :param bucket: the bucket of the model's releases
+    :param prefix: the model's prefix
+    :param run_exists: tells whether Airflow has the run of a DAG id and a run id
+    """
+
+    def __init__(self, documents: Documents, bucket: str, prefix: str, run_exists: Callable[[str, str], bool]) -> None:
+        self._documents = documents
+        self._bucket = bucket
+        self._prefix = prefix
+        self._run_exists = run_exists
+
+    def claim(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Revision | Claim:
+        """Claim a version for a run, or find the claim that this run made before.
+
+        A run that no longer exists leaves its claim to the next, which goes on with what that run began. A new
+        attempt begins with nothing: it takes the first number that no run ever had, and its place in the order of
+        releases is the present.
+
+        :param revision: the pinned version; its sequence is the one of its upload
+        :param dag_id: the run's DAG
+        :param run_id: the run
+        :param new_attempt: whether to release again what another run has released
+        :returns: the revision with its attempt and sequence, or another run's claim that stands in the way
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        for attempt in range(1, _MAX_ATTEMPTS):
+            wanted = replace(revision, attempt=attempt)
+            standing = self._take(wanted, dag_id, run_id, new_attempt=new_attempt)
+            if (standing.dag_id, standing.run_id) == (dag_id, run_id):
+                return replace(wanted, sequence=standing.sequence)
+            if not new_attempt:
+                return standing
+        raise SlipwayError("Too many attempts at one version", resource=revision.version_id, why=f"{_MAX_ATTEMPTS}")
+
+    def _take(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Claim:
+        """:returns: the claim that stands, whoever made it"""
+        key = names.claim_key(self._prefix, revision.revision_id)
+        now = datetime.now(UTC).isoformat()
+        while True:
+            document = self._documents.read(self._bucket, key)
+            standing = Claim(**document.content) if document.content else None
+            if standing and (standing.dag_id, standing.run_id) == (dag_id, run_id):
+                return standing
+            if standing and (new_attempt or self._run_exists(standing.dag_id, standing.run_id)):
+                return standing
+            sequence = revision.sequence or revision.last_modified
+            if standing and not sequences.fault(standing.sequence):
+                sequence = standing.sequence
+            mine = Claim(dag_id, run_id, now if new_attempt else sequence, now)
+            if self._documents.write(self._bucket, key, asdict(mine), etag=document.etag):
+                return mine
+
+
+def refusal(revision: Revision, claim: Claim, run_id: str) -> ReleasedAlready | ReleasedMeanwhile:
+    """Say which run has a version.
+
+    :param revision: the version
+    :param claim: the claim that stands in the way
+    :param run_id: the run that wanted it
+    :returns: a failure, but nothing failed where a person was faster than the run that the upload started
+    """
+    by_upload = run_id == names.auto_run_id(revision.bucket, revision.key, revision.version_id)
+    kind = ReleasedMeanwhile if by_upload else ReleasedAlready
+    return kind(
+        f"The run {claim.run_id} has this version",
+        resource=uri(revision.bucket, revision.key, revision.version_id),
+        why=f"it began at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
+        fix="look there, and clear what failed; or trigger a run with new_attempt, which trains and asks again",
+    )

@@ -1,0 +1,176 @@
+"""The task ``source``: pins the object version that a release is made from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from airflow.sdk import PokeReturnValue
+
+from slipway.aws.documents import S3DocumentHook
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import S3VersionHook, uri
+from slipway.errors import PermanentError, Skipped
+from slipway.host import runs
+from slipway.host.links import ReleasedByLink
+from slipway.plan import Revision, wanted
+from slipway.source.claims import Claim, Claims, refusal
+from slipway.source.wait import S3VersionTrigger
+from slipway.stages import sequences
+from slipway.waiting.results import WaitOutcome, WaitResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Under this key the task remembers what it pinned, for when it is run again.
+PINNED = "revision"
+
+
+class S3VersionSensor(S3KeySensor):
+    """Waits for an object without a worker slot, pins one version of it and claims it; the XCom is a Revision.
+
+    Which version comes from the run: ``bucket``, ``key`` and ``version_id`` of its conf, then of its params, then the
+    model's own bucket and key. An empty version id means the newest one, looked up once: a second attempt of this
+    task pins the same version again.
+
+    A version belongs to one run. Another one fails and names it, unless it asks for a new attempt; the run that the
+    upload itself started is skipped instead, since a person was faster and nothing is amiss.
+
+    :param model_prefix: the model's prefix
+    :param bucket_name: the model's bucket, which keeps the claims; may contain {region} and {account}
+    :param bucket_key: the model's source key
+    :param held: why no release may begin now; one that has pinned its version goes on
+    :param poke_interval: seconds between two looks for a missing object
+    :param timeout: seconds until a missing object fails the task
+    """
+
+    aws_hook_class = S3DocumentHook
+    operator_extra_links = (ReleasedByLink(),)
+    # A class attribute, for Airflow keeps operators from new attributes.
+    run_exists = staticmethod(runs.exists)
+
+    def __init__(
+        self,
+        *,
+        model_prefix: str,
+        bucket_name: str,
+        bucket_key: str,
+        held: str | None = None,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(bucket_name=bucket_name, bucket_key=bucket_key, deferrable=deferrable, **kwargs)
+        self.model_prefix = model_prefix
+        self.held = held
+
+    @property
+    def claims(self) -> Claims:
+        """Which run has which version of the model."""
+        bucket = resolve(str(self.bucket_name), self.aws_conn_id)
+        return Claims(cast(S3DocumentHook, self.hook), bucket, self.model_prefix, self.run_exists)
+
+    def execute(self, context: Context) -> Any:
+        """Pin and claim a version, once the object is there.
+
+        :returns: the revision, as JSON
+        :raises slipway.errors.ReleasedAlready: naming the run that has the version
+        :raises slipway.errors.Skipped: in a run that rolls production back
+        """
+        if wanted(context):
+            raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
+        if not self.deferrable:
+            return super(S3KeySensor, self).execute(context)
+        revision = self._pin(context)
+        if revision is None:
+            bucket, key, _ = self._wanted(context)
+            self._wait(bucket, key, time.time() + self.timeout)
+        return revision
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Pin the object that the trigger saw.
+
+        :returns: the revision, as JSON
+        :raises PermanentError: when the object did not come in time, or AWS refused to say
+        """
+        result = WaitResult.from_event(event)
+        bucket, key, _ = self._wanted(context)
+        if result.outcome is not WaitOutcome.REACHED:
+            raise PermanentError("There is nothing to release", resource=uri(bucket, key), why=result.reason)
+        revision = self._pin(context)
+        if revision is None:
+            # Deleted between the trigger's look and this one.
+            self._wait(bucket, key, time.time() + self.timeout)
+        return revision
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """:returns: done, with the revision, once the object is there"""
+        revision = self._pin(context)
+        return PokeReturnValue(is_done=revision is not None, xcom_value=revision)
+
+    def _wanted(self, context: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        conf, params = context["dag_run"].conf or {}, context.get("params") or {}
+        given = {name: conf.get(name) or params.get(name) for name in ("bucket", "key", "version_id")}
+        bucket = resolve(str(given["bucket"] or self.bucket_name), self.aws_conn_id)
+        return bucket, str(given["key"] or self.bucket_key), given["version_id"] or None
+
+    def _pin(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
+        bucket, key, version_id = self._wanted(context)
+        store = context["task_state_store"]
+        remembered = store.get(PINNED)
+        if self.held and not remembered:
+            raise PermanentError(
+                "No release begins by an earlier version of the model file",
+                resource=self.model_prefix,
+                why=self.held,
+                fix="correct the model file, then clear this task",
+            )
+        if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
+            version_id = version_id or remembered["version_id"]
+        hook = cast(S3VersionHook, self.hook)
+        revision = hook.head_version(bucket, key, version_id)
+        if revision is None and version_id:
+            raise PermanentError(
+                "There is nothing to release",
+                resource=uri(bucket, key, version_id),
+                why="S3 has no such version",
+                fix="trigger a run with a version id that aws s3api list-object-versions shows, or with none",
+            )
+        if revision is None:
+            self.log.info("Waiting for %s", uri(bucket, key))
+            return None
+        store.set(PINNED, revision.to_xcom())
+        self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
+        return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
+
+    def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
+        dag_run = context["dag_run"]
+        claimed = self.claims.claim(revision, dag_run.dag_id, dag_run.run_id, new_attempt=self._new_attempt(context))
+        if isinstance(claimed, Claim):
+            ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
+            raise refusal(revision, claimed, dag_run.run_id)
+        sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
+        if claimed.attempt > 1:
+            self.log.info("This is attempt %d at this version: a release of its own", claimed.attempt)
+        return claimed
+
+    @staticmethod
+    def _new_attempt(context: Mapping[str, Any]) -> bool:
+        wanted = {**(context.get("params") or {}), **(context["dag_run"].conf or {})}.get("new_attempt")
+        if wanted not in (None, False, True):
+            raise PermanentError("new_attempt is true or false", resource=repr(wanted), fix="trigger the run again")
+        return bool(wanted)
+
+    def _wait(self, bucket: str, key: str, deadline: float) -> None:
+        self.defer(
+            trigger=S3VersionTrigger(
+                bucket=bucket,
+                key=key,
+                deadline=deadline,
+                aws_conn_id=self.aws_conn_id,
+                poll_seconds=self.poke_interval,
+            ),
+            method_name="execute_complete",
+        )

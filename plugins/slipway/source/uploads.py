@@ -1,0 +1,120 @@
+"""Which uploads of a bucket have been dealt with: the arithmetic shared by the doorbell and by the intake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from slipway.aws.s3 import ObjectVersion
+
+# Where model files keep their zips unless they say otherwise; one List call covers all models.
+COMMON_PREFIX = "training_jobs/"
+REQUEST_FILE = "trainingjob.zip"
+# The asset that stands for a bucket's uploads: this, and the bucket's slug. Its state is the intake's.
+ASSET_PREFIX = "slipway-uploads-"
+INTAKE_DAG_ID = "intake"
+INTAKE_TASK_ID = "start_releases"
+# The entry of the asset's state store that holds an Intake.
+STATE_KEY = "intake"
+
+VersionKey = tuple[str, str]  # object key, VersionId
+
+
+def version_key(version: ObjectVersion) -> VersionKey:
+    """:returns: what tells a version from every other of its bucket"""
+    return (version.key, version.version_id)
+
+
+def is_request(key: str, known_keys: Collection[str]) -> bool:
+    """Tell whether a key holds release requests: a model's own, or one of the usual form without a model yet."""
+    if key in known_keys:
+        return True
+    parts = key.split("/")
+    return len(parts) == 3 and key.startswith(COMMON_PREFIX) and parts[2] == REQUEST_FILE
+
+
+def list_prefixes(known_keys: Iterable[str]) -> list[str]:
+    """:returns: the fewest prefixes whose listings hold every model's key"""
+    return sorted({COMMON_PREFIX, *(key for key in known_keys if not key.startswith(COMMON_PREFIX))})
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What the intake has committed about one bucket.
+
+    ``done`` are versions that have a run or were passed over at the first deployment; ``announced`` are versions of
+    unknown models, said once to be waiting. Versions that S3 no longer lists are left out, so a lifecycle rule for
+    noncurrent versions bounds both.
+    """
+
+    done: frozenset[VersionKey] = frozenset()
+    announced: frozenset[VersionKey] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON for the state store"""
+        return {"done": _grouped(self.done), "announced": _grouped(self.announced)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self | None:
+        """Read what was committed.
+
+        :param value: what ``to_json`` returned, or None where nothing was ever committed
+        :returns: the same, or None
+        :raises ValueError: for anything else; a guess would release a version twice, or never
+        """
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected an object with done and announced, found {value!r:.100}")
+        return cls(_flat(value.get("done"), "done"), _flat(value.get("announced"), "announced"))
+
+    def open(self, listed: Iterable[ObjectVersion], known_keys: Collection[str]) -> list[ObjectVersion]:
+        """Select the versions that need attention: those to release, and unknown ones not announced yet.
+
+        :param listed: every version of the bucket
+        :param known_keys: source keys of the models
+        :returns: the selection in the order given
+        """
+        return [
+            version
+            for version in listed
+            if is_request(version.key, known_keys)
+            and version_key(version) not in self.done
+            and (version.key in known_keys or version_key(version) not in self.announced)
+        ]
+
+    def kept_to(self, listed: Iterable[ObjectVersion]) -> Intake:
+        """:returns: the same without the versions that S3 no longer lists"""
+        present = {version_key(version) for version in listed}
+        return Intake(self.done & present, self.announced & present)
+
+    def with_done(self, version: ObjectVersion) -> Intake:
+        """:returns: the same with one version more that needs nothing further"""
+        one = {version_key(version)}
+        return replace(self, done=self.done | one, announced=self.announced - one)
+
+    def with_announced(self, version: ObjectVersion) -> Intake:
+        """:returns: the same with one version more that waits for its model"""
+        return replace(self, announced=self.announced | {version_key(version)})
+
+
+def older_versions(listed: Iterable[ObjectVersion]) -> list[ObjectVersion]:
+    """:returns: every version but the newest of each key"""
+    ordered = sorted(listed)
+    newest = {version.key: version for version in ordered}
+    return [version for version in ordered if newest[version.key] != version]
+
+
+def _grouped(versions: Iterable[VersionKey]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for key, version_id in sorted(versions):
+        grouped.setdefault(key, []).append(version_id)
+    return grouped
+
+
+def _flat(grouped: Any, name: str) -> frozenset[VersionKey]:
+    lists = grouped.values() if isinstance(grouped, Mapping) else [None]
+    if not all(isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in lists):
+        raise ValueError(f"expected lists of version ids by key in {name}, found {grouped!r:.100}")
+    return frozenset((key, version_id) for key, version_ids in grouped.items() for version_id in version_ids)

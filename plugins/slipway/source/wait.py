@@ -1,0 +1,46 @@
+"""The wait of one release for its object."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from airflow.triggers.base import TriggerEvent
+
+from slipway.aws.s3 import S3VersionHook, exists_async, uri
+from slipway.waiting.polling import PollingTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult
+
+
+class S3VersionTrigger(PollingTrigger):
+    """Waits until an object exists; fires one WaitResult.
+
+    :param bucket: bucket name
+    :param key: the object's key
+    :param deadline: when to give up, in seconds since the epoch
+    """
+
+    def __init__(self, *, bucket: str, key: str, deadline: float, **polling: Any) -> None:
+        super().__init__(**polling)
+        self.bucket = bucket
+        self.key = key
+        self.deadline = deadline
+
+    def arguments(self) -> dict[str, Any]:
+        """:returns: the arguments that build this trigger again"""
+        return {**super().arguments(), "bucket": self.bucket, "key": self.key, "deadline": self.deadline}
+
+    async def look(self) -> TriggerEvent | None:
+        """:returns: the event that ends the wait; None while it goes on"""
+        if await exists_async(await self.client(S3VersionHook), self.bucket, self.key):
+            return WaitResult(WaitOutcome.REACHED, status="exists").to_event()
+        return self._due(f"{uri(self.bucket, self.key)} was not uploaded")
+
+    async def while_away(self, error: Exception) -> TriggerEvent | None:
+        """:returns: the end of the wait, once its deadline has passed"""
+        return self._due(str(error))
+
+    def _due(self, reason: str) -> TriggerEvent | None:
+        if time.time() < self.deadline:
+            return None
+        return WaitResult(WaitOutcome.TIMEOUT, reason=reason).to_event()

@@ -1,0 +1,208 @@
+"""The gate of a stage: decides on the model's board, one document in S3 that is changed by compare-and-set only."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from slipway import names
+from slipway.aws.documents import Document, Documents, read_document_async, unreadable
+from slipway.aws.s3 import uri
+from slipway.errors import SlipwayError
+from slipway.plan import ReleasePlan
+from slipway.stages import sequences
+from slipway.stages.board import Board, Entry, Outcome, RunKey, StageVerdict, enter, leave, overtaken_by
+from slipway.states import BoardStage, ExecutionMode
+
+log = logging.getLogger(__name__)
+
+# Every writer that loses has let another one through, so this many mean that something else is wrong.
+_MAX_WRITES = 100
+_PAUSE_LIMIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A release that wants to be at a stage; plain enough to be handed to a trigger.
+
+    :param bucket: where the model's board lies
+    :param key: the board's key
+    """
+
+    bucket: str
+    key: str
+    stage: BoardStage
+    mode: ExecutionMode
+    entry: Entry
+
+    @classmethod
+    def of(cls, plan: ReleasePlan, dag_run: Any, stage: BoardStage, mode: ExecutionMode) -> Self:
+        """Make the ticket of a running release.
+
+        :param plan: the release
+        :param dag_run: the run, with dag_id and run_id
+        :param stage: where it has come to
+        :param mode: the model's execution mode
+        :raises PermanentError: when the release is of the future
+        """
+        sequence = sequences.check(plan.sequence, f"{dag_run.dag_id} {dag_run.run_id}")
+        entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, sequence, _now(), plan.rolls_back)
+        # A roll-back waits for who writes production now, and for nobody else.
+        mode = ExecutionMode.SUPERSEDED if plan.rolls_back else mode
+        return cls(plan.home_bucket, names.board_key(plan.prefix), stage, mode, entry)
+
+    def to_json(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        return asdict(self) | {"stage": self.stage.value, "mode": self.mode.value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """:param value: what ``to_json`` returned"""
+        return cls(
+            value["bucket"],
+            value["key"],
+            BoardStage(value["stage"]),
+            ExecutionMode(value["mode"]),
+            Entry(**value["entry"]),
+        )
+
+    def overtaken_by(self, document: Document) -> Entry | None:
+        """:returns: the newer release that the board shows at this stage or beyond; None while there is none"""
+        return overtaken_by(self.board(document), self.stage, self.entry, self.mode)
+
+    def board(self, document: Document) -> Board:
+        """Read the model's board.
+
+        :raises PermanentError: when the document is not a board
+        """
+        return _board(document, self.bucket, self.key)
+
+
+class StageGate:
+    """Lets releases into stages.
+
+    :param documents: S3
+    :param goes_on: tells whether the run of a DAG id and a run id has not ended
+    """
+
+    def __init__(self, documents: Documents, goes_on: Callable[[str, str], bool]) -> None:
+        self._documents = documents
+        self._goes_on = goes_on
+
+    def enter(self, ticket: Ticket) -> StageVerdict:
+        """Ask to be let in; entering again what was entered before is let in again.
+
+        :param ticket: the release and the stage
+        :returns: the verdict, which the board shows
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        ticket = replace(ticket, entry=replace(ticket.entry, since=_now()))
+        return self._change(ticket, lambda board: decide(ticket, board, self._goes_on))
+
+    def leave(self, ticket: Ticket) -> None:
+        """Leave every stage.
+
+        :param ticket: the release
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        self._change(ticket, lambda board: StageVerdict(leave(board, ticket.entry), Outcome.ENTERED))
+
+    def overtaken(self, ticket: Ticket) -> Entry | None:
+        """Look whether a newer release has taken this one's place; changes nothing.
+
+        :param ticket: the release and the stage
+        :returns: the newer release
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        return ticket.overtaken_by(self._documents.read(ticket.bucket, ticket.key))
+
+    def holder(self, bucket: str, key: str, stage: BoardStage) -> Entry | None:
+        """Look which release has a stage to itself; changes nothing.
+
+        :param bucket: where the model's board lies
+        :param key: the board's key
+        :param stage: the stage
+        :returns: None while there is none, or its run has ended
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        holder = _board(self._documents.read(bucket, key), bucket, key)[stage].holder
+        return holder if holder and self._goes_on(*holder.run) else None
+
+    def _change(self, ticket: Ticket, change: Callable[[Board], StageVerdict]) -> StageVerdict:
+        for attempt in range(_MAX_WRITES):
+            document = self._documents.read(ticket.bucket, ticket.key)
+            board = ticket.board(document)
+            verdict = change(board)
+            if verdict.board == board:
+                return verdict
+            if self._documents.write(ticket.bucket, ticket.key, verdict.board.to_json(), etag=document.etag):
+                return verdict
+            time.sleep(random.uniform(0, min(_PAUSE_LIMIT_SECONDS, 0.02 * 2 ** min(attempt, 8))))
+        raise SlipwayError(
+            "The board of the model's stages cannot be written",
+            resource=uri(ticket.bucket, ticket.key),
+            why=f"it changed at each of {_MAX_WRITES} attempts",
+            fix="look who writes it; this task may be tried again",
+        )
+
+
+def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) -> StageVerdict:
+    """Decide, asking for the runs that the verdict depends on.
+
+    :param ticket: the release and the stage
+    :param board: the board as it is
+    :param goes_on: tells whether a run has not ended
+    """
+    ended: set[RunKey] = set()
+    while True:
+        verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
+        if verdict.other is None or not verdict.while_alive or goes_on(*verdict.other.run):
+            return verdict
+        ended.add(verdict.other.run)
+
+
+async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str], Awaitable[bool]]) -> StageVerdict:
+    """As decide, without blocking the event loop."""
+    ended: set[RunKey] = set()
+    while True:
+        verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
+        if verdict.other is None or not verdict.while_alive or await goes_on(*verdict.other.run):
+            return verdict
+        ended.add(verdict.other.run)
+
+
+async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
+    """As Gate.overtaken, for a trigger to ask at each poll.
+
+    :param client: an aiobotocore S3 client, which the caller keeps from poll to poll
+    :param ticket: the release and the stage
+    :returns: the newer release
+    :raises slipway.errors.AwsError: when the call fails
+    """
+    return ticket.overtaken_by(await read_document_async(client, ticket.bucket, ticket.key))
+
+
+def _board(document: Document, bucket: str, key: str) -> Board:
+    try:
+        board = Board.from_json(document.content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unreadable(uri(bucket, key), repr(error)) from error
+    faulty = [entry for entry in board.entries() if sequences.fault(entry.sequence)]
+    if not faulty:
+        return board
+    log.error(
+        "%s: passed over are releases whose sequence lies in the future or is none: %s. Slipway writes none such: look "
+        "who has written to the document. The next release that comes to a stage writes it anew without them",
+        uri(bucket, key),
+        ", ".join(sorted({f"{entry.run_id} ({entry.sequence!s:.40})" for entry in faulty})),
+    )
+    return board.passing_over(faulty)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,1 @@
+"""The stress test of an endpoint: ordered, sent, reported."""

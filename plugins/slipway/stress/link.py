@@ -1,0 +1,47 @@
+"""The link from a stress test to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+from slipway.host.xcoms import read_xcom
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class StressReportLink(BaseOperatorLink):
+    """The report in a browser.
+
+    The bucket is private, so the link is an address that S3 lets in for a time. Airflow asks for it in the worker, at
+    the end of the task, and keeps it.
+    """
+
+    name = "Stress report"
+    key = "stress_report"
+
+    @classmethod
+    def persist(cls, context: Context | Mapping[str, Any], aws_conn_id: str | None, bucket: str, key: str) -> None:
+        """Keep where the report is.
+
+        :param context: the task's Airflow context
+        :param aws_conn_id: Airflow connection with the AWS credentials
+        :param bucket: the bucket
+        :param key: the HTML file's key
+        """
+        value = {"aws_conn_id": aws_conn_id, "bucket": bucket, "key": key}
+        context["ti"].xcom_push(key=cls.key, value=value)
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """:returns: the report's address; nothing where there is none"""
+        report = read_xcom(ti_key, self.key)
+        if not report:
+            return ""
+        # The API server loads links too, and calls no AWS.
+        from slipway.stress.report_hook import StressReportHook
+
+        return StressReportHook(aws_conn_id=report["aws_conn_id"]).address(report["bucket"], report["key"])

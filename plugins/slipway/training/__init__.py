@@ -1,0 +1,1 @@
+"""The training job: created or adopted, waited for, stopped with its run."""

@@ -1,0 +1,97 @@
+"""The reaper: a training job that no task waits for any more is stopped, so that it is not paid for.
+
+While its trigger runs, a task that is failed, cleared or deleted takes its job along (triggers/training.py). What
+that cannot see is for the reaper: the triggerer was down at that moment, the run timed out or was deleted before the
+task had deferred, or its worker was killed and nobody will retry it.
+
+A watcher (triggers/orphaned_jobs.py) rings when there is such a job, and this DAG looks again by itself. A job belongs
+to this Airflow only if its tags say so, and is left alone while its task may still come back for it: a lost worker or
+triggerer is no reason to stop what is being paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DAG, Asset, AssetWatcher, task
+
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.names import DAG_TAG
+from slipway.training.orphans import OrphanedJobsTrigger, OrphanSearch
+from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
+
+if TYPE_CHECKING:
+    from slipway.model.config import ModelConfig
+
+log = logging.getLogger(__name__)
+
+DAG_ID = "reaper"
+# With the search's grace and the start of a run, a job ends well within a minute of its task.
+POLL_SECONDS = 10.0
+
+
+def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
+    """Build the reaper of every AWS connection.
+
+    :param models: the models
+    :returns: a DAG called ``reaper`` for one connection, else one per connection named after it
+    """
+    connections = sorted({model.aws_conn_id for model in models})
+    return [
+        build_reaper_dag(each, DAG_ID if len(connections) == 1 else f"{DAG_ID}-{_slug(each)}") for each in connections
+    ]
+
+
+def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
+    """Build the DAG that stops the orphaned training jobs of one AWS connection.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param dag_id: the DAG's id
+    """
+    trigger = OrphanedJobsTrigger(aws_conn_id=aws_conn_id, poll_seconds=POLL_SECONDS)
+    name = f"slipway-orphaned-jobs-{_slug(aws_conn_id)}"
+    orphans = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
+    with DAG(
+        dag_id,
+        schedule=[orphans],
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
+        tags=[DAG_TAG],
+        doc_md=__doc__,
+    ) as dag:
+
+        @task
+        def stop_orphans() -> list[str]:
+            return reap(SageMakerHook(aws_conn_id=aws_conn_id), AirflowTasks(), airflow_id())
+
+        stop_orphans()
+    return dag
+
+
+def reap(hook: SageMakerHook, tasks: TaskStates, airflow: str | None) -> list[str]:
+    """Stop every training job of this Airflow whose task has ended; the body of the reaper's only task.
+
+    :param hook: SageMaker
+    :param tasks: the states of tasks and runs
+    :param airflow: this Airflow's id; None if it has trained nothing
+    :returns: the names of the jobs that were stopped
+    :raises slipway.errors.AwsError: when a call fails; the next ring tries again
+    """
+    stopped = []
+    for job, owner in OrphanSearch(hook, tasks).find(airflow):
+        if stop_for_person(hook, job.name, owner):
+            log.warning("Stopped %s: %s of %s in %s waits for it no more", job.name, *owner.task)
+            stopped.append(job.name)
+    return stopped
+
+
+def _slug(aws_conn_id: str) -> str:
+    readable = re.sub(r"[^a-z0-9]+", "-", aws_conn_id.lower()).strip("-")
+    return f"{readable}-{hashlib.sha256(aws_conn_id.encode()).hexdigest()[:6]}"

@@ -1,0 +1,284 @@
+"""Training: one SageMaker training job per revision, created once, found again after any crash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+from slipway.aws.links import TrainingJobLink
+from slipway.aws.logs import LogsHook
+from slipway.aws.patience import without_patience
+from slipway.aws.s3 import S3VersionHook
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
+from slipway.host.links import NewerReleaseLink
+from slipway.names import training_job_name
+from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
+from slipway.request import request as release_request
+from slipway.stages.mixin import StageMixin
+from slipway.states import BoardStage, TrainingJobStatus
+from slipway.training.owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
+from slipway.training.wait import TrainingJobTrigger
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+# Failures that say nothing about the job: no machine was to be had, or SageMaker itself broke down. For the latter it
+# offers a retry of its own, which a zip may ask for; what fails all the same is past that.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/distributed-training-options.html
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_RetryStrategy.html
+_PASSING_REASONS = ("CapacityError", "InsufficientInstanceCapacity", "InternalServerError")
+_MAX_PASSING_JOBS = 3
+_MAX_JOBS = 9
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html#API_CreateTrainingJob_Errors
+_QUOTA_CODES = ("ResourceLimitExceeded", "LimitExceeded", "LimitExceededException")
+_NAME_TAKEN_CODE = "ResourceInUse"
+
+# SecondaryStatus tells a job that somebody stopped from one that a limit of its own ended.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+_LIMITS = {
+    "MaxRuntimeExceeded": "MaxRuntimeInSeconds of its StoppingCondition",
+    "MaxWaitTimeExceeded": "MaxWaitTimeInSeconds of its StoppingCondition",
+}
+_ENDED = (TrainingJobStatus.COMPLETED, TrainingJobStatus.FAILED, TrainingJobStatus.STOPPED)
+_LOG_LINES = 20
+
+
+class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
+    """Creates the revision's training job, or adopts it if an earlier attempt did, and waits for it without a slot.
+
+    The job description is read inside execute() from the run's own copy of the zip: it is never rendered, logged or
+    handed on.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+
+    :param model: The model file's content.
+    :param quota_wait_seconds: How long to wait while a quota or throttling keeps the job from being created.
+    """
+
+    aws_hook_class = SageMakerHook  # type: ignore[assignment]
+    template_fields = aws_template_fields()
+    operator_extra_links = (TrainingJobLink(), NewerReleaseLink())
+
+    def __init__(self, *, model: ModelConfig, quota_wait_seconds: float = 3600, **kwargs: Any) -> None:
+        super().__init__(config={}, deferrable=True, print_log=False, aws_conn_id=model.aws_conn_id, **kwargs)
+        self.model = model
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.quota_wait_seconds = quota_wait_seconds
+
+    @property
+    def _sagemaker(self) -> SageMakerHook:
+        return cast("SageMakerHook", self.hook)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create or adopt the job, and wait for it.
+
+        :param context: The task's Airflow context.
+        :returns: Name, ARN, artifact, image, final metrics and seconds of the completed job.
+        :raises slipway.errors.Superseded: When a newer release has taken this one's place.
+        :raises slipway.errors.NameConflict: When the name belongs to a job of another digest.
+        :raises slipway.errors.TrainingFailed: When the job failed, with SageMaker's reason and the last log lines.
+        :raises slipway.errors.TrainingStopped: When somebody or a runtime limit stopped the job.
+        """
+        self.enter_stage(context, BoardStage.TRAIN)
+        return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
+
+    def resume(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
+        """Go on when the job has ended or its deadline has passed.
+
+        :param context: The task's Airflow context.
+        :param event: How the wait ended.
+        :returns: As execute.
+        """
+        result = WaitResult.from_event(event)
+        if result.outcome is WaitOutcome.REFUSED:
+            plan = pull_plan(context)
+            raise AwsError("Cannot watch the training job", resource=plan.training_job_name, why=result.reason)
+        return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
+
+    def create_again(self, context: Context, event: Any, give_up_at: float) -> dict[str, Any]:
+        """Try again what a quota, throttling or an outage kept from being done.
+
+        :param context: The task's Airflow context.
+        :param event: That the time has come; of no other meaning.
+        :param give_up_at: When to give up, in seconds since the epoch.
+        :returns: As execute.
+        """
+        return self._train(context, give_up_at=give_up_at)
+
+    def _train(self, context: Context, *, give_up_at: float) -> dict[str, Any]:
+        plan, owner = pull_plan(context), self._owner(context)
+        for attempt in count(1):
+            name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
+            try:
+                # A quota or an outage is waited out deferred, for longer than a call is and without a worker slot.
+                with without_patience():
+                    job = self._create_or_adopt(plan, name, owner)
+            except AwsError as error:
+                self._try_later(error, name, give_up_at)
+            TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, job_name=name)
+            status = TrainingJobStatus(job["TrainingJobStatus"])
+            if status not in _ENDED:
+                self._wait_for_job(job, owner)
+            if status is TrainingJobStatus.COMPLETED:
+                return self._result(job)
+            self._raise_unless_another(job, status, attempt)
+        raise AssertionError("the attempts are bounded")
+
+    def _owner(self, context: Context) -> JobOwner:
+        dag_run = context["dag_run"]
+        return JobOwner(ensure_airflow_id(), dag_run.dag_id, self.task_id, dag_run.run_id)
+
+    def _create_or_adopt(self, plan: ReleasePlan, name: str, owner: JobOwner) -> dict:
+        job = self._sagemaker.describe_training_job(name)
+        if job is None:
+            try:
+                self._create(plan, name, owner)
+            except AwsError as error:
+                # Another attempt of this task was faster; what it made is adopted below.
+                if error.code != _NAME_TAKEN_CODE:
+                    raise
+            job = self._sagemaker.describe_training_job(name)
+            if job is None:
+                raise SlipwayError("The training job is not there", resource=name, why="it was created a moment ago")
+        tags = self._sagemaker.list_tags(job["TrainingJobArn"])
+        self._check_digest(plan, job, tags)
+        if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner:
+            self._adopt(job, owner)
+        return job
+
+    def _adopt(self, job: Mapping[str, Any], owner: JobOwner) -> None:
+        """Put this run in the place of the one that made the job, so that nobody stops it with that one."""
+        self.log.info("%s was made for another run; this one waits for it now", job["TrainingJobName"])
+        if tags := owner.to_tags():
+            self._sagemaker.add_tags(job["TrainingJobArn"], tags)
+
+    def _create(self, plan: ReleasePlan, name: str, owner: JobOwner) -> None:
+        parameters = self._parameters(plan)
+        tags = [*parameters["Tags"], *({"Key": key, "Value": value} for key, value in owner.to_tags().items())]
+        self._sagemaker.create_training_job({**parameters, "TrainingJobName": name, "Tags": tags})
+        self.log.info("Created the training job %s", name)
+
+    def _parameters(self, plan: ReleasePlan) -> dict[str, Any]:
+        request = release_request.load(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
+        return request.create_training_job_parameters(plan)
+
+    def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        digest = tags.get(TAG_DIGEST)
+        if digest != plan.digest:
+            raise NameConflict(
+                "A training job of this name belongs to something else",
+                resource=job["TrainingJobName"],
+                why=f"its digest is {digest}, this release's is {plan.digest}",
+                fix="upload the zip again: the new version gets a name of its own",
+            )
+        self.log.info("The training job %s is ours and %s", job["TrainingJobName"], job["TrainingJobStatus"])
+
+    def _try_later(self, error: AwsError, name: str, give_up_at: float) -> NoReturn:
+        quota = error.code in _QUOTA_CODES
+        if not (quota or error.transient):
+            raise error
+        if time.time() >= give_up_at:
+            raise TrainingFailed(
+                f"The training job could not be had within {self.quota_wait_seconds:.0f} s",
+                resource=name,
+                why=error.why,
+                fix="ask for a higher quota in the Service Quotas console, or wait for other jobs, and clear this task"
+                if quota
+                else "clear this task when AWS answers again: a job that was created is found and adopted",
+            ) from error
+        self.log.warning("%s. Waiting", error)
+        # Jobs that hold a quota take minutes: the back-off starts above the time between two polls.
+        pause_seconds = backoff_seconds(3, base_seconds=self.model.timeouts.poll_seconds)
+        self.defer(
+            trigger=TimeDeltaTrigger(timedelta(seconds=pause_seconds)),
+            method_name="create_again",
+            kwargs={"give_up_at": give_up_at},
+        )
+
+    def _wait_for_job(self, job: Mapping[str, Any], owner: JobOwner) -> NoReturn:
+        name = job["TrainingJobName"]
+        # SageMaker counts the run time from the start of training; the margin covers the way there and back.
+        condition = job["StoppingCondition"]
+        limit_seconds = max(condition["MaxRuntimeInSeconds"], condition.get("MaxWaitTimeInSeconds", 0))
+        limit_seconds += self.model.timeouts.training_margin_seconds
+        deadline = job["CreationTime"].timestamp() + limit_seconds
+        if time.time() >= deadline:
+            self._sagemaker.stop_training_job(name)
+            raise TrainingStopped(
+                f"The training job did not end within {limit_seconds:.0f} s and has been stopped",
+                resource=name,
+                why=f"it is {job['TrainingJobStatus']}, {job.get('SecondaryStatus')}",
+                fix="look at the job in the SageMaker console, then upload the zip again",
+            )
+        self.defer(
+            trigger=TrainingJobTrigger(
+                job_name=name,
+                deadline=deadline,
+                poll_seconds=self.model.timeouts.poll_seconds,
+                owner=owner.to_json(),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="resume",
+        )
+
+    def _raise_unless_another(self, job: Mapping[str, Any], status: TrainingJobStatus, attempt: int) -> None:
+        """Return where a further job is due, raise the job's end as an error otherwise."""
+        name, reason = job["TrainingJobName"], job.get("FailureReason", "")
+        if status is TrainingJobStatus.FAILED:
+            if reason.startswith(_PASSING_REASONS) and attempt < _MAX_PASSING_JOBS:
+                self.log.warning("%s failed for SageMaker's own reasons: %s. Trying another job", name, reason)
+                return
+            raise TrainingFailed(
+                "The training job failed", resource=name, why=self._with_log(reason or "no reason given", name)
+            )
+        if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
+            raise TrainingStopped(
+                f"The training job was ended by {limit} ({job['SecondaryStatus']})",
+                resource=name,
+                why=self._with_log(reason or f"it ran for {job.get('TrainingTimeInSeconds')} s", name),
+                fix="raise the limit in trainingjob.json, or train less, and upload the zip again",
+            )
+        stopped_by = self._sagemaker.list_tags(job["TrainingJobArn"]).get(STOPPED_BY_TAG)
+        if stopped_by and attempt < _MAX_JOBS:
+            self.log.info("%s was stopped when this task was failed or cleared. Training again", name)
+            return
+        raise TrainingStopped(
+            "The training job was stopped by somebody (Stopped)",
+            resource=name,
+            why=reason or "SageMaker gives no reason",
+            fix="upload the zip again",
+        )
+
+    def _with_log(self, reason: str, name: str) -> str:
+        try:
+            lines = LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
+        except AwsError as error:
+            lines = [str(error)]
+        return "\n".join([reason, "The last lines of its log:", *lines]) if lines else reason
+
+    def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        # What the provider's OpenLineage support reads, and no more of the description.
+        self.serialized_training_data = {key: job[key] for key in ("InputDataConfig", "ModelArtifacts") if key in job}
+        return {
+            "training_job_name": job["TrainingJobName"],
+            "training_job_arn": job["TrainingJobArn"],
+            "model_data_url": job["ModelArtifacts"]["S3ModelArtifacts"],
+            "image": job["AlgorithmSpecification"]["TrainingImage"],
+            "metrics": {metric["MetricName"]: float(metric["Value"]) for metric in job.get("FinalMetricDataList", [])},
+            "seconds": job.get("TrainingTimeInSeconds", 0),
+        }

@@ -1,0 +1,1 @@
+"""The A/B trial of a new model beside the live one."""

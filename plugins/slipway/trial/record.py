@@ -1,0 +1,164 @@
+"""The record of a trial on a model package: how it is written into the package's metadata, and read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from slipway.aws.patience import patient
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import HOW_OUTSIDE, Candidate, How, metadata_value
+from slipway.signed.proofs import verifier
+from slipway.states import TrialOutcome, TrialVerdict
+from slipway.trial.figures import TrialComparison
+
+# The stage that a person's Promote counts for.
+STAGE = "trial"
+# Who decides, and how, where the model file leaves it to the rule.
+BY_RULE = "rule"
+VERDICT = "slipway-trial-verdict"
+DECIDED = "slipway-trial-decided"
+WHY = "slipway-trial-why"
+LIVE = "slipway-trial-model-a"
+TRIAL = "slipway-trial-model-b"
+OUTCOME = "slipway-trial-outcome"
+
+_ENDS = {
+    TrialVerdict.PROMOTE: (TrialOutcome.PROMOTED, TrialOutcome.SENT_BACK),
+    TrialVerdict.KEEP: (TrialOutcome.KEPT,),
+    TrialVerdict.RETIRE: (TrialOutcome.RETIRED,),
+}
+# After these the variants are as before the verdict, so that another one may follow.
+_OPEN_AGAIN = (TrialOutcome.KEPT, TrialOutcome.SENT_BACK)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What a model package says of its trial.
+
+    ``decided_at`` is ISO 8601 in UTC, ``how`` the way the verdict came in. ``outcome`` is None until the verdict has
+    been carried out. ``proof`` is the guard's signature of a person's answer, see slipway/signed/proofs.py.
+    """
+
+    verdict: TrialVerdict
+    decided_by: str = "unknown"
+    decided_at: str = "unknown"
+    how: str = HOW_OUTSIDE
+    why: str = ""
+    outcome: TrialOutcome | None = None
+    outcome_why: str = ""
+    proof: str = field(default="", compare=False)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the verdict is to be carried out, or was and is final."""
+        return self.outcome not in _OPEN_AGAIN
+
+    def to_xcom(self) -> dict[str, Any]:
+        """:returns: plain JSON"""
+        plain = {**asdict(self), "verdict": self.verdict.value, "outcome": self.outcome and self.outcome.value}
+        return {name: value for name, value in plain.items() if name != "proof"}
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.decided_by} at {self.decided_at} ({self.how}): {self.why}"
+
+
+def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
+    """Read a trial's record; who may update a model package may write a verdict there too.
+
+    :param package: what DescribeModelPackage answered
+    :returns: None while there is no verdict, or one that is said to be an answer given in Airflow and bears no
+        signature of the guard
+    :raises ValueError: when the verdict is none of those that there are
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    if VERDICT not in properties:
+        return None
+    record = TrialRecord(TrialVerdict(properties[VERDICT]), why=properties.get(WHY, ""))
+    if DECIDED in properties:
+        verdict, at, how, proof, by = (*properties[DECIDED].split("/", 4), "", "", "", "")[:5]
+        # Of a verdict that was changed in SageMaker the rest is not about it.
+        if verdict == record.verdict:
+            record = TrialRecord(record.verdict, by, at, how, record.why, proof=proof)
+    if record.how == How.AIRFLOW and not _is_proven(record, package):
+        return None
+    outcome, _, why = properties.get(OUTCOME, "").partition(": ")
+    if outcome and TrialOutcome(outcome) in _ENDS[record.verdict]:
+        record = TrialRecord(**{**vars(record), "outcome": TrialOutcome(outcome), "outcome_why": why})
+    return record
+
+
+def _is_proven(record: TrialRecord, package: Mapping[str, Any]) -> bool:
+    stage = STAGE if record.verdict is TrialVerdict.PROMOTE else ""
+    said = {"by": record.decided_by, "at": record.decided_at, "how": record.how, "stage": stage}
+    # The buttons are called as the verdicts.
+    return verifier().proves(record.proof, *Candidate.of(package).statement(record.verdict.capitalize(), **said))
+
+
+def verdict_properties(record: TrialRecord, figures: TrialComparison) -> dict[str, str]:
+    """:returns: the metadata that keeps a verdict with the figures it was made on"""
+    decided = "/".join((record.verdict.value, record.decided_at, record.how, record.proof, record.decided_by))
+    return {
+        VERDICT: record.verdict.value,
+        DECIDED: metadata_value(decided),
+        WHY: metadata_value(record.why),
+        LIVE: metadata_value(str(figures.live)),
+        TRIAL: metadata_value(str(figures.trial)),
+    }
+
+
+def outcome_properties(outcome: TrialOutcome, why: str) -> dict[str, str]:
+    """:returns: the metadata that keeps what became of the trial"""
+    return {OUTCOME: metadata_value(f"{outcome}: {why}" if why else outcome.value)}
+
+
+class TrialRecordHook(ModelRegistryHook):
+    """Writes a trial's verdict and outcome on the model package of the release that made it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+    """
+
+    @patient
+    def trial_record(self, arn: str, digest: str) -> TrialRecord | None:
+        """Read the record.
+
+        :param arn: The model package.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :returns: None while there is no verdict.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        return record_of(self._package_of(arn, digest))
+
+    @patient
+    def record_verdict(self, arn: str, record: TrialRecord, figures: TrialComparison, *, digest: str) -> TrialRecord:
+        """Record a verdict, unless one stands.
+
+        :param arn: The model package.
+        :param record: The verdict.
+        :param figures: What it was made on.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :returns: The verdict that stands.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        package = self._package_of(arn, digest)
+        standing = record_of(package)
+        if standing and standing.stands:
+            return standing
+        self._update(package, verdict_properties(record, figures), replaces=(OUTCOME,))
+        return record
+
+    @patient
+    def record_outcome(self, arn: str, outcome: TrialOutcome, why: str = "", *, digest: str) -> None:
+        """Record what became of a trial.
+
+        :param arn: The model package.
+        :param outcome: What became of it.
+        :param why: The reason, if it is not the verdict.
+        :param digest: SHA-256 of the zip the package has to be of.
+        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
+        :raises slipway.errors.AwsError: When a call fails.
+        """
+        self._update(self._package_of(arn, digest), outcome_properties(outcome, why), replaces=(OUTCOME,))

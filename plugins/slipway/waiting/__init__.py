@@ -1,0 +1,1 @@
+"""Waiting without a worker slot: how often to ask, what a wait ends in."""

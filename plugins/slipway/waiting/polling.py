@@ -1,0 +1,100 @@
+"""Looking again and again until there is something to tell: the loop of every wait that no waiter describes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from slipway.aws.calls import aws_call
+from slipway.errors import AwsError, PermanentError
+from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
+
+
+class PollingTrigger(BaseTrigger):
+    """Fires one event: what look() returns. Errors of AWS and of Airflow that may pass are waited out with back-off.
+
+    Each of them makes new clients, which read the credentials anew. Any other error ends the wait as refused.
+
+    :param poll_seconds: time between two looks
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
+    """
+
+    def __init__(self, *, poll_seconds: float, aws_conn_id: str | None, first_look: float | None = None) -> None:
+        super().__init__()
+        self.poll_seconds = poll_seconds
+        self.first_look = first_look_time() if first_look is None else first_look
+        self.aws_conn_id = aws_conn_id
+        self._clients = AsyncExitStack()
+        self._by_class: dict[type[AwsGenericHook], Any] = {}
+
+    def arguments(self) -> dict[str, Any]:
+        """:returns: the arguments that build this trigger again; a subclass adds its own"""
+        return {"poll_seconds": self.poll_seconds, "first_look": self.first_look, "aws_conn_id": self.aws_conn_id}
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """:returns: the class path and the arguments that build this trigger again"""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
+
+    async def look(self) -> TriggerEvent | None:
+        """:returns: the event that ends the wait; None while it goes on"""
+        raise NotImplementedError
+
+    async def while_away(self, error: Exception) -> TriggerEvent | None:
+        """:returns: the event that ends the wait although one look failed; None to look again"""
+        return None
+
+    def pause_seconds(self) -> float:
+        """:returns: how long to wait before the next look"""
+        return self.poll_seconds
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """:returns: the one event"""
+        failures = 0
+        await sleep_until_first_look(self.first_look)
+        while True:
+            try:
+                event = await self.look()
+                failures, pause = 0, self.pause_seconds()
+            except (AwsError, PermanentError, AirflowRuntimeError) as error:
+                failures += 1
+                pause = backoff_seconds(failures, base_seconds=self.poll_seconds)
+                await self.cleanup()
+                event = await self._outlast(error)
+            if event is not None:
+                break
+            await asyncio.sleep(pause)
+        yield event
+
+    async def client(self, hook_class: type[AwsGenericHook]) -> Any:
+        """:returns: an aiobotocore client, kept from look to look, because to make one is slow"""
+        if hook_class not in self._by_class:
+            # To connect may mean to ask for a role's credentials.
+            with aws_call("connect to AWS", f"Airflow connection {self.aws_conn_id}"):
+                connection = await self.hook(hook_class).get_async_conn()
+                self._by_class[hook_class] = await self._clients.enter_async_context(connection)
+        return self._by_class[hook_class]
+
+    def hook(self, hook_class: type[AwsGenericHook]) -> AwsGenericHook:
+        """:returns: the hook whose connection is polled"""
+        return hook_class(aws_conn_id=self.aws_conn_id)
+
+    async def cleanup(self) -> None:
+        """Close the clients."""
+        self._by_class.clear()
+        await self._clients.aclose()
+
+    async def _outlast(self, error: Exception) -> TriggerEvent | None:
+        # An API server that does not answer is passing as well.
+        if not (isinstance(error, AirflowRuntimeError) or (isinstance(error, AwsError) and error.transient)):
+            return WaitResult(WaitOutcome.REFUSED, reason=str(error)).to_event()
+        event = await self.while_away(error)
+        if event is None:
+            self.log.warning("%s; still waiting", error)
+        return event

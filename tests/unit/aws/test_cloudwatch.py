@@ -1,0 +1,155 @@
+"""CloudWatchHook: one request for both variants, what its answer adds up to, and which alarms went off."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.aws.cloudwatch import CloudWatchHook, MetricSeries, request, series_request
+from slipway.errors import AwsError
+from slipway.trial.figures import VariantFigures
+from tests.unit.aws.stubs import stubbed
+
+SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
+BEGAN = datetime(2026, 5, 2, 8, 0, 30, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def hook():
+    return CloudWatchHook(aws_conn_id=None, region_name="us-west-2")
+
+
+def answer(**values: list[float]) -> dict:
+    return {"MetricDataResults": [{"Id": key, "Values": found, "Timestamps": []} for key, found in values.items()]}
+
+
+def test_whole_minutes_are_asked_for_in_one_datapoint():
+    asked = request("iris-production", ["model-b"], BEGAN, BEGAN + 100)
+    assert (asked["StartTime"].isoformat(), asked["EndTime"].isoformat()) == (
+        "2026-05-02T08:00:00+00:00",
+        "2026-05-02T08:03:00+00:00",
+    )
+    assert {query["MetricStat"]["Period"] for query in asked["MetricDataQueries"]} == {180}
+    assert request("x", ["model-b"], BEGAN, BEGAN)["MetricDataQueries"][0]["MetricStat"]["Period"] == 60
+    week = request("x", ["model-b"], BEGAN, BEGAN + 7 * 86400)
+    assert {query["MetricStat"]["Period"] for query in week["MetricDataQueries"]} == {86400}
+
+
+def test_figures_come_variant_by_variant(hook):
+    asked = request("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100)
+    found = answer(
+        invocations_0=[90.0],
+        errors4xx_0=[1.0],
+        errors5xx_0=[2.0],
+        p50_0=[8000.0],
+        p99_0=[20000.0],
+        invocations_1=[10.0],
+    )
+    stubbed(hook, "cloudwatch").add_response("get_metric_data", found, asked)
+    assert hook.variant_figures("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100) == {
+        "model-a": VariantFigures(90, 3, 8.0, 20.0),
+        "model-b": VariantFigures(10),
+    }
+
+
+def test_counts_of_several_datapoints_add_up_and_the_worst_percentile_stands(hook):
+    stub = stubbed(hook, "cloudwatch")
+    stub.add_response("get_metric_data", answer(invocations_0=[5.0], p99_0=[7000.0]) | {"NextToken": "t"})
+    stub.add_response("get_metric_data", answer(invocations_0=[4.0], p99_0=[9000.0, 1000.0]))
+    assert hook.variant_figures("x", ["model-b"], BEGAN, BEGAN)["model-b"] == VariantFigures(9, latency_p99_ms=9.0)
+
+
+def test_errors_are_translated(hook):
+    stubbed(hook, "cloudwatch").add_client_error("get_metric_data", "InternalServiceFault", http_status_code=500)
+    with pytest.raises(AwsError, match="iris-production") as raised:
+        hook.variant_figures("iris-production", ["model-b"], BEGAN, BEGAN)
+    assert raised.value.transient
+
+
+def item(minute: int, state: str, reason: str = "Threshold Crossed") -> dict:
+    data = {"newState": {"stateValue": state, "stateReason": reason}}
+    return {"Timestamp": datetime(2026, 1, 31, 12, minute, tzinfo=UTC), "HistoryData": json.dumps(data)}
+
+
+def asked_of(name: str) -> dict:
+    return {"AlarmName": name, "HistoryItemType": "StateUpdate", "StartDate": SINCE}
+
+
+def test_only_what_went_off_is_told_the_first_first(hook):
+    stub = stubbed(hook, "cloudwatch")
+    stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(9, "OK"), item(5, "ALARM")]}, asked_of("a"))
+    stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(3, "ALARM", "1.0 > 0.01")]}, asked_of("b"))
+    assert [str(alarm) for alarm in hook.fired(["a", "b"], SINCE)] == [
+        "the alarm b went off at 2026-01-31T12:03:00Z (1.0 > 0.01)",
+        "the alarm a went off at 2026-01-31T12:05:00Z (Threshold Crossed)",
+    ]
+
+
+def test_a_history_without_data_is_no_alarm(hook):
+    stubbed(hook, "cloudwatch").add_response(
+        "describe_alarm_history", {"AlarmHistoryItems": [{"Timestamp": SINCE}]}, asked_of("a")
+    )
+    assert hook.fired(["a"], SINCE) == []
+
+
+def test_a_refusal_names_the_alarm(hook):
+    stubbed(hook, "cloudwatch").add_client_error("describe_alarm_history", "AccessDenied", "not allowed")
+    with pytest.raises(AwsError, match=r"history of the alarm \(a\)"):
+        hook.fired(["a"], SINCE)
+
+
+def test_series_are_asked_for_minute_by_minute_in_both_namespaces():
+    asked = series_request("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100)
+    assert (asked["StartTime"].minute, asked["EndTime"].minute) == (0, 3)
+    stats = [query["MetricStat"] for query in asked["MetricDataQueries"]]
+    assert {stat["Period"] for stat in stats} == {60}
+    found = {(stat["Metric"]["Namespace"], stat["Metric"]["MetricName"], stat["Stat"]) for stat in stats}
+    assert {("AWS/SageMaker", "Invocations", "Sum"), ("/aws/sagemaker/Endpoints", "CPUUtilization", "Average")} < found
+    for metric in ("ModelLatency", "OverheadLatency"):
+        assert {("AWS/SageMaker", metric, stat) for stat in ("Average", "p50", "p99")} < found
+    assert len({query["Id"] for query in asked["MetricDataQueries"]}) == len(stats) == 2 * len(found)
+
+
+def test_series_come_in_the_order_of_time_and_without_what_is_empty(hook):
+    asked = series_request("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100)
+    first, second = (datetime(2026, 5, 2, 8, minute, tzinfo=UTC) for minute in (0, 1))
+    per_variant = len(asked["MetricDataQueries"]) // 2
+    stub = stubbed(hook, "cloudwatch")
+
+    def page(query, at, value):
+        return {"MetricDataResults": [{"Id": query, "Timestamps": [at], "Values": [value]}]}
+
+    stub.add_response("get_metric_data", page("q0", second, 7.0) | {"NextToken": "t"}, asked)
+    stub.add_response("get_metric_data", page("q0", first, 5.0) | {"NextToken": "u"})
+    stub.add_response("get_metric_data", page(f"q{per_variant}", first, 1.0))
+    assert hook.series("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100) == [
+        MetricSeries("Invocations", "Sum", "model-a", "None", (first, second), (5.0, 7.0)),
+        MetricSeries("Invocations", "Sum", "model-b", "None", (first,), (1.0,)),
+    ]
+
+
+def test_without_variants_nothing_is_asked(hook):
+    stubbed(hook, "cloudwatch")
+    assert hook.series("iris-production", [], BEGAN, BEGAN + 100) == []
+
+
+def alarm(name: str, endpoint: str) -> dict:
+    return {"AlarmName": name, "StateValue": "OK", "Dimensions": [{"Name": "EndpointName", "Value": endpoint}]}
+
+
+def test_alarms_are_the_endpoints_own_with_their_history(hook):
+    stub = stubbed(hook, "cloudwatch")
+    until = SINCE + timedelta(hours=1)
+    ours, other = alarm("slipway-iris-c-5xx", "iris"), alarm("slipway-iris-production-c-5xx", "iris-production")
+    tracked = alarm("TargetTracking-endpoint/iris/variant/model-a-AlarmHigh-1", "iris")
+    for prefix, found in (("slipway-iris-", [ours, other]), ("TargetTracking-endpoint/iris/", [tracked])):
+        asked = {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
+        stub.add_response("describe_alarms", {"MetricAlarms": found}, asked)
+    data = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "ALARM", "stateReason": "2 > 1"}}
+    change = {"Timestamp": SINCE, "HistoryData": json.dumps(data)}
+    for name, items in ((ours["AlarmName"], [{"Timestamp": SINCE}]), (tracked["AlarmName"], [change])):
+        asked = {**asked_of(name), "EndDate": until, "ScanBy": "TimestampAscending"}
+        stub.add_response("describe_alarm_history", {"AlarmHistoryItems": items}, asked)
+    first, second = hook.alarms("iris", SINCE, until)
+    assert (first.name, first.history) == (ours["AlarmName"], ())
+    assert [(one.at, one.before, one.after, one.reason) for one in second.history] == [(SINCE, "OK", "ALARM", "2 > 1")]

@@ -1,0 +1,63 @@
+"""What all hooks share."""
+
+import pytest
+from botocore.credentials import CredentialResolver
+from botocore.exceptions import ParamValidationError
+from botocore.loaders import JSONFileLoader
+
+from slipway.aws import session as aws
+from slipway.aws.documents import S3DocumentHook
+from slipway.aws.session import AwsHook
+
+
+@pytest.fixture(autouse=True)
+def parsed():
+    aws.load_service_models()
+
+
+def test_hooks_share_the_descriptions_of_services_and_nothing_else():
+    one, other = AwsHook(aws_conn_id=None), S3DocumentHook(aws_conn_id=None)
+    sessions = [one.get_session("us-west-2"), other.get_session("eu-west-1")]
+    assert [session.region_name for session in sessions] == ["us-west-2", "eu-west-1"]
+    loaders = {id(session._session.get_component("data_loader")) for session in sessions}
+    loaders.add(id(one.get_session("us-west-2", deferrable=True).get_component("data_loader")))
+    assert len(loaders) == 1
+
+
+def test_what_is_registered_with_a_session_stays_with_it(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    hook = AwsHook(region_name="us-west-2")
+    one, other = hook.get_session(), hook.get_session()
+    one.events.register("slipway", lambda **_: "heard")
+    assert [answer for _, answer in one.events.emit("slipway")] == ["heard"]
+    assert other.events.emit("slipway") == []
+
+
+def test_a_session_has_what_botocore_registers(monkeypatch):
+    """S3 checks a bucket's name before it is called, by one of botocore's own handlers."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    with pytest.raises(ParamValidationError, match="Invalid bucket name"):
+        AwsHook(client_type="s3", region_name="us-west-2").conn.head_object(Bucket="a bucket", Key="key")
+
+
+def test_who_calls_is_told_to_aws_without_looking_through_the_stack():
+    class Operator:
+        def execute(self):
+            return AwsHook(aws_conn_id=None, client_type="sts", region_name="us-west-2").conn
+
+    assert "Caller/Slipway" in Operator().execute().meta.config.user_agent_extra
+
+
+@pytest.mark.parametrize("service", aws._SERVICES)
+def test_what_is_parsed_beforehand_is_read_by_no_client(monkeypatch, service):
+    read = []
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: read.append(path))
+    assert AwsHook(aws_conn_id=None, client_type=service, region_name="us-west-2").conn
+    assert read == []
+
+
+def test_no_credentials_are_looked_for_while_nothing_is_called(monkeypatch):
+    asked = []
+    monkeypatch.setattr(CredentialResolver, "load_credentials", lambda self: asked.append(self))
+    aws.load_service_models.__wrapped__()
+    assert asked == []

@@ -1,0 +1,53 @@
+"""What endpoints use, read from what SageMaker says of them; the rest is in tests/cfn."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from slipway.aws.sagemaker import Resource
+from slipway.cleanup.survey import Survey
+from slipway.errors import SlipwayError
+
+ENDPOINT = Resource("endpoint", "e", "arn:e", "Updating")
+CONFIGS = {
+    "old": {"ProductionVariants": [{"ModelName": "a"}], "ShadowProductionVariants": [{"ModelName": "shadow"}]},
+    "new": {"ProductionVariants": [{"ModelName": "b"}, {"VariantName": "of inference components"}]},
+}
+MODELS = {
+    "a": {"PrimaryContainer": {"ModelDataUrl": "s3://b/a.tar.gz"}},
+    "b": {"Containers": [{"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://b/folder/"}}}]},
+}
+
+
+def survey(**endpoint) -> Survey:
+    made = Survey("iris-model", "b", None, lambda dag_id, run_id: False)
+    made.sagemaker = SimpleNamespace(
+        list_all=lambda kind: [ENDPOINT],
+        describe_endpoint=lambda name: endpoint,
+        describe_endpoint_config=CONFIGS.get,
+        describe_model=MODELS.get,
+    )
+    return made
+
+
+def test_what_an_endpoint_serves_and_what_it_is_updated_to_is_in_use():
+    in_use = survey(EndpointConfigName="old", PendingDeploymentSummary={"EndpointConfigName": "new"}).in_use([])
+    assert in_use.names == {"old", "new", "a", "b", "shadow"}
+    assert in_use.data_urls == {"s3://b/a.tar.gz", "s3://b/folder/"}
+
+
+def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
+    with pytest.raises(SlipwayError, match=r"does not say which models it uses.*gone was deleted"):
+        survey(EndpointConfigName="gone").in_use([])
+
+
+@pytest.mark.parametrize(
+    ("sequence", "known"), [("2025-05-01T12:00:00+00:00", True), ("9999-12-31T23:59:59+00:00", False), ("soon", False)]
+)
+def test_a_claim_without_a_place_in_the_order_says_nothing_about_age(sequence, known):
+    made = survey()
+    claim = {"dag_id": "iris-model", "run_id": "r", "sequence": sequence, "claimed_at": sequence}
+    made.s3 = SimpleNamespace(
+        read=lambda bucket, key: SimpleNamespace(content=claim if key.endswith("claim.json") else None)
+    )
+    assert made._past("r" * 32, None).sequence == (sequence if known else None)

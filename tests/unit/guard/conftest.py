@@ -1,0 +1,23 @@
+"""What the tests of the guard share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from slipway.guard import flush, writes
+from tests.unit.guard.real_server import RealServer, serving
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[RealServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def real_server(_server: RealServer) -> RealServer:
+    """Airflow's API server with the guard around it; tests leave it as they find it."""
+    # Other tests take the listeners away.
+    flush.install()
+    writes.install()
+    return _server

@@ -1,0 +1,28 @@
+"""Scores of an endpoint's answers."""
+
+import pytest
+
+from slipway.errors import EndpointTestFailed
+from slipway.quality.scoring import Prediction, Score
+
+
+def test_what_a_row_of_answers_adds_up_to():
+    score = Score(
+        [
+            Prediction("1", "1.0", "model-a", 10),
+            Prediction("0", "1.0", "model-b", 30),
+            Prediction("1", "1", "model-a", 20),
+        ]
+    )
+    assert (score.correct, round(score.accuracy, 3)) == (2, 0.667)
+    assert score.variants == {"model-a": 2, "model-b": 1}
+    assert (score.latency_ms(50), score.latency_ms(99)) == (20, 30)
+
+
+def test_regression_is_measured_by_distance():
+    assert Score([Prediction("1.5", "1.0", "a", 1), Prediction("2.5", "3.0", "a", 1)]).rmse == 0.5
+
+
+def test_regression_needs_numbers():
+    with pytest.raises(EndpointTestFailed, match="not a number"):
+        _ = Score([Prediction("a", "1.0", "a", 1)]).rmse

@@ -1,0 +1,323 @@
+"""Every zip that is no request is refused, by member, by field and with what was expected."""
+
+import json
+import random
+import stat
+import struct
+import tracemalloc
+import zipfile
+
+import pytest
+
+from slipway.errors import PermanentError, RequestRefused
+from slipway.request.archive import MAX_BYTES, MAX_VALUES
+from slipway.request.request import parse_zip
+from tests.unit.request_samples import changed, deployment, request_zip, training_job, zip_of
+
+JOB, DEPLOY = "trainingjob.json", "deployment.json"
+JOB_TEXT, DEPLOY_TEXT = json.dumps(training_job()), json.dumps(deployment())
+
+
+def _job(path: str, value: object) -> bytes:
+    return request_zip(job=changed(training_job(), path, value))
+
+
+def _deploy(path: str, value: object) -> bytes:
+    return request_zip(deploy=changed(deployment(), path, value))
+
+
+def _with_text(old: str, new: str) -> bytes:
+    assert old in JOB_TEXT
+    return request_zip(job=JOB_TEXT.replace(old, new, 1))
+
+
+def _symlink() -> bytes:
+    info = zipfile.ZipInfo(DEPLOY)
+    info.create_system = 3
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return zip_of((JOB, JOB_TEXT), (info, "/etc/passwd"))
+
+
+def _patched(offset: int, value: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
+    """The same bytes at an offset of every central directory entry."""
+    data = bytearray(zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), method=method))
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:
+        data[at + offset : at + offset + len(value)] = value
+        at = data.find(b"PK\x01\x02", at + 1)
+    return bytes(data)
+
+
+def _lying_bomb() -> bytes:
+    """Ten megabytes announced as one kilobyte."""
+    data = bytearray(
+        zip_of((JOB, b" " * 10_000_000), (DEPLOY, DEPLOY_TEXT), method=zipfile.ZIP_DEFLATED),
+    )
+    at = data.find(b"PK\x01\x02")
+    struct.pack_into("<I", data, at + 24, 1024)
+    return bytes(data)
+
+
+def _corrupt() -> bytes:
+    data = bytearray(request_zip())
+    data[data.find(b"AlgorithmSpecification")] ^= 0xFF
+    return bytes(data)
+
+
+BAD_ZIPS = {
+    # what arrives as a zip
+    "empty": (b"", "trainingjob.zip", "", "expected a zip archive"),
+    "no zip": (b"hello", "trainingjob.zip", "", "expected a zip archive"),
+    "cut off": (request_zip()[:-30], "trainingjob.zip", "", "expected a zip archive"),
+    "too large": (b"P" * (MAX_BYTES + 1), "trainingjob.zip", "", f"expected at most {MAX_BYTES} bytes"),
+    "corrupt": (_corrupt(), JOB, "", "expected an intact member"),
+    # its members
+    "no member": (zip_of(), JOB, "", "expected this member"),
+    "missing job": (zip_of((DEPLOY, DEPLOY_TEXT)), JOB, "", "expected this member"),
+    "missing deployment": (zip_of((JOB, JOB_TEXT)), DEPLOY, "", "expected this member"),
+    "extra member": (
+        zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), ("evil.py", "")),
+        "evil.py",
+        "",
+        "expected no member but",
+    ),
+    "other case": (zip_of(("TrainingJob.json", JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "TrainingJob.json", "", "no member"),
+    "in a folder": (zip_of(("a/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "a/trainingjob.json", "", "no member but"),
+    "folder": (zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), ("a/", "")), "a/", "", "no member but"),
+    "traversal": (zip_of(("../" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "../trainingjob.json", "", "no member but"),
+    "absolute": (zip_of(("/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "/trainingjob.json", "", "no member but"),
+    "backslash": (zip_of(("..\\" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "..\\", "", "no member but"),
+    "duplicate member": (
+        zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), (JOB, JOB_TEXT)),
+        JOB,
+        "",
+        "expected the member once, found it 2 times",
+    ),
+    "symlink": (_symlink(), DEPLOY, "", "expected a regular file"),
+    "encrypted": (_patched(8, b"\x01\x00"), JOB, "", "expected a readable member, found an encrypted one"),
+    "other compression": (_patched(10, b"\x0e\x00"), JOB, "", "expected it stored or deflated"),
+    "member too large": (
+        zip_of((JOB, b" " * (MAX_BYTES + 1)), (DEPLOY, DEPLOY_TEXT), method=zipfile.ZIP_DEFLATED),
+        JOB,
+        "",
+        f"expected at most {MAX_BYTES} bytes unpacked",
+    ),
+    "bomb": (
+        zip_of((JOB, b" " * 200_000_000), (DEPLOY, DEPLOY_TEXT), method=zipfile.ZIP_DEFLATED),
+        JOB,
+        "",
+        f"expected at most {MAX_BYTES} bytes unpacked",
+    ),
+    "lying bomb": (_lying_bomb(), JOB, "", "expected an intact member"),
+    # their text
+    "byte order mark": (request_zip(job=b"\xef\xbb\xbf" + JOB_TEXT.encode()), JOB, "", "found a byte order mark"),
+    "not UTF-8": (request_zip(deploy=b'{"EndpointPrefix": "\xe4"}'), DEPLOY, "", "expected UTF-8 text, found the byte"),
+    "UTF-16": (request_zip(job=JOB_TEXT.encode("utf-16")), JOB, "", "expected UTF-8 text"),
+    "not JSON": (request_zip(job="{'a': 1}"), JOB, "", "expected valid JSON"),
+    "empty member": (request_zip(job=b""), JOB, "", "expected valid JSON"),
+    "trailing text": (request_zip(job=JOB_TEXT + "{}"), JOB, "", "expected valid JSON"),
+    "a list": (request_zip(job="[]"), JOB, "", "expected a JSON object, found list"),
+    "null document": (request_zip(deploy="null"), DEPLOY, "", "expected a JSON object, found NoneType"),
+    "duplicate key": (request_zip(job=JOB_TEXT[:-1] + ', "RoleArn": "x"}'), JOB, "RoleArn", "expected it once"),
+    "nested duplicate key": (
+        _with_text('"InstanceCount": 1', '"InstanceCount": 1, "InstanceCount": 2'),
+        JOB,
+        "InstanceCount",
+        "expected it once",
+    ),
+    "NaN": (_with_text(": 360000", ": NaN"), JOB, "", "finite numbers, found NaN"),
+    "infinity": (_with_text(": 360000", ": -Infinity"), JOB, "", "finite numbers, found -Infinity"),
+    "overflow": (_with_text(": 360000", ": 1e999"), JOB, "", "finite numbers, found 1e999"),
+    "endless integer": (_with_text(": 360000", ": " + "9" * 5000), JOB, "", "expected valid JSON"),
+    "deep": (request_zip(job='{"a": ' * 20_000), JOB, "", "levels of nesting"),
+    "rather deep": (request_zip(job='{"a": ' * 30 + "1" + "}" * 30), JOB, "", "levels of nesting"),
+    "many values": (request_zip(job=json.dumps({"a": [0] * 10_000})), JOB, "", f"expected at most {MAX_VALUES} values"),
+    "half a character": (_with_text("multi:softmax", "\\ud800"), JOB, "", "half a character"),
+    "NUL": (_with_text("multi:softmax", "a\\u0000b"), JOB, "", "control character"),
+    # trainingjob.json
+    "unknown field": (_job("Colour", "red"), JOB, "Colour", "expected one of the fields TrainingJobName"),
+    "misspelt field": (_job("ResourceConfig.InstanceTyp", "x"), JOB, "ResourceConfig.InstanceTyp", "InstanceType?"),
+    "field of Python": (_job("role_arn", "x"), JOB, "role_arn", "expected one of the fields"),
+    "missing field": (_job("OutputDataConfig", ...), JOB, "OutputDataConfig", "expected a value, found nothing"),
+    "null": (_job("RoleArn", None), JOB, "RoleArn", "expected a value, found null"),
+    "text for a number": (
+        _job("ResourceConfig.InstanceCount", "1"),
+        JOB,
+        "ResourceConfig.InstanceCount",
+        "expected a whole number, found the text '1'",
+    ),
+    "fraction": (_job("ResourceConfig.InstanceCount", 1.5), JOB, "ResourceConfig.InstanceCount", "a whole number"),
+    "true for a number": (_job("ResourceConfig.InstanceCount", True), JOB, "ResourceConfig.InstanceCount", "a whole"),
+    "no instance": (_job("ResourceConfig.InstanceCount", 0), JOB, "ResourceConfig.InstanceCount", "at least 1"),
+    "number as hyperparameter": (
+        _job("HyperParameters.max_depth", 10),
+        JOB,
+        "HyperParameters.max_depth",
+        "expected text, found a value of type int (put the value in quotes)",
+    ),
+    "hyperparameters as a list": (_job("HyperParameters", []), JOB, "HyperParameters", "an object of names and values"),
+    "channels as an object": (_job("InputDataConfig", {}), JOB, "InputDataConfig", "expected a list"),
+    "no channel": (_job("InputDataConfig", []), JOB, "InputDataConfig", "at least 1 entry"),
+    "no train channel": (_job("InputDataConfig.0.ChannelName", "x"), JOB, "InputDataConfig", "of the name train"),
+    "channel twice": (_job("InputDataConfig.1.ChannelName", "train"), JOB, "InputDataConfig", "of the name train"),
+    "manifest": (
+        _job("InputDataConfig.0.DataSource.S3DataSource.S3DataType", "ManifestFile"),
+        JOB,
+        "InputDataConfig[0].DataSource.S3DataSource.S3DataType",
+        "expected 'S3Prefix'",
+    ),
+    "not S3": (_job("OutputDataConfig.S3OutputPath", "https://x/y"), JOB, "OutputDataConfig.S3OutputPath", "s3://"),
+    "entry point": (
+        _job("AlgorithmSpecification.ContainerEntrypoint", ["sh"]),
+        JOB,
+        "AlgorithmSpecification.ContainerEntrypoint",
+        "expected one of the fields TrainingImage",
+    ),
+    "half an image": (
+        _job("AlgorithmSpecification.TrainingImage", {"algorithm": "xgboost"}),
+        JOB,
+        "AlgorithmSpecification.TrainingImage.version",
+        "expected a value, found nothing",
+    ),
+    "spot without end": (_job("EnableManagedSpotTraining", True), JOB, "", "MaxWaitTimeInSeconds"),
+    # deployment.json
+    "no endpoint": (_deploy("ProductionEndpoint", ...), DEPLOY, "ProductionEndpoint", "expected a value"),
+    "unknown environment": (_deploy("TestEndpoint", {}), DEPLOY, "TestEndpoint", "expected one of the fields"),
+    "bad prefix": (_deploy("EndpointPrefix", "iris_model"), DEPLOY, "EndpointPrefix", "expected text of the form"),
+    "long prefix": (_deploy("EndpointPrefix", "x" * 52), DEPLOY, "EndpointPrefix", "at most 51 characters"),
+    "no weight on trial": (
+        _deploy("ProductionEndpoint.InitialVariantWeight", ...),
+        DEPLOY,
+        "ProductionEndpoint",
+        "expected InitialVariantWeight between 0 and 1",
+    ),
+    "whole weight on trial": (
+        _deploy("ProductionEndpoint.InitialVariantWeight", 1),
+        DEPLOY,
+        "ProductionEndpoint",
+        "expected InitialVariantWeight between 0 and 1",
+    ),
+    "weight out of range": (
+        _deploy("ProductionEndpoint.InitialVariantWeight", 1.5),
+        DEPLOY,
+        "ProductionEndpoint.InitialVariantWeight",
+        "at most 1",
+    ),
+    "sampling out of range": (
+        _deploy("DevelopmentEndpoint.InferenceMonitoringSampling", 101),
+        DEPLOY,
+        "DevelopmentEndpoint.InferenceMonitoringSampling",
+        "at most 100",
+    ),
+    "monitoring to nowhere": (
+        _deploy("DevelopmentEndpoint.InferenceMonitoringOutputBucket", ...),
+        DEPLOY,
+        "DevelopmentEndpoint",
+        "expected InferenceMonitoringOutputBucket",
+    ),
+    "switch as text": (_deploy("DevelopmentEndpoint.ABTests", "false"), DEPLOY, "DevelopmentEndpoint.ABTests", "true"),
+    "scaling as text": (
+        _deploy("ProductionEndpoint.AutoScaling", "yes"),
+        DEPLOY,
+        "ProductionEndpoint.AutoScaling",
+        "an object of names and values",
+    ),
+    "scaling upside down": (
+        _deploy("ProductionEndpoint.AutoScaling.MinCapacity", 11),
+        DEPLOY,
+        "ProductionEndpoint.AutoScaling",
+        "expected a MinCapacity that is not above MaxCapacity",
+    ),
+    "scaling without target": (
+        _deploy("ProductionEndpoint.AutoScaling.TargetValue", ...),
+        DEPLOY,
+        "ProductionEndpoint.AutoScaling.TargetValue",
+        "expected a value",
+    ),
+    "unknown scaling metric": (
+        _deploy("ProductionEndpoint.AutoScaling.PredefinedMetricType", "CPU"),
+        DEPLOY,
+        "ProductionEndpoint.AutoScaling.PredefinedMetricType",
+        "expected 'SageMakerVariantInvocationsPerInstance'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ZIPS)
+def test_a_bad_zip_is_refused_by_member_field_and_expectation(case):
+    data, member, field, expectation = BAD_ZIPS[case]
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(data)
+    assert isinstance(refusal.value, PermanentError)
+    assert member in refusal.value.resource
+    assert field in refusal.value.why
+    assert expectation in refusal.value.why
+    assert refusal.value.fix
+    assert len(str(refusal.value)) < 2500
+
+
+def test_a_name_behind_a_nul_byte_is_seen():
+    plain = zip_of((JOB, JOB_TEXT), (DEPLOY + "#evil", DEPLOY_TEXT))
+    with pytest.raises(RequestRefused, match="evil"):
+        parse_zip(plain.replace(b"#evil", b"\0evil"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_usual_ways_to_zip_are_read(method):
+    assert parse_zip(zip_of((DEPLOY, DEPLOY_TEXT), (JOB, JOB_TEXT), method=method)).training_job
+
+
+def test_many_problems_are_counted_not_listed():
+    with pytest.raises(RequestRefused, match="more of the kind") as refusal:
+        parse_zip(request_zip(job={f"field{index}": index for index in range(4000)}))
+    assert len(str(refusal.value)) < 4000
+
+
+def test_no_hyperparameter_is_repeated_in_a_message():
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(_job("HyperParameters.password", ["hunter2"]))
+    assert "HyperParameters.password" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_whatever_the_bytes_it_is_a_refusal_or_a_request(method):
+    """Damage everywhere: no other exception may come out."""
+    whole = zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), method=method)
+    dice = random.Random(20240131)
+    refused = 0
+    for _ in range(600):
+        data = bytearray(whole)
+        for _ in range(dice.choice((1, 1, 2, 8))):
+            # Mostly the headers, which are short beside the content.
+            at = dice.choice((dice.randrange(len(data)), dice.randrange(60), -dice.randrange(1, 200)))
+            data[at] = dice.randrange(256)
+        try:
+            parse_zip(bytes(data))
+        except RequestRefused:
+            refused += 1
+    assert refused
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(BAD_ZIPS["bomb"][0], id="bomb"),
+        pytest.param(request_zip(job="[" * 1_000_000), id="brackets"),
+        pytest.param(request_zip(job='{"a":[' + "[]," * 300_000 + "[]]}"), id="empty lists"),
+        pytest.param(
+            request_zip(job=json.dumps({f"f{index}": 0 for index in range(60_000)})),
+            id="fields",
+        ),
+        pytest.param(zip_of(*((str(index), "") for index in range(3_000))), id="members"),
+    ],
+)
+def test_a_refusal_takes_little_memory(data):
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestRefused):
+            parse_zip(data)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 128 * 1024 * 1024

@@ -1,0 +1,71 @@
+"""Notices of S3: which uploads they name, and when they have served."""
+
+import json
+
+import pytest
+
+from slipway.aws.s3 import ObjectVersion
+from slipway.source.notices import has_served, versions_named
+from slipway.source.uploads import Intake
+
+IRIS = "training_jobs/iris-model/trainingjob.zip"
+UPLOAD = (IRIS, "v1")
+DONE = Intake().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
+
+
+def notice(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
+    return json.dumps(
+        {
+            "Records": [
+                {"eventName": event, "s3": {"bucket": {"name": bucket}, "object": {"key": key, "versionId": version}}}
+                for key, version in versions
+            ]
+        }
+    )
+
+
+def test_every_version_of_the_bucket_is_named():
+    assert versions_named(notice(UPLOAD, (IRIS, "v2")), "uploads") == {UPLOAD, (IRIS, "v2")}
+
+
+def test_keys_are_written_as_in_a_form():
+    assert versions_named(notice(("a+b%2Bc/%C3%A4", "v1")), "uploads") == {("a b+c/ä", "v1")}
+
+
+def test_a_deletion_names_nothing():
+    assert versions_named(notice(UPLOAD, event="ObjectRemoved:DeleteMarkerCreated"), "uploads") == frozenset()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "hello",
+        "[]",
+        "null",
+        '{"Service":"Amazon S3","Event":"s3:TestEvent"}',
+        '{"Records": []}',
+        '{"Records": [1]}',
+        '{"Records": 5}',
+        notice(UPLOAD).replace("versionId", "nothing"),
+        notice(UPLOAD, bucket="another"),
+    ],
+)
+def test_anything_else_is_no_notice(body):
+    assert versions_named(body, "uploads") is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "intake", "listed", "served"),
+    [
+        ({UPLOAD}, None, {UPLOAD}, False),  # before the first intake
+        ({UPLOAD}, Intake(), {UPLOAD}, False),  # not committed yet
+        ({UPLOAD}, DONE, {UPLOAD}, True),
+        ({UPLOAD, (IRIS, "v2")}, DONE, {UPLOAD, (IRIS, "v2")}, False),  # one of two
+        ({UPLOAD}, Intake(), set(), True),  # deleted before it was taken in
+        ({("data.csv", "v1")}, None, set(), True),  # nothing that is ever released
+        (set(), None, set(), True),
+    ],
+)
+def test_a_notice_has_served_when_each_of_its_uploads_has_its_run_or_needs_none(versions, intake, listed, served):
+    assert has_served(versions, intake, listed, {IRIS}) is served

@@ -1,0 +1,192 @@
+"""The doorbell and the wait for one object: what rings, what does not, and what a failing AWS changes."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from slipway.aws.s3 import ObjectVersion
+from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.wait import S3VersionTrigger
+from slipway.source.watcher import S3VersionsTrigger
+from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
+from slipway.waiting.results import WaitOutcome, WaitResult
+from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
+
+IRIS = "training_jobs/iris-model/trainingjob.zip"
+NEW = ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1")
+NEWER = ObjectVersion("2026-05-01T12:00:01+00:00", 0, IRIS, "v2")
+
+
+class S3Client:
+    """Lists the scripted versions, one answer a poll."""
+
+    def __init__(self, *answers) -> None:
+        self.pages = Script(*answers)
+
+    def get_paginator(self, operation):
+        assert operation == "list_object_versions"
+        return self
+
+    async def paginate(self, **arguments):
+        versions = self.pages(**arguments)
+        yield {
+            "Versions": [
+                {"Key": IRIS, "VersionId": each, "LastModified": datetime(2026, 5, 1, tzinfo=UTC)} for each in versions
+            ]
+        }
+
+
+def watch(client, store, *, rings=1):
+    trigger = S3VersionsTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
+    trigger.asset_state_store = store
+    hook = AsyncHook(client)
+    trigger.hook = lambda: hook
+
+    async def events():
+        seen, stream = [], trigger.run()
+        while len(seen) < rings:
+            seen.append((await anext(stream)).payload)
+        await stream.aclose()
+        return seen
+
+    return asyncio.run(events()), hook
+
+
+def committed(*versions: ObjectVersion) -> MemoryStore:
+    intake = Intake()
+    for version in versions:
+        intake = intake.with_done(version)
+    return MemoryStore(**{STATE_KEY: intake.to_json()})
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        S3VersionsTrigger(bucket="b-{region}", keys=["z", "a"], aws_conn_id="c", poll_seconds=2.0),
+        S3VersionTrigger(bucket="b", key="k", deadline=5.0, aws_conn_id=None, poll_seconds=1.0),
+    ],
+)
+def test_serialization_round_trip(trigger):
+    path, arguments = trigger.serialize()
+    assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
+    assert type(trigger)(**arguments).serialize() == (path, arguments)
+
+
+def test_the_watcher_is_one_and_the_same_whatever_the_order_of_the_models():
+    one, other = (S3VersionsTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
+    assert S3VersionsTrigger.hash(*one.serialize()) == S3VersionsTrigger.hash(*other.serialize())
+
+
+def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
+    client = S3Client(["v1"], ["v1"], ["v1", "v2"])
+    events, hook = watch(client, committed(NEW))
+    assert events == [{"bucket": "uploads", "waiting": 1}]
+    assert client.pages.calls == [{"Bucket": "uploads", "Prefix": "training_jobs/"}] * 3
+    assert hook.connections == 1
+
+
+def test_rings_before_the_first_intake_even_when_nothing_was_uploaded():
+    events, _ = watch(S3Client([]), MemoryStore())
+    assert events == [{"bucket": "uploads", "waiting": 0}]
+
+
+@pytest.mark.parametrize("state", ["x", {"done": "x"}])
+def test_rings_for_a_state_that_cannot_be_read_so_that_the_intake_says_so(state):
+    events, hook = watch(S3Client(["v1"]), MemoryStore(**{STATE_KEY: state}))
+    assert (events, hook.connections) == ([{"bucket": "uploads", "waiting": 0}], 1)
+
+
+@pytest.mark.parametrize(
+    "error", [client_error("ExpiredToken"), client_error("NoSuchBucket", status=404), OSError("no network")]
+)
+def test_no_error_ends_the_watch_and_each_makes_a_new_client(error):
+    events, hook = watch(S3Client(error, error, ["v1"]), committed())
+    assert events == [{"bucket": "uploads", "waiting": 1}]
+    assert hook.connections == 3
+
+
+def test_the_doorbell_rings_at_once_for_news_and_ever_less_often_for_the_rest():
+    bell = Doorbell()
+    assert bell.rings([NEW], 0.0)
+    assert not bell.rings([NEW], 1.0)
+    assert bell.rings([NEW, NEWER], 2.0)
+    rings = [second for second in range(3, 600) if bell.rings([NEW, NEWER], float(second))]
+    gaps = [later - earlier for earlier, later in pairwise([2, *rings])]
+    assert gaps[0] == RING_AGAIN_SECONDS
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == RING_AGAIN_LIMIT_SECONDS
+
+
+def test_the_doorbell_forgets_what_was_committed():
+    bell = Doorbell()
+    assert bell.rings([NEW], 0.0)
+    assert not bell.rings([], 1.0)
+    assert bell.rings([NEW], 2.0)
+
+
+def test_before_the_first_intake_the_doorbell_does_not_ring_at_every_poll():
+    bell = Doorbell()
+    assert bell.rings(None, 0.0)
+    assert not bell.rings(None, 1.0)
+    assert bell.rings(None, RING_AGAIN_SECONDS)
+    assert bell.rings([NEW], RING_AGAIN_SECONDS + 1)
+
+
+class ObjectClient:
+    def __init__(self, *answers) -> None:
+        self.look = Script(*answers)
+
+    async def list_objects_v2(self, **arguments):
+        return self.look(**arguments)
+
+
+def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
+    trigger = S3VersionTrigger(
+        bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
+    )
+    hook = AsyncHook(ObjectClient(*answers), *refusals)
+    trigger.hook = lambda hook_class: hook
+
+    async def events():
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return WaitResult.from_event(event.payload), hook
+
+
+MISSING, THERE = {}, {"Contents": [{"Key": "k"}]}
+
+
+def test_the_wait_ends_when_the_object_is_there():
+    result, hook = wait_for_object(MISSING, MISSING, THERE)
+    assert result.outcome is WaitOutcome.REACHED
+    assert (len(hook.client.look.calls), hook.connections) == (3, 1)
+
+
+def test_the_wait_ends_at_the_deadline():
+    result, _ = wait_for_object(MISSING, deadline_seconds=-1.0)
+    assert result == WaitResult(WaitOutcome.TIMEOUT, reason="s3://b/k was not uploaded")
+
+
+def test_the_wait_outlasts_what_is_passing():
+    result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
+
+
+def test_the_wait_outlasts_what_keeps_it_from_the_credentials_of_a_role():
+    result, hook = wait_for_object(THERE, refusals=[EndpointConnectionError(endpoint_url="https://sts")])
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
+
+
+def test_the_wait_ends_when_aws_refuses():
+    result, _ = wait_for_object(client_error("AccessDenied", status=403))
+    assert result.outcome is WaitOutcome.REFUSED
+
+
+def test_a_passing_error_does_not_outlast_the_deadline():
+    result, _ = wait_for_object(client_error("SlowDown", status=503), deadline_seconds=-1.0)
+    assert result.outcome is WaitOutcome.TIMEOUT

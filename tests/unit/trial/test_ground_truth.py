@@ -1,0 +1,58 @@
+"""Captured answers joined with the truth, in SageMaker Model Monitor's layouts."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from slipway.errors import PermanentError
+from slipway.trial.ground_truth import Hits, answers, compare, hour_folders, truths
+
+MOMENT = datetime(2026, 5, 2, 23, 30, tzinfo=UTC).timestamp()
+
+
+def capture(event_id: str, data: str, *, encoding="CSV", at="2026-05-02T23:30:00Z", **metadata: str) -> str:
+    text = base64.b64encode(data.encode()).decode() if encoding == "BASE64" else data
+    output = {"observedContentType": "text/csv", "mode": "OUTPUT", "data": text, "encoding": encoding}
+    about = {"eventId": event_id, "inferenceTime": at, **metadata}
+    return json.dumps({"captureData": {"endpointOutput": output}, "eventMetadata": about, "eventVersion": "0"})
+
+
+def truth(event_id: str, data: str) -> str:
+    said = {"data": data, "encoding": "CSV"}
+    return json.dumps({"groundTruthData": said, "eventMetadata": {"eventId": event_id}, "eventVersion": "0"})
+
+
+def test_both_layouts_have_a_folder_for_each_hour():
+    assert hour_folders("p/truth/", MOMENT, MOMENT + 3600) == ["p/truth/2026/05/02/23/", "p/truth/2026/05/03/00/"]
+
+
+def test_answers_are_held_against_the_truth_by_event_id():
+    answered = answers(
+        [capture("a", "1.0\n"), capture("b", "2", encoding="BASE64"), "", capture("c", "0")], "x", since=0
+    )
+    known = truths([truth("a", "1"), truth("b", "1"), truth("d", "1")], "y")
+    assert compare(answered, known) == Hits(labelled=2, right=1)
+
+
+def test_an_inference_id_comes_before_the_event_id():
+    answered = answers([capture("a", "1", inferenceId="mine")], "x", since=0)
+    assert compare(answered, {"mine": "1", "a": "0"}) == Hits(1, 1)
+
+
+def test_a_request_of_several_rows_counts_row_by_row():
+    assert compare({"a": "0\n1\n2"}, {"a": "0\n1\n1"}) == Hits(3, 2)
+    assert compare({"a": "setosa x"}, {"a": "setosa x"}) == Hits(2, 2)
+    assert compare({"a": "0.1, 0.9"}, {"a": "1"}) == Hits(1, 1)
+
+
+def test_what_was_answered_before_the_trial_is_another_models():
+    assert answers([capture("a", "1")], "x", since=MOMENT + 1) == {}
+    assert answers([capture("a", "1")], "x", since=MOMENT) == {"a": "1"}
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"eventMetadata": {"eventId": "a"}}'])
+def test_another_layout_is_told_with_its_line(line):
+    with pytest.raises(PermanentError, match=r"s3://b/k line 2.*Model Monitor's layout"):
+        truths([truth("a", "1"), line], "s3://b/k")
