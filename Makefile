@@ -106,10 +106,11 @@ blackout: setup ## Take AWS away for a minute at each stage of a release (20 min
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
 	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
-lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
+lint: setup ## Check style, types, layers and templates (ruff, mypy, import-linter, cfn-lint)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+	@PYTHONPATH=plugins $(VENV)/lint-imports --no-logo --no-cache
 	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
