@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.errors import StressFailed, StressRefused
 from slipway.host import runs
 from slipway.stages.gate import StageGate, Ticket
@@ -122,7 +122,7 @@ def release(model_file, monkeypatch):
     """A release that holds the development endpoint; gives the runs that Airflow says go on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
-    gate = StageGate(S3DocumentHook(), runs.goes_on)
+    gate = StageGate(S3Documents(), runs.goes_on)
     ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), BoardStage.DEV, ExecutionMode.SUPERSEDED, entry(1))
     gate.enter(ticket)
     yield going_on

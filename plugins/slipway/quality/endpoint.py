@@ -133,7 +133,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     def _data_url(self, plan: ReleasePlan) -> str:
         """Return the artefact of the release's model package, or of the package that production is rolled back to."""
         group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
-        package = self.hook.find_model_package(group, revision_id=revision_id, digest=digest)
+        package = self.registry.find_model_package(group, revision_id=revision_id, digest=digest)
         if package is None:
             raise EndpointTestFailed(
                 "The model package of this release no longer exists", resource=group, why=revision_id

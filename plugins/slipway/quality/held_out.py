@@ -8,16 +8,19 @@ from typing import Any
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import bucket_and_key
+from slipway.aws.session import AwsHook
 from slipway.errors import EndpointTestFailed
 from slipway.load.rows import Row, parse_row
 
 
-class HeldOutHook(S3VersionHook):
+class HeldOutHook(AwsHook):
     """Read headerless CSV, label first, as SageMaker's built-in algorithms take it.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
     """
+
+    service = "s3"
 
     @patient
     def rows(self, data_uri: str, limit: int) -> list[Row]:
@@ -39,7 +42,7 @@ class HeldOutHook(S3VersionHook):
 
     def _lines(self, data_uri: str) -> Iterator[str]:
         client: Any = self.conn
-        bucket, prefix = self.parse_s3_url(data_uri)
+        bucket, prefix = bucket_and_key(data_uri)
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"]

@@ -9,10 +9,9 @@ from airflow.sdk import DAG, Param
 
 from slipway.load.phases import LAB_STAGES
 from slipway.model.config import ModelConfig
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, STRESS_TEST_DAG_ID
 from slipway.stress.operators import StressTestOperator
 
-DAG_ID = "stress_test"
 _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)
 
 
@@ -23,7 +22,7 @@ def build_stress_dag(models: Iterable[ModelConfig], documentation: str | None) -
     :param documentation: of the DAG, as Markdown
     """
     with DAG(
-        DAG_ID,
+        STRESS_TEST_DAG_ID,
         schedule=None,
         catchup=False,
         is_paused_upon_creation=False,

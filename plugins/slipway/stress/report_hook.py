@@ -8,15 +8,18 @@ from botocore.config import Config
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import uri
+from slipway.aws.session import AwsHook
 
 # The longest that AWS allows; an address made with a role's credentials expires with them.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _ADDRESS_SECONDS = 7 * 24 * 3600
 
 
-class StressReportHook(S3VersionHook):
+class StressReportHook(AwsHook):
     """Write reports, and make addresses that open them in a browser."""
+
+    service = "s3"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # boto3 signs addresses by version 2 in some regions, which do not open objects that KMS encrypts.
@@ -36,7 +39,7 @@ class StressReportHook(S3VersionHook):
         :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("write the report", uri(bucket, key)):
-            self._s3.put_object(Bucket=bucket, Key=key, Body=data.encode(), ContentType=content_type)
+            self.conn.put_object(Bucket=bucket, Key=key, Body=data.encode(), ContentType=content_type)
 
     @patient
     def address(self, bucket: str, key: str) -> str:
@@ -50,7 +53,7 @@ class StressReportHook(S3VersionHook):
         :raises slipway.errors.AwsError: when the connection has no credentials
         """
         with aws_call("make the address of the report", uri(bucket, key)):
-            address: str = self._s3.generate_presigned_url(
+            address: str = self.conn.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=_ADDRESS_SECONDS
             )
         return address
