@@ -31,7 +31,7 @@ PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # The tests that start no server.
-CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/tools
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
