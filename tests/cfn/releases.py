@@ -10,9 +10,9 @@ from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ORDERED_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
-from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.process import process_request
 from slipway.signed.orders import Act
 from slipway.states import Environment
@@ -119,8 +119,8 @@ class Release:
                     "SupportedResponseMIMETypes": ["text/csv"],
                 },
                 "CustomerMetadataProperties": {
-                    registry.DIGEST: plan.digest,
-                    registry.REVISION: plan.revision_id,
+                    DIGEST: plan.digest,
+                    REVISION: plan.revision_id,
                     **self.artefact.properties(),
                 },
             }

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.aws.s3 import bucket_and_key
 from slipway.errors import ArtefactChanged
-from slipway.registry.record import ARTEFACT_SHA256, metadata_value
+from slipway.registry.metadata import ARTEFACT_SHA256, metadata_value
 
 # Entries of a model package's metadata, written by `register`.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html

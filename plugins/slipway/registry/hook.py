@@ -13,11 +13,11 @@ from slipway.aws.patience import patient
 from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.model.approvers import Approval
+from slipway.registry.metadata import DIGEST, REVISION, TEST_PREFIX, metadata_value
 from slipway.registry.record import (
     APPROVAL_PREFIX,
     DECISION,
     DECISION_KEYS,
-    DIGEST,
     HOW_OUTSIDE,
     LATE_ANSWER,
     Candidate,
@@ -27,29 +27,8 @@ from slipway.registry.record import (
     decision_of,
     decision_properties,
     description,
-    metadata_value,
 )
 from slipway.states import ModelApprovalStatus
-
-REVISION = "slipway-revision"
-VERSION_ID = "slipway-version-id"
-RUN = "slipway-run"
-METRIC_PREFIX = "metric/"
-TEST_PREFIX = "test/"
-
-
-def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
-    """Read the final training metrics that `register` wrote into a model package.
-
-    :param package: What DescribeModelPackage answered.
-    :returns: Values by metric name.
-    """
-    properties = package.get("CustomerMetadataProperties", {})
-    return {
-        key.removeprefix(METRIC_PREFIX): float(value)
-        for key, value in properties.items()
-        if key.startswith(METRIC_PREFIX)
-    }
 
 
 class ModelRegistryHook(SageMakerApiHook):

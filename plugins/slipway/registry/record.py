@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -11,16 +10,13 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.model.approvers import Approval
+from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-METADATA_VALUE_MAX_CHARS = 256
 APPROVAL_DESCRIPTION_MAX_CHARS = 1024
-_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
-DIGEST = "slipway-digest"
-ARTEFACT_SHA256 = "slipway-artefact-sha256"
 DECISION = "slipway-decision"
 _DECIDED_BY = "slipway-decided-by"
 _DECIDED_AT = "slipway-decided-at"
@@ -91,17 +87,6 @@ class Decision:
         """:returns: plain JSON; the XCom of ``approve``"""
         approvals = [{"by": one.by, "at": one.at, "how": one.how, "stage": one.stage} for one in self.approvals]
         return {**asdict(self), "decision": self.decision.value, "approvals": approvals}
-
-
-def metadata_value(text: str) -> str:
-    """Fit a text into what CustomerMetadataProperties allow.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-
-    :param text: Any text.
-    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
-    """
-    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
 
 
 def decision_of(package: Mapping[str, Any]) -> Decision | None:

@@ -16,11 +16,10 @@ from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook, uri
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
-from slipway.registry import hook as registry
 from slipway.registry.artefact import Artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.record import metadata_value
+from slipway.registry.metadata import DIGEST, METRIC_PREFIX, REVISION, RUN, VERSION_ID, metadata_value
 from slipway.states import ModelApprovalStatus
 
 if TYPE_CHECKING:
@@ -137,12 +136,12 @@ def package_parameters(
     """
     metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
     properties = {
-        registry.DIGEST: plan.digest,
-        registry.REVISION: plan.revision_id,
-        registry.VERSION_ID: plan.revision.version_id,
+        DIGEST: plan.digest,
+        REVISION: plan.revision_id,
+        VERSION_ID: plan.revision.version_id,
         **artefact.properties(),
-        registry.RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
-        **{f"{registry.METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
+        RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
+        **{f"{METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
     }
     return {
         "ModelPackageGroupName": plan.model_package_group,

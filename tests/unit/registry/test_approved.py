@@ -6,7 +6,8 @@ from slipway.deployment.checks import check_drift
 from slipway.errors import NameConflict, NotApproved, StackFailed
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.registry.approved import check_approved
-from slipway.registry.record import APPROVAL_PREFIX, ARTEFACT_SHA256, DECISION, DIGEST, Candidate, approval_properties
+from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST
+from slipway.registry.record import APPROVAL_PREFIX, DECISION, Candidate, approval_properties
 from tests.unit.signatures import signed_approval
 
 RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol"), quorum=2),), allow_uploader=False)

@@ -1,0 +1,44 @@
+"""The metadata of a model package: what its entries are named, and which values they take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+METADATA_VALUE_MAX_CHARS = 256
+_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
+
+DIGEST = "slipway-digest"
+ARTEFACT_SHA256 = "slipway-artefact-sha256"
+REVISION = "slipway-revision"
+VERSION_ID = "slipway-version-id"
+RUN = "slipway-run"
+METRIC_PREFIX = "metric/"
+TEST_PREFIX = "test/"
+
+
+def metadata_value(text: str) -> str:
+    """Fit a text into what CustomerMetadataProperties allow.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param text: Any text.
+    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
+    """
+    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
+
+
+def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
+    """Read the final training metrics that `register` wrote into a model package.
+
+    :param package: What DescribeModelPackage answered.
+    :returns: Values by metric name.
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    return {
+        key.removeprefix(METRIC_PREFIX): float(value)
+        for key, value in properties.items()
+        if key.startswith(METRIC_PREFIX)
+    }
