@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +56,7 @@ class CloudFormationHook(AwsHook):
                 if _is_missing_stack(error):
                     return None
                 raise
-        return _stack(found)
+        return Stack.of(found)
 
     @patient
     def create_change_set(self, request: ChangeSetRequest) -> None:
@@ -106,13 +106,7 @@ class CloudFormationHook(AwsHook):
                 if _is_missing_change_set(error):
                     return None
                 raise
-        return ChangeSet(
-            name=name,
-            stack_id=found["StackId"],
-            status=found["Status"],
-            execution_status=found.get("ExecutionStatus", ""),
-            reason=found.get("StatusReason", ""),
-        )
+        return ChangeSet.of(name, found)
 
     @patient
     def execute_change_set(self, stack_name: str, name: str) -> bool:
@@ -188,7 +182,7 @@ class CloudFormationHook(AwsHook):
         """
         with aws_call("list the resources of the stack", stack_id):
             pages = self.conn.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-            found = [_resource(item) for page in pages for item in page["StackResourceSummaries"]]
+            found = [StackResource.of(item) for page in pages for item in page["StackResourceSummaries"]]
         return [resource for resource in found if resource.status != "DELETE_COMPLETE"]
 
     @patient
@@ -207,7 +201,7 @@ class CloudFormationHook(AwsHook):
                 if status in _OPERATION_STARTS:
                     break
             elif status.endswith("_FAILED") and _CANCELLED_TEXT not in reason.lower():
-                failed.append(_resource(event))
+                failed.append(StackResource.of(event))
         return failed[::-1] or self._validation_failures(stack_id)
 
     @patient
@@ -292,28 +286,6 @@ class CloudFormationHook(AwsHook):
         with aws_call("read the events of the stack", stack_id):
             for page in self.conn.get_paginator("describe_stack_events").paginate(StackName=stack_id):
                 yield from page["StackEvents"]
-
-
-def _stack(found: Mapping[str, Any]) -> Stack:
-    return Stack(
-        name=found["StackName"],
-        stack_id=found["StackId"],
-        status=StackStatus(found["StackStatus"]),
-        reason=found.get("StackStatusReason", ""),
-        parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
-        outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
-        tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
-    )
-
-
-def _resource(item: Mapping[str, Any]) -> StackResource:
-    return StackResource(
-        logical_id=item["LogicalResourceId"],
-        type=item["ResourceType"],
-        status=item["ResourceStatus"],
-        physical_id=item.get("PhysicalResourceId", ""),
-        reason=item.get("ResourceStatusReason", ""),
-    )
 
 
 def _is_missing_stack(error: ClientError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from slipway.states import StackStatus
 
@@ -27,6 +28,19 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Read one of the stacks that DescribeStacks answered."""
+        return cls(
+            name=found["StackName"],
+            stack_id=found["StackId"],
+            status=StackStatus(found["StackStatus"]),
+            reason=found.get("StackStatusReason", ""),
+            parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
+            outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
+            tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
+        )
+
 
 @dataclass(frozen=True)
 class ChangeSet:
@@ -40,6 +54,17 @@ class ChangeSet:
     status: str
     execution_status: str
     reason: str = ""
+
+    @classmethod
+    def of(cls, name: str, found: Mapping[str, Any]) -> Self:
+        """Read what DescribeChangeSet answered."""
+        return cls(
+            name=name,
+            stack_id=found["StackId"],
+            status=found["Status"],
+            execution_status=found.get("ExecutionStatus", ""),
+            reason=found.get("StatusReason", ""),
+        )
 
     @property
     def being_made(self) -> bool:
@@ -76,6 +101,17 @@ class StackResource:
     status: str
     physical_id: str = ""
     reason: str = ""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Self:
+        """Read one of a stack's resources, or an event about one."""
+        return cls(
+            logical_id=item["LogicalResourceId"],
+            type=item["ResourceType"],
+            status=item["ResourceStatus"],
+            physical_id=item.get("PhysicalResourceId", ""),
+            reason=item.get("ResourceStatusReason", ""),
+        )
 
     def __str__(self) -> str:
         text = f"{self.logical_id} ({self.type}) {self.status}"
