@@ -56,9 +56,9 @@ class AutoScalingHook(AwsHook):
 
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
 
-        :param endpoint_name: The endpoint's name.
-        :returns: The targets; those of an endpoint that is gone too.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :returns: the targets; those of an endpoint that is gone too
+        :raises slipway.errors.AwsError: when a call fails
         """
         with aws_call("list the scalable targets of", endpoint_name):
             pages = self.conn.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
@@ -78,12 +78,12 @@ class AutoScalingHook(AwsHook):
         One listing for each variant: that of the namespace would have the activities of every endpoint of the account.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingActivities.html
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Activities that had ended before are left out.
-        :param ended: Activities that began later are left out.
-        :returns: The activities, the first first.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :param began: activities that had ended before are left out
+        :param ended: activities that began later are left out
+        :returns: the activities, the first first
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the scaling activities of", endpoint_name):
@@ -112,8 +112,8 @@ class AutoScalingHook(AwsHook):
 
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
 
-        :param target: The target.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param target: the target
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("deregister the scalable target", target.resource_id):
             try:

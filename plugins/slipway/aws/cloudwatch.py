@@ -214,12 +214,12 @@ class CloudWatchHook(AwsHook):
 
         SageMaker puts its metrics each minute, so those of the last minutes may be missing still.
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Seconds since the epoch.
-        :param ended: Seconds since the epoch.
-        :returns: Every series that has values.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :param began: seconds since the epoch
+        :param ended: seconds since the epoch
+        :returns: every series that has values
+        :raises slipway.errors.AwsError: when the call fails
         """
         names = list(variants)
         if not names:
@@ -232,11 +232,11 @@ class CloudWatchHook(AwsHook):
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 
-        :param endpoint_name: The endpoint's name.
-        :param began: From when on their history is read.
-        :param ended: Until when.
-        :returns: The alarms by name, with their changes of state.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :param began: from when on their history is read
+        :param ended: until when
+        :returns: the alarms by name, with their changes of state
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the alarms of the endpoint", endpoint_name):

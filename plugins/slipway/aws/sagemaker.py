@@ -40,7 +40,7 @@ class Resource:
 class Invocation:
     """One answer of an endpoint.
 
-    :param latency_ms: How long it took, from the request that was answered; attempts before it do not count.
+    :param latency_ms: how long it took, from the request that was answered; attempts before it do not count
     """
 
     body: bytes
@@ -78,8 +78,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
 
-        :param name: The job's name.
-        :returns: The description, or None if there is no such job.
+        :param name: the job's name
+        :returns: the description, or None if there is no such job
         """
         return self.describe_or_none("describe_training_job", name, TrainingJobName=name)
 
@@ -90,10 +90,10 @@ class SageMakerHook(SageMakerApiHook):
         Repeated after a lost answer it finds its own name taken; whoever creates a job then adopts it by its digest.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
-        :param parameters: The operation's parameters.
-        :returns: The job's ARN.
-        :raises slipway.errors.AwsError: With the code ``ResourceInUse`` where the name is taken,
-            ``ResourceLimitExceeded`` where a quota is used up.
+        :param parameters: the operation's parameters
+        :returns: the job's ARN
+        :raises slipway.errors.AwsError: with the code ``ResourceInUse`` where the name is taken,
+            ``ResourceLimitExceeded`` where a quota is used up
         """
         with aws_call("create the training job", parameters["TrainingJobName"]):
             return self.conn.create_training_job(**parameters)["TrainingJobArn"]
@@ -104,8 +104,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 
-        :param name: The job's name.
-        :returns: False if the job has ended already or never was.
+        :param name: the job's name
+        :returns: False if the job has ended already or never was
         """
         with aws_call("stop the training job", name):
             try:
@@ -122,10 +122,10 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
-        :param name_contains: A part of their names.
-        :param created_before: Only jobs older than this.
-        :returns: The jobs; one call for each hundred of them.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param name_contains: a part of their names
+        :param created_before: only jobs older than this
+        :returns: the jobs; one call for each hundred of them
+        :raises slipway.errors.AwsError: when a call fails
         """
         filters = {
             "NameContains": name_contains,
@@ -140,8 +140,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
 
-        :param name: The endpoint's name.
-        :returns: The description, or None if there is no such endpoint.
+        :param name: the endpoint's name
+        :returns: the description, or None if there is no such endpoint
         """
         return self.describe_or_none("describe_endpoint", name, EndpointName=name)
 
@@ -150,8 +150,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpointConfig.html
 
-        :param name: The config's name.
-        :returns: The description, or None if there is no such config.
+        :param name: the config's name
+        :returns: the description, or None if there is no such config
         """
         return self.describe_or_none("describe_endpoint_config", name, EndpointConfigName=name)
 
@@ -160,8 +160,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModel.html
 
-        :param name: The model's name.
-        :returns: The description, or None if there is no such model.
+        :param name: the model's name
+        :returns: the description, or None if there is no such model
         """
         return self.describe_or_none("describe_model", name, ModelName=name)
 
@@ -171,10 +171,10 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
 
-        :param name: The endpoint's name.
-        :param changes: DesiredWeightsAndCapacities.
-        :returns: False if the endpoint is being changed by somebody else: wait, then look again.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param name: the endpoint's name
+        :param changes: DesiredWeightsAndCapacities
+        :returns: False if the endpoint is being changed by somebody else: wait, then look again
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("change the weights of the endpoint", name):
             try:
@@ -192,12 +192,12 @@ class SageMakerHook(SageMakerApiHook):
         SageMaker's List operations cannot filter by tag, so each resource's tags are read.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html
 
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
-        :param key: The tag's key.
-        :param value: The tag's value.
-        :param filters: Further parameters of the List operation.
-        :returns: The resources that carry the tag.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
+        :param key: the tag's key
+        :param value: the tag's value
+        :param filters: further parameters of the List operation
+        :returns: the resources that carry the tag
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed = self._list(kind, filters)
         return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
@@ -208,9 +208,9 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
 
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
-        :returns: All of the account and region.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
+        :returns: all of the account and region
+        :raises slipway.errors.AwsError: when a call fails
         """
         return list(self._list(kind, {}))
 
@@ -219,8 +219,8 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpoint.html
 
-        :param resource: What to delete, as `list_tagged` gave it.
-        :returns: False if it was gone.
+        :param resource: what to delete, as `list_tagged` gave it
+        :returns: False if it was gone
         """
         operation = "delete_" + resource.kind.replace(" ", "_")
         return self.delete(operation, resource.name, **{_LISTINGS[resource.kind].name: resource.name})
@@ -231,11 +231,11 @@ class SageMakerHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 
-        :param endpoint_name: The endpoint's name.
-        :param body: CSV rows without a header and without labels.
-        :param target_variant: The variant that has to answer; by weight if None.
-        :returns: The predictions and the variant that made them.
-        :raises slipway.errors.AwsError: With the code ``ModelError`` where the container failed.
+        :param endpoint_name: the endpoint's name
+        :param body: CSV rows without a header and without labels
+        :param target_variant: the variant that has to answer; by weight if None
+        :returns: the predictions and the variant that made them
+        :raises slipway.errors.AwsError: with the code ``ModelError`` where the container failed
         """
         parameters: dict[str, Any] = {"EndpointName": endpoint_name, "Body": body, "ContentType": "text/csv"}
         if target_variant:
@@ -276,7 +276,7 @@ class SageMakerHook(SageMakerApiHook):
 def is_ended(error: ClientError) -> bool:
     """Tell whether StopTrainingJob was refused because the job has ended.
 
-    :param error: What boto3 raised.
-    :returns: True for the service's refusal to stop a job in a final status.
+    :param error: what boto3 raised
+    :returns: True for the service's refusal to stop a job in a final status
     """
     return error.response["Error"]["Code"] == "ValidationException" and _ENDED_TEXT in str(error)

@@ -140,7 +140,7 @@ def _known_sha256(head: Mapping[str, Any]) -> str | None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
-    :param head: HeadObject's answer, with ChecksumMode ENABLED
+    :param head: headObject's answer, with ChecksumMode ENABLED
     """
     if head.get("ChecksumType") != "FULL_OBJECT" or "ChecksumSHA256" not in head:
         return None

@@ -43,10 +43,10 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
 
-        :param group: The group's name.
-        :param description: What it holds.
-        :param tags: Tag values by key.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the group's name
+        :param description: what it holds
+        :param tags: tag values by key
+        :raises slipway.errors.AwsError: when a call fails
         """
         if self.describe_model_package_group(group) is not None:
             return
@@ -67,8 +67,8 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackageGroup.html
 
-        :param group: The group's name.
-        :returns: The description, or None if there is no such group.
+        :param group: the group's name
+        :returns: the description, or None if there is no such group
         """
         return self.describe_or_none("describe_model_package_group", group, ModelPackageGroupName=group)
 
@@ -79,9 +79,9 @@ class ModelRegistryHook(SageMakerApiHook):
         The parameters bear a ClientToken, by which SageMaker knows a repeated request.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
-        :param parameters: The operation's parameters.
-        :returns: The model package's ARN.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param parameters: the operation's parameters
+        :returns: the model package's ARN
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("register the model in", parameters["ModelPackageGroupName"]):
             return self.conn.create_model_package(**parameters)["ModelPackageArn"]
@@ -91,8 +91,8 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
 
-        :param arn: The package's ARN.
-        :returns: The description, or None if there is no such package.
+        :param arn: the package's ARN
+        :returns: the description, or None if there is no such package
         """
         return self.describe_or_none("describe_model_package", arn, ModelPackageName=arn)
 
@@ -102,11 +102,11 @@ class ModelRegistryHook(SageMakerApiHook):
 
         The same zip uploaded twice is two revisions with one digest and two trained models, so both have to match.
 
-        :param group: The model package group's name.
-        :param revision_id: The revision's id.
-        :param digest: SHA-256 of the zip, hexadecimal.
-        :returns: The package's description, or None.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the model package group's name
+        :param revision_id: the revision's id
+        :param digest: SHA-256 of the zip, hexadecimal
+        :returns: the package's description, or None
+        :raises slipway.errors.AwsError: when a call fails
         """
         for arn in self._package_arns(group):
             package = self.describe_model_package(arn) or {}
@@ -121,10 +121,10 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
 
-        :param group: The model package group's name.
-        :param data_url: S3 URI of the artefact.
-        :returns: The package's description, or None.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the model package group's name
+        :param data_url: S3 URI of the artefact
+        :returns: the package's description, or None
+        :raises slipway.errors.AwsError: when a call fails
         """
         for arn in self.model_package_arns(group):
             package = self.describe_model_package(arn) or {}
@@ -139,9 +139,9 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
 
-        :param group: The group's name.
-        :returns: ARNs; none where the group is missing.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the group's name
+        :returns: ARNs; none where the group is missing
+        :raises slipway.errors.AwsError: when a call fails
         """
         return list(self._package_arns(group))
 
@@ -177,18 +177,18 @@ class ModelRegistryHook(SageMakerApiHook):
         instant both writers see the one that stands. For the same reason it is read again before a repeated write.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param model_package_arn: The package decided upon.
-        :param approved: True to approve, False to reject.
-        :param decided_by: Who decided.
-        :param how: The way it came in, as ``Airflow UI``.
-        :param comment: What they said.
-        :param digest: SHA-256 of the zip the decision was made for.
-        :param decided_at: When they decided, ISO 8601 in UTC; now if None.
-        :param approvals: The approvals that were given, the deciding one included.
-        :returns: The decision as recorded; the same one made again is given back unchanged.
-        :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param model_package_arn: the package decided upon
+        :param approved: True to approve, False to reject
+        :param decided_by: who decided
+        :param how: the way it came in, as ``Airflow UI``
+        :param comment: what they said
+        :param digest: SHA-256 of the zip the decision was made for
+        :param decided_at: when they decided, ISO 8601 in UTC; now if None
+        :param approvals: the approvals that were given, the deciding one included
+        :returns: the decision as recorded; the same one made again is given back unchanged
+        :raises slipway.errors.AlreadyDecided: naming who was first, when that was another decision
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(model_package_arn, digest)
         wanted = ModelApprovalStatus.APPROVED if approved else ModelApprovalStatus.REJECTED
@@ -213,12 +213,12 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param arn: The package they are about.
-        :param approvals: All that were given so far.
-        :param comment: What was said with them.
-        :param digest: SHA-256 of the zip they were given for.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package they are about
+        :param approvals: all that were given so far
+        :param comment: what was said with them
+        :param digest: SHA-256 of the zip they were given for
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         # A decision that was withdrawn goes, or it would make these look withdrawn as well.
@@ -233,11 +233,11 @@ class ModelRegistryHook(SageMakerApiHook):
     def record_late_answer(self, arn: str, answer: str, *, digest: str) -> None:
         """Keep an answer that came when the decision stood already.
 
-        :param arn: The package it was about.
-        :param answer: Who wanted what.
-        :param digest: SHA-256 of the zip it was given for.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package it was about
+        :param answer: who wanted what
+        :param digest: SHA-256 of the zip it was given for
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         self._update(self._package_of(arn, digest), {LATE_ANSWER: metadata_value(answer)}, replaces=(LATE_ANSWER,))
 
@@ -245,11 +245,11 @@ class ModelRegistryHook(SageMakerApiHook):
     def record_test(self, arn: str, results: Mapping[str, str], *, digest: str) -> None:
         """Record how the model did beside the live one; a repeated test replaces what the one before found.
 
-        :param arn: The package that was tested.
-        :param results: Texts by name.
-        :param digest: SHA-256 of the zip it was made from.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package that was tested
+        :param results: texts by name
+        :param digest: SHA-256 of the zip it was made from
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         properties = {f"{TEST_PREFIX}{name}": metadata_value(text) for name, text in results.items()}
         self._update(self._package_of(arn, digest), properties, replaces=(TEST_PREFIX,))
@@ -258,11 +258,11 @@ class ModelRegistryHook(SageMakerApiHook):
     def candidate(self, arn: str, digest: str) -> Candidate:
         """Read what an answer is about.
 
-        :param arn: The package.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The package, its zip and its artefact.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the package, its zip and its artefact
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         return Candidate.of(self._package_of(arn, digest))
 
@@ -270,11 +270,11 @@ class ModelRegistryHook(SageMakerApiHook):
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
         """Read what a pending package has gathered.
 
-        :param arn: The package.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The approvals so far that the guard has signed, and what was said with them.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the approvals so far that the guard has signed, and what was said with them
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         approvals = approvals_of(package)
@@ -284,11 +284,11 @@ class ModelRegistryHook(SageMakerApiHook):
     def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
         """Write down who decided outside Airflow, before a later change of the package hides it.
 
-        :param arn: The package decided upon.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The decision, recorded like every other; None while it is pending.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package decided upon
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the decision, recorded like every other; None while it is pending
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         decision = decision_of(package)
@@ -304,9 +304,9 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param package: What DescribeModelPackage answered.
-        :param properties: Texts by key; those of other keys stay.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param package: what DescribeModelPackage answered
+        :param properties: texts by key; those of other keys stay
+        :raises slipway.errors.AwsError: when the call fails
         """
         # All of the metadata is written, so it is read anew: a repetition must not undo what was written meanwhile.
         self._update(
@@ -335,8 +335,8 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html
 
-        :param arn: The package's ARN.
-        :returns: False if it was gone.
+        :param arn: the package's ARN
+        :returns: False if it was gone
         """
         return self.delete("delete_model_package", arn, ModelPackageName=arn)
 
@@ -345,8 +345,8 @@ class ModelRegistryHook(SageMakerApiHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
 
-        :param group: The group's name.
-        :returns: False if it was gone.
+        :param group: the group's name
+        :returns: False if it was gone
         """
         return self.delete("delete_model_package_group", group, ModelPackageGroupName=group)
 

@@ -24,8 +24,8 @@ def metadata_value(text: str) -> str:
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
-    :param text: Any text.
-    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
+    :param text: any text
+    :returns: at most 256 characters, every other one than the allowed replaced by a hyphen
     """
     return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
 
@@ -33,8 +33,8 @@ def metadata_value(text: str) -> str:
 def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
     """Read the final training metrics that `register` wrote into a model package.
 
-    :param package: What DescribeModelPackage answered.
-    :returns: Values by metric name.
+    :param package: what DescribeModelPackage answered
+    :returns: values by metric name
     """
     properties = package.get("CustomerMetadataProperties", {})
     return {

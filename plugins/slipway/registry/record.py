@@ -95,8 +95,8 @@ def decision_of(package: Mapping[str, Any]) -> Decision | None:
     A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
     LastModifiedBy then says who it was.
 
-    :param package: What DescribeModelPackage answered.
-    :returns: The decision, or None while it is pending.
+    :param package: what DescribeModelPackage answered
+    :returns: the decision, or None while it is pending
     """
     status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
     if status is ModelApprovalStatus.PENDING:
@@ -119,8 +119,8 @@ def approvals_of(package: Mapping[str, Any]) -> list[Approval]:
 
     Those of a decision that was withdrawn in SageMaker count no more: the status is what IAM guards.
 
-    :param package: What DescribeModelPackage answered.
-    :returns: The approvals, in their order.
+    :param package: what DescribeModelPackage answered
+    :returns: the approvals, in their order
     """
     properties = package.get("CustomerMetadataProperties", {})
     status = package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING)

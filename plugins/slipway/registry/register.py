@@ -42,7 +42,7 @@ class RegisterModelOperator(BaseOperator):
     there, so what is tested and approved is what is deployed.
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
 
-    :param model: The model file's content.
+    :param model: the model file's content
     """
 
     operator_extra_links = (ModelPackageLink(),)
@@ -57,10 +57,10 @@ class RegisterModelOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
 
-        :param context: The task's Airflow context.
-        :returns: The model package's ARN and version.
-        :raises slipway.errors.PermanentError: When the job's artefact is gone.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param context: the task's Airflow context
+        :returns: the model package's ARN and version
+        :raises slipway.errors.PermanentError: when the job's artefact is gone
+        :raises slipway.errors.AwsError: when a call fails
         """
         plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
         self.registry.ensure_model_package_group(
@@ -125,14 +125,14 @@ def package_parameters(
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
-    :param plan: The release's plan.
-    :param trained: What `train` left.
-    :param artefact: The release's own copy of the model.
-    :param metrics_uri: Where the metrics lie as JSON.
-    :param gated: Metrics that have a gate: they come first where not all have a place.
-    :param dag_id: The DAG of the run.
-    :param run_id: The run.
-    :returns: The operation's parameters.
+    :param plan: the release's plan
+    :param trained: what `train` left
+    :param artefact: the release's own copy of the model
+    :param metrics_uri: where the metrics lie as JSON
+    :param gated: metrics that have a gate: they come first where not all have a place
+    :param dag_id: the DAG of the run
+    :param run_id: the run
+    :returns: the operation's parameters
     """
     metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
     properties = {

@@ -60,8 +60,8 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     :param serialized_fields: the subclass's own constructor arguments
     :param waiter_name: a waiter of the hook's waiter_path
     :param waiter_args: arguments of the describe operation
-    :param status_query: JMESPath of the state in the answer
-    :param reason_query: JMESPath of the reason in the answer
+    :param status_query: jMESPath of the state in the answer
+    :param reason_query: jMESPath of the reason in the answer
     :param deadline: when to give up, in seconds since the epoch: it survives a restart of the triggerer
     :param poll_seconds: the longest time between two polls
     :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
