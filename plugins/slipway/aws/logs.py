@@ -14,12 +14,12 @@ from slipway.errors import AwsError, translate
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-# One poll reads at most this many pages of a stream, so that a chatty job cannot hold up the others' triggers.
+# One poll reads at most this many pages of a stream, so that a job with a long log does not delay other triggers.
 _PAGES_PER_POLL = 20
 
 
 def is_no_log_yet(error: Exception) -> bool:
-    """Tell whether the log group or stream is not there, as before the first line was written.
+    """Tell whether the log group or stream does not exist, as before the first line.
 
     :param error: what boto3 raised
     :returns: True for a missing group or stream
@@ -32,7 +32,7 @@ class LogTail:
     """A place in the log of one training job, which has a stream for each of its instances.
 
     :param job_name: the training job's name
-    :param tokens: where to go on in each stream, as an earlier tail left it; from the head if empty
+    :param tokens: where to continue in each stream; from the start if empty
     """
 
     job_name: str
@@ -70,7 +70,7 @@ class LogTail:
             )
             lines += _messages(response["events"])
             self.tokens[stream] = response["nextForwardToken"]
-            # At the end of a stream the service hands back the token it was given.
+            # At the end of a stream the service returns the token that it was given.
             if response["nextForwardToken"] == token:
                 break
         return lines
@@ -90,7 +90,7 @@ class LogsHook(AwsHook):
 
         :param job_name: the training job's name
         :param count: how many lines of each stream at most
-        :returns: the lines, stream by stream; none where the job never wrote any
+        :returns: the lines, stream by stream; none where the job has not written any
         :raises slipway.errors.AwsError: when a call fails
         """
         try:

@@ -20,9 +20,9 @@ from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 _ENDED_TEXT = "training job is in status"
-# What SageMaker says of an endpoint that is being changed, auto scaling's changes included.
+# SageMaker's answer about an endpoint that is being changed, also by auto scaling.
 _BUSY_TEXT = "in-progress endpoint"
-# The most that ListTrainingJobs gives at once; its default is ten.
+# The largest page of ListTrainingJobs; the default is ten.
 _PAGE_SIZE = 100
 
 
@@ -40,7 +40,7 @@ class Resource:
 class Invocation:
     """One answer of an endpoint.
 
-    :param latency_ms: how long it took, from the request that was answered; attempts before it do not count
+    :param latency_ms: the time of the request that was answered; failed attempts do not count
     """
 
     body: bytes
@@ -87,7 +87,7 @@ class SageMakerHook(SageMakerApiHook):
     def create_training_job(self, parameters: dict) -> str:
         """Create a training job.
 
-        Repeated after a lost answer it finds its own name taken; whoever creates a job then adopts it by its digest.
+        When the answer is lost, the repeated call finds the name taken; the caller then adopts the job by its digest.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
         :param parameters: the operation's parameters
@@ -105,7 +105,7 @@ class SageMakerHook(SageMakerApiHook):
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 
         :param name: the job's name
-        :returns: False if the job has ended already or never was
+        :returns: False if the job has ended or does not exist
         """
         with aws_call("stop the training job", name):
             try:
@@ -118,7 +118,7 @@ class SageMakerHook(SageMakerApiHook):
 
     @patient
     def training_jobs_in_progress(self, *, name_contains: str, created_before: datetime) -> list[Resource]:
-        """List the training jobs that run.
+        """List the training jobs in progress.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
@@ -173,7 +173,7 @@ class SageMakerHook(SageMakerApiHook):
 
         :param name: the endpoint's name
         :param changes: DesiredWeightsAndCapacities
-        :returns: False if the endpoint is being changed by somebody else: wait, then look again
+        :returns: False if another change of the endpoint is under way: wait, then try again
         :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("change the weights of the endpoint", name):
@@ -204,12 +204,12 @@ class SageMakerHook(SageMakerApiHook):
 
     @patient
     def list_all(self, kind: str) -> list[Resource]:
-        """List the resources of one kind, whoever made them.
+        """List the resources of one kind, of the whole account and region.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
 
         :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
-        :returns: all of the account and region
+        :returns: the resources
         :raises slipway.errors.AwsError: when a call fails
         """
         return list(self._list(kind, {}))
@@ -227,13 +227,13 @@ class SageMakerHook(SageMakerApiHook):
 
     @patient
     def invoke_endpoint(self, endpoint_name: str, body: bytes, *, target_variant: str | None = None) -> Invocation:
-        """Ask an endpoint for predictions, CSV in and CSV out; a repetition costs a prediction more and no other.
+        """Ask an endpoint for predictions, CSV in and CSV out; a retry only costs another prediction.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 
         :param endpoint_name: the endpoint's name
         :param body: CSV rows without a header and without labels
-        :param target_variant: the variant that has to answer; by weight if None
+        :param target_variant: the variant that must answer; chosen by weight if None
         :returns: the predictions and the variant that made them
         :raises slipway.errors.AwsError: with the code ``ModelError`` where the container failed
         """
@@ -255,7 +255,7 @@ class SageMakerHook(SageMakerApiHook):
             client_type="sagemaker-runtime",
             region_name=self.region_name,
             verify=self._verify,
-            # What botocore repeats would count as one slow answer; a patient method repeats it all the same.
+            # A retry of botocore would count as one slow answer; the patient method retries anyway.
             config=self.config.merge(Config(retries={"total_max_attempts": 1})),
         )
 
@@ -268,7 +268,7 @@ class SageMakerHook(SageMakerApiHook):
                     yield Resource(kind, item[listing.name], item[listing.arn], status)
 
     def _tags_or_none(self, arn: str) -> dict[str, str]:
-        """Tags of a resource that may vanish between the listing and this call."""
+        """Read the tags of a resource that may be deleted between the listing and this call."""
         answer = self.describe_or_none("list_tags", arn, ResourceArn=arn) or {}
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
 

@@ -1,4 +1,4 @@
-"""What the hooks of SageMaker share: the client, translated errors, missing resources and tags."""
+"""What SageMakerHook and ModelRegistryHook share: the client, missing resources and tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.aws.session import AwsHook
 
 WAITER_PATH = paths.waiters("sagemaker")
 
-# SageMaker answers a missing resource with ValidationException, told apart by its text alone.
+# SageMaker reports a missing resource by a ValidationException; only its text tells which.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 _MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 _MISSING_TEXTS = ("not found", "could not find", "does not exist")
@@ -31,7 +31,7 @@ def is_missing_resource(error: ClientError) -> bool:
 
 
 class SageMakerApiHook(AwsHook):
-    """A thin hook of the SageMaker API.
+    """Base of the hooks of SageMaker's API.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
     """
@@ -45,7 +45,7 @@ class SageMakerApiHook(AwsHook):
 
     @patient
     def describe_or_none(self, operation: str, resource: str, **parameters: Any) -> dict | None:
-        """Describe a resource that may not be there.
+        """Describe a resource that may be missing.
 
         :param operation: boto3's name of the Describe operation
         :param resource: name or ARN, for the error
@@ -62,7 +62,7 @@ class SageMakerApiHook(AwsHook):
                 raise
 
     def delete(self, operation: str, resource: str, **parameters: Any) -> bool:
-        """Delete a resource; one that is gone already is no error.
+        """Delete a resource; a missing one is no error.
 
         :param operation: boto3's name of the Delete operation
         :param resource: name or ARN, for the error

@@ -1,4 +1,4 @@
-"""CloudFormation's stacks, change sets and resources, as the rest of the package sees them."""
+"""Stacks, change sets and resources of CloudFormation as dataclasses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from slipway.states import StackStatus
 
-# CloudFormation tells a change set without changes from a broken one by these texts alone.
+# Only these texts tell a change set without changes from a broken one.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-view.html
 _EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
 
@@ -68,7 +68,7 @@ class ChangeSet:
 
     @property
     def being_made(self) -> bool:
-        """Whether CloudFormation is still working out the changes."""
+        """Whether CloudFormation still computes the changes."""
         return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 
     @property
@@ -78,17 +78,17 @@ class ChangeSet:
 
     @property
     def executing(self) -> bool:
-        """Whether the stack is being changed by it at this moment."""
+        """Whether it is being executed now."""
         return self.execution_status == "EXECUTE_IN_PROGRESS"
 
     @property
     def executed(self) -> bool:
-        """Whether it has been used up; its name stays taken."""
+        """Whether it was executed; its name stays taken."""
         return self.execution_status in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
 
     @property
     def empty(self) -> bool:
-        """Whether it failed for having nothing to change."""
+        """Whether it failed because there is nothing to change."""
         return self.status == "FAILED" and any(text in self.reason for text in _EMPTY_TEXTS)
 
 

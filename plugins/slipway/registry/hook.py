@@ -1,4 +1,4 @@
-"""The SageMaker Model Registry: what was trained, and who decided what about it."""
+"""The SageMaker Model Registry: model packages and the decisions on them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ModelRegistryHook(SageMakerApiHook):
                     Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )
             except ClientError as error:
-                # Another release of this model created it in between.
+                # Another release of this model has created it meanwhile.
                 if "already exists" not in str(error):
                     raise
 
@@ -76,7 +76,7 @@ class ModelRegistryHook(SageMakerApiHook):
     def create_model_package(self, parameters: dict) -> str:
         """Register a version of a model.
 
-        The parameters bear a ClientToken, by which SageMaker knows a repeated request.
+        The parameters have a ClientToken, by which SageMaker recognizes a repeated request.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
         :param parameters: the operation's parameters
@@ -100,7 +100,7 @@ class ModelRegistryHook(SageMakerApiHook):
     def find_model_package(self, group: str, *, revision_id: str, digest: str) -> dict | None:
         """Find the package of one release.
 
-        The same zip uploaded twice is two revisions with one digest and two trained models, so both have to match.
+        The same zip uploaded twice makes two revisions with one digest and two models, so both have to match.
 
         :param group: the model package group's name
         :param revision_id: the revision's id
@@ -146,7 +146,7 @@ class ModelRegistryHook(SageMakerApiHook):
         return list(self._package_arns(group))
 
     def _package_arns(self, group: str) -> Iterator[str]:
-        """As model_package_arns; pages are fetched only as far as they are read."""
+        """List the packages of a group; pages are fetched only as far as they are read."""
         with aws_call("list the model packages", group):
             try:
                 pages = self.conn.get_paginator("list_model_packages").paginate(
@@ -171,22 +171,22 @@ class ModelRegistryHook(SageMakerApiHook):
         decided_at: str | None = None,
         approvals: Iterable[Approval] = (),
     ) -> Decision:
-        """Record a decision on a model package; the first one wins.
+        """Record a decision on a model package; the first one counts.
 
-        The registry has no compare-and-set, so the record is read again after the write: of two decisions in the same
-        instant both writers see the one that stands. For the same reason it is read again before a repeated write.
+        The registry has no compare-and-set, so the record is read again after the write: after two decisions at the
+        same moment both writers see the one that counts. It is also read again before a repeated write.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param model_package_arn: the package decided upon
+        :param model_package_arn: the package
         :param approved: True to approve, False to reject
         :param decided_by: who decided
-        :param how: the way it came in, as ``Airflow UI``
-        :param comment: what they said
+        :param how: the way the decision came in, such as ``Airflow UI``
+        :param comment: their comment
         :param digest: SHA-256 of the zip the decision was made for
         :param decided_at: when they decided, ISO 8601 in UTC; now if None
         :param approvals: the approvals that were given, the deciding one included
-        :returns: the decision as recorded; the same one made again is given back unchanged
-        :raises slipway.errors.AlreadyDecided: naming who was first, when that was another decision
+        :returns: the decision on record; the same decision made again is returned unchanged
+        :raises slipway.errors.AlreadyDecided: when there is another decision; it names who made it
         :raises slipway.errors.NotApproved: when the package is missing or of another digest
         :raises slipway.errors.AwsError: when a call fails
         """
@@ -209,19 +209,19 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def record_approvals(self, arn: str, approvals: Iterable[Approval], *, comment: str, digest: str) -> None:
-        """Record approvals that do not suffice yet; the package stays pending.
+        """Record approvals that are not enough yet; the package stays pending.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
         :param arn: the package they are about
         :param approvals: all that were given so far
-        :param comment: what was said with them
+        :param comment: their comments
         :param digest: SHA-256 of the zip they were given for
         :raises slipway.errors.NotApproved: when the package is missing or of another digest
         :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
-        # A decision that was withdrawn goes, or it would make these look withdrawn as well.
+        # A withdrawn decision is removed, or these approvals would look withdrawn too.
         self._update(
             package,
             approval_properties(approvals),
@@ -231,10 +231,10 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def record_late_answer(self, arn: str, answer: str, *, digest: str) -> None:
-        """Keep an answer that came when the decision stood already.
+        """Record an answer that came after the decision.
 
         :param arn: the package it was about
-        :param answer: who wanted what
+        :param answer: who answered what
         :param digest: SHA-256 of the zip it was given for
         :raises slipway.errors.NotApproved: when the package is missing or of another digest
         :raises slipway.errors.AwsError: when a call fails
@@ -243,7 +243,7 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def record_test(self, arn: str, results: Mapping[str, str], *, digest: str) -> None:
-        """Record how the model did beside the live one; a repeated test replaces what the one before found.
+        """Record how the model compares with the live one; a repeated test replaces the results of the one before.
 
         :param arn: the package that was tested
         :param results: texts by name
@@ -256,7 +256,7 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def candidate(self, arn: str, digest: str) -> Candidate:
-        """Read what an answer is about.
+        """Read the bytes that an answer is about.
 
         :param arn: the package
         :param digest: SHA-256 of the zip the package has to be of
@@ -268,11 +268,11 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
-        """Read what a pending package has gathered.
+        """Read the approvals of a pending package.
 
         :param arn: the package
         :param digest: SHA-256 of the zip the package has to be of
-        :returns: the approvals so far that the guard has signed, and what was said with them
+        :returns: the approvals so far that the guard has signed, and their comments
         :raises slipway.errors.NotApproved: when the package is missing or of another digest
         :raises slipway.errors.AwsError: when a call fails
         """
@@ -282,18 +282,18 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
-        """Write down who decided outside Airflow, before a later change of the package hides it.
+        """Record who decided outside Airflow, before a later change of the package hides it.
 
-        :param arn: the package decided upon
+        :param arn: the package
         :param digest: SHA-256 of the zip the package has to be of
-        :returns: the decision, recorded like every other; None while it is pending
+        :returns: the decision; None while it is pending
         :raises slipway.errors.NotApproved: when the package is missing or of another digest
         :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         decision = decision_of(package)
         kept = package.get("CustomerMetadataProperties", {}).get(DECISION)
-        # One that was withdrawn may be kept there still.
+        # The record may still have a withdrawn decision.
         if decision and decision.how == HOW_OUTSIDE and kept != decision.decision:
             self._write_decision(package, decision)
         return decision
@@ -308,7 +308,7 @@ class ModelRegistryHook(SageMakerApiHook):
         :param properties: texts by key; those of other keys stay
         :raises slipway.errors.AwsError: when the call fails
         """
-        # All of the metadata is written, so it is read anew: a repetition must not undo what was written meanwhile.
+        # All metadata is written, so it is read again first: a repeated call must not undo what others wrote.
         self._update(
             self.describe_model_package(package["ModelPackageArn"]) or package, properties, replaces=tuple(properties)
         )
@@ -323,7 +323,7 @@ class ModelRegistryHook(SageMakerApiHook):
         stale = sorted(key for key in present if key.startswith(replaces) and key not in properties)
         if stale:
             changes["CustomerMetadataPropertiesToRemove"] = stale
-        # The values registered before are sent along: the service does not say whether it merges or replaces.
+        # The other values are sent too: the documentation does not say whether the service merges or replaces.
         kept = {key: value for key, value in present.items() if key not in stale}
         with aws_call("write the record on", arn):
             self.conn.update_model_package(
@@ -341,7 +341,7 @@ class ModelRegistryHook(SageMakerApiHook):
         return self.delete("delete_model_package", arn, ModelPackageName=arn)
 
     def delete_model_package_group(self, group: str) -> bool:
-        """Delete a model package group, which has to be empty.
+        """Delete an empty model package group.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
 
@@ -353,7 +353,7 @@ class ModelRegistryHook(SageMakerApiHook):
     def _package_of(self, arn: str, digest: str) -> dict:
         package = self.describe_model_package(arn)
         if package is None:
-            raise NotApproved("There is no model package to decide upon", resource=arn, fix="run register again")
+            raise NotApproved("There is no model package to decide on", resource=arn, fix="run register again")
         found = package.get("CustomerMetadataProperties", {}).get(DIGEST)
         if found != digest:
             raise NotApproved(

@@ -1,4 +1,4 @@
-"""The metadata of a model package: what its entries are named, and which values they take."""
+"""The metadata of a model package: the names of its entries, and the values that it takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def metadata_value(text: str) -> str:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
     :param text: any text
-    :returns: at most 256 characters, every other one than the allowed replaced by a hyphen
+    :returns: at most 256 characters, with a hyphen for each one that is not allowed
     """
     return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
 

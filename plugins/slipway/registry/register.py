@@ -1,4 +1,4 @@
-"""Registration: the trained model becomes a version in the Model Registry that waits for a person."""
+"""The task ``register``: registers the trained model as a pending version in the Model Registry."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _METRICS_FILE = "metrics.json"
 
 
 class RegisterModelOperator(BaseOperator):
-    """Creates the release's model package as PendingManualApproval, or adopts it if an earlier attempt did.
+    """Creates the release's model package as PendingManualApproval, or adopts that of an earlier attempt.
 
-    The package is of the release's own copy of the artefact, and says which bytes that has. Training jobs cannot write
-    there, so what is tested and approved is what is deployed.
+    The package is of the release's own copy of the artefact and records its bytes. Training jobs cannot write there,
+    so what is tested and approved is what is deployed.
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
 
     :param model: the model file's content
@@ -126,10 +126,10 @@ def package_parameters(
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
     :param plan: the release's plan
-    :param trained: what `train` left
+    :param trained: the XCom of `train`
     :param artefact: the release's own copy of the model
-    :param metrics_uri: where the metrics lie as JSON
-    :param gated: metrics that have a gate: they come first where not all have a place
+    :param metrics_uri: the S3 URI of the metrics as JSON
+    :param gated: metrics that have a gate: they come first where there is no place for all
     :param dag_id: the DAG of the run
     :param run_id: the run
     :returns: the operation's parameters
@@ -156,6 +156,6 @@ def package_parameters(
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}},
         "CustomerMetadataProperties": {key: metadata_value(value) for key, value in properties.items()},
-        # A repeated request of one run answers with the package that the first one made.
+        # A repeated request of one run returns the package that the first one created.
         "ClientToken": hashlib.sha256(f"{plan.revision_id}\0{run_id}".encode()).hexdigest()[:36],
     }

@@ -86,7 +86,7 @@ def test_the_alarm_that_rolled_production_back_is_named(monkeypatch):
 
     monkeypatch.setattr(CloudWatchHook, "fired", fired)
     said = "UPDATE_ROLLBACK_COMPLETE; the update failed"
-    assert reason() == f"{said}; the alarm slipway-a went off at 2026-01-31T12:00:00Z (1.0 > 0.01)"
+    assert reason() == f"{said}; the alarm slipway-a fired at 2026-01-31T12:00:00Z (1.0 > 0.01)"
     assert asked == [(["slipway-a", "slipway-b"], BEGAN)]
     # Nothing watches development, or a model without guardrails, and what began too long ago has no alarms of ours.
     assert reason(Environment.DEVELOPMENT) == reason(model=iris_model()) == reason(began=None) == said
