@@ -7,7 +7,7 @@ from slipway import names
 from slipway.aws.s3 import S3Hook
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
-from slipway.deployment.roll_back_order import ORDERED_TASKS
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact_store import S3Artefacts
@@ -45,7 +45,7 @@ class Model:
         self.documents = MemoryDocuments()
 
     def at_its_gate(self, operator):
-        """Give an operator the model's board; every other run has ended when one comes to it."""
+        """Give an operator the model's board, on which every other run has ended."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
     def release(self, trained_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
@@ -60,7 +60,7 @@ class Model:
         if "AutoScaling" not in production:
             document["ProductionEndpoint"]["AutoScaling"]["MinCapacity"] = 1
         self.releases += 1
-        # An uploaded zip differs from the one before, or it would be of one digest with it.
+        # Each zip needs content of its own, so that its digest differs.
         document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
         data = request_zip(deploy=document)
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
@@ -78,7 +78,7 @@ class RollBack:
         self.context["dag_run"].conf = {"roll_back_to": target}
         if by:
             order = signed_order(Act.ROLL_BACK, target, by=by, run_id=run_id)
-            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
+            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ROLL_BACK_TASKS}
 
     def choose(self) -> dict:
         operator = RollBackOperator(task_id="roll_back", model=self.model.config, do_xcom_push=False)
@@ -99,7 +99,7 @@ class RollBack:
 
 
 class Release:
-    """One release of a model: registered, and not yet decided upon."""
+    """One release of a model: registered, and waiting for its approval."""
 
     def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
         self.model, self.plan = model, plan

@@ -20,7 +20,7 @@ from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
 from slipway.source.versions import S3Versions
 from slipway.states import Environment
-from slipway.stress.send import ReleaseStressOperator
+from slipway.stress.operators import ReleaseStressOperator
 from slipway.training import orphans
 from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator

@@ -1,4 +1,4 @@
-"""Whether what endpoints load is what was registered: asked before each change, and of what production serves."""
+"""Check that the artefacts that endpoints load are those on record, before each change and in production."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ServedArtefacts:
-    """The artefacts of one model, each with the record of the package that it was registered with.
+    """The artefacts of one model, and the model packages that they were registered with.
 
     :param group: the model package group's name
     :param registry: the Model Registry
-    :param artefacts: where they lie
+    :param artefacts: where the artefacts are
     """
 
     def __init__(self, group: str, registry: ModelRegistryHook, artefacts: S3Artefacts) -> None:
@@ -32,9 +32,9 @@ class ServedArtefacts:
     def check(self, urls: Iterable[str], known: Mapping[str, Any] | None = None) -> None:
         """Refuse artefacts that are not those on record.
 
-        :param urls: S3 URIs, as endpoint_stack.data_urls gives them
-        :param known: a model package that has been read already; the others are looked up
-        :raises ArtefactChanged: for the first one that is not
+        :param urls: S3 URIs, as from parameters.data_urls
+        :param known: a model package that was read already; the others are looked up
+        :raises ArtefactChanged: for the first artefact that is not the one on record
         :raises slipway.errors.AwsError: when a call fails
         """
         for url in urls:
@@ -46,7 +46,7 @@ class ServedArtefacts:
         """Find all artefacts that are not those on record.
 
         :param urls: S3 URIs
-        :returns: what is wrong with each
+        :returns: one error for each
         :raises slipway.errors.AwsError: when a call fails
         """
         found = []
@@ -59,12 +59,12 @@ class ServedArtefacts:
 
 
 def tell(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
-    """Tell whoever hears of the model's approvals that its bytes have changed.
+    """Notify the people who are told of the model's approvals that an artefact has changed.
 
     :param error: what has changed
     :param model: the model file's content
     :param context: the context of the task that found it
-    :param task_id: that task
+    :param task_id: the id of that task
     """
     dag_run = context["dag_run"]
     link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{task_id}"

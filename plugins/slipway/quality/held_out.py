@@ -1,4 +1,4 @@
-"""Held-out rows: the CSV data in S3 that endpoints are tried with."""
+"""Held-out rows: the CSV data in S3 that endpoints are tested with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.load.rows import Row, parse_row
 
 
 class HeldOutHook(AwsHook):
-    """Reads headerless CSV, label first, as SageMaker's built-in algorithms take it.
+    """Read headerless CSV, label first, as SageMaker's built-in algorithms take it.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
     """
@@ -29,7 +29,7 @@ class HeldOutHook(AwsHook):
         :param data_uri: An object's URI or a prefix: s3://BUCKET/PREFIX.
         :param limit: How many rows at most.
         :returns: The rows, at least one.
-        :raises slipway.errors.EndpointTestFailed: When there is no row, or one without a label and features.
+        :raises slipway.errors.EndpointTestFailed: When there is no row, or a row has no label and features.
         :raises slipway.errors.AwsError: When a call fails.
         """
         with aws_call("read the held-out rows", data_uri):

@@ -104,7 +104,7 @@ class RegisterModelOperator(BaseOperator):
         return kept
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
-        bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
+        bucket, key = plan.revision.bucket, names.release_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
         self.s3.put_if_absent(
             bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
         )

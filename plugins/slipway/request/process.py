@@ -13,9 +13,9 @@ from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import NameConflict, PermanentError
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
-from slipway.request import uploader
 from slipway.request.archive import MAX_BYTES, refuse
-from slipway.request.request import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.uploader import revision_document
 from slipway.states import Environment
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def process_request(
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
     # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
-    document = json.dumps(uploader.record(revision, fenced.request.digest, s3)).encode()
+    document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
     return _plan(fenced, revision, run_id, uri(bucket, key))
 

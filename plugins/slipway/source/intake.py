@@ -11,15 +11,12 @@ over: an upload made just before the start is not lost, and a long history is no
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
@@ -29,17 +26,17 @@ from slipway.errors import IntakeUnreadable
 from slipway.host import runs
 from slipway.source.uploads import (
     ASSET_PREFIX,
-    INTAKE_DAG_ID,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
-    Intake,
+    IntakeState,
     list_prefixes,
     older_versions,
     version_key,
 )
 from slipway.source.versions import ObjectVersion, S3Versions
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
+from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.pipelines import Pipeline, Stale
@@ -87,8 +84,7 @@ class WatchedBucket:
     @property
     def slug(self) -> str:
         """A name for this bucket that does not depend on which other buckets there are."""
-        readable = re.sub(r"[^a-z0-9]+", "-", self.bucket.lower()).strip("-")
-        return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
+        return slug(self.bucket, str(self.aws_conn_id))
 
     @property
     def asset_name(self) -> str:
@@ -117,7 +113,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
-    return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
+    return dag_ids(names.INTAKE_DAG_ID, [source.slug for source in found])
 
 
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
@@ -127,7 +123,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(pipelines)
-    return [build_intake_dag(source, dag_id) for source, dag_id in zip(found, intake_dag_ids(found), strict=True)]
+    return list(map(build_intake_dag, found, intake_dag_ids(found)))
 
 
 def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
@@ -136,26 +132,15 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     :param source: the bucket and its models
     :param dag_id: the DAG's id
     """
-    trigger = S3VersionsTrigger(
+    trigger = UploadWatcherTrigger(
         bucket=source.bucket,
         keys=source.open_keys,
         queues=list(source.queues),
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )
-    name = source.asset_name
-    uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
-    with DAG(
-        dag_id,
-        schedule=[uploads],
-        catchup=False,
-        # One at a time: the state store has no compare-and-set.
-        max_active_runs=1,
-        is_paused_upon_creation=False,
-        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=[names.DAG_TAG],
-        doc_md=_documentation(source),
-    ) as dag:
+    uploads = watched_asset(source.asset_name, trigger)
+    with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
@@ -208,9 +193,9 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
     return {"started": started, "waiting": len(intake.announced)}
 
 
-def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
+def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
     try:
-        return Intake.from_json(store.get(STATE_KEY))
+        return IntakeState.from_json(store.get(STATE_KEY))
     except ValueError as error:
         raise IntakeUnreadable(
             "What the intake has noted cannot be read, and it starts no release",
@@ -222,9 +207,9 @@ def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> Intake:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> IntakeState:
     older = older_versions(listed)
-    intake = Intake()
+    intake = IntakeState()
     for version in listed:
         if version in older or _released_before(source, bucket, version, versions):
             intake = intake.with_done(version)
@@ -238,7 +223,7 @@ def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion,
     if prefix is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return versions.s3.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+    return versions.s3.exists(bucket, f"{names.release_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:

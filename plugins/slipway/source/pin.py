@@ -17,10 +17,10 @@ from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
-from slipway.plan import Revision, wanted
+from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
 from slipway.source.versions import S3Versions
-from slipway.source.wait import S3VersionTrigger
+from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -86,7 +86,7 @@ class S3VersionSensor(S3KeySensor):
         :raises slipway.errors.ReleasedAlready: naming the run that has the version
         :raises slipway.errors.Skipped: in a run that rolls production back
         """
-        if wanted(context):
+        if roll_back_target(context):
             raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
         if not self.deferrable:
             return super(S3KeySensor, self).execute(context)
@@ -171,7 +171,7 @@ class S3VersionSensor(S3KeySensor):
 
     def _wait(self, bucket: str, key: str, deadline: float) -> None:
         self.defer(
-            trigger=S3VersionTrigger(
+            trigger=ObjectExistsTrigger(
                 bucket=bucket,
                 key=key,
                 deadline=deadline,

@@ -12,7 +12,7 @@ from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 
-class S3VersionTrigger(PollingTrigger):
+class ObjectExistsTrigger(PollingTrigger):
     """Waits until an object exists; fires one WaitResult.
 
     :param bucket: bucket name

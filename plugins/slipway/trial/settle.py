@@ -121,7 +121,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         record, stack = self._record, self.hook.describe_stack(self.stack_name)
         if record.outcome in _OUTCOMES.values():
             self.log.info("This trial has ended: %s", record.outcome)
-        elif stack and not stack.status.in_progress and self.way_back(stack) is None:
+        elif stack and not stack.status.in_progress and self.undo_of_first_step(stack) is None:
             # While the stack changes, or is half-way, the weights are where they have to be.
             self.has_vanished(stack)
             self.check_allowed(stack)

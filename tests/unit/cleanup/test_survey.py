@@ -1,4 +1,4 @@
-"""What endpoints use, read from what SageMaker says of them; the rest is in tests/cfn."""
+"""What endpoints use, as SageMaker describes them; the rest is in tests/cfn."""
 
 from types import SimpleNamespace
 
@@ -37,7 +37,7 @@ def test_what_an_endpoint_serves_and_what_it_is_updated_to_is_in_use():
 
 
 def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
-    with pytest.raises(SlipwayError, match=r"does not say which models it uses.*gone was deleted"):
+    with pytest.raises(SlipwayError, match=r"which models an endpoint uses.*gone was deleted"):
         survey(EndpointConfigName="gone").in_use([])
 
 

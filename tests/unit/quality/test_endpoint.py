@@ -152,7 +152,7 @@ def test_a_regression_is_held_to_its_distance():
     [
         (SageMaker(config="the one before"), "runs the one before, this release's is ours"),
         (SageMaker(data="s3://other/model.tar.gz"), "serves s3://other/model.tar.gz"),
-        (SageMaker(registered=None), "model package of this release is gone"),
+        (SageMaker(registered=None), "model package of this release no longer exists"),
         (SageMaker(status="Failed"), "Failed.*why"),
         (SageMaker(status="Deleting"), "Deleting"),
         (SageMaker(error=AwsError("Cannot invoke", code="ModelError", why="boom")), "failed on a held-out row.*boom"),

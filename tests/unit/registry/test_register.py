@@ -7,8 +7,9 @@ import pytest
 from botocore.validate import ParamValidator
 
 from slipway.deployment.history import BEFORE, COLLECTED, ROLLED_BACK
+from slipway.model.approval import MAX_APPROVALS
 from slipway.model.approvers import ONLY_STAGE, Approval
-from slipway.model.config import MAX_APPROVALS, ModelConfig
+from slipway.model.config import ModelConfig
 from slipway.model.serving import Champion
 from slipway.quality.champion import compare
 from slipway.quality.scoring import Prediction, Score

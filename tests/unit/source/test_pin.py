@@ -9,7 +9,7 @@ from slipway import names
 from slipway.errors import PermanentError, ReleasedAlready
 from slipway.plan import Revision
 from slipway.source.pin import S3VersionSensor
-from slipway.source.wait import S3VersionTrigger
+from slipway.source.wait import ObjectExistsTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stage_runs import MemoryDocuments
@@ -122,7 +122,7 @@ def test_a_missing_object_is_waited_for_without_a_worker():
     bucket = Bucket()
     with pytest.raises(TaskDeferred) as deferral:
         sensor(bucket).execute(context())
-    assert isinstance(deferral.value.trigger, S3VersionTrigger)
+    assert isinstance(deferral.value.trigger, ObjectExistsTrigger)
     assert (deferral.value.trigger.bucket, deferral.value.trigger.key) == ("models", "k.zip")
     bucket.version_ids.append("v1")
     assert sensor(bucket).execute_complete(context(), reached())["version_id"] == "v1"

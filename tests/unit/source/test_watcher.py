@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.uploads import STATE_KEY, IntakeState
 from slipway.source.versions import ObjectVersion
-from slipway.source.wait import S3VersionTrigger
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.wait import ObjectExistsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
 
@@ -39,7 +39,7 @@ class S3Client:
 
 
 def watch(client, store, *, rings=1):
-    trigger = S3VersionsTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
+    trigger = UploadWatcherTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
     trigger.asset_state_store = store
     hook = AsyncHook(client)
     trigger.hook = lambda: hook
@@ -55,7 +55,7 @@ def watch(client, store, *, rings=1):
 
 
 def committed(*versions: ObjectVersion) -> MemoryStore:
-    intake = Intake()
+    intake = IntakeState()
     for version in versions:
         intake = intake.with_done(version)
     return MemoryStore(**{STATE_KEY: intake.to_json()})
@@ -64,8 +64,8 @@ def committed(*versions: ObjectVersion) -> MemoryStore:
 @pytest.mark.parametrize(
     "trigger",
     [
-        S3VersionsTrigger(bucket="b-{region}", keys=["z", "a"], aws_conn_id="c", poll_seconds=2.0),
-        S3VersionTrigger(bucket="b", key="k", deadline=5.0, aws_conn_id=None, poll_seconds=1.0),
+        UploadWatcherTrigger(bucket="b-{region}", keys=["z", "a"], aws_conn_id="c", poll_seconds=2.0),
+        ObjectExistsTrigger(bucket="b", key="k", deadline=5.0, aws_conn_id=None, poll_seconds=1.0),
     ],
 )
 def test_serialization_round_trip(trigger):
@@ -75,8 +75,8 @@ def test_serialization_round_trip(trigger):
 
 
 def test_the_watcher_is_one_and_the_same_whatever_the_order_of_the_models():
-    one, other = (S3VersionsTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
-    assert S3VersionsTrigger.hash(*one.serialize()) == S3VersionsTrigger.hash(*other.serialize())
+    one, other = (UploadWatcherTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
+    assert UploadWatcherTrigger.hash(*one.serialize()) == UploadWatcherTrigger.hash(*other.serialize())
 
 
 def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
@@ -116,7 +116,7 @@ class ObjectClient:
 
 
 def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
-    trigger = S3VersionTrigger(
+    trigger = ObjectExistsTrigger(
         bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
     )
     hook = AsyncHook(ObjectClient(*answers), *refusals)

@@ -11,7 +11,7 @@ import pytest
 from slipway.aws import sqs
 from slipway.source.intake import WatchedBucket, take_in
 from slipway.source.versions import S3Versions
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting import pacing
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
@@ -74,8 +74,8 @@ class Uploads:
         counts = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
         return sum(map(int, counts.values()))
 
-    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> S3VersionsTrigger:
-        trigger = S3VersionsTrigger(
+    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> UploadWatcherTrigger:
+        trigger = UploadWatcherTrigger(
             bucket=self.name, keys=[KEY], queues=[queue or self.name], aws_conn_id=None, poll_seconds=poll_seconds
         )
         trigger.asset_state_store = self.store
