@@ -1,4 +1,4 @@
-"""The patience of calls: what may pass is asked for again until a deadline, and every method of a hook has it."""
+"""Retries of calls: transient errors until a deadline, for every method of every client."""
 
 import asyncio
 import importlib
