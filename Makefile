@@ -30,10 +30,12 @@ ARGS ?=
 PARALLEL ?= -n 3 --dist loadfile
 # The bounded chaos stops its instance before the others start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
+# The tests that start no server.
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/tools
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -70,6 +72,9 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
 
+check: lint ## Run lint and the tests that start no server: two minutes
+	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
+
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS)
@@ -101,10 +106,11 @@ blackout: setup ## Take AWS away for a minute at each stage of a release (20 min
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
 	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
-lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
+lint: setup ## Check style, types, layers and templates (ruff, mypy, import-linter, cfn-lint)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+	@PYTHONPATH=plugins $(VENV)/lint-imports --no-logo --no-cache
 	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)

@@ -74,12 +74,12 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     except (LoadError, SlipwayError) as error:
         console.print(str(error), style="red", soft_wrap=True)
         return 2
-    judged = command.judge(given, result, console)
+    verdict = command.print_verdict(given, result, console)
     folder = given.report or settings.home / "stress" / f"{endpoint}-{began:%Y%m%dT%H%M%SZ}"
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(evidence: dict[str, Any]) -> None:
-        report = report_files.document(result, judged, evidence)
+        report = report_files.document(result, verdict, evidence)
         for file in (report_files.machine_readable(report), report_files.page(report)):
             (folder / file.name).write_text(file.content, encoding="utf-8")
 
@@ -97,7 +97,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
                 console.print(f"The report goes without {part}: {why}", style="yellow", soft_wrap=True)
         except KeyboardInterrupt:
             console.print("The report goes without CloudWatch's figures")
-    return command.status(judged)
+    return command.status(verdict)
 
 
 def main() -> int:

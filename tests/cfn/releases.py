@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slipway import names
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
-from slipway.deployment.roll_back_order import ORDERED_TASKS
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import REVISION, ModelRegistryHook
 from slipway.registry.record import DIGEST
 from slipway.request.process import process_request
@@ -66,7 +66,7 @@ class Model:
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
-        return process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
+        return process_request(self.config, pinned, s3=S3Hook(aws_conn_id=None), aws=AWS)
 
 
 class RollBack:
@@ -78,7 +78,7 @@ class RollBack:
         self.context["dag_run"].conf = {"roll_back_to": target}
         if by:
             order = signed_order(Act.ROLL_BACK, target, by=by, run_id=run_id)
-            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ORDERED_TASKS}
+            self.stores = {task_id: MemoryStore(ordered=order) for task_id in ROLL_BACK_TASKS}
 
     def choose(self) -> dict:
         operator = RollBackOperator(task_id="roll_back", model=self.model.config, do_xcom_push=False)
@@ -103,7 +103,7 @@ class Release:
 
     def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
         self.model, self.plan = model, plan
-        self.artefact = S3ArtefactHook(aws_conn_id=None).keep(
+        self.artefact = S3Artefacts(aws_conn_id=None).keep(
             trained_url, BUCKET, names.artefact_key(plan.prefix, plan.revision_id)
         )
         self.model_data_url = self.artefact.uri

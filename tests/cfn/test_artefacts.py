@@ -8,7 +8,7 @@ import pytest
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
 from slipway.host import runs
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
@@ -152,7 +152,7 @@ def test_after_the_question(aws, production, replaced, unchanged):
 
 def test_between_the_change_set_and_its_execution(aws, production, replaced, unchanged, monkeypatch):
     release = production[0].model.release(model_data(aws), ABTests=False).approve()
-    check, seen = S3ArtefactHook.check, []
+    check, seen = S3Artefacts.check, []
 
     def replace_after_the_first_look(hook, recorded):
         check(hook, recorded)
@@ -160,7 +160,7 @@ def test_between_the_change_set_and_its_execution(aws, production, replaced, unc
             seen.append(recorded)
             replaced(release)
 
-    monkeypatch.setattr(S3ArtefactHook, "check", replace_after_the_first_look)
+    monkeypatch.setattr(S3Artefacts, "check", replace_after_the_first_look)
     refused(release, ArtefactChanged, lambda: release.deploy(PRD))
 
 

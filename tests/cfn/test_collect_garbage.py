@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
 from slipway.errors import RollBackRefused
@@ -100,7 +100,7 @@ def _scene(aws) -> Scene:
 
 def _tell(releases) -> None:
     """Claim every release, decide on all but the pending one, and mark those that production has served."""
-    documents, registry = S3DocumentHook(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
+    documents, registry = S3Documents(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
     for kind, release in releases.items():
         claim = {"dag_id": "any", "run_id": kind, "sequence": release.plan.sequence, "claimed_at": "2026-01-01"}
         documents.write(BUCKET, names.claim_key(release.model.prefix, release.plan.revision_id), claim, etag=None)
@@ -124,7 +124,7 @@ def _objects(aws, releases) -> dict[str, set[str]]:
     found = {}
     for kind, release in releases.items():
         plan = release.plan
-        folders = (names.run_prefix(plan.prefix, plan.revision_id), f"{plan.prefix}/{plan.training_job_name}/")
+        folders = (names.release_prefix(plan.prefix, plan.revision_id), f"{plan.prefix}/{plan.training_job_name}/")
         found[kind] = {
             item["Key"].rpartition("/")[2]
             for folder in folders

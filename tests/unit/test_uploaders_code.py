@@ -10,7 +10,7 @@ from slipway import paths
 from slipway.errors import ModelFileError, PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_model
-from slipway.request.request import fence, parse_zip
+from slipway.request.fence import fence, parse_zip
 from slipway.request.schema import AlgorithmSpecification, Deployment, EndpointSettings, TrainingJob
 from tests.unit.request_samples import AWS, changed, iris, iris_model, request_zip, training_job, write_model
 

@@ -14,7 +14,7 @@ from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Questi
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.aws.clients import client
 from slipway.aws.identity import identity, resolve
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.host.questions import put_question
@@ -61,7 +61,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     template_fields = (*ApprovalOperator.template_fields, "rules")
     operator_extra_links = (NewerReleaseLink(),)
     registry = client(ModelRegistryHook)
-    uploads = client(S3VersionHook)
+    uploads = client(S3Hook)
 
     def __init__(
         self,

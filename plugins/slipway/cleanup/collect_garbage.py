@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.objects import StoredObject
+from slipway.aws.s3 import StoredObject
 from slipway.aws.sagemaker import Resource
 from slipway.cleanup import rules
 from slipway.cleanup.rules import InUse, Past
@@ -17,8 +17,8 @@ from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
 from slipway.errors import AwsError, SlipwayError
 from slipway.host import runs
-from slipway.plan import ReleasePlan, pull_plan, wanted
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.plan import ReleasePlan, pull_plan, roll_back_target
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.board import Outcome
 from slipway.stages.mixin import StageMixin
@@ -56,7 +56,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :raises slipway.errors.ArtefactChanged: when production would load other bytes than those on record
         """
         self._check_production(context)
-        if wanted(context):
+        if roll_back_target(context):
             self.log.info("Production was rolled back: nothing is removed, so that people can look into the cause")
             return {}
         try:
@@ -72,7 +72,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             served = served_artefacts.ServedArtefacts(
                 plan.model_package_group,
                 ModelRegistryHook(aws_conn_id=self.aws_conn_id),
-                S3ArtefactHook(aws_conn_id=self.aws_conn_id),
+                S3Artefacts(aws_conn_id=self.aws_conn_id),
             )
             changed = served.changed(data_urls(stack.parameters)) if stack else []
         except AwsError as error:
@@ -123,7 +123,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
             # First, so that no roll-back uses a package without its artefact.
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            survey.sagemaker.annotate(package, {history.COLLECTED: now})
+            survey.registry.annotate(package, {history.COLLECTED: now})
         freed = 0
         for output in past.outputs:
             bucket, _, prefix = output.removeprefix("s3://").partition("/")

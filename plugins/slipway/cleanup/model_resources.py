@@ -13,6 +13,7 @@ from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
+from slipway.registry.hook import ModelRegistryHook
 from slipway.states import Environment, StackStatus, TrainingJobStatus
 
 
@@ -57,6 +58,7 @@ class ModelResources:
         self.prefix = prefix
         self.endpoint_prefix = endpoint_prefix
         self._sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
+        self._model_registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._autoscaling = AutoScalingHook(aws_conn_id=aws_conn_id)
 
@@ -123,18 +125,18 @@ class ModelResources:
 
     def _registry(self) -> Iterator[OwnedResource]:
         group = names.model_package_group(self.prefix)
-        if self._sagemaker.describe_model_package_group(group) is None:
+        if self._model_registry.describe_model_package_group(group) is None:
             return
-        for arn in self._sagemaker.model_package_arns(group):
+        for arn in self._model_registry.model_package_arns(group):
             yield OwnedResource(
                 RemovalStep.MODEL_PACKAGES,
                 "model package",
                 arn,
-                remove=partial(self._sagemaker.delete_model_package, arn),
+                remove=partial(self._model_registry.delete_model_package, arn),
             )
         yield OwnedResource(
             RemovalStep.MODEL_PACKAGE_GROUP,
             "model package group",
             group,
-            remove=partial(self._sagemaker.delete_model_package_group, group),
+            remove=partial(self._model_registry.delete_model_package_group, group),
         )

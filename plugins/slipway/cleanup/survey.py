@@ -10,8 +10,8 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.objects import S3ObjectsHook, StoredObject
-from slipway.aws.s3 import uri
+from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
@@ -19,7 +19,7 @@ from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.registry.hook import REVISION
+from slipway.registry.hook import REVISION, ModelRegistryHook
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
@@ -41,14 +41,16 @@ class Survey:
     def __init__(self, prefix: str, bucket: str, aws_conn_id: str | None, goes_on: Callable[[str, str], bool]) -> None:
         self.prefix, self.bucket = prefix, bucket
         self.sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
-        self.s3 = S3ObjectsHook(aws_conn_id=aws_conn_id)
+        self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
+        self.s3 = S3Hook(aws_conn_id=aws_conn_id)
+        self._documents = S3Documents(self.s3)
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
 
     def folders(self) -> dict[str, list[StoredObject]]:
         """Return the objects under each release's prefix, by revision id, without its claim, which is kept."""
-        home = names.run_prefix(self.prefix, "")[:-1]
+        home = names.release_prefix(self.prefix, "")[:-1]
         of_a_release = re.compile(rf"{re.escape(home)}([0-9a-f]{{32}})/(.+)")
         found: dict[str, list[StoredObject]] = defaultdict(list)
         for item in self.s3.objects(self.bucket, home):
@@ -74,7 +76,7 @@ class Survey:
 
     def package(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeModelPackage, which is cached; None if the package was deleted."""
-        if arn not in self._packages and (found := self.sagemaker.describe_model_package(arn)):
+        if arn not in self._packages and (found := self.registry.describe_model_package(arn)):
             self._packages[arn] = found
         return self._packages.get(arn)
 
@@ -127,7 +129,7 @@ class Survey:
     def _registered(self, revision_ids: set[str], keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         wanted, by_revision = set(revision_ids), {}
         deployed: list[str] = []
-        for arn in self.sagemaker.model_package_arns(names.model_package_group(self.prefix)):
+        for arn in self.registry.model_package_arns(names.model_package_group(self.prefix)):
             package = self.package(arn)
             properties = package.get("CustomerMetadataProperties", {}) if package else {}
             if package and properties.get(REVISION) in wanted:
@@ -140,15 +142,15 @@ class Survey:
         return by_revision, deployed
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        claimed = self.s3.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
+        claimed = self._documents.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
         claim = Claim(**claimed) if claimed else None
-        pinned = self.s3.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
+        pinned = self._documents.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
         status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,
             claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
-            uri(self.bucket, names.run_prefix(self.prefix, revision_id)),
+            uri(self.bucket, names.release_prefix(self.prefix, revision_id)),
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,
             tuple(self._outputs(Revision.from_xcom(pinned))) if pinned else (),

@@ -13,12 +13,12 @@ from slipway.signed import orders
 # The field of the DAG's form, and the task that removes things.
 MODEL = "model"
 REMOVE = "remove"
-ORDERED_TASKS = (REMOVE,)
+TEARDOWN_TASKS = (REMOVE,)
 # The entry of the task's state store that says when everything was removed.
 _DONE = "done"
 
 
-def model_to_tear_down(conf: Mapping[str, Any] | None) -> str | None:
+def teardown_target_of(conf: Mapping[str, Any] | None) -> str | None:
     """Return the prefix of the model that a run with this conf tears down, or None."""
     value = (conf or {}).get(MODEL)
     return str(value) if value else None
@@ -27,7 +27,7 @@ def model_to_tear_down(conf: Mapping[str, Any] | None) -> str | None:
 def close(context: Mapping[str, Any]) -> None:
     """Record that the order has been carried out: it does not cover resources that are made later.
 
-    :param context: the context of one of ORDERED_TASKS
+    :param context: the context of one of TEARDOWN_TASKS
     """
     context["task_state_store"].set(_DONE, datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -35,7 +35,7 @@ def close(context: Mapping[str, Any]) -> None:
 def check_open(context: Mapping[str, Any]) -> None:
     """Refuse to carry out an order twice.
 
-    :param context: the context of one of ORDERED_TASKS
+    :param context: the context of one of TEARDOWN_TASKS
     :raises slipway.errors.NotApproved: when everything has been removed already
     """
     if done_at := context["task_state_store"].get(_DONE):
@@ -50,7 +50,7 @@ def check_open(context: Mapping[str, Any]) -> None:
 def check(context: Mapping[str, Any], rules: Rules) -> orders.Order:
     """Refuse to remove anything unless an approver of the model has ordered it.
 
-    :param context: the context of one of ORDERED_TASKS
+    :param context: the context of one of TEARDOWN_TASKS
     :param rules: who may approve, by the model file
     :returns: the order
     :raises slipway.errors.NotApproved: when there is no valid order

@@ -12,6 +12,7 @@ from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import (
@@ -29,11 +30,11 @@ from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
-from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
 from slipway.registry import approved
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.request import request
+from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -57,7 +58,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
-    _s3 = client(S3ArtefactHook)
+    _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
@@ -111,7 +112,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = request.load(self._s3, plan, self.model, aws)
+        self._fenced = load_request(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
@@ -127,7 +128,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
-        if wanted(context) is not None:
+        if roll_back_target(context) is not None:
             rules = self.model.approval.rules()
             roll_back_order.check_plan(context, rules, plan, plan.stack(self.environment))
 
@@ -223,7 +224,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
-        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, S3Artefacts(self._s3))
         served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:

@@ -12,7 +12,7 @@ from slipway.errors import PolicyViolation
 from slipway.model.serving import MAX_SCHEDULES, Alarms, ScheduledAction
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
-from slipway.request.request import FencedRequest
+from slipway.request.fence import FencedRequest
 from slipway.request.schema import AutoScaling, EndpointSettings
 from slipway.states import Environment, TrialOutcome, TrialVerdict
 

@@ -15,13 +15,14 @@ from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
+from slipway.aws.s3 import S3Hook
 from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
-from slipway.plan import ReleasePlan, wanted
+from slipway.plan import ReleasePlan, roll_back_target
 from slipway.registry import approved, artefact
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import REVISION, ModelRegistryHook
 from slipway.registry.record import DIGEST
 from slipway.request.process import plan_again
@@ -53,7 +54,7 @@ class RollBackOperator(StageMixin, BaseOperator):
 
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
     registry = client(ModelRegistryHook)
-    s3 = client(S3ArtefactHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -68,7 +69,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         :raises RollBackRefused: when there is no earlier release, or something that it needs was removed
         :raises slipway.errors.Superseded: when a newer release is about to deploy
         """
-        target = wanted(context)
+        target = roll_back_target(context)
         if target is None:
             raise Skipped("This run is no roll-back", why="it releases an upload")
         order = roll_back_order.check(context, self.model.approval.rules())
@@ -147,7 +148,7 @@ class RollBackOperator(StageMixin, BaseOperator):
 
     def _check_artefact(self, package: Mapping[str, Any]) -> None:
         try:
-            self.s3.check(artefact.on_record(package, artefact.data_url(package)))
+            S3Artefacts(self.s3).check(artefact.on_record(package, artefact.data_url(package)))
         except ArtefactChanged as error:
             self._refuse(package["ModelPackageArn"], str(error), _HOW_TO_RELEASE, error)
 

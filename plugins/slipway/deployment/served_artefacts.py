@@ -9,7 +9,7 @@ from slipway.errors import ArtefactChanged
 from slipway.host.links import run_url
 from slipway.notices.send import Message, Notice, Notices
 from slipway.registry import artefact
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ class ServedArtefacts:
 
     :param group: the model package group's name
     :param registry: the Model Registry
-    :param s3: S3 of the artefacts
+    :param artefacts: where the artefacts are
     """
 
-    def __init__(self, group: str, registry: ModelRegistryHook, s3: S3ArtefactHook) -> None:
-        self._group, self._registry, self._s3 = group, registry, s3
+    def __init__(self, group: str, registry: ModelRegistryHook, artefacts: S3Artefacts) -> None:
+        self._group, self._registry, self._artefacts = group, registry, artefacts
 
     def check(self, urls: Iterable[str], known: Mapping[str, Any] | None = None) -> None:
         """Refuse artefacts that are not those on record.
@@ -40,7 +40,7 @@ class ServedArtefacts:
         for url in urls:
             package = known if known and artefact.data_url(known) == url else None
             package = package or self._registry.package_of_artefact(self._group, url)
-            self._s3.check(artefact.on_record(package, url))
+            self._artefacts.check(artefact.on_record(package, url))
 
     def changed(self, urls: Iterable[str]) -> list[ArtefactChanged]:
         """Find all artefacts that are not those on record.

@@ -9,13 +9,13 @@ from typing import Protocol
 from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import NameConflict, PermanentError
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
-from slipway.request import uploader
 from slipway.request.archive import MAX_BYTES, refuse
-from slipway.request.request import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.uploader import revision_document
 from slipway.states import Environment
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def process_request(
     if revision.size_bytes > MAX_BYTES:
         why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
         refuse("trainingjob.zip", why, "upload a smaller zip")
-    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    s3 = s3 or S3Hook(aws_conn_id=model.aws_conn_id)
     aws = aws or identity(model.aws_conn_id)
     run_id = revision.revision_id
     bucket = aws.resolve(model.source.bucket)
@@ -64,7 +64,7 @@ def process_request(
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
     # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
-    document = json.dumps(uploader.record(revision, fenced.request.digest, s3)).encode()
+    document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
     return _plan(fenced, revision, run_id, uri(bucket, key))
 
@@ -89,7 +89,7 @@ def plan_again(
     :raises PermanentError: when the release's documents are gone, or are not what it began with
     :raises PolicyViolation: when the policy no longer allows it
     """
-    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    s3 = s3 or S3Hook(aws_conn_id=model.aws_conn_id)
     aws = aws or identity(model.aws_conn_id)
     bucket, key = aws.resolve(model.source.bucket), names.request_key(model.prefix, revision_id)
     document = s3.read_version(bucket, names.revision_key(model.prefix, revision_id), max_bytes=MAX_BYTES)

@@ -17,7 +17,7 @@ from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES
 
 
-class Uploads(Protocol):
+class UploadReader(Protocol):
     """The part of S3 that is asked."""
 
     def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
@@ -27,7 +27,7 @@ class Uploads(Protocol):
         """:returns: one version of an object"""
 
 
-def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str | None:
+def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str | None:
     """Find out who uploaded a zip, as far as the model file's rules need to know.
 
     :param rules: whether the uploader may approve
@@ -46,7 +46,7 @@ def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: Upload
         return None
 
 
-def uploader_of(plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str:
+def uploader_of(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
     """Read who uploaded a zip from its pinned version, or from the release's own record once that is gone.
 
     :param plan: the release
@@ -63,7 +63,7 @@ def uploader_of(plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str:
     return _recorded(plan, home_bucket, s3) if found is None else found
 
 
-def record(revision: Revision, digest: str, s3: Uploads) -> dict[str, Any]:
+def revision_document(revision: Revision, digest: str, s3: UploadReader) -> dict[str, Any]:
     """What a release writes down about its upload, which may be deleted before somebody asks.
 
     :param revision: the pinned version
@@ -74,7 +74,7 @@ def record(revision: Revision, digest: str, s3: Uploads) -> dict[str, Any]:
     return {**revision.to_xcom(), "digest": digest, "uploader": uploader}
 
 
-def _recorded(plan: ReleasePlan, home_bucket: str, s3: Uploads) -> str:
+def _recorded(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
     key = names.revision_key(plan.prefix, plan.revision_id)
     try:
         written: Any = json.loads(s3.read_version(home_bucket, key, max_bytes=MAX_BYTES))

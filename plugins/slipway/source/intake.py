@@ -11,34 +11,32 @@ over: an upload made just before the start is not lost, and a long history is no
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
+from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable
 from slipway.host import runs
 from slipway.source.uploads import (
     ASSET_PREFIX,
-    INTAKE_DAG_ID,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
-    Intake,
+    IntakeState,
     list_prefixes,
     older_versions,
     version_key,
 )
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.versions import ObjectVersion, S3Versions
+from slipway.source.watcher import UploadWatcherTrigger
+from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.pipelines import Pipeline, Stale
@@ -86,8 +84,7 @@ class WatchedBucket:
     @property
     def slug(self) -> str:
         """A name for this bucket that does not depend on which other buckets there are."""
-        readable = re.sub(r"[^a-z0-9]+", "-", self.bucket.lower()).strip("-")
-        return f"{readable}-{hashlib.sha256(f'{self.bucket} {self.aws_conn_id}'.encode()).hexdigest()[:6]}"
+        return slug(self.bucket, str(self.aws_conn_id))
 
     @property
     def asset_name(self) -> str:
@@ -116,7 +113,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
-    return [INTAKE_DAG_ID if len(found) == 1 else f"{INTAKE_DAG_ID}-{source.slug}" for source in found]
+    return dag_ids(names.INTAKE_DAG_ID, [source.slug for source in found])
 
 
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
@@ -126,7 +123,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
     """
     found = sources(pipelines)
-    return [build_intake_dag(source, dag_id) for source, dag_id in zip(found, intake_dag_ids(found), strict=True)]
+    return list(map(build_intake_dag, found, intake_dag_ids(found)))
 
 
 def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
@@ -135,30 +132,20 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     :param source: the bucket and its models
     :param dag_id: the DAG's id
     """
-    trigger = S3VersionsTrigger(
+    trigger = UploadWatcherTrigger(
         bucket=source.bucket,
         keys=source.open_keys,
         queues=list(source.queues),
         aws_conn_id=source.aws_conn_id,
         poll_seconds=POLL_SECONDS,
     )
-    name = source.asset_name
-    uploads = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
-    with DAG(
-        dag_id,
-        schedule=[uploads],
-        catchup=False,
-        # One at a time: the state store has no compare-and-set.
-        max_active_runs=1,
-        is_paused_upon_creation=False,
-        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=[names.DAG_TAG],
-        doc_md=_documentation(source),
-    ) as dag:
+    uploads = watched_asset(source.asset_name, trigger)
+    with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
-            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), runs.start)
+            versions = S3Versions(aws_conn_id=source.aws_conn_id)
+            return take_in(source, asset_state_store[uploads], versions, runs.start)
 
         start_releases()
     return dag
@@ -169,21 +156,21 @@ def _documentation(source: WatchedBucket) -> str:
     return f"{__doc__}\n\nUploads that wait for their model file:\n\n{held}" if held else str(__doc__)
 
 
-def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
+def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, start: Starter) -> dict[str, int]:
     """Start a release for every upload that has none; the body of the intake's only task.
 
     :param source: the bucket and its models
     :param store: the state of the bucket's asset
-    :param hook: S3
+    :param versions: S3
     :param start: starts a run
     :returns: how many versions have a run now that had none committed, and how many wait for their model
     :raises IntakeUnreadable: when what was committed cannot be read; nothing is started then
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one for a reason of its own
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
-    listed = hook.list_versions(bucket, list_prefixes(source.dag_ids))
+    listed = versions.list_versions(bucket, list_prefixes(source.dag_ids))
     before = _committed(source, store)
-    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, hook)
+    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, versions)
     if intake != before:
         store.set(STATE_KEY, intake.to_json())
     committed = intake
@@ -206,9 +193,9 @@ def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start
     return {"started": started, "waiting": len(intake.announced)}
 
 
-def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
+def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
     try:
-        return Intake.from_json(store.get(STATE_KEY))
+        return IntakeState.from_json(store.get(STATE_KEY))
     except ValueError as error:
         raise IntakeUnreadable(
             "What the intake has noted cannot be read, and it starts no release",
@@ -220,23 +207,23 @@ def _committed(source: WatchedBucket, store: StateStore) -> Intake | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> Intake:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> IntakeState:
     older = older_versions(listed)
-    intake = Intake()
+    intake = IntakeState()
     for version in listed:
-        if version in older or _released_before(source, bucket, version, hook):
+        if version in older or _released_before(source, bucket, version, versions):
             intake = intake.with_done(version)
     log.info("First look at %s: %d of %d versions passed over", bucket, len(intake.done), len(listed))
     return intake
 
 
-def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
+def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:
     """Look for the copy of the zip that a release keeps, which may be from an Airflow that is no more."""
     prefix = source.dag_ids.get(version.key)
     if prefix is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return hook.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+    return versions.s3.exists(bucket, f"{names.release_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:

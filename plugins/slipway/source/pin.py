@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
-from slipway.plan import Revision, wanted
+from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
-from slipway.source.wait import S3VersionTrigger
+from slipway.source.versions import S3Versions
+from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -47,7 +49,7 @@ class S3VersionSensor(S3KeySensor):
     :param timeout: seconds until a missing object fails the task
     """
 
-    aws_hook_class = S3DocumentHook
+    aws_hook_class = S3Hook  # type: ignore[assignment]
     operator_extra_links = (ReleasedByLink(),)
     # A class attribute, for Airflow keeps operators from new attributes.
     run_exists = staticmethod(runs.exists)
@@ -66,11 +68,16 @@ class S3VersionSensor(S3KeySensor):
         self.model_prefix = model_prefix
         self.held = held
 
+    @cached_property
+    def versions(self) -> S3Versions:
+        """The versions in S3, through the model's connection."""
+        return S3Versions(cast(S3Hook, self.hook))
+
     @property
     def claims(self) -> Claims:
         """Which run has which version of the model."""
         bucket = resolve(str(self.bucket_name), self.aws_conn_id)
-        return Claims(cast(S3DocumentHook, self.hook), bucket, self.model_prefix, self.run_exists)
+        return Claims(S3Documents(self.versions.s3), bucket, self.model_prefix, self.run_exists)
 
     def execute(self, context: Context) -> Any:
         """Pin and claim a version, once the object is there.
@@ -79,7 +86,7 @@ class S3VersionSensor(S3KeySensor):
         :raises slipway.errors.ReleasedAlready: naming the run that has the version
         :raises slipway.errors.Skipped: in a run that rolls production back
         """
-        if wanted(context):
+        if roll_back_target(context):
             raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
         if not self.deferrable:
             return super(S3KeySensor, self).execute(context)
@@ -129,8 +136,7 @@ class S3VersionSensor(S3KeySensor):
             )
         if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
             version_id = version_id or remembered["version_id"]
-        hook = cast(S3VersionHook, self.hook)
-        revision = hook.head_version(bucket, key, version_id)
+        revision = self.versions.head_version(bucket, key, version_id)
         if revision is None and version_id:
             raise PermanentError(
                 "There is nothing to release",
@@ -143,7 +149,7 @@ class S3VersionSensor(S3KeySensor):
             return None
         store.set(PINNED, revision.to_xcom())
         self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
-        return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
+        return self._claim(context, replace(revision, sequence=self.versions.sequence(revision))).to_xcom()
 
     def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
         dag_run = context["dag_run"]
@@ -165,7 +171,7 @@ class S3VersionSensor(S3KeySensor):
 
     def _wait(self, bucket: str, key: str, deadline: float) -> None:
         self.defer(
-            trigger=S3VersionTrigger(
+            trigger=ObjectExistsTrigger(
                 bucket=bucket,
                 key=key,
                 deadline=deadline,

@@ -6,16 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from slipway.aws.s3 import ObjectVersion
+from slipway.source.versions import ObjectVersion
 
 # Where model files keep their zips unless they say otherwise; one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
 REQUEST_FILE = "trainingjob.zip"
 # The asset that stands for a bucket's uploads: this, and the bucket's slug. Its state is the intake's.
 ASSET_PREFIX = "slipway-uploads-"
-INTAKE_DAG_ID = "intake"
 INTAKE_TASK_ID = "start_releases"
-# The entry of the asset's state store that holds an Intake.
+# The entry of the asset's state store that holds an IntakeState.
 STATE_KEY = "intake"
 
 VersionKey = tuple[str, str]  # object key, VersionId
@@ -40,7 +39,7 @@ def list_prefixes(known_keys: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Intake:
+class IntakeState:
     """What the intake has committed about one bucket.
 
     ``done`` are versions that have a run or were passed over at the first deployment; ``announced`` are versions of
@@ -84,17 +83,17 @@ class Intake:
             and (version.key in known_keys or version_key(version) not in self.announced)
         ]
 
-    def kept_to(self, listed: Iterable[ObjectVersion]) -> Intake:
+    def kept_to(self, listed: Iterable[ObjectVersion]) -> IntakeState:
         """:returns: the same without the versions that S3 no longer lists"""
         present = {version_key(version) for version in listed}
-        return Intake(self.done & present, self.announced & present)
+        return IntakeState(self.done & present, self.announced & present)
 
-    def with_done(self, version: ObjectVersion) -> Intake:
+    def with_done(self, version: ObjectVersion) -> IntakeState:
         """:returns: the same with one version more that needs nothing further"""
         one = {version_key(version)}
         return replace(self, done=self.done | one, announced=self.announced - one)
 
-    def with_announced(self, version: ObjectVersion) -> Intake:
+    def with_announced(self, version: ObjectVersion) -> IntakeState:
         """:returns: the same with one version more that waits for its model"""
         return replace(self, announced=self.announced | {version_key(version)})
 

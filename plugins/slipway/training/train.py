@@ -15,13 +15,13 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from slipway.aws.links import TrainingJobLink
 from slipway.aws.logs import LogsHook
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.host.links import NewerReleaseLink
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
-from slipway.request import request as release_request
+from slipway.request.fence import load_request
 from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, TrainingJobStatus
 from slipway.training.owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
@@ -171,7 +171,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         self.log.info("Created the training job %s", name)
 
     def _parameters(self, plan: ReleasePlan) -> dict[str, Any]:
-        request = release_request.load(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
+        request = load_request(S3Hook(aws_conn_id=self.aws_conn_id), plan, self.model)
         return request.create_training_job_parameters(plan)
 
     def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any], tags: Mapping[str, str]) -> None:

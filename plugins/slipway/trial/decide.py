@@ -13,7 +13,7 @@ from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.host.questions import put_question
@@ -54,7 +54,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
     template_fields = (*HITLOperator.template_fields, "rules")
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
     records = client(TrialRecordHook)
-    uploads = client(S3VersionHook)
+    uploads = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         # Airflow hands the DAG's params on to every operator; they are no fields of this form.

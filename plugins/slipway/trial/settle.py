@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway.aws.clients import client
-from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
@@ -16,6 +15,7 @@ from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, VariantFigures, error_limit
+from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import BY_RULE, VERDICT, TrialRecord, TrialRecordHook, record_of
 from slipway.trial.wait import BakeTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -47,7 +47,7 @@ class TrialSettleOperator(EndpointDeployOperator):
     """
 
     records = client(TrialRecordHook)
-    metrics = client(CloudWatchHook)
+    metrics = client(TrialMetrics)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)

@@ -32,7 +32,7 @@ class SageMaker:
 
 def resources(owner: str = "iris-model", status: StackStatus = StackStatus.UPDATE_COMPLETE) -> ModelResources:
     made = ModelResources("iris-model", "iris-model", aws_conn_id=None)
-    made._sagemaker = SageMaker()
+    made._sagemaker = made._model_registry = SageMaker()
     made.cloudformation = SimpleNamespace(
         describe_stack=lambda name: Stack(name, f"id/{name}", status, tags={TAG_MODEL_PREFIX: owner}),
         delete_stack=lambda stack_id: ("delete_stack", stack_id),

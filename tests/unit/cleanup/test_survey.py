@@ -47,7 +47,7 @@ def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
 def test_a_claim_without_a_place_in_the_order_says_nothing_about_age(sequence, known):
     made = survey()
     claim = {"dag_id": "iris-model", "run_id": "r", "sequence": sequence, "claimed_at": sequence}
-    made.s3 = SimpleNamespace(
+    made._documents = SimpleNamespace(
         read=lambda bucket, key: SimpleNamespace(content=claim if key.endswith("claim.json") else None)
     )
     assert made._past("r" * 32, None).sequence == (sequence if known else None)

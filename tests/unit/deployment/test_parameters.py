@@ -20,8 +20,8 @@ from slipway.deployment.parameters import (
 )
 from slipway.errors import PolicyViolation
 from slipway.names import revision_id
+from slipway.request.fence import fence, parse_zip
 from slipway.request.process import process_request
-from slipway.request.request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
 from tests.unit.model.test_serving import MORNING, with_sections
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision

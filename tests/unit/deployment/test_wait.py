@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slipway.aws.cloudformation import WAITER_PATH
-from slipway.aws.sagemaker_base import WAITER_PATH as SAGEMAKER_WAITERS
+from slipway.aws.sagemaker_api import WAITER_PATH as SAGEMAKER_WAITERS
 from slipway.deployment.wait import ChangeSetTrigger, EndpointInServiceTrigger, StackTrigger, StackWait
 from slipway.states import StackStatus
 from slipway.waiting.waiter import load_waiter, waiter_state

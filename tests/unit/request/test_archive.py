@@ -11,7 +11,7 @@ import pytest
 
 from slipway.errors import PermanentError, RequestRefused
 from slipway.request.archive import MAX_BYTES, MAX_VALUES
-from slipway.request.request import parse_zip
+from slipway.request.fence import parse_zip
 from tests.unit.request_samples import changed, deployment, request_zip, training_job, zip_of
 
 JOB, DEPLOY = "trainingjob.json", "deployment.json"

@@ -3,8 +3,8 @@
 import pytest
 
 from slipway.errors import PolicyViolation
+from slipway.request.fence import fence, parse_zip
 from slipway.request.guardrails import EXCLUSIONS, SIZES
-from slipway.request.request import fence, parse_zip
 from tests.unit.model.test_serving import ALARMS, CANARY, MORNING, with_sections
 from tests.unit.request_samples import AWS, deployment, request_zip
 

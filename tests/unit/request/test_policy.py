@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from slipway.errors import PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
-from slipway.request.request import fence, parse_zip
+from slipway.request.fence import fence, parse_zip
 from tests.unit.request_samples import AWS, changed, deployment, iris_model, request_zip, training_job
 
 S3_URI = "DataSource.S3DataSource.S3Uri"

@@ -7,11 +7,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway import names
-from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
-from slipway.source.uploads import STATE_KEY, Intake
+from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.versions import ObjectVersion
 from tests.unit.scripted_aws import MemoryStore
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
@@ -32,7 +32,7 @@ class Bucket:
     """Lists what it was told; knows the copies of earlier releases."""
 
     def __init__(self, *versions: ObjectVersion, copies: tuple[str, ...] = ()) -> None:
-        self.versions, self.copies = list(versions), copies
+        self.versions, self.copies, self.s3 = list(versions), copies, self
 
     def list_versions(self, bucket, prefixes):
         return sorted(self.versions)
@@ -155,7 +155,7 @@ def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over()
 
 
 def test_the_first_look_does_not_release_again_what_another_airflow_released():
-    copy = names.run_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
+    copy = names.release_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
     airflow, store = Airflow("iris-model"), MemoryStore()
     take_in(source(), store, Bucket(version("v1"), version("v2", second=1), copies=(copy,)), airflow.start)
     assert airflow.versions() == []
@@ -184,7 +184,7 @@ def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     airflow, store = Airflow("iris-model", "wine"), MemoryStore()
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
     done = version("w0", WINE)
-    store.set(STATE_KEY, Intake(frozenset({(done.key, done.version_id)})).to_json())
+    store.set(STATE_KEY, IntakeState(frozenset({(done.key, done.version_id)})).to_json())
     bucket = Bucket(done, version("w1", WINE, second=1), version("i1", second=2))
     assert take_in(source, store, bucket, airflow.start) == {"started": 1, "waiting": 1}
     assert airflow.versions() == ["i1"]

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.aws.sagemaker import Resource
 from slipway.training import orphans
-from slipway.training.orphans import GRACE, OrphanedJobsTrigger, OrphanSearch
+from slipway.training.orphans import GRACE, OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import JobOwner
 from tests.unit.scripted_aws import Script, client_error
 
@@ -100,16 +100,16 @@ def test_a_job_that_another_run_has_adopted_is_left_to_it():
 
 
 def test_serialization_round_trip():
-    path, arguments = OrphanedJobsTrigger(aws_conn_id="c", poll_seconds=2.0).serialize()
-    assert path == "slipway.training.orphans.OrphanedJobsTrigger"
-    assert OrphanedJobsTrigger(**arguments).serialize() == (path, arguments)
+    path, arguments = OrphanWatcherTrigger(aws_conn_id="c", poll_seconds=2.0).serialize()
+    assert path == "slipway.training.orphans.OrphanWatcherTrigger"
+    assert OrphanWatcherTrigger(**arguments).serialize() == (path, arguments)
 
 
 def test_rings_for_orphans_and_outlasts_every_error(monkeypatch):
     monkeypatch.setattr(orphans, "airflow_id", lambda: "here")
     look = Script([], client_error("ExpiredToken"), OSError("no network"), [(JOB, HERE)])
     made = []
-    trigger = OrphanedJobsTrigger(aws_conn_id=None, poll_seconds=0.001)
+    trigger = OrphanWatcherTrigger(aws_conn_id=None, poll_seconds=0.001)
     trigger.search = lambda: made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow))
 
     async def first():

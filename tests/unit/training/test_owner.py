@@ -5,8 +5,7 @@ import re
 import pytest
 from airflow.utils.state import TaskInstanceState
 
-from slipway.training import owner as job_owner
-from slipway.training.owner import JobOwner, has_ended
+from slipway.training.owner import JobOwner, airflow_id, ensure_airflow_id, has_ended
 
 OWNER = JobOwner("a" * 32, "iris-model", "train", "s3__0123456789abcdef0123456789abcdef")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
@@ -67,8 +66,8 @@ def test_an_airflow_is_named_once(monkeypatch):
         def set(key, value, description):
             stored[key] = value
 
-    monkeypatch.setattr(job_owner, "Variable", Variables)
-    assert job_owner.airflow_id() is None
-    first = job_owner.ensure_airflow_id()
-    assert first == job_owner.ensure_airflow_id() == job_owner.airflow_id()
+    monkeypatch.setattr("slipway.training.owner.Variable", Variables)
+    assert airflow_id() is None
+    first = ensure_airflow_id()
+    assert first == ensure_airflow_id() == airflow_id()
     assert len(first) == 32

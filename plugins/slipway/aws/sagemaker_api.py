@@ -20,7 +20,7 @@ _MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 _MISSING_TEXTS = ("not found", "could not find", "does not exist")
 
 
-def is_missing(error: ClientError) -> bool:
+def is_missing_resource(error: ClientError) -> bool:
     """Tell whether the service says that the resource does not exist.
 
     :param error: What boto3 raised.
@@ -30,15 +30,13 @@ def is_missing(error: ClientError) -> bool:
     return code in _MISSING_CODES or (code == "ValidationException" and any(text in message for text in _MISSING_TEXTS))
 
 
-class SageMakerBaseHook(AwsHook):
+class SageMakerApiHook(AwsHook):
     """A thin hook of the SageMaker API.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "sagemaker"
-        super().__init__(*args, **kwargs)
+    service = "sagemaker"
 
     @property
     def waiter_path(self) -> os.PathLike[str]:
@@ -59,7 +57,7 @@ class SageMakerBaseHook(AwsHook):
             try:
                 return getattr(self.conn, operation)(**parameters)
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_resource(error):
                     return None
                 raise
 

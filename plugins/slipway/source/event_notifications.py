@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote_plus
 
-from slipway.source.uploads import Intake, VersionKey, is_request
+from slipway.source.uploads import IntakeState, VersionKey, is_request
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 _CREATED = "ObjectCreated:"
@@ -30,8 +30,11 @@ def versions_named(body: str, bucket: str) -> frozenset[VersionKey] | None:
     return frozenset(version for version in versions if version) if versions else None
 
 
-def has_served(
-    versions: Collection[VersionKey], intake: Intake | None, listed: Collection[VersionKey], known_keys: Collection[str]
+def is_handled(
+    versions: Collection[VersionKey],
+    intake: IntakeState | None,
+    listed: Collection[VersionKey],
+    known_keys: Collection[str],
 ) -> bool:
     """Tell whether a notice has nothing left to say: each version has its run, or needs none.
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from slipway.aws.s3 import ObjectVersion
-from slipway.source.notices import has_served, versions_named
-from slipway.source.uploads import Intake
+from slipway.source.event_notifications import is_handled, versions_named
+from slipway.source.uploads import IntakeState
+from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")
-DONE = Intake().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
+DONE = IntakeState().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
 
 
 def notice(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
@@ -59,13 +59,13 @@ def test_anything_else_is_no_notice(body):
     ("versions", "intake", "listed", "served"),
     [
         ({UPLOAD}, None, {UPLOAD}, False),  # before the first intake
-        ({UPLOAD}, Intake(), {UPLOAD}, False),  # not committed yet
+        ({UPLOAD}, IntakeState(), {UPLOAD}, False),  # not committed yet
         ({UPLOAD}, DONE, {UPLOAD}, True),
         ({UPLOAD, (IRIS, "v2")}, DONE, {UPLOAD, (IRIS, "v2")}, False),  # one of two
-        ({UPLOAD}, Intake(), set(), True),  # deleted before it was taken in
+        ({UPLOAD}, IntakeState(), set(), True),  # deleted before it was taken in
         ({("data.csv", "v1")}, None, set(), True),  # nothing that is ever released
         (set(), None, set(), True),
     ],
 )
 def test_a_notice_has_served_when_each_of_its_uploads_has_its_run_or_needs_none(versions, intake, listed, served):
-    assert has_served(versions, intake, listed, {IRIS}) is served
+    assert is_handled(versions, intake, listed, {IRIS}) is served

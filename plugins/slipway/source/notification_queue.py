@@ -13,14 +13,14 @@ from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sqs import QueueMessage, delete_async, queue_url_async, receive_async
 from slipway.errors import AwsError
-from slipway.source.notices import has_served, versions_named
-from slipway.source.uploads import Intake, VersionKey
+from slipway.source.event_notifications import is_handled, versions_named
+from slipway.source.uploads import IntakeState, VersionKey
 from slipway.waiting.results import backoff_seconds
 
 _BACKOFF_BASE_SECONDS = 1.0
 
 
-class NoticeQueue:
+class NotificationQueue:
     """One queue: wakes the watcher for each new notice, and deletes a notice when its uploads have their runs.
 
     A notice that is lost is not missed, because the watcher lists anyway. One that comes twice wakes for nothing.
@@ -70,7 +70,9 @@ class NoticeQueue:
                 self.listening, self._connection = False, None
             await asyncio.sleep(backoff_seconds(failures, base_seconds=_BACKOFF_BASE_SECONDS))
 
-    async def settle(self, intake: Intake | None, listed: Collection[VersionKey], known_keys: Collection[str]) -> None:
+    async def settle(
+        self, intake: IntakeState | None, listed: Collection[VersionKey], known_keys: Collection[str]
+    ) -> None:
         """Delete the notices that have served.
 
         :param intake: what is committed; None before the first intake
@@ -78,7 +80,7 @@ class NoticeQueue:
         :param known_keys: source keys of the models
         """
         await self._delete(
-            [message for message, versions in self._held.values() if has_served(versions, intake, listed, known_keys)]
+            [message for message, versions in self._held.values() if is_handled(versions, intake, listed, known_keys)]
         )
 
     def hook(self) -> SqsHook:

@@ -123,10 +123,12 @@ def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> Fenc
     )
 
 
-def load(s3: RequestReader, plan: ReleasePlan, model: ModelConfig, aws: AwsIdentity | None = None) -> FencedRequest:
+def load_request(
+    s3: RequestReader, plan: ReleasePlan, model: ModelConfig, aws: AwsIdentity | None = None
+) -> FencedRequest:
     """Read the run's own copy of the request again.
 
-    :param s3: usually an S3VersionHook
+    :param s3: usually an S3Hook
     :param plan: the release
     :param model: the model file
     :param aws: account and region; asked of AWS if None

@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 
 from slipway.aws import sqs
-from slipway.aws.s3 import S3VersionHook
-from slipway.source import watcher
 from slipway.source.intake import WatchedBucket, take_in
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.versions import S3Versions
+from slipway.source.watcher import UploadWatcherTrigger
+from slipway.waiting import pacing
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
 
@@ -67,15 +67,15 @@ class Uploads:
 
     def take_in(self, start=None) -> None:
         start = start or self.start
-        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3VersionHook(aws_conn_id=None), start)
+        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3Versions(aws_conn_id=None), start)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         counts = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
         return sum(map(int, counts.values()))
 
-    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> S3VersionsTrigger:
-        trigger = S3VersionsTrigger(
+    def watch(self, queue: str | None = None, poll_seconds: float = NEVER_SECONDS) -> UploadWatcherTrigger:
+        trigger = UploadWatcherTrigger(
             bucket=self.name, keys=[KEY], queues=[queue or self.name], aws_conn_id=None, poll_seconds=poll_seconds
         )
         trigger.asset_state_store = self.store
@@ -119,7 +119,7 @@ def test_an_upload_rings_at_once_and_its_notice_goes_when_its_run_exists(local_a
 
         payload, stream = await rung(trigger, upload_once_it_listens)
         assert payload == {"bucket": uploads.name, "waiting": 1}
-        # Rung for, but not taken in: a watcher that dies now loses nothing.
+        # Announced, but not taken in: a watcher that dies now loses nothing.
         assert uploads.left() >= 1
         assert uploads.runs == {}
         await stream.aclose()
@@ -173,10 +173,10 @@ def test_garbage_is_said_once_and_deleted(uploads, capfd):
 def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred_releases(
     local_aws, uploads, monkeypatch
 ):
-    """The watcher with its queue and the intake, without Airflow: bells that are not heard, watchers and intakes that
+    """The watcher with its queue and the intake, without Airflow: events that are lost, watchers and intakes that
     die anywhere, notices that come often, late, together or never."""
     chance = random.Random(7)
-    monkeypatch.setattr(watcher, "RING_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(pacing, "EMIT_AGAIN_SECONDS", 0.3)
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
     lists_before = len(local_aws.ledger(operation="ListObjectVersions"))
