@@ -165,7 +165,7 @@ def test_garbage_is_said_once_and_deleted(uploads, capfd):
         watching.cancel()
 
     asyncio.run(story())
-    said = [line for line in capfd.readouterr().out.splitlines() if "Not a notice" in line]
+    said = [line for line in capfd.readouterr().out.splitlines() if "no event notification" in line]
     assert len([line for line in said if "'garbage'" in line]) == 1
     assert uploads.runs == {}
 

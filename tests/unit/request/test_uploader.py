@@ -69,7 +69,7 @@ def test_a_record_is_read_from_the_models_own_bucket(s3, plan):
 )
 def test_a_record_of_something_else_says_nothing(s3, plan, changes):
     record(deleted(s3), plan, **changes)
-    with pytest.raises(NotApproved, match="S3 has no such version any more"):
+    with pytest.raises(NotApproved, match="S3 no longer has this version"):
         uploader_under(STRICT, plan, BUCKET, s3)
     assert uploader_under(OPEN, plan, BUCKET, s3) is None
 

@@ -204,7 +204,7 @@ def test_failures_of_sagemakers_own_end_after_three_jobs(operator, sagemaker, re
 
 @pytest.mark.parametrize(
     ("secondary", "says"),
-    [("Stopped", r"stopped by somebody \(Stopped\)"), ("MaxRuntimeExceeded", "MaxRuntimeExceeded")],
+    [("Stopped", r"Somebody stopped the training job \(Stopped\)"), ("MaxRuntimeExceeded", "MaxRuntimeExceeded")],
 )
 def test_stopped_and_out_of_time_are_told_apart(operator, sagemaker, secondary, says):
     sagemaker.add(NAME, "Stopped", SecondaryStatus=secondary)
