@@ -13,12 +13,12 @@ from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 
-from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.model.files import load_models
 from slipway.model.pipelines import Pipeline
 from slipway.source.intake import build_intake_dags
 from slipway.source.uploads import STATE_KEY, IntakeState, list_prefixes, version_key
+from slipway.source.versions import S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
 from slipway.training.orphans import OrphanSearch
 from slipway.training.owner import AirflowTasks
@@ -45,9 +45,9 @@ async def watch(bucket: str, keys: list[str], polls: int) -> dict[str, int]:
 
     :returns: how often it polled, and how often it rang, each of which would cost a run of the intake
     """
-    hook = S3VersionHook()
+    s3 = S3Versions()
     done = frozenset(
-        version_key(version) for version in await asyncio.to_thread(hook.list_versions, bucket, list_prefixes(keys))
+        version_key(version) for version in await asyncio.to_thread(s3.list_versions, bucket, list_prefixes(keys))
     )
     state, rings = _State(IntakeState(done)), 0
     trigger = UploadWatcherTrigger(bucket=bucket, keys=keys, poll_seconds=_POLL_SECONDS)

@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 
 from slipway.aws import sqs
-from slipway.aws.s3 import S3VersionHook
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
-from slipway.waiting import doorbell
+from slipway.waiting import pacing
 from tests.local_aws.hooks import lead_hooks_to
 from tests.unit.scripted_aws import MemoryStore
 
@@ -67,7 +67,7 @@ class Uploads:
 
     def take_in(self, start=None) -> None:
         start = start or self.start
-        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3VersionHook(aws_conn_id=None), start)
+        take_in(WatchedBucket(self.name, None, {KEY: "iris-model"}), self.store, S3Versions(aws_conn_id=None), start)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -119,7 +119,7 @@ def test_an_upload_rings_at_once_and_its_notice_goes_when_its_run_exists(local_a
 
         payload, stream = await rung(trigger, upload_once_it_listens)
         assert payload == {"bucket": uploads.name, "waiting": 1}
-        # Rung for, but not taken in: a watcher that dies now loses nothing.
+        # Announced, but not taken in: a watcher that dies now loses nothing.
         assert uploads.left() >= 1
         assert uploads.runs == {}
         await stream.aclose()
@@ -173,10 +173,10 @@ def test_garbage_is_said_once_and_deleted(uploads, capfd):
 def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred_releases(
     local_aws, uploads, monkeypatch
 ):
-    """The watcher with its queue and the intake, without Airflow: bells that are not heard, watchers and intakes that
+    """The watcher with its queue and the intake, without Airflow: events that are lost, watchers and intakes that
     die anywhere, notices that come often, late, together or never."""
     chance = random.Random(7)
-    monkeypatch.setattr(doorbell, "RING_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(pacing, "EMIT_AGAIN_SECONDS", 0.3)
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
     lists_before = len(local_aws.ledger(operation="ListObjectVersions"))

@@ -9,7 +9,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.dataset import read_rows
 from slipway.load.engine import Engine
-from slipway.load.plan import Arrivals, LoadStage, Plan
+from slipway.load.phases import Arrivals, LoadStage
+from slipway.load.plan import Plan
 from slipway.load.rows import Row, is_right, parse_row
 from slipway.load.signing import Target
 from tests.aws_keys import CREDENTIALS

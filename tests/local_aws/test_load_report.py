@@ -9,7 +9,8 @@ from slipway.aws.autoscaling import AutoScalingHook
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.load.engine import Engine
-from slipway.load.plan import Arrivals, Plan
+from slipway.load.phases import Arrivals
+from slipway.load.plan import Plan
 from slipway.load.rows import parse_row
 from slipway.load_report.evidence import collect
 from slipway.load_report.page import render

@@ -11,14 +11,14 @@ import urllib.request
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.errors import StressFailed, StressRefused
 from slipway.host import runs
 from slipway.stages.gate import StageGate, Ticket
 from slipway.states import BoardStage, ExecutionMode
-from slipway.stress import report as stress_report
+from slipway.stress import report_files
 from slipway.stress.link import StressReportLink
-from slipway.stress.reports import StressReportHook
+from slipway.stress.report_hook import StressReportHook
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
@@ -95,7 +95,7 @@ def test_a_limit_that_cannot_be_kept_fails_and_says_by_how_much(local_aws, endpo
     [broken] = [limit for limit in found["verdict"]["limits"] if not limit["passed"]]
     measured = found["load"]["phases"][0]["latency_ms"]["p99"]
     assert (broken["name"], broken["allowed"], broken["measured"]) == ("p99_ms", 0.001, measured)
-    assert f"p99_ms is 0.001, measured {measured:.4g} in 2 x 40, broken by" in str(failed.value)
+    assert f"p99_ms is 0.001, measured {measured:.4g} (2 in flight), broken by" in str(failed.value)
     assert f"s3://{cases.BUCKET}/stress/{PREFIX}/impossible/report.html" in str(failed.value)
 
 
@@ -122,7 +122,7 @@ def release(model_file, monkeypatch):
     """A release that holds the development endpoint; gives the runs that Airflow says go on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
-    gate = StageGate(S3DocumentHook(), runs.goes_on)
+    gate = StageGate(S3Documents(), runs.goes_on)
     ticket = Ticket(cases.BUCKET, names.board_key(PREFIX), BoardStage.DEV, ExecutionMode.SUPERSEDED, entry(1))
     gate.enter(ticket)
     yield going_on
@@ -181,7 +181,7 @@ def test_make_stress_has_written_its_report_before_it_asks_cloudwatch(
         raise RuntimeError("broken")
 
     model_file(watch_seconds=0)
-    monkeypatch.setattr(stress_report, "evidence", broken)
+    monkeypatch.setattr(report_files, "evidence", broken)
     with pytest.raises(RuntimeError):
         send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40"])
     [document] = tmp_path.glob("home/stress/*/report.json")

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway.approval import facts
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.aws.clients import client
 from slipway.aws.identity import identity, resolve
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import AlreadyDecided, PermanentError, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.questions import put_question
 from slipway.model.approvers import Approval, Rules
 from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, ReleasePlan, pull_package_arn, pull_plan
@@ -59,6 +60,8 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
     # Template fields are serialized: the guard reads the rules there.
     template_fields = (*ApprovalOperator.template_fields, "rules")
     operator_extra_links = (NewerReleaseLink(),)
+    registry = client(ModelRegistryHook)
+    uploads = client(S3Hook)
 
     def __init__(
         self,
@@ -93,16 +96,6 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
-
-    @property
-    def registry(self) -> ModelRegistryHook:
-        """The hook that reads and writes the record."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
-    @property
-    def uploads(self) -> S3VersionHook:
-        """The hook that says who uploaded a zip."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
@@ -312,7 +305,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 STRESS_DEV in self.upstream_task_ids,
             )
         )
-        upsert_hitl_detail(
+        put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,

@@ -48,9 +48,7 @@ class AutoScalingHook(AwsHook):
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "application-autoscaling"
-        super().__init__(*args, **kwargs)
+    service = "application-autoscaling"
 
     @patient
     def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:

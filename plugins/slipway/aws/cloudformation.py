@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.aws.session import AwsHook
 from slipway.aws.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
 
-WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
+WAITER_PATH = paths.waiters("cloudformation")
 
 # The answer to a HEAD request has no body that could name the code.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
@@ -33,9 +33,7 @@ class CloudFormationHook(AwsHook):
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "cloudformation"
-        super().__init__(*args, **kwargs)
+    service = "cloudformation"
 
     @property
     def waiter_path(self) -> os.PathLike[str]:
@@ -254,7 +252,7 @@ class CloudFormationHook(AwsHook):
 
     def _check_template(self, request: ChangeSetRequest) -> None:
         """Say so where a request was refused because its template is not there, or is not Airflow's to read."""
-        s3 = S3VersionHook(
+        s3 = S3Hook(
             aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self._verify, config=self._config
         )
         try:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, is_missing, uri
+from slipway.aws.s3 import S3Store, is_missing_object, uri
 from slipway.errors import PermanentError
 
 # 412 where the object is another one than expected, 409 where a write to the same key was under way, 404 where it was
@@ -31,7 +31,7 @@ class Document:
     etag: str | None = None
 
 
-class S3DocumentHook(S3VersionHook):
+class S3Documents(S3Store):
     """JSON documents with compare-and-set."""
 
     @patient
@@ -48,9 +48,9 @@ class S3DocumentHook(S3VersionHook):
         """
         with aws_call("read the document", uri(bucket, key)):
             try:
-                answer = self._s3.get_object(Bucket=bucket, Key=key)
+                answer = self.s3.conn.get_object(Bucket=bucket, Key=key)
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     return Document()
                 raise
             with answer["Body"] as body:
@@ -75,7 +75,7 @@ class S3DocumentHook(S3VersionHook):
         body = json.dumps(content, indent=1).encode()
         with aws_call("write the document", uri(bucket, key)):
             try:
-                self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+                self.s3.conn.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _CHANGED_CODES:
                     return False
@@ -97,7 +97,7 @@ async def read_document_async(client: Any, bucket: str, key: str) -> Document:
         try:
             answer = await client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if is_missing(error):
+            if is_missing_object(error):
                 return Document()
             raise
         async with answer["Body"] as body:

@@ -14,8 +14,7 @@ from slipway.errors import PermanentError
 class IdentityHook(AwsHook):
     """STS: who the caller is."""
 
-    def __init__(self, aws_conn_id: str | None = "aws_default") -> None:
-        super().__init__(aws_conn_id=aws_conn_id, client_type="sts")
+    service = "sts"
 
     @patient
     def identity(self) -> AwsIdentity:
@@ -65,7 +64,7 @@ def identity(aws_conn_id: str | None) -> AwsIdentity:
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
-    return IdentityHook(aws_conn_id).identity()
+    return IdentityHook(aws_conn_id=aws_conn_id).identity()
 
 
 def resolve(text: str, aws_conn_id: str | None) -> str:

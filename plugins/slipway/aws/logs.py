@@ -82,9 +82,7 @@ class LogsHook(AwsHook):
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "logs"
-        super().__init__(*args, **kwargs)
+    service = "logs"
 
     @patient
     def last_lines(self, job_name: str, count: int) -> list[str]:

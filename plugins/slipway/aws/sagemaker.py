@@ -1,4 +1,4 @@
-"""SageMaker: training jobs, models, endpoint configs, endpoints and, inherited, the Model Registry."""
+"""SageMaker: training jobs, models, endpoint configs and endpoints."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.sagemaker_base import is_missing
+from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.aws.session import AwsHook
-from slipway.registry.hook import ModelRegistryHook
 from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
@@ -68,8 +67,8 @@ _LISTINGS = {
 }
 
 
-class SageMakerHook(ModelRegistryHook):
-    """Every SageMaker call of Slipway, errors translated.
+class SageMakerHook(SageMakerApiHook):
+    """Training jobs, models, endpoint configs and endpoints.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
     """
@@ -112,7 +111,7 @@ class SageMakerHook(ModelRegistryHook):
             try:
                 self.conn.stop_training_job(TrainingJobName=name)
             except ClientError as error:
-                if is_missing(error) or is_ended(error):
+                if is_missing_resource(error) or is_ended(error):
                     return False
                 raise
         return True

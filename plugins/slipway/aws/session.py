@@ -43,8 +43,16 @@ def _bare_session() -> botocore.session.Session:
 class AwsHook(AwsGenericHook[Any]):
     """A hook whose sessions and clients are its own, and share what is the same for all.
 
-    A task makes several, and each would otherwise take a tenth of a second.
+    A task makes several, and each would otherwise take a tenth of a second. A subclass names its ``service`` as boto3
+    does.
     """
+
+    service: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self.service:
+            kwargs["client_type"] = self.service
+        super().__init__(*args, **kwargs)
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session.

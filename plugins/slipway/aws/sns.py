@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from slipway.aws.calls import aws_call
 from slipway.aws.session import AwsHook
@@ -15,9 +14,7 @@ SUBJECT_MAX_CHARS = 100
 class SnsPublishHook(AwsHook):
     """Publishes to a topic."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "sns"
-        super().__init__(*args, **kwargs)
+    service = "sns"
 
     def publish(self, topic_arn: str, *, subject: str, message: str, attributes: Mapping[str, str]) -> str:
         """Send a message to everybody who has subscribed; not repeated, for each repetition would be one more message.

@@ -15,11 +15,11 @@ from slipway.guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
 
 
 def may_replace(route: Route, status: HTTPStatus) -> bool:
-    """:returns: whether ``instead`` has anything to say"""
+    """:returns: whether ``replacement`` has anything to say"""
     return route.leads_to(MARK_TASK_DRY_RUN) or (route.leads_to(ANSWER) and status is HTTPStatus.CONFLICT)
 
 
-def instead(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | None:
+def replacement(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | None:
     """Say what a request is answered in the place of Airflow's own answer. Looks into the database.
 
     :param caller: who asks

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from slipway.model.files import load_models
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, INTAKE_DAG_ID
 from slipway.paths import models_folder
-from slipway.source.uploads import ASSET_PREFIX, INTAKE_DAG_ID, INTAKE_TASK_ID
+from slipway.source.uploads import ASSET_PREFIX, INTAKE_TASK_ID
 from slipway.training.owner import INSTANCE_VARIABLE
 
 log = logging.getLogger(__name__)

@@ -63,7 +63,7 @@ class TaskCaller:
 
 
 # Not set: the scheduler, the triggerer, a command line. They decide nothing: no answer comes from there.
-current: ContextVar[Caller | TaskCaller | None] = ContextVar("slipway_caller", default=None)
+current_caller: ContextVar[Caller | TaskCaller | None] = ContextVar("slipway_caller", default=None)
 
 
 async def identify(request: Request) -> Caller:

@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 
 from slipway.approval.answers import Answer, Question
 from slipway.approval.facts import approval_line
-from slipway.guard import belongings, orders
-from slipway.guard import caller as callers
+from slipway.guard import belongings
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
-from slipway.guard.caller import Caller, TaskCaller
+from slipway.guard.caller import Caller, TaskCaller, current_caller
+from slipway.guard.orders import check_order, write_order
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
@@ -40,27 +40,27 @@ _UNCHANGED = object()
 _MARKED_ATTRIBUTES = ("state", "start_date", "end_date", "duration")
 
 
-def install() -> None:
+def guard_flushes() -> None:
     """Have every session's flush checked, in this process."""
-    for moment, listener in (("before_flush", check), ("after_flush", write_down)):
+    for moment, listener in (("before_flush", check_flush), ("after_flush", write_orders)):
         if not event.contains(Session, moment, listener):
             event.listen(Session, moment, listener)
 
 
-def remove() -> None:
-    """Take ``install`` back, for tests."""
-    for moment, listener in (("before_flush", check), ("after_flush", write_down)):
+def unguard_flushes() -> None:
+    """Take ``guard_flushes`` back, for tests."""
+    for moment, listener in (("before_flush", check_flush), ("after_flush", write_orders)):
         if event.contains(Session, moment, listener):
             event.remove(Session, moment, listener)
 
 
-def check(session: Session, _flush_context: Any, _instances: Any) -> None:
+def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
     """Check what is about to be written.
 
     :param session: the session that is flushed
     :raises fastapi.HTTPException: 403 or 409 with the reason, when a caller may not do this
     """
-    caller = callers.current.get()
+    caller = current_caller.get()
     if caller is None:
         return
     started = [run for run in session.new if isinstance(run, DagRun)]
@@ -70,7 +70,7 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
         _check_worker(caller, session)
         return
     for run in started:
-        orders.check(caller, run, session)
+        check_order(caller, run, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
@@ -82,23 +82,23 @@ def check(session: Session, _flush_context: Any, _instances: Any) -> None:
         elif isinstance(changed, DagRun):
             _check_run(caller, changed, session)
             if _goes_again(changed, session):
-                orders.check(caller, changed, session)
+                check_order(caller, changed, session)
         elif isinstance(changed, TaskInstance) and _goes_again(changed, session):
-            orders.check(caller, changed.dag_run, session)
+            check_order(caller, changed.dag_run, session)
 
 
-def write_down(session: Session, _flush_context: Any) -> None:
+def write_orders(session: Session, _flush_context: Any) -> None:
     """Write down who ordered what has just been started.
 
     :param session: the session that was flushed
     """
-    caller = callers.current.get()
+    caller = current_caller.get()
     # A task has no name, and orders nothing.
     if not isinstance(caller, Caller):
         return
     for started in session.new:
         if isinstance(started, DagRun):
-            orders.write(caller, started, session)
+            write_order(caller, started, session)
 
 
 def _check_run_id(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
@@ -129,7 +129,7 @@ def _check_worker(worker: TaskCaller, session: Session) -> None:
         if is_approval(changed):
             _check_task(worker, GuardedApproval(changed, session), deleted=changed in session.deleted)
         elif _goes_again(changed, session) and (own is None or own[:2] != (changed.dag_id, changed.run_id)):
-            orders.check(worker, changed.dag_run, session)
+            check_order(worker, changed.dag_run, session)
 
 
 def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, deleted: bool) -> None:

@@ -8,7 +8,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from starlette._utils import get_route_path
 
-from slipway.guard import caller, self_test
+from slipway.guard import self_test
+from slipway.guard.caller import current_caller
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -18,6 +19,6 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request; the answer tells nothing about anybody, and needs no login."""
     if get_route_path(scope) != "/health" or scope["method"] != "GET":
         return await Response(status_code=404)(scope, receive, send)
-    why = await run_in_threadpool(self_test.failure) if caller.current.get() else "its middleware is not there"
+    why = await run_in_threadpool(self_test.failure) if current_caller.get() else "its middleware is not there"
     answer = {"guard": "inactive", "why": why} if why else {"guard": "active"}
     await JSONResponse(answer, 503 if why else 200)(scope, receive, send)

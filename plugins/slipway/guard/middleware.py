@@ -14,8 +14,11 @@ from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 
 from slipway.errors import UnsafeConfiguration
-from slipway.guard import answers, caller, flush, self_test, writes
+from slipway.guard import answers, self_test
+from slipway.guard.caller import Caller, TaskCaller, current_caller, identify
+from slipway.guard.flush import guard_flushes
 from slipway.guard.routes import Route, has_control_character
+from slipway.guard.writes import guard_statements
 from slipway.signed import proofs
 
 if TYPE_CHECKING:
@@ -56,8 +59,8 @@ class ApprovalGuard:
             )
         # Without its key no answer could be signed.
         proofs.signer()
-        flush.install()
-        writes.install()
+        guard_flushes()
+        guard_statements()
         self.app = app
         self._proved = False
 
@@ -73,11 +76,11 @@ class ApprovalGuard:
         reads = scope["method"] in _READING
         if not reads and (why := await self._why_unproved()):
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
-        token = caller.current.set(calling := await _caller(scope, reads=reads))
+        token = current_caller.set(caller := await _caller_of(scope, reads=reads))
         try:
-            await self.app(scope, receive, _Told(calling, scope, receive, send))
+            await self.app(scope, receive, _Told(caller, scope, receive, send))
         finally:
-            caller.current.reset(token)
+            current_caller.reset(token)
 
     async def _why_unproved(self) -> str | None:
         """:returns: why nothing may be changed now; None once a forged change has been refused in this process"""
@@ -91,11 +94,11 @@ class ApprovalGuard:
         return f"Nothing can be changed, for the approval guard is not active: {why}"
 
 
-async def _caller(scope: Scope, *, reads: bool) -> caller.Caller | caller.TaskCaller:
+async def _caller_of(scope: Scope, *, reads: bool) -> Caller | TaskCaller:
     if f"{get_route_path(scope)}/".startswith(f"{_EXECUTION_API}/"):
-        return caller.TaskCaller(scope)
+        return TaskCaller(scope)
     # A request that reads changes nothing in anybody's name.
-    return caller.Caller(None, Route(scope)) if reads else await caller.identify(Request(scope))
+    return Caller(None, Route(scope)) if reads else await identify(Request(scope))
 
 
 class _Headed:
@@ -115,16 +118,16 @@ class _Headed:
 class _Told:
     """Passes an answer on, or puts one in its place that says more."""
 
-    def __init__(self, calling: caller.Caller | caller.TaskCaller, scope: Scope, receive: Receive, send: Send) -> None:
-        self._calling = calling
+    def __init__(self, caller: Caller | TaskCaller, scope: Scope, receive: Receive, send: Send) -> None:
+        self._caller = caller
         self._scope, self._receive, self._send = scope, receive, send
         self._replaced = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and isinstance(self._calling, caller.Caller):
+        if message["type"] == "http.response.start" and isinstance(self._caller, Caller):
             status = HTTPStatus(message["status"])
-            if answers.may_replace(self._calling.route, status):
-                await self._replace(await run_in_threadpool(answers.instead, self._calling, status))
+            if answers.may_replace(self._caller.route, status):
+                await self._replace(await run_in_threadpool(answers.replacement, self._caller, status))
         if not self._replaced:
             await self._send(message)
 

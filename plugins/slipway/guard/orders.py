@@ -12,13 +12,13 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway import plan
-from slipway.cleanup import order as teardown_order
-from slipway.deployment import order as roll_back_order
+from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target_of
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.guard.caller import Caller, TaskCaller
 from slipway.model.approvers import Rules
+from slipway.plan import roll_back_target_of
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
 
@@ -27,7 +27,7 @@ TEARDOWN_OPERATOR = "TeardownOperator"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NeededOrder:
     """What a run is to do that needs an order.
 
     :param act: what is done
@@ -52,7 +52,7 @@ class Wanted:
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
 
 
-def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wanted | None:
+def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> NeededOrder | None:
     """Find out whether a run needs an order.
 
     :param dag_id: its DAG
@@ -61,14 +61,14 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     :returns: None for every other run
     """
     # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
-    if (target := plan.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
-        return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
-    if (model := teardown_order.asked_for(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
-        return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())
+    if (target := roll_back_target_of(conf)) and (rules := rules_by_task(dag_id, session)):
+        return NeededOrder(Act.ROLL_BACK, target, ROLL_BACK_TASKS, rules.values())
+    if (model := teardown_target_of(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+        return NeededOrder(Act.TEARDOWN, model, TEARDOWN_TASKS, rules_by_task(model, session).values())
     return None
 
 
-def check(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
+def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
     """Refuse to let anybody but an approver start such a run, or set its tasks going again.
 
     :param caller: who starts or changes the run
@@ -76,19 +76,19 @@ def check(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
     :param session: the session whose flush is under way
     :raises fastapi.HTTPException: 403 with the reason
     """
-    found = wanted(run.dag_id, run.conf, session)
+    found = needed_order(run.dag_id, run.conf, session)
     if found and not found.may(caller.name):
         found.forbid(caller)
 
 
-def write(caller: Caller, run: DagRun, session: Session) -> None:
+def write_order(caller: Caller, run: DagRun, session: Session) -> None:
     """Write down who ordered a run, in the transaction that starts it.
 
-    :param caller: who starts the run, as check let through
+    :param caller: who starts the run, as check_order let through
     :param run: the run, written a moment ago
     :param session: its session
     """
-    found = wanted(run.dag_id, run.conf, session)
+    found = needed_order(run.dag_id, run.conf, session)
     if found is None:
         return
     order = Order(found.act, str(caller.name), datetime.now(UTC).isoformat(), found.target)

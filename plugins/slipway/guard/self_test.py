@@ -19,10 +19,9 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import StaleDataError
 
-from slipway.guard import caller
 from slipway.guard.approvals import APPROVAL_OPERATOR
 from slipway.guard.belongings import TEST_DAG_ID
-from slipway.guard.caller import Caller
+from slipway.guard.caller import Caller, current_caller
 
 _NOBODY = UUID(int=0)
 _ROW = {"dag_run_id": -1, "dag_id": TEST_DAG_ID, "run_id": "-", "task_id": "-", "map_index": -1, "key": "answer/0"}
@@ -33,13 +32,13 @@ def failure() -> str | None:
 
     :returns: what was not refused; None when all was
     """
-    token = caller.current.set(Caller(None))
+    token = current_caller.set(Caller(None))
     try:
         passed = [name for name, attempt in _ATTEMPTS.items() if not _is_refused(attempt)]
     except SQLAlchemyError as error:
         return f"the database did not let it test itself ({type(error).__name__})"
     finally:
-        caller.current.reset(token)
+        current_caller.reset(token)
     return f"it did not refuse {', '.join(passed)}" if passed else None
 
 

@@ -27,9 +27,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import BindParameter
 
-from slipway.guard import belongings, caller, own_writes
+from slipway.guard import belongings, own_writes
 from slipway.guard.approvals import approver_names, may_all
-from slipway.guard.caller import Caller, TaskCaller
+from slipway.guard.caller import Caller, TaskCaller, current_caller
 
 log = logging.getLogger(__name__)
 
@@ -59,21 +59,21 @@ class Write:
         return {row[column] for row in self.rows}
 
 
-def install() -> None:
+def guard_statements() -> None:
     """Have every statement of every engine checked, in this process."""
-    for moment, listener in (("before_execute", check), ("before_cursor_execute", check_text)):
+    for moment, listener in (("before_execute", check_statement), ("before_cursor_execute", check_sql_text)):
         if not event.contains(Engine, moment, listener):
             event.listen(Engine, moment, listener)
 
 
-def remove() -> None:
-    """Take ``install`` back, for tests."""
-    for moment, listener in (("before_execute", check), ("before_cursor_execute", check_text)):
+def unguard_statements() -> None:
+    """Take ``guard_statements`` back, for tests."""
+    for moment, listener in (("before_execute", check_statement), ("before_cursor_execute", check_sql_text)):
         if event.contains(Engine, moment, listener):
             event.remove(Engine, moment, listener)
 
 
-def check(
+def check_statement(
     connection: Connection,
     statement: Any,
     multiparams: Sequence[Row],
@@ -91,25 +91,25 @@ def check(
     """
     if not isinstance(statement, Insert | Update | Delete):
         return
-    calling = caller.current.get()
+    caller = current_caller.get()
     rule = _RULES.get(getattr(statement.table, "name", ""))
-    if calling is None or rule is None or own_writes.is_own(execution_options):
+    if caller is None or rule is None or own_writes.is_own(execution_options):
         return
     rows = list(_rows(connection, statement, multiparams or [params], rule.columns))
-    write = Write(calling, statement.table.name, rows, isinstance(statement, Delete), connection)  # type: ignore[union-attr]
+    write = Write(caller, statement.table.name, rows, isinstance(statement, Delete), connection)  # type: ignore[union-attr]
     if why := rule.refusal(write):
         # Airflow keeps no audit entry of what a task remembers. Who is not logged in is refused by the route as well.
-        if isinstance(calling, TaskCaller) or calling.name:
-            log.warning("Refused %s a write to %s: %s", calling, write.table, why)
+        if isinstance(caller, TaskCaller) or caller.name:
+            log.warning("Refused %s a write to %s: %s", caller, write.table, why)
         raise HTTPException(status.HTTP_403_FORBIDDEN, why)
 
 
-def check_text(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+def check_sql_text(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
     """Refuse SQL that is written out, which tells nothing about its rows; Airflow's API uses none on these tables.
 
     :raises fastapi.HTTPException: 403
     """
-    if caller.current.get() is None or (found := _WRITES.search(statement)) is None:
+    if current_caller.get() is None or (found := _WRITES.search(statement)) is None:
         return
     compiled = getattr(context, "compiled", None)
     if compiled is None or isinstance(compiled.statement, TextClause):
@@ -193,19 +193,19 @@ def _refuse_asset_rows(write: Write) -> str | None:
     )
 
 
-def _refuse_deleting(calling: Caller | TaskCaller, dag_ids: set[str], connection: Connection) -> str | None:
+def _refuse_deleting(caller: Caller | TaskCaller, dag_ids: set[str], connection: Connection) -> str | None:
     """Say why somebody may not delete DAGs: an approver may where there are approvals, else an administrator."""
-    if not isinstance(calling, Caller):
-        return f"{calling} may not delete a DAG of Slipway's."
+    if not isinstance(caller, Caller):
+        return f"{caller} may not delete a DAG of Slipway's."
     # Reads only; what it has begun is the connection's own transaction.
     with Session(connection, join_transaction_mode="rollback_only") as session:
-        for dag_id in sorted(dag_ids - calling.deletes):
+        for dag_id in sorted(dag_ids - caller.deletes):
             names = approver_names(dag_id, session)
-            if names and not may_all(calling.name, dag_id, session):
-                return f"{calling} may not delete {dag_id}: only its approvers may ({', '.join(names)})."
-            if not names and not calling.administrator:
-                return f"{calling} may not delete {dag_id}, which is Slipway's: only an administrator may."
-    calling.deletes.update(dag_ids)
+            if names and not may_all(caller.name, dag_id, session):
+                return f"{caller} may not delete {dag_id}: only its approvers may ({', '.join(names)})."
+            if not names and not caller.administrator:
+                return f"{caller} may not delete {dag_id}, which is Slipway's: only an administrator may."
+    caller.deletes.update(dag_ids)
     return None
 
 

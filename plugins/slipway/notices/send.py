@@ -16,7 +16,7 @@ from slipway.aws.sns import SnsPublishHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model.config import ApprovalSettings
+    from slipway.model.approval import ApprovalSettings
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.aws.s3 import bucket_and_key
 from slipway.errors import ArtefactChanged
 from slipway.registry.record import ARTEFACT_SHA256, metadata_value
 
@@ -38,8 +39,7 @@ class Artefact:
     @property
     def place(self) -> tuple[str, str]:
         """Bucket and key."""
-        bucket, _, key = self.uri.removeprefix("s3://").partition("/")
-        return bucket, key
+        return bucket_and_key(self.uri)
 
     def properties(self) -> dict[str, str]:
         """:returns: the metadata of a model package that keeps it; where it lies is in the package's specification"""

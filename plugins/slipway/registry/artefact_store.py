@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import UNVERSIONED, S3VersionHook, is_missing, uri
+from slipway.aws.s3 import UNVERSIONED, S3Store, bucket_and_key, is_missing_object, uri
 from slipway.errors import PermanentError
 from slipway.registry.artefact import Artefact, changed
 
@@ -26,7 +26,7 @@ _READ_BYTES = 8 * 1024**2
 _TELL_EVERY_BYTES = 1024**3
 
 
-class S3ArtefactHook(S3VersionHook):
+class S3Artefacts(S3Store):
     """Models in S3, by their bytes."""
 
     @patient
@@ -47,7 +47,7 @@ class S3ArtefactHook(S3VersionHook):
         """
         from boto3.s3.transfer import TransferConfig
 
-        source_bucket, _, source_key = source_uri.removeprefix("s3://").partition("/")
+        source_bucket, source_key = bucket_and_key(source_uri)
         # In this thread: an end of the task then ends the copy, too. Parts are copied within S3, seconds each.
         transfer = TransferConfig(
             multipart_threshold=_COPY_OBJECT_MAX_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
@@ -55,7 +55,7 @@ class S3ArtefactHook(S3VersionHook):
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         with aws_call("copy the artefact", source_uri):
             try:
-                self._s3.copy(
+                self.s3.conn.copy(
                     {"Bucket": source_bucket, "Key": source_key},
                     bucket,
                     key,
@@ -63,7 +63,7 @@ class S3ArtefactHook(S3VersionHook):
                     Config=transfer,
                 )
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     raise PermanentError(
                         "The artefact of the training job does not exist",
                         resource=source_uri,
@@ -113,9 +113,9 @@ class S3ArtefactHook(S3VersionHook):
     def _look(self, bucket: str, key: str) -> dict[str, Any] | None:
         with aws_call("look at the artefact", uri(bucket, key)):
             try:
-                return self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+                return self.s3.conn.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     return None
                 raise
 
@@ -125,7 +125,7 @@ class S3ArtefactHook(S3VersionHook):
         digest, read_bytes, total_bytes = hashlib.sha256(), 0, head["ContentLength"]
         with aws_call("read the artefact", uri(bucket, key)):
             # IfMatch: where there are no versions, another object must not come in between.
-            answer = self._s3.get_object(Bucket=bucket, Key=key, IfMatch=head["ETag"], **version)
+            answer = self.s3.conn.get_object(Bucket=bucket, Key=key, IfMatch=head["ETag"], **version)
             with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(_READ_BYTES):
                     digest.update(piece)

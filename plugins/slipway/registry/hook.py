@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.sagemaker_base import SageMakerBaseHook, is_missing
+from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.model.approvers import Approval
 from slipway.registry.record import (
@@ -52,7 +52,7 @@ def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-class ModelRegistryHook(SageMakerBaseHook):
+class ModelRegistryHook(SageMakerApiHook):
     """Model package groups and model packages.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
@@ -176,7 +176,7 @@ class ModelRegistryHook(SageMakerBaseHook):
                 for page in pages:
                     yield from (item["ModelPackageArn"] for item in page["ModelPackageSummaryList"])
             except ClientError as error:
-                if not is_missing(error):
+                if not is_missing_resource(error):
                     raise
 
     @patient

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.registry import hook as registry
 from slipway.registry.artefact import Artefact
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import metadata_value
 from slipway.states import ModelApprovalStatus
@@ -47,20 +47,13 @@ class RegisterModelOperator(BaseOperator):
     """
 
     operator_extra_links = (ModelPackageLink(),)
+    registry = client(ModelRegistryHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
+        self.aws_conn_id = model.aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
@@ -102,7 +95,7 @@ class RegisterModelOperator(BaseOperator):
 
     def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:
         kms_key = self.model.policy.kms_key
-        kept = self.s3.keep(
+        kept = S3Artefacts(self.s3).keep(
             trained_url,
             plan.home_bucket,
             names.artefact_key(plan.prefix, plan.revision_id),
@@ -112,7 +105,7 @@ class RegisterModelOperator(BaseOperator):
         return kept
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
-        bucket, key = plan.revision.bucket, names.run_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
+        bucket, key = plan.revision.bucket, names.release_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
         self.s3.put_if_absent(
             bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
         )

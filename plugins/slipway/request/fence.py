@@ -128,7 +128,7 @@ def load_request(
 ) -> FencedRequest:
     """Read the run's own copy of the request again.
 
-    :param s3: usually an S3VersionHook
+    :param s3: usually an S3Hook
     :param plan: the release
     :param model: the model file
     :param aws: account and region; looked up if None

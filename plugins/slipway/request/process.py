@@ -9,7 +9,7 @@ from typing import Protocol
 from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import NameConflict, PermanentError
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
@@ -51,7 +51,7 @@ def process_request(
     if revision.size_bytes > MAX_BYTES:
         why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
         refuse("trainingjob.zip", why, "upload a smaller zip")
-    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    s3 = s3 or S3Hook(aws_conn_id=model.aws_conn_id)
     aws = aws or identity(model.aws_conn_id)
     run_id = revision.revision_id
     bucket = aws.resolve(model.source.bucket)
@@ -89,7 +89,7 @@ def plan_again(
     :raises PermanentError: when the release's documents are missing or were changed
     :raises PolicyViolation: when the policy no longer allows it
     """
-    s3 = s3 or S3VersionHook(aws_conn_id=model.aws_conn_id)
+    s3 = s3 or S3Hook(aws_conn_id=model.aws_conn_id)
     aws = aws or identity(model.aws_conn_id)
     bucket, key = aws.resolve(model.source.bucket), names.request_key(model.prefix, revision_id)
     document = s3.read_version(bucket, names.revision_key(model.prefix, revision_id), max_bytes=MAX_BYTES)

@@ -21,11 +21,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from slipway import names
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
+from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable
+from slipway.host import runs
 from slipway.source.uploads import (
     ASSET_PREFIX,
-    INTAKE_DAG_ID,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
@@ -34,6 +34,7 @@ from slipway.source.uploads import (
     older_versions,
     version_key,
 )
+from slipway.source.versions import ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
@@ -112,7 +113,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
     """Return the intake's DAG id for each bucket; the buckets must be all that there are."""
-    return dag_ids(INTAKE_DAG_ID, [source.slug for source in found])
+    return dag_ids(names.INTAKE_DAG_ID, [source.slug for source in found])
 
 
 def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
@@ -143,7 +144,8 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
-            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), start_release)
+            versions = S3Versions(aws_conn_id=source.aws_conn_id)
+            return take_in(source, asset_state_store[uploads], versions, runs.start)
 
         start_releases()
     return dag
@@ -154,21 +156,21 @@ def _documentation(source: WatchedBucket) -> str:
     return f"{__doc__}\n\nUploads that wait for their model file:\n\n{held}" if held else str(__doc__)
 
 
-def take_in(source: WatchedBucket, store: StateStore, hook: S3VersionHook, start: Starter) -> dict[str, int]:
+def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, start: Starter) -> dict[str, int]:
     """Start a release for every upload that has none; the body of the intake's only task.
 
     :param source: the bucket and its models
     :param store: the state of the bucket's asset
-    :param hook: S3
+    :param versions: S3
     :param start: starts a run
     :returns: how many versions got their run, and how many wait for their model
     :raises IntakeUnreadable: when the stored state cannot be read; then nothing is started
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one of them
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
-    listed = hook.list_versions(bucket, list_prefixes(source.dag_ids))
+    listed = versions.list_versions(bucket, list_prefixes(source.dag_ids))
     before = _committed(source, store)
-    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, hook)
+    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, versions)
     if intake != before:
         store.set(STATE_KEY, intake.to_json())
     committed = intake
@@ -205,23 +207,23 @@ def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], hook: S3VersionHook) -> IntakeState:
+def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> IntakeState:
     older = older_versions(listed)
     intake = IntakeState()
     for version in listed:
-        if version in older or _released_before(source, bucket, version, hook):
+        if version in older or _released_before(source, bucket, version, versions):
             intake = intake.with_done(version)
     log.info("First intake of %s: %d of %d versions skipped", bucket, len(intake.done), len(listed))
     return intake
 
 
-def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, hook: S3VersionHook) -> bool:
+def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:
     """Look for the copy of the zip that a release keeps; another Airflow may have made it."""
     prefix = source.dag_ids.get(version.key)
     if prefix is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return hook.exists(bucket, f"{names.run_prefix(prefix, revision)}{REQUEST_FILE}")
+    return versions.s3.exists(bucket, f"{names.release_prefix(prefix, revision)}{REQUEST_FILE}")
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
@@ -240,38 +242,3 @@ def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: 
         return True
     say("%s waits for its DAG %s, which is missing or has import errors", where, dag_id)
     return False
-
-
-def start_release(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
-    """Create a run of a release DAG through the task's own channel to Airflow, which needs no credential.
-
-    :param dag_id: the release DAG
-    :param run_id: a function of the version, so that a second attempt finds the first one's run
-    :param conf: bucket, key and version id
-    :returns: False when there is no such DAG, or it has import errors; True when the run exists
-    :raises AirflowRuntimeError: for any other answer of the API server
-    """
-    from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-    try:
-        # No logical date: it has to be unique in a DAG as well, and a clash would look like a run that exists.
-        answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, logical_date=None, conf=dict(conf)))
-    except AirflowRuntimeError as error:
-        if _is_absent(error):
-            return False
-        raise
-    existed = isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS
-    if isinstance(answer, ErrorResponse) and not existed:
-        raise AirflowRuntimeError(answer)
-    log.info("%s %s: %s", dag_id, run_id, "has its run already" if existed else "started")
-    return True
-
-
-def _is_absent(error: AirflowRuntimeError) -> bool:
-    """Tell a DAG that is not there, or cannot be imported now, from every other refusal."""
-    detail = error.error.detail or {}
-    inner = detail.get("detail")
-    reason = (inner.get("detail") or {}).get("reason") if isinstance(inner, dict) else None
-    return detail.get("status_code") == 404 or reason == "import_errors"

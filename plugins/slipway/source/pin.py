@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import PokeReturnValue
 
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
-from slipway.plan import Revision, wanted
+from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
+from slipway.source.versions import S3Versions
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -46,7 +48,7 @@ class S3VersionSensor(S3KeySensor):
     :param timeout: seconds until a missing object fails the task
     """
 
-    aws_hook_class = S3DocumentHook
+    aws_hook_class = S3Hook  # type: ignore[assignment]
     operator_extra_links = (ReleasedByLink(),)
     # A class attribute, because Airflow does not let operators set new attributes.
     run_exists = staticmethod(runs.exists)
@@ -65,11 +67,16 @@ class S3VersionSensor(S3KeySensor):
         self.model_prefix = model_prefix
         self.held = held
 
+    @cached_property
+    def versions(self) -> S3Versions:
+        """The versions in S3, through the model's connection."""
+        return S3Versions(cast(S3Hook, self.hook))
+
     @property
     def claims(self) -> Claims:
         """The claims of the model's versions."""
         bucket = resolve(str(self.bucket_name), self.aws_conn_id)
-        return Claims(cast(S3DocumentHook, self.hook), bucket, self.model_prefix, self.run_exists)
+        return Claims(S3Documents(self.versions.s3), bucket, self.model_prefix, self.run_exists)
 
     def execute(self, context: Context) -> Any:
         """Pin and claim a version when the object is there.
@@ -78,7 +85,7 @@ class S3VersionSensor(S3KeySensor):
         :raises slipway.errors.ReleasedAlready: when another run has the version
         :raises slipway.errors.Skipped: in a run that rolls production back
         """
-        if wanted(context):
+        if roll_back_target(context):
             raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
         if not self.deferrable:
             return super(S3KeySensor, self).execute(context)
@@ -128,8 +135,7 @@ class S3VersionSensor(S3KeySensor):
             )
         if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
             version_id = version_id or remembered["version_id"]
-        hook = cast(S3VersionHook, self.hook)
-        revision = hook.head_version(bucket, key, version_id)
+        revision = self.versions.head_version(bucket, key, version_id)
         if revision is None and version_id:
             raise PermanentError(
                 "There is nothing to release",
@@ -142,7 +148,7 @@ class S3VersionSensor(S3KeySensor):
             return None
         store.set(PINNED, revision.to_xcom())
         self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
-        return self._claim(context, replace(revision, sequence=hook.sequence(revision))).to_xcom()
+        return self._claim(context, replace(revision, sequence=self.versions.sequence(revision))).to_xcom()
 
     def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
         dag_run = context["dag_run"]

@@ -6,14 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from slipway.aws.s3 import ObjectVersion
+from slipway.source.versions import ObjectVersion
 
 # The default prefix of a model's zip: one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
 REQUEST_FILE = "trainingjob.zip"
 # The name of the asset of a bucket's uploads: this and the bucket's slug. The intake keeps its state on the asset.
 ASSET_PREFIX = "slipway-uploads-"
-INTAKE_DAG_ID = "intake"
 INTAKE_TASK_ID = "start_releases"
 # The entry of the asset's state store that holds an IntakeState.
 STATE_KEY = "intake"

@@ -9,10 +9,11 @@ from typing import Any
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import ObjectVersion, S3VersionHook, list_versions_async
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.source.notification_queue import NotificationQueue
 from slipway.source.uploads import STATE_KEY, IntakeState, list_prefixes, version_key
+from slipway.source.versions import ObjectVersion, list_versions_async
 from slipway.waiting.watcher import Look, WatcherTrigger
 
 # Between two listings while a queue reports uploads: the listing then only finds what the queue has lost.
@@ -72,9 +73,9 @@ class UploadWatcherTrigger(WatcherTrigger):
             for task in listening:
                 task.cancel()
 
-    def hook(self) -> S3VersionHook:
+    def hook(self) -> S3Hook:
         """Return the hook that lists the bucket."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+        return S3Hook(aws_conn_id=self.aws_conn_id)
 
     def notification_queue(self, queue: str, bucket: str, wake: asyncio.Event) -> NotificationQueue:
         """Return a queue to receive from."""

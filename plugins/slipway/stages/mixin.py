@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
@@ -31,7 +31,7 @@ def gate_by(aws_conn_id: str | None) -> StageGate:
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
-    return StageGate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
+    return StageGate(S3Documents(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
 class StageMixin:

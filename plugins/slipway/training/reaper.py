@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, task
 
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.names import REAPER_DAG_ID
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DAG_ID = "reaper"
 # With the search's grace period and the start of a run, a job is stopped within a minute after its task.
 POLL_SECONDS = 10.0
 
@@ -39,7 +39,7 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :returns: one DAG called ``reaper`` for a single connection, else one for each connection, named after it
     """
     connections = sorted({model.aws_conn_id for model in models})
-    return list(map(build_reaper_dag, connections, dag_ids(DAG_ID, list(map(slug, connections)))))
+    return list(map(build_reaper_dag, connections, dag_ids(REAPER_DAG_ID, list(map(slug, connections)))))
 
 
 def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:

@@ -15,7 +15,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from slipway.aws.links import TrainingJobLink
 from slipway.aws.logs import LogsHook
 from slipway.aws.patience import without_patience
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.host.links import NewerReleaseLink
@@ -169,7 +169,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         self.log.info("Created the training job %s", name)
 
     def _parameters(self, plan: ReleasePlan) -> dict[str, Any]:
-        request = load_request(S3VersionHook(aws_conn_id=self.aws_conn_id), plan, self.model)
+        request = load_request(S3Hook(aws_conn_id=self.aws_conn_id), plan, self.model)
         return request.create_training_job_parameters(plan)
 
     def _check_digest(self, plan: ReleasePlan, job: Mapping[str, Any], tags: Mapping[str, str]) -> None:

@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
 from slipway.approval.approve import COMMENT, POLL_LIMIT_SECONDS, comment_field
 from slipway.approval.wait import ApprovalOutcome
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.questions import put_question
 from slipway.model.approvers import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
@@ -52,6 +53,8 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
     # Template fields are serialized: the guard reads the rules there.
     template_fields = (*HITLOperator.template_fields, "rules")
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    records = client(TrialRecordHook)
+    uploads = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         # Airflow hands the DAG's params on to every operator; they are no fields of this form.
@@ -71,16 +74,6 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         self.execution_mode = model.execution_mode
         self.poll_seconds = min(model.timeouts.poll_seconds, POLL_LIMIT_SECONDS)
         self.stage_poll_seconds = self.poll_seconds
-
-    @property
-    def records(self) -> TrialRecordHook:
-        """The hook that reads and writes the record."""
-        return TrialRecordHook(aws_conn_id=self.aws_conn_id)
-
-    @property
-    def uploads(self) -> S3VersionHook:
-        """The hook that says who uploaded a zip."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide, or ask and wait.
@@ -202,7 +195,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
             "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
             f"Asked: {wanted}. [The release]({run_url(ti.dag_id, ti.run_id)})"
         )
-        upsert_hitl_detail(
+        put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.clients import client
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, VariantFigures, error_limit
+from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import BY_RULE, VERDICT, TrialRecord, TrialRecordHook, record_of
 from slipway.trial.wait import BakeTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -46,19 +46,12 @@ class TrialSettleOperator(EndpointDeployOperator):
     :param model: the model file's content
     """
 
+    records = client(TrialRecordHook)
+    metrics = client(TrialMetrics)
+
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)
         self.trial = model.trial or Trial()
-
-    @cached_property
-    def records(self) -> TrialRecordHook:
-        """The Model Registry, through the model's connection."""
-        return TrialRecordHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def metrics(self) -> CloudWatchHook:
-        """CloudWatch, through the model's connection."""
-        return CloudWatchHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the verdict out, once production is this release's to write to.
@@ -128,7 +121,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         record, stack = self._record, self.hook.describe_stack(self.stack_name)
         if record.outcome in _OUTCOMES.values():
             self.log.info("This trial has ended: %s", record.outcome)
-        elif stack and not stack.status.in_progress and self.way_back(stack) is None:
+        elif stack and not stack.status.in_progress and self.undo_of_first_step(stack) is None:
             # While the stack changes, or is half-way, the weights are where they have to be.
             self.has_vanished(stack)
             self.check_allowed(stack)

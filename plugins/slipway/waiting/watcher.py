@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from slipway.waiting.doorbell import Doorbell
+from slipway.waiting.pacing import EventPacing
 from slipway.waiting.results import BACKOFF_LIMIT_SECONDS, backoff_seconds
 
 # What needs attention, None for what cannot be told yet; and what the event says.
@@ -18,7 +18,7 @@ Look = tuple[Collection[Hashable] | None, dict[str, Any]]
 
 
 class WatcherTrigger(BaseEventTrigger):
-    """Emits an event for what needs attention, and again from time to time until it is handled; never ends.
+    """Emit an event for what needs attention, and again from time to time until it is handled; never ends.
 
     The event only starts the DAG, which looks again by itself. So an event that is lost, merged with another or sent
     twice changes nothing.
@@ -51,19 +51,19 @@ class WatcherTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Emit the events."""
         failures = 0
-        doorbell = Doorbell()
+        pacing = EventPacing()
         while True:
             try:
                 async with aclosing(self.looks()) as looks:
                     async for waiting, payload in looks:
                         failures = 0
-                        if doorbell.rings(waiting, time.monotonic()):
+                        if pacing.is_due(waiting, time.monotonic()):
                             yield TriggerEvent(payload)
             except Exception as error:
                 # Airflow does not start a watcher again that has ended: only cancellation may end it.
                 failures += 1
                 log = self.log.warning if failures == 1 else self.log.debug
-                log("Cannot watch %s, asking again: %s", self.watched, error)
+                log("Cannot watch %s, trying again: %s", self.watched, error)
                 await asyncio.sleep(
                     backoff_seconds(failures, base_seconds=self.poll_seconds, limit_seconds=self.backoff_limit_seconds)
                 )

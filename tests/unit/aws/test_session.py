@@ -6,7 +6,7 @@ from botocore.exceptions import ParamValidationError
 from botocore.loaders import JSONFileLoader
 
 from slipway.aws import session as aws
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.s3 import S3Hook
 from slipway.aws.session import AwsHook
 
 
@@ -16,7 +16,7 @@ def parsed():
 
 
 def test_hooks_share_the_descriptions_of_services_and_nothing_else():
-    one, other = AwsHook(aws_conn_id=None), S3DocumentHook(aws_conn_id=None)
+    one, other = AwsHook(aws_conn_id=None), S3Hook(aws_conn_id=None)
     sessions = [one.get_session("us-west-2"), other.get_session("eu-west-1")]
     assert [session.region_name for session in sessions] == ["us-west-2", "eu-west-1"]
     loaders = {id(session._session.get_component("data_loader")) for session in sessions}

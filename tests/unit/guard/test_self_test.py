@@ -7,7 +7,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from slipway.guard import flush, self_test, writes
+from slipway.guard import self_test
+from slipway.guard.flush import check_flush
+from slipway.guard.writes import check_statement
 from slipway.plugin import SlipwayPlugin
 
 HEALTH = "/slipway/guard/health"
@@ -27,8 +29,8 @@ def test_it_answers_nothing_else(real_server):
 @pytest.mark.parametrize(
     ("target", "moment", "listener", "passed"),
     [
-        (Session, "before_flush", flush.check, "a mark on an approval"),
-        (Engine, "before_execute", writes.check, "a forged answer, a forged XCom"),
+        (Session, "before_flush", check_flush, "a mark on an approval"),
+        (Engine, "before_execute", check_statement, "a forged answer, a forged XCom"),
     ],
 )
 def test_without_a_listener_it_is_not_active(real_server, target, moment, listener, passed):

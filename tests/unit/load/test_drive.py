@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from slipway.load.drive import ABANDONED, Drive
-from slipway.load.plan import Arrivals, LoadStage, shares
+from slipway.load.phases import Arrivals, LoadStage, shares
 from slipway.load.rows import Row
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 

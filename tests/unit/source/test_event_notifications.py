@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from slipway.aws.s3 import ObjectVersion
 from slipway.source.event_notifications import is_handled, versions_named
 from slipway.source.uploads import IntakeState
+from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")

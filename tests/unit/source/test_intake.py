@@ -7,11 +7,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway import names
-from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
-from slipway.source.intake import WatchedBucket, _is_absent, build_intake_dags, sources, take_in
+from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
 from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.versions import ObjectVersion
 from tests.unit.scripted_aws import MemoryStore
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
@@ -32,7 +32,7 @@ class Bucket:
     """Lists what it was told; knows the copies of earlier releases."""
 
     def __init__(self, *versions: ObjectVersion, copies: tuple[str, ...] = ()) -> None:
-        self.versions, self.copies = list(versions), copies
+        self.versions, self.copies, self.s3 = list(versions), copies, self
 
     def list_versions(self, bucket, prefixes):
         return sorted(self.versions)
@@ -155,7 +155,7 @@ def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over()
 
 
 def test_the_first_look_does_not_release_again_what_another_airflow_released():
-    copy = names.run_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
+    copy = names.release_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
     airflow, store = Airflow("iris-model"), MemoryStore()
     take_in(source(), store, Bucket(version("v1"), version("v2", second=1), copies=(copy,)), airflow.start)
     assert airflow.versions() == []
@@ -167,20 +167,6 @@ def test_versions_that_s3_has_expired_are_forgotten(store):
     take_in(source(), store, Bucket(version("v1"), version("v2")), airflow.start)
     take_in(source(), store, Bucket(version("v2")), airflow.start)
     assert store.entries[STATE_KEY]["done"] == {IRIS: ["v2"]}
-
-
-@pytest.mark.parametrize(
-    ("error", "absent"),
-    [
-        (refusal(404, "not_found"), True),
-        (refusal(400, "import_errors"), True),
-        (refusal(400, "value_error"), False),
-        (refusal(500, ""), False),
-        (AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR)), False),
-    ],
-)
-def test_a_dag_that_is_not_there_is_told_from_other_refusals(error, absent):
-    assert _is_absent(error) is absent
 
 
 def model(

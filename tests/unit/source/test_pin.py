@@ -36,7 +36,7 @@ class Bucket:
 
     def __init__(self, *version_ids: str) -> None:
         self.version_ids = list(version_ids)
-        self.documents = MemoryDocuments()
+        self.documents, self.s3 = MemoryDocuments(), self
 
     def head_version(self, bucket, key, version_id=None):
         if not self.version_ids or (version_id and version_id not in self.version_ids):
@@ -54,6 +54,12 @@ class Bucket:
         return self.documents.write(bucket, key, content, etag=etag)
 
 
+@pytest.fixture(autouse=True)
+def documents(monkeypatch):
+    """The bucket of a test keeps its documents itself."""
+    monkeypatch.setattr("slipway.source.pin.S3Documents", lambda bucket: bucket)
+
+
 def sensor(bucket: Bucket, **kwargs) -> S3VersionSensor:
     made = Source(
         task_id="source",
@@ -65,7 +71,7 @@ def sensor(bucket: Bucket, **kwargs) -> S3VersionSensor:
         timeout=60,
         **kwargs,
     )
-    made.__dict__["hook"] = bucket
+    made.__dict__["versions"] = bucket
     return made
 
 

@@ -2,8 +2,8 @@
 
 import json
 
-from slipway.aws.s3 import ObjectVersion
 from slipway.source.uploads import IntakeState, is_request, list_prefixes, older_versions
+from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 WINE = "training_jobs/wine/trainingjob.zip"

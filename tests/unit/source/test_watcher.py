@@ -3,16 +3,14 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.aws.s3 import ObjectVersion
 from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.versions import ObjectVersion
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.source.watcher import UploadWatcherTrigger
-from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
 
@@ -107,33 +105,6 @@ def test_no_error_ends_the_watch_and_each_makes_a_new_client(error):
     events, hook = watch(S3Client(error, error, ["v1"]), committed())
     assert events == [{"bucket": "uploads", "waiting": 1}]
     assert hook.connections == 3
-
-
-def test_the_doorbell_rings_at_once_for_news_and_ever_less_often_for_the_rest():
-    bell = Doorbell()
-    assert bell.rings([NEW], 0.0)
-    assert not bell.rings([NEW], 1.0)
-    assert bell.rings([NEW, NEWER], 2.0)
-    rings = [second for second in range(3, 600) if bell.rings([NEW, NEWER], float(second))]
-    gaps = [later - earlier for earlier, later in pairwise([2, *rings])]
-    assert gaps[0] == RING_AGAIN_SECONDS
-    assert gaps == sorted(gaps)
-    assert gaps[-1] == RING_AGAIN_LIMIT_SECONDS
-
-
-def test_the_doorbell_forgets_what_was_committed():
-    bell = Doorbell()
-    assert bell.rings([NEW], 0.0)
-    assert not bell.rings([], 1.0)
-    assert bell.rings([NEW], 2.0)
-
-
-def test_before_the_first_intake_the_doorbell_does_not_ring_at_every_poll():
-    bell = Doorbell()
-    assert bell.rings(None, 0.0)
-    assert not bell.rings(None, 1.0)
-    assert bell.rings(None, RING_AGAIN_SECONDS)
-    assert bell.rings([NEW], RING_AGAIN_SECONDS + 1)
 
 
 class ObjectClient:

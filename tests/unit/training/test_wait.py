@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from slipway.aws.sagemaker_base import WAITER_PATH
+from slipway.aws.sagemaker_api import WAITER_PATH
 from slipway.training.owner import JobOwner
 from slipway.training.wait import MAX_LINES, TrainingJobTrigger
 from slipway.waiting.waiter import load_waiter, waiter_state

@@ -57,7 +57,7 @@ class Records:
 def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
-    monkeypatch.setattr(decide, "upsert_hitl_detail", lambda **detail: questions.append(detail))
+    monkeypatch.setattr(decide, "put_question", lambda **detail: questions.append(detail))
     return questions
 
 
