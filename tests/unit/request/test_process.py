@@ -1,4 +1,4 @@
-"""An upload becomes a plan and a copy, once, however often the task runs."""
+"""An upload becomes one plan and one copy, however often the task runs."""
 
 import hashlib
 import logging
