@@ -34,8 +34,8 @@ PINNED = "revision"
 class S3VersionSensor(S3KeySensor):
     """Wait for an object without a worker slot, pin one version and claim it; the XCom is a Revision.
 
-    The version is the one that ``bucket``, ``key`` and ``version_id`` of the run's conf name, else those of its params,
-    else the newest of the model's own key. It is looked up once: a second attempt of this task pins the same version.
+    Each of ``bucket``, ``key`` and ``version_id`` comes from the run's conf, else from its params, else from the model.
+    Without a version id it is the newest version, looked up once: a second attempt of this task pins the same version.
 
     A version belongs to one run. Any other run fails and names that run, unless it asks for a new attempt. The run that
     the upload started is skipped instead: a person was faster, and nothing is wrong.
