@@ -143,7 +143,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             and outcome == ApprovalOutcome.SUPERSEDED
             and (newer := self.overtaken(context, BoardStage.APPROVE))
         ):
-            return self.give_way(context, BoardStage.APPROVE, newer)
+            return self._end_superseded(context, newer)
         if answer is None and not event:
             self.enter_stage(context, BoardStage.APPROVE)
         if question is None:
@@ -165,15 +165,12 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             question = self._ask(context, question.next(approvals))
         self._wait(context, question)
 
-    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> dict[str, Any]:  # type: ignore[override]
-        """End the release because of a newer one, unless somebody has decided on it meanwhile.
+    def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
+        """As StageMixin.on_overtaken, unless somebody has approved this release meanwhile."""
+        self._end_superseded(context, newer)
 
-        :param context: the task's Airflow context
-        :param stage: where it was overtaken
-        :param newer: the newer release
-        :returns: the decision, if somebody approved
-        :raises slipway.errors.Superseded: naming the newer release
-        """
+    def _end_superseded(self, context: Context, newer: Entry) -> dict[str, Any]:
+        """End the release because of a newer one; returns the decision if somebody has approved meanwhile."""
         arn = pull_package_arn(context)
         comment = f"Superseded by the newer release {run_url(newer.dag_id, newer.run_id)}"
         return self._end(context, arn, How.SUPERSEDED, comment, self._question(context, arn))

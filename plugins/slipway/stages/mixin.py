@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.sdk import BaseOperator
+
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
@@ -34,7 +36,7 @@ def gate_by(aws_conn_id: str | None) -> StageGate:
     return StageGate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
-class StageMixin:
+class StageMixin(BaseOperator):
     """An operator whose work belongs to a stage; execute() begins with enter_stage().
 
     A release that has been overtaken is skipped, and with it all that follows: nothing has failed, so nobody is to be
@@ -81,13 +83,12 @@ class StageMixin:
         ticket = self.ticket(context, stage)
         verdict = self.gate.enter(ticket)
         if verdict.outcome is Outcome.OVERTAKEN and verdict.other:
-            self.give_way(context, stage, verdict.other)
+            self.on_overtaken(context, stage, verdict.other)
         if verdict.outcome is Outcome.WAIT:
             trigger = StageTrigger(
                 ticket=ticket.to_json(), aws_conn_id=self.aws_conn_id, poll_seconds=self.stage_poll_seconds
             )
-            operator: Any = self
-            operator.defer(trigger=trigger, method_name="execute_at_gate")
+            self.defer(trigger=trigger, method_name="execute_at_gate")
 
     def execute_at_gate(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Ask at the gate again after a wait.
@@ -100,8 +101,7 @@ class StageMixin:
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
             raise AwsError("Cannot watch the stages of the model", why=result.reason)
-        operator: Any = self
-        return operator.execute(context)
+        return self.execute(context)
 
     def leave_stages(self, context: Context, stage: BoardStage) -> None:
         """Let the next release in; one that cannot be told is let in when this run ends, so the task has not failed.
@@ -112,14 +112,22 @@ class StageMixin:
         try:
             self.gate.leave(self.ticket(context, stage))
         except SlipwayError as error:
-            operator: Any = self
-            operator.log.warning("%s. The stage %s is free once this run ends", error, stage)
+            self.log.warning("%s. The stage %s is free once this run ends", error, stage)
 
     def overtaken(self, context: Context, stage: BoardStage) -> Entry | None:
         """:returns: the newer release that has taken this one's place; None while there is none"""
         return self.gate.overtaken(self.ticket(context, stage))
 
-    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> NoReturn:
+    def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
+        """End the release at the gate; a task that ends it in another way overrides this.
+
+        :param context: the task's Airflow context
+        :param stage: where it was overtaken
+        :param newer: the newer release
+        """
+        self.end_superseded(context, stage, newer)
+
+    def end_superseded(self, context: Context, stage: BoardStage, newer: Entry) -> NoReturn:
         """End the release because of a newer one.
 
         :param context: the task's Airflow context
@@ -131,9 +139,8 @@ class StageMixin:
         self.reject_superseded(context, f"Superseded by the newer release {where}")
         NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
         error = superseded(f"A newer release has come to the stage {stage}", self.plan(context).sequence, newer)
-        operator: Any = self
         # Airflow's own log of a skipped task does not say why.
-        operator.log.warning("%s", error)
+        self.log.warning("%s", error)
         raise error
 
     def reject_superseded(self, context: Context, comment: str) -> None:
@@ -143,7 +150,6 @@ class StageMixin:
         :param comment: why, for the Model Registry
         :raises slipway.errors.AwsError: when a call fails
         """
-        operator: Any = self
         registration = context["ti"].xcom_pull(task_ids="register")
         if not registration:
             return
@@ -158,7 +164,7 @@ class StageMixin:
             )
         except (AlreadyDecided, NotApproved) as standing:
             # Decided before, or deleted: either way there is nothing left that could be approved.
-            operator.log.info("%s", standing)
+            self.log.info("%s", standing)
 
 
 def superseded(what: str, sequence: str, newer: Entry) -> Superseded:

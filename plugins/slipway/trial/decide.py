@@ -112,7 +112,7 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
                 digest = pull_plan(context).digest
                 self.records.record_outcome(arn, TrialOutcome.SUPERSEDED, newer.run_id, digest=digest)
             self.leave_stages(context, BoardStage.PRD)
-            self.give_way(context, BoardStage.PRD, newer)
+            self.end_superseded(context, BoardStage.PRD, newer)
         figures = _comparison(context)
         if self.trial.decide is Decider.RULE:
             said = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
