@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.s3 import S3VersionHook
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
@@ -44,7 +44,7 @@ NEVER = ("UpdateEndpoint", "DeleteEndpoint", "DeleteStack", "StopTrainingJob")
 def crashes(aws, every_kill):
     """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(human_approval, "upsert_hitl_detail", lambda **detail: None)
+        patch.setattr(asking, "upsert_hitl_detail", lambda **detail: None)
         yield Crashes.install(patch, every=every_kill)
 
 

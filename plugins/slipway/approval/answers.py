@@ -20,9 +20,9 @@ from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
 QUESTION = "asked"
 DECIDED = "decided"
 
-UNPROVEN = (
-    "An answer was ignored, for the guard of Airflow's API server has not signed it. That server must load Slipway's "
-    "plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
+UNSIGNED_ANSWER = (
+    "An answer was ignored because the guard in Airflow's API server has not signed it. That server must load "
+    "Slipway's plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
 )
 
 
@@ -55,7 +55,7 @@ class Question:
     @property
     def answer_key(self) -> str:
         """The entry that its answer has, once there is one."""
-        return f"answer/{self.number}"
+        return _answer_key(self.number)
 
     @classmethod
     def about(cls, candidate: Candidate, approvals: Iterable[Approval], *, number: int, uploader: str | None) -> Self:
@@ -141,7 +141,22 @@ class Answer:
         return f"{self.by} {did} at {self.at} ({self.how})"
 
 
-def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
+def read_question(context: Mapping[str, Any]) -> Question | None:
+    """Read the newest question of the task that asks; None before its first one."""
+    asked: Any = context["task_state_store"].get(QUESTION)
+    return Question.from_json(asked) if asked else None
+
+
+def free_number(context: Mapping[str, Any]) -> int:
+    """Find the number of a new question: former answers keep their entries."""
+    former = read_question(context)
+    number = former.number if former else 0
+    while context["task_state_store"].get(_answer_key(number)):
+        number += 1
+    return number
+
+
+def read_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
     """Read the answer that the guard has written down.
 
     :param context: of the task that asks
@@ -152,11 +167,15 @@ def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | No
     try:
         answer = Answer.from_json(given) if given else None
     except (TypeError, ValueError, KeyError):
-        # No answer of the guard's.
+        # The guard has not written this.
         return None
     return answer if answer and answer.is_proven(verifier(), question, TaskPlace.of(context["ti"])) else None
 
 
-def is_spoilt(context: Mapping[str, Any], question: Question) -> bool:
-    """:returns: whether something lies in the answer's place that the guard has not written there"""
-    return bool(context["task_state_store"].get(question.answer_key)) and proven_answer(context, question) is None
+def has_unsigned_answer(context: Mapping[str, Any], question: Question) -> bool:
+    """Check whether the answer's entry holds something that the guard has not signed."""
+    return bool(context["task_state_store"].get(question.answer_key)) and read_answer(context, question) is None
+
+
+def _answer_key(number: int) -> str:
+    return f"answer/{number}"

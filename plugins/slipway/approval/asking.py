@@ -1,0 +1,252 @@
+"""What approve and decide_trial have in common: they put a question to people, wait deferred, and read the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+
+from slipway.approval.answers import (
+    DECIDED,
+    QUESTION,
+    UNSIGNED_ANSWER,
+    Answer,
+    Question,
+    free_number,
+    has_unsigned_answer,
+    read_answer,
+    read_question,
+)
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import S3VersionHook
+from slipway.errors import PermanentError
+from slipway.model.approvers import Approval, Rules
+from slipway.plan import ReleasePlan, pull_package_arn
+from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
+from slipway.request.uploader import uploader_under
+from slipway.stages.mixin import StageMixin
+from slipway.states import BoardStage, ExecutionMode
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+COMMENT = "comment"
+# People expect a decision in the registry to be noticed within ten seconds, whatever the model file says.
+POLL_LIMIT_SECONDS = 5.0
+
+
+class AskingOperator(StageMixin, HITLOperator):
+    """Asks people in Airflow, deferred, so that waiting holds no worker slot.
+
+    The question and what was decided are in the task's state store, where the API server's guard reads them. The guard
+    signs each answer that it lets through; an answer without its signature is ignored and the question is put again.
+    A subclass says what it asks and what an answer does.
+
+    :param rules: who may answer, and whose approvals are needed
+    :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
+    :param timeout_days: days until the question ends without an answer
+    :param execution_mode: whether a newer release takes this one's place while it waits
+    :param poll_seconds: time between two looks at the Model Registry; 5 at most
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+
+    # Template fields are serialized: the guard reads the rules there.
+    template_fields = (*HITLOperator.template_fields, "rules")
+
+    # Where the release waits, for a newer one to take its place.
+    board_stage: BoardStage
+    trigger_class: type[ApprovalTrigger] = ApprovalTrigger
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        home_bucket: str,
+        timeout_days: float,
+        execution_mode: ExecutionMode,
+        poll_seconds: float,
+        aws_conn_id: str | None,
+        **kwargs: Any,
+    ) -> None:
+        # Airflow hands the DAG's params on to every operator; they are no fields of this form.
+        kwargs.pop("params", None)
+        # Nobody is assigned: Airflow would compare user ids, which are numbers with some auth managers. The guard
+        # compares names.
+        super().__init__(params={COMMENT: _comment_field()}, response_timeout=timedelta(days=timeout_days), **kwargs)
+        self.rules = rules.to_json()
+        self.home_bucket = home_bucket
+        self.timeout_days = timeout_days
+        self.execution_mode = execution_mode
+        self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
+        self.stage_poll_seconds = self.poll_seconds
+        self.aws_conn_id = aws_conn_id
+
+    @property
+    def uploads(self) -> S3VersionHook:
+        """The hook that says who uploaded a zip."""
+        return S3VersionHook(aws_conn_id=self.aws_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask, unless it is decided already, and wait.
+
+        :param context: the task's Airflow context
+        :returns: the decision
+        :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        """
+        return self.go_on(context, None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after a wait: record what has been decided, or wait for more.
+
+        :param context: the task's Airflow context
+        :param event: what the trigger saw, or Airflow's own notice of an answer
+        :returns: the decision
+        :raises PermanentError: when AWS does not show the model package
+        """
+        # Airflow's own event has no outcome; the answer itself is in the state store.
+        outcome = event.get("outcome", ApprovalOutcome.ANSWERED)
+        if outcome == ApprovalOutcome.REFUSED:
+            arn = pull_package_arn(context)
+            raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
+        return self.go_on(context, outcome)
+
+    # What a subclass says.
+
+    def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
+        """Decide, ask or wait.
+
+        :param context: the task's Airflow context
+        :param outcome: why the wait ended; None where there was none
+        :returns: the decision
+        """
+        raise NotImplementedError
+
+    def new_question(self, context: Context) -> Question:
+        """Make the question about this release; see question_about()."""
+        raise NotImplementedError
+
+    def screen(self, context: Context, question: Question) -> str:
+        """Write what people read before they answer, as Markdown."""
+        raise NotImplementedError
+
+    def notice_at(self, context: Context, question: Question) -> float | None:
+        """Say when somebody is to be told something, in seconds since the epoch; None for never."""
+        return None
+
+    # What a subclass asks with.
+
+    @property
+    def deciders(self) -> Rules:
+        """Who may answer."""
+        return Rules.from_json(self.rules)
+
+    def question(self, context: Context) -> Question | None:
+        """Read what was asked about this release's model package; None before the first question."""
+        question = read_question(context)
+        return question if question and question.model_package_arn == pull_package_arn(context) else None
+
+    def is_decided(self, context: Context) -> bool:
+        """Check whether the question was decided, here or in the Model Registry."""
+        return bool(context["task_state_store"].get(DECIDED))
+
+    def question_about(self, context: Context, candidate: Candidate, approvals: Iterable[Approval]) -> Question:
+        """Make a new question.
+
+        :param context: the task's Airflow context
+        :param candidate: what is decided on
+        :param approvals: those given so far
+        """
+        uploader = self.uploader(self.plan(context))
+        return Question.about(candidate, approvals, number=free_number(context), uploader=uploader)
+
+    def uploader(self, plan: ReleasePlan) -> str | None:
+        """Look up who uploaded the zip, as far as the rules need to know."""
+        return uploader_under(self.deciders, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
+
+    def put_question(
+        self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
+    ) -> Question:
+        """Ask where Airflow shows no question that can be answered.
+
+        :param context: the task's Airflow context
+        :param question: the one that is open
+        :param answer: the signed answer to it
+        :param outcome: why the wait ended
+        :returns: the question that is open now
+        """
+        if question is None:
+            return self.ask(context, self.new_question(context))
+        if answer is not None:
+            return question
+        if outcome == ApprovalOutcome.ANSWERED:
+            self.log.error(UNSIGNED_ANSWER)
+        if outcome in (ApprovalOutcome.ANSWERED, ApprovalOutcome.UNASKED):
+            self.ask(context, question)
+        if has_unsigned_answer(context, question):
+            # It takes the place of the signed one, so nobody could answer this question any more.
+            self.log.error(UNSIGNED_ANSWER)
+            return self.ask(context, question.next(question.approvals))
+        return question
+
+    def ask(self, context: Context, question: Question) -> Question:
+        """Put a question to people; an answer that is in the state store already stays there."""
+        store: Any = context["task_state_store"]
+        # Stored first: the trigger notices a question that Airflow does not show, but nothing notices a lost answer.
+        store.set(QUESTION, question.to_json(), retention=timedelta(days=self.timeout_days + 1))
+        # Only then: an attempt that is killed in between finds a question that is not open, and asks another one.
+        if self.is_decided(context):
+            store.delete(DECIDED)
+        self.body = self.screen(context, question)
+        upsert_hitl_detail(
+            ti_id=context["task_instance"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            params=self.serialized_params,
+        )
+        self.log.info("Waiting: %s", self.deciders.wanted(question.approvals))
+        return question
+
+    def answer_to(self, context: Context, question: Question | None) -> Answer | None:
+        """Read the signed answer to a question; None while there is none."""
+        return read_answer(context, question) if question else None
+
+    def decided(self, context: Context, decision: dict[str, Any]) -> None:
+        """Let the guard tell whoever answers from now on that it is decided, and by whom."""
+        context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
+
+    def ends_at(self, question: Question) -> float:
+        """Say when a question ends without an answer, in seconds since the epoch."""
+        return question.at + timedelta(days=self.timeout_days).total_seconds()
+
+    def wait(self, context: Context, question: Question) -> NoReturn:
+        """Wait for an answer, deferred."""
+        self.defer(
+            trigger=self.trigger_class(
+                ti_id=str(context["task_instance"].id),
+                model_package_arn=question.model_package_arn,
+                deadline=self.ends_at(question),
+                notice_at=self.notice_at(context, question),
+                ticket=self.ticket(context, self.board_stage).to_json(),
+                poll_seconds=self.poll_seconds,
+                aws_conn_id=self.aws_conn_id,
+            ),
+            method_name="execute_complete",
+        )
+
+
+def _comment_field() -> Param:
+    return Param(
+        None,
+        # Airflow's form keeps both buttons disabled while a field that may not be null is empty.
+        type=["null", "string"],
+        title="Comment",
+        description="Kept with the decision on the model package",
+        maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,
+        source="task",
+    )
