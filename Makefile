@@ -10,6 +10,9 @@ VENV := .venv/bin
 APPROVE ?=
 # A release the demo was left in, to come back to.
 RUN ?=
+# The template that the package brings along; the others are in include/cfn.
+ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
+
 # How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
@@ -30,7 +33,7 @@ E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # What runs on other databases and with other users, too.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -86,6 +89,9 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
 
+test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
+	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
@@ -99,11 +105,11 @@ lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml
+	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
 	@"$(PYTHON)" tools/setup.py checkov
-	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn
+	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn -d $(dir $(ENDPOINT_TEMPLATE))
 
 format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .

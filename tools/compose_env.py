@@ -11,7 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
-from local_aws.credentials import Credentials
+from local_aws.host.credentials import Credentials
 from tools import approval_keys
 from tools.environment import passwords, write_private
 from tools.settings import OPERATORS, ROOT, Settings

@@ -10,7 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from local_aws.credentials import VARIABLES, AccessKey, Credentials, kept
+from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
 from tools import approval_keys
 from tools.settings import OPERATORS, REGION, ROOT, Settings
 

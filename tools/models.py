@@ -24,14 +24,21 @@ class ModelFiles(NamedTuple):
     errors: list[str]
 
 
+def plugins_folders(include: Path) -> list[Path]:
+    """Say where the package slipway may be: beside this one, or beside the model files, as in the container.
+
+    :param include: the folder above models/
+    """
+    return [folder / "plugins" for folder in (ROOT, include.parent)]
+
+
 def read(include: Path) -> ModelFiles:
     """Have the model files read as Airflow reads them, by a process that knows nothing of the caller's Airflow.
 
     :param include: the folder above models/
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    # The package lies beside this one, or beside the model files, as in the container.
-    package = os.pathsep.join(str(folder / "plugins") for folder in (ROOT, include.parent))
+    package = os.pathsep.join(map(str, plugins_folders(include)))
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-m", "tools.models", str(include / "models")],

@@ -48,7 +48,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.load.plan import Caps
     from slipway.load.slo import Slo
     from slipway.model.files import load_models
-    from slipway.stress import report as stress_report
+    from slipway.stress import report_files
     from slipway.stress.order import StressOrder, owner
 
     # Airflow, which comes with the model files, has everybody say where credentials were found; its option for that is
@@ -79,19 +79,19 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(evidence: dict[str, Any]) -> None:
-        report = stress_report.document(result, judged, evidence)
-        for file in (stress_report.machine_readable(report), stress_report.page(report)):
+        report = report_files.document(result, judged, evidence)
+        for file in (report_files.machine_readable(report), report_files.page(report)):
             (folder / file.name).write_text(file.content, encoding="utf-8")
 
     # At once, for this process may be ended while it waits for CloudWatch.
     write({})
-    console.print(f"Report: {folder.resolve() / stress_report.PAGE}", soft_wrap=True, highlight=False)
+    console.print(f"Report: {folder.resolve() / report_files.PAGE}", soft_wrap=True, highlight=False)
     if result.completed:
         try:
             if given.watch > 0:
                 console.print(f"CloudWatch is asked for its figures in {given.watch:g} s; Ctrl-C leaves them out")
                 time.sleep(given.watch)
-            evidence = stress_report.evidence(order, began, aws_conn_id=None)
+            evidence = report_files.evidence(order, began, aws_conn_id=None)
             write(evidence)
             for part, why in evidence["missing"].items():
                 console.print(f"The report goes without {part}: {why}", style="yellow", soft_wrap=True)

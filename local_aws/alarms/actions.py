@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 
 from local_aws.alarms.evaluation import iso
-from local_aws.store import Scope
+from local_aws.framework.store import Scope
 
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html, Subject

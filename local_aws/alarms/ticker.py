@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from local_aws.alarms.actions import actions_of
 from local_aws.alarms.evaluation import COMPARISONS, Datapoint, Rule, reason, reason_data, state_of, windows
-from local_aws.api import AlarmAction
-from local_aws.clock import Clock
-from local_aws.store import Scope
+from local_aws.framework.service_parts import AlarmAction
+from local_aws.framework.store import Scope
+from local_aws.settings import Clock
 
 Alarm = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext
 from local_aws.autoscaling.targets import page_of, same
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.store import Document, Scope, Store
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 # "from the previous six weeks"

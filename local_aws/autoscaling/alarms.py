@@ -10,8 +10,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.api import ServiceError
-from local_aws.store import Document, Scope
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Document, Scope
 
 # What each predefined metric stands for: https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
 PREDEFINED = {"SageMakerVariantInvocationsPerInstance": ("AWS/SageMaker", "InvocationsPerInstance", "Sum")}

@@ -7,10 +7,10 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError
 from local_aws.autoscaling.alarms import PREDEFINED, PolicyAlarms
 from local_aws.autoscaling.targets import ScalableTargets, describe, key, page_of, same
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope, Store
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _CONFIGURATIONS = {

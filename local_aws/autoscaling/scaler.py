@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.api import ServiceError
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.capacity import (
     DEFAULT_COOLDOWN_SECONDS,
@@ -25,8 +24,9 @@ from local_aws.autoscaling.capacity import (
 from local_aws.autoscaling.policies import ScalingPolicies
 from local_aws.autoscaling.targets import ScalableTargets, key
 from local_aws.autoscaling.variants import Variants, VariantState
-from local_aws.clock import Clock
-from local_aws.store import Document, Scope
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Document, Scope
+from local_aws.settings import Clock
 
 # How long what is under way may go unseen, in AWS's seconds and within these limits.
 _TICK_SECONDS = 5

@@ -7,12 +7,12 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.schedules import Rate, Schedule, parse
 from local_aws.autoscaling.targets import ScalableTargets, describe, key, page_of, same
-from local_aws.clock import Clock
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope, Store
+from local_aws.settings import Clock
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _BOUNDS = ("MinCapacity", "MaxCapacity")

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, paginate
 from local_aws.autoscaling.variants import RESOURCE_ID, ROLE
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import paginate
+from local_aws.framework.store import Document, Scope, Store
 
 SAGEMAKER_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _MAX_TAGS = 50

@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/autoscaling/application/userguide/services-that-can-
 import re
 from dataclasses import dataclass
 
-from local_aws.api import JsonService, RequestContext, ServiceError
-from local_aws.store import Document, Scope
+from local_aws.framework.api import JsonService, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope
 
 RESOURCE_ID = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"

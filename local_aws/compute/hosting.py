@@ -18,21 +18,21 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from local_aws.clock import Clock
-from local_aws.compute import bluegreen, s3
+from local_aws.compute import blue_green_update, s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
 from local_aws.compute.capture import DataCapture
-from local_aws.compute.deployment import Bake, Deployment, Ground, Watch
 from local_aws.compute.endpoint_metrics import EndpointMetrics
+from local_aws.compute.endpoint_update import Bake, EndpointActions, EndpointUpdate, Watch
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.model_connection import ModelConnections, Unreachable
-from local_aws.compute.rolling import Rolling
-from local_aws.compute.rollout import Rollout
+from local_aws.compute.rolling_update import RollingUpdate
 from local_aws.compute.route import Route
+from local_aws.compute.update_policy import UpdatePolicy
 from local_aws.compute.utilization import Utilization
+from local_aws.settings import Clock
 
 # A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
 _MAX_ROUTES_TRIED = 5
@@ -107,27 +107,27 @@ class Hosting:
             self._replace(key, Route.of(fleets))
 
     def update(
-        self, key: EndpointKey, variants: Sequence[VariantSpec], rollout: Rollout, watch: Watch, clock: Clock
+        self, key: EndpointKey, variants: Sequence[VariantSpec], policy: UpdatePolicy, watch: Watch, clock: Clock
     ) -> None:
         """Replace an endpoint's fleets while they serve; worker threads only.
 
         Returns when only the new fleets are left: the old ones have answered their last requests and are gone.
 
-        :param rollout: in which steps the traffic moves
+        :param policy: in which steps the traffic moves
         :param watch: hears of them, and looks at the alarms
         :raises RolledBack: an alarm or the timeout ended it; the old fleets go on serving
         :raises ContainerFailed: a new fleet did not become healthy; the same
         :raises Interrupted: the local AWS goes down
         """
-        bake = Bake(rollout, watch, clock)
+        bake = Bake(policy, watch, clock)
         with self._operation(key), self._downloaded(key, variants) as folder:
             bake.check()
-            ground = Ground(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
-            deployment = Deployment(ground, self._routes[key], variants, folder, rollout, bake)
-            if rollout.kind == "rolling":
-                Rolling(deployment).deploy()
+            actions = EndpointActions(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
+            update = EndpointUpdate(actions, self._routes[key], variants, folder, policy, bake)
+            if policy.kind == "rolling":
+                RollingUpdate(update).deploy()
             else:
-                bluegreen.deploy(deployment)
+                blue_green_update.deploy(update)
 
     @contextlib.contextmanager
     def _downloaded(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> Iterator[Path]:

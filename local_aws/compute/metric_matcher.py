@@ -25,7 +25,7 @@ _MAX_CPU_SECONDS = 120
 _MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
-class _TooSlow(Exception):
+class _MetricTooSlow(Exception):
     """The timer has gone off."""
 
 
@@ -42,7 +42,7 @@ class _Metric:
             self._pattern = _timed(re.compile, expression)
         except (re.error, OverflowError, RecursionError, MemoryError) as error:
             self.given_up = f"is no regular expression: {error or type(error).__name__}"
-        except _TooSlow:
+        except _MetricTooSlow:
             self.given_up = "takes too long to read"
 
     def read(self, line: str) -> None:
@@ -53,7 +53,7 @@ class _Metric:
         began = time.process_time()
         try:
             match = _timed(pattern.search, line)
-        except (_TooSlow, RecursionError, MemoryError):
+        except (_MetricTooSlow, RecursionError, MemoryError):
             self.given_up = f"takes more than {LINE_SECONDS:g} s for a line of the log"
             return
         self._seconds += time.process_time() - began
@@ -77,7 +77,7 @@ def _timed(call: Any, argument: str) -> Any:
 
 
 def _too_slow(*_: Any) -> None:
-    raise _TooSlow
+    raise _MetricTooSlow
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,12 +15,23 @@ from local_aws.compute.base import Channel, ContainerFailed
 _MAX_ARCHIVE_MEMBERS = 100_000
 
 
-def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an S3 URI; the key may be empty."""
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.scheme != "s3" or not parts.netloc:
+def split_url(url: str) -> tuple[str, str]:
+    """Return bucket and key of ``s3://bucket/key`` or ``https://…/bucket/key``; the key may be empty."""
+    scheme, _, rest = url.partition("://")
+    path = rest if scheme == "s3" else rest.partition("/")[2]
+    bucket, _, key = path.partition("/")
+    return bucket, key
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    """Return bucket and key of an S3 URI.
+
+    :raises ContainerFailed: it is an address of another kind
+    """
+    bucket, key = split_url(uri)
+    if not uri.startswith("s3://") or not bucket:
         raise ContainerFailed(f"ClientError: {uri} is not an S3 URI")
-    return parts.netloc, uri.split("/", 3)[3] if uri.count("/") > 2 else ""
+    return bucket, key
 
 
 def relative_path(key: str, prefix: str) -> PurePosixPath:
@@ -48,7 +58,7 @@ def download_channel(client: Any, channel: Channel, folder: Path, region: str) -
             f"ClientError: channel {channel.name} asks for S3DataType {channel.s3_data_type} with CompressionType "
             f"{channel.compression_type}; S3Prefix with None is what this AWS can download"
         )
-    bucket, prefix = split_uri(channel.s3_uri)
+    bucket, prefix = _bucket_and_key(channel.s3_uri)
     found = 0
     try:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -77,7 +87,7 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
 
     :raises ContainerFailed: it cannot be written
     """
-    bucket, key = split_uri(uri)
+    bucket, key = _bucket_and_key(uri)
     archive = folder.with_name(f"{folder.name}.tar.gz")
     with tarfile.open(archive, "w:gz") as tar:
         for entry in sorted(folder.iterdir()):
@@ -108,7 +118,7 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
 
     :raises ContainerFailed: it is not there, cannot be read or holds what it must not
     """
-    bucket, key = split_uri(uri)
+    bucket, key = _bucket_and_key(uri)
     archive = folder.with_name(f"{folder.name}.tar.gz")
     folder.mkdir(parents=True)
     try:

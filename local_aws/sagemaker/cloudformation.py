@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageM
 import copy
 from typing import Any
 
-from local_aws.api import JsonService, ServiceError, service_model
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType, physical_name
-from local_aws.coercion import coerced
+from local_aws.framework.api import JsonService, ServiceError, service_model
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, ResourceType, physical_name
+from local_aws.framework.coercion import coerced
 from local_aws.sagemaker.endpoints import Endpoints
 
 # The longest MaximumExecutionTimeoutInSeconds of a deployment, and as long again to take it back.

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.h
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local_aws.compute.rollout import ALL_AT_ONCE, LONGEST_SECONDS, Rollout, Size
+from local_aws.compute.update_policy import ALL_AT_ONCE, LONGEST_SECONDS, CapacitySize, UpdatePolicy
 from local_aws.sagemaker.resources import invalid
 
 Config = Mapping[str, Any]
@@ -46,7 +46,7 @@ def check(deployment: Config) -> None:
             _check_limits(member, size.value, f"{size.value}%")
 
 
-def rollout(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> Rollout:
+def update_policy(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> UpdatePolicy:
     """Say how an endpoint is updated.
 
     :param deployment: the DeploymentConfig that holds for the update, empty when there is none
@@ -61,7 +61,7 @@ def rollout(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> R
     elif policy := deployment.get("BlueGreenUpdatePolicy"):
         found = _blue_green(policy, names)
     else:
-        return Rollout(alarms=names)
+        return UpdatePolicy(alarms=names)
     _check_variants(found, set(old), new)
     for member, size in _sizes(deployment):
         for variant, instances in new.items():
@@ -96,10 +96,10 @@ def has_guardrails(variants: Iterable[Config]) -> bool:
     return not any(variant.get("InstanceType", "").startswith("ml.inf1.") for variant in variants)
 
 
-def _blue_green(policy: Config, names: tuple[str, ...]) -> Rollout:
+def _blue_green(policy: Config, names: tuple[str, ...]) -> UpdatePolicy:
     routing = policy["TrafficRoutingConfiguration"]
     member = _SIZE_OF_TYPE.get(routing["Type"])
-    return Rollout(
+    return UpdatePolicy(
         kind=routing["Type"].lower() if member else "all",
         size=_size(routing[member]) if member else ALL_AT_ONCE,
         wait_seconds=routing["WaitIntervalInSeconds"],
@@ -109,9 +109,9 @@ def _blue_green(policy: Config, names: tuple[str, ...]) -> Rollout:
     )
 
 
-def _rolling(policy: Config, names: tuple[str, ...]) -> Rollout:
+def _rolling(policy: Config, names: tuple[str, ...]) -> UpdatePolicy:
     back = policy.get("RollbackMaximumBatchSize")
-    return Rollout(
+    return UpdatePolicy(
         kind="rolling",
         size=_size(policy["MaximumBatchSize"]),
         wait_seconds=policy["WaitIntervalInSeconds"],
@@ -121,7 +121,7 @@ def _rolling(policy: Config, names: tuple[str, ...]) -> Rollout:
     )
 
 
-def _check_variants(found: Rollout, old: set[str], new: Mapping[str, int]) -> None:
+def _check_variants(found: UpdatePolicy, old: set[str], new: Mapping[str, int]) -> None:
     """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html has both rules."""
     if old != set(new):
         raise invalid(
@@ -139,11 +139,11 @@ def _check_limits(member: str, percentage: float, words: str) -> None:
         raise invalid(f"{member} is {words}; it must be {bounds} of the variant's total instance count.")
 
 
-def _sizes(deployment: Config) -> list[tuple[str, Size]]:
+def _sizes(deployment: Config) -> list[tuple[str, CapacitySize]]:
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     places = {**routing, **deployment.get("RollingUpdatePolicy", {})}
     return [(member, _size(places[member])) for member in _LIMITS if member in places]
 
 
-def _size(size: Config) -> Size:
-    return Size(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")
+def _size(size: Config) -> CapacitySize:
+    return CapacitySize(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")

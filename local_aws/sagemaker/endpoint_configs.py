@@ -5,10 +5,11 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConf
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
+from local_aws.framework.store import Store
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Store
 
 _NOT_OFFERED = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 _VARIANT_NOT_OFFERED = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "CapacityReservationConfig")

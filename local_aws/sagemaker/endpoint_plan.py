@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_aws.compute.base import CaptureSpec, VariantSpec
-from local_aws.sagemaker.objects import split_url
+from local_aws.compute.s3 import split_url
+from local_aws.framework.store import Document
 from local_aws.sagemaker.resources import now
-from local_aws.store import Document
 
 # Data capture in an endpoint's document: as DescribeEndpoint shows it, and all that was configured.
 CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from local_aws.compute.rollout import Stage
+from local_aws.compute.update_policy import UpdateStage
+from local_aws.framework.store import Document
 from local_aws.sagemaker.endpoint_plan import CAPTURE_MEMBERS, Plan, PlannedVariant
 from local_aws.sagemaker.resources import invalid, now
-from local_aws.store import Document
 
 DEPLOYMENT_FAILED = "Request to service failed. If failure persists after retry, contact customer support."
 
@@ -63,7 +63,7 @@ def plan_update(endpoint: Document, plan: Plan, parameters: Mapping[str, Any]) -
     return replace(plan, settings=settings)
 
 
-def deployment_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def deployment_config_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say which deployment configuration holds for an UpdateEndpoint.
 
     :param endpoint: the document as it is before
@@ -74,7 +74,7 @@ def deployment_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[
     return parameters.get("DeploymentConfig") or last or {}
 
 
-def progressed(endpoint: Document, stage: Stage) -> None:
+def progressed(endpoint: Document, stage: UpdateStage) -> None:
     """Show where a deployment is.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_PendingDeploymentSummary.html

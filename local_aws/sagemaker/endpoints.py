@@ -9,16 +9,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
-from local_aws.compute.rollout import Rollout
+from local_aws.compute.update_policy import UpdatePolicy
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker import deployment_config
-from local_aws.sagemaker.deployments import Deployments, key_of
+from local_aws.sagemaker.endpoint_deployer import EndpointDeployer, key_of
 from local_aws.sagemaker.endpoint_plan import Plan
 from local_aws.sagemaker.endpoint_state import (
     DEPLOYMENT_FAILED,
-    deployment_of,
+    deployment_config_of,
     failed,
     in_service_again,
     new_endpoint,
@@ -31,7 +33,6 @@ from local_aws.sagemaker.resources import ResourceKind, invalid, now
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags, check
 from local_aws.settings import Settings
-from local_aws.store import Document, Scope, Store
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Endpoints:
         self._pace_seconds = settings.pace_seconds
         self._going_down = threading.Event()
         self._settled = threading.Condition()
-        self._deployments = Deployments(hosting, alarms, self._change, self._going_down, settings.clock)
+        self._deployer = EndpointDeployer(hosting, alarms, self._change, self._going_down, settings.clock)
 
     def operations(self) -> dict[str, Operation]:
         """Give the operations of SageMaker's API.
@@ -136,10 +137,10 @@ class Endpoints:
         endpoint = self._kind.get(context, name)
         config = self._configs.get(context, parameters["EndpointConfigName"])
         containers = self._containers(context, config)
-        deployment = deployment_of(endpoint, parameters)
+        deployment = deployment_config_of(endpoint, parameters)
         deployment_config.check(deployment)
         self._alarms.check(context, deployment_config.alarms(deployment))
-        begun: list[tuple[Plan, Rollout]] = []
+        begun: list[tuple[Plan, UpdatePolicy]] = []
 
         def begin(endpoint: Document) -> None:
             self._refuse_busy(context, endpoint)
@@ -152,7 +153,7 @@ class Endpoints:
             plan = plan_update(endpoint, Plan.of(config, containers), parameters)
             new = {variant.name: variant.instance_count for variant in plan.variants}
             guarded = deployment_config.has_guardrails(config["ProductionVariants"])
-            begun.append((plan, deployment_config.rollout(deployment, old, new) if guarded else Rollout()))
+            begun.append((plan, deployment_config.update_policy(deployment, old, new) if guarded else UpdatePolicy()))
 
         self._change(context, name, begin)
         self._spawn(endpoint["EndpointName"], self._deploy, context, endpoint["EndpointName"], *begun[0])
@@ -227,12 +228,12 @@ class Endpoints:
             with self._settled:
                 self._settled.notify_all()
 
-    def _deploy(self, scope: Scope, name: str, plan: Plan, rollout: Rollout | None) -> None:
+    def _deploy(self, scope: Scope, name: str, plan: Plan, policy: UpdatePolicy | None) -> None:
         self._going_down.wait(self._pace_seconds)
-        if rollout is None:
-            self._deployments.create(scope, name, plan)
+        if policy is None:
+            self._deployer.create(scope, name, plan)
         else:
-            self._deployments.update(scope, name, plan, rollout)
+            self._deployer.update(scope, name, plan, policy)
 
     def _reweigh(self, scope: Scope, name: str, changes: list[dict[str, Any]]) -> None:
         self._going_down.wait(self._pace_seconds)
@@ -270,7 +271,7 @@ class Endpoints:
         elif status == "Creating":
             self._create_again(scope, endpoint)
         elif status != "Failed":
-            reason = self._deployments.restart(scope, name, Plan.live(endpoint))
+            reason = self._deployer.restart(scope, name, Plan.live(endpoint))
             if reason:
                 self._change(scope, name, lambda endpoint: failed(endpoint, reason))
             elif status in _IN_PROGRESS:

@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage
 import time
 from typing import Any
 
-from local_aws.api import JsonService, Operation, RequestContext, ServiceError, select, service_model
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, physical_name
-from local_aws.coercion import coerced
+from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError, service_model
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, physical_name
+from local_aws.framework.coercion import coerced
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.tags import Tags
-from local_aws.store import Document, Scope, Store
 
 RESOURCE_TYPE = "AWS::SageMaker::ModelPackageGroup"
 

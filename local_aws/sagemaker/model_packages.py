@@ -6,10 +6,11 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage
 import time
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.model_package_groups import ModelPackageGroups
 from local_aws.sagemaker.tags import Tags
-from local_aws.store import Document, Scope, Store
 
 _MAX_METADATA = 50
 # What UpdateModelPackage replaces as given.

@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Document, Scope, Store
 
 _OFFERED = frozenset({"ContainerHostname", "Image", "ModelDataUrl", "Environment", "ModelPackageName", "Mode"})
 

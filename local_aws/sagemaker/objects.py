@@ -4,13 +4,13 @@ They are taken with the caller's account, as a client of the AWS that this proce
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from local_aws.compute.base import ComputeSettings
+from local_aws.compute.s3 import split_url
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class ObjectCheck:
@@ -66,16 +66,3 @@ class ObjectCheck:
 
     def _client(self, scope: Scope) -> Any:
         return self._settings.client("s3", scope.account_id, scope.region)
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Take an S3 URL apart.
-
-    :param url: ``s3://bucket/key`` or ``https://…/bucket/key``, as SageMaker's patterns allow
-    :returns: bucket and key
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "s3":
-        return parts.netloc, parts.path.lstrip("/")
-    bucket, _, key = parts.path.lstrip("/").partition("/")
-    return bucket, key

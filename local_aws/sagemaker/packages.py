@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class PackageContainers:

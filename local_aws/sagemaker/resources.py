@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.api import ServiceError
-from local_aws.store import Collection, Document, Scope, Store
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Collection, Document, Scope, Store
 
 
 def now() -> float:

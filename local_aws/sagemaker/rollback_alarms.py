@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.compute.base import ComputeSettings
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class RollbackAlarms:

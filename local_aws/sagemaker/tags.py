@@ -5,9 +5,10 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, paginate
-from local_aws.cloudformation import CLOUDFORMATION
-from local_aws.store import Collection, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.cloudformation import CLOUDFORMATION
+from local_aws.framework.listing import paginate
+from local_aws.framework.store import Collection, Scope, Store
 
 MAXIMUM_TAGS = 50
 

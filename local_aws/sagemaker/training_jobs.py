@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
 from local_aws.compute.base import SecondaryStatus, TrainingResult, TrainingSpec, TrainingTransition
 from local_aws.compute.training import TrainingRun
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.resources import invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Document, Scope, Store
 
 RunFactory = Callable[[TrainingSpec, Callable[[TrainingTransition], None]], TrainingRun]
 

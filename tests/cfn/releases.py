@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from slipway import names
 from slipway.aws.s3 import S3VersionHook
-from slipway.deployment.deploy import EndpointDeployOperator
-from slipway.deployment.order import ORDERED_TASKS
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import ORDERED_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.registry import hook as registry

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from slipway.cleanup.collect import CollectGarbageOperator
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
 from slipway.host import runs
 from slipway.registry.artefact_store import S3ArtefactHook

@@ -6,7 +6,7 @@ import pytest
 
 from slipway import names
 from slipway.aws.documents import S3DocumentHook
-from slipway.cleanup.collect import CollectGarbageOperator
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
 from slipway.errors import RollBackRefused
 from slipway.host import runs

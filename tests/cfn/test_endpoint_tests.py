@@ -4,7 +4,7 @@ import pytest
 
 from slipway.errors import EndpointTestFailed, GateFailed
 from slipway.model.config import ModelConfig
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, csv, model_data

@@ -155,7 +155,7 @@ def test_the_account_is_not_set_up_without_a_principal(local_aws, given):
             StackName="nobody",
             ChangeSetName="check",
             ChangeSetType="CREATE",
-            TemplateBody=(TEMPLATES / "bootstrap.yaml").read_text(),
+            TemplateBody=TEMPLATES["bootstrap.yaml"].read_text(),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -169,7 +169,7 @@ def test_no_model_gets_a_folder_of_slipways(local_aws, prefix):
             StackName="nobody",
             ChangeSetName="check",
             ChangeSetType="CREATE",
-            TemplateBody=(TEMPLATES / "model.yaml").read_text(),
+            TemplateBody=TEMPLATES["model.yaml"].read_text(),
             Parameters=[{"ParameterKey": "ModelPrefix", "ParameterValue": prefix}],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.errors import NameConflict, StackFailed, Superseded
 from tests.cfn.stacks import BUCKET, OWNER, Deployment, taken_bucket, template, unique
 from tests.local_aws.server import eventually

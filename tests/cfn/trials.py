@@ -68,7 +68,7 @@ class TrialRun:
         return made
 
     def deploy(self) -> dict[str, Any]:
-        from slipway.deployment.deploy import EndpointDeployOperator
+        from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 
         operator = EndpointDeployOperator(
             task_id="deploy_prd", model=self.release.model.config, environment=PRD, do_xcom_push=False

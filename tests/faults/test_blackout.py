@@ -62,7 +62,7 @@ def faults(aws):
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "120")
         share_clients(patch)
-        patch.setattr(asking, "upsert_hitl_detail", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield FaultInjection(aws.endpoint_url)
 
 

@@ -44,7 +44,7 @@ NEVER = ("UpdateEndpoint", "DeleteEndpoint", "DeleteStack", "StopTrainingJob")
 def crashes(aws, every_kill):
     """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asking, "upsert_hitl_detail", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield Crashes.install(patch, every=every_kill)
 
 

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.source.uploads import STATE_KEY, Intake
 from slipway.source.watcher import S3VersionsTrigger

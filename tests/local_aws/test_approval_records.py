@@ -38,7 +38,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 @pytest.fixture
 def aws(local_aws, monkeypatch) -> LocalAws:
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
-    monkeypatch.setattr(asking, "upsert_hitl_detail", lambda **detail: None)
+    monkeypatch.setattr(asking, "put_question", lambda **detail: None)
     return local_aws
 
 

@@ -9,11 +9,11 @@ import pytest
 from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
 from slipway.plan import TAG_MODEL_PREFIX
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook

@@ -16,9 +16,9 @@ from slipway.errors import StressFailed, StressRefused
 from slipway.host import runs
 from slipway.stages.gate import StageGate, Ticket
 from slipway.states import BoardStage, ExecutionMode
-from slipway.stress import report as stress_report
+from slipway.stress import report_files
 from slipway.stress.link import StressReportLink
-from slipway.stress.reports import StressReportHook
+from slipway.stress.report_hook import StressReportHook
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.stress_support import ROOT, SLO, stress_task, write_model
@@ -181,7 +181,7 @@ def test_make_stress_has_written_its_report_before_it_asks_cloudwatch(
         raise RuntimeError("broken")
 
     model_file(watch_seconds=0)
-    monkeypatch.setattr(stress_report, "evidence", broken)
+    monkeypatch.setattr(report_files, "evidence", broken)
     with pytest.raises(RuntimeError):
         send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40"])
     [document] = tmp_path.glob("home/stress/*/report.json")

@@ -6,12 +6,13 @@ import pytest
 import yaml
 from botocore.session import get_session
 
+from slipway import paths
 from slipway.errors import ModelFileError, PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_model
 from slipway.request.request import fence, parse_zip
 from slipway.request.schema import AlgorithmSpecification, Deployment, EndpointSettings, TrainingJob
-from tests.unit.request_samples import AWS, ROOT, changed, iris, iris_model, request_zip, training_job, write_model
+from tests.unit.request_samples import AWS, changed, iris, iris_model, request_zip, training_job, write_model
 
 PLACE = "s3://mlops-us-west-2-123456789012/iris-model"
 # The names of https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py that make
@@ -197,7 +198,7 @@ def test_endpoints_run_an_image_and_an_artefact_and_nothing_that_a_zip_says(reso
         """Takes CloudFormation's short forms for their arguments."""
 
     Loader.add_multi_constructor("!", lambda loader, tag, node: str(node.value))
-    template = yaml.load((ROOT / "include" / "cfn" / "endpoint.yaml").read_text(), Loader)  # noqa: S506 (a SafeLoader)
+    template = yaml.load(paths.endpoint_template().read_text(), Loader)  # noqa: S506 (a SafeLoader)
     assert set(template["Resources"][resource]["Properties"]["PrimaryContainer"]) == {"Image", "ModelDataUrl"}
     assert template["Parameters"]["NetworkIsolation"]["Default"] == "true"
 

@@ -12,6 +12,7 @@ from slipway.approval import facts
 from slipway.approval.answers import Answer, Question
 from slipway.approval.asking import AskingOperator
 from slipway.approval.wait import ApprovalOutcome
+from slipway.aws.clients import client
 from slipway.aws.identity import identity
 from slipway.errors import AlreadyDecided, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
@@ -45,6 +46,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
     operator_extra_links = (NewerReleaseLink(),)
     board_stage = BoardStage.APPROVE
+    registry = client(ModelRegistryHook)
 
     def __init__(
         self,
@@ -67,11 +69,6 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         )
         self.notices = notices
 
-    @property
-    def registry(self) -> ModelRegistryHook:
-        """The hook that reads and writes the record."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """As AskingOperator.go_on."""
         arn, question = pull_package_arn(context), self.question(context)
@@ -92,7 +89,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             return self._end_superseded(context, newer)
         if answer is None and outcome is None:
             self.enter_stage(context, BoardStage.APPROVE)
-        question = self.put_question(context, question, answer, outcome)
+        question = self.ensure_asked(context, question, answer, outcome)
         # To ask may erase an answer from Airflow's screen, but not from the state store: look there again.
         while answer := self.answer_to(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from slipway.approval.answers import (
     DECIDED,
@@ -22,9 +21,11 @@ from slipway.approval.answers import (
     read_question,
 )
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3VersionHook
 from slipway.errors import PermanentError
+from slipway.host.questions import put_question
 from slipway.model.approvers import Approval, Rules
 from slipway.plan import ReleasePlan, pull_package_arn
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
@@ -61,6 +62,7 @@ class AskingOperator(StageMixin, HITLOperator):
     # Where the release waits, for a newer one to take its place.
     board_stage: BoardStage
     trigger_class: type[ApprovalTrigger] = ApprovalTrigger
+    uploads = client(S3VersionHook)
 
     def __init__(
         self,
@@ -85,11 +87,6 @@ class AskingOperator(StageMixin, HITLOperator):
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
-
-    @property
-    def uploads(self) -> S3VersionHook:
-        """The hook that says who uploaded a zip."""
-        return S3VersionHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
@@ -168,7 +165,7 @@ class AskingOperator(StageMixin, HITLOperator):
         """Look up who uploaded the zip, as far as the rules need to know."""
         return uploader_under(self.deciders, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
 
-    def put_question(
+    def ensure_asked(
         self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
     ) -> Question:
         """Ask where Airflow shows no question that can be answered.
@@ -202,7 +199,7 @@ class AskingOperator(StageMixin, HITLOperator):
         if self.is_decided(context):
             store.delete(DECIDED)
         self.body = self.screen(context, question)
-        upsert_hitl_detail(
+        put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,

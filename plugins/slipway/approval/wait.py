@@ -6,9 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
@@ -16,6 +14,7 @@ from airflow.triggers.base import TriggerEvent
 from slipway.aws.calls import aws_call
 from slipway.aws.documents import S3DocumentHook
 from slipway.errors import AwsError, PermanentError
+from slipway.host.questions import is_answered
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.record import decision_of
 from slipway.stages.gate import Ticket, overtaken_async
@@ -86,16 +85,14 @@ class ApprovalTrigger(PollingTrigger):
 
         :returns: an event with ANSWERED or UNASKED; None while the question is open
         """
-        from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
-
         try:
-            detail = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=UUID(self.ti_id))
+            answered = await asyncio.to_thread(is_answered, self.ti_id)
         except AirflowRuntimeError as error:
-            if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
-                return ApprovalOutcome.UNASKED.to_event()
             self.log.warning("Airflow does not show the question, asking again: %s", error)
             return None
-        return ApprovalOutcome.ANSWERED.to_event() if detail.response_received else None
+        if answered is None:
+            return ApprovalOutcome.UNASKED.to_event()
+        return ApprovalOutcome.ANSWERED.to_event() if answered else None
 
     def is_decided(self, package: Mapping[str, Any]) -> bool:
         """:returns: whether the model package says what is waited for"""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.s3 import S3VersionHook, uri
@@ -18,7 +18,7 @@ from slipway.aws.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
 
-WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
+WAITER_PATH = paths.waiters("cloudformation")
 
 # The answer to a HEAD request has no body that could name the code.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
 
-WAITER_PATH = Path(__file__).parents[1] / "waiters" / "sagemaker.json"
+WAITER_PATH = paths.waiters("sagemaker")
 
 # SageMaker answers a missing resource with ValidationException, told apart by its text alone.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html

@@ -19,7 +19,7 @@ from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.registry import hook as registry
+from slipway.registry.hook import REVISION
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
@@ -130,9 +130,9 @@ class Survey:
         for arn in self.sagemaker.model_package_arns(names.model_package_group(self.prefix)):
             package = self.package(arn)
             properties = package.get("CustomerMetadataProperties", {}) if package else {}
-            if package and properties.get(registry.REVISION) in wanted:
-                by_revision[properties[registry.REVISION]] = package
-                wanted.discard(properties[registry.REVISION])
+            if package and properties.get(REVISION) in wanted:
+                by_revision[properties[REVISION]] = package
+                wanted.discard(properties[REVISION])
             if history.BEFORE in properties:
                 deployed.append(arn)
             if not wanted and len(deployed) >= keep:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
-from slipway.cleanup import order
-from slipway.cleanup.estate import Belonging, Estate, RemovalStep
+from slipway.cleanup import teardown_order
+from slipway.cleanup.model_resources import Belonging, Estate, RemovalStep
 from slipway.errors import PermanentError, StackFailed
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
@@ -34,7 +34,7 @@ def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
     :returns: The model file's content.
     :raises slipway.errors.PermanentError: When the names differ or no model file has that prefix.
     """
-    prefix, confirmation = params[order.MODEL], params["confirm"]
+    prefix, confirmation = params[teardown_order.MODEL], params["confirm"]
     if prefix != confirmation:
         raise PermanentError(
             "Nothing was removed",
@@ -77,7 +77,7 @@ class TeardownOperator(_EstateOperator):
         :raises slipway.errors.StackFailed: When a stack cannot be deleted, or something is left after the deadline.
         """
         model = chosen_model(context["params"])
-        order.check_open(context)
+        teardown_order.check_open(context)
         return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
@@ -98,7 +98,7 @@ class TeardownOperator(_EstateOperator):
         self, context: Context, deadline: float, deletions: Mapping[str, int], removed: Mapping[str, int]
     ) -> dict[str, int]:
         model = chosen_model(context["params"])
-        order.check(context, model.approval.rules())
+        teardown_order.check(context, model.approval.rules())
         estate, deletions_by_id, removed_by_kind = self.estate(model), Counter(deletions), Counter(removed)
         done: set[RemovalStep] = set()
         while left := estate.belongings():
@@ -114,7 +114,7 @@ class TeardownOperator(_EstateOperator):
                 item.remove()
                 removed_by_kind[item.kind] += 1
             done.add(stage)
-        order.close(context)
+        teardown_order.close(context)
         self.log.info("Nothing of %s is left", model.prefix)
         return dict(removed_by_kind)
 

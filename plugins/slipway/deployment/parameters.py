@@ -1,4 +1,4 @@
-"""What a release asks of include/cfn/endpoint.yaml: pure functions from request, plan and what is live."""
+"""What a release asks of deployment/endpoint.yaml: pure functions from request, plan and what is live."""
 
 from __future__ import annotations
 

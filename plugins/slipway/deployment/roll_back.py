@@ -5,26 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
-from slipway.deployment import history
-from slipway.deployment import order as roll_back_order
+from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, wanted
 from slipway.registry import approved, artefact
-from slipway.registry import hook as registry
 from slipway.registry.artefact_store import S3ArtefactHook
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.hook import REVISION, ModelRegistryHook
+from slipway.registry.record import DIGEST
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -53,21 +52,13 @@ class RollBackOperator(StageMixin, BaseOperator):
     """
 
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    registry = client(ModelRegistryHook)
+    s3 = client(S3ArtefactHook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.pass_stages_of(model)
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.
@@ -119,7 +110,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         group = names.model_package_group(self.model.prefix)
         if _REVISION_ID.fullmatch(target):
             packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
-            package = next((one for one in packages if one and _properties(one).get(registry.REVISION) == target), None)
+            package = next((one for one in packages if one and _properties(one).get(REVISION) == target), None)
         elif target.startswith("arn:"):
             package = self.registry.describe_model_package(target)
         else:
@@ -133,7 +124,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         properties = _properties(package)
         if collected_at := properties.get(history.COLLECTED):
             self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
-        revision_id, digest = properties.get(registry.REVISION), properties.get(registry.DIGEST)
+        revision_id, digest = properties.get(REVISION), properties.get(DIGEST)
         if not revision_id or not digest:
             self._refuse(arn, "no release of Slipway has registered it", "name a package of a release")
         try:

@@ -13,8 +13,8 @@ from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
 from slipway import plan
-from slipway.cleanup import order as teardown_order
-from slipway.deployment import order as roll_back_order
+from slipway.cleanup import teardown_order
+from slipway.deployment import roll_back_order
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.guard.caller import Caller, TaskCaller
@@ -63,7 +63,7 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
     if (target := plan.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
         return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
-    if (model := teardown_order.asked_for(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+    if (model := teardown_order.model_to_tear_down(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
         return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())
     return None
 

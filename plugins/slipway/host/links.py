@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
-from airflow.sdk.execution_time.xcom import XCom
+
+from slipway.host.xcoms import read_xcom
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -32,7 +33,7 @@ class _RunLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """:returns: the run's page; nothing where the task has named no run"""
-        run = XCom.get_value(key=self.key, ti_key=ti_key)
+        run = read_xcom(ti_key, self.key)
         return run_url(run["dag_id"], run["run_id"]) if run else ""
 
 

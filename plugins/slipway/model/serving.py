@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from slipway.model.fields import S3Uri, Share, TopicArn
 from slipway.validation import Strict, wrong
 
-# include/cfn/endpoint.yaml has so many parameters ScalingSchedule….
+# deployment/endpoint.yaml has so many parameters ScalingSchedule….
 MAX_SCHEDULES = 4
 # SageMaker puts its metrics each minute; CloudWatch takes multiples of it.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html

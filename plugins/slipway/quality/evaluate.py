@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
@@ -29,19 +30,13 @@ class EvaluateOperator(BaseOperator):
     :param model: The model file's content.
     """
 
+    registry = client(ModelRegistryHook)
+    cloudformation = client(CloudFormationHook)
+
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def cloudformation(self) -> CloudFormationHook:
-        """CloudFormation, through the model's connection."""
-        return CloudFormationHook(aws_conn_id=self.model.aws_conn_id)
+        self.aws_conn_id = model.aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge the metrics and look up the live model's.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import uri
@@ -47,20 +47,13 @@ class RegisterModelOperator(BaseOperator):
     """
 
     operator_extra_links = (ModelPackageLink(),)
+    registry = client(ModelRegistryHook)
+    s3 = client(S3ArtefactHook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
+        self.aws_conn_id = model.aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.

@@ -26,6 +26,7 @@ from slipway import names
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import ObjectVersion, S3VersionHook, uri
 from slipway.errors import IntakeUnreadable
+from slipway.host import runs
 from slipway.source.uploads import (
     ASSET_PREFIX,
     INTAKE_DAG_ID,
@@ -157,7 +158,7 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
-            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), start_release)
+            return take_in(source, asset_state_store[uploads], S3VersionHook(source.aws_conn_id), runs.start)
 
         start_releases()
     return dag
@@ -254,38 +255,3 @@ def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: 
         return True
     say("%s waits for its DAG %s, which is missing or has import errors", where, dag_id)
     return False
-
-
-def start_release(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
-    """Create a run of a release DAG through the task's own channel to Airflow, which needs no credential.
-
-    :param dag_id: the release DAG
-    :param run_id: a function of the version, so that a second attempt finds the first one's run
-    :param conf: bucket, key and version id
-    :returns: False when there is no such DAG, or it has import errors; True when the run exists
-    :raises AirflowRuntimeError: for any other answer of the API server
-    """
-    from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-    try:
-        # No logical date: it has to be unique in a DAG as well, and a clash would look like a run that exists.
-        answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, logical_date=None, conf=dict(conf)))
-    except AirflowRuntimeError as error:
-        if _is_absent(error):
-            return False
-        raise
-    existed = isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS
-    if isinstance(answer, ErrorResponse) and not existed:
-        raise AirflowRuntimeError(answer)
-    log.info("%s %s: %s", dag_id, run_id, "has its run already" if existed else "started")
-    return True
-
-
-def _is_absent(error: AirflowRuntimeError) -> bool:
-    """Tell a DAG that is not there, or cannot be imported now, from every other refusal."""
-    detail = error.error.detail or {}
-    inner = detail.get("detail")
-    reason = (inner.get("detail") or {}).get("reason") if isinstance(inner, dict) else None
-    return detail.get("status_code") == 404 or reason == "import_errors"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
+
+from slipway.host.xcoms import read_xcom
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -37,10 +38,10 @@ class StressReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """:returns: the report's address; nothing where there is none"""
-        report = XCom.get_value(key=self.key, ti_key=ti_key)
+        report = read_xcom(ti_key, self.key)
         if not report:
             return ""
         # The API server loads links too, and calls no AWS.
-        from slipway.stress.reports import StressReportHook
+        from slipway.stress.report_hook import StressReportHook
 
         return StressReportHook(aws_conn_id=report["aws_conn_id"]).address(report["bucket"], report["key"])

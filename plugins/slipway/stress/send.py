@@ -22,14 +22,14 @@ from slipway.load.plan import Plan
 from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.plan import pull_plan
-from slipway.quality.endpoint_test import check_config
+from slipway.quality.endpoint import check_config
 from slipway.quality.held_out import HeldOutHook
 from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
 from slipway.states import SERVING, EndpointStatus, Environment
-from slipway.stress import report as stress_report
+from slipway.stress import report_files
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
-from slipway.stress.reports import StressReportHook
+from slipway.stress.report_hook import StressReportHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from slipway.load.result import LoadResult
     from slipway.load.slo import SloVerdict
     from slipway.model.config import ModelConfig
-    from slipway.stress.report import ReportFile
+    from slipway.stress.report_files import ReportFile
 
 # Airflow kills a task five seconds after it has told it to end, and the report is to be written by then.
 DRAIN_SECONDS = 2.0
@@ -67,7 +67,7 @@ class _Place:
 
     @property
     def page(self) -> str:
-        return uri(self.bucket, self.key(stress_report.PAGE))
+        return uri(self.bucket, self.key(report_files.PAGE))
 
     def key(self, file: str) -> str:
         return names.stress_key(self.prefix, self.run_id, file)
@@ -108,16 +108,16 @@ class _StressOperator(BaseOperator):
 
         conn_id, plan, place = order.model.aws_conn_id, self._plan(order), _Place.of(order.model, context["run_id"])
         # Now, for there is little time once the task is to end.
-        stress_report.prepare()
+        report_files.prepare()
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=order.endpoint_name)
-        StressReportLink.persist(context, conn_id, place.bucket, place.key(stress_report.PAGE))
+        StressReportLink.persist(context, conn_id, place.bucket, place.key(report_files.PAGE))
         began = datetime.now(UTC)
         result = self._run(plan, conn_id)
         judged = verdict(result, Slo(**order.limits))
         for limit in judged.limits:
             self.log.info("%s", limit)
         self._judge(result, judged, place.page, self._keep(place, order, began, result, judged))
-        return {**stress_report.summary(result, judged), "report": place.page}
+        return {**report_files.summary(result, judged), "report": place.page}
 
     def find(self, order: StressOrder) -> dict[str, Any]:
         """Look at the endpoint.
@@ -175,13 +175,13 @@ class _StressOperator(BaseOperator):
     ) -> str | None:
         """:returns: what has gone wrong with the report: the load has been sent, and no retry may send it again"""
         try:
-            report = stress_report.document(result, judged, {})
+            report = report_files.document(result, judged, {})
             # At once, for the task may not live to hear what AWS says about that time.
-            place.put(stress_report.machine_readable(report))
+            place.put(report_files.machine_readable(report))
             if evidence := self._evidence(order, began):
                 report |= evidence
-                place.put(stress_report.machine_readable(report))
-            place.put(stress_report.page(report))
+                place.put(report_files.machine_readable(report))
+            place.put(report_files.page(report))
         except Exception as error:
             self.log.exception("The report is not complete")
             return str(error) if isinstance(error, SlipwayError) else repr(error)
@@ -193,7 +193,7 @@ class _StressOperator(BaseOperator):
             time.sleep(_SLICE_SECONDS)
         if self._killed:
             return {}
-        evidence = stress_report.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
+        evidence = report_files.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
         for part, why in evidence["missing"].items():
             self.log.warning("The report goes without %s: %s", part, why)
         return evidence

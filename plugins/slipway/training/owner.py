@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote, unquote
 
 from airflow.sdk import Variable
-from airflow.utils.state import DagRunState, State, TaskInstanceState
+from airflow.utils.state import State, TaskInstanceState
 
+from slipway.host import runs
 from slipway.states import TrainingJobStatus
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _TAG_VALUE_SAFE = "_.:/+-@ "
 # The variable that tells this Airflow from any other that works in the same AWS account. It lives in the metadata
 # database, as the runs do that the tags name.
 INSTANCE_VARIABLE = "slipway_airflow_id"
-
-_OPEN_RUN = [DagRunState.QUEUED.value, DagRunState.RUNNING.value]
 
 
 @dataclass(frozen=True)
@@ -105,18 +104,11 @@ class AirflowTasks:
 
     def task_state(self, owner: JobOwner) -> str | None:
         """:returns: the task's state; ``removed`` if there is no such task"""
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=owner.dag_id, task_ids=[owner.task_id], run_ids=[owner.run_id]
-        )
-        return states.get(owner.run_id, {}).get(owner.task_id, TaskInstanceState.REMOVED.value)
+        return runs.task_state(owner.dag_id, owner.run_id, owner.task_id)
 
     def run_is_open(self, owner: JobOwner) -> bool:
         """:returns: whether the run exists and has not ended"""
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-        return RuntimeTaskInstance.get_dr_count(dag_id=owner.dag_id, run_ids=[owner.run_id], states=_OPEN_RUN) > 0
+        return runs.goes_on(owner.dag_id, owner.run_id)
 
 
 def has_ended(task_state: str | None, *, run_is_open: bool) -> bool:

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.host import runs
 from slipway.training.owner import JobOwner, stop_for_person
 from slipway.waiting.waiter import PatientWaiterTrigger
 
@@ -103,13 +104,8 @@ class TrainingJobTrigger(PatientWaiterTrigger):
             stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
 
     async def _task_state(self) -> str | None:
-        """The task's state by the API server; None if the task or its run is gone."""
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
+        """Return the task's state by the API server; ``removed`` if the task or its run is gone."""
         task = self.task_instance
         if task is None:
             raise RuntimeError("the triggerer gave this trigger no task instance")
-        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
-        )
-        return states.get(task.run_id, {}).get(task.task_id)
+        return await sync_to_async(runs.task_state)(task.dag_id, task.run_id, task.task_id, task.map_index)

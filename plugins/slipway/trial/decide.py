@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.approval.answers import Answer, Question
 from slipway.approval.asking import AskingOperator
 from slipway.approval.wait import ApprovalOutcome
+from slipway.aws.clients import client
 from slipway.aws.links import ModelPackageLink
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
@@ -43,6 +44,7 @@ class TrialDecisionSensor(AskingOperator):
 
     board_stage = BoardStage.PRD
     trigger_class = TrialDecisionTrigger
+    records = client(TrialRecordHook)
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
@@ -59,11 +61,6 @@ class TrialDecisionSensor(AskingOperator):
             aws_conn_id=model.aws_conn_id,
             **kwargs,
         )
-
-    @property
-    def records(self) -> TrialRecordHook:
-        """The hook that reads and writes the record."""
-        return TrialRecordHook(aws_conn_id=self.aws_conn_id)
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """As AskingOperator.go_on."""
@@ -87,7 +84,7 @@ class TrialDecisionSensor(AskingOperator):
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             why = f"No answer within {self.timeout_days:g} days"
             return self._record(context, TrialVerdict.KEEP, NOBODY, How.TIMEOUT.value, why)
-        question = self.put_question(context, question, answer, outcome)
+        question = self.ensure_asked(context, question, answer, outcome)
         # To ask may erase an answer from Airflow's screen, but not from the state store: look there again.
         if answer := self.answer_to(context, question):
             return self._record_answer(context, answer)

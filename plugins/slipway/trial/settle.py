@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
@@ -46,19 +46,12 @@ class TrialSettleOperator(EndpointDeployOperator):
     :param model: the model file's content
     """
 
+    records = client(TrialRecordHook)
+    metrics = client(CloudWatchHook)
+
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)
         self.trial = model.trial or Trial()
-
-    @cached_property
-    def records(self) -> TrialRecordHook:
-        """The Model Registry, through the model's connection."""
-        return TrialRecordHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def metrics(self) -> CloudWatchHook:
-        """CloudWatch, through the model's connection."""
-        return CloudWatchHook(aws_conn_id=self.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the verdict out, once production is this release's to write to.

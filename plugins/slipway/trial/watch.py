@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
+from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
@@ -53,32 +53,16 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     """
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
+    sagemaker = client(SageMakerHook)
+    records = client(TrialRecordHook)
+    metrics = client(CloudWatchHook)
+    truth = client(GroundTruthHook)
 
     def __init__(self, *, model: ModelConfig, skips: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.skips = skips
         self.pass_stages_of(model)
-
-    @cached_property
-    def sagemaker(self) -> SageMakerHook:
-        """SageMaker, through the model's connection."""
-        return SageMakerHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def records(self) -> TrialRecordHook:
-        """The Model Registry, through the model's connection."""
-        return TrialRecordHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def metrics(self) -> CloudWatchHook:
-        """CloudWatch, through the model's connection."""
-        return CloudWatchHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def truth(self) -> GroundTruthHook:
-        """S3, through the model's connection."""
-        return GroundTruthHook(aws_conn_id=self.model.aws_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Watch the trial.

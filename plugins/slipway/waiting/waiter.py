@@ -32,7 +32,7 @@ from slipway.waiting.results import (
 def load_waiter(path: Path, name: str) -> SingleWaiterConfig:
     """Read one waiter, whose success and failure states are data in botocore's waiter format.
 
-    :param path: a file below slipway/waiters/
+    :param path: a file below slipway/aws/waiters/
     :param name: the waiter's name in it
     """
     return WaiterModel(json.loads(path.read_text(encoding="utf-8"))).get_waiter(name)

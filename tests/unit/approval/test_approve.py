@@ -129,7 +129,7 @@ def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
     monkeypatch.setattr(approve, "identity", lambda aws_conn_id: AwsIdentity("123456789012", "r", arn=AIRFLOW))
-    monkeypatch.setattr(asking, "upsert_hitl_detail", lambda **detail: questions.append(detail))
+    monkeypatch.setattr(asking, "put_question", lambda **detail: questions.append(detail))
     return questions
 
 
@@ -295,7 +295,7 @@ def test_an_answer_that_the_guard_has_not_let_through_is_none(asked, capsys):
 
 def test_an_answer_given_while_the_question_is_put_again_is_not_erased(monkeypatch):
     registry, store = Registry(), open_question()
-    monkeypatch.setattr(asking, "upsert_hitl_detail", lambda **detail: answer(store))
+    monkeypatch.setattr(asking, "put_question", lambda **detail: answer(store))
     gate(registry).execute_complete(context(store), {"outcome": "unasked"})
     assert [one.decided_by for one in registry.records] == ["alice"]
 

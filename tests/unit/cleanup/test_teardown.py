@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.cleanup.estate import Belonging, RemovalStep
+from slipway.cleanup.model_resources import Belonging, RemovalStep
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act

@@ -1,11 +1,11 @@
 """Template parameters from request, plan and what is live."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
 
+from slipway import paths
 from slipway.deployment import parameters as endpoint_stack
 from slipway.deployment.parameters import RegisteredModel, ServedModel
 from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
@@ -15,7 +15,6 @@ from slipway.request.request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 
-ROOT = Path(__file__).parents[3]
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 NEW = RegisteredModel(
     ServedModel(IMAGE, "s3://b-1/new.tar.gz"),
@@ -49,7 +48,7 @@ def parameters(environment=PRD, outputs=None, **production):
 
 
 def test_every_parameter_is_one_of_the_template():
-    text = (ROOT / "include/cfn/endpoint.yaml").read_text()
+    text = paths.endpoint_template().read_text()
     known = yaml.safe_load(text[text.index("\nParameters:") : text.index("\nRules:")])["Parameters"]
     given = parameters(outputs=LIVE)
     assert given.keys() <= known.keys()

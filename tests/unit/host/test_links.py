@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.host import links
+from slipway.host import xcoms
 from slipway.host.links import NewerReleaseLink, ReleasedByLink, run_url
 
 
@@ -19,7 +19,7 @@ class TaskInstance:
 @pytest.mark.parametrize("link", [NewerReleaseLink, ReleasedByLink])
 def test_a_link_leads_to_the_run_that_the_task_has_named(link, monkeypatch):
     ti = TaskInstance()
-    monkeypatch.setattr(links.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
+    monkeypatch.setattr(xcoms.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
     assert link().get_link(None, ti_key=ti) == ""
     link.persist({"ti": ti}, "iris-model", "manual__2026-05-01T12:00:00+00:00")
     assert link().get_link(None, ti_key=ti).endswith("/dags/iris-model/runs/manual__2026-05-01T12%3A00%3A00%2B00%3A00")

@@ -10,7 +10,7 @@ from slipway import names
 from slipway.aws.s3 import ObjectVersion
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
-from slipway.source.intake import WatchedBucket, _is_absent, build_intake_dags, sources, take_in
+from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
 from slipway.source.uploads import STATE_KEY, Intake
 from tests.unit.scripted_aws import MemoryStore
 
@@ -167,20 +167,6 @@ def test_versions_that_s3_has_expired_are_forgotten(store):
     take_in(source(), store, Bucket(version("v1"), version("v2")), airflow.start)
     take_in(source(), store, Bucket(version("v2")), airflow.start)
     assert store.entries[STATE_KEY]["done"] == {IRIS: ["v2"]}
-
-
-@pytest.mark.parametrize(
-    ("error", "absent"),
-    [
-        (refusal(404, "not_found"), True),
-        (refusal(400, "import_errors"), True),
-        (refusal(400, "value_error"), False),
-        (refusal(500, ""), False),
-        (AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR)), False),
-    ],
-)
-def test_a_dag_that_is_not_there_is_told_from_other_refusals(error, absent):
-    assert _is_absent(error) is absent
 
 
 def model(

@@ -2,14 +2,14 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from slipway.stress import link
+from slipway.host import xcoms
 from slipway.stress.link import StressReportLink
 from tests.unit.host.test_links import TaskInstance
 
 
 def test_the_link_is_an_address_that_s3_lets_in(monkeypatch):
     ti = TaskInstance()
-    monkeypatch.setattr(link.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
+    monkeypatch.setattr(xcoms.XCom, "get_value", lambda *, key, ti_key: ti_key.xcoms.get(key))
     assert StressReportLink().get_link(None, ti_key=ti) == ""
     StressReportLink.persist({"ti": ti}, None, "bucket", "stress/iris-model/r/report.html")
     address = urlsplit(StressReportLink().get_link(None, ti_key=ti))

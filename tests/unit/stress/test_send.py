@@ -15,10 +15,10 @@ from slipway.load import plan as load
 from slipway.load.result import COMPLETED
 from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.stages.board import Board
 from slipway.states import BoardStage, Environment
-from slipway.stress import report
+from slipway.stress import report_files
 from slipway.stress import send as module
 from slipway.stress.order import StressOrder
 from slipway.stress.send import DRAIN_SECONDS, ReleaseStressOperator, StressTestOperator
@@ -137,9 +137,9 @@ def finished(monkeypatch):
 
         place = SimpleNamespace(bucket="b", key=lambda file: file, page="s3://b/report.html", put=put.append)
         monkeypatch.setattr(module._Place, "of", lambda model, run_id: place)
-        monkeypatch.setattr(module.stress_report, "evidence", lambda *_, **__: {"alarms": [], "missing": {}})
+        monkeypatch.setattr(module.report_files, "evidence", lambda *_, **__: {"alarms": [], "missing": {}})
         for name, instead in wrong.items():
-            monkeypatch.setattr(place if name == "put" else module.stress_report, name, instead)
+            monkeypatch.setattr(place if name == "put" else module.report_files, name, instead)
         monkeypatch.setattr(task, "_plan", lambda order: None)
         monkeypatch.setattr(task, "_run", run)
         order = replace(StressOrder.of_model(model(slo={"p99_ms": 200}), Environment.DEVELOPMENT), watch_seconds=0)
@@ -170,7 +170,7 @@ def test_whatever_goes_wrong_after_a_load_no_retry_sends_it_again(finished, caps
 
 def test_a_task_that_is_ended_writes_its_document_once(finished, monkeypatch):
     made = []
-    document = report.document
+    document = report_files.document
     with pytest.raises(StressStopped, match=r"the report is s3://b/report\.html"):
         finished(
             ended="the task was ended",
@@ -194,7 +194,7 @@ def test_a_task_that_is_ended_waits_for_no_metrics(monkeypatch):
     task = StressTestOperator(task_id="stress")
     monkeypatch.setattr(module.time, "sleep", lambda seconds: task.on_kill())
     order = replace(StressOrder.of_model(model(), Environment.DEVELOPMENT), watch_seconds=3600)
-    monkeypatch.setattr(module.stress_report, "evidence", lambda *_, **__: pytest.fail("asked AWS"))
+    monkeypatch.setattr(module.report_files, "evidence", lambda *_, **__: pytest.fail("asked AWS"))
     assert task._evidence(order, datetime.now(UTC)) == {}
 
 

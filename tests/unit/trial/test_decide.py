@@ -57,7 +57,7 @@ class Records:
 def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
-    monkeypatch.setattr(asking, "upsert_hitl_detail", lambda **detail: questions.append(detail))
+    monkeypatch.setattr(asking, "put_question", lambda **detail: questions.append(detail))
     return questions
 
 

@@ -1,0 +1,333 @@
+"""Deploying one release to one environment: endpoint.yaml through change sets, fenced by sequence, record and owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from slipway import paths
+from slipway.aws.clients import client
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.identity import identity
+from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.stacks import Stack
+from slipway.deployment import checks, guardrails, history, parameters, roll_back_order, served_artefacts, weights
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
+from slipway.deployment.wait import EndpointInServiceTrigger
+from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
+from slipway.host.links import NewerReleaseLink
+from slipway.names import ACCOUNT_BUCKET, dashboard_name
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
+from slipway.registry import approved
+from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.request import request
+from slipway.request.uploader import uploader_under
+from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
+from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from slipway.model.config import ModelConfig
+
+_REVISION_CHARS = 12
+
+
+class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
+    """Puts a release's model on the endpoint of one environment, while no other release writes to it.
+
+    What is deployed comes from the run's own copy of the zip and from the Model Registry, never from what another task
+    handed on. An older release never overwrites a newer one, in either environment. Production needs an approval that
+    stands in the Model Registry for this digest.
+
+    :param model: the model file's content
+    :param environment: development or production
+    """
+
+    operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
+    _sagemaker = client(SageMakerHook)
+    _s3 = client(S3ArtefactHook)
+    _registry = client(ModelRegistryHook)
+
+    def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(
+            stack_name="",
+            template_path=str(paths.endpoint_template()),
+            template_bucket=ACCOUNT_BUCKET,
+            # What failed in development holds nothing that anybody uses; in production a person looks first.
+            recreate_failed=environment is Environment.DEVELOPMENT,
+            timeout_seconds=model.timeouts.stack_seconds,
+            poll_seconds=model.timeouts.poll_seconds,
+            aws_conn_id=model.aws_conn_id,
+            **kwargs,
+        )
+        self.model = model
+        self.environment = environment
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Deploy, once the environment is this release's to write to.
+
+        :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        :raises NotApproved: when it is a roll-back that no approver has ordered
+        """
+        # Before the board: what nobody ordered is not to overtake a release there.
+        self._check_ordered(context, pull_plan(context))
+        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
+        with self._consequences(context):
+            return super().execute(context)
+
+    def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As CloudFormationDeployOperator.resume."""
+        with self._consequences(context):
+            return super().resume(context, *args, **kwargs)
+
+    @contextmanager
+    def _consequences(self, context: Context) -> Iterator[None]:
+        """A release that the stack shows to be overtaken cannot be approved later; of changed bytes people are told."""
+        try:
+            yield
+        except ArtefactChanged as error:
+            served_artefacts.tell(error, self.model, context, self.task_id)
+            raise
+        except Superseded as error:
+            self.reject_superseded(context, str(error))
+            raise
+
+    def prepare(self, context: Context) -> None:
+        """Read plan and request again; both are checked against the digest that the release began with."""
+        self._plan = plan = pull_plan(context)
+        self._check_ordered(context, plan)
+        self._aws = aws = identity(self.model.aws_conn_id)
+        self._fenced = request.load(self._s3, plan, self.model, aws)
+        self.stack_name = plan.stack(self.environment)
+        self.tags = plan.tags()
+        self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
+        self.role_arn = self._fenced.model.roles.cloudformation
+        self.change_set_prefix = change_set_prefix(plan)
+        # Wherever the model's zips are uploaded: an administrator puts the template into the account's bucket.
+        self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
+        where = {"region_name": aws.region, "aws_partition": aws.partition}
+        name = plan.endpoint(self.environment)
+        EndpointLink.persist(context=context, operator=self, **where, endpoint_name=name)
+        if self.environment is Environment.PRODUCTION:
+            dashboard = dashboard_name(name, aws.region)
+            DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
+
+    def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
+        """:raises NotApproved: when it is a roll-back, and no order allows it this place among the releases"""
+        if wanted(context) is None:
+            return
+        order = roll_back_order.check(context, self.model.approval.rules())
+        if plan.sequence != order.at:
+            raise NotApproved(
+                "This is not the roll-back that was ordered",
+                resource=plan.stack(self.environment),
+                why=f"{order.by} ordered it at {order.at}, and the plan is of {plan.sequence}",
+                fix="clear the task roll_back, which makes the plan",
+            )
+
+    def parameters_for(self, stack: Stack | None) -> dict[str, str]:
+        """:returns: the template's parameters for this release, given what is live"""
+        new = parameters.candidate(self._package())
+        return parameters.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+
+    def first_step(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: the parameters that deregister the variants, where the change needs that"""
+        return parameters.suspension(stack.parameters, self.parameters_for(stack))
+
+    def way_back(self, stack: Stack) -> dict[str, str] | None:
+        """:returns: the parameters that register the variants again, while they are deregistered for a change"""
+        return parameters.resumption(stack.parameters)
+
+    def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """An endpoint that is being updated takes no further update, whoever began it.
+
+        Weights that a trial has left elsewhere than the stack says are put back first.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
+        """
+        endpoint = self._endpoint()
+        if endpoint is None:
+            return None
+        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
+            self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        elif stack is None or not self._share_requests(endpoint, stack):
+            return None
+        return self.endpoint_wait(deadline)
+
+    def endpoint_wait(self, deadline: float) -> BaseTrigger:
+        """:returns: the trigger that waits until the endpoint has settled"""
+        return EndpointInServiceTrigger(
+            endpoint_name=self._endpoint_name,
+            deadline=deadline,
+            poll_seconds=self.poll_seconds,
+            aws_conn_id=self.aws_conn_id,
+        )
+
+    def wanted_share(self, stack: Stack) -> float | None:
+        """:returns: the share of requests that the model on trial is to have before the stack changes"""
+        return weights.stated_share(stack.parameters)
+
+    def levels_instances(self, stack: Stack) -> bool:
+        """:returns: whether both variants need the same number of instances before the stack changes"""
+        return False
+
+    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+        """:returns: whether weights had to be changed"""
+        share = self.wanted_share(stack)
+        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
+            return False
+        changes = weights.changes(endpoint, share, level=self.levels_instances(stack))
+        if not changes:
+            return False
+        self.check_may_apply(stack)
+        self.log.info("Changing %s: %s", self._endpoint_name, changes)
+        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
+        return True
+
+    def check_may_apply(self, stack: Stack | None) -> None:
+        """Check that this release may write here, and that what will be served is what was registered.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; else as check_allowed
+        """
+        self.check_allowed(stack)
+        self.check_artefacts(stack)
+
+    def check_allowed(self, stack: Stack | None) -> None:
+        """Check order, approval and that the endpoint is the stack's own.
+
+        :raises slipway.errors.Superseded: when a newer release is deployed
+        :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
+        :raises NotApproved: in production, without an approval on record that counts
+        :raises NameConflict: when an endpoint of this name exists outside the stack
+        :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
+            guardrails exclude the update
+        """
+        parameters.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        self.check_trial(stack)
+        if self.environment is Environment.PRODUCTION:
+            rules = self.model.approval.rules()
+            uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
+            decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
+            self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+        checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+        deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id
+        if self.environment is Environment.PRODUCTION and not deployed:
+            guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+
+    def check_artefacts(self, stack: Stack | None) -> None:
+        """Check what new instances would load: the model of this release, and the one beside it.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
+        """
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
+
+    def before_execution(self, context: Context, stack: Stack | None) -> None:
+        """Mark the package with what it takes the place of, while the stack still says that."""
+        if self.environment is not Environment.PRODUCTION:
+            return
+        package, live_arn = self._package(), self._live_package_arn(_outputs(stack))
+        if marks := history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
+            self._registry.annotate(package, marks)
+
+    def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
+        """The package that the release before leaves live; this release's own once it is deployed."""
+        ours = self._package()["ModelPackageArn"]
+        if outputs.get(parameters.MODEL_PACKAGE_ARN) == ours:
+            return ours
+        return history.live_arn(
+            outputs,
+            judged=self.model.trial is not None,
+            of_artefact=partial(self._registry.package_of_artefact, self._plan.model_package_group),
+        )
+
+    def check_trial(self, stack: Stack | None) -> None:
+        """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
+        parameters.check_not_retired(_outputs(stack), self._plan, self.stack_name)
+
+    def check_disposable(self, stack: Stack) -> None:
+        """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
+        if self._endpoint() and any(
+            item.type == "AWS::SageMaker::Endpoint" for item in self.hook.resources(stack.stack_id)
+        ):
+            raise StackFailed(
+                "The stack can only be deleted, but its endpoint is live",
+                resource=stack.name,
+                why=f"the stack is {stack.status}, and {self._endpoint_name} answers requests",
+                fix="see who uses the endpoint, delete the stack in the CloudFormation console, then clear this task",
+            )
+
+    def has_vanished(self, stack: Stack) -> bool:
+        """:returns: whether the endpoint was deleted by hand"""
+        return parameters.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
+
+    def check_deployed(self, stack: Stack) -> None:
+        """:raises StackFailed: unless the live endpoint serves this release's configuration"""
+        if stack.outputs.get(parameters.REVISION) != self._plan.revision_id:
+            # Another run was faster than this look at the stack; it says whether it may be overwritten.
+            self.check_may_apply(stack)
+            raise StackFailed(
+                "The stack holds another release",
+                resource=stack.name,
+                why=f"its revision is {stack.outputs.get(parameters.REVISION)}, ours is {self._plan.revision_id}",
+                fix="clear this task to deploy this release again",
+            )
+        parameters.check_served(self._endpoint(), stack.outputs, stack.name)
+
+    def _reason(self, stack: Stack) -> str:
+        """Why the stack is as it is, with the alarms that rolled the endpoint back."""
+        reason = super()._reason(stack)
+        if self.environment is Environment.DEVELOPMENT or self.model.deployment is None:
+            return reason
+        try:
+            since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
+            fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
+        except AwsError as error:
+            # What is known of the failure is worth more than the whole of it.
+            self.log.warning("Cannot tell which alarms went off: %s", error)
+            return reason
+        return "; ".join([reason, *map(str, fired)])
+
+    @property
+    def _endpoint_name(self) -> str:
+        return self._plan.endpoint(self.environment)
+
+    def _endpoint(self) -> dict[str, Any] | None:
+        return self._sagemaker.describe_endpoint(self._endpoint_name)
+
+    def _package(self) -> dict[str, Any]:
+        plan = self._plan
+        package = self._registry.find_model_package(
+            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
+        )
+        if package is None:
+            raise NotApproved(
+                "The Model Registry does not know this release's model",
+                resource=plan.model_package_group,
+                why=f"no package has revision {plan.revision_id} and digest {plan.digest}",
+                fix="run register again, and have its package approved",
+            )
+        return package
+
+
+def change_set_prefix(plan: ReleasePlan) -> str:
+    """What the names of a release's change sets begin with.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+    :param plan: the release
+    :returns: letters, digits and hyphens, a letter first
+    """
+    moment = "".join(character for character in plan.sequence[:19] if character.isdigit())
+    return f"slipway-{plan.revision_id[:_REVISION_CHARS]}-{moment}"
+
+
+def _outputs(stack: Stack | None) -> dict[str, str]:
+    return dict(stack.outputs) if stack else {}
