@@ -72,15 +72,15 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """As AskingOperator.go_on."""
         arn, question = pull_package_arn(context), self.question(context)
-        if standing := self._standing(context, arn):
-            return self._settle(context, arn, standing, question)
+        if standing := self._standing_decision(context, arn):
+            return self._finish(context, arn, standing, question)
         if self.is_decided(context):
             # The decision was withdrawn in SageMaker: another question, with time of its own.
             question = None
         answer = self.answer_to(context, question)
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             comment = f"No answer within {self.timeout_days:g} days"
-            return self._end(context, arn, How.TIMEOUT, comment, question)
+            return self._reject_as_slipway(context, arn, How.TIMEOUT, comment, question)
         if (
             answer is None
             and outcome == ApprovalOutcome.SUPERSEDED
@@ -94,7 +94,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         while answer := self.answer_to(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)
             if decision:
-                return self._settle(context, arn, decision, question)
+                return self._finish(context, arn, decision, question)
             question = self.ask(context, question.next(approvals))
         self.wait(context, question)
 
@@ -108,7 +108,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         """As AskingOperator.screen."""
         artefact = artefact_of(self.registry.describe_model_package(question.model_package_arn) or {})
         return facts.markdown(
-            _facts(context, self.deciders, question, artefact, stress_wanted=STRESS_DEV in self.upstream_task_ids)
+            _facts(context, self.parsed_rules, question, artefact, stress_wanted=STRESS_DEV in self.upstream_task_ids)
         )
 
     def notice_at(self, context: Context, question: Question) -> float | None:
@@ -117,8 +117,8 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             return None
         ends_at = self.ends_at(question)
         half_time = (question.at + ends_at) / 2
-        stage = self.deciders.open_stage(question.approvals)
-        wanted = f"{self.deciders.wanted(question.approvals)}, until {_utc(ends_at)}"
+        stage = self.parsed_rules.open_stage(question.approvals)
+        wanted = f"{self.parsed_rules.wanted(question.approvals)}, until {_utc(ends_at)}"
         told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
         if time.time() < half_time:
             return half_time if told else min(half_time, retry_at())
@@ -132,9 +132,11 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def _end_superseded(self, context: Context, newer: Entry) -> dict[str, Any]:
         """End the release because of a newer one; return the decision if somebody has approved meanwhile."""
         comment = f"Superseded by the newer release {run_url(newer.dag_id, newer.run_id)}"
-        return self._end(context, pull_package_arn(context), How.SUPERSEDED, comment, self.question(context))
+        return self._reject_as_slipway(
+            context, pull_package_arn(context), How.SUPERSEDED, comment, self.question(context)
+        )
 
-    def _standing(self, context: Context, arn: str) -> Decision | None:
+    def _standing_decision(self, context: Context, arn: str) -> Decision | None:
         """:returns: the decision on record; an approval only if it would let the model into production"""
         plan = pull_plan(context)
         decision = self.registry.keep_outside_decision(arn, plan.digest)
@@ -142,7 +144,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             check_counts(
                 decision,
                 arn,
-                self.deciders,
+                self.parsed_rules,
                 self.uploader(plan),
                 lambda: identity(self.aws_conn_id).arn,
             )
@@ -152,7 +154,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         self, context: Context, arn: str, question: Question, answer: Answer
     ) -> tuple[Decision | None, list[Approval]]:
         """:returns: the decision that it makes, if it makes one, and all approvals so far"""
-        rules, digest = self.deciders, pull_plan(context).digest
+        rules, digest = self.parsed_rules, pull_plan(context).digest
         approvals, said = self.registry.undecided(arn, digest)
         if not answer.approve:
             decision = self._record(
@@ -172,10 +174,12 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         decision = self._record(context, arn, True, who, answer.how, said, approvals, decided_at=answer.at)
         return decision, approvals
 
-    def _end(self, context: Context, arn: str, how: How, comment: str, question: Question | None) -> dict[str, Any]:
+    def _reject_as_slipway(
+        self, context: Context, arn: str, how: How, comment: str, question: Question | None
+    ) -> dict[str, Any]:
         approvals, _ = self.registry.undecided(arn, pull_plan(context).digest)
         decision = self._record(context, arn, False, NOBODY, how, comment, approvals)
-        return self._settle(context, arn, decision, question)
+        return self._finish(context, arn, decision, question)
 
     def _record(
         self,
@@ -203,18 +207,18 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         except AlreadyDecided as late:
             # Somebody else was first, and that stands; what was wanted here stays to be read in the log.
             self.log.warning("%s. Comment that came too late: %r", late, comment)
-            standing = self._standing(context, arn)
+            standing = self._standing_decision(context, arn)
             if standing is None:
                 raise
             return standing
 
-    def _settle(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
-        self.decided(context, decision.to_xcom())
+    def _finish(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
+        self.note_decision(context, decision.to_xcom())
         late = self.answer_to(context, question)
-        if late and not _made_by(decision, late):
+        if late and not _is_part_of(decision, late):
             self.log.warning("Too late: %s. Comment: %r", late, late.comment)
             self.registry.record_late_answer(arn, str(late), digest=pull_plan(context).digest)
-        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _said(decision))
+        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _decision_line(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, BoardStage.APPROVE)):
@@ -240,7 +244,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         return self.notices.send(message, context, self.aws_conn_id)
 
 
-def _made_by(decision: Decision, answer: Answer) -> bool:
+def _is_part_of(decision: Decision, answer: Answer) -> bool:
     """Tell whether an answer is part of what was decided."""
     if answer.approve:
         return answer.approval in decision.approvals
@@ -254,7 +258,7 @@ def _notice_of(decision: Decision) -> Notice:
     return nobodys.get(decision.how, Notice.REJECTED)
 
 
-def _said(decision: Decision) -> str:
+def _decision_line(decision: Decision) -> str:
     text = f"{decision.decision} by {decision.decided_by} at {decision.decided_at} ({decision.how})"
     return f"{text}: {decision.comment}" if decision.comment else text
 

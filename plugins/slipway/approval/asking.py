@@ -138,7 +138,7 @@ class AskingOperator(StageMixin, HITLOperator):
     # What a subclass asks with.
 
     @property
-    def deciders(self) -> Rules:
+    def parsed_rules(self) -> Rules:
         """Who may answer."""
         return Rules.from_json(self.rules)
 
@@ -163,7 +163,7 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def uploader(self, plan: ReleasePlan) -> str | None:
         """Look up who uploaded the zip, as far as the rules need to know."""
-        return uploader_under(self.deciders, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
+        return uploader_under(self.parsed_rules, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
 
     def ensure_asked(
         self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
@@ -206,14 +206,14 @@ class AskingOperator(StageMixin, HITLOperator):
             body=self.body,
             params=self.serialized_params,
         )
-        self.log.info("Waiting: %s", self.deciders.wanted(question.approvals))
+        self.log.info("Waiting: %s", self.parsed_rules.wanted(question.approvals))
         return question
 
     def answer_to(self, context: Context, question: Question | None) -> Answer | None:
         """Read the signed answer to a question; None while there is none."""
         return read_answer(context, question) if question else None
 
-    def decided(self, context: Context, decision: dict[str, Any]) -> None:
+    def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
         """Let the guard tell whoever answers from now on that it is decided, and by whom."""
         context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
 

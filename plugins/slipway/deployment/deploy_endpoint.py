@@ -26,7 +26,7 @@ from slipway.registry.artefact_store import S3ArtefactHook
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request import request
 from slipway.request.uploader import uploader_under
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
+from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """
         # Before the board: what nobody ordered is not to overtake a release there.
         self._check_ordered(context, pull_plan(context))
-        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
+        self.enter_stage(context, STAGE_OF[self.environment])
         with self._consequences(context):
             return super().execute(context)
 

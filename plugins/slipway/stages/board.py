@@ -17,9 +17,9 @@ from slipway.states import BoardStage, ExecutionMode
 RunKey = tuple[str, str]  # DAG id, run id
 
 # Two releases that write one environment would undo each other, whatever the execution mode.
-LEASES = frozenset({BoardStage.DEV, BoardStage.PRD})
+EXCLUSIVE = frozenset({BoardStage.DEV, BoardStage.PRD})
 # Stages that let any number in. An approval under SUPERSEDED holds nobody up: a newer release takes its place.
-_OPEN = {
+_UNLIMITED = {
     ExecutionMode.SUPERSEDED: frozenset({BoardStage.APPROVE}),
     ExecutionMode.QUEUED: frozenset[BoardStage](),
     ExecutionMode.PARALLEL: frozenset({BoardStage.TRAIN, BoardStage.APPROVE}),
@@ -69,7 +69,7 @@ class BoardPlace:
         """:returns: every release that it names"""
         return [one for one in (self.holder, *self.waiting, self.newest) if one]
 
-    def passing_over(self, entries: Collection[Entry]) -> BoardPlace:
+    def ignoring(self, entries: Collection[Entry]) -> BoardPlace:
         """:returns: the same as if these had never been here"""
         holder, newest = (None if one in entries else one for one in (self.holder, self.newest))
         return BoardPlace(holder, tuple(one for one in self.waiting if one not in entries), newest)
@@ -102,9 +102,9 @@ class Board:
         """:returns: every release that it names"""
         return [one for place in self.places.values() for one in place.entries()]
 
-    def passing_over(self, entries: Collection[Entry]) -> Board:
+    def ignoring(self, entries: Collection[Entry]) -> Board:
         """:returns: the same as if these had never been anywhere"""
-        return Board({stage: place.passing_over(entries) for stage, place in self.places.items()})
+        return Board({stage: place.ignoring(entries) for stage, place in self.places.items()})
 
     def to_json(self) -> dict[str, Any]:
         """:returns: plain JSON, stages in their order"""
@@ -130,13 +130,13 @@ class StageVerdict:
 
     :param board: the board with this decided
     :param other: whom it waits for, or who has overtaken it
-    :param while_alive: whether this is so only while the other run goes on
+    :param while_running: whether this is so only while the other run goes on
     """
 
     board: Board
     outcome: Outcome
     other: Entry | None = None
-    while_alive: bool = False
+    while_running: bool = False
 
 
 def enter(
@@ -161,12 +161,12 @@ def enter(
         return _let_in(board, stage, me, mode)
     if newer := overtaken_by(board, stage, me, mode):
         return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newer)
-    if stage in _OPEN[mode]:
+    if stage in _UNLIMITED[mode]:
         return _let_in(board, stage, me, mode)
     rivals = [one for one in place.waiting if one.run != me.run]
     newest = max(rivals, key=lambda one: one.order, default=None)
     if mode is ExecutionMode.SUPERSEDED and newest and newest.is_newer_than(me):
-        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_alive=True)
+        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_running=True)
     oldest = min(rivals, key=lambda one: one.order, default=None)
     ahead = place.holder
     if ahead is None and mode is not ExecutionMode.SUPERSEDED and oldest and me.is_newer_than(oldest):
@@ -175,7 +175,7 @@ def enter(
         return _let_in(board, stage, me, mode)
     if len(rivals) == len(place.waiting):
         board = board.set(stage, replace(place, waiting=(*rivals, me)))
-    return StageVerdict(board, Outcome.WAIT, ahead, while_alive=True)
+    return StageVerdict(board, Outcome.WAIT, ahead, while_running=True)
 
 
 def leave(board: Board, me: Entry) -> Board:
@@ -191,7 +191,7 @@ def overtaken_by(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode
 
     :returns: the newest of them
     """
-    if stage not in LEASES and mode is not ExecutionMode.SUPERSEDED:
+    if stage not in EXCLUSIVE and mode is not ExecutionMode.SUPERSEDED:
         return None
     ahead = list(BoardStage)[list(BoardStage).index(stage) :]
     been = [one for one in (board[each].newest for each in ahead) if one and one.is_newer_than(me)]
@@ -202,7 +202,7 @@ def _let_in(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> 
     place = board[stage].without({me.run})
     newest = me if place.newest is None or not place.newest.is_newer_than(me) else place.newest
     # Written anew at every entry: it makes a write fail that was decided while this run was thought to have ended.
-    holder = place.holder if stage in _OPEN[mode] else me
+    holder = place.holder if stage in _UNLIMITED[mode] else me
     return StageVerdict(board.set(stage, replace(place, holder=holder, newest=newest)), Outcome.ENTERED)
 
 

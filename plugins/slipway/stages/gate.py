@@ -161,7 +161,7 @@ def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) ->
     ended: set[RunKey] = set()
     while True:
         verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
-        if verdict.other is None or not verdict.while_alive or goes_on(*verdict.other.run):
+        if verdict.other is None or not verdict.while_running or goes_on(*verdict.other.run):
             return verdict
         ended.add(verdict.other.run)
 
@@ -171,7 +171,7 @@ async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str
     ended: set[RunKey] = set()
     while True:
         verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
-        if verdict.other is None or not verdict.while_alive or await goes_on(*verdict.other.run):
+        if verdict.other is None or not verdict.while_running or await goes_on(*verdict.other.run):
             return verdict
         ended.add(verdict.other.run)
 
@@ -201,7 +201,7 @@ def _board(document: Document, bucket: str, key: str) -> Board:
         uri(bucket, key),
         ", ".join(sorted({f"{entry.run_id} ({entry.sequence!s:.40})" for entry in faulty})),
     )
-    return board.passing_over(faulty)
+    return board.ignoring(faulty)
 
 
 def _now() -> str:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-OF_ENVIRONMENT = {Environment.DEVELOPMENT: BoardStage.DEV, Environment.PRODUCTION: BoardStage.PRD}
+STAGE_OF = {Environment.DEVELOPMENT: BoardStage.DEV, Environment.PRODUCTION: BoardStage.PRD}
 
 
-def gate_by(aws_conn_id: str | None) -> StageGate:
+def stage_gate(aws_conn_id: str | None) -> StageGate:
     """The gate of all models' stages that a connection reaches; whether a run goes on is for Airflow to say.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -43,14 +43,14 @@ class StageMixin(BaseOperator):
     alarmed, and the link and the XCom ``newer_release`` say which run has taken its place. Its model package is
     rejected, so that nothing can approve it later.
 
-    Operators call pass_stages_of() when they are made, or set what it sets.
+    Operators call configure_stages() when they are made, or set what it sets.
     """
 
     execution_mode: ExecutionMode
     aws_conn_id: str | None
     stage_poll_seconds: float
 
-    def pass_stages_of(self, model: ModelConfig) -> None:
+    def configure_stages(self, model: ModelConfig) -> None:
         """Take over how a model's releases pass its stages.
 
         :param model: the model file's content
@@ -62,7 +62,7 @@ class StageMixin(BaseOperator):
     @cached_property
     def gate(self) -> StageGate:
         """The gate of the model's stages."""
-        return gate_by(self.aws_conn_id)
+        return stage_gate(self.aws_conn_id)
 
     def plan(self, context: Context) -> ReleasePlan:
         """:returns: the plan of the running release"""

@@ -24,7 +24,7 @@ from slipway.paths import models_folder
 from slipway.plan import pull_plan
 from slipway.quality.endpoint import check_config
 from slipway.quality.held_out import HeldOutHook
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
+from slipway.stages.mixin import STAGE_OF, StageMixin, stage_gate
 from slipway.states import SERVING, EndpointStatus, Environment
 from slipway.stress import report_files
 from slipway.stress.link import StressReportLink
@@ -249,9 +249,9 @@ class StressTestOperator(_StressOperator):
 
     def _leave_to_release(self, order: StressOrder) -> None:
         """What a release measures is to be about its own load; one that comes later is not seen."""
-        model, stage = order.model, OF_ENVIRONMENT[order.environment]
+        model, stage = order.model, STAGE_OF[order.environment]
         bucket = resolve(model.source.bucket, model.aws_conn_id)
-        holder = gate_by(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
+        holder = stage_gate(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
         if holder:
             raise StressRefused(
                 "The endpoint is not loaded",
@@ -272,7 +272,7 @@ class ReleaseStressOperator(StageMixin, _StressOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     @cached_property
     def order(self) -> StressOrder:
@@ -289,7 +289,7 @@ class ReleaseStressOperator(StageMixin, _StressOperator):
         :raises StressFailed: when a limit broke
         :raises StressStopped: when the task was ended meanwhile
         """
-        stage = OF_ENVIRONMENT[Environment.DEVELOPMENT]
+        stage = STAGE_OF[Environment.DEVELOPMENT]
         self.enter_stage(context, stage)
         endpoint = self.find(self.order)
         outputs = context["ti"].xcom_pull(task_ids="deploy_dev")["outputs"]

@@ -67,7 +67,7 @@ class TrialDecisionSensor(AskingOperator):
         arn = pull_package_arn(context)
         standing = self.records.trial_record(arn, pull_plan(context).digest)
         if standing and standing.stands:
-            return self._settle(context, arn, standing)
+            return self._finish(context, arn, standing)
         if newer := self.overtaken(context, BoardStage.PRD):
             if standing is None:
                 digest = pull_plan(context).digest
@@ -76,8 +76,8 @@ class TrialDecisionSensor(AskingOperator):
             self.end_superseded(context, BoardStage.PRD, newer)
         figures = _comparison(context)
         if self.trial.decide is Decider.RULE:
-            said = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
-            return self._record(context, said.verdict, BY_RULE, BY_RULE, "; ".join(said.reasons))
+            judgement = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
+            return self._record(context, judgement.verdict, BY_RULE, BY_RULE, "; ".join(judgement.reasons))
         # A verdict that left both variants in place may be followed by another, with a question of its own.
         question = None if self.is_decided(context) else self.question(context)
         answer = self.answer_to(context, question)
@@ -102,7 +102,7 @@ class TrialDecisionSensor(AskingOperator):
             f"### The trial, {figures.began} to {figures.ended}\n\n{figures.markdown()}\n\n"
             "**Promote**: the new model takes all requests step by step, then becomes the live one. "
             "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
-            f"Asked: {self.deciders.wanted(())}. [The release]({run_url(ti.dag_id, ti.run_id)})"
+            f"Asked: {self.parsed_rules.wanted(())}. [The release]({run_url(ti.dag_id, ti.run_id)})"
         )
 
     def _record_answer(self, context: Context, answer: Answer) -> dict[str, Any]:
@@ -127,11 +127,11 @@ class TrialDecisionSensor(AskingOperator):
         standing = self.records.record_verdict(arn, wanted, _comparison(context), digest=digest)
         if standing.verdict is not verdict:
             self.log.warning("Too late: %s. What stands is %s", wanted, standing)
-        return self._settle(context, arn, standing)
+        return self._finish(context, arn, standing)
 
-    def _settle(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
+    def _finish(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
         decision = {"decision": record.verdict.value, "decided_by": record.decided_by}
-        self.decided(context, {**decision, "decided_at": record.decided_at, "how": record.how})
+        self.note_decision(context, {**decision, "decided_at": record.decided_at, "how": record.how})
         self.hitl_summary_extra.update(record.to_xcom())
         ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
         self.log.info("%s", record)

@@ -18,7 +18,6 @@ from slipway.aws.patience import patient
 from slipway.aws.s3 import S3VersionHook, uri
 from slipway.errors import PermanentError
 from slipway.quality.scoring import is_right
-from slipway.trial import ground_truth
 
 
 @dataclass(frozen=True)
@@ -148,17 +147,17 @@ class GroundTruthHook(S3VersionHook):
         """
         known: dict[str, str] = {}
         for where, lines in self._objects(truth_uri, span):
-            known |= ground_truth.truths(lines, where)
+            known |= truths(lines, where)
         answered: dict[str, str] = {}
         if known:
             for where, lines in self._objects(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span):
-                answered |= ground_truth.answers(lines, where, since=span[0])
-        return ground_truth.compare(answered, known)
+                answered |= answers(lines, where, since=span[0])
+        return compare(answered, known)
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
         bucket, _, prefix = prefix_uri.removeprefix("s3://").partition("/")
         left = _MAX_OBJECTS
-        for folder in ground_truth.hour_folders(prefix, *span):
+        for folder in hour_folders(prefix, *span):
             with aws_call("list the records", uri(bucket, folder)):
                 pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
                 keys = [item["Key"] for page in pages for item in page.get("Contents", ()) if item["Size"]]

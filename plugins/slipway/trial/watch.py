@@ -62,7 +62,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         super().__init__(**kwargs)
         self.model = model
         self.skips = skips
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Watch the trial.
