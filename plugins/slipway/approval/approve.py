@@ -1,4 +1,4 @@
-"""The task ``approve``: waits for a person and makes the Model Registry's record of what they decided."""
+"""The task ``approve``: it asks the model's approvers, and records their decision in the Model Registry."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ if TYPE_CHECKING:
 
 
 class HumanApprovalSensor(AskingOperator, ApprovalOperator):
-    """Asks the model's approvers, and records the decision on the model package.
+    """The question to the model's approvers; their decision is recorded on the model package and is the XCom.
 
-    A decision is taken from Airflow (the approval screen, or the task marked success or failed) and from the Model
-    Registry (SageMaker Studio, AWS CLI), whichever comes first. The question stays open until the rules are met. A
-    rejection, and no answer in time, fails the task without a retry. There is no default answer. The XCom is the
-    Decision.
+    The first decision counts, made in Airflow (the approval screen, or the task marked success or failed) or in the
+    Model Registry (SageMaker Studio, AWS CLI). The question stays open until the rules are met. A rejection, and no
+    answer in time, fails the task without a retry. There is no default answer.
 
     :param notices: who is told
     :raises Rejected: when the decision is a rejection
@@ -70,12 +69,12 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         self.notices = notices
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
-        """As AskingOperator.go_on."""
+        """Decide, ask or wait; see AskingOperator.go_on."""
         arn, question = pull_package_arn(context), self.question(context)
         if standing := self._standing_decision(context, arn):
             return self._finish(context, arn, standing, question)
         if self.is_decided(context):
-            # The decision was withdrawn in SageMaker: another question, with time of its own.
+            # The decision was withdrawn in SageMaker: ask a new question, with a new deadline.
             question = None
         answer = self.answer_to(context, question)
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
@@ -90,7 +89,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         if answer is None and outcome is None:
             self.enter_stage(context, BoardStage.APPROVE)
         question = self.ensure_asked(context, question, answer, outcome)
-        # To ask may erase an answer from Airflow's screen, but not from the state store: look there again.
+        # Asking may erase an answer from Airflow's screen, but not from the state store: read it there again.
         while answer := self.answer_to(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)
             if decision:
@@ -99,20 +98,20 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         self.wait(context, question)
 
     def new_question(self, context: Context) -> Question:
-        """As AskingOperator.new_question."""
+        """Make the question about this release, with the approvals that the model package has."""
         arn, digest = pull_package_arn(context), pull_plan(context).digest
         approvals, _ = self.registry.undecided(arn, digest)
         return self.question_about(context, self.registry.candidate(arn, digest), approvals)
 
     def screen(self, context: Context, question: Question) -> str:
-        """As AskingOperator.screen."""
+        """Write the approval screen."""
         artefact = artefact_of(self.registry.describe_model_package(question.model_package_arn) or {})
         return facts.markdown(
             _facts(context, self.parsed_rules, question, artefact, stress_wanted=STRESS_DEV in self.upstream_task_ids)
         )
 
-    def notice_at(self, context: Context, question: Question) -> float | None:
-        """Tell the approvers what is due; return when there is something to tell again."""
+    def send_notices(self, context: Context, question: Question) -> float | None:
+        """Tell the approvers that they are asked, and remind them at half of the time."""
         if not self.notices:
             return None
         ends_at = self.ends_at(question)
@@ -126,7 +125,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         return None if told else retry_at()
 
     def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
-        """As StageMixin.on_overtaken, unless somebody has approved this release meanwhile."""
+        """End the release, unless somebody has approved it meanwhile."""
         self._end_superseded(context, newer)
 
     def _end_superseded(self, context: Context, newer: Entry) -> dict[str, Any]:
@@ -137,7 +136,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         )
 
     def _standing_decision(self, context: Context, arn: str) -> Decision | None:
-        """:returns: the decision on record; an approval only if it would let the model into production"""
+        """Return the decision on record; raise NotApproved for an approval that deploy_prd would refuse."""
         plan = pull_plan(context)
         decision = self.registry.keep_outside_decision(arn, plan.digest)
         if decision and decision.approved:
@@ -153,7 +152,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def _record_answer(
         self, context: Context, arn: str, question: Question, answer: Answer
     ) -> tuple[Decision | None, list[Approval]]:
-        """:returns: the decision that it makes, if it makes one, and all approvals so far"""
+        """Record an answer; return the decision, if the answer completes one, and all approvals so far."""
         rules, digest = self.parsed_rules, pull_plan(context).digest
         approvals, said = self.registry.undecided(arn, digest)
         if not answer.approve:
@@ -162,7 +161,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             )
             return decision, approvals
         comment = f"{answer.by}: {answer.comment}" if answer.comment and rules.needed > 1 else answer.comment
-        # An attempt that was killed may have recorded it.
+        # An attempt that was killed may have recorded it already.
         if answer.approval not in approvals:
             approvals.append(answer.approval)
             said = "; ".join(filter(None, (said, comment)))
@@ -205,8 +204,8 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 approvals=approvals,
             )
         except AlreadyDecided as late:
-            # Somebody else was first, and that stands; what was wanted here stays to be read in the log.
-            self.log.warning("%s. Comment that came too late: %r", late, comment)
+            # The first decision stands. The comment of the late one is only in the log.
+            self.log.warning("%s. Comment of the late decision: %r", late, comment)
             standing = self._standing_decision(context, arn)
             if standing is None:
                 raise
@@ -223,7 +222,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, BoardStage.APPROVE)):
             NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-            error = superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
+            error = superseded("A newer release has reached the approval", pull_plan(context).sequence, newer)
             self.log.warning("%s", error)
             raise error
         if not decision.approved:
@@ -231,7 +230,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 f"{decision.decided_by} rejected this release",
                 resource=arn,
                 why=decision.comment or "no comment was given",
-                fix="upload another zip; production serves what it served",
+                fix="upload another zip; production is unchanged",
             )
         return decision.to_xcom()
 
@@ -245,7 +244,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
 
 def _is_part_of(decision: Decision, answer: Answer) -> bool:
-    """Tell whether an answer is part of what was decided."""
+    """Check whether an answer is part of a decision."""
     if answer.approve:
         return answer.approval in decision.approvals
     return not decision.approved and decision.decided_by == answer.by
@@ -254,8 +253,8 @@ def _is_part_of(decision: Decision, answer: Answer) -> bool:
 def _notice_of(decision: Decision) -> Notice:
     if decision.approved:
         return Notice.APPROVED
-    nobodys = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
-    return nobodys.get(decision.how, Notice.REJECTED)
+    by_slipway = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
+    return by_slipway.get(decision.how, Notice.REJECTED)
 
 
 def _decision_line(decision: Decision) -> str:

@@ -1,4 +1,4 @@
-"""What approve and decide_trial have in common: they put a question to people, wait deferred, and read the answer."""
+"""The base of approve and decide_trial, which ask people a question, wait deferred, and read the answer."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 COMMENT = "comment"
-# People expect a decision in the registry to be noticed within ten seconds, whatever the model file says.
+# A decision in the Model Registry must be noticed within ten seconds, whatever the model file says.
 POLL_LIMIT_SECONDS = 5.0
 
 
 class AskingOperator(StageMixin, HITLOperator):
-    """Asks people in Airflow, deferred, so that waiting holds no worker slot.
+    """A question to people in Airflow; the task waits deferred, without a worker slot.
 
-    The question and what was decided are in the task's state store, where the API server's guard reads them. The guard
-    signs each answer that it lets through; an answer without its signature is ignored and the question is put again.
-    A subclass says what it asks and what an answer does.
+    The question and the decision are in the task's state store, where the API server's guard reads them. The guard
+    signs each answer that it accepts; an answer without its signature is ignored, and the question is asked again. A
+    subclass says what it asks and what an answer does.
 
     :param rules: who may answer, and whose approvals are needed
     :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
-    :param timeout_days: days until the question ends without an answer
+    :param timeout_days: days until the wait for an answer ends
     :param execution_mode: whether a newer release takes this one's place while it waits
     :param poll_seconds: time between two looks at the Model Registry; 5 at most
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -59,7 +59,7 @@ class AskingOperator(StageMixin, HITLOperator):
     # Template fields are serialized: the guard reads the rules there.
     template_fields = (*HITLOperator.template_fields, "rules")
 
-    # Where the release waits, for a newer one to take its place.
+    # The stage at which a newer release takes this one's place.
     board_stage: BoardStage
     trigger_class: type[ApprovalTrigger] = ApprovalTrigger
     uploads = client(S3VersionHook)
@@ -75,9 +75,9 @@ class AskingOperator(StageMixin, HITLOperator):
         aws_conn_id: str | None,
         **kwargs: Any,
     ) -> None:
-        # Airflow hands the DAG's params on to every operator; they are no fields of this form.
+        # Airflow gives every operator the DAG's params; they are not fields of this form.
         kwargs.pop("params", None)
-        # Nobody is assigned: Airflow would compare user ids, which are numbers with some auth managers. The guard
+        # No assigned users: Airflow would compare user ids, which are numbers with some auth managers. The guard
         # compares names.
         super().__init__(params={COMMENT: _comment_field()}, response_timeout=timedelta(days=timeout_days), **kwargs)
         self.rules = rules.to_json()
@@ -112,13 +112,13 @@ class AskingOperator(StageMixin, HITLOperator):
             raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
         return self.go_on(context, outcome)
 
-    # What a subclass says.
+    # What a subclass defines.
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """Decide, ask or wait.
 
         :param context: the task's Airflow context
-        :param outcome: why the wait ended; None where there was none
+        :param outcome: why the wait ended; None before the first wait
         :returns: the decision
         """
         raise NotImplementedError
@@ -131,24 +131,27 @@ class AskingOperator(StageMixin, HITLOperator):
         """Write what people read before they answer, as Markdown."""
         raise NotImplementedError
 
-    def notice_at(self, context: Context, question: Question) -> float | None:
-        """Say when somebody is to be told something, in seconds since the epoch; None for never."""
+    def send_notices(self, context: Context, question: Question) -> float | None:
+        """Send the notices that are due.
+
+        :returns: when to send the next one, in seconds since the epoch; None for never
+        """
         return None
 
-    # What a subclass asks with.
+    # What a subclass uses.
 
     @property
     def parsed_rules(self) -> Rules:
-        """Who may answer."""
+        """Who may answer, and whose approvals are needed."""
         return Rules.from_json(self.rules)
 
     def question(self, context: Context) -> Question | None:
-        """Read what was asked about this release's model package; None before the first question."""
+        """Read the last question about this release's model package; None before the first one."""
         question = read_question(context)
         return question if question and question.model_package_arn == pull_package_arn(context) else None
 
     def is_decided(self, context: Context) -> bool:
-        """Check whether the question was decided, here or in the Model Registry."""
+        """Check whether the last question was decided."""
         return bool(context["task_state_store"].get(DECIDED))
 
     def question_about(self, context: Context, candidate: Candidate, approvals: Iterable[Approval]) -> Question:
@@ -162,16 +165,16 @@ class AskingOperator(StageMixin, HITLOperator):
         return Question.about(candidate, approvals, number=free_number(context), uploader=uploader)
 
     def uploader(self, plan: ReleasePlan) -> str | None:
-        """Look up who uploaded the zip, as far as the rules need to know."""
+        """Find out who uploaded the zip; None where nobody can tell and the rules do not ask."""
         return uploader_under(self.parsed_rules, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
 
     def ensure_asked(
         self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
     ) -> Question:
-        """Ask where Airflow shows no question that can be answered.
+        """Ask, unless Airflow shows a question that people can answer.
 
         :param context: the task's Airflow context
-        :param question: the one that is open
+        :param question: the open question
         :param answer: the signed answer to it
         :param outcome: why the wait ended
         :returns: the question that is open now
@@ -185,17 +188,17 @@ class AskingOperator(StageMixin, HITLOperator):
         if outcome in (ApprovalOutcome.ANSWERED, ApprovalOutcome.UNASKED):
             self.ask(context, question)
         if has_unsigned_answer(context, question):
-            # It takes the place of the signed one, so nobody could answer this question any more.
+            # It takes the place of a signed answer, so nobody could answer this question any more.
             self.log.error(UNSIGNED_ANSWER)
             return self.ask(context, question.next(question.approvals))
         return question
 
     def ask(self, context: Context, question: Question) -> Question:
-        """Put a question to people; an answer that is in the state store already stays there."""
+        """Ask people; an answer that is already in the state store stays there."""
         store: Any = context["task_state_store"]
         # Stored first: the trigger notices a question that Airflow does not show, but nothing notices a lost answer.
         store.set(QUESTION, question.to_json(), retention=timedelta(days=self.timeout_days + 1))
-        # Only then: an attempt that is killed in between finds a question that is not open, and asks another one.
+        # Deleted second: an attempt that is killed in between asks a new question, so former answers do not count.
         if self.is_decided(context):
             store.delete(DECIDED)
         self.body = self.screen(context, question)
@@ -214,11 +217,11 @@ class AskingOperator(StageMixin, HITLOperator):
         return read_answer(context, question) if question else None
 
     def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
-        """Let the guard tell whoever answers from now on that it is decided, and by whom."""
+        """Store the decision: the guard tells later answerers who decided."""
         context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
 
     def ends_at(self, question: Question) -> float:
-        """Say when a question ends without an answer, in seconds since the epoch."""
+        """Return the deadline of a question, in seconds since the epoch."""
         return question.at + timedelta(days=self.timeout_days).total_seconds()
 
     def wait(self, context: Context, question: Question) -> NoReturn:
@@ -228,7 +231,7 @@ class AskingOperator(StageMixin, HITLOperator):
                 ti_id=str(context["task_instance"].id),
                 model_package_arn=question.model_package_arn,
                 deadline=self.ends_at(question),
-                notice_at=self.notice_at(context, question),
+                notice_at=self.send_notices(context, question),
                 ticket=self.ticket(context, self.board_stage).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
@@ -240,10 +243,10 @@ class AskingOperator(StageMixin, HITLOperator):
 def _comment_field() -> Param:
     return Param(
         None,
-        # Airflow's form keeps both buttons disabled while a field that may not be null is empty.
+        # Airflow's form disables its buttons while a field that may not be null is empty.
         type=["null", "string"],
         title="Comment",
-        description="Kept with the decision on the model package",
+        description="Saved with the decision on the model package",
         maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,
         source="task",
     )
