@@ -189,5 +189,5 @@ def test_an_upload_of_the_future_is_not_released():
         def sequence(self, revision):
             return "9999-12-31T23:59:59+00:00"
 
-    with pytest.raises(PermanentError, match="lies in the future"):
+    with pytest.raises(PermanentError, match="is in the future"):
         sensor(Later("v1")).execute(context())
