@@ -31,7 +31,7 @@ PARALLEL ?= -n 3 --dist loadfile
 # test_chaos.py stops its instance before the other tests start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # The tests that start no server.
-CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/tools
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 

@@ -11,8 +11,8 @@ from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact_store import S3Artefacts
-from slipway.registry.hook import REVISION, ModelRegistryHook
-from slipway.registry.record import DIGEST
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.process import process_request
 from slipway.signed.orders import Act
 from slipway.states import Environment

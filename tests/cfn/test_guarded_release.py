@@ -68,7 +68,7 @@ def test_an_alarm_takes_production_back_and_the_task_says_which(aws, model):
         ):
             release(model, bad).deploy(PRD)
         fired = str(failure.value).partition("the alarm ")[2]
-        assert f"-model-a-{kind} went off at" in fired and "hreshold" in fired
+        assert f"-model-a-{kind} fired at" in fired and "hreshold" in fired
     assert aws.stack(stack)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     after = aws.client("sagemaker").describe_endpoint(EndpointName=name)
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", before)

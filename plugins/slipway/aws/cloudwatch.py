@@ -1,4 +1,4 @@
-"""CloudWatch: what SageMaker measured of an endpoint's variants, and which alarms went off."""
+"""CloudWatch: the metrics of an endpoint's variants, and which alarms fired."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slipway.aws.session import AwsHook
 NAMESPACE = "AWS/SageMaker"
 _INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
 _MINUTE_SECONDS = 60
-# What is read minute by minute: namespace, metric, unit, statistics. GetMetricData does not say the unit.
+# Read minute by minute: namespace, metric, unit, statistics. GetMetricData does not return the unit.
 _SERIES = (
     (NAMESPACE, "Invocations", "None", ("Sum",)),
     (NAMESPACE, "InvocationsPerInstance", "None", ("Sum",)),
@@ -30,14 +30,14 @@ _SERIES = (
 )
 
 _ALARM = "ALARM"
-# The template's alarms, and those that Application Auto Scaling makes for target tracking.
+# The template's alarms, and those that Application Auto Scaling creates for target tracking.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 _ALARM_PREFIXES = ("slipway-{endpoint}-", "TargetTracking-endpoint/{endpoint}/")
 
 
 @dataclass(frozen=True)
 class FiredAlarm:
-    """An alarm that went off.
+    """An alarm that fired.
 
     :param reason: in CloudWatch's words
     """
@@ -47,7 +47,7 @@ class FiredAlarm:
     reason: str
 
     def __str__(self) -> str:
-        return f"the alarm {self.name} went off at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
+        return f"the alarm {self.name} fired at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class MetricSeries:
 
 @dataclass(frozen=True)
 class StateChange:
-    """An alarm's way from one state to another.
+    """A change of an alarm's state.
 
     :param reason: in CloudWatch's words
     """
@@ -84,7 +84,7 @@ class WatchedAlarm:
     """An alarm of an endpoint.
 
     :param state: now
-    :param history: of the time that was asked for, the first first
+    :param history: its changes in the time that was asked for, the oldest first
     """
 
     name: str
@@ -148,7 +148,7 @@ def whole_minutes(began: float, ended: float) -> tuple[float, float]:
     :param ended: seconds since the epoch
     """
     start = math.floor(began / _MINUTE_SECONDS) * _MINUTE_SECONDS
-    # A minute that has not ended has been measured in part.
+    # The current minute has metrics too.
     return start, max(math.ceil(ended / _MINUTE_SECONDS), start / _MINUTE_SECONDS + 1) * _MINUTE_SECONDS
 
 
@@ -199,27 +199,27 @@ class CloudWatchHook(AwsHook):
 
     @patient
     def fired(self, names: Iterable[str], since: datetime) -> list[FiredAlarm]:
-        """Find out which alarms went off.
+        """Find out which alarms fired.
 
         :param names: the alarms' names
-        :param since: when to begin to look
-        :returns: what went off, the first first
+        :param since: from when on
+        :returns: the alarms that fired, the oldest first
         :raises slipway.errors.AwsError: when a call fails
         """
         found = [alarm for name in names for alarm in self._fired(name, since)]
         return sorted(found, key=lambda alarm: alarm.at)
 
     def series(self, endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> list[MetricSeries]:
-        """Read what CloudWatch has of an endpoint's variants, minute by minute.
+        """Read the metrics of an endpoint's variants, minute by minute.
 
-        SageMaker puts its metrics each minute, so those of the last minutes may be missing still.
+        SageMaker writes its metrics each minute, so those of the last minutes may still be missing.
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Seconds since the epoch.
-        :param ended: Seconds since the epoch.
-        :returns: Every series that has values.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :param began: seconds since the epoch
+        :param ended: seconds since the epoch
+        :returns: every series that has values
+        :raises slipway.errors.AwsError: when the call fails
         """
         names = list(variants)
         if not names:
@@ -232,11 +232,11 @@ class CloudWatchHook(AwsHook):
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 
-        :param endpoint_name: The endpoint's name.
-        :param began: From when on their history is read.
-        :param ended: Until when.
-        :returns: The alarms by name, with their changes of state.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :param began: from when on their history is read
+        :param ended: until when
+        :returns: the alarms by name, with their changes of state
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the alarms of the endpoint", endpoint_name):

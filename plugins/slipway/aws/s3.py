@@ -16,7 +16,7 @@ from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
 from slipway.errors import AwsError, PermanentError
 
-# User-defined metadata that an upload may carry to say who made it; S3 knows the account only.
+# User-defined metadata by which an upload can name its uploader; S3 itself knows only the account.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 UPLOADED_BY = "uploaded-by"
 # What S3 answers for an object of a bucket without versioning.
@@ -26,7 +26,7 @@ UNVERSIONED = "null"
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _MAX_DELETIONS = 1000
 _MISSING_CODES = ("404", "NoSuchKey", "NoSuchVersion")
-# IfNoneMatch answers 412 where the object exists, 409 where another writer of the same key won in the same instant.
+# IfNoneMatch is answered by 412 where the object exists, by 409 where another write of the key is under way.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _ALREADY_THERE_CODES = ("PreconditionFailed", "412")
 
@@ -45,23 +45,23 @@ def is_missing_object(error: ClientError) -> bool:
 
 
 def iso_utc(moment: datetime) -> str:
-    """:returns: the moment as ISO 8601 in UTC"""
+    """Write a moment as ISO 8601 in UTC."""
     return moment.astimezone(UTC).isoformat()
 
 
 def bucket_and_key(object_uri: str) -> tuple[str, str]:
-    """Split what ``uri`` has put together; the key may be a prefix."""
+    """Split an s3:// URI into bucket and key, which may be a prefix."""
     bucket, _, key = object_uri.removeprefix("s3://").partition("/")
     return bucket, key
 
 
 def uri(bucket: str, key: str, version_id: str | None = None) -> str:
-    """:returns: the object's s3:// URI, with the version if one is given"""
+    """Write an object's s3:// URI, with the version if one is given."""
     return f"s3://{bucket}/{key}" + (f" version {version_id}" if version_id else "")
 
 
 async def exists_async(client: Any, bucket: str, key: str) -> bool:
-    """Ask whether an object exists now, which is not so when its newest version is a delete marker.
+    """Tell whether an object exists now; it does not when its newest version is a delete marker.
 
     A listing, because the answer to a HEAD request has no body: an expired token would be a bare 400.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
@@ -73,13 +73,13 @@ async def exists_async(client: Any, bucket: str, key: str) -> bool:
     :raises slipway.errors.AwsError: when the call fails
     """
     with aws_call("look for the object", uri(bucket, key)):
-        # Keys come in order, so that the key itself is the first of those that begin with it.
+        # Keys are listed in order: of the keys that begin with this one, it is the first.
         answer = await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     return any(item["Key"] == key for item in answer.get("Contents", ()))
 
 
 class S3Hook(AwsHook):
-    """Objects, each in one version or the newest.
+    """Objects of S3, each in a named version or the newest.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
     """
@@ -112,14 +112,14 @@ class S3Hook(AwsHook):
 
     @patient
     def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
-        """Find out who uploaded a version: whom its metadata names, else the account that owns it.
+        """Find out who uploaded a version: the name in its metadata, else the account that owns it.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
         :param bucket: the bucket
         :param key: the object's key
         :param version_id: the version
-        :returns: a name, empty where S3 has none; None if the version does not exist
+        :returns: the name, empty where S3 has none; None if the version does not exist
         :raises slipway.errors.AwsError: when a call fails
         """
         head = self.head(bucket, key, version_id)
@@ -129,7 +129,7 @@ class S3Hook(AwsHook):
 
     @patient
     def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
-        """Read one version of an object, never more than a limit.
+        """Read one version of an object, at most as much as a limit.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
@@ -149,7 +149,7 @@ class S3Hook(AwsHook):
                 if is_missing_object(error):
                     raise PermanentError("The object does not exist", resource=resource, why=str(error)) from error
                 raise
-            # One byte more tells too large from just right without trusting the announced length.
+            # One byte more shows that the object is too large, without relying on its announced length.
             body = answer["Body"]
             try:
                 data = body.read(max_bytes + 1)
@@ -167,7 +167,7 @@ class S3Hook(AwsHook):
     def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
         """Write an object unless one of that key exists.
 
-        Repeated after a lost answer it finds its own object; whoever is told False compares what is there.
+        When the answer to a write is lost, the repeated write returns False: the caller compares what is there.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
         :param bucket: the bucket
@@ -188,7 +188,7 @@ class S3Hook(AwsHook):
 
     @patient
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
-        """List what is there now, delete markers aside.
+        """List the objects that exist now.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
@@ -202,7 +202,7 @@ class S3Hook(AwsHook):
 
     @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete objects; in a versioned bucket they become noncurrent, and its lifecycle removes them for good.
+        """Delete objects; in a versioned bucket they become noncurrent, and its lifecycle rules remove them later.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 
@@ -224,7 +224,7 @@ class S3Hook(AwsHook):
                 )
 
     def _owner(self, bucket: str, key: str, version_id: str) -> str | None:
-        """The account that owns a version: all that S3 itself knows about who wrote it."""
+        """Find the account that owns a version: S3 knows no more about who wrote it."""
         with aws_call("list the object versions", uri(bucket, key)):
             for page in self.conn.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
                 for item in page.get("Versions", ()):
@@ -235,10 +235,10 @@ class S3Hook(AwsHook):
 
 
 class S3Store:
-    """Reads and writes one kind of thing in S3, by a hook that it may share with others.
+    """Base of what reads and writes one kind of object in S3, through a hook that it may share with others.
 
-    :param s3: the hook; one of its own if None
-    :param connection: how its own hook connects: ``aws_conn_id`` and what else S3Hook takes
+    :param s3: the hook; a new one if None
+    :param connection: arguments of the new hook, such as ``aws_conn_id``
     """
 
     def __init__(self, s3: S3Hook | None = None, **connection: Any) -> None:
@@ -247,7 +247,7 @@ class S3Store:
 
 
 def _decoded(value: str) -> str:
-    """Read metadata as it was given: S3 hands out other characters than ASCII as RFC 2047 says.
+    """Decode metadata: S3 returns characters outside ASCII encoded by RFC 2047.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
     """

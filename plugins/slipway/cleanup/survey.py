@@ -19,7 +19,8 @@ from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.registry.hook import REVISION, ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import REVISION
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus

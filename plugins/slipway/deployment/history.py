@@ -11,7 +11,7 @@ from typing import Any
 
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN
 from slipway.plan import ReleasePlan
-from slipway.registry.record import metadata_value
+from slipway.registry.metadata import metadata_value
 
 # Entries in a model package's metadata, written before the change set is executed.
 BEFORE = "slipway-production-before"

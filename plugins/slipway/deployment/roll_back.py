@@ -23,8 +23,8 @@ from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, roll_back_target
 from slipway.registry import approved, artefact
 from slipway.registry.artefact_store import S3Artefacts
-from slipway.registry.hook import REVISION, ModelRegistryHook
-from slipway.registry.record import DIGEST
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -59,7 +59,7 @@ class RollBackOperator(StageMixin, BaseOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.

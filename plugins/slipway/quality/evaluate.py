@@ -15,7 +15,8 @@ from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.quality.gates import GateResult, judge_metrics
-from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""CloudWatchHook: metrics minute by minute, and which alarms went off."""
+"""CloudWatchHook: metrics minute by minute, and which alarms fired."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -32,8 +32,8 @@ def test_only_what_went_off_is_told_the_first_first(hook):
     stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(9, "OK"), item(5, "ALARM")]}, asked_of("a"))
     stub.add_response("describe_alarm_history", {"AlarmHistoryItems": [item(3, "ALARM", "1.0 > 0.01")]}, asked_of("b"))
     assert [str(alarm) for alarm in hook.fired(["a", "b"], SINCE)] == [
-        "the alarm b went off at 2026-01-31T12:03:00Z (1.0 > 0.01)",
-        "the alarm a went off at 2026-01-31T12:05:00Z (Threshold Crossed)",
+        "the alarm b fired at 2026-01-31T12:03:00Z (1.0 > 0.01)",
+        "the alarm a fired at 2026-01-31T12:05:00Z (Threshold Crossed)",
     ]
 
 

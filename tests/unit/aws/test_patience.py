@@ -1,4 +1,4 @@
-"""The patience of calls: what may pass is asked for again until a deadline, and every method of a hook has it."""
+"""Retries of calls: transient errors until a deadline, for every method of every client."""
 
 import asyncio
 import importlib
@@ -24,7 +24,7 @@ MODULES = [
     if not module.name.endswith(".__main__")
 ]
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
-# A second message would reach people; its caller sends it again when it did not go out.
+# A retry may send a message twice; its caller sends it again when it failed.
 IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session"}
 
 

@@ -81,7 +81,7 @@ def test_the_alarm_that_rolled_production_back_is_named(monkeypatch):
 
     monkeypatch.setattr(CloudWatchHook, "fired", fired)
     said = "UPDATE_ROLLBACK_COMPLETE; the update failed"
-    assert reason() == f"{said}; the alarm slipway-a went off at 2026-01-31T12:00:00Z (1.0 > 0.01)"
+    assert reason() == f"{said}; the alarm slipway-a fired at 2026-01-31T12:00:00Z (1.0 > 0.01)"
     assert asked == [(["slipway-a", "slipway-b"], BEGAN)]
     # Development and a model without guardrails have no such alarms; began=None stands for a change too long ago.
     assert reason(Environment.DEVELOPMENT) == reason(model=iris_model()) == reason(began=None) == said

@@ -5,7 +5,8 @@ import pytest
 from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.registry.approved import check_approved
-from slipway.registry.record import APPROVAL_PREFIX, ARTEFACT_SHA256, DECISION, DIGEST, Candidate, approval_properties
+from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST
+from slipway.registry.record import APPROVAL_PREFIX, DECISION, Candidate, approval_properties
 from tests.unit.signatures import signed_approval
 
 RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol"), quorum=2),), allow_uploader=False)
@@ -86,7 +87,7 @@ def test_an_approval_of_another_package_counts_for_nothing():
     ("found", "uploader", "why"),
     [
         (package("PendingManualApproval"), None, r"nobody has decided.*alice, carol.*update-model-package"),
-        (package("PendingManualApproval", "alice"), None, "alice approved at 2026; that does not suffice"),
+        (package("PendingManualApproval", "alice"), None, "alice approved at 2026; that is not enough"),
         (package("Rejected"), None, "carol rejected it"),
         (package("Approved", "alice"), None, "1 of carol must approve.*PendingManualApproval"),
         (package("Approved", "alice", "carol"), "carol", "must approve"),

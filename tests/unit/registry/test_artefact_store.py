@@ -84,7 +84,7 @@ def test_other_bytes_are_refused_though_size_and_etag_are_the_same(version_id):
         artefacts(s3).check(RECORDED)
 
 
-def test_a_bucket_without_versions_is_believed_nothing():
+def test_in_a_bucket_without_versions_the_bytes_are_always_hashed():
     s3 = S3(DATA[:-1] + b"?", "null")
     with pytest.raises(ArtefactChanged):
         artefacts(s3).check(replace(RECORDED, version_id="null"))

@@ -14,7 +14,7 @@ from slipway.model.serving import Champion
 from slipway.quality.champion import compare
 from slipway.quality.scoring import Prediction, Score
 from slipway.registry.artefact import artefact_of, data_url
-from slipway.registry.hook import TEST_PREFIX
+from slipway.registry.metadata import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict

@@ -1,4 +1,4 @@
-"""The loop of the waits: what ends it, what it outlasts, and with whose credentials it goes on."""
+"""The polling loop: what ends it, which errors it retries, and that it then reads the credentials again."""
 
 from types import SimpleNamespace
 
