@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Param
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.cleanup.teardown_order import MODEL, REMOVE
 from slipway.model.files import load_models
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, TEARDOWN_DAG_ID
 from slipway.paths import models_folder
 
 models, _ = load_models(models_folder())
@@ -18,7 +18,7 @@ models, _ = load_models(models_folder())
 choice: dict[str, Any] = {"enum": sorted(model.prefix for model in models)} if models else {}
 
 with DAG(
-    dag_id="teardown",
+    dag_id=TEARDOWN_DAG_ID,
     schedule=None,
     catchup=False,
     is_paused_upon_creation=False,

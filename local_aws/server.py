@@ -158,7 +158,7 @@ class _Process:
             try:
                 await asyncio.to_thread(part.stop)
             except Exception:
-                _log.exception("%s did not stop in order", part.service.service_name)
+                _log.exception("%s did not stop cleanly", part.service.service_name)
         self._loop.close_invocations()
         for task in self._tasks:
             task.cancel()

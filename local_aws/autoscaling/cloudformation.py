@@ -27,7 +27,7 @@ class ScalableTargetResource:
         self._service = service
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Register the target; one that is registered already is not this stack's."""
+        """Register the target; one that is registered already does not belong to this stack."""
         parameters = _parameters("RegisterScalableTarget", request)
         filters = {
             "ServiceNamespace": parameters.get("ServiceNamespace"),

@@ -54,7 +54,7 @@ def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServicePa
             live = variants(context, endpoint["EndpointConfigName"])
             wanted = variants(context, parameters["EndpointConfigName"])
         except ServiceError:
-            # What is missing, the update itself refuses; what serves without its configuration cannot be compared.
+            # The update itself refuses what is missing. A live endpoint without its configuration cannot be compared.
             return
         targets.refuse_update(context, name, live, wanted)
 

@@ -12,7 +12,7 @@ from local_aws.compute.fleet import Fleet
 from local_aws.compute.route import Route
 from local_aws.compute.update_policy import portion
 
-# How the status calls the capacity that a step has turned on.
+# The status's words for the capacity that a step has activated.
 _CAPACITY = {"canary": "canary", "linear": "linear step"}
 
 
@@ -21,7 +21,7 @@ def deploy(update: EndpointUpdate) -> None:
 
     :raises RolledBack: an alarm or the timeout ended it; the old fleets serve
     :raises ContainerFailed: a new fleet did not become healthy; the same
-    :raises Interrupted: the local AWS goes down
+    :raises Interrupted: the local AWS stops
     """
     bake, actions, old = update.bake, update.actions, update.old
     counts = {spec.name: spec.instance_count for spec in update.specs}
@@ -48,7 +48,7 @@ def _launched(update: EndpointUpdate) -> list[Fleet]:
 
 
 def _steps(update: EndpointUpdate) -> list[dict[str, float]]:
-    """Return the share of each variant's new fleet after each step; a variant that needs fewer waits at 1."""
+    """Return the share of each variant's new fleet after each step; a variant that needs fewer steps stays at 1."""
     each = {spec.name: update.policy.steps(spec.instance_count) for spec in update.specs}
     count = max(len(steps) for steps in each.values())
     return [{name: steps[min(n, len(steps) - 1)] for name, steps in each.items()} for n in range(count)]

@@ -1,4 +1,4 @@
-"""What deployments of every kind have in common: what they work on, what they tell, and how they bake.
+"""What all kinds of deployments share: the endpoint that they change, their reports, and their bake.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
 """
@@ -17,26 +17,26 @@ from local_aws.compute.route import Route
 from local_aws.compute.update_policy import RolledBack, UpdatePolicy, UpdateStage
 from local_aws.settings import Clock
 
-# How often alarms are looked at, in seconds of AWS's; not more often than five times a real second.
+# How often alarms are checked, in AWS's seconds; at most five times a real second.
 _LOOK_SECONDS = 10.0
 _LEAST_LOOK_SECONDS = 0.2
 
 
 class Interrupted(Exception):
-    """The local AWS goes down in the middle of a deployment."""
+    """The local AWS stops during a deployment."""
 
 
 class Watch(Protocol):
-    """What a deployment tells and asks while it runs."""
+    """What a deployment calls while it runs."""
 
     def report(self, stage: UpdateStage) -> None:
-        """Hear what the deployment does now."""
+        """Receive what the deployment does now."""
 
     def tripped(self) -> str | None:
-        """Look at the alarms; gives the reason to roll back, None to go on."""
+        """Check the alarms; return the reason to roll back, None to continue."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait; gives True, at once, when the local AWS goes down."""
+        """Wait; return True, at once, when the local AWS stops."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class EndpointUpdate:
     """One update of an endpoint that serves.
 
     :param actions: the endpoint
-    :param old: how it serves until now
-    :param specs: what it is to become
-    :param folder: where the new variants' models lie
+    :param old: its route so far
+    :param specs: the new variants
+    :param folder: the folder of the new variants' models
     :param policy: in which steps
     :param bake: watches it
     """
@@ -77,16 +77,16 @@ class EndpointUpdate:
         return Fleet(spec, self.folder / spec.name, instances)
 
     def start(self, spec: VariantSpec, count: int) -> list[Instance]:
-        """Start instances of a new variant, which need not be ready."""
+        """Start instances of a new variant, without waiting until they are ready."""
         return self.actions.start(spec, self.folder / spec.name, count)
 
 
 class Bake:
-    """Tells how a deployment goes, and watches its alarms and its time.
+    """Reports a deployment's progress, and watches its alarms and its time.
 
-    :param policy: what holds for the deployment, which begins now
-    :param watch: who is told and asked
-    :param clock: how fast the waits pass
+    :param policy: the policy of the deployment, which begins now
+    :param watch: gets the reports and checks the alarms
+    :param clock: how fast waits pass
     """
 
     def __init__(self, policy: UpdatePolicy, watch: Watch, clock: Clock) -> None:
@@ -103,9 +103,9 @@ class Bake:
         new: Mapping[str, int],
         old: Mapping[str, int] | None = None,
     ) -> None:
-        """Tell a status.
+        """Report a status.
 
-        https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html has the words.
+        https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html lists the texts.
 
         :param message: with a place for a variant's count
         :param counts: the instances it is about, by variant
@@ -127,11 +127,11 @@ class Bake:
 
         :param counts: the new instances that take requests, by variant
         :param capacity: what these are, in the status's words
-        :param member: of the deployment configuration that says how long
-        :param seconds: how long, in AWS's
+        :param member: the member of the deployment configuration with the time
+        :param seconds: how long, in AWS's seconds
         :param old: as `UpdateStage` has it
         :raises RolledBack: an alarm went off, or the deployment takes too long
-        :raises Interrupted: the local AWS goes down
+        :raises Interrupted: the local AWS stops
         """
         at = f"{capacity} capacity of {{}} instance(s)."
         self.report("ActivatingTraffic", f"Activating traffic on {at}", counts, counts, old)
@@ -146,9 +146,9 @@ class Bake:
         self.check()
 
     def check(self) -> None:
-        """Refuse to go on when an alarm is in ALARM or the time is over.
+        """Stop the deployment when an alarm is in ALARM or the time is over.
 
-        :raises RolledBack: either is so
+        :raises RolledBack: one of these is the case
         """
         if reason := self._watch.tripped():
             raise RolledBack(reason)

@@ -1,4 +1,4 @@
-"""Deployments that replace a fleet by batches, so that never more than one batch of instances is extra.
+"""Deployments that replace a fleet in batches, so that at most one batch of instances is extra.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-rolling.html
 """
@@ -13,11 +13,11 @@ from local_aws.compute.update_policy import RolledBack, portion, shares
 
 
 class RollbackFailed(RolledBack):
-    """A deployment failed, and so did taking it back: fewer of the old instances serve than before."""
+    """A deployment and its roll-back failed: fewer of the old instances serve than before."""
 
 
 class RollingUpdate:
-    """One rolling deployment of the only variant that an endpoint with it may have."""
+    """One rolling deployment, of the endpoint's only variant."""
 
     def __init__(self, update: EndpointUpdate) -> None:
         self._update = update
@@ -27,16 +27,16 @@ class RollingUpdate:
         (self._old,) = update.old.fleets
         self._whole = len(self._old.instances)
         self._new = update.fleet(self._spec, [])
-        # Of the requests, what the new instances get.
+        # The new instances' share of the requests.
         self._share = 0.0
 
     def deploy(self) -> None:
-        """Launch a batch, move its share, watch it, stop what it replaces, and so on.
+        """For each batch: launch it, move its share, watch it, and stop what it replaces.
 
-        :raises RolledBack: an alarm or the timeout ended it; the old fleet serves, whole again
-        :raises RollbackFailed: the same, but not whole
-        :raises ContainerFailed: a new instance did not become healthy; the old fleet serves, whole again
-        :raises Interrupted: the local AWS goes down
+        :raises RolledBack: an alarm or the timeout ended it; the whole old fleet serves again
+        :raises RollbackFailed: the same, but only a part of the old fleet serves
+        :raises ContainerFailed: a new instance did not become healthy; the whole old fleet serves again
+        :raises Interrupted: the local AWS stops
         """
         try:
             for share in self._update.policy.steps(self._spec.instance_count):
@@ -68,7 +68,7 @@ class RollingUpdate:
         try:
             for share in shares(self._update.policy.rollback_size.share(self._whole)):
                 if round(share + self._share, 6) <= 1:
-                    # The old instances have as much of the traffic already.
+                    # The old instances have this share of the traffic already.
                     continue
                 missing = portion(share, self._whole) - len(self._old.instances)
                 if missing > 0:

@@ -26,7 +26,7 @@ def split_url(url: str) -> tuple[str, str]:
 def _bucket_and_key(uri: str) -> tuple[str, str]:
     """Return bucket and key of an S3 URI.
 
-    :raises ContainerFailed: it is an address of another kind
+    :raises ContainerFailed: it is another kind of address
     """
     bucket, key = split_url(uri)
     if not uri.startswith("s3://") or not bucket:
@@ -37,7 +37,7 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
 def relative_path(key: str, prefix: str) -> PurePosixPath:
     """Return where an object of an S3Prefix lies below the channel's directory.
 
-    The prefix need not end at a slash: `data/train` takes `data/train/a.csv` as `a.csv`, and `data/train-2.csv` under
+    The prefix need not end with a slash: `data/train` gives `data/train/a.csv` as `a.csv`, and `data/train-2.csv` with
     its own name.
     """
     folder = prefix if prefix.endswith("/") else f"{prefix}/"
@@ -101,7 +101,7 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
 
 
 def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
-    """Refuses what must not be unpacked. tarfile's filters would, but came with 3.11.4; Debian 12 has 3.11.2.
+    """Refuse what must not be unpacked. tarfile's filters came with Python 3.11.4, and Debian 12 has 3.11.2.
 
     https://docs.python.org/3.11/library/tarfile.html#extraction-filters
 
@@ -116,7 +116,7 @@ def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
 def download_model(client: Any, uri: str, folder: Path) -> None:
     """Download a model.tar.gz and unpack it: files and directories only, and nothing outside of the directory.
 
-    :raises ContainerFailed: it is not there, cannot be read or holds what it must not
+    :raises ContainerFailed: it is missing, unreadable or contains what is not allowed
     """
     bucket, key = _bucket_and_key(uri)
     archive = folder.with_name(f"{folder.name}.tar.gz")
@@ -128,7 +128,7 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
                 if count > _MAX_ARCHIVE_MEMBERS:
                     raise ContainerFailed(f"ClientError: {uri} has more than {_MAX_ARCHIVE_MEMBERS} members")
                 _check_member(member, folder)
-                # Owners and modes are the archive's maker's; here everything belongs to who serves it.
+                # Owners and modes of the archive are ignored; everything belongs to this process's user.
                 tar.extract(member, folder, set_attrs=False)
     except (ClientError, BotoCoreError) as error:
         raise ContainerFailed(

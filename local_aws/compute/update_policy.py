@@ -1,4 +1,4 @@
-"""How a deployment moves an endpoint's traffic: in which steps, and what is waited for between them.
+"""How a deployment moves an endpoint's traffic: its steps, and the waits between them.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
 """
@@ -9,12 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The highest value of MaximumExecutionTimeoutInSeconds; what holds without one is not documented.
+# The highest value of MaximumExecutionTimeoutInSeconds; the default is not documented.
 LONGEST_SECONDS = 28800
 
 
 class RolledBack(Exception):
-    """A deployment was taken back and the old fleets serve again; its text is the endpoint's FailureReason."""
+    """A deployment was rolled back and the old fleets serve again; its text is the endpoint's FailureReason."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CapacitySize:
     percent: bool
 
     def share(self, instances: int) -> float:
-        """Return the part of a fleet that this is.
+        """Return this size as a share of a fleet.
 
         :param instances: how many the fleet has
         :returns: between 0 and 1
@@ -44,7 +44,7 @@ ALL_AT_ONCE = CapacitySize(100, percent=True)
 
 @dataclass(frozen=True)
 class UpdatePolicy:
-    """How new fleets take the place of old ones.
+    """How new fleets replace old ones.
 
     :param kind: `all` at once, `canary`, `linear` or `rolling`
     :param size: of the canary, the linear step or the rolling batch
@@ -52,8 +52,8 @@ class UpdatePolicy:
     :param termination_wait_seconds: TerminationWaitInSeconds: how long old fleets are kept, and new ones watched, when
         all traffic has moved
     :param timeout_seconds: MaximumExecutionTimeoutInSeconds
-    :param rollback_size: of the batches in which a rolling deployment is taken back
-    :param alarms: names of the CloudWatch alarms that take it back
+    :param rollback_size: of the batches in which a rolling deployment is rolled back
+    :param alarms: names of the CloudWatch alarms that roll it back
     """
 
     kind: str = "all"
@@ -81,7 +81,7 @@ class UpdatePolicy:
 
         :param instances: of the new fleet
         """
-        # A batch of a rolling deployment is watched before the old instances go, the last one too.
+        # Each batch of a rolling deployment is watched before the old instances stop, also the last one.
         watched = len(self.steps(instances)) - (0 if self.kind == "rolling" else 1)
         return watched * self.wait_seconds + self.termination_wait_seconds
 
@@ -90,15 +90,15 @@ def shares(step: float) -> list[float]:
     """Divide the whole into equal steps; the last may be smaller.
 
     :param step: between 0 and 1
-    :returns: what is reached after each
+    :returns: the share after each
     """
-    # Rounded, or three thirds would leave a fourth step.
+    # Rounded, because three thirds would otherwise give a fourth step.
     count = math.ceil(round(1 / step, 6))
     return [min(1.0, step * n) for n in range(1, count)] + [1.0]
 
 
 def portion(share: float, instances: int) -> int:
-    """Return how many instances a share of the traffic needs: no fraction of one can be active.
+    """Return how many instances a share of the traffic needs: rounded up, because an instance is active or not.
 
     :param share: between 0 and 1
     :param instances: of the whole fleet
@@ -108,7 +108,7 @@ def portion(share: float, instances: int) -> int:
 
 @dataclass(frozen=True)
 class UpdateStage:
-    """What a deployment is doing, as DescribeEndpoint tells it.
+    """What a deployment is doing, as DescribeEndpoint shows it.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantStatus.html
 

@@ -140,7 +140,7 @@ class JsonService:
         except ServiceError as error:
             status, answer = error.status, {"__type": error.code, "message": error.message, **error.members}
         except Exception:
-            _log.exception("%s.%s broke (request %s)", self.service_name, operation, context.request_id)
+            _log.exception("%s.%s failed (request %s)", self.service_name, operation, context.request_id)
             status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}
         return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 

@@ -230,7 +230,7 @@ def _wrong_values(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _contradictions(document: Mapping[str, Any]) -> list[str]:
     problems = []
     if not document.keys() & {"error", "latency_seconds", "drop", "blackout_seconds"}:
-        problems.append("nothing would go wrong: give error, latency_seconds, drop or blackout_seconds")
+        problems.append("the fault has no effect: give error, latency_seconds, drop or blackout_seconds")
     if "blackout_seconds" in document and len(document) > 1:
         problems.append("blackout_seconds: a blackout is of everything; no other member goes with it")
     if {"error", "drop"} <= document.keys():

@@ -268,7 +268,7 @@ class Front:
         except ServiceError as error:
             return error.status, {"x-amzn-errortype": error.code}, json.dumps(_error_members(error)).encode()
         except Exception:
-            _log.exception("Invocation of %s broke", name)
+            _log.exception("The invocation of %s failed", name)
             return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
 

@@ -145,7 +145,7 @@ class InvocationProtocol(asyncio.Protocol):
         try:
             status, headers, content = await self._answered(request, scope)
         except Exception:
-            _log.exception("An invocation broke")
+            _log.exception("An invocation failed")
             self._ending, status, headers, content = True, 500, {}, b"{}"
         self._task = None
         if self._transport is None:

@@ -1,6 +1,6 @@
-"""Who has sent a request: its signature held against the keys that this local AWS has given out.
+"""Finds out who sent a request: checks its signature with the keys that this local AWS has issued.
 
-Signature Version 4, in the header or in a signed address; the older version 2 and 4A are refused.
+Signature Version 4 is accepted, in the header or in a signed address; versions 2 and 4A are refused.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
@@ -40,7 +40,7 @@ _SKEW = timedelta(minutes=15)
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 _LONGEST_EXPIRY_SECONDS = 7 * 24 * 3600
 _UNSIGNED = "UNSIGNED-PAYLOAD"
-# What S3 takes for x-amz-content-sha256 beside a hash.
+# What S3 accepts as x-amz-content-sha256 besides a hash.
 _CHUNKED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
 _NOT_HASHED = (_UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", *_CHUNKED)
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -48,9 +48,9 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Unauthenticated(Exception):
-    """A request that nobody known has signed.
+    """A request without a valid signature of a known key.
 
-    :param code: ministack's name for the failure, which it words in each protocol; AWS's own with a status
+    :param code: ministack's name for the failure; AWS's own where a status is given
     :param message: AWS's text
     :param status: of HTTP, where the code is AWS's own
     """
@@ -64,9 +64,9 @@ class Unauthenticated(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever has signed a request.
+    """Who signed a request.
 
-    :param arn: of the IAM user or the role's session; a service's name for what acts inside
+    :param arn: of the IAM user or the role's session; a service's name for AWS's own services
     :param principal_id: IAM's unique id of it
     :param service: the service that the signature is for
     """
@@ -78,7 +78,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request claims about itself and its sender, not proved yet."""
+    """What a request says about itself and its sender, before its signature is checked."""
 
     method: str
     raw_path: str
@@ -97,7 +97,7 @@ class Claim:
 
     @property
     def proved_by_head(self) -> bool:
-        """Tell whether the signature can be checked before the body is there."""
+        """Tell whether the signature can be checked without the body."""
         return bool(self.payload_hash) or (self.presigned and self.service == "s3")
 
 
@@ -117,14 +117,14 @@ class Authentication:
         self._expected = lru_cache(1024)(self._signature)
 
     def claim(self, method: str, raw_path: str, raw_query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Claim:
-        """Read who a request says it is from, and refuse what needs no look at the signature itself.
+        """Read who a request says it is from, and refuse what is wrong even without a signature check.
 
         :param method: of HTTP
         :param raw_path: as it was sent
         :param raw_query: as it was sent
         :param headers: names and values as they were sent
         :returns: what `prove` checks
-        :raises Unauthenticated: it is not signed, too old, or of an unknown key
+        :raises Unauthenticated: it is unsigned, too old, or signed with an unknown key
         """
         sent = tuple(headers)
         fields = _fields(sent)
@@ -147,9 +147,9 @@ class Authentication:
         """Check a request's signature.
 
         :param claim: what it claims
-        :param body: the whole body; None where it is not there yet and the signature does not need it
+        :param body: the whole body; None if it has not been read and the signature does not need it
         :returns: who sent it
-        :raises Unauthenticated: the signature is not of the key's owner, or not of this request
+        :raises Unauthenticated: the signature was not made with the key's secret, or not for this request
         """
         signature = claim.signature
         payload = claim.payload_hash or (_UNSIGNED if body is None else hashlib.sha256(body).hexdigest())
@@ -175,9 +175,9 @@ class Authentication:
         return Caller(arn, claim.credential.principal_id, claim.service)
 
     def _is_presigned(self, fields: dict[str, str], query: dict[str, list[str]]) -> bool:
-        """Tell a signed address from a signed header.
+        """Tell whether the address is signed, rather than the header.
 
-        :raises Unauthenticated: the request is neither, or both, or signed in another way
+        :raises Unauthenticated: neither is signed, or both, or in another way
         """
         authorization, algorithm = fields.get("authorization", ""), query.get("X-Amz-Algorithm", [""])[0]
         if authorization and (algorithm or "X-Amz-Signature" in query):
@@ -191,7 +191,7 @@ class Authentication:
         raise Unauthenticated("MissingAuthenticationToken", "Request is missing Authentication Token")
 
     def _check_headers(self, signature: Any, fields: dict[str, str]) -> None:
-        """Refuse headers that change what is asked for and are not signed.
+        """Refuse unsigned headers that change the request.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
         """
@@ -227,7 +227,7 @@ class Authentication:
         presigned: bool,
         payload_hash: str,
     ) -> tuple[str, bytes]:
-        """Sign a request as its sender should have; gives the signature, and the key for its chunks."""
+        """Sign a request as its sender should have; return the signature, and the key for its chunks."""
         query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True)
         fields = {**_fields(headers), "x-amz-content-sha256": payload_hash}
         _, to_sign = self._sigv4.header_signing_documents(
@@ -250,7 +250,7 @@ class Authentication:
 
 
 def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Give headers as they are signed: the values of one name together."""
+    """Return headers as they are signed: the values of one name joined."""
     fields: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name = raw_name.decode("latin-1").lower()
@@ -263,9 +263,9 @@ def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _check_time(signature: Any, query: dict[str, list[str]] | None) -> None:
-    """Refuse a request that was signed too long ago, or for later.
+    """Refuse a request that was signed too long ago, or for the future.
 
-    :param query: of a signed address, which may say how long it is good
+    :param query: of a signed address, which may say how long it is valid
     """
     try:
         signed = datetime.strptime(signature.amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""The access keys of the two that use a local AWS from outside: Airflow, and the people with their tools.
+"""The access keys of the two users of a local AWS: Airflow, and people with their tools.
 
-Standard library only: the tools that start everything read them too.
+Standard library only, because the tools that start everything import this too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILE_NAME = "credentials.json"
 # The IAM users that the keys belong to.
 AIRFLOW_USER = "slipway-airflow"
 OPERATOR_USER = "slipway-operator"
-# How the keys come into a container.
+# The environment variables that bring the keys into a container.
 VARIABLES = {
     ("airflow", "access_key_id"): "SLIPWAY_AIRFLOW_ACCESS_KEY_ID",
     ("airflow", "secret_access_key"): "SLIPWAY_AIRFLOW_SECRET_ACCESS_KEY",
@@ -44,7 +44,7 @@ class AccessKey:
 
     @classmethod
     def new(cls) -> AccessKey:
-        """Make a key that nobody can guess."""
+        """Make a random key."""
         name = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(16))
         return cls(f"AKIA{name}", "".join(secrets.choice(_SECRET_CHARACTERS) for _ in range(40)))
 
@@ -70,7 +70,7 @@ class Credentials:
         return cls(AccessKey.new(), AccessKey.new())
 
     def variables(self) -> dict[str, str]:
-        """Give the keys as the environment variables that `from_environment` takes."""
+        """Return the keys as the environment variables that `from_environment` takes."""
         return {name: asdict(self)[user][part] for (user, part), name in VARIABLES.items()}
 
 
@@ -95,11 +95,11 @@ def kept(folder: Path) -> Credentials:
 
 
 def from_environment(environment: MutableMapping[str, str]) -> Credentials | None:
-    """Take the keys out of the environment, so that no child process inherits them.
+    """Remove the keys from the environment, so that no child process inherits them, and return them.
 
     :param environment: the process's own; it loses them
     :returns: the keys; None where there are none
-    :raises CredentialsError: there are some of them only
+    :raises CredentialsError: only some of them are there
     """
     found = {part: environment.pop(name, "") for part, name in VARIABLES.items()}
     if not any(found.values()):
@@ -113,7 +113,7 @@ def from_environment(environment: MutableMapping[str, str]) -> Credentials | Non
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a private file that whoever comes second finds there whole."""
+    """Write a private file at once, unless another process has written it."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:

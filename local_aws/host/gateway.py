@@ -1,7 +1,7 @@
-"""ministack with services added to it: this module imports it, and one module a part changes it.
+"""ministack with services added to it: this module imports ministack, and the others each change one part of it.
 
-All of that uses ministack's private parts. Each module names those it uses in its own ``PRIVATE_PARTS``, and a test
-checks that ministack has them, so that a new version that moved one fails there and not in the middle of a release.
+All of them use ministack's private parts. Each module names those it uses in its own ``PRIVATE_PARTS``. A test checks
+that ministack has them, so a new version that moved one fails in that test and not during a release.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ _PARTS: tuple[ModuleType, ...] = (
 
 
 def private_parts() -> dict[str, set[str]]:
-    """Collect what the modules of this package use of ministack: names by module."""
+    """Return all names that this package uses of ministack, by module."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     found["ministack.app"].add("app")
     for part in _PARTS:

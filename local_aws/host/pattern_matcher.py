@@ -1,6 +1,6 @@
-"""Matches callers' regular expressions, as a process of its own: see patterns.py, which starts it.
+"""Matches callers' regular expressions in its own process, which patterns.py starts.
 
-Each line of the input is a JSON list of an expression and texts; each line of the output tells how they compare.
+Each line of the input is a JSON list of an expression and texts; each line of the output is the result.
 """
 
 import json
@@ -10,13 +10,13 @@ import signal
 import sys
 from typing import Any
 
-# Of CPU, for all texts of a line.
+# CPU time for all texts of a line.
 _SECONDS = 0.25
 _MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
 class _PatternTooSlow(Exception):
-    """The timer has gone off; Python looks for signals while it matches."""
+    """The timer expired; Python handles signals while it matches."""
 
 
 def _too_slow(*_: Any) -> None:
@@ -37,7 +37,7 @@ def _compared(expression: str, texts: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare until the input ends."""
+    """Match until the input ends."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Bounds for what callers have ministack compute: regular expressions, wildcards, aliases, queries.
+"""Limits the work that callers' regular expressions, wildcards, aliases and queries can cause.
 
-Python's matching holds the whole process until it has ended. AllowedPattern is matched by a process of its own;
-wildcards are matched in a way that never goes back; what is not needed here is refused.
+A match in Python blocks the whole process until it ends. AllowedPattern is matched by another process, wildcards are
+matched without backtracking, and what is not needed here is refused.
 """
 
 import json
@@ -23,7 +23,7 @@ PRIVATE_PARTS = {
 }
 
 _MATCHER = Path(__file__).with_name("pattern_matcher.py")
-# Beyond the matcher's own limit of CPU, on a machine that is busy with other things too.
+# Longer than the matcher's own limit of CPU time, because the machine may be busy.
 _ANSWER_SECONDS = 5.0
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _MAX_TEMPLATE_BYTES = 1024 * 1024
@@ -32,10 +32,10 @@ _MAX_FILTER_PATTERN = 1024
 
 
 class PatternMatcher:
-    """Compares texts with regular expressions in a process of its own, which is started when it is first needed."""
+    """Matches texts with regular expressions in another process, which is started when it is first needed."""
 
     def __init__(self) -> None:
-        # Stacks of several threads ask at the same time.
+        # Stacks may ask from several threads at once.
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
@@ -44,8 +44,7 @@ class PatternMatcher:
 
         :param expression: the regular expression
         :param texts: the texts
-        :returns: whether they do
-        :raises ValueError: it is none, or takes too long
+        :raises ValueError: the expression is invalid, or takes too long
         """
         with self._lock:
             answer = self._asked(json.dumps([expression, texts]))
@@ -72,7 +71,7 @@ class PatternMatcher:
                 answer: dict[str, Any] = json.loads(line)
                 return answer
         except OSError:
-            # It has come to its limit of memory.
+            # The process reached its memory limit.
             pass
         self._process.kill()
         self._process.wait()
@@ -80,7 +79,7 @@ class PatternMatcher:
 
 
 def bound_cloudformation(modules: Mapping[str, Any]) -> None:
-    """Let templates cost no more than AWS takes.
+    """Refuse templates that cost more than AWS allows.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
 
@@ -119,7 +118,7 @@ def bound_cloudformation(modules: Mapping[str, Any]) -> None:
 
 
 def bound_logs(modules: Mapping[str, Any]) -> None:
-    """Refuse queries, whose regular expressions would run over every line here, and endless filters.
+    """Refuse Logs Insights queries, whose regular expressions would run on every line, and very long filters.
 
     :param modules: ministack's modules by name
     """
@@ -141,9 +140,9 @@ def bound_logs(modules: Mapping[str, Any]) -> None:
 
 
 def wildcard(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    """Compile an IAM pattern so that a match takes no more than the lengths' product.
+    """Compile an IAM pattern so that a match takes at most the product of the two lengths.
 
-    Each part between two ``*`` is matched where it first fits, and never anew: that finds a match if there is one.
+    Each part between two ``*`` is matched where it first fits, without backtracking; that finds any match there is.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 
     :param pattern: with ``*`` for any characters and ``?`` for one

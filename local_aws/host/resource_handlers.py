@@ -1,4 +1,4 @@
-"""Resource types as the host's CloudFormation engine calls them: by position, with dicts, ValueError for a failure."""
+"""Resource types in the form that the host's engine calls: positional dicts, and ValueError for a failure."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +56,7 @@ def handlers(resource_type: ResourceType, context: Callable[[], RequestContext])
 
 @contextmanager
 def _as_value_error() -> Iterator[None]:
-    """The engine shows the text of what a handler raises as the resource's status reason."""
+    """Raise a service's error as ValueError, whose text the engine shows as the resource's status reason."""
     try:
         yield
     except ServiceError as error:

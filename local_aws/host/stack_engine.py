@@ -1,4 +1,4 @@
-"""The host's CloudFormation engine with a journal: an operation that a kill cut off goes on after the next start."""
+"""The host's CloudFormation engine with a journal: interrupted operations continue after the next start."""
 
 import asyncio
 import copy
@@ -10,7 +10,7 @@ from local_aws.framework.store import Document, Scope
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
-# What the host begins an operation with. Each takes plain values, a stack or change set, or another one's coroutine.
+# The host begins an operation with one of these. Arguments are plain values, a stack, a change set or a coroutine.
 _CALLS = {
     "stacks": (
         "_continue_update_rollback_async",
@@ -21,7 +21,7 @@ _CALLS = {
     ),
     "changesets": ("_import_resources_async", "_track_change_set_execution"),
 }
-# What it changes one resource with; the first argument is the type, the second names the resource.
+# The host changes one resource with one of these; the first argument is the type, the second names the resource.
 _STEPS = ("_delete_resource", "_provision_resource", "_update_resource")
 
 PRIVATE_PARTS = {
@@ -38,7 +38,7 @@ PRIVATE_PARTS = {
     ),
 }
 
-# What a stack is left as when nobody knows how to go on: it was made by a stack's step, and that one makes another.
+# The status of an interrupted stack without a journal: the step of another stack made it, and that one makes another.
 _ABANDONED = {
     "CREATE_IN_PROGRESS": "CREATE_FAILED",
     "ROLLBACK_IN_PROGRESS": "ROLLBACK_FAILED",
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class StackEngine:
-    """ministack's engine, its operations written down.
+    """ministack's engine, with a journal of its operations.
 
     :param modules: ministack's modules by name
     :param journal: where operations are written down
@@ -77,7 +77,7 @@ class StackEngine:
         self._save_now = save_now
         self._described: dict[int, Document] = {}
         self._begun: list[tuple[Operation, Coroutine[Any, Any, None]]] = []
-        # Held from the moment a stack shows the end of its operation until that is durable.
+        # Held from when a stack shows the end of its operation until that is on disk.
         self.ending = asyncio.Lock()
         self._begin_task = self._stacks._create_stack_task_in_region
         self._functions = {
@@ -90,17 +90,17 @@ class StackEngine:
     def _install(self) -> None:
         for name in _STEPS:
             setattr(self._stacks, name, self._journaled(name, getattr(self._stacks, name)))
-        # Where requests are handled. The engine's own calls, as from a deployment to its roll-back, stay as they are.
+        # Only in the handling of requests. The engine's own calls, as from a deployment to its roll-back, stay.
         for module in (self._handlers, self._changesets):
             module._create_stack_task_in_region = self._begin
             for name, function in self._functions.items():
                 if hasattr(module, name):
                     setattr(module, name, self._describing(name, function))
 
-    # --- while an operation is asked for and done -----------------------------------------------------------------
+    # --- during an operation --------------------------------------------------------------------------------------
 
     def _describing(self, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
-        """Remember of a coroutine how to make it again."""
+        """Remember how to make a coroutine again."""
 
         def call(*arguments: Any, **keywords: Any) -> Coroutine[Any, Any, None]:
             coroutine = function(*arguments, **keywords)
@@ -123,7 +123,7 @@ class StackEngine:
         return {"value": list(value) if isinstance(value, frozenset) else value}
 
     def _begin(self, coroutine: Coroutine[Any, Any, None], stack: Document, stack_id: str) -> None:
-        """Write an operation down, then let the host begin it; the caller has not been answered yet."""
+        """Record an operation and let the host begin it, before the caller is answered."""
         call = self._described.pop(id(coroutine))
         events = len(self._state._stack_events.get(stack_id, []))
         operation = self._journal.begin(_scope_of(stack_id), stack, events, call)
@@ -141,7 +141,7 @@ class StackEngine:
             operation = current_operation()
             if operation is None:
                 return function(type_name, resource, *arguments, **keywords)
-            # A handler that has a thread of its own keeps its state durable by itself.
+            # A handler with its own thread saves its state itself.
             blocks = self._stacks._runs_on_worker_thread(type_name)
             return operation.step(
                 f"{name} {type_name} {resource}",
@@ -154,13 +154,13 @@ class StackEngine:
     # --- after a start ---------------------------------------------------------------------------------------------
 
     def restore(self) -> None:
-        """Put stacks back to where their unfinished operations began; the host has just loaded its state."""
+        """Reset stacks to the beginning of their unfinished operations, after the host has loaded its state."""
         for operation in self._journal.unfinished():
             self._enter_scope(operation.scope)
             stack = copy.deepcopy(operation.stack)
             name, stack_id = stack["StackName"], stack["StackId"]
             self._state._stacks[name] = stack
-            # What is done again is told again.
+            # The events after that are written again.
             self._state._stack_events[stack_id] = self._state._stack_events.get(stack_id, [])[: operation.events]
             self._begun.append((operation, self._coroutine(operation.call)))
         unfinished = {operation.stack["StackId"] for operation, _ in self._begun}
@@ -170,11 +170,11 @@ class StackEngine:
                 self._abandon(name, stack)
 
     def go_on(self) -> None:
-        """Go on with what was restored; the services that make resources run."""
+        """Continue what was restored, once the services that make resources run."""
         for operation, coroutine in self._begun:
             self._enter_scope(operation.scope)
             stack = operation.stack
-            _log.warning("Stack %s was cut off at an operation, which goes on", stack["StackName"])
+            _log.warning("An operation of stack %s was interrupted and continues", stack["StackName"])
             self._begin_task(self._carry_out(operation, coroutine), stack, stack["StackId"])
         self._begun = []
 
@@ -203,10 +203,13 @@ class StackEngine:
         self._stacks._add_event(
             stack["StackId"], name, name, "AWS::CloudFormation::Stack", status, _ABANDONED_REASON, stack["StackId"]
         )
-        _log.warning("Stack %s was cut off and is now %s", name, status)
+        _log.warning("Stack %s was interrupted and is now %s", name, status)
 
 
 def _scope_of(stack_id: str) -> Scope:
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html"""
+    """Read a stack's account and region from its ARN.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+    """
     _, _, _, region, account, _ = stack_id.split(":", 5)
     return Scope(account, region)

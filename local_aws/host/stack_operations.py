@@ -1,8 +1,8 @@
-"""Stack operations that outlive the process: written down when they begin, and gone on with after the next start.
+"""The journal of stack operations, so that they continue after a kill and the next start.
 
-CloudFormation's engine does an operation as a coroutine, one resource after the other. The journal holds what was asked
-and, of each step, what came of it. After a start the operation runs again from its beginning: a step that is known is
-not done again, the one that was cut off is, and knows that it was.
+CloudFormation's engine runs an operation as a coroutine, one resource after the other. The journal holds the call and
+the result of each step. After a start the operation runs again from its beginning: steps with a result are skipped, and
+the interrupted step is repeated and told that it was interrupted.
 """
 
 import threading
@@ -21,7 +21,7 @@ class Step:
     """One change of one resource.
 
     :param token: the same at every attempt, so that what an attempt has made can be found by its name
-    :param again: whether an earlier attempt was cut off; it may have done all, some or nothing
+    :param again: whether an earlier attempt was interrupted; it may have done all, some or nothing
     """
 
     token: str
@@ -33,15 +33,12 @@ _OPERATION: ContextVar["Operation"] = ContextVar("stack_operation")
 
 
 def current_step() -> Step:
-    """Tell a resource's handler which step it does.
-
-    :returns: the step; one of its own where no operation of a stack runs
-    """
+    """Return the step that the current resource handler performs, a new one outside of stack operations."""
     return _STEP.get(Step(uuid.uuid4().hex, again=False))
 
 
 class Journal:
-    """The operations of every stack that have not ended.
+    """The operations of all stacks that have not ended.
 
     :param store: where they are kept
     """
@@ -49,11 +46,11 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._operations = store.collection("stack_operations")
         self._steps = store.collection("stack_operation_steps")
-        # Set when the process is about to end: what fails from then on fails because of that.
+        # Set before the process ends: later failures are caused by that.
         self.closed = threading.Event()
 
     def begin(self, scope: Scope, stack: Document, events: int, call: Document) -> "Operation":
-        """Write down what is about to be done to a stack; what was done to it before has ended.
+        """Record an operation that begins; the stack's earlier one has ended.
 
         :param scope: the stack's account and region
         :param stack: the stack as it is when the operation begins
@@ -68,10 +65,7 @@ class Journal:
         return self._operation(scope, name)
 
     def unfinished(self) -> Iterator["Operation"]:
-        """Read what an earlier process began and did not end.
-
-        :returns: the operations
-        """
+        """Return the operations that an earlier process began and did not end."""
         for scope, name, _ in self._operations.everywhere():
             yield self._operation(scope, name)
 
@@ -90,7 +84,7 @@ class Journal:
 
 
 class Operation:
-    """One operation of one stack; made by the journal."""
+    """One operation of one stack; the journal makes it."""
 
     def __init__(
         self,
@@ -112,17 +106,17 @@ class Operation:
         self._seen: Counter[str] = Counter()
 
     def enter(self) -> None:
-        """Make this the operation of the current task, and of the threads that it starts."""
+        """Make this the operation of the current task and of the threads that it starts."""
         _OPERATION.set(self)
 
     def step(self, name: str, work: Callable[[], Any], before_result: Callable[[], None]) -> Any:
-        """Do a step unless it is known what came of it.
+        """Perform a step unless its result is known.
 
         :param name: what is done to which resource
         :param work: does it; what it returns is JSON or a tuple
-        :param before_result: makes durable what the step has changed outside the journal
-        :returns: what it returned, now or before a start
-        :raises ValueError: with what an earlier attempt failed for
+        :param before_result: saves what the step has changed outside the journal
+        :returns: its result, of now or of an earlier process
+        :raises ValueError: an earlier attempt failed, with its text
         """
         self._seen[name] += 1
         key = f"{name}#{self._seen[name]}"
@@ -139,8 +133,8 @@ class Operation:
             result = work()
         except Exception as error:
             if self._closed.is_set() and threading.current_thread() is not threading.main_thread():
-                # A service of ours has stopped: the step is cut off, it has not failed, and nothing may be rolled back
-                # for it. What runs on the event loop needs none of them.
+                # An added service has stopped: the step was interrupted, so it must not be rolled back as if it had
+                # failed. Steps on the event loop do not use added services.
                 threading.Event().wait()
             self._keep(key, {"error": str(error)})
             raise
@@ -156,8 +150,5 @@ class Operation:
 
 
 def current_operation() -> Operation | None:
-    """Tell which operation the current task does.
-
-    :returns: the operation; None for what is not written down, such as a nested stack's
-    """
+    """Return the operation of the current task; None for one without a record, such as a nested stack's."""
     return _OPERATION.get(None)

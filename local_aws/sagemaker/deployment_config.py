@@ -1,4 +1,4 @@
-"""DeploymentConfig: what is refused, and the roll-out it asks for. Pure functions.
+"""DeploymentConfig: what is refused, and its update policy. Pure functions.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.html
 """
@@ -24,10 +24,10 @@ _SIZE_OF_TYPE = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}
 
 
 def check(deployment: Config) -> None:
-    """Refuse what contradicts itself, whatever endpoint it is for.
+    """Refuse a contradictory configuration, for any endpoint.
 
     :param deployment: a request's DeploymentConfig, empty when there is none
-    :raises ServiceError: it does
+    :raises ServiceError: it is contradictory
     """
     if "BlueGreenUpdatePolicy" in deployment and "RollingUpdatePolicy" in deployment:
         raise invalid(
@@ -47,13 +47,12 @@ def check(deployment: Config) -> None:
 
 
 def update_policy(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> UpdatePolicy:
-    """Say how an endpoint is updated.
+    """Return the policy by which an endpoint is updated.
 
-    :param deployment: the DeploymentConfig that holds for the update, empty when there is none
+    :param deployment: the DeploymentConfig of the update, empty when there is none
     :param old: the live variants' names
     :param new: the new variants' instance counts by name
-    :returns: the roll-out
-    :raises ServiceError: SageMaker does not deploy these variants so
+    :raises ServiceError: SageMaker does not deploy these variants in this way
     """
     names = alarms(deployment)
     if policy := deployment.get("RollingUpdatePolicy"):
@@ -78,16 +77,12 @@ def update_policy(deployment: Config, old: Iterable[str], new: Mapping[str, int]
 
 
 def alarms(deployment: Config) -> tuple[str, ...]:
-    """Name the alarms of a DeploymentConfig.
-
-    :param deployment: the same
-    :returns: the names
-    """
+    """Return the names of a DeploymentConfig's alarms."""
     return tuple(alarm["AlarmName"] for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []))
 
 
 def has_guardrails(variants: Iterable[Config]) -> bool:
-    """Tell whether guardrails hold for an endpoint; where not, it is updated all at once and without a bake.
+    """Tell whether guardrails apply to an endpoint; if not, it is updated all at once and without a bake.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html
 
@@ -122,7 +117,7 @@ def _rolling(policy: Config, names: tuple[str, ...]) -> UpdatePolicy:
 
 
 def _check_variants(found: UpdatePolicy, old: set[str], new: Mapping[str, int]) -> None:
-    """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html has both rules."""
+    """Check the variants by https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html."""
     if old != set(new):
         raise invalid(
             "The new endpoint configuration must have the same variant names as the old endpoint configuration when an "

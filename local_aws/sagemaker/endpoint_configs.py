@@ -1,4 +1,4 @@
-"""Endpoint configurations: which models an endpoint runs, on what and with which share of the traffic.
+"""Endpoint configurations: an endpoint's models, their instances and their shares of the traffic.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 """
@@ -28,10 +28,7 @@ class EndpointConfigs:
         self._tags = tags
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateEndpointConfig": self._create,
             "DescribeEndpointConfig": lambda context, parameters: self._kind.get(

@@ -1,4 +1,4 @@
-"""Brings endpoints' fleets into service, and writes down in their documents how it goes.
+"""Deploys endpoints' fleets, and writes the progress to the endpoints' documents.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
 """
@@ -33,13 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 class EndpointDeployer:
-    """Deploys plans; every method blocks and belongs to worker threads.
+    """Deploys plans; every method blocks, so call it in a worker thread.
 
     :param hosting: the fleets
     :param alarms: the alarms that roll a deployment back
     :param change: changes an endpoint's document
-    :param going_down: set when the local AWS stops: nothing is written any more then, and the next start goes back to
-        what was live
+    :param going_down: set when the local AWS stops; nothing is written afterwards, and the next start restores what was
+        live
     :param clock: how fast waits pass
     """
 
@@ -63,7 +63,7 @@ class EndpointDeployer:
         self._end(scope, name, lambda endpoint: failed(endpoint, reason) if reason else deployed(endpoint, plan))
 
     def restart(self, scope: Scope, name: str, plan: Plan) -> str | None:
-        """Start an endpoint's fleets, without a word in its document.
+        """Start an endpoint's fleets without a change of its document.
 
         :param scope: its account and region
         :param name: its name
@@ -75,12 +75,12 @@ class EndpointDeployer:
         except ContainerFailed as error:
             return str(error)
         except Exception:
-            _log.exception("endpoint %s: its start broke", name)
+            _log.exception("The start of endpoint %s failed", name)
             return DEPLOYMENT_FAILED
         return None
 
     def update(self, scope: Scope, name: str, plan: Plan, policy: UpdatePolicy) -> None:
-        """Bring an endpoint that serves to another plan, or back to the one it has.
+        """Update an endpoint that serves to another plan, or back to its own.
 
         :param scope: its account and region
         :param name: its name
@@ -99,7 +99,7 @@ class EndpointDeployer:
             reason = str(error)
             self._end(scope, name, lambda endpoint: in_service_again(endpoint, reason))
         except Exception:
-            _log.exception("endpoint %s: the deployment broke", name)
+            _log.exception("The deployment of endpoint %s failed", name)
             self._end(scope, name, lambda endpoint: in_service_again(endpoint, DEPLOYMENT_FAILED))
         else:
             self._end(scope, name, lambda endpoint: deployed(endpoint, plan))
@@ -111,7 +111,7 @@ class EndpointDeployer:
 
 @dataclass(frozen=True)
 class _Watch:
-    """One deployment's: it writes its stages down, and looks at its alarms."""
+    """Watches one deployment: it writes its stages and checks its alarms."""
 
     deployer: EndpointDeployer
     scope: Scope
@@ -129,10 +129,9 @@ class _Watch:
 
 
 def key_of(scope: Scope, name: str) -> EndpointKey:
-    """Name an endpoint to the compute.
+    """Return an endpoint's key in the compute.
 
     :param scope: its account and region
     :param name: its name
-    :returns: its key
     """
     return EndpointKey(scope.account_id, scope.region, name)

@@ -1,4 +1,4 @@
-"""Endpoints: what the API promises of them, while threads move the fleets behind it.
+"""Endpoints: their API, and the threads that deploy their fleets.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 """
@@ -49,7 +49,7 @@ class Endpoints:
     :param tags: of all resources
     :param models: what the variants run
     :param hosting: the fleets
-    :param alarms: that take deployments back
+    :param alarms: the alarms that roll deployments back
     :param settings: how this local AWS runs
     """
 
@@ -68,10 +68,7 @@ class Endpoints:
         self._deployer = EndpointDeployer(hosting, alarms, self._change, self._going_down, settings.clock)
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
@@ -82,26 +79,26 @@ class Endpoints:
         }
 
     def start(self) -> None:
-        """Bring back the endpoints of an earlier process; returns when each one serves or has failed."""
-        # Model servers that all start at once keep each other from answering in time.
+        """Restore the endpoints of an earlier process; return when each one serves or has failed."""
+        # Model servers that all start at once would not answer in time.
         with ThreadPoolExecutor(_RECOVERED_AT_ONCE) as pool:
             for scope, _, endpoint in self._kind.documents.everywhere():
                 pool.submit(self._guarded, endpoint["EndpointName"], self._recover, scope, endpoint)
         self._hosting.recovered()
 
     def stop(self) -> None:
-        """Start nothing more; changes that are under way are seen as interrupted by the next start."""
+        """Start nothing more; the next start treats changes in progress as interrupted."""
         self._going_down.set()
         with self._settled:
             self._settled.notify_all()
 
     def wait_settled(self, scope: Scope, name: str, timeout_seconds: float) -> Document | None:
-        """Wait until nothing is being done to an endpoint.
+        """Wait until no change of an endpoint is in progress.
 
         :param scope: its account and region
         :param name: its name
         :param timeout_seconds: how long to wait
-        :returns: what is kept of it; None when it is gone
+        :returns: its document; None when it is gone
         :raises ServiceError: it took longer, or the local AWS goes down
         """
         with self._settled:
@@ -212,7 +209,7 @@ class Endpoints:
             for variant in config["ProductionVariants"]
         }
 
-    # --- what the threads do ----------------------------------------------------------------------------------------
+    # --- work of the threads ----------------------------------------------------------------------------------------
 
     def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         threading.Thread(
@@ -223,7 +220,7 @@ class Endpoints:
         try:
             work(*arguments)
         except Exception:
-            _log.exception("the change of endpoint %s broke", name)
+            _log.exception("The change of endpoint %s failed", name)
         finally:
             with self._settled:
                 self._settled.notify_all()
@@ -245,7 +242,7 @@ class Endpoints:
         except ContainerFailed as error:
             reason = str(error)
         except Exception:
-            _log.exception("endpoint %s: the change of weights and capacities broke", name)
+            _log.exception("The change of weights and capacities of endpoint %s failed", name)
             reason = DEPLOYMENT_FAILED
         if self._going_down.is_set():
             return
@@ -258,7 +255,7 @@ class Endpoints:
         try:
             self._hosting.remove(key_of(scope, name))
         except Exception:
-            _log.exception("endpoint %s: stopping its model servers broke", name)
+            _log.exception("The stop of the model servers of endpoint %s failed", name)
             self._change(scope, name, lambda endpoint: failed(endpoint, DEPLOYMENT_FAILED))
             return
         self._kind.documents.delete(scope, name.lower())
@@ -278,7 +275,7 @@ class Endpoints:
                 self._change(scope, name, lambda endpoint: in_service_again(endpoint, _INTERRUPTED))
 
     def _create_again(self, scope: Scope, endpoint: Document) -> None:
-        """Go on with what was answered; an update, unlike this, has something to fall back to."""
+        """Create an endpoint whose creation was answered; unlike an update, it has no earlier state."""
         name = endpoint["EndpointName"]
         try:
             config = self._configs.get(scope, endpoint["EndpointConfigName"])

@@ -21,8 +21,8 @@ class Models:
 
     :param store: where models are kept
     :param tags: of all resources
-    :param objects: looks at S3
-    :param packages: looks into the Model Registry
+    :param objects: checks objects in S3
+    :param packages: reads the Model Registry
     """
 
     def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, packages: PackageContainers) -> None:
@@ -32,10 +32,7 @@ class Models:
         self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateModel": self._create,
             "DescribeModel": lambda context, parameters: self._kind.get(context, parameters["ModelName"]),

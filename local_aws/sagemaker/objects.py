@@ -1,6 +1,6 @@
-"""The looks SageMaker takes at S3 before it accepts a request.
+"""SageMaker's checks of S3 before it accepts a request.
 
-They are taken with the caller's account, as a client of the AWS that this process serves.
+They run in the caller's account, as a client of the AWS that this process serves.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from local_aws.sagemaker.resources import invalid
 
 
 class ObjectCheck:
-    """Finds out whether the data a request names is there.
+    """Checks whether the data that a request names exists.
 
     :param settings: where S3 is
     """
@@ -23,7 +23,7 @@ class ObjectCheck:
         self._settings = settings
 
     def require_object(self, scope: Scope, url: str, role_arn: str | None) -> None:
-        """Refuse a model artifact that is not there, as CreateModel does.
+        """Refuse a missing model artifact, as CreateModel does.
 
         :param scope: account and region that ask
         :param url: of one object
@@ -44,7 +44,7 @@ class ObjectCheck:
             ) from error
 
     def require_prefix(self, scope: Scope, url: str, role_arn: str) -> None:
-        """Refuse input data that is not there, as CreateTrainingJob does.
+        """Refuse missing input data, as CreateTrainingJob does.
 
         :param scope: account and region that ask
         :param url: what the keys of the data begin with

@@ -11,11 +11,10 @@ from local_aws.sagemaker.tags import Tags
 
 
 def operations(store: Store, tags: Tags) -> dict[str, Operation]:
-    """Give the operations of the Model Registry.
+    """Return the operations of the Model Registry by name.
 
     :param store: where groups and packages are kept
     :param tags: of SageMaker's resources
-    :returns: operation by name
     """
     groups = ModelPackageGroups(store, tags)
     packages = ModelPackages(store, tags, groups)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from slipway.registry.register import RegisterModelOperator
     from slipway.release_dag import build_release_dag
     from slipway.source.pin import S3VersionSensor
-    from slipway.stress.send import ReleaseStressOperator
+    from slipway.stress.operators import ReleaseStressOperator
     from slipway.training.train import SlipwayTrainingOperator
     from slipway.trial.decide import TrialDecisionSensor
     from slipway.trial.settle import TrialSettleOperator
@@ -113,7 +113,7 @@ _MODULES = {
     "HumanApprovalSensor": "slipway.approval.approve",
     "ModelConfig": "slipway.model.config",
     "RegisterModelOperator": "slipway.registry.register",
-    "ReleaseStressOperator": "slipway.stress.send",
+    "ReleaseStressOperator": "slipway.stress.operators",
     "RollBackOperator": "slipway.deployment.roll_back",
     "S3VersionSensor": "slipway.source.pin",
     "SlipwayTrainingOperator": "slipway.training.train",

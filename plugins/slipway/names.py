@@ -23,6 +23,13 @@ TRIAL_VARIANT = "model-b"
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # What every DAG of Slipway bears, in Airflow's list and for the guard of the API.
 DAG_TAG = "slipway"
+# The DAGs that there are beside the models' own. Several buckets or connections each have an intake or a reaper of
+# their own, with a suffix.
+INTAKE_DAG_ID = "intake"
+REAPER_DAG_ID = "reaper"
+STRESS_TEST_DAG_ID = "stress_test"
+TEARDOWN_DAG_ID = "teardown"
+DAG_IDS = frozenset({INTAKE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
 
 # What the name of every training job begins with.
 TRAINING_JOB_PREFIX = "mlops-"
@@ -120,29 +127,29 @@ def source_key(prefix: str) -> str:
     return f"training_jobs/{prefix}/trainingjob.zip"
 
 
-def run_prefix(prefix: str, revision: str) -> str:
+def release_prefix(prefix: str, revision: str) -> str:
     """The key prefix, in the source bucket, of everything a release keeps."""
     return f"releases/{prefix}/{revision}/"
 
 
 def revision_key(prefix: str, revision: str) -> str:
     """The key of the document that says which object version a release was made from."""
-    return f"{run_prefix(prefix, revision)}revision.json"
+    return f"{release_prefix(prefix, revision)}revision.json"
 
 
 def request_key(prefix: str, revision: str) -> str:
     """The key of a release's own copy of the zip."""
-    return f"{run_prefix(prefix, revision)}trainingjob.zip"
+    return f"{release_prefix(prefix, revision)}trainingjob.zip"
 
 
 def artefact_key(prefix: str, revision: str) -> str:
     """The key of a release's own copy of its model, which training roles cannot write."""
-    return f"{run_prefix(prefix, revision)}model.tar.gz"
+    return f"{release_prefix(prefix, revision)}model.tar.gz"
 
 
 def claim_key(prefix: str, revision: str) -> str:
     """The key of the document that says which run a revision belongs to."""
-    return f"{run_prefix(prefix, revision)}claim.json"
+    return f"{release_prefix(prefix, revision)}claim.json"
 
 
 def board_key(prefix: str) -> str:

@@ -122,7 +122,7 @@ def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
     :param context: the task's Airflow context
     :raises PermanentError: when the task that makes the plan has left none
     """
-    return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if wanted(context) else "process_request"))
+    return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if roll_back_target(context) else "process_request"))
 
 
 def pull_package_arn(context: Mapping[str, Any]) -> str:
@@ -169,12 +169,12 @@ STRESS_DEV = "stress_dev"
 DEPLOY_PRD = "deploy_prd"
 
 
-def asked_for(conf: Mapping[str, Any] | None) -> str | None:
+def roll_back_target_of(conf: Mapping[str, Any] | None) -> str | None:
     """:returns: what a run with this conf rolls back to; None for a release"""
     value = (conf or {}).get(ROLL_BACK_TO)
     return str(value) if value else None
 
 
-def wanted(context: Mapping[str, Any]) -> str | None:
+def roll_back_target(context: Mapping[str, Any]) -> str | None:
     """:returns: what the running run rolls back to; None for a release"""
-    return asked_for(getattr(context.get("dag_run"), "conf", None))
+    return roll_back_target_of(getattr(context.get("dag_run"), "conf", None))

@@ -23,7 +23,7 @@ from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress.send import ReleaseStressOperator
+from slipway.stress.operators import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator
@@ -56,11 +56,11 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     ) as dag:
 
         @task(task_id="process_request")
-        def process_request() -> dict[str, Any]:
+        def read_request() -> dict[str, Any]:
             from slipway.plan import pull_revision
-            from slipway.request import process as body
+            from slipway.request.process import process_request
 
-            return body.process_request(model, pull_revision(get_current_context())).to_xcom()
+            return process_request(model, pull_revision(get_current_context())).to_xcom()
 
         source = S3VersionSensor(
             task_id="source",
@@ -86,7 +86,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         )
         chain(
             source,
-            process_request(),
+            read_request(),
             SlipwayTrainingOperator(task_id="train", model=model),
             EvaluateOperator(task_id="evaluate", model=model),
             RegisterModelOperator(task_id="register", model=model),

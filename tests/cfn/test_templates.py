@@ -1,4 +1,4 @@
-"""The templates: clean by cfn-lint, strict about their parameters, and of the promised effect."""
+"""The templates: clean by cfn-lint, strict about their parameters, and with the expected effect."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ KINDS = ("Error5xx", "Error4xx", "ModelError", "Latency")
 
 
 class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms, giving up what they mean."""
+    """Load CloudFormation's short forms as text, without their meaning."""
 
 
 def give_up(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
@@ -137,7 +137,7 @@ def test_every_wildcard_resource_has_its_reason_beside_it(name):
 
 @pytest.fixture
 def change_set(aws):
-    """Asks for a change set of endpoint.yaml and takes it back."""
+    """Make a change set of endpoint.yaml and delete it."""
     client = aws.client("cloudformation")
 
     def make(**changes: str) -> dict:
@@ -262,7 +262,7 @@ def test_bootstrap_makes_a_versioned_private_bucket(aws):
 
 
 @pytest.mark.local_aws
-def test_bootstraps_queue_hears_of_uploads_and_of_nothing_else(aws):
+def test_bootstraps_queue_gets_messages_about_uploads_only(aws):
     s3, sqs = aws.client("s3"), aws.client("sqs")
     url = sqs.get_queue_url(QueueName="slipway-uploads")["QueueUrl"]
     s3.put_object(Bucket=BUCKET, Key="iris-model/input/train/heard", Body=b"")

@@ -12,9 +12,10 @@ from airflow.dag_processing.dagbag import DagBag
 
 from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.model.approvers import Rules
+from slipway.model.config import RESERVED_PREFIXES
 from slipway.model.files import load_models
 from slipway.model.pipelines import STALE_TAG
-from slipway.names import DAG_TAG
+from slipway.names import DAG_IDS, DAG_TAG
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
 
@@ -59,7 +60,13 @@ def own_models(tmp_path, monkeypatch) -> Path:
 
 def test_every_dag_file_is_imported(shipped):
     assert shipped.import_errors == {}
-    assert {"iris-model", "intake", "reaper", "stress_test", "teardown"} <= set(shipped.dags)
+    assert {"iris-model", *DAG_IDS} <= set(shipped.dags)
+
+
+def test_no_model_may_have_the_name_of_another_dag(shipped):
+    others = {dag_id for dag_id, dag in shipped.dags.items() if "release" not in dag.tags}
+    assert others == DAG_IDS
+    assert DAG_IDS <= RESERVED_PREFIXES
 
 
 def test_every_dag_bears_the_tag_by_which_the_guard_knows_it(shipped):
@@ -178,7 +185,7 @@ def test_whatever_a_file_is_the_other_models_keep_their_dags(own_models):
     (own_models / "link.yaml").symlink_to("nowhere")
     os.mkfifo(own_models / "fifo.yaml")
     made = bag()
-    assert {"iris-model", "intake", "reaper", "stress_test", "teardown"} <= set(made.dags)
+    assert {"iris-model", *DAG_IDS} <= set(made.dags)
     [(file, error)] = made.import_errors.items()
     assert file.endswith("model_files.py")
     for name in [*NASTY_FILES, "folder.yaml", "link.yaml", "fifo.yaml"]:

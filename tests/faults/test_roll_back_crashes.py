@@ -6,7 +6,7 @@ import pytest
 
 from slipway import names
 from slipway.deployment.roll_back import RollBackOperator
-from slipway.deployment.roll_back_order import ORDERED_TASKS
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model import config
 from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere
@@ -59,7 +59,7 @@ def rolled_back(aws, crashes, trained) -> dict:
     """What a roll-back did in all its attempts, and how often it was killed."""
     run, waits = Run("manual__back", roll_back_to="previous"), Waits(crashes)
     order = signed_order(Act.ROLL_BACK, "previous", run_id=run.run_id)
-    for task_id in ORDERED_TASKS:
+    for task_id in ROLL_BACK_TASKS:
         run.context(task_id)["task_state_store"].set(ORDER, order)
     made = tasks(MODEL) | {"roll_back": lambda: RollBackOperator(task_id="roll_back", model=MODEL)}
     calls, kills = len(aws.ledger()), crashes.kills
@@ -121,7 +121,7 @@ def test_a_killed_collection_removes_the_abandoned_release_and_nothing_else(
 
 def _objects(aws, run) -> set[str]:
     plan = run.xcoms["process_request"]
-    folders = (names.run_prefix("iris-model", plan["revision_id"]), f"iris-model/{plan['training_job_name']}/")
+    folders = (names.release_prefix("iris-model", plan["revision_id"]), f"iris-model/{plan['training_job_name']}/")
     return {
         item["Key"].rpartition("/")[2]
         for folder in folders

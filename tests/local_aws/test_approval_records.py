@@ -18,7 +18,8 @@ from slipway.errors import AwsError, Rejected
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
-from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.registry.record import How, approvals_of, decision_of
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to

@@ -41,7 +41,7 @@ def release_plan() -> ReleasePlan:
         digest=DIGEST,
         sequence=pinned.last_modified,
         training_job_name=names.training_job_name(model.prefix, pinned.written_at, revision_id),
-        request_uri=f"s3://{BUCKET}/{names.run_prefix(model.prefix, revision_id)}trainingjob.zip",
+        request_uri=f"s3://{BUCKET}/{names.release_prefix(model.prefix, revision_id)}trainingjob.zip",
         model_package_group=names.model_package_group(model.prefix),
         endpoint_prefix="iris-model",
         stacks={env.short: names.stack_name(model.prefix, env) for env in Environment},

@@ -56,4 +56,4 @@ def test_the_other_names_are_the_labs():
     assert names.source_key("iris-model") == "training_jobs/iris-model/trainingjob.zip"
     report = names.stress_key("iris-model", "manual__2026-05-01T12:00:00+00:00", "report.html")
     assert report == "stress/iris-model/manual__2026-05-01T12-00-00-00-00/report.html"
-    assert names.run_prefix("iris-model", REVISION) == f"releases/iris-model/{REVISION}/"
+    assert names.release_prefix("iris-model", REVISION) == f"releases/iris-model/{REVISION}/"

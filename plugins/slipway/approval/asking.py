@@ -23,7 +23,7 @@ from slipway.approval.answers import (
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.questions import put_question
 from slipway.model.approvers import Approval, Rules
@@ -62,7 +62,7 @@ class AskingOperator(StageMixin, HITLOperator):
     # The stage at which a newer release takes this one's place.
     board_stage: BoardStage
     trigger_class: type[ApprovalTrigger] = ApprovalTrigger
-    uploads = client(S3VersionHook)
+    uploads = client(S3Hook)
 
     def __init__(
         self,

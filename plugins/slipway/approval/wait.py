@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.calls import aws_call
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import AwsError, PermanentError
 from slipway.host.questions import is_answered
 from slipway.registry.hook import ModelRegistryHook
@@ -120,7 +120,7 @@ class ApprovalTrigger(PollingTrigger):
         if self.ticket is None:
             return False
         try:
-            client = await self.client(S3DocumentHook)
+            client = await self.client(S3Hook)
             return await overtaken_async(client, Ticket.from_json(self.ticket)) is not None
         except (AwsError, PermanentError) as error:
             self.log.warning("Cannot look for newer releases, trying again: %s", error)

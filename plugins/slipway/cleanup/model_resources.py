@@ -1,4 +1,4 @@
-"""What one model owns in AWS, and how each piece of it is removed. Its uploads and their records stay in the bucket."""
+"""List what one model owns in AWS, with the call that removes each resource. Uploads and release records are kept."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
+from slipway.registry.hook import ModelRegistryHook
 from slipway.states import Environment, StackStatus, TrainingJobStatus
 
 
 class RemovalStep(StrEnum):
-    """The order of removal: nothing goes before what uses it."""
+    """The steps of a teardown, in order: a resource is removed after everything that uses it."""
 
     JOBS_AND_STACKS = "training jobs and stacks"
     SCALABLE_TARGETS = "scalable targets"
@@ -29,13 +30,13 @@ class RemovalStep(StrEnum):
 
 
 @dataclass(frozen=True)
-class Belonging:
-    """One thing of the model that is still there.
+class OwnedResource:
+    """One resource of the model that still exists.
 
-    :param remove: Starts the removal, which may take a while; None while it is on its way or cannot be touched yet.
+    :param remove: starts the removal, which may take a while; None while the resource is being removed or changed
     """
 
-    stage: RemovalStep
+    step: RemovalStep
     kind: str
     name: str
     status: str = ""
@@ -45,27 +46,28 @@ class Belonging:
         return f"{self.kind} {self.name}" + (f" ({self.status})" if self.status else "")
 
 
-class Estate:
-    """Everything of one model, found by name and confirmed by tag.
+class ModelResources:
+    """The AWS resources of one model, found by name and confirmed by tag.
 
-    :param prefix: The model's prefix.
-    :param endpoint_prefix: The EndpointPrefix of its deployment.
-    :param aws_conn_id: Airflow connection with the AWS credentials.
+    :param prefix: the model's prefix
+    :param endpoint_prefix: the EndpointPrefix of its deployment
+    :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
     def __init__(self, prefix: str, endpoint_prefix: str, aws_conn_id: str | None = "aws_default") -> None:
         self.prefix = prefix
         self.endpoint_prefix = endpoint_prefix
         self._sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
+        self._model_registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._autoscaling = AutoScalingHook(aws_conn_id=aws_conn_id)
 
-    def belongings(self) -> list[Belonging]:
-        """List what is left, in the order of removal.
+    def remaining(self) -> list[OwnedResource]:
+        """List the resources that still exist, in the order of removal.
 
-        :returns: Nothing once the model is gone.
-        :raises slipway.errors.NameConflict: When a stack of the model's name is not the model's.
-        :raises slipway.errors.AwsError: When a call fails.
+        :returns: an empty list once everything is removed
+        :raises slipway.errors.NameConflict: when a stack has the model's name but not its tag
+        :raises slipway.errors.AwsError: when a call fails
         """
         return [
             *self._training_jobs(),
@@ -77,17 +79,17 @@ class Estate:
             *self._registry(),
         ]
 
-    def _training_jobs(self) -> Iterator[Belonging]:
-        """Jobs that still run; ended ones are records that cost nothing and that SageMaker keeps."""
+    def _training_jobs(self) -> Iterator[OwnedResource]:
+        """List jobs that still run; SageMaker keeps ended jobs, which cost nothing."""
         for status in (TrainingJobStatus.IN_PROGRESS, TrainingJobStatus.STOPPING):
             filters = {"NameContains": f"mlops-{self.prefix}-", "StatusEquals": status.value}
             for job in self._sagemaker.list_tagged("training job", TAG_MODEL_PREFIX, self.prefix, **filters):
                 running = status is TrainingJobStatus.IN_PROGRESS
                 stop = partial(self._sagemaker.stop_training_job, job.name) if running else None
-                yield Belonging(RemovalStep.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
+                yield OwnedResource(RemovalStep.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
 
-    def _stacks(self) -> Iterator[Belonging]:
-        # Production first: its name is what people look for in the log.
+    def _stacks(self) -> Iterator[OwnedResource]:
+        # Production first: people look for its name in the log.
         for environment in (Environment.PRODUCTION, Environment.DEVELOPMENT):
             stack = self.cloudformation.describe_stack(names.stack_name(self.prefix, environment))
             if stack is None or stack.status is StackStatus.DELETE_COMPLETE:
@@ -95,46 +97,46 @@ class Estate:
             owner = stack.tags.get(TAG_MODEL_PREFIX)
             if owner != self.prefix:
                 raise NameConflict(
-                    "A stack of the model's name is not the model's",
+                    "A stack has this model's name but belongs to something else",
                     resource=stack.name,
                     why=f"its tag {TAG_MODEL_PREFIX} is {owner}",
-                    fix="delete it by hand if it may go, then run this again",
+                    fix="delete the stack by hand if nobody needs it, then run the teardown again",
                 )
             remove = None if stack.status.in_progress else partial(self.cloudformation.delete_stack, stack.stack_id)
-            # The StackId, since a stack whose deletion failed is deleted by it.
-            yield Belonging(RemovalStep.JOBS_AND_STACKS, "stack", stack.stack_id, stack.status.value, remove)
+            # By StackId, which also finds a stack whose deletion failed.
+            yield OwnedResource(RemovalStep.JOBS_AND_STACKS, "stack", stack.stack_id, stack.status.value, remove)
 
-    def _scalable_targets(self) -> Iterator[Belonging]:
+    def _scalable_targets(self) -> Iterator[OwnedResource]:
         for environment in Environment:
             endpoint = names.endpoint_name(self.endpoint_prefix, environment)
             for target in self._autoscaling.scalable_targets(endpoint):
-                yield Belonging(
+                yield OwnedResource(
                     RemovalStep.SCALABLE_TARGETS,
                     "scalable target",
                     target.resource_id,
                     remove=partial(self._autoscaling.deregister, target),
                 )
 
-    def _tagged(self, stage: RemovalStep, kind: str) -> Iterator[Belonging]:
+    def _tagged(self, step: RemovalStep, kind: str) -> Iterator[OwnedResource]:
         for resource in self._sagemaker.list_tagged(kind, TAG_MODEL_PREFIX, self.prefix):
             deleting = resource.status == "Deleting"
             remove = None if deleting else partial(self._sagemaker.delete_resource, resource)
-            yield Belonging(stage, kind, resource.name, resource.status or "", remove)
+            yield OwnedResource(step, kind, resource.name, resource.status or "", remove)
 
-    def _registry(self) -> Iterator[Belonging]:
+    def _registry(self) -> Iterator[OwnedResource]:
         group = names.model_package_group(self.prefix)
-        if self._sagemaker.describe_model_package_group(group) is None:
+        if self._model_registry.describe_model_package_group(group) is None:
             return
-        for arn in self._sagemaker.model_package_arns(group):
-            yield Belonging(
+        for arn in self._model_registry.model_package_arns(group):
+            yield OwnedResource(
                 RemovalStep.MODEL_PACKAGES,
                 "model package",
                 arn,
-                remove=partial(self._sagemaker.delete_model_package, arn),
+                remove=partial(self._model_registry.delete_model_package, arn),
             )
-        yield Belonging(
+        yield OwnedResource(
             RemovalStep.MODEL_PACKAGE_GROUP,
             "model package group",
             group,
-            remove=partial(self._sagemaker.delete_model_package_group, group),
+            remove=partial(self._model_registry.delete_model_package_group, group),
         )

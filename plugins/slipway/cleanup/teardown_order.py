@@ -1,4 +1,4 @@
-"""Which model a run tears down, and who has ordered it."""
+"""The order for a teardown: which model a run removes, and the check that an approver ordered it."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from slipway.signed import orders
 # The field of the DAG's form, and the task that removes things.
 MODEL = "model"
 REMOVE = "remove"
-ORDERED_TASKS = (REMOVE,)
-# The entry of its state store that says when all was removed.
+TEARDOWN_TASKS = (REMOVE,)
+# The entry of the task's state store that says when everything was removed.
 _DONE = "done"
 
 
-def model_to_tear_down(conf: Mapping[str, Any] | None) -> str | None:
-    """:returns: the model that a run with this conf tears down; None where it names none"""
+def teardown_target_of(conf: Mapping[str, Any] | None) -> str | None:
+    """Return the prefix of the model that a run with this conf tears down, or None."""
     value = (conf or {}).get(MODEL)
     return str(value) if value else None
 
 
 def close(context: Mapping[str, Any]) -> None:
-    """Remember that the order has been carried out: what comes to life later was not meant.
+    """Record that the order has been carried out: it does not cover resources that are made later.
 
-    :param context: the context of one of ORDERED_TASKS
+    :param context: the context of one of TEARDOWN_TASKS
     """
     context["task_state_store"].set(_DONE, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def check_open(context: Mapping[str, Any]) -> None:
-    """Refuse to carry an order out for a second time.
+    """Refuse to carry out an order twice.
 
-    :param context: the context of one of ORDERED_TASKS
-    :raises slipway.errors.NotApproved: when everything was removed before
+    :param context: the context of one of TEARDOWN_TASKS
+    :raises slipway.errors.NotApproved: when everything has been removed already
     """
     if done_at := context["task_state_store"].get(_DONE):
         raise NotApproved(
-            "This teardown was carried out before",
+            "This teardown has been carried out already",
             resource=context["params"][MODEL],
             why=f"everything was removed at {done_at}",
-            fix="an approver triggers the DAG anew, to remove what has been made since",
+            fix="have an approver trigger the DAG again to remove what was made since",
         )
 
 
 def check(context: Mapping[str, Any], rules: Rules) -> orders.Order:
     """Refuse to remove anything unless an approver of the model has ordered it.
 
-    :param context: the context of one of ORDERED_TASKS
-    :param rules: whose approvals the model file asks for
+    :param context: the context of one of TEARDOWN_TASKS
+    :param rules: who may approve, by the model file
     :returns: the order
-    :raises slipway.errors.NotApproved: when there is no order that counts
+    :raises slipway.errors.NotApproved: when there is no valid order
     """
     return orders.check(context, orders.Act.TEARDOWN, context["params"][MODEL], rules)

@@ -1,4 +1,4 @@
-"""Deploying one release to one environment: endpoint.yaml through change sets, fenced by sequence, record and owner."""
+"""The tasks ``deploy_dev`` and ``deploy_prd``: deploy one release to the endpoint of one environment."""
 
 from __future__ import annotations
 
@@ -12,19 +12,29 @@ from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
-from slipway.deployment import checks, guardrails, history, parameters, roll_back_order, served_artefacts, weights
+from slipway.deployment import (
+    change_sets,
+    checks,
+    guardrails,
+    history,
+    parameters,
+    roll_back_order,
+    served_artefacts,
+    weights,
+)
 from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.deployment.wait import EndpointInServiceTrigger
-from slipway.errors import ArtefactChanged, AwsError, NotApproved, StackFailed, Superseded
+from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
-from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, wanted
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
 from slipway.registry import approved
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.request import request
+from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
@@ -35,15 +45,12 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-_REVISION_CHARS = 12
-
 
 class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
-    """Puts a release's model on the endpoint of one environment, while no other release writes to it.
+    """Deploy a release's model to the endpoint of one environment, while no other release changes that endpoint.
 
-    What is deployed comes from the run's own copy of the zip and from the Model Registry, never from what another task
-    handed on. An older release never overwrites a newer one, in either environment. Production needs an approval that
-    stands in the Model Registry for this digest.
+    The operator deploys what the run's own copy of the zip and the Model Registry say, not what another task says. An
+    older release never overwrites a newer one. Production needs an approval of this digest in the Model Registry.
 
     :param model: the model file's content
     :param environment: development or production
@@ -51,7 +58,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
-    _s3 = client(S3ArtefactHook)
+    _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
@@ -59,7 +66,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             stack_name="",
             template_path=str(paths.endpoint_template()),
             template_bucket=ACCOUNT_BUCKET,
-            # What failed in development holds nothing that anybody uses; in production a person looks first.
+            # Nobody uses a failed stack of development; in production a person decides.
             recreate_failed=environment is Environment.DEVELOPMENT,
             timeout_seconds=model.timeouts.stack_seconds,
             poll_seconds=model.timeouts.poll_seconds,
@@ -72,25 +79,25 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         self.stage_poll_seconds = model.timeouts.poll_seconds
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Deploy, once the environment is this release's to write to.
+        """Wait until this release may change the environment, then deploy.
 
-        :raises slipway.errors.Superseded: when a newer release has taken this one's place
-        :raises NotApproved: when it is a roll-back that no approver has ordered
+        :raises slipway.errors.Superseded: when a newer release supersedes this one
+        :raises NotApproved: when it is a roll-back that no approver ordered
         """
-        # Before the board: what nobody ordered is not to overtake a release there.
+        # First of all: a roll-back without an approver's order must not enter the stage.
         self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, STAGE_OF[self.environment])
         with self._consequences(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As CloudFormationDeployOperator.resume."""
+        """Continue after a wait, as CloudFormationDeployOperator.resume."""
         with self._consequences(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
     def _consequences(self, context: Context) -> Iterator[None]:
-        """A release that the stack shows to be overtaken cannot be approved later; of changed bytes people are told."""
+        """Reject the model package of a superseded release, and notify people of a changed artefact."""
         try:
             yield
         except ArtefactChanged as error:
@@ -101,17 +108,17 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             raise
 
     def prepare(self, context: Context) -> None:
-        """Read plan and request again; both are checked against the digest that the release began with."""
+        """Read the plan and the request again, and check them against the digest that the release began with."""
         self._plan = plan = pull_plan(context)
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
-        self._fenced = request.load(self._s3, plan, self.model, aws)
+        self._fenced = load_request(self._s3, plan, self.model, aws)
         self.stack_name = plan.stack(self.environment)
         self.tags = plan.tags()
         self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
         self.role_arn = self._fenced.model.roles.cloudformation
-        self.change_set_prefix = change_set_prefix(plan)
-        # Wherever the model's zips are uploaded: an administrator puts the template into the account's bucket.
+        self.change_set_prefix = change_sets.release_prefix(plan)
+        # The template is always in the account's bucket, whichever bucket the model's zips are uploaded to.
         self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
         where = {"region_name": aws.region, "aws_partition": aws.partition}
         name = plan.endpoint(self.environment)
@@ -121,35 +128,27 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
-        """:raises NotApproved: when it is a roll-back, and no order allows it this place among the releases"""
-        if wanted(context) is None:
-            return
-        order = roll_back_order.check(context, self.model.approval.rules())
-        if plan.sequence != order.at:
-            raise NotApproved(
-                "This is not the roll-back that was ordered",
-                resource=plan.stack(self.environment),
-                why=f"{order.by} ordered it at {order.at}, and the plan is of {plan.sequence}",
-                fix="clear the task roll_back, which makes the plan",
-            )
+        if roll_back_target(context) is not None:
+            rules = self.model.approval.rules()
+            roll_back_order.check_plan(context, rules, plan, plan.stack(self.environment))
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
-        """:returns: the template's parameters for this release, given what is live"""
+        """Return the template's parameters for this release, given what is live."""
         new = parameters.candidate(self._package())
-        return parameters.parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+        return parameters.release_parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
-        """:returns: the parameters that deregister the variants, where the change needs that"""
+        """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
         return parameters.suspension(stack.parameters, self.parameters_for(stack))
 
-    def way_back(self, stack: Stack) -> dict[str, str] | None:
-        """:returns: the parameters that register the variants again, while they are deregistered for a change"""
+    def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
+        """Return the parameters that register the variants again, or None if they are registered."""
         return parameters.resumption(stack.parameters)
 
-    def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
-        """An endpoint that is being updated takes no further update, whoever began it.
+    def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """Return a trigger that waits until the endpoint accepts an update, or None if it does now.
 
-        Weights that a trial has left elsewhere than the stack says are put back first.
+        First restore the variants' weights if a trial left others than those in the stack's parameters.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
         """
         endpoint = self._endpoint()
@@ -162,7 +161,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return self.endpoint_wait(deadline)
 
     def endpoint_wait(self, deadline: float) -> BaseTrigger:
-        """:returns: the trigger that waits until the endpoint has settled"""
+        """Return a trigger that waits until the endpoint is InService or has failed."""
         return EndpointInServiceTrigger(
             endpoint_name=self._endpoint_name,
             deadline=deadline,
@@ -171,15 +170,15 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         )
 
     def wanted_share(self, stack: Stack) -> float | None:
-        """:returns: the share of requests that the model on trial is to have before the stack changes"""
+        """Return the share of requests that the model on trial must have before the stack changes."""
         return weights.stated_share(stack.parameters)
 
     def levels_instances(self, stack: Stack) -> bool:
-        """:returns: whether both variants need the same number of instances before the stack changes"""
+        """Return whether both variants need the same number of instances before the stack changes."""
         return False
 
     def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
-        """:returns: whether weights had to be changed"""
+        """Change the variants' weights if needed, and return whether that was needed."""
         share = self.wanted_share(stack)
         if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
             return False
@@ -192,24 +191,23 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return True
 
     def check_may_apply(self, stack: Stack | None) -> None:
-        """Check that this release may write here, and that what will be served is what was registered.
+        """Check that this release may be deployed here, and that the artefacts are those on record.
 
-        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; else as check_allowed
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; other errors as check_allowed
         """
         self.check_allowed(stack)
         self.check_artefacts(stack)
 
     def check_allowed(self, stack: Stack | None) -> None:
-        """Check order, approval and that the endpoint is the stack's own.
+        """Check the sequence, the trial, the approval, and that the endpoint belongs to the stack.
 
         :raises slipway.errors.Superseded: when a newer release is deployed
-        :raises slipway.errors.TrialFailed: when the trial of this release has taken its model away
-        :raises NotApproved: in production, without an approval on record that counts
+        :raises slipway.errors.TrialFailed: when the trial of this release retired its model
+        :raises NotApproved: when production needs a valid approval on record and there is none
         :raises NameConflict: when an endpoint of this name exists outside the stack
-        :raises StackFailed: when somebody has moved the endpoint away from what the stack says, or SageMaker's
-            guardrails exclude the update
+        :raises StackFailed: when the endpoint has drifted from its stack, or SageMaker's guardrails exclude the update
         """
-        parameters.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        checks.check_sequence(_outputs(stack), self._plan, self.stack_name)
         self.check_trial(stack)
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
@@ -222,15 +220,15 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
 
     def check_artefacts(self, stack: Stack | None) -> None:
-        """Check what new instances would load: the model of this release, and the one beside it.
+        """Check the artefacts that new instances would load: of this release's model, and of the one beside it.
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
         """
-        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, self._s3)
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, S3Artefacts(self._s3))
         served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
-        """Mark the package with what it takes the place of, while the stack still says that."""
+        """Mark the package with the package that it replaces, while the stack still names that one."""
         if self.environment is not Environment.PRODUCTION:
             return
         package, live_arn = self._package(), self._live_package_arn(_outputs(stack))
@@ -238,7 +236,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             self._registry.annotate(package, marks)
 
     def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
-        """The package that the release before leaves live; this release's own once it is deployed."""
+        """Return the ARN of the package that is live: the one before, or this release's own once it is deployed."""
         ours = self._package()["ModelPackageArn"]
         if outputs.get(parameters.MODEL_PACKAGE_ARN) == ours:
             return ours
@@ -249,11 +247,11 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         )
 
     def check_trial(self, stack: Stack | None) -> None:
-        """:raises slipway.errors.TrialFailed: when the trial of this release has taken its model away"""
-        parameters.check_not_retired(_outputs(stack), self._plan, self.stack_name)
+        """Check that the trial of this release has not retired its model."""
+        checks.check_not_retired(_outputs(stack), self._plan, self.stack_name)
 
     def check_disposable(self, stack: Stack) -> None:
-        """:raises StackFailed: when the stack that would be deleted holds a live endpoint"""
+        """Raise StackFailed if the stack that would be deleted holds a live endpoint."""
         if self._endpoint() and any(
             item.type == "AWS::SageMaker::Endpoint" for item in self.hook.resources(stack.stack_id)
         ):
@@ -261,28 +259,23 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
                 "The stack can only be deleted, but its endpoint is live",
                 resource=stack.name,
                 why=f"the stack is {stack.status}, and {self._endpoint_name} answers requests",
-                fix="see who uses the endpoint, delete the stack in the CloudFormation console, then clear this task",
+                fix="make sure nobody uses the endpoint, delete the stack in the console, then clear this task",
             )
 
     def has_vanished(self, stack: Stack) -> bool:
-        """:returns: whether the endpoint was deleted by hand"""
+        """Return whether the endpoint was deleted by hand."""
         return parameters.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
 
     def check_deployed(self, stack: Stack) -> None:
-        """:raises StackFailed: unless the live endpoint serves this release's configuration"""
+        """Raise StackFailed unless the live endpoint serves this release's configuration."""
         if stack.outputs.get(parameters.REVISION) != self._plan.revision_id:
-            # Another run was faster than this look at the stack; it says whether it may be overwritten.
+            # Another run deployed first: its release may be newer, which is the better reason to fail.
             self.check_may_apply(stack)
-            raise StackFailed(
-                "The stack holds another release",
-                resource=stack.name,
-                why=f"its revision is {stack.outputs.get(parameters.REVISION)}, ours is {self._plan.revision_id}",
-                fix="clear this task to deploy this release again",
-            )
-        parameters.check_served(self._endpoint(), stack.outputs, stack.name)
+        checks.check_revision(stack.outputs, self._plan, stack.name)
+        checks.check_served(self._endpoint(), stack.outputs, stack.name)
 
     def _reason(self, stack: Stack) -> str:
-        """Why the stack is as it is, with the alarms that rolled the endpoint back."""
+        """Return why the stack failed, with the alarms that rolled the endpoint back."""
         reason = super()._reason(stack)
         if self.environment is Environment.DEVELOPMENT or self.model.deployment is None:
             return reason
@@ -290,7 +283,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
             fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
         except AwsError as error:
-            # What is known of the failure is worth more than the whole of it.
+            # The reason of the failure is still worth showing without the alarms.
             self.log.warning("Cannot tell which alarms went off: %s", error)
             return reason
         return "; ".join([reason, *map(str, fired)])
@@ -307,26 +300,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         package = self._registry.find_model_package(
             plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
         )
-        if package is None:
-            raise NotApproved(
-                "The Model Registry does not know this release's model",
-                resource=plan.model_package_group,
-                why=f"no package has revision {plan.revision_id} and digest {plan.digest}",
-                fix="run register again, and have its package approved",
-            )
-        return package
-
-
-def change_set_prefix(plan: ReleasePlan) -> str:
-    """What the names of a release's change sets begin with.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-
-    :param plan: the release
-    :returns: letters, digits and hyphens, a letter first
-    """
-    moment = "".join(character for character in plan.sequence[:19] if character.isdigit())
-    return f"slipway-{plan.revision_id[:_REVISION_CHARS]}-{moment}"
+        return checks.check_registered(package, plan)
 
 
 def _outputs(stack: Stack | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Deploying a CloudFormation stack by change sets, from whatever state the stack is in."""
+"""Deploy a CloudFormation stack by change sets, from whatever state the stack is in."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE
 
 
 class CloudFormationDeployOperator(StackOperator):
-    """Creates or updates a stack by a change set, and waits for it without a worker slot.
+    """Create or update a stack by a change set, and wait for it without a worker slot.
 
-    Each attempt looks at the stack and does the next thing that brings it nearer to the wanted state, so it may be
-    killed anywhere and run again: a change set's name is a function of its content, and one in flight is adopted.
-    What forbids the change is checked once more when the change set is there. Executing a change set deletes the
-    stack's others, so nothing another run does between that check and the execution can be overwritten.
+    Each attempt reads the stack and takes the next step towards the wanted state, so it may be killed anywhere and
+    run again: a change set's name follows from its content, and an attempt adopts one that is being executed.
+    The checks run again when the change set is made. Executing a change set deletes the stack's others, so a change
+    that another run makes between that check and the execution cannot be overwritten.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
 
-    The template is not sent along: it has been uploaded before, by somebody who may write where Airflow's role may not.
+    The template is not uploaded here: an administrator has put it where Airflow's role cannot write.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/control-access-with-iam.html
 
-    :param template_path: the template's file, which names the uploaded one by its digest
-    :param template_bucket: the bucket that it has been uploaded to
+    :param template_path: the template's file; its digest is part of the uploaded template's key
+    :param template_bucket: the bucket that the template was uploaded to
     :param parameters: the template's parameters
     :param tags: the stack's tags, which its resources inherit
     :param change_set_prefix: what the change set's name begins with
-    :param capabilities: what the template may do, as CAPABILITY_NAMED_IAM
-    :param kwargs: those of StackOperator
+    :param capabilities: what the template may do, such as CAPABILITY_NAMED_IAM
+    :param kwargs: arguments of StackOperator
     """
 
     template_fields: Sequence[str] = (*StackOperator.template_fields, "parameters", "tags")
@@ -69,49 +69,49 @@ class CloudFormationDeployOperator(StackOperator):
         self.template_bucket = template_bucket
         self._prepared_change_set: str | None = None
 
-    # What a subclass may say about its stack.
+    # Subclasses override these.
 
     def prepare(self, context: Context) -> None:
-        """Fill in what is only known when the task runs; called at the start and after every wait."""
+        """Set what is only known when the task runs; called at the start and after every wait."""
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
-        """:returns: the parameters, given the stack as it is"""
+        """Return the parameters, given the current stack."""
         return self.parameters
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
-        """:returns: the parameters of a change that has to come before the wanted one, if there is one"""
+        """Return the parameters of a change that must come before the wanted one, or None."""
         return None
 
-    def way_back(self, stack: Stack) -> dict[str, str] | None:
-        """:returns: if the stack stands after the first step, the parameters that undo it; else None"""
+    def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
+        """Return the parameters that undo the first step, or None if the stack is not between the two steps."""
         return None
 
-    def obstacle(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
-        """:returns: a trigger that waits until the stack can be changed; None if it can be now"""
+    def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """Return a trigger that waits until the stack can be changed, or None if it can be changed now."""
         return None
 
     def check_may_apply(self, stack: Stack | None) -> None:
-        """Raise if the stack must not be changed now; called before and after the change set is made."""
+        """Raise if the stack must not be changed; called before and after the change set is made."""
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
-        """Do what has to be done before the stack changes; it may be done again."""
+        """Do what must be done before the stack changes; it may be repeated."""
 
     def has_vanished(self, stack: Stack) -> bool:
-        """:returns: whether what the stack made has been deleted behind its back, so that it has to be made again"""
+        """Return whether somebody deleted what the stack made, so that the stack must be made again."""
         return False
 
     def check_deployed(self, stack: Stack) -> None:
-        """Raise if the stack is complete and yet does not hold what was deployed."""
+        """Raise if the stack is complete but does not hold what was deployed."""
 
-    # The deployment.
+    # The deployment itself.
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Deploy.
 
         :param context: the task's Airflow context
         :returns: stack_name, stack_id, change (created, updated or unchanged) and outputs
-        :raises slipway.errors.StackFailed: naming the resource that failed and CloudFormation's reason
-        :raises slipway.errors.NameConflict: when the stack is somebody else's
+        :raises slipway.errors.StackFailed: with the resource that failed and CloudFormation's reason
+        :raises slipway.errors.NameConflict: when the stack belongs to something else
         """
         self.prepare(context)
         return self._advance(context, time.time() + self.timeout_seconds)
@@ -125,14 +125,14 @@ class CloudFormationDeployOperator(StackOperator):
         deleted_stack_id: str | None = None,
         failure: str | None = None,
     ) -> dict[str, Any]:
-        """Go on after a wait.
+        """Continue after a wait.
 
         :param context: the task's Airflow context
         :param event: how the wait ended
         :param deadline: when to give up, in seconds since the epoch
-        :param change_set: the change set whose execution was waited for
-        :param deleted_stack_id: the stack whose deletion was waited for
-        :param failure: why the deployment has failed, while what its first step did is undone
+        :param change_set: the change set that was being executed
+        :param deleted_stack_id: the stack that was being deleted
+        :param failure: why the deployment failed, while its first step is being undone
         :returns: as execute
         """
         result = WaitResult.from_event(event)
@@ -148,14 +148,14 @@ class CloudFormationDeployOperator(StackOperator):
         return self._advance(context, deadline, failure)
 
     def on_kill(self) -> None:
-        """Delete a change set that was prepared and not executed; an execution under way is CloudFormation's to end."""
+        """Delete a change set that was not executed yet; CloudFormation finishes an execution by itself."""
         if self._prepared_change_set:
             with without_patience():
                 self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
 
     def _advance(self, context: Context, deadline: float, failure: str | None = None) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
-        self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "not there")
+        self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "missing")
         if time.time() >= deadline:
             self._raise_timeout(stack.status if stack else "")
         if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
@@ -165,9 +165,9 @@ class CloudFormationDeployOperator(StackOperator):
         if stack.status.in_progress:
             ours = change_sets.in_flight(self.hook, self._change_request(stack))
             self._wait_for_stack(StackWait.DEPLOYED if ours else StackWait.IDLE, deadline, change_set=ours)
-        self._mend(stack, deadline)
+        self._repair(stack, deadline)
         if self.has_vanished(stack):
-            self.log.warning("What the stack %s made is gone: the stack is made again", stack.name)
+            self.log.warning("Somebody deleted what the stack %s made: making the stack again", stack.name)
             self.before_execution(context, stack)
             self._delete(stack, deadline)
         return self._apply(context, stack, deadline, failure)
@@ -175,15 +175,15 @@ class CloudFormationDeployOperator(StackOperator):
     def _apply(
         self, context: Context, stack: Stack | None, deadline: float, failure: str | None = None
     ) -> dict[str, Any]:
-        if trigger := self.obstacle(stack, deadline):
+        if trigger := self.wait_before_change(stack, deadline):
             self.defer(trigger=trigger, method_name="resume", kwargs={"deadline": deadline, "failure": failure})
-        if failure and not (stack and self.way_back(stack)):
+        if failure and not (stack and self.undo_of_first_step(stack)):
             raise self._failed(failure)
         if not failure:
             self.check_may_apply(stack)
         change_set = change_sets.make_or_adopt(self.hook, self._change_request(stack, undo=failure is not None))
         if change_set is None:
-            # It vanished in the moment it was made: another run has executed its own. Look again.
+            # Another run executed its change set, which deleted ours. Read the stack again.
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         if change_set.being_made:
             self._defer(
@@ -197,7 +197,7 @@ class CloudFormationDeployOperator(StackOperator):
         if not change_set.executable:
             self.hook.delete_change_set(self.stack_name, change_set.name)
             raise StackFailed(
-                "CloudFormation cannot work out the change",
+                "CloudFormation cannot make the change set",
                 resource=self.stack_name,
                 why=change_set.reason or f"{change_set.status}, {change_set.execution_status}",
                 fix="correct the template or its parameters and clear this task",
@@ -214,7 +214,7 @@ class CloudFormationDeployOperator(StackOperator):
         self._prepared_change_set = None
         self._link(context, now)
         if not executed:
-            self.log.info("The change set %s is no longer valid: another run was first", change_set.name)
+            self.log.info("The change set %s is no longer valid: another run changed the stack first", change_set.name)
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         self.log.info("Executing the change set %s", change_set.name)
         self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, failure=failure)
@@ -233,17 +233,17 @@ class CloudFormationDeployOperator(StackOperator):
             if time.time() >= deadline:
                 self._raise_timeout(stack.status)
             self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, failure=failure)
-        half_way = self.way_back(stack) is not None
+        half_done = self.undo_of_first_step(stack) is not None
         if stack.status not in _DEPLOYED:
             reason = self._reason(stack)
-            if half_way and not failure:
-                self.log.error("The stack was not deployed: %s. Undoing what was done to prepare it", reason)
+            if half_done and not failure:
+                self.log.error("The stack was not deployed: %s. Undoing the first step", reason)
                 return self._apply(context, stack, deadline, failure=reason)
-            raise self._failed("; then, on the way back, ".join(filter(None, [failure, reason])))
+            raise self._failed("; then undoing the first step failed: ".join(filter(None, [failure, reason])))
         if failure:
             raise self._failed(failure)
-        if half_way:
-            self.log.info("The first step is done; now the deployment itself")
+        if half_done:
+            self.log.info("The first step is done; deploying")
             return self._advance(context, deadline)
         self.check_deployed(stack)
         return self._result(stack, _DEPLOYED[stack.status])
@@ -251,7 +251,7 @@ class CloudFormationDeployOperator(StackOperator):
     def _change_request(self, stack: Stack | None, *, undo: bool = False) -> ChangeSetRequest:
         template = Path(self.template_path)
         digest = hashlib.sha256(template.read_bytes()).hexdigest()
-        step = (self.way_back(stack) if undo else self.first_step(stack)) if stack else None
+        step = (self.undo_of_first_step(stack) if undo else self.first_step(stack)) if stack else None
         request = ChangeSetRequest(
             stack_name=self.stack_name,
             name="",
@@ -259,7 +259,7 @@ class CloudFormationDeployOperator(StackOperator):
             template_bucket=self.template_bucket,
             template_key=names.template_key(template.stem, digest),
             parameters=step or self.parameters_for(stack),
-            # A step on the way is no release: the stack goes on saying what it serves.
+            # A first step changes no model, so the stack keeps the tags of the release that it serves.
             tags=stack.tags if stack and step else self.tags,
             capabilities=self.capabilities,
             role_arn=self.role_arn,
@@ -270,7 +270,7 @@ class CloudFormationDeployOperator(StackOperator):
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
             raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
-        self.log.info("There is nothing to change in %s", stack.name)
+        self.log.info("The stack %s needs no change", stack.name)
         self._link(context, stack)
         self.check_deployed(stack)
         return self._result(stack, "unchanged")

@@ -1,4 +1,4 @@
-"""One CloudFormation stack: watched without a worker slot, brought back into a state in which it can be changed."""
+"""The base of operators on one CloudFormation stack: wait without a worker slot, repair the stack, report errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway.states import StackStatus
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Stacks that CloudFormation lets nobody update: they can only be deleted.
+# Stacks in these states cannot be updated, only deleted.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
 _ONLY_DELETABLE = (
     StackStatus.CREATE_FAILED,
@@ -27,21 +27,22 @@ _ONLY_DELETABLE = (
     StackStatus.ROLLBACK_FAILED,
     StackStatus.DELETE_FAILED,
 )
+# A person must repair stacks in these states.
 _FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
 _NOT_DEPLOYED = "The stack was not deployed"
 
 
 class StackOperator(AwsBaseOperator[CloudFormationHook]):
-    """What an operator of one stack needs whatever it does to it: waits, repairs, and errors that say what to do.
+    """The base of operators on one stack: waits, repairs, and errors that say what to do.
 
-    Every wait is a deferral; the subclass's ``resume`` goes on after it.
+    Every wait is a deferral, after which the subclass's ``resume`` continues.
 
     :param stack_name: the stack
-    :param ownership_tags: tags by which an existing stack is known as ours; any other is left alone
-    :param role_arn: the role CloudFormation acts as
-    :param recreate_failed: whether a stack that can only be deleted is created again; else a person is asked
-    :param timeout_seconds: time for all of it, other runs' operations included
-    :param poll_seconds: time between two polls
+    :param ownership_tags: tags that an existing stack must have; a stack without them is not touched
+    :param role_arn: the role that CloudFormation acts as
+    :param recreate_failed: whether to delete and create again a stack that can only be deleted; otherwise fail
+    :param timeout_seconds: time for the whole task, including operations of other runs
+    :param poll_seconds: seconds between two polls
     """
 
     aws_hook_class = CloudFormationHook
@@ -68,7 +69,7 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
         self.poll_seconds = poll_seconds
 
     def check_disposable(self, stack: Stack) -> None:
-        """Raise if the stack must not be deleted to be created again."""
+        """Raise if the stack must not be deleted and created again."""
 
     def _check_ours(self, stack: Stack) -> None:
         different = {
@@ -79,11 +80,11 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
                 "A stack of this name belongs to something else",
                 resource=stack.name,
                 why=f"its tags are {different}, ours would be {self.ownership_tags}",
-                fix="delete that stack, or give the model another prefix",
+                fix="delete that stack, or change the model's prefix",
             )
 
-    def _mend(self, stack: Stack, deadline: float) -> None:
-        """Return if the stack can be changed; otherwise begin to mend it, or say what a person has to do."""
+    def _repair(self, stack: Stack, deadline: float) -> None:
+        """Return if the stack can be changed; else start a repair and wait, or raise with what a person must do."""
         if stack.status in _FOR_A_PERSON:
             self._raise_failed(stack, fix="roll the stack back in the CloudFormation console, then clear this task")
         if stack.status is StackStatus.UPDATE_ROLLBACK_FAILED:
@@ -93,7 +94,7 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
 
     def _continue_rollback(self, stack: Stack, deadline: float) -> NoReturn:
         if self.hook.failed_rollbacks(stack.stack_id) > 1:
-            # The stack's own state is the lock: nothing is deployed here until a person has repaired it.
+            # The stack's own state is the lock: nothing is deployed until a person has repaired it.
             self._raise_failed(
                 stack,
                 what="The stack is frozen: its roll-back has failed twice",
@@ -108,10 +109,10 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
         if not self.recreate_failed:
             self._raise_failed(
                 stack,
-                what="The stack can only be deleted, and that is for a person to decide here",
-                fix="see that nothing in it is needed, run "
+                what="The stack can only be deleted, which is for a person to decide",
+                fix="check that nobody needs what is in it, run "
                 f"`aws cloudformation delete-stack --stack-name {stack.stack_id}`, "
-                "then clear this task: it creates the stack again",
+                "then clear this task, which creates the stack again",
             )
         self._delete(stack, deadline)
 
@@ -127,8 +128,8 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
             raise StackFailed(
                 "The stack cannot be deleted",
                 resource=stack_id,
-                why=f"{stack.reason or stack.status}; left are: {left}",
-                fix="remove what keeps them, then clear this task",
+                why=f"{stack.reason or stack.status}; left: {left}",
+                fix="remove what blocks their deletion, then clear this task",
             )
 
     def _reason(self, stack: Stack) -> str:
@@ -137,7 +138,7 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
         return f"{stack.status}; {cause}" if cause else str(stack.status)
 
     def _failed(self, reason: str) -> StackFailed:
-        fix = "mend what it names, then clear this task or upload a new version"
+        fix = "fix what the reason names, then clear this task or upload a new version"
         return StackFailed(_NOT_DEPLOYED, resource=self.stack_name, why=reason, fix=fix)
 
     def _raise_failed(self, stack: Stack, *, fix: str, what: str | None = None) -> NoReturn:
@@ -148,7 +149,7 @@ class StackOperator(AwsBaseOperator[CloudFormationHook]):
             f"The stack was not deployed within {self.timeout_seconds:.0f} s",
             resource=self.stack_name,
             why=f"it is {state}" if state else None,
-            fix="look at its events in the CloudFormation console, then clear this task: it goes on where it stopped",
+            fix="look at its events in the CloudFormation console, then clear this task: it continues where it stopped",
         )
 
     def _link(self, context: Context, stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Runs that only approvers start: roll-backs and teardowns. It is written down, and signed, who did."""
+"""Roll-backs and teardowns: only approvers may start them, and who did is stored and signed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway import plan
-from slipway.cleanup import teardown_order
-from slipway.deployment import roll_back_order
+from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target_of
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.guard.caller import Caller, TaskCaller
 from slipway.model.approvers import Rules
+from slipway.plan import roll_back_target_of
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer
 
@@ -27,11 +27,11 @@ TEARDOWN_OPERATOR = "TeardownOperator"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a run is to do that needs an order.
+class NeededOrder:
+    """What a run does that needs an order.
 
     :param act: what is done
-    :param target: what it is done to, by the run's form
+    :param target: what it is done to, as the run's form says
     :param tasks: those that check the order
     :param rules: of each of the model's approvals; None for rules that cannot be read
     """
@@ -42,17 +42,17 @@ class Wanted:
     rules: Collection[Rules | None]
 
     def may(self, name: str | None) -> bool:
-        """:returns: whether this person may order it"""
+        """Tell whether this person may order it."""
         return bool(self.rules) and all(one is not None and name in one.approvers for one in self.rules)
 
     def forbid(self, caller: Caller | TaskCaller) -> NoReturn:
-        """:raises fastapi.HTTPException: 403 with the reason"""
+        """Raise a 403 with the reason."""
         approvers = sorted({name for one in self.rules if one for name in one.approvers})
         why = only_approvers(caller.name, approvers, nobody="it has none")
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
 
 
-def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wanted | None:
+def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> NeededOrder | None:
     """Find out whether a run needs an order.
 
     :param dag_id: its DAG
@@ -60,35 +60,35 @@ def wanted(dag_id: str, conf: Mapping[str, Any] | None, session: Session) -> Wan
     :param session: the session whose flush is under way
     :returns: None for every other run
     """
-    # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
-    if (target := plan.asked_for(conf)) and (rules := rules_by_task(dag_id, session)):
-        return Wanted(Act.ROLL_BACK, target, roll_back_order.ORDERED_TASKS, rules.values())
-    if (model := teardown_order.model_to_tear_down(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
-        return Wanted(Act.TEARDOWN, model, teardown_order.ORDERED_TASKS, rules_by_task(model, session).values())
+    # A form may have more fields than its DAG reads, so the DAG's tasks decide which field counts.
+    if (target := roll_back_target_of(conf)) and (rules := rules_by_task(dag_id, session)):
+        return NeededOrder(Act.ROLL_BACK, target, ROLL_BACK_TASKS, rules.values())
+    if (model := teardown_target_of(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+        return NeededOrder(Act.TEARDOWN, model, TEARDOWN_TASKS, rules_by_task(model, session).values())
     return None
 
 
-def check(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
-    """Refuse to let anybody but an approver start such a run, or set its tasks going again.
+def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
+    """Let only an approver start a run that needs an order, or run its tasks again.
 
     :param caller: who starts or changes the run
     :param run: the run
     :param session: the session whose flush is under way
     :raises fastapi.HTTPException: 403 with the reason
     """
-    found = wanted(run.dag_id, run.conf, session)
+    found = needed_order(run.dag_id, run.conf, session)
     if found and not found.may(caller.name):
         found.forbid(caller)
 
 
-def write(caller: Caller, run: DagRun, session: Session) -> None:
-    """Write down who ordered a run, in the transaction that starts it.
+def write_order(caller: Caller, run: DagRun, session: Session) -> None:
+    """Store who ordered a run, in the transaction that starts it.
 
-    :param caller: who starts the run, as check let through
-    :param run: the run, written a moment ago
+    :param caller: who starts the run, as check_order let through
+    :param run: the run that has just been written
     :param session: its session
     """
-    found = wanted(run.dag_id, run.conf, session)
+    found = needed_order(run.dag_id, run.conf, session)
     if found is None:
         return
     order = Order(found.act, str(caller.name), datetime.now(UTC).isoformat(), found.target)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
@@ -33,7 +33,7 @@ def stage_gate(aws_conn_id: str | None) -> StageGate:
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
-    return StageGate(S3DocumentHook(aws_conn_id=aws_conn_id), runs.goes_on)
+    return StageGate(S3Documents(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
 class StageMixin(BaseOperator):

@@ -7,7 +7,8 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 from asgiref.sync import sync_to_async
 
-from slipway.aws.documents import S3DocumentHook, read_document_async
+from slipway.aws.documents import read_document_async
+from slipway.aws.s3 import S3Hook
 from slipway.host import runs
 from slipway.stages.board import Outcome, StageVerdict
 from slipway.stages.gate import Ticket, decide_async
@@ -38,7 +39,7 @@ class StageTrigger(PollingTrigger):
 
     async def look(self) -> TriggerEvent | None:
         """Return the event that ends the wait; None while it goes on."""
-        client = await self.client(S3DocumentHook)
+        client = await self.client(S3Hook)
         document = await read_document_async(client, self.ticket.bucket, self.ticket.key)
         board = self.ticket.board(document)
         verdict = await decide_async(self.ticket, board, self.goes_on)

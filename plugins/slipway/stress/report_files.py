@@ -1,4 +1,4 @@
-"""What is kept of a stress test: one document for machines, one page for people."""
+"""The files of a stress test's report: report.json for machines, report.html for people."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class ReportFile:
 
 
 def prepare() -> None:
-    """Load what pages are drawn with: that takes seconds, which a task that is told to end does not have."""
+    """Import what draws the page: that takes seconds, which a task that is told to end does not have."""
     import matplotlib.figure  # noqa: F401
 
     import slipway.load_report.page  # noqa: F401
 
 
-def document(result: LoadResult, judged: SloVerdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def document(result: LoadResult, verdict: SloVerdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Put together what is known about a run.
 
-    :param result: what was sent, and what came of it
-    :param judged: the verdict on it
-    :param evidence: what AWS says about the endpoint in that time; empty where it was not asked
-    :returns: JSON, which `slipway.load_report.page` shows
+    :param result: the run
+    :param verdict: the verdict on it
+    :param evidence: what AWS says about the endpoint in that time; empty where AWS was not asked
+    :returns: JSON that `slipway.load_report.page` renders
     """
-    return {"load": json.loads(result.to_json()), "verdict": judged.to_json(), **evidence}
+    return {"load": json.loads(result.to_json()), "verdict": verdict.to_json(), **evidence}
 
 
 def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) ->
     :param order: the load
     :param began: when it began, with a time zone
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :returns: as `slipway.load_report.evidence.collect`: what AWS does not tell is missing, and why
+    :returns: as `slipway.load_report.evidence.collect`, with the reason for each missing part
     """
     from slipway.aws.autoscaling import AutoScalingHook
     from slipway.aws.cloudwatch import CloudWatchHook
@@ -69,31 +69,31 @@ def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) ->
 
 
 def machine_readable(report: Mapping[str, Any]) -> ReportFile:
-    """:returns: the file for machines, of what `document` returned"""
+    """Return the file for machines, from what `document` returned."""
     return ReportFile("report.json", json.dumps(report, indent=1) + "\n", "application/json")
 
 
 def page(report: Mapping[str, Any]) -> ReportFile:
-    """:returns: the file for people, of what `document` returned"""
+    """Return the file for people, from what `document` returned."""
     from slipway.load_report.page import render
 
     return ReportFile(PAGE, render(report), "text/html; charset=utf-8")
 
 
-def summary(result: LoadResult, judged: SloVerdict) -> dict[str, Any]:
-    """Sum a run up in a few figures, for XCom and for approvers.
+def summary(result: LoadResult, verdict: SloVerdict) -> dict[str, Any]:
+    """Return a few figures of a run, for XCom and for approvers.
 
     :param result: the run
-    :param judged: the verdict on it
+    :param verdict: the verdict on it
     """
     from slipway.load.tally import merged, milliseconds
 
     total = merged(phase.tally for phase in result.phases)
     return {
         "endpoint_name": result.plan["endpoint_name"],
-        "passed": judged.passed,
+        "passed": verdict.passed,
         "ended": result.ended,
-        "limits": judged.to_json()["limits"],
+        "limits": verdict.to_json()["limits"],
         "sent": total.sent,
         "answered": total.answered,
         "errors": total.errors.total(),

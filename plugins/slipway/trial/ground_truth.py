@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Store, bucket_and_key, uri
 from slipway.errors import PermanentError
 from slipway.quality.scoring import is_right
 
@@ -121,8 +120,8 @@ _MAX_OBJECTS = 2000
 _MAX_BYTES = 64 * 2**20
 
 
-class GroundTruthHook(S3VersionHook):
-    """A client that joins captured answers with ground truth."""
+class GroundTruth(S3Store):
+    """Captured answers of variants, joined with their ground truth."""
 
     @patient
     def hits(
@@ -153,13 +152,11 @@ class GroundTruthHook(S3VersionHook):
         return compare(answered, known)
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
-        bucket, _, prefix = prefix_uri.removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(prefix_uri)
         left = _MAX_OBJECTS
         for folder in hour_folders(prefix, *span):
-            with aws_call("list the records", uri(bucket, folder)):
-                pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
-                keys = [item["Key"] for page in pages for item in page.get("Contents", ()) if item["Size"]]
+            keys = [one.key for one in self.s3.objects(bucket, folder) if one.size_bytes]
             for key in keys[:left]:
-                data = self.read_version(bucket, key, max_bytes=_MAX_BYTES)
+                data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
                 yield uri(bucket, key), data.decode().splitlines()
             left -= len(keys[:left])

@@ -8,7 +8,8 @@ from typing import Any
 
 from slipway.aws.patience import patient
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.record import HOW_OUTSIDE, Candidate, How, metadata_value
+from slipway.registry.metadata import metadata_value
+from slipway.registry.record import HOW_OUTSIDE, Candidate, How
 from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison

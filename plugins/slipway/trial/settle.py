@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway.aws.clients import client
-from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
@@ -16,6 +15,7 @@ from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, VariantFigures, error_limit
+from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import BY_RULE, VERDICT, TrialRecord, TrialRecordHook, record_of
 from slipway.trial.wait import BakeTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -46,7 +46,7 @@ class TrialSettleOperator(EndpointDeployOperator):
     """
 
     records = client(TrialRecordHook)
-    metrics = client(CloudWatchHook)
+    metrics = client(TrialMetrics)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)
@@ -120,8 +120,8 @@ class TrialSettleOperator(EndpointDeployOperator):
         record, stack = self._record, self.hook.describe_stack(self.stack_name)
         if record.outcome in _OUTCOMES.values():
             self.log.info("This trial has ended: %s", record.outcome)
-        elif stack and not stack.status.in_progress and self.way_back(stack) is None:
-            # While the stack changes, or has to be rolled back, the weights are already correct.
+        elif stack and not stack.status.in_progress and self.undo_of_first_step(stack) is None:
+            # While the stack changes, or when a change ended half-way, the weights are already correct.
             self.has_vanished(stack)
             self.check_allowed(stack)
             self._move_weights(context, stack, deadline)

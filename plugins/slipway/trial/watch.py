@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from slipway.aws.clients import client
-from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
@@ -25,7 +24,8 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
 from slipway.trial.figures import TrialComparison, VariantFigures
-from slipway.trial.ground_truth import GroundTruthHook
+from slipway.trial.ground_truth import GroundTruth
+from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import TrialRecordHook
 from slipway.trial.wait import TrialTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
     from slipway.model.trial import Trial
     from slipway.stages.board import Entry
-    from slipway.trial.record import TrialRecord
+    from slipway.trial.metrics import TrialMetrics
+from slipway.trial.record import TrialRecord
 
 # The entry of the task's state store for the endpoint configuration that is watched, and since when.
 WATCH = "watch"
@@ -55,8 +56,8 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
     sagemaker = client(SageMakerHook)
     records = client(TrialRecordHook)
-    metrics = client(CloudWatchHook)
-    truth = client(GroundTruthHook)
+    metrics = client(TrialMetrics)
+    truth = client(GroundTruth)
 
     def __init__(self, *, model: ModelConfig, skips: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)

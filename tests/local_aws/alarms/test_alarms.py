@@ -26,7 +26,7 @@ def cloudwatch(aws):
 
 @pytest.fixture(scope="module")
 def topic(aws):
-    """A topic's ARN, and the messages that came from it."""
+    """A topic's ARN, and its messages."""
     sns, sqs = aws.client("sns"), aws.client("sqs")
     arn = sns.create_topic(Name="alarms")["TopicArn"]
     queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
@@ -67,7 +67,7 @@ def alarm(cloudwatch, name):
 
 
 def until(cloudwatch, name, state, act=lambda: None):
-    """Go on doing something until an alarm is in a state."""
+    """Repeat something until an alarm is in a state."""
 
     def look():
         act()
@@ -83,7 +83,7 @@ def test_a_percentile_goes_off_and_comes_back(cloudwatch, topic):
     assert "out of the last 3 datapoints [9" in found["StateReason"]
     assert "were greater than the threshold (50.0) (minimum 2 datapoints for" in found["StateReason"]
     assert json.loads(found["StateReasonData"])["statistic"] == "p90"
-    # It is evaluated without any call of a client's, and without data there is no state.
+    # It is evaluated without any call of a client, and it has no state without data.
     until(cloudwatch, "p90", "INSUFFICIENT_DATA")
     until(cloudwatch, "p90", "OK", lambda: put_values(cloudwatch, "p90", 1, 1, 1))
 
@@ -139,7 +139,7 @@ def test_disabled_actions_and_composite_alarms(cloudwatch, topic):
 def test_a_state_outlives_the_process(aws, cloudwatch):
     put_alarm(cloudwatch, "kept", Statistic="Sum", TreatMissingData="ignore", EvaluationPeriods=1, DatapointsToAlarm=1)
     until(cloudwatch, "kept", "ALARM", lambda: put_values(cloudwatch, "kept", 1000))
-    # Longer than the local AWS takes to write down what no client has asked for.
+    # Longer than the local AWS takes to save a change without a request.
     time.sleep(1.5)
     aws.kill()
     aws.start()

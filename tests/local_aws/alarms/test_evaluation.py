@@ -73,7 +73,7 @@ def test_rule_is_read_from_the_alarm():
 def test_windows_are_whole_periods_before_a_moment():
     assert windows(200.0, 60, 3) == [(0, 60), (60, 120), (120, 180)]
     assert windows(180.0, 60, 1) == [(120, 180)]
-    # A boundary that floating point has put a little early is still the boundary.
+    # A boundary that is a little early by rounding is still the boundary.
     (window,) = windows(0.6 * 7, 0.6, 1)
     assert within(window, 0.6 * 6)
     assert not within(window, 0.6 * 7)
@@ -105,7 +105,7 @@ def test_reason_data_holds_the_datapoints():
 
 
 class BadFrom:
-    """One alarm's host; its metric is bad in every whole minute after a moment, and put as the minute ends."""
+    """The host of one alarm, whose metric is bad in every minute after a moment, and put when the minute ends."""
 
     def __init__(self, begins_at, alarms):
         self.begins_at, self.now, self.state = begins_at, 0.0, "OK"
@@ -130,7 +130,7 @@ class BadFrom:
         self.state = state
 
     def seconds_until_alarm(self):
-        """Tick each second; gives how long after the beginning the alarm went off."""
+        """Tick each second; return how long after the beginning the alarm went off."""
         ticker = AlarmTicker(self, Clock(), lambda *_: None)
         self.now = self.begins_at
         while self.state != "ALARM":
@@ -143,5 +143,5 @@ class BadFrom:
 def test_a_wait_that_a_model_file_may_have_sees_an_alarm_whenever_it_begins(alarms):
     watched = Alarms.model_validate({"error_5xx_share": 0, **alarms})
     slowest = max(BadFrom(600 + second, watched).seconds_until_alarm() for second in range(watched.period_seconds))
-    # Longer than the periods themselves, which are therefore not enough to wait.
+    # Longer than the periods themselves, so they are not enough to wait.
     assert watched.period_seconds * watched.periods < slowest <= watched.seconds_to_fire

@@ -1,4 +1,4 @@
-"""How many instances a policy wants: tables of situations, with a clock made by hand where there is one.
+"""How many instances a policy wants, by tables of situations.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
 """
@@ -21,7 +21,7 @@ def situation(capacity, minimum=1, maximum=10, suspended=NOTHING_SUSPENDED, **co
 @pytest.mark.parametrize(
     ("datapoints", "at", "decision"),
     [
-        # As many as bring the metric to its target, rounded up.
+        # The number that brings the metric to its target, rounded up.
         ([101], situation(1), Decision(2)),
         ([250], situation(2), Decision(5)),
         ([150], situation(2), Decision(3)),
@@ -35,10 +35,10 @@ def situation(capacity, minimum=1, maximum=10, suspended=NOTHING_SUSPENDED, **co
         ([900], situation(2, suspended=IN_SUSPENDED), Decision(10)),
         ([100], situation(2), Decision(code="AlreadyAtDesiredCapacity")),
         ([], situation(2), STAY),
-        # Scaled out from 2 to 5, and cooling down: what was added is part of the next capacity.
+        # Scaled out from 2 to 5, during the cooldown: what was added counts towards the next capacity.
         ([250], situation(5, scaled_out_from=2), STAY),
         ([400], situation(5, scaled_out_from=2), Decision(8)),
-        # A scale-in's cooldown does not hold up a scale-out.
+        # A scale-in's cooldown does not delay a scale-out.
         ([250], situation(2, scale_in_cools_down=True), Decision(5)),
     ],
 )
@@ -55,7 +55,7 @@ def test_above_the_target(datapoints, at, decision):
         ([0], situation(4), {}, Decision(1)),
         ([0], situation(4, minimum=2), {}, Decision(2)),
         ([0], situation(2, minimum=2), {}, Decision(code="AlreadyAtMinCapacity")),
-        # One fewer would be above the target again.
+        # With one instance fewer the metric would be above the target again.
         ([80], situation(2), {}, Decision(code="AutoScalingAnticipatedFlapping")),
         ([10], situation(4), {"DisableScaleIn": True}, STAY),
         ([10], situation(4, suspended=IN_SUSPENDED), {}, STAY),
@@ -109,7 +109,7 @@ EXACT = {
         (CHANGE, 50, situation(1), Decision(code="AlreadyAtMinCapacity")),
         (CHANGE, 150, situation(10), Decision(code="AlreadyAtMaxCapacity")),
         (CHANGE, 150, situation(9), Decision(10)),
-        # 2 were added and are cooling down: of a step of 3 one more comes.
+        # 2 were added and are in cooldown, so a step of 3 adds one more.
         (CHANGE, 110, situation(4, scaled_out_from=3), STAY),
         (CHANGE, 130, situation(4, scaled_out_from=3), Decision(6)),
         (CHANGE, 150, situation(2, suspended=OUT_SUSPENDED), STAY),

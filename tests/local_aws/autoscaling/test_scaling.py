@@ -1,4 +1,4 @@
-"""An endpoint that scales by its alarms, under a load that must not notice: AWS's minutes take a second."""
+"""An endpoint that scales by its alarms, under a load that must not fail; AWS's minutes take a second."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def count(aws, endpoint):
 
 
 def activities(scaling, endpoint, **more):
-    """The oldest first."""
+    """Return the activities, the oldest first."""
     return scaling.describe_scaling_activities(**of(endpoint), **more)["ScalingActivities"][::-1]
 
 
@@ -80,7 +80,7 @@ def test_out_and_in_again_under_load(aws, scaling, endpoint):
     policy = track(scaling, endpoint, ScaleOutCooldown=0, ScaleInCooldown=60)
     high, low = (alarm["AlarmName"] for alarm in policy["Alarms"])
     with Load(aws, endpoint, ROWS[1], rate=20) as load:
-        # 20 requests in a minute of AWS's, four times the target.
+        # 20 requests in one of AWS's minutes, four times the target.
         eventually(lambda: count(aws, endpoint), lambda instances: instances >= 3)
         load.rate = 2
         eventually(lambda: count(aws, endpoint), lambda instances: instances == 1)
@@ -129,7 +129,7 @@ def test_bounds_and_schedules_scale_at_once(aws, scaling, endpoint):
 
 
 def test_what_is_not_scaled_says_why(aws, scaling, endpoint):
-    """At its maximum, suspended, and then free to scale: the alarm comes again each minute."""
+    """At its maximum, suspended, and then free to scale: the alarm invokes the policy each minute."""
     scaling.register_scalable_target(**of(endpoint), MinCapacity=1, MaxCapacity=1)
     track(scaling, endpoint, ScaleOutCooldown=0)
     with Load(aws, endpoint, ROWS[1], rate=20):
@@ -139,7 +139,7 @@ def test_what_is_not_scaled_says_why(aws, scaling, endpoint):
         suspended = {"DynamicScalingOutSuspended": True}
         scaling.register_scalable_target(**of(endpoint), MaxCapacity=2, SuspendedState=suspended)
         marker = len(aws.ledger(operation="DescribeEndpoint", resource=endpoint))
-        # Invoked again, three times, it does nothing.
+        # Three more invocations change nothing.
         eventually(lambda: len(aws.ledger(operation="DescribeEndpoint", resource=endpoint)), lambda n: n > marker + 3)
         assert count(aws, endpoint) == 1
         scaling.register_scalable_target(**of(endpoint), SuspendedState={"DynamicScalingOutSuspended": False})
@@ -171,7 +171,7 @@ def test_deregistering_takes_alarms_and_actions_along(aws, scaling, endpoint):
 @pytest.mark.parametrize(
     ("schedule", "action", "message"),
     [
-        ("hourly", {"MinCapacity": 1}, "Invalid schedule: hourly is no at(), rate() or cron() expression"),
+        ("hourly", {"MinCapacity": 1}, "Invalid schedule: hourly is not an at(), rate() or cron() expression"),
         ("rate(1 minute)", {"MinCapacity": 3, "MaxCapacity": 2}, "Maximum capacity cannot be less than minimum"),
         ("rate(1 minute)", {}, "At least one of MinCapacity and MaxCapacity"),
     ],
@@ -190,7 +190,7 @@ def alarm_named(aws, name):
 
 
 def datapoints_of(aws, alarm):
-    """What an alarm saw when it went off first."""
+    """Return the datapoints of an alarm when it went off first."""
     history = aws.client("cloudwatch").describe_alarm_history(AlarmName=alarm, ScanBy="TimestampAscending")
     changes = [json.loads(item["HistoryData"]) for item in history["AlarmHistoryItems"]]
     (first, *_) = (change for change in changes if change["newState"]["stateValue"] == "ALARM")

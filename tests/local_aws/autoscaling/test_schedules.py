@@ -28,7 +28,7 @@ def epoch(text, zone=UTC):
         ("cron(0 0 L FEB ? *)", None, "2026-03-01T00:00:00", "2027-02-28T00:00:00"),
         ("cron(0 0 29 2 ? *)", None, "2026-03-01T00:00:00", "2028-02-29T00:00:00"),
         ("cron(0 0 1 1 ? 2027)", None, "2027-01-01T00:00:00", None),
-        # There is no half past two on the night in which clocks are put forward.
+        # 02:30 does not exist in the night of the change to daylight saving time.
         ("cron(30 2 * * ? *)", "Europe/Berlin", "2026-03-28T12:00:00", "2026-03-30T00:30:00"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Drives local_aws.compute in a process of its own: a JSON command a line on stdin, a JSON answer a line on stdout.
+"""Drives local_aws.compute in its own process: one JSON command a line on stdin, one JSON answer a line on stdout.
 
 Run by the local AWS's interpreter, which has the xgboost package that the tests' own lacks.
 """
@@ -20,7 +20,7 @@ ACCOUNT, REGION = "123456789012", "us-west-2"
 
 
 class Driver:
-    """The commands; each method of a command's name answers it."""
+    """The commands; the method of the same name answers each."""
 
     def __init__(self, endpoint_url, state_dir):
         key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]

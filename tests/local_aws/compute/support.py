@@ -1,4 +1,4 @@
-"""What the tests of the compute share: the driver's other end, data, and a job's specification."""
+"""Shared parts of the compute's tests: the driver's client, data, and a job's specification."""
 
 import json
 import os
@@ -15,7 +15,7 @@ BUCKET = "compute-tests"
 REGISTRY = "433757028032.dkr.ecr.us-west-2.amazonaws.com"
 OLD_IMAGE = f"{REGISTRY}/sagemaker-xgboost:1.0-1-cpu-py3"
 IMAGE = f"{REGISTRY}/sagemaker-xgboost:1.7-1"
-# One row that is plainly of each class of `rows`.
+# One clear row of each class of `rows`.
 ROW_OF = {0: "0.0,0.1", 1: "5.0,5.1", 2: "10.0,9.9"}
 
 
@@ -52,12 +52,12 @@ class ComputeProcess:
         return [(record["name"], record["pid"]) for record in records]
 
     def kill(self):
-        """Kill the process as nothing can prepare for, and leave what it has started."""
+        """Kill the process with SIGKILL, and leave what it has started."""
         self._process.kill()
         self._process.wait()
 
     def close(self):
-        """End in order."""
+        """End cleanly."""
         if self._process.poll() is None:
             self("quit")
             self._process.wait(timeout=60)
@@ -81,7 +81,7 @@ def wait_until(condition, timeout_seconds=180):
 
 
 def rows(shift=0, count=60, seed=1):
-    """Make labelled points of three clusters; a shift turns the labels round."""
+    """Make labelled points of three clusters; a shift rotates the labels."""
     source = random.Random(seed)
     table = []
     for number in range(count):

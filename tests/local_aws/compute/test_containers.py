@@ -91,7 +91,7 @@ def test_a_container_sees_its_directory(tmp_path, private_opt_ml):
 
 
 def test_a_fork_ends_as_the_process_that_it_is(tmp_path):
-    """Of one parent: one is killed, which nobody else notices; then the parent, after which there is another."""
+    """Kill one fork, which changes nothing for the others; then the parent, which is replaced."""
     opt_ml = tmp_path / "opt-ml"
     (opt_ml / "input" / "config").mkdir(parents=True)
     os.mkfifo(opt_ml / "input" / "config" / "hyperparameters.json")

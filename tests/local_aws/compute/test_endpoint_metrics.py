@@ -1,4 +1,4 @@
-"""The metrics of invocations: what is put of many values, and what CloudWatch's statistics make of it."""
+"""The metrics of invocations: which values are put, and CloudWatch's statistics of them."""
 
 import random
 import threading
@@ -40,7 +40,7 @@ def test_many_values_keep_their_statistics():
 @pytest.mark.local_aws
 @pytest.mark.parametrize("interval_seconds", [60.0, 1.0, 0.1], ids=["as on AWS", "60 times as fast", "600 times"])
 def test_statistics_of_cloudwatch(local_aws, interval_seconds):
-    """At each time scale every statistic of the API is right, by both of its operations."""
+    """At each time scale every statistic of the API is correct, in both operations."""
     name = f"metrics-{interval_seconds}"
     metrics = EndpointMetrics(
         compute_settings(local_aws, local_aws.state_dir, metrics_interval_seconds=interval_seconds)
@@ -68,7 +68,7 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
 
 @pytest.mark.local_aws
 def test_a_minute_is_seen_whole_or_not_at_all(local_aws):
-    """An alarm would believe of a part of it that it is the whole."""
+    """An alarm would take a part of a minute for the whole."""
     name = "metrics-whole"
     settings = compute_settings(local_aws, local_aws.state_dir, metrics_interval_seconds=1.0)
     metrics, key, seen, ended = EndpointMetrics(settings), EndpointKey(ACCOUNT, REGION, name), {}, threading.Event()

@@ -1,4 +1,4 @@
-"""Model servers, run for real by the compute alone."""
+"""Real model servers, run by the compute without a local AWS's API."""
 
 import io
 import json
@@ -71,7 +71,7 @@ def deploy(compute, name, *variants):
 
 
 class TestOneEndpoint:
-    """What one model server is enough for: requests, and deployments that fail."""
+    """Tests that need one model server: requests, and deployments that fail."""
 
     @pytest.fixture(scope="class")
     def serving(self, compute, model):
@@ -224,7 +224,7 @@ def test_a_dead_instance_is_started_again(compute, model, endpoint):
     deploy(compute, endpoint, variant("model-a", model, instance_count=2))
     (_, victim), _ = compute.containers()
     os.kill(victim, signal.SIGKILL)
-    # Until all of it is gone: a thread of its that ends last may still hold the port.
+    # Until the whole process is gone: its last thread may still hold the port.
     wait_until(lambda: victim not in [pid for _, pid in compute.containers()])
     assert compute("invoke", name=endpoint, body=ROW_OF[0])["status"] == 200
     wait_until(lambda: compute("instances", name=endpoint) == {"model-a": 2} and len(compute.containers()) == 2)
@@ -317,7 +317,7 @@ def test_what_a_killed_host_leaves_is_reaped(s3, model, tmp_path):
     wait_until(lambda: len(first.containers()) == 3)
     left = dict(first.containers())
     first.kill()
-    # Forks end with the host, and only they.
+    # Only forks end with the host.
     wait_until(lambda: sum(alive(pid) for pid in left.values()) == 1)
     (orphan,) = (name for name, pid in left.items() if alive(pid))
     second = ComputeProcess(s3.meta.endpoint_url, tmp_path)

@@ -1,4 +1,4 @@
-"""Requests to a model server that does what it is told, and the log and metrics of containers, without an AWS."""
+"""Requests to a scripted model server, and the log and metrics of containers, without an AWS."""
 
 import asyncio
 import json
@@ -111,7 +111,7 @@ def test_a_server_that_is_not_there_may_be_asked_elsewhere(port):
 
 
 class Logs:
-    """The operations of CloudWatch Logs that a stream uses, written down."""
+    """Records the operations of CloudWatch Logs that a stream uses."""
 
     class exceptions:
         class ResourceAlreadyExistsException(Exception):

@@ -1,4 +1,4 @@
-"""The metrics of a job's log: expressions of any kind, none of which holds up more than its own metric."""
+"""The metrics of a job's log: a slow expression delays only its own metric."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from tests.local_aws.server import REGION
 
 pytestmark = pytest.mark.local_aws
 
-# Twice as long for each further a.
+# Each further a doubles the time.
 SLOW = "(a+)+$"
 ROLE = "arn:aws:iam::123456789012:role/training"
 
@@ -44,7 +44,7 @@ def test_a_log_without_lines_has_no_metrics():
 def test_what_is_no_regular_expression_costs_its_metric_only(wrong):
     values, notes = found([("wrong", wrong), ("loss", r"loss=(\S+)")], ["loss=0.5"])
     assert values == [("loss", 0.5)]
-    # Some Pythons take the one or other of them.
+    # Some Python versions accept some of them.
     assert all(note.startswith("Metrics: wrong was given up, its Regex ") for note in notes)
 
 
@@ -65,12 +65,12 @@ def test_other_threads_go_on_while_an_expression_is_slow():
             time.sleep(0.01)
             ticks += 1
     assert len(slow.result()[1]) == 40
-    # With the matching in this process there would be none: it holds the interpreter's lock.
+    # A match in this process would block it, because it holds the interpreter's lock.
     assert ticks > 50
 
 
 def test_an_expression_that_is_slow_a_little_each_time_is_given_up(monkeypatch):
-    # 16384 characters, each with a look at all that follow within a thousand: some hundredths of a second.
+    # 16384 characters, each compared with the next thousand: some hundredths of a second.
     values, notes = found(
         [("sum", r"(?:a(?=.{0,300}b))*c(\d)"), ("loss", r"loss=(\S+)")], ["a" * 3000] * 20_000 + ["loss=1"]
     )

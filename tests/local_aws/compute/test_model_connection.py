@@ -1,4 +1,4 @@
-"""HTTP to model servers, against a server that says what it is told, byte by byte."""
+"""HTTP to model servers, against a scripted server."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ class Scripted:
 
 
 def asked(*script, times=1, timeout_seconds=30.0):
-    """Ask a scripted server; gives the answers or errors, and the server."""
+    """Ask a scripted server; return the answers or errors, and the server."""
 
     async def run():
         scripted = Scripted(*script)

@@ -1,4 +1,4 @@
-"""A rolling deployment's moves, on an endpoint that does as it is told."""
+"""The steps of a rolling deployment, on a scripted endpoint."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ ONE = CapacitySize(1, percent=False)
 
 
 class ScriptedEndpoint:
-    """Keeps the routes it was given. Instances are names; those that are not to start are numbered by their start."""
+    """Records its routes. Instances are names; `failing` has the numbers of those that do not start."""
 
     def __init__(self, failing=()):
         self.failing = failing
@@ -45,7 +45,7 @@ class ScriptedEndpoint:
 
 
 class Alarms:
-    """Goes off at one look, counted from the first."""
+    """Goes off at one check, counted from the first."""
 
     def __init__(self, look=None):
         self.looks, self.look = 0, look

@@ -20,7 +20,7 @@ def the_same_chances_in_each_run():
 
 
 def fleet(name, config, weight=1.0, instances=1):
-    """A fleet whose instances are but names: a route never speaks to them."""
+    """A fleet whose instances are only names, because a route never calls them."""
     spec = VariantSpec(name, config, "image", None, instances, weight)
     return Fleet(spec, Path(config) / name, [f"{config}-{name}-{number}" for number in range(instances)])
 
@@ -74,6 +74,6 @@ def test_fleet_without_an_instance_is_left_out():
     assert {route.choose(None, [new]).spec.model_name for _ in range(100)} == {"old"}
     assert {route.choose("model-a", [new]).spec.model_name for _ in range(100)} == {"old"}
     assert route.choose(None, [old, new]) in (old, new)
-    # Another variant is no substitute.
+    # Another variant is not used instead.
     route = Route.of([old, fleet("model-b", "old", 0.0)])
     assert {route.choose(None, [old]).spec.name for _ in range(100)} == {"model-a"}

@@ -1,4 +1,4 @@
-"""Training jobs, run for real by the compute alone."""
+"""Real training jobs, run by the compute without a local AWS's API."""
 
 import io
 import tarfile
@@ -193,7 +193,7 @@ def test_an_output_that_cannot_be_written_fails_the_job(compute):
 def test_a_stopped_job_uploads_what_it_has(compute, s3, local_aws):
     hyperparameters = ENDLESS | {"save_model_on_termination": "true"}
     compute("train", spec=job("stopped", hyperparameters=hyperparameters))
-    # The log is there to read while the job runs.
+    # The log can be read while the job runs.
     wait_until(lambda: rounds_logged(local_aws, "stopped"))
     compute("stop_job", job_name="stopped")
     result = compute("result", job_name="stopped")
@@ -204,7 +204,7 @@ def test_a_stopped_job_uploads_what_it_has(compute, s3, local_aws):
 
 
 def rounds_logged(local_aws, name):
-    """Return the rounds of a job that its log shows by now."""
+    """Return the rounds that a job's log shows so far."""
     logs = local_aws.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/algo-1-")["logStreams"]

@@ -1,4 +1,4 @@
-"""Injected faults as boto3 meets them, and as the call ledger tells of them."""
+"""Injected faults as boto3 sees them, and as the call ledger shows them."""
 
 import json
 import time
@@ -45,7 +45,7 @@ def request(aws, method, path, body=None, **headers):
 
 
 class TestErrors:
-    """Each protocol has a shape of its own for an error; boto3 reads the code, the text and the status from it."""
+    """Each protocol has its own form of an error; boto3 reads the code, the text and the status from it."""
 
     @pytest.mark.parametrize(
         ("service", "operation", "arguments", "ledger_service"),
@@ -180,7 +180,7 @@ class TestBlackout:
     def test_an_answer_that_was_under_way_is_lost_and_its_effect_told(self, aws, faults, eventually):
         sqs = aws.client("sqs")
         queue = sqs.create_queue(QueueName="under-way")["QueueUrl"]
-        # Says when the call has begun; then it waits for a message.
+        # Reports when the call has begun; then it waits for a message.
         faults.add(service="sqs", operation="ReceiveMessage", drop="after")
         with ThreadPoolExecutor(1) as threads:
             asked = threads.submit(sqs.receive_message, QueueUrl=queue, WaitTimeSeconds=3)

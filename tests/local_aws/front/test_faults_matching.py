@@ -1,4 +1,4 @@
-"""Which calls a fault meets, how often, and which faults are refused; nothing runs here."""
+"""Which calls a fault is for, how often, and which faults are refused; without a server."""
 
 import pytest
 
@@ -104,8 +104,8 @@ class TestParsing:
         ("document", "said"),
         [
             ([], "JSON object"),
-            ({}, "nothing would go wrong"),
-            ({"service": "s3"}, "nothing would go wrong"),
+            ({}, "the fault has no effect"),
+            ({"service": "s3"}, "the fault has no effect"),
             ({"error": "SlowDown", "eror": 1}, "eror: not known"),
             ({"error": "Slow Down"}, "error: must be"),
             ({"error": ""}, "error: must be"),

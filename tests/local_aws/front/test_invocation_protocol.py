@@ -14,14 +14,14 @@ PATH = "/endpoints/nowhere/invocations"
 
 
 def head(path=PATH, body=BODY):
-    """The head of a signed invocation, but for its length."""
+    """The head of a signed invocation, without its length."""
     headers = signed("POST", f"http://localhost{path}", "sagemaker", body, {"Host": "localhost"})
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {path} HTTP/1.1\r\n{lines}Content-Type: text/csv\r\n"
 
 
 def invocation(path=PATH, body=BODY):
-    """A whole one."""
+    """A complete signed invocation."""
     return f"{head(path, body)}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -97,7 +97,7 @@ def test_what_else_comes_by_a_connection_goes_to_the_http_server(client):
     assert is_the_invocations(client.answer())
     client.send(HEALTH)
     assert client.answer()[::2] == (200, b'{"status": "ok"}')
-    # From then on the server behind has the connection, and answers invocations too.
+    # From then on the HTTP server has the connection, and answers invocations too.
     client.send(INVOCATION)
     assert is_the_invocations(client.answer())
 

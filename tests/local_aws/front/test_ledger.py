@@ -122,7 +122,7 @@ def test_lines_stay_whole_under_parallel_calls(local_aws):
     with ThreadPoolExecutor(8) as threads:
         done = [threads.submit(call, number) for number in range(80)]
         while not all(one.done() for one in done):
-            # Reads as JSON whatever line has come to its end.
+            # Reads every complete line as JSON.
             local_aws.ledger()
             time.sleep(0.05)
     assert len(local_aws.ledger(operation="ListModels")) == before + 80

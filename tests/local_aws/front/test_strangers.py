@@ -1,4 +1,4 @@
-"""What web pages and foreign names ask of the local AWS, as they would send it: refused, whatever it is for."""
+"""Requests of web pages and foreign names, as they would send them: all are refused."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ PATHS = (
 
 
 def ask(aws, method="POST", path="/", headers=None, body=b""):
-    """The status, headers and body of an answer to a request as it is given, with no credentials."""
+    """Send a request as it is given, without credentials; return status, headers and body of the answer."""
     connection = HTTPConnection("127.0.0.1", aws.port, timeout=30)
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
@@ -153,7 +153,7 @@ def test_a_fault_cannot_be_made_by_a_page(new_local_aws):
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SCOPE = "AWS4-HMAC-SHA256 Credential=123456789012/20261128/us-west-2/{}/aws4_request, SignedHeaders=host, Signature=00"
-# What ministack would know a service by, had the request come to it.
+# What would name a service to ministack, if the request reached it.
 DISGUISES = {
     "a scope of IAM": ({**FORM, "Authorization": SCOPE.format("iam")}, b"Action=CreateUser&UserName=eve"),
     "a scope of STS": ({**FORM, "Authorization": SCOPE.format("sts")}, b"Action=GetCallerIdentity"),

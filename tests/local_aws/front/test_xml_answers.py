@@ -1,4 +1,4 @@
-"""Keys, tags and reasons that XML cannot carry: every answer can be read, and what is asked for in code comes whole."""
+"""Keys, tags and reasons that XML cannot contain: every answer can be read, and encoded keys are complete."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""Who may use the local AWS: whoever signs with a key that it has given out, and nobody else."""
+"""Only those who sign with a key of the local AWS may use it."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ from tests.local_aws.signing import address, signed
 pytestmark = pytest.mark.local_aws
 STRANGER = AccessKey.new()
 FORGER = AccessKey(CREDENTIALS.operator.access_key_id, "another secret")
-# One service of each protocol, a call of it, and what it answers to no key, an unknown one and a wrong signature.
+# One service of each protocol, a call of it, and its answers to no key, an unknown key and a wrong signature.
 # https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -1,4 +1,4 @@
-"""A dashboard as a resource of a stack: made, changed, taken back with what failed, and gone with the stack."""
+"""A dashboard as a resource of a stack: made, changed, rolled back with a failed update, and deleted with the stack."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_a_dashboard_follows_its_stack(local_aws):
     assert local_aws.deploy(name, template(name, "second"))["StackStatus"] == "UPDATE_COMPLETE"
     assert text_of(local_aws, name) == "second"
 
-    # The bucket is somebody else's, and is made after the dashboard has changed.
+    # Another account has the bucket, which is made after the dashboard has changed.
     taken = unique("taken")
     local_aws.client("s3").create_bucket(Bucket=taken, CreateBucketConfiguration={"LocationConstraint": REGION})
     bucket = {"Type": "AWS::S3::Bucket", "DependsOn": "Dashboard", "Properties": {"BucketName": taken}}

@@ -1,4 +1,4 @@
-"""What takes a caller's expression, pattern or nesting: bounded, and never at the cost of other calls."""
+"""Callers' expressions, patterns and nesting are limited, so that other calls are answered meanwhile."""
 
 import fnmatch
 import json
@@ -133,7 +133,7 @@ class TestWildcards:
         "pattern", ["", "*", "a*", "*b", "a*b", "a?b", "*a*b*", "a**b", "?*", "*?b", "ab*ab", "a.b"]
     )
     def test_they_match_as_ever(self, pattern, text):
-        # As file names: the same two signs, here without brackets.
+        # Like patterns of file names, which have the same two signs.
         assert bool(patterns.wildcard(pattern, False).match(text)) == fnmatch.fnmatchcase(text, pattern)
 
     def test_capitals(self):

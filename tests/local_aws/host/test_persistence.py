@@ -1,4 +1,4 @@
-"""What outlives the process: everything after SIGTERM, and after SIGKILL all that was answered."""
+"""What survives the process: everything after SIGTERM, and all that was answered after SIGKILL."""
 
 import json
 
@@ -22,7 +22,7 @@ def group(name):
 
 
 def fill(aws):
-    """Leave something in each kind of store."""
+    """Write something to each kind of store."""
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
@@ -47,13 +47,13 @@ def check(aws, versions):
     assert len(packages["ModelPackageSummaryList"]) == 1
     assert any(topic["TopicArn"].endswith(":kept") for topic in aws.client("sns").list_topics()["Topics"])
     assert aws.client("iam").get_role(RoleName="kept")["Role"]["RoleName"] == "kept"
-    # The stack still knows its resources.
+    # The stack still has its resources.
     updated = aws.deploy("kept", {"Resources": {"Group": group("of-a-stack-2")}})
     assert updated["StackStatus"] == "UPDATE_COMPLETE"
 
 
 def saved(aws, stack, status):
-    """Whether the state on disk has a stack in a status."""
+    """Tell whether the state on disk has a stack in a status."""
     path = aws.state_dir / "ministack/cloudformation.json"
     return path.exists() and stack in path.read_text() and status in path.read_text()
 
@@ -83,14 +83,14 @@ def test_what_was_answered_is_there_after_sigkill(new_local_aws, eventually):
 
 
 def waits(aws, stack):
-    """Whether a stack has come to its wait condition."""
+    """Tell whether a stack has reached its wait condition."""
     events = aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
     return "Wait" in [event["LogicalResourceId"] for event in events]
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_operations_that_cannot_go_on_are_rolled_back(new_local_aws, eventually, end):
-    # Who signals a wait condition has its address from a process that is no more.
+    # The address of the wait condition comes from the killed process.
     aws = new_local_aws().start()
     cloudformation = aws.client("cloudformation")
     aws.deploy("updated", {"Resources": {"Group": group("updated-1")}})

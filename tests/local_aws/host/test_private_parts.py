@@ -12,7 +12,7 @@ from local_aws.host.gateway import private_parts
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-aws/bin/python"
 
-# Runs where ministack is installed; answers what is missing or of another kind.
+# Runs where ministack is installed; prints what is missing or has changed.
 _CHECK = """
 import inspect, json, sys, tempfile
 from importlib import import_module

@@ -122,7 +122,7 @@ def test_functions_of_an_earlier_version_are_not_read(new_local_aws, tmp_path):
     sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=name)
     aws.stop()
     program = f"def handler(event, context):\n    open({str(ran)!r}, 'w').close()\n"
-    # Made as ministack keeps it, by ministack itself, without what closes Lambda.
+    # ministack itself makes the state, without the code that closes Lambda.
     make = f"""
 import asyncio, json, os, sys
 os.environ.update(PERSIST_STATE="1", STATE_DIR={str(aws.state_dir / "ministack")!r})

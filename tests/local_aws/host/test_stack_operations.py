@@ -1,4 +1,4 @@
-"""Stack operations that a kill cuts off go on after the next start, and nothing is made twice or left behind."""
+"""Stack operations that a kill interrupts continue after the next start; nothing is made twice or left behind."""
 
 import threading
 from contextlib import suppress
@@ -14,11 +14,11 @@ SCOPE = Scope("123456789012", "us-west-2")
 
 
 class Killed(BaseException):
-    """What no handler of the engine's catches, as a process that ends."""
+    """An exception that no handler of the engine catches, like the end of the process."""
 
 
 class Engine:
-    """Makes three resources, one after the other; killed before or after the work of one of them."""
+    """Makes three resources in order, and is killed before or after the work of one of them."""
 
     def __init__(self, journal):
         self.journal = journal
@@ -165,7 +165,7 @@ def test_create_update_and_delete_go_on_after_a_kill(local_aws, new_local_aws):
         live = sagemaker.describe_endpoint(EndpointName=stack.endpoint)["EndpointConfigName"]
         assert live == (outputs if stack is created else after)["ConfigName"]
     assert after["ConfigName"] != before["ConfigName"]
-    # Nothing was made twice, and what the deletion and the replacement had to remove is gone.
+    # Nothing was made twice, and what was deleted or replaced is gone.
     assert {operation: made(aws, operation) for operation in ("CreateModel", "CreateEndpoint")} == {
         "CreateModel": 3,
         "CreateEndpoint": 3,

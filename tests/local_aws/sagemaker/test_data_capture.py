@@ -1,4 +1,4 @@
-"""Data capture: what the files in S3 hold of an endpoint's requests."""
+"""Data capture: what the files in S3 contain of an endpoint's requests."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ def model(fast_aws, local_aws):
 
 @pytest.fixture(scope="module")
 def endpoint(fast_aws, model):
-    """An endpoint that captures all, and its capture's destination."""
+    """An endpoint that captures all requests, and the destination."""
     name, prefix = unique("captured"), unique("monitoring")
     config = create_config(
         fast_aws,
@@ -57,7 +57,7 @@ def capture(url, *modes, percentage=100, **more):
 
 
 def captured(aws, prefix, count):
-    """Wait until so many records are in S3; gives them and the keys of their objects."""
+    """Wait until so many records are in S3; return them and the keys of their objects."""
     s3 = aws.client("s3")
 
     def look():
@@ -149,5 +149,5 @@ def test_what_is_left_is_put_at_the_stop(fast_aws, endpoint, tmp_path):
         data_capture.record(key, "model-a", spec, b"1,2", {"Content-Type": "text/csv"}, result)
     data_capture.stop()
     records, _ = captured(fast_aws, f"{prefix}/it/model-a/", 2)
-    # What the model refused or broke at is not captured.
+    # Requests that the model refused or failed at are not captured.
     assert len(records) == 2

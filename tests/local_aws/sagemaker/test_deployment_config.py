@@ -1,4 +1,4 @@
-"""DeploymentConfig: what is refused and why, and the steps it comes to."""
+"""DeploymentConfig: what is refused and why, and the steps of its policy."""
 
 import pytest
 
@@ -87,7 +87,7 @@ def test_no_policy_moves_everything_at_once_whatever_the_variants_are():
 def test_what_a_request_says_is_in_the_policy():
     found = plan(routed("CANARY", wait=60, termination_wait=30, timeout=600, CanarySize=percent(30)))
     assert found == UpdatePolicy("canary", CapacitySize(30, percent=True), 60, 30, 600)
-    # With variants of the same names blue/green takes several.
+    # Blue/green allows several variants, with the same names.
     both = {"model-a": 2, "model-b": 4}
     assert plan(routed("CANARY", CanarySize=count(1)), both, **both).size == CapacitySize(1, percent=False)
     found = plan(rolling(count(2), RollbackMaximumBatchSize=percent(50)))
@@ -123,7 +123,7 @@ def test_endpoints_on_inf1_have_no_guardrails():
 
 
 class ScriptedWatch:
-    """Answers each look at the alarms with the next of a list, the last one for ever."""
+    """Answers each check of the alarms with the next item of a list, and then always with the last."""
 
     def __init__(self, *looks, goes_down=False):
         self.looks = list(looks)

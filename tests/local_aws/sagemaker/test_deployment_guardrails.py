@@ -1,4 +1,4 @@
-"""Deployments in steps, watched by alarms, under a constant load: no request fails but what the new model answered."""
+"""Deployments in steps, watched by alarms, under a constant load: only requests that the new model answers may fail."""
 
 import time
 
@@ -19,7 +19,7 @@ from tests.local_aws.sagemaker_cases import (
 from tests.local_aws.server import eventually
 
 pytestmark = pytest.mark.local_aws
-# Of fast_aws.
+# The time scale of fast_aws.
 SCALE = 60
 
 
@@ -41,7 +41,7 @@ def models(aws, local_aws):
 
 @pytest.fixture
 def alarm(aws):
-    """An alarm that is in the state it is put in."""
+    """An alarm whose state the test sets."""
     cloudwatch, name = aws.client("cloudwatch"), unique("alarm")
     cloudwatch.put_metric_alarm(
         AlarmName=name,
@@ -58,7 +58,7 @@ def alarm(aws):
 
 
 class Endpoint:
-    """An endpoint that every test takes as the one before has left it, for a start costs seconds.
+    """An endpoint that all tests share, because a start takes seconds.
 
     :param answers: what the two models answer to the load's row; the first one serves
     """
@@ -79,14 +79,14 @@ class Endpoint:
         return self.sagemaker.describe_endpoint(EndpointName=self.name)
 
     def update(self, deployment=None, instances=1, config=None, **more):
-        """Begin to deploy a configuration, by default the model that does not serve; gives its name."""
+        """Begin to deploy a configuration, by default the model that does not serve; return its name."""
         config = config or create_config(self.aws, variant(self.models[1], InitialInstanceCount=instances))
         parameters = more | ({"DeploymentConfig": deployment} if deployment else {})
         self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, **parameters)
         return config
 
     def scale(self, instances):
-        """Give it so many instances."""
+        """Change the number of instances."""
         change = [{"VariantName": "model-a", "DesiredInstanceCount": instances}]
         self.sagemaker.update_endpoint_weights_and_capacities(
             EndpointName=self.name, DesiredWeightsAndCapacities=change
@@ -104,7 +104,7 @@ class Endpoint:
         return eventually(self.stage, lambda seen: seen[0] == "Baking" and words in seen[1])
 
     def bake(self, words, seconds, after=0.0):
-        """Wait for a bake of so many seconds of AWS's; gives when it began and when it will be over."""
+        """Wait for a bake of so many seconds of AWS's; return when it began and when it will be over."""
 
         def found(seen):
             status, message, start = seen
@@ -114,7 +114,7 @@ class Endpoint:
         return start, start + seconds / SCALE
 
     def promoted(self, config):
-        """Expect the update to have gone well."""
+        """Expect the update to have succeeded."""
         live = self.settled()
         assert (live["EndpointStatus"], live["EndpointConfigName"]) == ("InService", config), live
         assert "FailureReason" not in live
@@ -125,7 +125,7 @@ class Endpoint:
         return live
 
     def taken_back(self):
-        """Expect the update to have been taken back."""
+        """Expect the update to have been rolled back."""
         back = self.settled()
         assert (back["EndpointStatus"], back["EndpointConfigName"]) == ("InService", self.config), back
         assert "PendingDeploymentSummary" not in back
@@ -139,13 +139,13 @@ def shared(aws, models):
 
 @pytest.fixture
 def endpoint(shared):
-    """The endpoint, with nothing under way."""
+    """The endpoint, without a running update."""
     shared.settled()
     return shared
 
 
 def blue_green(kind, *alarms, wait=0, termination_wait=0, **routing):
-    """Give a DeploymentConfig with a BlueGreenUpdatePolicy."""
+    """Return a DeploymentConfig with a BlueGreenUpdatePolicy."""
     policy = {
         "TrafficRoutingConfiguration": {"Type": kind, "WaitIntervalInSeconds": wait, **routing},
         "TerminationWaitInSeconds": termination_wait,
@@ -154,7 +154,7 @@ def blue_green(kind, *alarms, wait=0, termination_wait=0, **routing):
 
 
 def rolling(*alarms, wait=0, **policy):
-    """Give a DeploymentConfig with a RollingUpdatePolicy of one instance at a time."""
+    """Return a DeploymentConfig with a RollingUpdatePolicy of one instance at a time."""
     size = {"Type": "INSTANCE_COUNT", "Value": 1}
     return {"RollingUpdatePolicy": {"MaximumBatchSize": size, "WaitIntervalInSeconds": wait, **policy}} | rollback_by(
         *alarms
@@ -170,7 +170,7 @@ def percent(value):
 
 
 def assert_share(load, answers, share, *bounds):
-    """Compare the new model's share of the answers within a time with what was asked for."""
+    """Compare the new model's share of the answers within a time with the expected one."""
     counts = load.outcomes(*bounds)
     assert set(counts) <= set(answers)
     assert counts
@@ -178,7 +178,7 @@ def assert_share(load, answers, share, *bounds):
 
 
 def outcomes_from_now(load, count=50):
-    """Wait for so many requests that are sent from now on; gives their outcomes."""
+    """Wait for so many requests that are sent from now on; return their outcomes."""
     since = time.time()
     return set(eventually(lambda: load.outcomes(since), lambda counts: sum(counts.values()) > count))
 
@@ -207,7 +207,7 @@ def test_rolling_batches_taken_back_and_promoted(aws, endpoint, alarm):
         first = endpoint.bake("(WaitIntervalInSeconds) with traffic enabled on rolling batch capacity of 1 ", 240)
         endpoint.baking("capacity of 2 ")
         assert_share(load, (old, new), 0.5, *first)
-        # The first batch has replaced an instance, the second is watched before it does.
+        # The first batch has replaced an instance; the second is watched before it replaces one.
         seen = endpoint.describe()
         assert seen["ProductionVariants"][0]["CurrentInstanceCount"] == 1
         assert seen["PendingDeploymentSummary"]["ProductionVariants"][0]["CurrentInstanceCount"] == 2
@@ -263,7 +263,7 @@ def test_alarm_that_is_on_already_ends_the_deployment_before_it_begins(aws, endp
     with Clients(aws, endpoint.name, ROWS[0]) as load:
         endpoint.update(deployment)
         assert "are in ALARM state" in endpoint.taken_back()["FailureReason"]
-        # The last deployment configuration holds again only for who asks for it.
+        # The last deployment configuration applies only if the request retains it.
         endpoint.update(RetainDeploymentConfig=True)
         assert "are in ALARM state" in endpoint.taken_back()["FailureReason"]
     assert set(load.outcomes()) == {old}
@@ -281,7 +281,7 @@ def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, e
         Dimensions=[
             {"Name": "EndpointName", "Value": endpoint.name},
             {"Name": "VariantName", "Value": "model-a"},
-            # Of the new fleet alone.
+            # Metrics of the new fleet only.
             {"Name": "EndpointConfigName", "Value": crashing},
         ],
         Statistic="Sum",
@@ -296,7 +296,7 @@ def test_crashing_canary_trips_its_alarm_and_fails_only_what_it_was_asked(aws, e
         assert f'"{alarm}"' in endpoint.taken_back()["FailureReason"]
         assert outcomes_from_now(load) == {old}
     failed = set(load.outcomes()) - {old}
-    # While a crashed server starts again, its share is the old fleet's.
+    # While a crashed server restarts, the old fleet gets its share.
     assert {outcome.split()[0] for outcome in failed} == {"424"}, failed
 
 
@@ -304,7 +304,7 @@ def test_linear_steps(aws, endpoint):
     old, new = endpoint.answers
     with Clients(aws, endpoint.name, ROWS[0]) as load:
         config = endpoint.update(blue_green("LINEAR", wait=240, LinearStepSize=percent(40)))
-        # Of one instance there is no part: it is on from the first step, and both steps have the same words.
+        # One instance cannot be divided: it is active from the first step, so both steps have the same text.
         words = "240 seconds (WaitIntervalInSeconds) with traffic enabled on linear step capacity of 1 "
         first = endpoint.bake(words, 240)
         second = endpoint.bake(words, 240, after=first[0])

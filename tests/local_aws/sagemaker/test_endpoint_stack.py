@@ -1,4 +1,4 @@
-"""Model, endpoint configuration and endpoint as a CloudFormation stack, under invocation all the while."""
+"""Model, endpoint configuration and endpoint as a CloudFormation stack, invoked all the time."""
 
 import json
 import threading
@@ -82,7 +82,7 @@ class Stack:
         self.cloudformation = aws.client("cloudformation")
 
     def apply(self, operation, **changes):
-        """Create or update the stack and wait for its end; gives the final status and the outputs."""
+        """Create or update the stack and wait for its end; return the final status and the outputs."""
         self.begin(operation, **changes)
         return self.settled()
 
@@ -97,7 +97,7 @@ class Stack:
         )
 
     def settled(self):
-        """Wait until nothing is being done to the stack."""
+        """Wait until the stack's operation has ended."""
         wait(lambda: self.describe()["StackStatus"].endswith("_IN_PROGRESS"), True)
         stack = self.describe()
         return stack["StackStatus"], {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
@@ -106,7 +106,7 @@ class Stack:
         return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
 
     def reasons(self, status):
-        """Give the reasons of the events with a status, by logical id."""
+        """Return the reasons of the events with a status, by logical id."""
         events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
         return {
             e["LogicalResourceId"]: e.get("ResourceStatusReason", "") for e in events if e["ResourceStatus"] == status
@@ -122,7 +122,7 @@ class Stack:
 
 @contextmanager
 def under_invocation(aws, endpoint):
-    """Invoke an endpoint without a pause; gives the list of answers, ends with an error if a request failed."""
+    """Invoke an endpoint continuously; return the list of answers, ends with an error if a request failed."""
     runtime = aws.client("sagemaker-runtime", config=Config(retries={"total_max_attempts": 1}))
     answers, failures, over = [], [], threading.Event()
 
@@ -161,7 +161,7 @@ def resources(aws):
 
 @pytest.fixture(scope="module")
 def urls(local_aws):
-    """Artifacts: of a model that answers the class, of one that answers the next class, and of none."""
+    """Artifacts of a model that answers the class and of one that answers the next class, and a broken one."""
     return model_data(local_aws), model_data(local_aws, label_shift=1), broken_model_data(local_aws)
 
 
@@ -206,7 +206,7 @@ def test_life_of_a_stack_under_invocation(local_aws, urls):
         endpoint = sagemaker.describe_endpoint(EndpointName=stack.endpoint)
         assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", updated["ConfigName"])
         assert predict(local_aws, stack.endpoint)[0] == 1
-        # One of each kind is left: nothing of the failed update.
+        # One of each kind is left, and nothing of the failed update.
         assert [len(now - then) for now, then in zip(resources(local_aws), before, strict=True)] == [1, 1, 1]
 
         status, _ = stack.apply("update_stack", ModelDataUrl=good)

@@ -22,7 +22,7 @@ def plan(config, instances):
 
 @pytest.fixture
 def endpoint():
-    """A document in the middle of an update from two instances to four."""
+    """A document during an update from two instances to four."""
     document = {"EndpointName": "it", "EndpointArn": "arn:it", "EndpointStatus": "Creating"}
     deployed(document, plan("old", 2))
     plan_update(document, plan("new", 4), {"DeploymentConfig": {"RollingUpdatePolicy": {}}})
@@ -41,17 +41,17 @@ def test_stages(endpoint):
     assert told(endpoint, "Creating", 0) == ("Updating", [None, "Creating"], (2, 0))
     assert told(endpoint, "ActivatingTraffic", 1) == ("Updating", [None, "ActivatingTraffic"], (2, 1))
     assert told(endpoint, "Baking", 1) == ("Updating", [None, "Baking"], (2, 1))
-    # It is the old instances that are terminated.
+    # Here the old instances are terminated.
     assert told(endpoint, "Deleting", 2, old=1) == ("Updating", ["Deleting", None], (1, 2))
     assert told(endpoint, "Baking", 2, old=1) == ("Updating", [None, "Baking"], (1, 2))
-    # And here the new ones.
+    # Here the new instances are terminated.
     assert told(endpoint, "RollingBack", 2, old=1) == ("RollingBack", [None, "Deleting"], (1, 2))
     assert endpoint["LastDeploymentConfig"] == {"RollingUpdatePolicy": {}}
 
 
 def test_taken_back_is_as_before_with_the_reason(endpoint):
     told(endpoint, "Baking", 1, old=1)
-    # A start after a kill begins from here.
+    # A start after a kill begins with this.
     assert [spec.instance_count for spec in Plan.live(endpoint).specs()] == [2]
     in_service_again(endpoint, "breached")
     assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "old")

@@ -1,4 +1,4 @@
-"""Endpoints: create, update, weights, delete, and what is refused meanwhile, with real model servers."""
+"""Endpoints: create, update, weights, delete, and what is refused during them, with real model servers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -129,7 +129,7 @@ def test_failed_update_leaves_the_old_model_serving(local_aws, sagemaker, endpoi
     assert after["ProductionVariants"] == before["ProductionVariants"]
     assert "model-a" in after["FailureReason"]
     assert predict(local_aws, endpoint)[0] == 0
-    # The next update that works clears the reason.
+    # The next successful update clears the reason.
     sagemaker.update_endpoint(
         EndpointName=endpoint, EndpointConfigName=create_config(local_aws, variant(shifted_model))
     )
@@ -229,7 +229,7 @@ def test_refused_weights(local_aws, sagemaker, serving, changes, text):
 
 @pytest.fixture(scope="module")
 def serving(local_aws, sagemaker, model):
-    """An endpoint that the tests of refusals share, and its configuration."""
+    """An endpoint and its configuration, for the tests of refusals."""
     name, config = unique("serving"), create_config(local_aws, variant(model))
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     wait_for_endpoint(local_aws, name)

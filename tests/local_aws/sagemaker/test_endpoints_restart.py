@@ -1,4 +1,4 @@
-"""What a stop and a kill of the local AWS leave of its training jobs and endpoints."""
+"""Training jobs and endpoints after a stop and after a kill of the local AWS."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ INTERRUPTED = "the local AWS went down"
 
 
 def start_long_job(aws, name):
-    """Start a training job that does not end by itself; gives a function that waits until its container runs."""
+    """Start a training job that does not end by itself; return a function that waits until its container runs."""
     upload(aws, PREFIX)
     request = training_request(name, PREFIX)
     request["HyperParameters"] |= {"num_round": "100000000"}
@@ -59,7 +59,7 @@ def start_rolling(aws, name, config):
 
 
 def codes_meanwhile(aws, endpoint, act):
-    """Ask an endpoint again and again while something is done; gives the codes of AWS's errors."""
+    """Invoke an endpoint repeatedly while something is done; return the codes of AWS's errors."""
     codes, done = set(), threading.Event()
 
     def ask():
@@ -69,7 +69,7 @@ def codes_meanwhile(aws, endpoint, act):
             except ClientError as error:
                 codes.add(error.response["Error"]["Code"])
             except BotoCoreError:
-                # Nobody listens.
+                # Nothing listens.
                 time.sleep(0.01)
 
     asking = threading.Thread(target=ask)
@@ -94,7 +94,7 @@ def test_stop_and_start(local_aws, new_local_aws):
     create_endpoint(aws, "serving", create_model(aws, lend_model_data(local_aws, aws)))
     before = wait_for_endpoint(aws, "serving")
     assert job_runs()
-    # It is never said to be unknown, which a caller would take for final.
+    # It is never reported as unknown, which a caller would take as final.
     assert codes_meanwhile(aws, "serving", aws.restart) <= {"ServiceUnavailable"}
     assert_failed_by_interruption(aws, "cut-off")
     assert predict(aws, "serving")[0] == 0
@@ -105,7 +105,7 @@ def test_stop_and_start(local_aws, new_local_aws):
 
 
 def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
-    # Slow enough that each change is still under way when the process is killed.
+    # Slow enough that each change is still in progress when the process is killed.
     aws = new_local_aws("--pace", "5").start()
     sagemaker = aws.client("sagemaker")
     job_runs = start_long_job(aws, "cut-off")
@@ -151,7 +151,7 @@ def test_stop_while_a_stack_waits_for_its_endpoint(new_local_aws):
     assert aws.stop() == 0
     aws.arguments = ()
     aws.start()
-    # The creation goes on, and fails for its own reason.
+    # The creation continues, and fails for its own reason.
     assert stack.settled()[0] == "ROLLBACK_COMPLETE"
     assert "model" in stack.reasons("CREATE_FAILED")["Endpoint"]
     assert stack.delete() == "DELETE_COMPLETE"

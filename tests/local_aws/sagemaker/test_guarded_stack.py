@@ -1,4 +1,4 @@
-"""A stack whose endpoint is updated under guardrails: an alarm's roll-back is the stack's."""
+"""A stack whose endpoint is updated under guardrails: an alarm's roll-back rolls the stack back."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ def template(alarm):
     }
     guarded["Resources"]["Endpoint"]["Properties"]["DeploymentConfig"] = {
         "BlueGreenUpdatePolicy": {
-            # CloudFormation does not ask for WaitIntervalInSeconds, the API does.
+            # The API requires WaitIntervalInSeconds, CloudFormation does not.
             "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE"},
             "TerminationWaitInSeconds": "60",
         },

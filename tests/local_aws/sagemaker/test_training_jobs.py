@@ -31,7 +31,7 @@ def sagemaker(local_aws):
 
 @pytest.fixture(scope="module")
 def finished(local_aws, sagemaker):
-    """A job that trained for real, and what was seen of it."""
+    """A job that trained for real: its ARN and its description."""
     name = unique("finished")
     arn = sagemaker.create_training_job(**training_request(name, PREFIX, Tags=[{"Key": "team", "Value": "iris"}]))
     return arn["TrainingJobArn"], wait_for_job(local_aws, name)

@@ -193,7 +193,7 @@ def wait(made: Gate, store: MemoryStore, event: dict | None = None) -> ApprovalT
 def test_it_does_not_ask_where_nobody_can_tell_who_must_not_approve(asked):
     made = gate(Registry(), replace(ONE, allow_uploader=False))
     made.__class__ = type("Gone", (type(made),), {"uploads": DictStore()})
-    with pytest.raises(NotApproved, match="Nobody can tell who uploaded this model"):
+    with pytest.raises(NotApproved, match="It is unknown who uploaded this model"):
         made.execute(context())
     assert asked == []
 

@@ -19,7 +19,7 @@ BOARD = "releases/iris-model/stages.json"
 
 @pytest.fixture
 def surveys(monkeypatch) -> list:
-    """Surveys that were begun; each is refused by AWS."""
+    """Surveys that were started; AWS refuses each of them."""
     begun = []
 
     def survey(*arguments):
@@ -35,7 +35,7 @@ def surveys(monkeypatch) -> list:
 
 @pytest.fixture(autouse=True)
 def production(monkeypatch) -> SimpleNamespace:
-    """What production's stack is asked for, and how it answers; there is none unless a test says so."""
+    """The lookups of production's stack, and the answer; there is no stack unless a test sets one."""
     made = SimpleNamespace(asked=[], stack=None)
 
     def describe(hook, name):

@@ -1,4 +1,4 @@
-"""What belongs to a model: by name and tag, in the order of removal, and nobody else's."""
+"""What a model owns: found by name and tag, in the order of removal."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import pytest
 from slipway.aws.autoscaling import ScalableTarget
 from slipway.aws.cloudformation import Stack
 from slipway.aws.sagemaker import Resource
-from slipway.cleanup.model_resources import Estate, RemovalStep
+from slipway.cleanup.model_resources import ModelResources, RemovalStep
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.states import StackStatus
@@ -30,9 +30,9 @@ class SageMaker:
         return lambda *args: (name, *args)
 
 
-def estate(owner: str = "iris-model", status: StackStatus = StackStatus.UPDATE_COMPLETE) -> Estate:
-    made = Estate("iris-model", "iris-model", aws_conn_id=None)
-    made._sagemaker = SageMaker()
+def resources(owner: str = "iris-model", status: StackStatus = StackStatus.UPDATE_COMPLETE) -> ModelResources:
+    made = ModelResources("iris-model", "iris-model", aws_conn_id=None)
+    made._sagemaker = made._model_registry = SageMaker()
     made.cloudformation = SimpleNamespace(
         describe_stack=lambda name: Stack(name, f"id/{name}", status, tags={TAG_MODEL_PREFIX: owner}),
         delete_stack=lambda stack_id: ("delete_stack", stack_id),
@@ -45,29 +45,29 @@ def estate(owner: str = "iris-model", status: StackStatus = StackStatus.UPDATE_C
 
 
 def test_everything_is_listed_in_the_order_of_removal():
-    found = estate().belongings()
+    found = resources().remaining()
     order = list(RemovalStep)
-    assert [order.index(item.stage) for item in found] == sorted(order.index(item.stage) for item in found)
-    assert {item.stage for item in found} == set(RemovalStep)
+    assert [order.index(item.step) for item in found] == sorted(order.index(item.step) for item in found)
+    assert {item.step for item in found} == set(RemovalStep)
     assert [item.name for item in found if item.kind == "model package"] == ["arn/2", "arn/1"]
 
 
 def test_each_thing_is_removed_by_its_own_call():
-    removals = {item.kind: item.remove() for item in estate().belongings() if item.remove}
+    removals = {item.kind: item.remove() for item in resources().remaining() if item.remove}
     assert removals["training job"] == ("stop_training_job", "a training job")
     assert removals["stack"] == ("delete_stack", "id/mlops-deploy-iris-model-dev")
     assert removals["model package group"] == ("delete_model_package_group", "mlops-iris-model")
 
 
 def test_what_is_on_its_way_is_left_alone():
-    found = estate(status=StackStatus.DELETE_IN_PROGRESS).belongings()
+    found = resources(status=StackStatus.DELETE_IN_PROGRESS).remaining()
     assert [item.remove for item in found if item.kind in ("stack", "endpoint")] == [None, None, None]
 
 
 def test_a_deleted_stack_is_gone():
-    assert not [item for item in estate(status=StackStatus.DELETE_COMPLETE).belongings() if item.kind == "stack"]
+    assert not [item for item in resources(status=StackStatus.DELETE_COMPLETE).remaining() if item.kind == "stack"]
 
 
 def test_somebody_elses_stack_of_that_name_stops_everything():
     with pytest.raises(NameConflict, match="slipway:model-prefix is wine-model"):
-        estate(owner="wine-model").belongings()
+        resources(owner="wine-model").remaining()

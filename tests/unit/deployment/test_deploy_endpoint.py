@@ -1,4 +1,4 @@
-"""Names that EndpointDeployOperator gives; what it does is in tests/cfn."""
+"""EndpointDeployOperator without stacks; with stacks it is in tests/cfn."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
-from slipway.deployment.deploy_endpoint import EndpointDeployOperator, change_set_prefix
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus
@@ -17,12 +17,7 @@ from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
 
 
-def test_change_sets_are_named_after_revision_and_sequence():
-    plan = SimpleNamespace(revision_id="0123456789abcdef" * 2, sequence="2026-01-31T23:59:59.500000+00:00")
-    assert change_set_prefix(plan) == "slipway-0123456789ab-20260131235959"
-
-
-def test_only_development_throws_a_failed_stack_away_by_itself():
+def test_only_development_deletes_a_failed_stack_without_asking():
     def made(environment):
         return EndpointDeployOperator(task_id="deploy", model=iris_model(), environment=environment).recreate_failed
 
@@ -86,15 +81,15 @@ def test_the_alarm_that_rolled_production_back_is_named(monkeypatch):
 
     monkeypatch.setattr(CloudWatchHook, "fired", fired)
     said = "UPDATE_ROLLBACK_COMPLETE; the update failed"
-    assert reason() == f"{said}; the alarm slipway-a went off at 2026-01-31T12:00:00Z (1.0 > 0.01)"
+    assert reason() == f"{said}; the alarm slipway-a fired at 2026-01-31T12:00:00Z (1.0 > 0.01)"
     assert asked == [(["slipway-a", "slipway-b"], BEGAN)]
-    # Nothing watches development, or a model without guardrails, and what began too long ago has no alarms of ours.
+    # Development and a model without guardrails have no such alarms; began=None stands for a change too long ago.
     assert reason(Environment.DEVELOPMENT) == reason(model=iris_model()) == reason(began=None) == said
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize("transient", [True, False])
-def test_a_history_that_cannot_be_read_hides_no_reason(monkeypatch, transient):
+def test_the_reason_is_given_even_if_the_alarms_cannot_be_read(monkeypatch, transient):
     def refuse(hook, names, since):
         raise AwsError("Cannot read the history of the alarm", transient=transient)
 

@@ -1,4 +1,4 @@
-"""CloudFormationDeployOperator in states that are hard to bring about; the rest is in tests/cfn."""
+"""CloudFormationDeployOperator in states that are hard to produce; the rest is in tests/cfn."""
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
@@ -75,7 +75,7 @@ def deploy(tmp_path):
     return run
 
 
-def test_a_failed_roll_back_is_continued_once_and_then_deployed_upon(deploy):
+def test_a_failed_roll_back_is_continued_once_before_the_deployment(deploy):
     aws = ScriptedCloudFormation(
         StackStatus.UPDATE_ROLLBACK_FAILED, StackStatus.UPDATE_ROLLBACK_COMPLETE, StackStatus.UPDATE_COMPLETE
     )

@@ -1,4 +1,4 @@
-"""A stack of somebody else; how stacks are mended is in test_cloudformation.py, with the operator that needs it."""
+"""A stack that belongs to something else; repairs are tested with the operator in test_deploy_stack.py."""
 
 import pytest
 

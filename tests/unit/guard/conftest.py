@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slipway.guard import flush, writes
+from slipway.guard.flush import guard_flushes
+from slipway.guard.writes import guard_statements
 from tests.unit.guard.real_server import RealServer, serving
 
 
@@ -18,6 +19,6 @@ def _server() -> Iterator[RealServer]:
 def real_server(_server: RealServer) -> RealServer:
     """Airflow's API server with the guard around it; tests leave it as they find it."""
     # Other tests take the listeners away.
-    flush.install()
-    writes.install()
+    guard_flushes()
+    guard_statements()
     return _server

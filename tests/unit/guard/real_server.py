@@ -38,8 +38,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqlalchemy import func, insert, or_, select, update
 
 from slipway.approval.answers import QUESTION, Question
-from slipway.guard import flush, writes
 from slipway.guard.approvals import APPROVAL_OPERATOR
+from slipway.guard.flush import unguard_flushes
+from slipway.guard.writes import unguard_statements
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.source.uploads import ASSET_PREFIX, STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE
@@ -175,8 +176,8 @@ def serving() -> Iterator[RealServer]:
         stack.callback(Base.metadata.drop_all, settings.engine)
         synchronize_log_template()
         add_default_pool_if_not_exists()
-        stack.callback(writes.remove)
-        stack.callback(flush.remove)
+        stack.callback(unguard_statements)
+        stack.callback(unguard_flushes)
         for cache in (_get_plugins, get_fastapi_plugins):
             cache.cache_clear()
         purge_cached_app()

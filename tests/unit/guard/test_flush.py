@@ -19,8 +19,9 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
-from slipway.guard import approvals, caller, flush
-from slipway.guard.caller import Caller
+from slipway.guard import approvals, flush
+from slipway.guard.caller import Caller, current_caller
+from slipway.guard.flush import guard_flushes, unguard_flushes
 from slipway.guard.routes import Route
 from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.registry.record import How
@@ -87,13 +88,13 @@ class Airflow:
 
     def changes(self, who: str | None, change, marked=None) -> None:
         """Change something as a request of this person's would."""
-        token = caller.current.set(Caller(who, marking(marked)))
+        token = current_caller.set(Caller(who, marking(marked)))
         try:
             with Session(self.engine) as session:
                 change(session)
                 session.commit()
         finally:
-            caller.current.reset(token)
+            current_caller.reset(token)
 
     def marks(self, who, state, marked=NAMED) -> None:
         self.changes(who, lambda session: task(session).set_state(state, session=session), marked)
@@ -127,9 +128,9 @@ def run(session) -> DagRun:
 
 @pytest.fixture
 def airflow(engine, monkeypatch):
-    flush.install()
+    guard_flushes()
     yield Airflow(engine, monkeypatch)
-    flush.remove()
+    unguard_flushes()
 
 
 @contextmanager
@@ -249,7 +250,7 @@ class TestAnApprover:
     @pytest.mark.parametrize("marked", [None, (DAG, RUN, "test_prd"), (DAG, "another", TASK)])
     def test_approves_nothing_that_was_not_named(self, airflow, marked):
         airflow.asks()
-        with refused(409, "Mark this task by itself"):
+        with refused(409, "Mark only this task"):
             airflow.marks("alice", SUCCESS, marked)
         assert airflow.answer() is None
 

@@ -11,10 +11,12 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from slipway.errors import UnsafeConfiguration
-from slipway.guard import answers, caller, flush, self_test, writes
-from slipway.guard.caller import Caller, TaskCaller
+from slipway.guard import answers, middleware, self_test
+from slipway.guard.caller import Caller, TaskCaller, current_caller
+from slipway.guard.flush import check_flush, unguard_flushes
 from slipway.guard.middleware import ApprovalGuard
 from slipway.guard.routes import Route
+from slipway.guard.writes import check_statement, unguard_statements
 from slipway.plugin import SlipwayPlugin
 
 TASK = "/api/v2/dags/iris-model/dagRuns/s3__1/taskInstances/approve"
@@ -24,8 +26,8 @@ PARAMETERS = {"dag_id": "iris-model", "dag_run_id": "s3__1", "task_id": "approve
 @pytest.fixture(autouse=True)
 def nothing_stays_installed():
     yield
-    flush.remove()
-    writes.remove()
+    unguard_flushes()
+    unguard_statements()
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,7 @@ def alice_calls(monkeypatch):
     async def identify(request):
         return Caller("alice", Route(request.scope))
 
-    monkeypatch.setattr(caller, "identify", identify)
+    monkeypatch.setattr(middleware, "identify", identify)
 
 
 class Server:
@@ -50,7 +52,7 @@ class Server:
 
     async def __call__(self, scope, receive, send):
         scope |= {"endpoint": self.endpoint, "path_params": PARAMETERS}
-        self.callers.append(caller.current.get())
+        self.callers.append(current_caller.get())
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": b"its own"})
 
@@ -77,7 +79,7 @@ def test_who_changes_something_is_announced_with_the_task_that_is_named(alice_ca
     assert request(server, "PATCH", TASK, root_path)[:2] == (200, b"its own")
     (announced,) = server.callers
     assert (announced.name, announced.route.marked) == ("alice", ("iris-model", "s3__1", "approve"))
-    assert caller.current.get() is None
+    assert current_caller.get() is None
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", TASK), ("HEAD", TASK), ("OPTIONS", "/")])
@@ -155,7 +157,7 @@ def test_what_a_page_says_itself_stays(alice_calls):
 
 
 def test_an_answer_that_is_replaced_is_so_as_a_whole(alice_calls, monkeypatch):
-    monkeypatch.setattr(answers, "instead", lambda calling, status: (status, f"not {calling}"))
+    monkeypatch.setattr(answers, "replacement", lambda caller, status: (status, f"not {caller}"))
     assert request(Server(409, update_hitl_detail), "PATCH", TASK)[:2] == (409, b'{"detail":"not alice"}')
     assert request(Server(200, update_hitl_detail), "PATCH", TASK)[:2] == (200, b"its own")
 
@@ -170,5 +172,5 @@ def test_a_server_for_which_everybody_is_the_same_does_not_start(monkeypatch):
 def test_the_plugin_puts_the_guard_around_the_server():
     (entry,) = SlipwayPlugin.fastapi_root_middlewares
     assert isinstance(entry["middleware"](Server()), ApprovalGuard)
-    assert event.contains(Session, "before_flush", flush.check)
-    assert event.contains(Engine, "before_execute", writes.check)
+    assert event.contains(Session, "before_flush", check_flush)
+    assert event.contains(Engine, "before_execute", check_statement)

@@ -16,8 +16,9 @@ from fastapi import HTTPException
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
 
-from slipway.guard import approvals, caller, flush, orders
-from slipway.guard.caller import TOKEN_KEY, Caller, TaskCaller
+from slipway.guard import approvals, orders
+from slipway.guard.caller import TOKEN_KEY, Caller, TaskCaller, current_caller
+from slipway.guard.flush import guard_flushes, unguard_flushes
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.signed.orders import Act, Order
 from slipway.signed.proofs import verifier
@@ -43,14 +44,14 @@ def start(engine, monkeypatch):
         monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))
     types = {"teardown": {"TeardownOperator", "NothingLeftOperator"}}
     monkeypatch.setattr(orders, "task_types", lambda dag_id, session: types.get(dag_id, set()))
-    flush.install()
+    guard_flushes()
 
     def started(who: str | None, conf: dict | None, dag_id: str = "iris-model", calling: bool = True) -> dict:
         with Session(engine) as session:
             for table in (TaskStateStoreModel, TaskInstance, DagRun):
                 session.execute(table.__table__.delete())
             session.commit()
-        token = caller.current.set(Caller(who) if calling else None)
+        token = current_caller.set(Caller(who) if calling else None)
         try:
             with Session(engine) as session:
                 run = DagRun(dag_id=dag_id, run_id="manual__1", run_type="manual", conf=conf)
@@ -58,13 +59,13 @@ def start(engine, monkeypatch):
                 session.add(run)
                 session.commit()
         finally:
-            caller.current.reset(token)
+            current_caller.reset(token)
         with Session(engine) as session:
             rows = session.scalars(select(TaskStateStoreModel)).all()
             return {row.task_id: (row.run_id, row.key, json.loads(row.value)) for row in rows}
 
     yield started
-    flush.remove()
+    unguard_flushes()
 
 
 def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
@@ -118,25 +119,25 @@ def test_nobody_else_sets_an_ordered_run_going_again(start, engine, dag_id, conf
         task |= {"id": uuid4(), "pool": "default_pool", "pool_slots": 1, "state": "failed"}
         connection.execute(insert(TaskInstance.__table__).values(**task))
     for who, may in (("bob", False), ("carol", True)):
-        token = caller.current.set(Caller(who))
+        token = current_caller.set(Caller(who))
         try:
             with Session(engine) as session:
                 change(session)
                 with nullcontext() if may else pytest.raises(HTTPException, match="only its approvers may"):
                     session.commit()
         finally:
-            caller.current.reset(token)
+            current_caller.reset(token)
 
 
 def test_anybody_who_may_edit_the_run_ends_it(start, engine):
     start("alice", TEARDOWN, "teardown")
-    token = caller.current.set(Caller("bob"))
+    token = current_caller.set(Caller("bob"))
     try:
         with Session(engine) as session:
             session.scalar(select(DagRun)).state = "failed"
             session.commit()
     finally:
-        caller.current.reset(token)
+        current_caller.reset(token)
 
 
 @pytest.mark.parametrize(("of_the_run", "may"), [(False, False), (True, True)])
@@ -153,14 +154,14 @@ def test_a_task_of_another_run_sets_no_ordered_run_going_again(start, engine, of
             task = {"dag_id": dag_id, "run_id": "manual__1", "task_id": task_id, "map_index": -1, "operator": "Any"}
             task |= {"id": ti_id, "pool": "default_pool", "pool_slots": 1, "state": "failed"}
             connection.execute(insert(TaskInstance.__table__).values(**task))
-    token = caller.current.set(TaskCaller({TOKEN_KEY: SimpleNamespace(id=mine)}))
+    token = current_caller.set(TaskCaller({TOKEN_KEY: SimpleNamespace(id=mine)}))
     try:
         with Session(engine) as session:
             session.scalar(select(TaskInstance).where(TaskInstance.task_id == "remove")).state = None
             with nullcontext() if may else pytest.raises(HTTPException, match="only its approvers may"):
                 session.commit()
     finally:
-        caller.current.reset(token)
+        current_caller.reset(token)
 
 
 def test_a_release_is_everybodys_to_start_and_orders_nothing(start):

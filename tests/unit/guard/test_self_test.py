@@ -7,7 +7,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from slipway.guard import flush, self_test, writes
+from slipway.guard import self_test
+from slipway.guard.flush import check_flush
+from slipway.guard.writes import check_statement
 from slipway.plugin import SlipwayPlugin
 
 HEALTH = "/slipway/guard/health"
@@ -27,8 +29,8 @@ def test_it_answers_nothing_else(real_server):
 @pytest.mark.parametrize(
     ("target", "moment", "listener", "passed"),
     [
-        (Session, "before_flush", flush.check, "a mark on an approval"),
-        (Engine, "before_execute", writes.check, "a forged answer, a forged XCom"),
+        (Session, "before_flush", check_flush, "a mark on an approval"),
+        (Engine, "before_execute", check_statement, "a forged answer, a forged XCom"),
     ],
 )
 def test_without_a_listener_it_is_not_active(real_server, target, moment, listener, passed):
@@ -42,7 +44,7 @@ def test_without_a_listener_it_is_not_active(real_server, target, moment, listen
 def test_without_its_middleware_it_is_not_active():
     (entry,) = SlipwayPlugin.fastapi_apps
     answer = TestClient(entry["app"]).get("/health")
-    assert (answer.status_code, answer.json()["why"]) == (503, "its middleware is not there")
+    assert (answer.status_code, answer.json()["why"]) == (503, "its middleware is missing")
 
 
 def test_a_database_that_is_away_proves_nothing(real_server, monkeypatch):
@@ -50,4 +52,4 @@ def test_a_database_that_is_away_proves_nothing(real_server, monkeypatch):
         raise OperationalError("select", {}, Exception("away"))
 
     monkeypatch.setattr(self_test, "_ATTEMPTS", {"a forged answer": away})
-    assert self_test.failure() == "the database did not let it test itself (OperationalError)"
+    assert self_test.failure() == "the database failed during its own test (OperationalError)"

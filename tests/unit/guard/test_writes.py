@@ -17,8 +17,8 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException
 from sqlalchemy import delete, insert, select, text, update
 
-from slipway.guard import belongings, caller, own_writes
-from slipway.guard.caller import Caller, is_administrator
+from slipway.guard import belongings, own_writes
+from slipway.guard.caller import Caller, current_caller, is_administrator
 from slipway.source.uploads import STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE
 from tests.unit.guard.real_server import FOREIGN, IRIS, RUN
@@ -32,7 +32,7 @@ TABLE = TaskStateStoreModel.__table__
 
 def as_caller(who, change) -> None:
     """Change something in a session of a request's, and take it back."""
-    token = caller.current.set(who)
+    token = current_caller.set(who)
     try:
         with create_session(scoped=False) as session:
             try:
@@ -41,7 +41,7 @@ def as_caller(who, change) -> None:
             finally:
                 session.rollback()
     finally:
-        caller.current.reset(token)
+        current_caller.reset(token)
 
 
 def refused(who, change) -> bool:
@@ -126,7 +126,7 @@ class TestATask:
         assert real_server.works("PUT", target, body, task=INTAKE)[0] == 204
         for other in (OWN, OTHERS):
             status, answer = real_server.works("PUT", target, body, task=other)
-            assert (status, "the intake alone" in answer["detail"]) == (403, True)
+            assert (status, "only the intake writes it" in answer["detail"]) == (403, True)
 
     def test_that_is_the_intake_alone_starts_what_bears_an_uploads_id(self, real_server):
         for task, expected in ((OTHERS, 403), (OWN, 403), (INTAKE, 204)):

@@ -1,4 +1,4 @@
-"""Trying an endpoint out: ours, right and fast enough, or a clear no."""
+"""The test of an endpoint: it passes, or the error says what is wrong and by how much."""
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
@@ -30,7 +30,7 @@ LIVE = "s3://bucket/live/model.tar.gz"
 
 
 class SageMaker:
-    """One endpoint; a row's second number less one is its class. In production there may be another, which adds."""
+    """An endpoint that predicts a row's second number minus one; one in production may add to that."""
 
     def __init__(
         self,
@@ -64,11 +64,6 @@ class SageMaker:
     def describe_model(self, name):
         return {"PrimaryContainer": {"ModelDataUrl": LIVE if name == "live" else self.data}}
 
-    def find_model_package(self, group, *, revision_id, digest):
-        assert (group, revision_id, digest) == ("mlops-iris-model", release_plan().revision_id, release_plan().digest)
-        specification = {"Containers": [{"Image": "image", "ModelDataUrl": self.registered}]}
-        return self.registered and {"ModelPackageArn": "arn", "InferenceSpecification": specification}
-
     def invoke_endpoint(self, name, body, *, target_variant=None):
         self.asked.append((name, target_variant))
         if name == PRODUCTION:
@@ -81,10 +76,15 @@ class SageMaker:
 
 
 class Registry:
-    """What was kept on model packages."""
+    """The release's model package, and what was kept on it."""
 
-    def __init__(self):
-        self.kept = []
+    def __init__(self, registered):
+        self.registered, self.kept = registered, []
+
+    def find_model_package(self, group, *, revision_id, digest):
+        assert (group, revision_id, digest) == ("mlops-iris-model", release_plan().revision_id, release_plan().digest)
+        specification = {"Containers": [{"Image": "image", "ModelDataUrl": self.registered}]}
+        return self.registered and {"ModelPackageArn": "arn", "InferenceSpecification": specification}
 
     def record_test(self, arn, results, *, digest):
         self.kept.append((arn, dict(results), digest))
@@ -106,7 +106,8 @@ def model(sections=None, **test) -> ModelConfig:
 
 def operator(sagemaker=None, rows=ROWS, sections=None, **test) -> EndpointTestOperator:
     made = EndpointTestOperator(task_id="test_dev", model=model(sections, **test), environment=Environment.DEVELOPMENT)
-    made.hook, made.held_out, made.registry = sagemaker or SageMaker(), HeldOut(rows), Registry()
+    made.hook, made.held_out = sagemaker or SageMaker(), HeldOut(rows)
+    made.registry = Registry(made.hook.registered)
     return with_gate(made)
 
 
@@ -151,7 +152,7 @@ def test_a_regression_is_held_to_its_distance():
     [
         (SageMaker(config="the one before"), "runs the one before, this release's is ours"),
         (SageMaker(data="s3://other/model.tar.gz"), "serves s3://other/model.tar.gz"),
-        (SageMaker(registered=None), "model package of this release is gone"),
+        (SageMaker(registered=None), "model package of this release no longer exists"),
         (SageMaker(status="Failed"), "Failed.*why"),
         (SageMaker(status="Deleting"), "Deleting"),
         (SageMaker(error=AwsError("Cannot invoke", code="ModelError", why="boom")), "failed on a held-out row.*boom"),

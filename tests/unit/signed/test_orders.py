@@ -9,7 +9,7 @@ from slipway.cleanup import teardown_order
 from slipway.deployment import roll_back_order
 from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
-from slipway.plan import asked_for, wanted
+from slipway.plan import roll_back_target, roll_back_target_of
 from slipway.signed.orders import ORDER, VALID_FOR, Act, Order
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_order
@@ -30,8 +30,8 @@ def ago(**age: float) -> str:
 
 @pytest.mark.parametrize("conf", [None, {}, {"roll_back_to": None}, {"roll_back_to": ""}, {"version_id": "v1"}])
 def test_a_run_without_a_target_is_a_release(conf):
-    assert asked_for(conf) is None
-    assert wanted(context(None, conf)) is None
+    assert roll_back_target_of(conf) is None
+    assert roll_back_target(context(None, conf)) is None
 
 
 def test_an_approvers_order_stands_as_long_as_it_is_valid():

@@ -1,14 +1,14 @@
-"""What is kept of a stress test."""
+"""The files of a stress test's report, and its summary."""
 
 import json
 
-from slipway.load.plan import LoadStage
-from slipway.load.slo import Slo, verdict
+from slipway.load.phases import LoadStage
+from slipway.load.slo import Slo, judge_load
 from slipway.stress.report_files import document, machine_readable, page, summary
 from tests.unit.load.test_slo import phase, run
 
 RESULT = run(phase(LoadStage(2, 100), errors=1, answers=99, right=90), phase(LoadStage(3, 50), answers=50, right=50))
-JUDGED = verdict(RESULT, Slo(p99_ms=100, min_accuracy=0.95))
+JUDGED = judge_load(RESULT, Slo(p99_ms=100, min_accuracy=0.95))
 
 
 def test_both_files_are_of_one_document():
@@ -34,6 +34,6 @@ def test_a_summary_has_figures_and_no_rows():
 
 def test_a_run_that_sent_nothing_has_a_page_too():
     nothing = run(phase(LoadStage(2, 10), answers=0, right=0), ended="the task was ended")
-    judged = verdict(nothing, Slo(p99_ms=1))
-    assert page(document(nothing, judged, {})).content.startswith("<!")
-    assert summary(nothing, judged)["accuracy"] is None
+    verdict = judge_load(nothing, Slo(p99_ms=1))
+    assert page(document(nothing, verdict, {})).content.startswith("<!")
+    assert summary(nothing, verdict)["accuracy"] is None

@@ -1,4 +1,4 @@
-"""The lab's own zip becomes the parameters of a training job, with the server side's decisions in them."""
+"""The lab's own zip becomes the parameters of a training job, completed by the model file."""
 
 import pytest
 from botocore.session import get_session
@@ -6,8 +6,8 @@ from botocore.validate import ParamValidator
 
 from slipway.errors import NameConflict, PolicyViolation
 from slipway.model.config import ModelConfig
+from slipway.request.fence import fence, load_request, parse_zip
 from slipway.request.process import process_request
-from slipway.request.request import fence, load, parse_zip
 from slipway.states import Environment
 from tests.unit.request_samples import (
     AWS,
@@ -34,7 +34,7 @@ def released():
 
 def test_the_labs_zip_is_changed_only_where_the_server_side_decides(released):
     store, plan = released
-    parameters = load(store, plan, iris_model(), AWS).create_training_job_parameters(plan)
+    parameters = load_request(store, plan, iris_model(), AWS).create_training_job_parameters(plan)
     asked = training_job()
     assert {key for key in parameters if parameters[key] != asked.get(key)} == SERVER_SET
     assert set(asked) <= set(parameters)
@@ -58,7 +58,7 @@ def test_the_parameters_are_valid_for_the_api(released):
             }
         }
     )
-    parameters = load(store, plan, model, AWS).create_training_job_parameters(plan)
+    parameters = load_request(store, plan, model, AWS).create_training_job_parameters(plan)
     assert parameters["VpcConfig"] == {"SecurityGroupIds": ["sg-0123"], "Subnets": ["subnet-0123"]}
     assert parameters["OutputDataConfig"]["KmsKeyId"] == "alias/artefacts"
     assert parameters["ResourceConfig"]["VolumeKmsKeyId"] == "alias/volumes"
@@ -129,11 +129,11 @@ def test_a_changed_copy_is_noticed(released):
     copy_key = plan.request_uri.removeprefix(f"s3://{BUCKET}/")
     store.objects[BUCKET, copy_key, None] = request_zip(changed(training_job(), "HyperParameters.num_round", "99"))
     with pytest.raises(NameConflict, match=plan.digest):
-        load(store, plan, iris_model(), AWS)
+        load_request(store, plan, iris_model(), AWS)
 
 
 def test_a_stricter_policy_counts_for_a_running_release(released):
     store, plan = released
     model = ModelConfig.model_validate(changed(iris_model().model_dump(), "policy.instance_types", ["ml.m5.large"]))
     with pytest.raises(PolicyViolation):
-        load(store, plan, model, AWS)
+        load_request(store, plan, model, AWS)

@@ -1,11 +1,11 @@
-"""GroundTruthHook: the objects of the trial's hours, and no others."""
+"""GroundTruth: the objects of the trial's hours, and no others."""
 
 import io
 from datetime import UTC, datetime
 
 import pytest
 
-from slipway.trial.ground_truth import GroundTruthHook, Hits
+from slipway.trial.ground_truth import GroundTruth, Hits
 from tests.unit.aws.stubs import stubbed
 from tests.unit.trial.test_ground_truth import capture, truth
 
@@ -14,12 +14,12 @@ HOUR = "2026/05/02/23/"
 
 
 @pytest.fixture
-def hook():
-    return GroundTruthHook(aws_conn_id=None, region_name="us-west-2")
+def truths():
+    return GroundTruth(aws_conn_id=None, region_name="us-west-2")
 
 
-def hits(hook) -> Hits:
-    return hook.hits("s3://b-1/monitoring/prd", "s3://b-1/truth/", "iris-production", "model-b", (BEGAN, BEGAN + 60))
+def hits(truths) -> Hits:
+    return truths.hits("s3://b-1/monitoring/prd", "s3://b-1/truth/", "iris-production", "model-b", (BEGAN, BEGAN + 60))
 
 
 def lists(stub, prefix, *keys) -> None:
@@ -33,18 +33,18 @@ def holds(stub, key, *lines) -> None:
     stub.add_response("get_object", answer, {"Bucket": "b-1", "Key": key})
 
 
-def test_captures_of_the_variant_are_joined_with_the_truth(hook):
-    stub = stubbed(hook, "s3")
+def test_captures_of_the_variant_are_joined_with_the_truth(truths):
+    stub = stubbed(truths.s3, "s3")
     lists(stub, f"truth/{HOUR}", f"truth/{HOUR}x.jsonl")
     holds(stub, f"truth/{HOUR}x.jsonl", truth("a", "1"), truth("b", "2"))
     lists(stub, f"monitoring/prd/iris-production/model-b/{HOUR}", "k")
     holds(stub, "k", capture("a", "1"), capture("b", "0"), capture("a", "0", at="2026-05-02T23:09:59Z"))
-    assert hits(hook) == Hits(2, 1)
+    assert hits(truths) == Hits(2, 1)
     stub.assert_no_pending_responses()
 
 
-def test_without_any_truth_no_capture_is_read(hook):
-    stub = stubbed(hook, "s3")
+def test_without_any_truth_no_capture_is_read(truths):
+    stub = stubbed(truths.s3, "s3")
     lists(stub, f"truth/{HOUR}")
-    assert hits(hook) == Hits()
+    assert hits(truths) == Hits()
     stub.assert_no_pending_responses()
