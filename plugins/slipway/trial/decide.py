@@ -1,4 +1,4 @@
-"""The task ``decide_trial``: what becomes of the model on trial, by a person's word or by the model file's rule."""
+"""The task ``decide_trial``: an approver, or the model file's rule, decides on the model on trial."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-SUBJECT = "What shall become of the model on trial?"
-# The buttons; the guard knows the first by name: slipway/guard/flush.py.
+SUBJECT = "Promote, keep or retire the model on trial?"
+# The buttons; slipway/guard/flush.py names the first one too.
 OPTIONS = {"Promote": TrialVerdict.PROMOTE, "Keep": TrialVerdict.KEEP, "Retire": TrialVerdict.RETIRE}
 
 
 class TrialDecisionSensor(AskingOperator):
-    """Decides upon a trial, and records the verdict with its figures on the model package.
+    """The decision on a trial; the verdict is recorded with its figures on the model package and is the XCom.
 
-    By rule it decides at once. A person is asked deferred, as HumanApprovalSensor asks: an answer is one that the API
-    server's guard has let through, of any one of the model's approvers. No answer in time keeps both variants. A
-    verdict that stands is never asked for again; one that left both variants in place may be followed by another,
-    when the task is cleared.
+    A rule decides at once. Otherwise one of the model's approvers is asked. No answer in time keeps both variants. A
+    final verdict is not asked for again. After a verdict that left both variants in place, a cleared task asks again.
 
     :param model: the model file's content
     """
@@ -63,7 +61,7 @@ class TrialDecisionSensor(AskingOperator):
         )
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
-        """As AskingOperator.go_on."""
+        """Decide, ask or wait; see AskingOperator.go_on."""
         arn = pull_package_arn(context)
         standing = self.records.trial_record(arn, pull_plan(context).digest)
         if standing and standing.stands:
@@ -78,30 +76,30 @@ class TrialDecisionSensor(AskingOperator):
         if self.trial.decide is Decider.RULE:
             judgement = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
             return self._record(context, judgement.verdict, BY_RULE, BY_RULE, "; ".join(judgement.reasons))
-        # A verdict that left both variants in place may be followed by another, with a question of its own.
+        # After a verdict that left both variants in place, ask a new question.
         question = None if self.is_decided(context) else self.question(context)
         answer = self.answer_to(context, question)
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             why = f"No answer within {self.timeout_days:g} days"
             return self._record(context, TrialVerdict.KEEP, NOBODY, How.TIMEOUT.value, why)
         question = self.ensure_asked(context, question, answer, outcome)
-        # To ask may erase an answer from Airflow's screen, but not from the state store: look there again.
+        # Asking may erase an answer from Airflow's screen, but not from the state store: read it there again.
         if answer := self.answer_to(context, question):
             return self._record_answer(context, answer)
         self.wait(context, question)
 
     def new_question(self, context: Context) -> Question:
-        """As AskingOperator.new_question."""
+        """Make the question about this trial."""
         arn, digest = pull_package_arn(context), pull_plan(context).digest
         return self.question_about(context, self.records.candidate(arn, digest), ())
 
     def screen(self, context: Context, question: Question) -> str:
-        """As AskingOperator.screen."""
+        """Write the figures, and what each button does."""
         ti, figures = context["ti"], _comparison(context)
         return (
             f"### The trial, {figures.began} to {figures.ended}\n\n{figures.markdown()}\n\n"
-            "**Promote**: the new model takes all requests step by step, then becomes the live one. "
-            "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
+            "**Promote**: the new model gets all requests, step by step, and becomes the live one. "
+            "**Keep**: both models stay as they are. **Retire**: the live model gets all requests again.\n\n"
             f"Asked: {self.parsed_rules.wanted(())}. [The release]({run_url(ti.dag_id, ti.run_id)})"
         )
 
@@ -126,7 +124,7 @@ class TrialDecisionSensor(AskingOperator):
         wanted = TrialRecord(verdict, by, at, how, why, proof=proof)
         standing = self.records.record_verdict(arn, wanted, _comparison(context), digest=digest)
         if standing.verdict is not verdict:
-            self.log.warning("Too late: %s. What stands is %s", wanted, standing)
+            self.log.warning("Too late: %s. Another verdict was first: %s", wanted, standing)
         return self._finish(context, arn, standing)
 
     def _finish(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
@@ -142,6 +140,6 @@ def _comparison(context: Context) -> TrialComparison:
     found = context["ti"].xcom_pull(task_ids="watch_trial")
     if not found or "live" not in found:
         raise PermanentError(
-            "There are no figures to decide upon", resource="watch_trial", fix="clear watch_trial and what follows"
+            "There are no figures to decide on", resource="watch_trial", fix="clear watch_trial and what follows"
         )
     return TrialComparison.from_json(found)

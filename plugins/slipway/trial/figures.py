@@ -1,4 +1,4 @@
-"""A trial in production: the figures of both variants, and what a rule says of them; arithmetic without AWS."""
+"""The figures of both variants of a trial, and the verdict of a rule on them, without AWS."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class VariantFigures:
     """What a variant did in a span of time.
 
-    :param invocations: requests it was sent
-    :param errors: those it answered with 4xx or 5xx
-    :param labelled: answers whose truth is known
-    :param right: those that agree with it
+    :param invocations: requests that were sent to it
+    :param errors: requests that it answered with 4xx or 5xx
+    :param labelled: answers whose ground truth is known
+    :param right: answers that agree with it
     """
 
     invocations: int = 0
@@ -32,12 +32,12 @@ class VariantFigures:
 
     @property
     def error_share(self) -> float:
-        """Errors among the invocations; 0 without any."""
+        """The share of errors in the invocations; 0 without invocations."""
         return self.errors / self.invocations if self.invocations else 0.0
 
     @property
     def accuracy(self) -> float | None:
-        """The share of right answers; None where no truth is known."""
+        """The share of correct answers; None where no ground truth is known."""
         return self.right / self.labelled if self.labelled else None
 
     def __str__(self) -> str:
@@ -66,17 +66,17 @@ class TrialComparison:
     ended: str
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         live, trial = (VariantFigures(**value[name]) for name in ("live", "trial"))
         return cls(live, trial, value["began"], value["ended"])
 
     def markdown(self) -> str:
-        """:returns: both variants beside each other, for a person to decide upon"""
+        """Write both variants side by side, for the person who decides."""
 
         def number(value: float | None, form: str) -> str:
             return "-" if value is None else format(value, form)
@@ -86,7 +86,7 @@ class TrialComparison:
             ("Errors", *(f"{one.errors} ({one.error_share:.2%})" for one in (self.live, self.trial))),
             ("Latency p50 (ms)", *(number(one.latency_p50_ms, ".1f") for one in (self.live, self.trial))),
             ("Latency p99 (ms)", *(number(one.latency_p99_ms, ".1f") for one in (self.live, self.trial))),
-            ("Answers with known truth", str(self.live.labelled), str(self.trial.labelled)),
+            ("Answers with ground truth", str(self.live.labelled), str(self.trial.labelled)),
             ("Accuracy", *(number(one.accuracy, ".4f") for one in (self.live, self.trial))),
         ]
         head = f"| | {LIVE_VARIANT} (live) | {TRIAL_VARIANT} (new) |\n| --- | --- | --- |\n"
@@ -95,20 +95,20 @@ class TrialComparison:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a rule says, and why."""
+    """The verdict of a rule, and its reasons."""
 
     verdict: TrialVerdict
     reasons: tuple[str, ...]
 
 
 def judge(figures: TrialComparison, rule: TrialRule, *, needs_truth: bool) -> Judgement:
-    """Hold a trial against the model file's rule.
+    """Judge a trial by the model file's rule.
 
-    What is worse than the rule allows is retired. What cannot be told is kept: silence promotes nothing.
+    A model that is worse than the rule allows is retired. While figures are missing, both are kept.
 
     :param figures: both variants
     :param rule: the bounds
-    :param needs_truth: whether the accuracy has to be known, because the model file says where truth arrives
+    :param needs_truth: whether the accuracy must be known, because the model file has ground truth
     """
     worse = list(filter(None, (_errors(figures, rule), _latency(figures, rule), _accuracy(figures, rule))))
     if worse:
@@ -128,7 +128,7 @@ def judge(figures: TrialComparison, rule: TrialRule, *, needs_truth: bool) -> Ju
 
 
 def error_limit(live: VariantFigures, rule: TrialRule) -> float:
-    """:returns: the largest share of errors that the new model may have beside such a live one"""
+    """Return the largest share of errors that the rule allows the new model."""
     return live.error_share + rule.error_share_margin
 
 

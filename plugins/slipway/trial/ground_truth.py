@@ -1,4 +1,4 @@
-"""Captured answers and the truth about them, in the two layouts that SageMaker Model Monitor merges.
+"""Captured answers and their ground truth, in the two layouts that SageMaker Model Monitor merges.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html
@@ -21,14 +21,14 @@ from slipway.load.rows import is_right
 
 @dataclass(frozen=True)
 class Hits:
-    """Answers of one variant whose truth is known, and those that agree with it."""
+    """How many answers of a variant have ground truth, and how many agree with it."""
 
     labelled: int = 0
     right: int = 0
 
 
 def hour_folders(prefix: str, began: float, ended: float) -> list[str]:
-    """List the folders of a span of time: both layouts have one for each hour, in UTC.
+    """List the folders of a span of time: in both layouts one for each hour, in UTC.
 
     :param prefix: what comes before the year
     :param began: seconds since the epoch
@@ -46,9 +46,9 @@ def truths(lines: Iterable[str], where: str) -> dict[str, str]:
     """Read ground truth.
 
     :param lines: JSON Lines
-    :param where: the object's URI, for the message
-    :returns: what was true, by event id
-    :raises PermanentError: when a line is of another layout
+    :param where: the object's URI, for the error
+    :returns: the truth, by event id
+    :raises PermanentError: when a line has another layout
     """
     return {event_id: text for event_id, text, _ in _records(lines, where, _truth)}
 
@@ -57,19 +57,19 @@ def answers(lines: Iterable[str], where: str, *, since: float) -> dict[str, str]
     """Read captured answers.
 
     :param lines: JSON Lines
-    :param where: the object's URI, for the message
-    :param since: leaves out what was answered before, in seconds since the epoch
-    :returns: what the model answered, by inference id where the caller gave one, else by event id
-    :raises PermanentError: when a line is of another layout
+    :param where: the object's URI, for the error
+    :param since: ignore answers before this time, in seconds since the epoch
+    :returns: the answers, by inference id where the caller gave one, otherwise by event id
+    :raises PermanentError: when a line has another layout
     """
     return {event_id: text for event_id, text, at in _records(lines, where, _answer) if at is None or at >= since}
 
 
 def compare(answered: Mapping[str, str], known: Mapping[str, str]) -> Hits:
-    """Hold answers against the truth; a request of several rows counts row by row.
+    """Compare answers with the truth; each row of a request counts.
 
     :param answered: answers by event id
-    :param known: what was true by event id
+    :param known: truth by event id
     """
     labelled = right = 0
     for event_id, answer in answered.items():
@@ -77,7 +77,7 @@ def compare(answered: Mapping[str, str], known: Mapping[str, str]) -> Hits:
             continue
         rows, labels = answer.split(), known[event_id].split()
         if len(rows) != len(labels):
-            # One row whose answer has blanks.
+            # It is one row, and its answer contains blanks.
             rows, labels = [answer], [known[event_id]]
         labelled += len(labels)
         right += sum(is_right(label, row) for row, label in zip(rows, labels, strict=True))
@@ -95,7 +95,7 @@ def _answer(record: Mapping[str, Any]) -> tuple[str, str, float | None]:
 
 
 def _text(part: Mapping[str, Any]) -> str:
-    # Content types that the capture was not told to take for CSV are kept in base64.
+    # Data capture keeps content types that are not configured as CSV or JSON in base64.
     data = part["data"]
     return (base64.b64decode(data).decode() if part.get("encoding") == "BASE64" else str(data)).strip()
 
@@ -108,31 +108,29 @@ def _records(lines: Iterable[str], where: str, read: Any) -> Iterator[tuple[str,
             yield read(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise PermanentError(
-                "A record cannot be read",
+                "Cannot read a record",
                 resource=f"{where} line {number}",
                 why=repr(error),
-                fix="write it in SageMaker Model Monitor's layout, or take it away; then clear this task",
+                fix="write it in SageMaker Model Monitor's layout, or remove it; then clear this task",
             ) from error
 
 
-# Beyond these a trial is judged by what was read: the first objects of each hour are as good a sample as all.
+# A trial is judged by at most so many objects; the first ones of each hour are a good sample.
 _MAX_OBJECTS = 2000
-
-
 _MAX_BYTES = 64 * 2**20
 
 
 class GroundTruth(S3Store):
-    """Joins what variants answered with what was true."""
+    """Captured answers of variants, joined with their ground truth."""
 
     @patient
     def hits(
         self, capture_uri: str, truth_uri: str, endpoint_name: str, variant: str, span: tuple[float, float]
     ) -> Hits:
-        """Count the right answers of one variant.
+        """Count the correct answers of one variant.
 
-        Captures lie below ``ENDPOINT/VARIANT/yyyy/mm/dd/hh`` of their destination, the truth below ``yyyy/mm/dd/hh`` of
-        its prefix, by the hour in which it was found out.
+        Captures are below ``ENDPOINT/VARIANT/yyyy/mm/dd/hh`` of their destination, the truth is below
+        ``yyyy/mm/dd/hh`` of its prefix, by the hour in which it became known.
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html
 
@@ -141,7 +139,7 @@ class GroundTruth(S3Store):
         :param endpoint_name: the endpoint
         :param variant: the variant
         :param span: when the answers were given, in seconds since the epoch
-        :raises PermanentError: when an object is of another layout
+        :raises PermanentError: when an object has another layout
         :raises slipway.errors.AwsError: when a call fails
         """
         known: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What CloudWatch has measured of the variants of a trial."""
+"""CloudWatch's metrics of the variants of a trial."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from slipway.aws.calls import aws_call
 from slipway.aws.cloudwatch import NAMESPACE, CloudWatchHook, metric_query, whole_minutes
 from slipway.trial.figures import VariantFigures
 
-# One datapoint holds a day at most; the figures of a longer time are put together from several.
+# A datapoint covers a day at most; a longer time has several.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
 _PERIOD_MAX_SECONDS = 86400
 _MICROSECONDS_PER_MS = 1000.0
-# Id of a query, metric, statistic.
+# Query id, metric, statistic.
 _METRICS = (
     ("invocations", "Invocations", "Sum"),
     ("errors4xx", "Invocation4XXErrors", "Sum"),
@@ -25,9 +25,9 @@ _METRICS = (
 
 
 def request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
-    """Write the request for some variants' figures.
+    """Write the request for the figures of some variants.
 
-    Metrics have a minute's resolution, so the minute in which the time began is part of it.
+    Metrics have a resolution of a minute, so the request begins with a whole minute.
 
     :param endpoint_name: the endpoint
     :param variants: the variants' names
@@ -51,7 +51,7 @@ def request(endpoint_name: str, variants: Iterable[str], began: float, ended: fl
 def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) -> dict[str, VariantFigures]:
     """Read the answers to ``request``.
 
-    A time may come in several datapoints: counts add up, and of percentiles, which do not, the worst one stands.
+    A long time has several datapoints: counts are added, and the worst percentile is taken.
 
     :param answers: the pages of GetMetricData
     :param variants: as in the request
@@ -83,7 +83,7 @@ def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) ->
 class TrialMetrics:
     """The figures of variants, through CloudWatch.
 
-    :param connection: as CloudWatchHook
+    :param connection: the arguments of CloudWatchHook
     """
 
     def __init__(self, **connection: Any) -> None:
@@ -94,12 +94,12 @@ class TrialMetrics:
     ) -> dict[str, VariantFigures]:
         """Read what variants did in a span of time.
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Seconds since the epoch.
-        :param ended: Seconds since the epoch.
-        :returns: Figures by variant.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param endpoint_name: the endpoint
+        :param variants: the variants' names
+        :param began: seconds since the epoch
+        :param ended: seconds since the epoch
+        :returns: figures by variant
+        :raises slipway.errors.AwsError: when the call fails
         """
         names = list(variants)
         asked = request(endpoint_name, names, began, ended)
@@ -109,7 +109,7 @@ class TrialMetrics:
 async def variant_figures_async(
     client: Any, endpoint_name: str, variants: Iterable[str], began: float, ended: float
 ) -> dict[str, VariantFigures]:
-    """As TrialMetrics.variant_figures, for a trigger.
+    """Do the same as TrialMetrics.variant_figures, for a trigger.
 
     :param client: an aiobotocore CloudWatch client
     :returns: figures by variant

@@ -1,4 +1,4 @@
-"""The record of a trial on a model package: how it is written into the package's metadata, and read from there."""
+"""The record of a trial in a model package's metadata: how to write it and how to read it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison
 
-# The stage that a person's Promote counts for.
+# The approval stage of a person's Promote.
 STAGE = "trial"
-# Who decides, and how, where the model file leaves it to the rule.
+# Who decided, and how, when the rule decides.
 BY_RULE = "rule"
 VERDICT = "slipway-trial-verdict"
 DECIDED = "slipway-trial-decided"
@@ -30,16 +30,18 @@ _POSSIBLE_OUTCOMES = {
     TrialVerdict.KEEP: (TrialOutcome.KEPT,),
     TrialVerdict.RETIRE: (TrialOutcome.RETIRED,),
 }
-# After these the variants are as before the verdict, so that another one may follow.
+# After these the variants are as before the verdict, so another verdict may follow.
 _NOT_FINAL = (TrialOutcome.KEPT, TrialOutcome.SENT_BACK)
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What a model package says of its trial.
+    """The verdict on a trial, and its outcome.
 
-    ``decided_at`` is ISO 8601 in UTC, ``how`` the way the verdict came in. ``outcome`` is None until the verdict has
-    been carried out. ``proof`` is the guard's signature of a person's answer, see slipway/signed/proofs.py.
+    :param decided_at: ISO 8601, UTC
+    :param how: the way the verdict came in
+    :param outcome: None until the verdict is carried out
+    :param proof: the guard's signature of a person's answer, see slipway/signed/proofs.py
     """
 
     verdict: TrialVerdict
@@ -53,11 +55,11 @@ class TrialRecord:
 
     @property
     def stands(self) -> bool:
-        """Whether the verdict is to be carried out, or was and is final."""
+        """Whether no other verdict may follow."""
         return self.outcome not in _NOT_FINAL
 
     def to_xcom(self) -> dict[str, Any]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         plain = {**asdict(self), "verdict": self.verdict.value, "outcome": self.outcome and self.outcome.value}
         return {name: value for name, value in plain.items() if name != "proof"}
 
@@ -66,12 +68,11 @@ class TrialRecord:
 
 
 def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
-    """Read a trial's record; who may update a model package may write a verdict there too.
+    """Read a trial's record. Whoever may update the model package may also write a verdict there.
 
     :param package: what DescribeModelPackage answered
-    :returns: None while there is no verdict, or one that is said to be an answer given in Airflow and bears no
-        signature of the guard
-    :raises ValueError: when the verdict is none of those that there are
+    :returns: None without a verdict, or for an answer in Airflow that the guard has not signed
+    :raises ValueError: when the verdict is unknown
     """
     properties = package.get("CustomerMetadataProperties", {})
     if VERDICT not in properties:
@@ -79,7 +80,7 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
     record = TrialRecord(TrialVerdict(properties[VERDICT]), why=properties.get(WHY, ""))
     if DECIDED in properties:
         verdict, at, how, proof, by = (*properties[DECIDED].split("/", 4), "", "", "", "")[:5]
-        # Of a verdict that was changed in SageMaker the rest is not about it.
+        # When the verdict was changed in SageMaker, the rest is about another one.
         if verdict == record.verdict:
             record = TrialRecord(record.verdict, by, at, how, record.why, proof=proof)
     if record.how == How.AIRFLOW and not _is_proven(record, package):
@@ -93,12 +94,12 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
 def _is_proven(record: TrialRecord, package: Mapping[str, Any]) -> bool:
     stage = STAGE if record.verdict is TrialVerdict.PROMOTE else ""
     said = {"by": record.decided_by, "at": record.decided_at, "how": record.how, "stage": stage}
-    # The buttons are called as the verdicts.
+    # The buttons have the verdicts' names.
     return verifier().proves(record.proof, *Candidate.of(package).statement(record.verdict.capitalize(), **said))
 
 
 def verdict_properties(record: TrialRecord, figures: TrialComparison) -> dict[str, str]:
-    """:returns: the metadata that keeps a verdict with the figures it was made on"""
+    """Return the metadata of a verdict and its figures."""
     decided = "/".join((record.verdict.value, record.decided_at, record.how, record.proof, record.decided_by))
     return {
         VERDICT: record.verdict.value,
@@ -110,12 +111,12 @@ def verdict_properties(record: TrialRecord, figures: TrialComparison) -> dict[st
 
 
 def outcome_properties(outcome: TrialOutcome, why: str) -> dict[str, str]:
-    """:returns: the metadata that keeps what became of the trial"""
+    """Return the metadata of a trial's outcome."""
     return {OUTCOME: metadata_value(f"{outcome}: {why}" if why else outcome.value)}
 
 
 class TrialRecordHook(ModelRegistryHook):
-    """Writes a trial's verdict and outcome on the model package of the release that made it.
+    """A client that writes a trial's verdict and outcome on the release's model package.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
     """
@@ -124,11 +125,11 @@ class TrialRecordHook(ModelRegistryHook):
     def trial_record(self, arn: str, digest: str) -> TrialRecord | None:
         """Read the record.
 
-        :param arn: The model package.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: None while there is no verdict.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param arn: the model package
+        :param digest: SHA-256 of the zip that the package must be of
+        :returns: None while there is no verdict
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when the call fails
         """
         return record_of(self._package_of(arn, digest))
 
@@ -136,13 +137,13 @@ class TrialRecordHook(ModelRegistryHook):
     def record_verdict(self, arn: str, record: TrialRecord, figures: TrialComparison, *, digest: str) -> TrialRecord:
         """Record a verdict, unless one stands.
 
-        :param arn: The model package.
-        :param record: The verdict.
-        :param figures: What it was made on.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The verdict that stands.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the model package
+        :param record: the verdict
+        :param figures: the figures that it is based on
+        :param digest: SHA-256 of the zip that the package must be of
+        :returns: the verdict that stands
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         standing = record_of(package)
@@ -153,13 +154,13 @@ class TrialRecordHook(ModelRegistryHook):
 
     @patient
     def record_outcome(self, arn: str, outcome: TrialOutcome, why: str = "", *, digest: str) -> None:
-        """Record what became of a trial.
+        """Record the outcome of a trial.
 
-        :param arn: The model package.
-        :param outcome: What became of it.
-        :param why: The reason, if it is not the verdict.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the model package
+        :param outcome: the outcome
+        :param why: the reason, if it is not the verdict
+        :param digest: SHA-256 of the zip that the package must be of
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         self._update(self._package_of(arn, digest), outcome_properties(outcome, why), replaces=(OUTCOME,))

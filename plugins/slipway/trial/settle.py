@@ -1,4 +1,4 @@
-"""The task ``settle_trial``: carries the verdict on a trial out, step by step, whatever an earlier attempt has done."""
+"""The task ``settle_trial``: it carries out the verdict on a trial, from wherever an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-# The entry of the task's state store that says since when which share of the requests is baked.
+# The entry of the task's state store for the bake: the share of the requests and since when.
 BAKE = "bake"
 _OUTCOMES = {
     TrialVerdict.PROMOTE: TrialOutcome.PROMOTED,
@@ -35,13 +35,12 @@ _OUTCOMES = {
 
 
 class TrialSettleOperator(EndpointDeployOperator):
-    """Promotes, keeps or retires the model on trial, while no other release writes to production.
+    """The end of a trial: promote, keep or retire the model, while no other release writes to production.
 
-    What is to be done next is read from three things: the verdict on the model package, the endpoint's weights as it
-    describes them, and the stack. So any attempt goes on where another one ended. A promotion moves the weights by
-    UpdateEndpointWeightsAndCapacities, one step after the other, and waits for each step's bake; errors of the new
-    model beyond the rule put the trial's weights back, and the release is red. A verdict ends with the stack: only
-    then it says what the endpoint does.
+    The next step follows from the verdict on the model package, the endpoint's weights and the stack, so any attempt
+    goes on where another one ended. A promotion changes the weights by UpdateEndpointWeightsAndCapacities, one step
+    after the other, and waits for each step's bake. Errors of the new model beyond the rule restore the trial's
+    weights and fail the task. Last, the stack is changed to what the endpoint does.
 
     :param model: the model file's content
     """
@@ -54,12 +53,12 @@ class TrialSettleOperator(EndpointDeployOperator):
         self.trial = model.trial or Trial()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Carry the verdict out, once production is this release's to write to.
+        """Carry the verdict out, once this release may write to production.
 
         :returns: verdict, outcome and the stack's outputs
-        :raises slipway.errors.Superseded: when a newer release has come to production
+        :raises slipway.errors.Superseded: when a newer release has reached production
         :raises slipway.errors.TrialFailed: when there is no verdict, or the model failed while it was promoted
-        :raises slipway.errors.StackFailed: as CloudFormationDeployOperator
+        :raises slipway.errors.StackFailed: when the stack cannot be changed
         """
         self.enter_stage(context, BoardStage.PRD)
         with self._consequences(context):
@@ -67,7 +66,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             return self._settle(context, time.time() + self.timeout_seconds)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As CloudFormationDeployOperator.resume."""
+        """Go on after the stack has changed, then record the outcome."""
         return self._finish(context, super().resume(context, *args, **kwargs))
 
     def resume_trial(self, context: Context, event: dict[str, Any] | None, baking: bool) -> dict[str, Any]:
@@ -76,26 +75,26 @@ class TrialSettleOperator(EndpointDeployOperator):
         :param context: the task's Airflow context
         :param event: how the wait ended
         :param baking: whether it was a bake
-        :returns: as execute
+        :returns: what execute() returns
         """
         result = WaitResult.from_event(event)
         with self._consequences(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
-                raise AwsError("Cannot watch the trial", resource=self._endpoint_name, why=result.reason)
+                raise AwsError("Cannot read the trial's state", resource=self._endpoint_name, why=result.reason)
             if baking and result.outcome is WaitOutcome.FAILED:
                 self._send_back(result.reason)
             elif result.outcome in (WaitOutcome.FAILED, WaitOutcome.TIMEOUT):
                 raise TrialFailed(
-                    "The endpoint does not take the weights",
+                    "The endpoint did not accept the weights",
                     resource=self._endpoint_name,
                     why=" ".join(filter(None, [result.status, result.reason])),
-                    fix="look at the endpoint in the SageMaker console, then clear this task: it goes on from there",
+                    fix="check the endpoint in the SageMaker console, then clear this task: it goes on from there",
                 )
             return self._settle(context, time.time() + self.timeout_seconds)
 
     def prepare(self, context: Context) -> None:
-        """As EndpointDeployOperator.prepare, with the verdict; only the record counts, whatever a task has said."""
+        """Prepare as EndpointDeployOperator does, and read the verdict; only the model package's record counts."""
         super().prepare(context)
         package = self._package()
         self._package_arn, record = package["ModelPackageArn"], record_of(package)
@@ -103,14 +102,14 @@ class TrialSettleOperator(EndpointDeployOperator):
             raise TrialFailed(
                 "There is no verdict on this trial",
                 resource=self._package_arn,
-                why="the model package has none on record",
+                why="the model package has no record of one",
                 fix="clear decide_trial and answer its question; then this task runs again",
             )
         if record.how == BY_RULE and self.trial.decide is not Decider.RULE:
             raise TrialFailed(
-                "The verdict on this trial is nobody's",
+                "No person has made the verdict on this trial",
                 resource=self._package_arn,
-                why="it is said to follow from the rule, and the model file asks a person",
+                why="its record names the rule, but the model file asks a person",
                 fix=f"remove {VERDICT} from the package's metadata (`aws sagemaker update-model-package "
                 f"--model-package-arn {self._package_arn} --customer-metadata-properties-to-remove {VERDICT}`), clear "
                 "decide_trial and answer its question",
@@ -122,14 +121,14 @@ class TrialSettleOperator(EndpointDeployOperator):
         if record.outcome in _OUTCOMES.values():
             self.log.info("This trial has ended: %s", record.outcome)
         elif stack and not stack.status.in_progress and self.undo_of_first_step(stack) is None:
-            # While the stack changes, or is half-way, the weights are where they have to be.
+            # While the stack changes, or when a change ended half-way, the weights are already correct.
             self.has_vanished(stack)
             self.check_allowed(stack)
             self._move_weights(context, stack, deadline)
         return self._finish(context, self._advance(context, deadline))
 
     def _move_weights(self, context: Context, stack: Stack, deadline: float) -> None:
-        """Return once the endpoint's weights are those that the verdict asks for, or the trial's own again."""
+        """Change the weights to what the verdict asks for, or back to the trial's; defer until they are."""
         if trigger := self._wait_if_changing(deadline):
             self.defer(trigger=trigger, method_name="resume_trial", kwargs={"baking": False})
         endpoint = self._endpoint() or {}
@@ -144,12 +143,12 @@ class TrialSettleOperator(EndpointDeployOperator):
             self._finish_sent_back(context, endpoint, stack, deadline)
         step = weights.next_step(share, self.trial.steps)
         if step is not None:
-            # Only now: changed bytes are no reason to leave the requests with a model that fails.
+            # Checked last: the weights of a model that fails must go back even if its artifact has changed.
             self.check_artefacts(stack)
             self._set_share(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
 
     def _bake(self, context: Context, share: float) -> None:
-        """Return once a step has baked, whichever attempt began it; send the weights back if the model fails."""
+        """Wait until a step has baked, whichever attempt began it; restore the weights if the model fails."""
         store: Any = context["task_state_store"]
         bake, now = store.get(BAKE), time.time()
         if not bake or not weights.same(bake["share"], share) or bake["verdict_at"] != self._record.decided_at:
@@ -181,8 +180,8 @@ class TrialSettleOperator(EndpointDeployOperator):
             self.log.info("Baked with %.0f%% of the requests: %s", share * 100, found)
 
     def _send_back(self, why: str) -> None:
-        """Write down that the promotion has failed, before anything is moved: a later attempt goes on from there."""
-        self.log.error("%s fails as it is promoted (%s): the trial's weights come back", TRIAL_VARIANT, why)
+        """Record that the promotion has failed, before the weights change: a later attempt goes on from there."""
+        self.log.error("%s failed while it was promoted (%s): restoring the trial's weights", TRIAL_VARIANT, why)
         self.records.record_outcome(self._package_arn, TrialOutcome.SENT_BACK, why, digest=self._plan.digest)
         self._record = record_of(self._package()) or self._record
 
@@ -197,11 +196,11 @@ class TrialSettleOperator(EndpointDeployOperator):
             "The model on trial failed while it was promoted; the trial's weights are back",
             resource=self._endpoint_name,
             why=self._record.outcome_why,
-            fix="clear decide_trial to decide again (retire takes the model away), or upload a better one",
+            fix="clear decide_trial to decide again (Retire removes the model), or upload a better one",
         )
 
     def _set_share(self, endpoint: Mapping[str, Any], share: float, *, level: bool, deadline: float) -> None:
-        """Return once the model on trial has this share of the requests."""
+        """Give the model on trial this share of the requests; defer until it has it."""
         changes = weights.changes(endpoint, share, level=level)
         if not changes:
             return
@@ -221,51 +220,53 @@ class TrialSettleOperator(EndpointDeployOperator):
         self.leave_stages(context, BoardStage.PRD)
         return {"verdict": self._record.verdict.value, "outcome": outcome.value, **deployed}
 
-    # What EndpointDeployOperator asks of this deployment.
+    # What EndpointDeployOperator asks its subclasses.
 
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
-        """:returns: the stack's own parameters, with the variants as the verdict wants them"""
+        """Return the stack's parameters, with the variants that follow from the verdict."""
         if stack is None:
             raise StackFailed(
-                "The stack is gone", resource=self.stack_name, fix="clear deploy_prd and what follows: it makes it anew"
+                "The stack is gone",
+                resource=self.stack_name,
+                fix="clear deploy_prd and what follows: it creates the stack",
             )
         live: Mapping[str, Any] | None = None
         if self._record.verdict is TrialVerdict.RETIRE and stack.parameters.get("ModelBDataUrl"):
-            # The newest model here will be the live one again, which the next release is compared with.
+            # The next release is compared with the live model, which the stack must name.
             url = stack.parameters["ModelADataUrl"]
             live = self.records.package_of_artefact(self._plan.model_package_group, url)
         arn = live["ModelPackageArn"] if live else None
         return parameters.settled(stack.parameters, self._record.verdict, arn)
 
     def wanted_share(self, stack: Stack) -> float | None:
-        """:returns: all requests for a model that is promoted, none for one that is retired, else the stack's share"""
+        """Return the new model's share: 1 to promote, 0 to retire, the stack's share to keep."""
         if self._record.verdict is TrialVerdict.KEEP:
             return super().wanted_share(stack)
         return 1.0 if self._record.verdict is TrialVerdict.PROMOTE else 0.0
 
     def levels_instances(self, stack: Stack) -> bool:
-        """:returns: whether the variants are scaled by themselves, and one is to take the other's place"""
+        """Check whether the promoted variant needs as many instances as auto scaling gave the other one."""
         return stack.parameters.get("AutoScaling") == "true" and self._record.verdict is TrialVerdict.PROMOTE
 
     def has_vanished(self, stack: Stack) -> bool:
-        """:raises TrialFailed: when the endpoint was deleted by hand; to make it again is not this task's part"""
+        """Raise TrialFailed when somebody has deleted the endpoint: deploy_prd creates it, not this task."""
         if super().has_vanished(stack):
             raise TrialFailed(
                 "The endpoint does not exist",
                 resource=self._endpoint_name,
-                fix="clear deploy_prd and what follows: it makes the endpoint anew, with the trial's weights",
+                fix="clear deploy_prd and what follows: it creates the endpoint with the trial's weights",
             )
         return False
 
     def check_trial(self, stack: Stack | None) -> None:
-        """:raises StackFailed: when production serves another release"""
+        """Raise StackFailed when production serves another release."""
         revision = stack.outputs.get(parameters.REVISION) if stack else None
         if stack and revision != self._plan.revision_id:
             raise StackFailed(
                 "Production serves another release: this trial is over",
                 resource=stack.name,
                 why=f"its revision is {revision}, ours is {self._plan.revision_id}",
-                fix="nothing is left to do in this run",
+                fix="nothing: this run has nothing left to do",
             )
 
     def _wait_if_changing(self, deadline: float) -> Any:
@@ -274,6 +275,6 @@ class TrialSettleOperator(EndpointDeployOperator):
         return self.endpoint_wait(deadline) if busy else None
 
     def _live_figures(self, context: Context) -> VariantFigures:
-        """What the live model did in the trial: at a step of 100 % it has no requests to compare with."""
+        """Read the live model's figures of the trial: at a step of 100 % it gets no requests to compare with."""
         watched = context["ti"].xcom_pull(task_ids="watch_trial")
         return TrialComparison.from_json(watched).live if watched else VariantFigures()

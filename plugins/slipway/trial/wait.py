@@ -1,4 +1,4 @@
-"""Waiting for a trial: until it can be judged, for a person's verdict, and through the bake of a step."""
+"""The waits of a trial: until it can be judged, for a person's verdict, and for the bake of a step."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from slipway.trial.record import record_of
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
-# The status of a wait that a newer release has ended.
+# The status of a wait that ended because of a newer release.
 SUPERSEDED = "superseded"
 REACHED = WaitResult(WaitOutcome.REACHED)
 
 
 class _MeasuringTrigger(PollingTrigger):
-    """Looks at an endpoint's metrics until a deadline.
+    """A trigger that reads an endpoint's metrics until a deadline.
 
     :param endpoint_name: the endpoint
-    :param began: from when on metrics count, in seconds since the epoch
+    :param began: since when metrics count, in seconds since the epoch
     :param deadline: when the wait ends, in seconds since the epoch
     """
 
@@ -39,16 +39,16 @@ class _MeasuringTrigger(PollingTrigger):
         self.deadline = deadline
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         more = {"endpoint_name": self.endpoint_name, "began": self.began, "deadline": self.deadline}
         return {**super().arguments(), **more}
 
     async def while_away(self, error: Exception) -> TriggerEvent | None:
-        """:returns: the end of the wait, once its deadline has passed"""
+        """Return the event that ends the wait, once the deadline has passed."""
         return REACHED.to_event() if self.over else None
 
     def pause_seconds(self) -> float:
-        """:returns: how long to wait before the next look, never beyond the deadline"""
+        """Return how long to wait before the next look, never beyond the deadline."""
         return max(0.0, min(self.poll_seconds, self.deadline - time.time()))
 
     @property
@@ -57,7 +57,7 @@ class _MeasuringTrigger(PollingTrigger):
         return time.time() >= self.deadline
 
     async def figures(self) -> Mapping[str, VariantFigures]:
-        """:returns: what both variants have done so far"""
+        """Read the figures of both variants so far."""
         client = await self.client(CloudWatchHook)
         return await variant_figures_async(
             client, self.endpoint_name, (LIVE_VARIANT, TRIAL_VARIANT), self.began, time.time()
@@ -65,12 +65,12 @@ class _MeasuringTrigger(PollingTrigger):
 
 
 class TrialTrigger(_MeasuringTrigger):
-    """Waits until a trial can be judged: its time is over, or both variants have answered often enough.
+    """The wait until a trial can be judged: its time is over, or both variants have answered enough requests.
 
     A newer release in production ends it too, with the status SUPERSEDED.
 
-    :param invocations: how many requests each variant has to have answered; None: only time counts
-    :param ticket: the release in production, as Ticket.to_json gives it
+    :param invocations: how many requests each variant must answer; None where only time counts
+    :param ticket: the release in production, from Ticket.to_json
     """
 
     def __init__(self, *, invocations: int | None, ticket: dict[str, Any], **measuring: Any) -> None:
@@ -79,11 +79,11 @@ class TrialTrigger(_MeasuringTrigger):
         self.ticket = ticket
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         return {**super().arguments(), "invocations": self.invocations, "ticket": self.ticket}
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Return the event that ends the wait; None while it goes on."""
         documents = await self.client(S3Hook)
         if await overtaken_async(documents, Ticket.from_json(self.ticket)):
             return WaitResult(WaitOutcome.REACHED, SUPERSEDED).to_event()
@@ -97,10 +97,10 @@ class TrialTrigger(_MeasuringTrigger):
 
 
 class BakeTrigger(_MeasuringTrigger):
-    """Waits through the bake of a step; too many errors of the new model end it at once, as failed.
+    """The wait for the bake of a step; too many errors of the new model end it at once, as failed.
 
     :param error_share_limit: the largest share of errors
-    :param minimum_invocations: how many requests a share is taken of at least
+    :param minimum_invocations: the fewest requests for which a share of errors counts
     """
 
     def __init__(self, *, error_share_limit: float, minimum_invocations: int, **measuring: Any) -> None:
@@ -109,14 +109,14 @@ class BakeTrigger(_MeasuringTrigger):
         self.minimum_invocations = minimum_invocations
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         more = {"error_share_limit": self.error_share_limit, "minimum_invocations": self.minimum_invocations}
         return {**super().arguments(), **more}
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Return the event that ends the wait; None while it goes on."""
         if self.over:
-            # Whoever resumes looks for the last time.
+            # The operator reads the figures once more.
             return REACHED.to_event()
         found = (await self.figures())[TRIAL_VARIANT]
         if found.invocations >= self.minimum_invocations and found.error_share > self.error_share_limit:
@@ -125,9 +125,9 @@ class BakeTrigger(_MeasuringTrigger):
 
 
 class TrialDecisionTrigger(ApprovalTrigger):
-    """Waits for a person's verdict on a trial: in Airflow, or in the Model Registry."""
+    """The wait for a person's verdict on a trial, in Airflow or in the Model Registry."""
 
     def is_decided(self, package: Mapping[str, Any]) -> bool:
-        """:returns: whether a verdict stands"""
+        """Check whether the model package has a verdict that stands."""
         record = record_of(package)
         return record is not None and record.stands

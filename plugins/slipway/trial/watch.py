@@ -1,4 +1,4 @@
-"""The task ``watch_trial``: lets a model on trial answer its share of the requests, then compares both variants."""
+"""The task ``watch_trial``: it waits while the model on trial gets its share, then compares both variants."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import TrialRecord
 
-# The entry of the task's state store that says since when which endpoint configuration is watched.
+# The entry of the task's state store for the endpoint configuration that is watched, and since when.
 WATCH = "watch"
 
 
 class TrialWatchOperator(StageMixin, BaseOperator):
-    """Waits, deferred, until the trial of this release can be judged; the XCom is the Comparison.
+    """The wait, deferred, until the trial of this release can be judged; the XCom is the TrialComparison.
 
-    Where there is nothing to watch it says so, and the tasks named by ``skips`` are skipped. The release does not hold
-    production while it watches: a newer one takes its place, and this one's trial ends as superseded.
+    Where there is no trial, the log says why, and the tasks named by ``skips`` are skipped. The release does not hold
+    production while it watches: a newer one may take its place, and this trial then ends as superseded.
 
     :param model: the model file's content
-    :param skips: the tasks that have nothing to do when there is no trial
+    :param skips: the tasks to skip when there is no trial
     """
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
@@ -70,8 +70,8 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
         :param context: the task's Airflow context
         :returns: the comparison
-        :raises slipway.errors.Superseded: when a newer release has come to production
-        :raises slipway.errors.TrialFailed: when the endpoint does not serve
+        :raises slipway.errors.Superseded: when a newer release has reached production
+        :raises slipway.errors.TrialFailed: when the endpoint is not in service
         """
         trial = self.model.trial
         if trial is None:
@@ -90,11 +90,11 @@ class TrialWatchOperator(StageMixin, BaseOperator):
 
         :param context: the task's Airflow context
         :param event: how the wait ended
-        :returns: as execute
+        :returns: what execute() returns
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot watch the trial", resource=self._name(context), why=result.reason)
+            raise AwsError("Cannot read the trial's state", resource=self._name(context), why=result.reason)
         return self.execute(context)
 
     def _watch(self, context: Context, trial: Trial, endpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,11 +126,11 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         return comparison.to_json()
 
     def _began(self, context: Context, endpoint: Mapping[str, Any], standing: TrialRecord | None) -> float:
-        """Tell since when this trial is watched; an attempt that was killed has not lost the time."""
+        """Return since when this trial is watched; an attempt after a kill continues the same time."""
         store: Any = context["task_state_store"]
         config = endpoint["EndpointConfigName"]
         watch = store.get(WATCH)
-        # After a verdict that left both variants, a task that runs again watches anew.
+        # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
         if not watch or watch["config"] != config or watch["after"] != again:
             watch = {"config": config, "after": again, "began": time.time()}
@@ -149,7 +149,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     ) -> dict[str, VariantFigures]:
         capture = (endpoint.get("DataCaptureConfig") or {}).get("DestinationS3Uri")
         if not capture:
-            self.log.warning("The endpoint captures no data: without answers ground truth says nothing")
+            self.log.warning("The endpoint captures no data, so ground truth cannot be used")
             return figures
         where = resolve(prefix, self.model.aws_conn_id)
         hits = {name: self.truth.hits(capture, where, endpoint["EndpointName"], name, span) for name in figures}
