@@ -398,7 +398,7 @@ class TestATrial:
 
     def test_who_uploaded_the_model_promotes_it_only_where_the_rules_let_them(self, trial):
         trial.rules = {TASK: Rules((ApprovalStage(ONLY_STAGE, ("dave",)),), allow_uploader=False)}
-        with refused(403, "lets no uploader approve"):
+        with refused(403, "does not let the uploader approve"):
             trial.answers("dave", "Promote")
         trial.answers("dave", "Retire")
         assert trial.answer().option == "Retire"

@@ -124,7 +124,7 @@ def test_two_files_never_share_a_name(field, changes, tmp_path):
     models, errors = load_models(tmp_path)
     assert len(models) == 1
     assert errors[0].resource == "b.yaml"
-    assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
+    assert f"field {field}: expected a value of its own, found that of a.yaml" in str(errors[0])
 
 
 # What YAML, a person or a program may put where a value belongs.
