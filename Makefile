@@ -6,14 +6,17 @@ SHELL := /bin/bash
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv/bin
 
-# Answer of the demo's approval: empty waits for a person, yes approves as alice.
+# The answer to the demo's approval: empty waits for a person, yes approves as alice.
 APPROVE ?=
-# A release the demo was left in, to come back to.
+# A release of an earlier demo to come back to.
 RUN ?=
+# The template that the package brings along; the others are in include/cfn.
+ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
+
 # How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
-# An endpoint's load: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; DATA with labels, a VARIANT.
+# The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
 RATE ?=
@@ -25,12 +28,14 @@ ARGS ?=
 
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
 PARALLEL ?= -n 3 --dist loadfile
-# The bounded chaos stops its instance before the others start theirs.
+# test_chaos.py stops its instance before the other tests start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
-# What runs on other databases and with other users, too.
+# The tests that start no server.
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
+# Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench test test-e2e test-postgres test-fab test-modes chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -38,9 +43,9 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
-	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
+	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states that otherwise pass at once),"
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
-	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong),"
+	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
 	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
@@ -53,7 +58,7 @@ up: setup ## Start the local AWS and Airflow in the background and wait until bo
 down: ## Stop everything that 'make up' started; the state stays
 	@$(VENV)/python -m tools.services down
 
-status: ## Say what runs, where, and how it is
+status: ## Show what is running, where, and whether it is healthy
 	@$(VENV)/python -m tools.services status
 
 demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
@@ -66,6 +71,9 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 
 bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
+
+check: lint ## Run lint and the tests that start no server: two minutes
+	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
 	@$(VENV)/python -m tools.browser
@@ -86,7 +94,10 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
 
-chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
+test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
+	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
+chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
@@ -95,21 +106,22 @@ blackout: setup ## Take AWS away for a minute at each stage of a release (20 min
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
 	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
 
-lint: setup ## Check style, types and templates (ruff, mypy, cfn-lint)
+lint: setup ## Check style, types, layers and templates (ruff, mypy, import-linter, cfn-lint)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml
+	@PYTHONPATH=plugins $(VENV)/lint-imports --no-logo --no-cache
+	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
 	@"$(PYTHON)" tools/setup.py checkov
-	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn
+	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn -d $(dir $(ENDPOINT_TEMPLATE))
 
 format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-lock: setup ## Resolve the requirements anew and write both constraints files
+lock: setup ## Resolve the requirements again and write the constraints files
 	@"$(PYTHON)" tools/setup.py lock
 
 clean: ## Stop everything and remove the state (the virtual environments stay)

@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.cleanup.order import MODEL, REMOVE
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
+from slipway.cleanup.teardown_order import MODEL, REMOVE
 from slipway.model.files import load_models
 from slipway.names import DAG_TAG, TEARDOWN_DAG_ID
 from slipway.paths import models_folder

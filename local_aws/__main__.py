@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_aws import credentials
-from local_aws.clock import Clock
-from local_aws.settings import Settings
+from local_aws.host import credentials
+from local_aws.settings import Clock, Settings
 
 _EXAMPLE = """\
 Then, in another shell:
@@ -60,19 +59,19 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         type=_seconds,
         default=0.0,
         metavar="SECONDS",
-        help="stay this long in each in-between status, such as Starting or Creating, to watch them (default: 0)",
+        help="stay this long in each temporary status, such as Starting or Creating, to make it visible (default: 0)",
     )
     parser.add_argument(
         "--time-scale",
         type=_scale,
         default=1.0,
         metavar="FACTOR",
-        help="let periods, cooldowns and bake times pass so much faster: with 60 a minute takes a second (default: 1)",
+        help="let periods, cooldowns and bake times pass faster: with 60 a minute takes a second (default: 1)",
     )
     parser.add_argument(
         "--faults",
         action="store_true",
-        help="let calls be made to go wrong by requests to /_local_aws/faults (default: not)",
+        help="let requests to /_local_aws/faults make calls fail (default: off)",
     )
     given = parser.parse_args(arguments)
     state_dir = given.state_dir.resolve()
@@ -80,7 +79,6 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         port=given.port,
         bind=given.bind,
         state_dir=state_dir,
-        credentials=credentials.from_environment(os.environ) or credentials.kept(state_dir),
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
@@ -93,23 +91,24 @@ def main() -> int:
 
     :returns: the exit status
     """
-    # Objects, secrets of IAM and the ledger are this user's alone.
+    # Only this user may read objects, IAM's secrets and the ledger.
     os.umask(0o077)
     try:
         settings = parse()
+        keys = credentials.from_environment(os.environ) or credentials.kept(settings.state_dir)
     except credentials.CredentialsError as error:
         return _refuse(str(error))
-    # The host's many loggers tell of nothing but their start below WARNING.
+    # Below WARNING the host's loggers only report their start.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)
-    # Imported late, so that --help and a bad argument answer at once.
+    # Imported late, so that --help and errors in arguments appear at once.
     from local_aws.server import PortTaken, run
 
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            run(settings)
+            run(settings, keys)
         except BlockingIOError:
             return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
         except PortTaken as error:
@@ -125,13 +124,13 @@ def _refuse(reason: str) -> int:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"{text} is no TCP port")
+        raise argparse.ArgumentTypeError(f"{text} is not a TCP port")
     return number
 
 
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]", text):
-        raise argparse.ArgumentTypeError(f"{text} is no host name; give it without a port")
+        raise argparse.ArgumentTypeError(f"{text} is not a host name; give it without a port")
     return text
 
 
@@ -152,5 +151,5 @@ def _scale(text: str) -> float:
 if __name__ == "__main__":
     status = main()
     logging.shutdown()
-    # All is saved by now, and threads that wait for a stack's resource may go on waiting for hours.
+    # Everything is saved by now, and threads that wait for a stack's resource may wait for hours.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The process: starts the host and the added services in order, and ends them in order."""
+"""The process: starts and stops the host and the added services in order."""
 
 import asyncio
 import logging
@@ -9,35 +9,38 @@ from typing import Any
 from hypercorn.asyncio import serve
 
 from local_aws import services
-from local_aws.admission import Admission
 from local_aws.alarms.ticker import AlarmTicker
-from local_aws.api import RequestContext, ServiceParts
-from local_aws.asgi import Receive, Scope, Send
-from local_aws.connections import ClosableConfig
-from local_aws.gateway import Gateway
-from local_aws.http import Front, keep_saved
-from local_aws.invocation_protocol import InvocationLoop
-from local_aws.ledger import OK, Call, Ledger
-from local_aws.routing import resource
+from local_aws.framework.api import RequestContext
+from local_aws.framework.service_parts import ServiceParts
+from local_aws.framework.store import Store
+from local_aws.front.admission import Admission
+from local_aws.front.asgi import AsgiScope, Receive, Send
+from local_aws.front.connections import ClosableConfig
+from local_aws.front.http import Front, keep_saved
+from local_aws.front.invocation_protocol import InvocationLoop
+from local_aws.front.ledger import OK, Call, Ledger
+from local_aws.front.routing import resource
+from local_aws.host.credentials import Credentials
+from local_aws.host.gateway import Gateway
+from local_aws.host.stack_operations import Journal
 from local_aws.settings import Settings
-from local_aws.stack_operations import Journal
-from local_aws.store import Store
 
 _SAVE_SECONDS = 1.0
-# boto3 keeps connections open between polls; closing them first would race with its next request.
+# boto3 keeps connections open between polls; closing them earlier would race with its next request.
 _KEEP_ALIVE_SECONDS = 75
 
 _log = logging.getLogger(__name__)
 
 
 class PortTaken(Exception):
-    """Something else listens where the gateway should."""
+    """Another process listens on the gateway's port."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, credentials: Credentials) -> None:
     """Run the local AWS until SIGTERM or SIGINT.
 
     :param settings: how to run it
+    :param credentials: the keys of those who use it from outside
     :raises PortTaken: the port is in use
     """
     _check_port(settings)
@@ -50,25 +53,26 @@ def run(settings: Settings) -> None:
     front = Front(gateway, calls, Admission(gateway, settings.hosts), faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
-        gateway.add_service(part.service)
+        gateway.services.add(part.service)
         for type_name, resource_type in part.resource_types.items():
-            gateway.add_resource_type(type_name, resource_type)
+            gateway.stacks.add_resource_type(type_name, resource_type)
         front.invoke = part.invoke or front.invoke
-    # Not asyncio.run: it would wait for every stack operation to end, and the host does not let them be cancelled.
+    # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
-    # Faults are for the HTTP server's requests, so with them it gets the invocations too.
+    # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.
     loop.answered = None if settings.faults else front.plain_invocation
-    loop.run_until_complete(_Process(settings, gateway, front, parts, journal, loop).serve())
+    loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, loop).serve())
     store.close()
     calls.close()
 
 
 class _Process:
-    """One life of the gateway; the order of its steps is what this class is for."""
+    """One run of the gateway, with its steps in order."""
 
     def __init__(
         self,
         settings: Settings,
+        credentials: Credentials,
         gateway: Gateway,
         front: Front,
         parts: list[ServiceParts],
@@ -76,6 +80,7 @@ class _Process:
         loop: InvocationLoop,
     ) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._gateway = gateway
         self._front = front
         self._parts = parts
@@ -89,7 +94,7 @@ class _Process:
             for action in actions:
                 action(alarm_scope, arn, alarm)
 
-        self._alarms = AlarmTicker(gateway.alarms, settings.clock, act)
+        self._alarms = AlarmTicker(gateway.cloudwatch, settings.clock, act)
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -101,7 +106,7 @@ class _Process:
         config.errorlog = logging.getLogger("hypercorn.error")
         await serve(self._application, config, shutdown_trigger=self._stopped)
 
-    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _application(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await self._front(scope, receive, send)
             return
@@ -109,8 +114,8 @@ class _Process:
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 # ministack has just loaded its state.
-                self._gateway.make_users(self._settings.credentials)
-                self._gateway.stacks.restore()
+                self._gateway.iam.make_users(self._credentials)
+                self._gateway.stacks.engine.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
                     asyncio.create_task(keep_saved(self._gateway, self._front, _SAVE_SECONDS)),
@@ -120,7 +125,7 @@ class _Process:
         await self._gateway.asgi_app(scope, receive, speak)
 
     async def _start_services(self) -> None:
-        # What a service recovers, such as an endpoint's model, it fetches through the gateway itself.
+        # Services recover through the gateway, for instance they download an endpoint's model.
         await self._listening()
         for part in self._parts:
             try:
@@ -130,7 +135,7 @@ class _Process:
                 self._asked_to_stop.set()
                 return
         self._tasks.append(asyncio.create_task(self._alarms.run()))
-        self._gateway.stacks.go_on()
+        self._gateway.stacks.engine.go_on()
         self._front.ready = True
         _log.info("Ready at %s", self._settings.endpoint_url)
 
@@ -148,12 +153,12 @@ class _Process:
         await self._asked_to_stop.wait()
         self._front.ready = False
         self._journal.closed.set()
-        # Stopped first, while the gateway still answers: a job that ends writes its last status and logs through it.
+        # Services stop first, while the gateway answers: a job that ends writes its last status and logs through it.
         for part in reversed(self._parts):
             try:
                 await asyncio.to_thread(part.stop)
             except Exception:
-                _log.exception("%s did not stop in order", part.service.service_name)
+                _log.exception("%s did not stop cleanly", part.service.service_name)
         self._loop.close_invocations()
         for task in self._tasks:
             task.cancel()
@@ -186,7 +191,7 @@ def _reachable(bind: str) -> str:
 
 
 def _check_port(settings: Settings) -> None:
-    """Refuse a taken port before anything is started or written."""
+    """Check that the port is free before anything is started or written."""
     family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,10 +1,10 @@
-"""The services added to the host, in the one place that lists them."""
+"""The list of the services added to the host."""
 
-from local_aws.api import ServiceParts
 from local_aws.autoscaling import service as autoscaling
+from local_aws.framework.service_parts import ServiceParts
+from local_aws.framework.store import Store
 from local_aws.sagemaker import service as sagemaker
 from local_aws.settings import Settings
-from local_aws.store import Store
 
 
 def build(settings: Settings, store: Store) -> list[ServiceParts]:

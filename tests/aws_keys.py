@@ -2,7 +2,7 @@
 
 import os
 
-from local_aws.credentials import Credentials, from_environment
+from local_aws.host.credentials import Credentials, from_environment
 
 CREDENTIALS = from_environment(os.environ) or Credentials.new()
 os.environ.update(CREDENTIALS.variables())

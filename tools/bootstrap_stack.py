@@ -21,7 +21,7 @@ from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
 WAIT = {"Delay": 1, "MaxAttempts": 120}
-# CloudFormation's words for a change set that would change nothing.
+# How CloudFormation says that a change set would change nothing.
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 # The version in use and the one before: Airflow goes on deploying while it is brought to a new version.
 TEMPLATE_VERSIONS = 2
@@ -35,7 +35,7 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     """Deploy the account's stack, upload the template that Airflow may deploy, and deploy each model's stack.
 
     :param client: makes a client of a service, for the account and region
-    :param include: the folder with the templates and the model files
+    :param include: the folder with the set-up templates and the model files
     :param airflow_principal: the role or user that Airflow runs as; None leaves it as it is
     :returns: what went wrong with single models' stacks, which keeps only their own releases back
     :raises StackError: with the reason of the first resource of the account's stack that failed
@@ -44,10 +44,11 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     before = _parameters(cloudformation, STACK_NAME)
     if airflow_principal is None and before is None:
         raise StackError(
-            f"Stack {STACK_NAME} does not exist yet, and nobody says who Airflow is. Fix: give --airflow-principal "
+            f"Stack {STACK_NAME} does not exist yet, so Airflow's identity is unknown. Fix: give --airflow-principal "
             "the ARN of the role or user that Airflow's workers and triggerer run as"
         )
-    bucket, key, url = _template_place(cloudformation, client("sts"), include)
+    template = endpoint_template(include)
+    bucket, key, url = _template_place(cloudformation, client("sts"), template)
     known = (before or {}).get("EndpointTemplateUrls", "").split(",")
     urls = [url, *(text for text in known if text not in ("", url))][:TEMPLATE_VERSIONS]
     _deploy_stack(
@@ -56,7 +57,7 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
         include / "cfn" / "bootstrap.yaml",
         {"AirflowPrincipalArn": airflow_principal, "EndpointTemplateUrls": ",".join(urls)},
     )
-    client("s3").put_object(Bucket=bucket, Key=key, Body=(include / "cfn" / "endpoint.yaml").read_bytes())
+    client("s3").put_object(Bucket=bucket, Key=key, Body=template.read_bytes())
     problems = []
     for prefix in models.read(include).prefixes:
         try:
@@ -67,20 +68,33 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     return problems
 
 
-def template_key(include: Path) -> str:
-    """The key of endpoint.yaml, which has its digest, as slipway.names.template_key gives it.
+def endpoint_template(include: Path) -> Path:
+    """Find the template of endpoints in the package that Airflow runs.
 
-    :param include: the folder with the templates
+    :param include: the folder with the model files
+    :raises StackError: when the package is nowhere
     """
-    digest = hashlib.sha256((include / "cfn" / "endpoint.yaml").read_bytes()).hexdigest()
+    places = [folder / "slipway" / "deployment" / "endpoint.yaml" for folder in models.plugins_folders(include)]
+    for path in places:
+        if path.is_file():
+            return path
+    raise StackError(f"The template of endpoints is not there: {' and '.join(map(str, places))}")
+
+
+def template_key(template: Path) -> str:
+    """Name the object that endpoint.yaml is uploaded as, as slipway.names.template_key does: it has the file's digest.
+
+    :param template: endpoint.yaml
+    """
+    digest = hashlib.sha256(template.read_bytes()).hexdigest()
     return f"templates/endpoint-{digest[:16]}.yaml"
 
 
-def _template_place(cloudformation: Any, sts: Any, include: Path) -> tuple[str, str, str]:
+def _template_place(cloudformation: Any, sts: Any, template: Path) -> tuple[str, str, str]:
     """Bucket, key and URL of the template; the bucket is bootstrap.yaml's."""
     region, caller = cloudformation.meta.region_name, sts.get_caller_identity()
     domain = "amazonaws.com.cn" if caller["Arn"].split(":")[1] == "aws-cn" else "amazonaws.com"
-    bucket, key = f"mlops-{region}-{caller['Account']}", template_key(include)
+    bucket, key = f"mlops-{region}-{caller['Account']}", template_key(template)
     return bucket, key, f"https://s3.{region}.{domain}/{bucket}/{key}"
 
 
@@ -104,7 +118,7 @@ def _deploy_stack(cloudformation: Any, stack: str, template: Path, wanted: Mappi
             item["ParameterKey"] for item in cloudformation.get_template_summary(TemplateBody=body)["Parameters"]
         }
         given = [{"ParameterKey": key, "ParameterValue": text} for key, text in wanted.items() if text is not None]
-        # A value can be kept only where the stack has it and the template still asks for it.
+        # A value can be kept only when the stack has it and the template still declares it.
         kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in known & declared if wanted.get(key) is None]
         kind, name = "CREATE" if create else "UPDATE", f"up-{time.time_ns()}"
         if _create_change_set(cloudformation, stack, body, [*given, *kept], kind, name):
@@ -140,7 +154,7 @@ def _parameters(cloudformation: Any, stack: str) -> dict[str, str] | None:
 def _create_change_set(
     cloudformation: Any, stack: str, body: str, parameters: list[dict[str, Any]], kind: str, name: str
 ) -> bool:
-    """Returns whether there is something to execute; an empty change set is deleted again."""
+    """Create a change set, and return whether there is something to execute; an empty one is deleted again."""
     cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=name,
@@ -162,7 +176,7 @@ def _create_change_set(
 
 
 def _reason(cloudformation: Any, stack: str) -> str | None:
-    """Why the first resource failed in the stack's last operation."""
+    """Return why the first resource failed in the stack's last operation."""
     try:
         events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     except ClientError:
@@ -174,7 +188,7 @@ def _reason(cloudformation: Any, stack: str) -> str | None:
 
 
 def main() -> int:
-    """Entry point for an AWS other than that of `make up`."""
+    """Set up another AWS than the one of `make up`."""
     import boto3
 
     def client(service: str) -> Any:

@@ -1,1 +1,1 @@
-"""CloudWatch's alarms at work: the host keeps them, this evaluates them."""
+"""Evaluates CloudWatch's alarms, which the host keeps."""

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 
 from local_aws.alarms.evaluation import iso
-from local_aws.store import Scope
+from local_aws.framework.store import Scope
 
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html, Subject
@@ -19,12 +19,12 @@ _MAX_SUBJECT = 100
 
 
 def actions_of(alarm: Mapping[str, Any], state: str, service: str) -> list[str]:
-    """Name what an alarm sets off.
+    """Return the ARNs of an alarm's actions.
 
     :param alarm: a MetricAlarm or CompositeAlarm
-    :param state: the one that is entered
+    :param state: the new state
     :param service: whose ARNs are wanted, such as ``sns``
-    :returns: the ARNs; none where the alarm's actions are disabled
+    :returns: none where the alarm's actions are disabled
     """
     if not alarm.get("ActionsEnabled", True):
         return []

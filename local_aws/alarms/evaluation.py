@@ -1,4 +1,4 @@
-"""What state an alarm is in: pure functions of its configuration and its datapoints.
+"""The state of an alarm: pure functions of its configuration and its datapoints.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -16,7 +16,7 @@ ALARM = "ALARM"
 INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html, ComparisonOperator. Those
-# of anomaly detection need a model of the metric, which there is none of here.
+# of anomaly detection need a model of the metric, which does not exist here.
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
@@ -26,13 +26,13 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 # The evaluation range is larger than EvaluationPeriods; AWS's page shows five datapoints for three periods.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 EXTRA_PERIODS = 2
-# A boundary and the timestamp of a datapoint on it may differ by what floating point loses.
+# A boundary and a timestamp on it may differ by the rounding of floating point.
 _SLACK_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What of an alarm's configuration decides its state.
+    """The part of an alarm's configuration that decides its state.
 
     :param periods: EvaluationPeriods, N
     :param datapoints: DatapointsToAlarm, M
@@ -50,7 +50,6 @@ class Rule:
         """Read the rule of an alarm.
 
         :param alarm: a MetricAlarm
-        :returns: its rule
         """
         periods = alarm["EvaluationPeriods"]
         return cls(
@@ -63,14 +62,13 @@ class Rule:
 
     @property
     def range(self) -> int:
-        """How many periods are looked at, those beyond EvaluationPeriods in place of missing ones."""
+        """How many periods are evaluated; those beyond EvaluationPeriods replace missing ones."""
         return self.periods + EXTRA_PERIODS
 
     def breaching(self, value: float) -> bool:
         """Tell whether a datapoint violates the threshold.
 
         :param value: of the datapoint
-        :returns: True when it does
         """
         compare, _ = COMPARISONS[self.comparison]
         return compare(value, self.threshold)
@@ -118,38 +116,37 @@ def _by_real(real: Sequence[bool], rule: Rule) -> str:
 
 
 def _oldest(values: Sequence[float | None]) -> int:
-    """How many periods ago the oldest datapoint was, 1 for the latest period.
+    """Return how many periods ago the oldest datapoint was, 1 for the latest period.
 
-    With nothing but breaching datapoints an alarm waits until one is as old as Datapoints to Alarm, so as not to go off
-    for a single one of a metric that comes now and then.
+    If all datapoints breach, an alarm waits until one is as old as Datapoints to Alarm. A single datapoint of a sparse
+    metric must not set it off.
     """
     return len(values) - next(place for place, value in enumerate(values) if value is not None)
 
 
 def windows(end: float, period_seconds: float, count: int) -> list[tuple[float, float]]:
-    """Cut time into periods.
+    """Return the last whole periods.
 
     :param end: of the last one at the latest, epoch seconds
     :param period_seconds: how long each is
     :param count: how many
-    :returns: start and end of the last whole ones, the oldest first
+    :returns: start and end of each, the oldest first
     """
     last = math.floor((end + _SLACK_SECONDS) / period_seconds)
     return [(n * period_seconds, (n + 1) * period_seconds) for n in range(last - count, last)]
 
 
 def within(window: tuple[float, float], timestamp: float) -> bool:
-    """Tell whether something happened in a period.
+    """Tell whether a timestamp lies in a period.
 
     :param window: start and end of the period, epoch seconds
-    :param timestamp: when it happened, epoch seconds
-    :returns: True when it did
+    :param timestamp: epoch seconds
     """
     return window[0] <= timestamp + _SLACK_SECONDS < window[1]
 
 
 def reason(rule: Rule, points: Sequence[Datapoint], old: str, new: str) -> str:
-    """Write why an alarm is in a state, as CloudWatch does.
+    """Write the reason of an alarm's state, as CloudWatch does.
 
     :param rule: the alarm's
     :param points: the datapoints it was evaluated by, the oldest first
@@ -175,7 +172,7 @@ def reason(rule: Rule, points: Sequence[Datapoint], old: str, new: str) -> str:
 
 
 def reason_data(alarm: Mapping[str, Any], points: Sequence[Datapoint], now: float) -> str:
-    """Write the datapoints that decided, as CloudWatch does.
+    """Write the datapoints that decided the state, as CloudWatch does.
 
     :param alarm: a MetricAlarm
     :param points: the datapoints it was evaluated by, the oldest first

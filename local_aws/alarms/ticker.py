@@ -1,4 +1,4 @@
-"""Evaluates every alarm each period, and lets it act.
+"""Evaluates every alarm each period, and starts its actions.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -12,16 +12,16 @@ from typing import Any, Protocol
 
 from local_aws.alarms.actions import actions_of
 from local_aws.alarms.evaluation import COMPARISONS, Datapoint, Rule, reason, reason_data, state_of, windows
-from local_aws.api import AlarmAction
-from local_aws.clock import Clock
-from local_aws.store import Scope
+from local_aws.framework.service_parts import AlarmAction
+from local_aws.framework.store import Scope
+from local_aws.settings import Clock
 
 Alarm = Mapping[str, Any]
 
 # "For alarms with a period of 10, 20 or 30 seconds the alarm is evaluated every 10 seconds", all others every minute.
 _MINUTE_SECONDS = 60
 _HIGH_RESOLUTION_SECONDS = 10
-# Metrics are put a little after their period has ended; an alarm looks at it when they can have come.
+# Metrics are put a little after their period ends, so an alarm is evaluated when they should be there.
 _LAG = 0.25
 _LEAST_LAG_SECONDS = 0.1
 _LONGEST_SLEEP_SECONDS = 1.0
@@ -30,13 +30,13 @@ _log = logging.getLogger(__name__)
 
 
 class AlarmHost(Protocol):
-    """Who keeps alarms and metrics; on the event loop's thread alone."""
+    """What keeps alarms and metrics; used on the event loop's thread only."""
 
     def metric_alarms(self) -> list[tuple[Scope, Alarm]]:
-        """Give the metric alarms of all accounts and regions."""
+        """Return the metric alarms of all accounts and regions."""
 
     def statistics(self, scope: Scope, alarm: Alarm, periods: Sequence[tuple[float, float]]) -> list[float | None]:
-        """Give the alarm's statistic for each of some periods, None for one without data."""
+        """Return the alarm's statistic for each of some periods, None for one without data."""
 
     def change_state(self, scope: Scope, name: str, state: str, why: str, data: str) -> None:
         """Put an alarm into another state, with its history and its actions."""
@@ -45,9 +45,9 @@ class AlarmHost(Protocol):
 class AlarmTicker:
     """Evaluates alarms until it is cancelled.
 
-    :param host: who keeps them
+    :param host: keeps them
     :param clock: how fast periods pass
-    :param scaling_action: what performs an action of Auto Scaling's
+    :param scaling_action: performs an action of Auto Scaling
     """
 
     def __init__(self, host: AlarmHost, clock: Clock, scaling_action: AlarmAction) -> None:
@@ -58,7 +58,7 @@ class AlarmTicker:
         self._evaluated: dict[tuple[Scope, str], int] = {}
 
     async def run(self) -> None:
-        """Evaluate whatever is due, again and again."""
+        """Evaluate what is due, repeatedly."""
         pause = min(self._clock.real_seconds(_HIGH_RESOLUTION_SECONDS) / 2, _LONGEST_SLEEP_SECONDS)
         while True:
             await asyncio.sleep(pause)
@@ -74,13 +74,13 @@ class AlarmTicker:
             try:
                 self._look_at(scope, alarm, now)
             except Exception:
-                _log.exception("the evaluation of alarm %s broke", alarm["AlarmName"])
+                _log.exception("The evaluation of alarm %s failed", alarm["AlarmName"])
         known = {(scope, alarm["AlarmName"]) for scope, alarm in alarms}
         self._evaluated = {key: slot for key, slot in self._evaluated.items() if key in known}
 
     def _look_at(self, scope: Scope, alarm: Alarm, now: float) -> None:
         if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in COMPARISONS:
-            # Of metric math or anomaly detection, which the host does not calculate.
+            # An alarm on metric math or anomaly detection, which the host does not calculate.
             return
         every = _MINUTE_SECONDS if alarm["Period"] >= _MINUTE_SECONDS else _HIGH_RESOLUTION_SECONDS
         interval = self._clock.real_seconds(every)

@@ -1,4 +1,4 @@
-"""Scaling activities: what was scaled, why, and what came of it.
+"""Scaling activities: what was scaled, why, and the result.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-scaling-activities.html
 """
@@ -7,9 +7,9 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext
 from local_aws.autoscaling.targets import page_of, same
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.store import Document, Scope, Store
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 # "from the previous six weeks"
@@ -25,7 +25,7 @@ class ScalingActivities:
 
     def __init__(self, store: Store) -> None:
         self._kept = store.collection("scaling_activities")
-        # Of the scaler's thread alone: what is being scaled, those of an earlier process too.
+        # Used by the scaler's thread only: what is being scaled, also for an earlier process.
         self._under_way: dict[str, tuple[Scope, Document]] = {}
         for scope, name, activity in self._kept.everywhere():
             if activity["StartTime"] < time.time() - _KEPT_SECONDS:
@@ -34,16 +34,13 @@ class ScalingActivities:
                 self._under_way[name] = scope, activity
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {"DescribeScalingActivities": self._describe}
 
     def begin(
         self, scope: Scope, target: Document, description: str, cause: str, before: int, capacity: int
     ) -> Document:
-        """Write that a capacity is being changed.
+        """Record that a capacity is being changed.
 
         :param scope: account and region
         :param target: what is scaled
@@ -60,7 +57,7 @@ class ScalingActivities:
         return activity
 
     def end(self, scope: Scope, activity: Document, status: str, message: str) -> None:
-        """Write what came of an activity.
+        """Record the result of an activity.
 
         :param scope: account and region
         :param activity: as begun
@@ -72,7 +69,7 @@ class ScalingActivities:
         self._under_way.pop(activity["ActivityId"], None)
 
     def done(self, scope: Scope, target: Document, description: str, cause: str, status: str, message: str) -> None:
-        """Write something that is over as soon as it begins.
+        """Record an activity that ends at once.
 
         :param scope: account and region
         :param target: what it is about
@@ -84,7 +81,7 @@ class ScalingActivities:
         self.end(scope, _activity(target, description, cause), status, message)
 
     def not_scaled(self, scope: Scope, target: Document, cause: str, reason: Document) -> None:
-        """Write that nothing was scaled, unless that was the last that happened.
+        """Record that nothing was scaled, unless the last activity says so already.
 
         :param scope: account and region
         :param target: what was not scaled
@@ -98,14 +95,11 @@ class ScalingActivities:
             self.end(scope, unscaled, "Unfulfilled", f"Not scaled: {reason['Code']}.")
 
     def under_way(self) -> list[tuple[Scope, Document]]:
-        """Give what is being scaled in all accounts and regions.
-
-        :returns: scope and activity
-        """
+        """Return scope and activity of what is being scaled in all accounts and regions."""
         return list(self._under_way.values())
 
     def of_target(self, scope: Scope, target: Document) -> list[Document]:
-        """Give a target's activities.
+        """Return a target's activities.
 
         :param scope: account and region
         :param target: the target

@@ -1,4 +1,4 @@
-"""The alarms of a target tracking policy, which Application Auto Scaling makes and deletes itself.
+"""The alarms of a target tracking policy, which Application Auto Scaling makes and deletes.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
 """
@@ -10,15 +10,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.api import ServiceError
-from local_aws.store import Document, Scope
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Document, Scope
 
 # What each predefined metric stands for: https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
 PREDEFINED = {"SageMakerVariantInvocationsPerInstance": ("AWS/SageMaker", "InvocationsPerInstance", "Sum")}
 _PERIOD_SECONDS = 60
 _HIGH_PERIODS = 3
 _LOW_PERIODS = 15
-# Between this share of the target and the target nothing is scaled, lest the capacity should swing.
+# Between this share of the target and the target nothing is scaled, so that the capacity does not oscillate.
 _LOW_SHARE = 0.9
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class PolicyAlarms:
         self._client = client
 
     def put(self, scope: Scope, policy: Document, before: list[Document]) -> list[Document]:
-        """Make the policy's alarms, or bring them up to date.
+        """Create or update the policy's alarms.
 
         :param scope: the policy's account and region
         :param policy: the policy
@@ -83,7 +83,7 @@ class PolicyAlarms:
         try:
             self._client(scope).delete_alarms(AlarmNames=names)
         except (ClientError, BotoCoreError) as error:
-            # They set off nothing any more.
+            # Their policy is gone, so they have no effect.
             _log.warning("alarms %s are left behind: %s", ", ".join(names), error)
 
 

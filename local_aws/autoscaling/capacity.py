@@ -11,7 +11,7 @@ from typing import Any
 # https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html, Define
 # cooldown periods: the default for SageMaker endpoint variants, in seconds.
 DEFAULT_COOLDOWN_SECONDS = 300
-# What floating point adds to a quotient must not cost an instance.
+# A rounding error of floating point must not add an instance.
 _SLACK = 1e-9
 
 
@@ -23,8 +23,8 @@ class Situation:
     :param minimum: of the scalable target
     :param maximum: of the scalable target
     :param suspended: the scalable target's SuspendedState
-    :param scaled_out_from: the capacity before the last scale-out, while its cooldown lasts; else None
-    :param scale_in_cools_down: whether the last scale-in's cooldown lasts
+    :param scaled_out_from: the capacity before the last scale-out during its cooldown; else None
+    :param scale_in_cools_down: whether the last scale-in's cooldown is running
     """
 
     capacity: int
@@ -37,10 +37,10 @@ class Situation:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a policy decided.
+    """A policy's decision.
 
     :param capacity: the new one; None to leave it as it is
-    :param code: why it is left, as a NotScaledReason has it; None where AWS gives none, as for a cooldown
+    :param code: code of the NotScaledReason; None where AWS gives none, as for a cooldown
     """
 
     capacity: int | None = None
@@ -53,7 +53,7 @@ STAY = Decision()
 def tracked(
     configuration: Mapping[str, Any], high: bool, datapoints: Sequence[float], situation: Situation
 ) -> Decision:
-    """Follow a target tracking policy.
+    """Decide by a target tracking policy.
 
     :param configuration: TargetTrackingScalingPolicyConfiguration
     :param high: whether the alarm above the target went off, not the one below it
@@ -68,7 +68,7 @@ def tracked(
         return _tracked_out(datapoints[-1] / target, situation)
     if configuration.get("DisableScaleIn"):
         return STAY
-    # The highest of all those low datapoints: scaling in is the cautious direction.
+    # The highest of the low datapoints, to be cautious when scaling in.
     return _tracked_in(max(datapoints) / target, situation)
 
 
@@ -94,23 +94,23 @@ def _tracked_in(ratio: float, situation: Situation) -> Decision:
         return Decision(min(wanted, situation.maximum))
     if situation.capacity <= situation.minimum:
         return Decision(code="AlreadyAtMinCapacity")
-    # One instance fewer would bring the metric above the target again.
+    # With one instance fewer the metric would exceed the target again.
     return Decision(code="AutoScalingAnticipatedFlapping")
 
 
 def bounded(situation: Situation) -> int:
-    """Bring the capacity between new bounds.
+    """Return the capacity within new bounds.
 
     https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTargetAction.html
 
     :param situation: of the scalable target
-    :returns: the capacity, the same where it is between them; a variant has one instance at least
+    :returns: the capacity; at least one, which a variant must have
     """
     return max(min(situation.capacity, situation.maximum), situation.minimum, 1)
 
 
 def stepped(configuration: Mapping[str, Any], datapoint: float, threshold: float, situation: Situation) -> Decision:
-    """Follow a step scaling policy.
+    """Decide by a step scaling policy.
 
     https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
 
@@ -140,7 +140,7 @@ def stepped(configuration: Mapping[str, Any], datapoint: float, threshold: float
 
 
 def _holds(step: Mapping[str, Any], breach: float) -> bool:
-    """Bounds are inclusive towards the threshold, exclusive away from it."""
+    """Tell whether a step contains a difference; its bounds are inclusive towards the threshold, else exclusive."""
     lower = step.get("MetricIntervalLowerBound", -math.inf)
     upper = step.get("MetricIntervalUpperBound", math.inf)
     return lower <= breach < upper if breach >= 0 else lower < breach <= upper

@@ -5,10 +5,10 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Appli
 
 from typing import Any
 
-from local_aws.api import JsonService, ServiceError, service_model
 from local_aws.autoscaling.targets import key
-from local_aws.cloudformation import ResourceProgress, ResourceRequest
-from local_aws.coercion import coerced
+from local_aws.framework.api import JsonService, ServiceError, service_model
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest
+from local_aws.framework.coercion import coerced
 
 _IDENTITY = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 
@@ -27,7 +27,7 @@ class ScalableTargetResource:
         self._service = service
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Register the target; one that is registered already is not this stack's."""
+        """Register the target; one that is registered already does not belong to this stack."""
         parameters = _parameters("RegisterScalableTarget", request)
         filters = {
             "ServiceNamespace": parameters.get("ServiceNamespace"),

@@ -7,10 +7,10 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError
 from local_aws.autoscaling.alarms import PREDEFINED, PolicyAlarms
 from local_aws.autoscaling.targets import ScalableTargets, describe, key, page_of, same
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope, Store
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _CONFIGURATIONS = {
@@ -33,10 +33,7 @@ class ScalingPolicies:
         self._alarms = alarms
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "PutScalingPolicy": self._put,
             "DescribeScalingPolicies": self._describe,
@@ -76,20 +73,19 @@ class ScalingPolicies:
         return {}
 
     def of_target(self, scope: Scope, target: dict[str, Any]) -> list[Document]:
-        """Give the policies of a target.
+        """Return the policies of a target.
 
         :param scope: account and region
         :param target: what names it
-        :returns: the policies
         """
         return [policy for policy in self._policies.list(scope) if same(target, policy, *_IDENTITY)]
 
     def may_scale_in(self, scope: Scope, policy: Document) -> bool:
-        """Tell whether the target's other policies agree to a target tracking policy's scaling in.
+        """Tell whether the target's other policies allow a target tracking policy to scale in.
 
         :param scope: account and region
         :param policy: the one that wants to scale in
-        :returns: whether every other one that scales in would as well
+        :returns: whether every other policy that scales in would do so too
         """
         others = [
             other
@@ -110,7 +106,7 @@ class ScalingPolicies:
         return next((policy for policy in self._policies.list(scope) if policy["PolicyARN"] == arn), None)
 
     def forget(self, scope: Scope, target: Document) -> None:
-        """Delete a target's policies with it, as DeregisterScalableTarget does.
+        """Delete the policies of a deregistered target.
 
         :param scope: account and region
         :param target: the target that is gone

@@ -1,4 +1,4 @@
-"""Does the scaling: a thread that alarms, new bounds and schedules wake.
+"""Scales: a thread that alarms, new bounds and schedules wake.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
 """
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.api import ServiceError
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.capacity import (
     DEFAULT_COOLDOWN_SECONDS,
@@ -25,10 +24,11 @@ from local_aws.autoscaling.capacity import (
 from local_aws.autoscaling.policies import ScalingPolicies
 from local_aws.autoscaling.targets import ScalableTargets, key
 from local_aws.autoscaling.variants import Variants, VariantState
-from local_aws.clock import Clock
-from local_aws.store import Document, Scope
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Document, Scope
+from local_aws.settings import Clock
 
-# How long what is under way may go unseen, in AWS's seconds and within these limits.
+# How often activities in progress are checked, in AWS's seconds and within these limits.
 _TICK_SECONDS = 5
 _SHORTEST_TICK_SECONDS = 0.1
 _LONGEST_TICK_SECONDS = 1.0
@@ -39,11 +39,11 @@ _Alarm = Mapping[str, Any]
 
 
 class Scaler:
-    """Scales variants; its thread alone changes capacities.
+    """Scales variants; only its thread changes capacities.
 
     :param targets: the scalable targets
     :param policies: their policies
-    :param activities: where it writes what it does
+    :param activities: where it records what it does
     :param variants: what it scales
     :param clock: how fast cooldowns pass
     :param schedule: performs the scheduled actions that are due
@@ -74,18 +74,18 @@ class Scaler:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is under way is looked at again after the next start."""
+        """End the thread; activities in progress are checked again after the next start."""
         self._stopping.set()
         self._woken.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
     def wake(self) -> None:
-        """Look at new bounds at once."""
+        """Check new bounds at once."""
         self._woken.put(None)
 
     def alarmed(self, scope: Scope, arn: str, alarm: _Alarm) -> None:
-        """Take an alarm that invokes a policy; any thread.
+        """Accept an alarm that invokes a policy; any thread.
 
         :param scope: account and region
         :param arn: the policy's
@@ -112,12 +112,12 @@ class Scaler:
         try:
             step(*arguments)
         except Exception:
-            _log.exception("scaling broke")
+            _log.exception("Scaling failed")
 
     # --- policies -----------------------------------------------------------------------------------------------------
 
     def _follow(self, scope: Scope, arn: str, alarm: _Alarm) -> None:
-        """Do what a policy wants, invoked by an alarm."""
+        """Perform a policy that an alarm invoked."""
         policy = self._policies.by_arn(scope, arn)
         target = policy and self._targets.find(scope, policy)
         variant = target and self._variants.state(scope, target)
@@ -128,7 +128,7 @@ class Scaler:
         )
         if variant.status != "InService":
             if not self._scales(scope, target):
-                # The alarm comes again in a minute, as long as it is in its state.
+                # The alarm invokes the policy every minute while it is in its state.
                 self._activities.not_scaled(scope, target, cause, {"Code": "TargetServicePutResourceAsUnscalable"})
             return
         decision = self._decided(scope, policy, target, variant, alarm)
@@ -169,7 +169,7 @@ class Scaler:
             target["MaxCapacity"],
             target["SuspendedState"],
             last["FromCapacity"] if last and scaled_out and now < last["EndTime"] + out_seconds else None,
-            # A scale-out ends the cooldown of the scale-in before it.
+            # A scale-out ends the cooldown of an earlier scale-in.
             last is not None and not scaled_out and now < last["EndTime"] + in_seconds,
         )
 
@@ -184,7 +184,7 @@ class Scaler:
             self._activities.end(scope, activity, "Failed", _failed(capacity, error.message))
 
     def _settle(self) -> None:
-        """End the activities whose variants have got where they should, or will not."""
+        """End the activities whose variants have reached their capacity, or cannot."""
         for scope, activity in self._activities.under_way():
             variant = self._variants.state(scope, activity)
             capacity = activity["ToCapacity"]
@@ -201,7 +201,7 @@ class Scaler:
         return any((scope, key(target)) == (other, key(activity)) for other, activity in self._activities.under_way())
 
     def _enforce(self) -> None:
-        """Bring variants between bounds that are new."""
+        """Bring variants within new bounds."""
         for scope, target in self._targets.with_new_bounds():
             variant = self._variants.state(scope, target)
             if variant and variant.status in ("Creating", "Updating", "SystemUpdating", "RollingBack"):

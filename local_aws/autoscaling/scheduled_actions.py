@@ -7,24 +7,24 @@ import time
 import uuid
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.schedules import Rate, Schedule, parse
 from local_aws.autoscaling.targets import ScalableTargets, describe, key, page_of, same
-from local_aws.clock import Clock
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope, Store
+from local_aws.settings import Clock
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _BOUNDS = ("MinCapacity", "MaxCapacity")
 
 
 class ScheduledActions:
-    """The operations on scheduled actions, and what performs them.
+    """The operations on scheduled actions, and their execution.
 
     :param store: where they are kept
     :param targets: the targets they are of
-    :param activities: where it is written that one was performed
-    :param clock: how fast rates pass; the times of the calendar are real
+    :param activities: where executions are recorded
+    :param clock: how fast rates pass; calendar times are real
     """
 
     def __init__(self, store: Store, targets: ScalableTargets, activities: ScalingActivities, clock: Clock) -> None:
@@ -34,10 +34,7 @@ class ScheduledActions:
         self._clock = clock
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "PutScheduledAction": self._put,
             "DescribeScheduledActions": self._describe,
@@ -45,7 +42,7 @@ class ScheduledActions:
         }
 
     def forget(self, scope: Scope, target: Document) -> None:
-        """Delete a target's actions with it, as DeregisterScalableTarget does.
+        """Delete the actions of a deregistered target.
 
         :param scope: account and region
         :param target: the target that is gone
@@ -55,7 +52,7 @@ class ScheduledActions:
                 self._kept.delete(scope, _action_key(action))
 
     def perform(self, now: float) -> None:
-        """Do what is due.
+        """Execute the actions that are due.
 
         :param now: epoch seconds
         """
@@ -63,7 +60,7 @@ class ScheduledActions:
             due = action.get("NextTime")
             if due is None or due > now:
                 continue
-            # One that was missed while the local AWS was down is done once.
+            # An action that was missed while the local AWS was down is executed once.
             action["NextTime"] = self._next(action, now)
             self._kept.put(scope, name, action)
             self._perform(scope, action)

@@ -16,25 +16,25 @@ _RATE = re.compile(r"([1-9]\d*) (minute|hour|day)s?")
 _UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 _WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
-# No day of a schedule is further away: 29 February may be eight years off.
+# No day of a schedule is further away: 29 February may be eight years away.
 _SEARCHED_DAYS = 366 * 9
 
 
 class Schedule(Protocol):
-    """When something is to be done."""
+    """The times of a scheduled action."""
 
     def next(self, after: float, start: float) -> float | None:
-        """Give the next time.
+        """Return the next time.
 
         :param after: epoch seconds; only what is later counts
         :param start: from when a rate is counted, epoch seconds
-        :returns: epoch seconds; None when there is none any more
+        :returns: epoch seconds; None when there is no more
         """
 
 
 @dataclass(frozen=True)
 class At:
-    """Once.
+    """One time.
 
     :param moment: epoch seconds
     """
@@ -42,13 +42,13 @@ class At:
     moment: float
 
     def next(self, after: float, start: float) -> float | None:
-        """Give the moment, if it is still to come."""
+        """Return the moment, if it is in the future."""
         return self.moment if self.moment > after else None
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Again and again.
+    """At a fixed interval.
 
     :param seconds: between two times
     """
@@ -56,14 +56,14 @@ class Rate:
     seconds: float
 
     def next(self, after: float, start: float) -> float | None:
-        """Give the first multiple of the interval after the start that is still to come."""
+        """Return the first future multiple of the interval after the start."""
         passed = max(0.0, (after - start) // self.seconds)
         return start + (passed + 1) * self.seconds
 
 
 @dataclass(frozen=True)
 class Cron:
-    """By the calendar.
+    """Calendar times.
 
     :param days: of the month; 0 for its last; None for any
     :param weekdays: 0 is Sunday; None for any
@@ -78,7 +78,7 @@ class Cron:
     zone: ZoneInfo
 
     def next(self, after: float, start: float) -> float | None:
-        """Give the next time of the calendar that is later."""
+        """Return the next calendar time."""
         day = datetime.fromtimestamp(after, self.zone).date()
         for _ in range(_SEARCHED_DAYS):
             if self._has(day):
@@ -100,7 +100,7 @@ class Cron:
         for hour in sorted(self.hours):
             for minute in sorted(self.minutes):
                 local = datetime.combine(day, time(hour, minute), self.zone)
-                # A time that the change of the clocks leaps over does not come.
+                # A time that the change to daylight saving time skips does not exist.
                 if local.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) == local.replace(tzinfo=None):
                     yield local.timestamp()
 
@@ -111,19 +111,19 @@ def parse(expression: str, timezone: str | None) -> Schedule:
     :param expression: ``at(…)``, ``rate(…)`` or ``cron(…)``
     :param timezone: IANA's name; None for UTC
     :returns: the schedule
-    :raises ValueError: it is none, or uses what is not offered here
+    :raises ValueError: it is invalid, or uses what is not offered here
     """
     zone = _zone(timezone)
     match = _EXPRESSION.fullmatch(expression.strip())
     if match is None:
-        raise ValueError(f"{expression} is no at(), rate() or cron() expression")
+        raise ValueError(f"{expression} is not an at(), rate() or cron() expression")
     kind, value = match[1], match[2].strip()
     if kind == "at":
         return At(datetime.strptime(value, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).timestamp())
     if kind == "rate":
         rate = _RATE.fullmatch(value)
         if rate is None:
-            raise ValueError(f"{value} is no rate")
+            raise ValueError(f"{value} is not a rate")
         return Rate(int(rate[1]) * _UNIT_SECONDS[rate[2]])
     return _cron(value, zone)
 
@@ -132,7 +132,7 @@ def _zone(timezone: str | None) -> ZoneInfo:
     try:
         return ZoneInfo(timezone or "UTC")
     except (KeyError, OSError) as error:
-        raise ValueError(f"{timezone} is no time zone") from error
+        raise ValueError(f"{timezone} is not a time zone") from error
 
 
 def _cron(value: str, zone: ZoneInfo) -> Cron:
@@ -145,7 +145,7 @@ def _cron(value: str, zone: ZoneInfo) -> Cron:
         hours=_set(hours, 0, 23),
         days=None if days in ("*", "?") else frozenset({0}) if days == "L" else _set(days, 1, 31),
         months=_set(months, 1, 12, _MONTHS),
-        # Of the week the first day is 1, Sunday.
+        # Day 1 of the week is Sunday.
         weekdays=None if weekdays in ("*", "?") else frozenset(n - 1 for n in _set(weekdays, 1, 7, _WEEKDAYS)),
         years=_set(years, 1970, 2199),
         zone=zone,

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from local_aws.api import JsonService, Operation, RequestContext, ServiceError, ServiceParts
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.alarms import PolicyAlarms
 from local_aws.autoscaling.cloudformation import ScalableTargetResource, ScalingPolicyResource
@@ -13,8 +12,10 @@ from local_aws.autoscaling.scheduled_actions import ScheduledActions
 from local_aws.autoscaling.targets import ScalableTargets
 from local_aws.autoscaling.variants import Variants
 from local_aws.compute.base import ComputeSettings
+from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError
+from local_aws.framework.service_parts import ServiceParts
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.settings import Settings
-from local_aws.store import Document, Scope, Store
 
 PRINCIPAL = "application-autoscaling.amazonaws.com"
 
@@ -53,7 +54,7 @@ def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServicePa
             live = variants(context, endpoint["EndpointConfigName"])
             wanted = variants(context, parameters["EndpointConfigName"])
         except ServiceError:
-            # What is missing, the update itself refuses; what serves without its configuration cannot be compared.
+            # The update itself refuses what is missing. A live endpoint without its configuration cannot be compared.
             return
         targets.refuse_update(context, name, live, wanted)
 

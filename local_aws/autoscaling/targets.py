@@ -1,4 +1,4 @@
-"""Scalable targets: what may be scaled, between which bounds.
+"""Scalable targets: what may be scaled, and its bounds.
 
 https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 """
@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, paginate
 from local_aws.autoscaling.variants import RESOURCE_ID, ROLE
-from local_aws.store import Document, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import paginate
+from local_aws.framework.store import Document, Scope, Store
 
 SAGEMAKER_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _MAX_TAGS = 50
@@ -26,7 +27,7 @@ class ScalableTargets:
     """The operations on scalable targets.
 
     :param store: where they are kept
-    :param check_variant: refuses a variant that is not there
+    :param check_variant: refuses a variant that does not exist
     """
 
     def __init__(self, store: Store, check_variant: VariantCheck) -> None:
@@ -34,14 +35,11 @@ class ScalableTargets:
         self._check_variant = check_variant
         # Called with scope and document after a target is gone.
         self.on_deregistered: Callable[[Scope, Document], None] = lambda scope, target: None
-        # Called when a target's bounds are new.
+        # Called when a target has new bounds.
         self.on_bounds: Callable[[], None] = lambda: None
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "RegisterScalableTarget": self._register,
             "DescribeScalableTargets": self._describe,
@@ -65,7 +63,7 @@ class ScalableTargets:
         return target
 
     def find(self, scope: Scope, identity: Document) -> Document | None:
-        """Find the target that a policy, an action or an activity is of.
+        """Find the target of a policy, an action or an activity.
 
         :param scope: account and region
         :param identity: what names it
@@ -74,17 +72,14 @@ class ScalableTargets:
         return self._targets.get(scope, key(identity))
 
     def with_new_bounds(self) -> list[tuple[Scope, Document]]:
-        """Give the targets of all accounts and regions whose capacity has not been held against their bounds.
-
-        :returns: scope and target
-        """
+        """Return scope and target of all targets whose capacity has not been checked with their bounds."""
         return [(scope, target) for scope, _, target in self._targets.everywhere() if target.get("NewBounds")]
 
     def bounds_seen(self, scope: Scope, target: Document) -> None:
-        """Write that a target's capacity was held against its bounds.
+        """Record that a target's capacity was checked with its bounds.
 
         :param scope: account and region
-        :param target: as it was then
+        :param target: as it was when checked
         """
 
         def seen(now: Document) -> None:
@@ -94,7 +89,7 @@ class ScalableTargets:
         self._targets.update(scope, key(target), seen)
 
     def set_bounds(self, scope: Scope, target: Document, bounds: dict[str, int]) -> None:
-        """Give a target other bounds.
+        """Set a target's bounds.
 
         :param scope: account and region
         :param target: which
@@ -110,7 +105,7 @@ class ScalableTargets:
         self.on_bounds()
 
     def refuse_update(self, scope: Scope, endpoint_name: str, live: Variants, wanted: Variants) -> None:
-        """Refuse an update that would take a scalable variant away or give it another instance type.
+        """Refuse an update that would remove a scalable variant or change its instance type.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
 
@@ -118,7 +113,7 @@ class ScalableTargets:
         :param endpoint_name: its name
         :param live: instance type by variant, as it serves
         :param wanted: the same after the update
-        :raises ServiceError: a scalable variant would be changed so
+        :raises ServiceError: it would do so
         """
         changed = {name for name, instance_type in live.items() if wanted.get(name) != instance_type}
         held = sorted(changed & {variant for variant, _ in self._of_endpoint(scope, endpoint_name)})
@@ -141,7 +136,7 @@ class ScalableTargets:
             self._remove(scope, target)
 
     def _of_endpoint(self, scope: Scope, endpoint_name: str) -> list[tuple[str, Document]]:
-        """Give the endpoint's scalable variants, each with its target."""
+        """Return the endpoint's scalable variants, each with its target."""
         matches = [(RESOURCE_ID.fullmatch(target["ResourceId"]), target) for target in self._targets.list(scope)]
         return [(match[2], target) for match, target in matches if match and match[1].lower() == endpoint_name.lower()]
 
@@ -226,7 +221,7 @@ class ScalableTargets:
 
 
 def key(parameters: dict[str, Any]) -> str:
-    """Name a target by what identifies it; CloudFormation's Ref gives the same.
+    """Return a target's key, which is also CloudFormation's Ref.
 
     :param parameters: ServiceNamespace, ResourceId and ScalableDimension
     :returns: resource, dimension and namespace
@@ -235,7 +230,7 @@ def key(parameters: dict[str, Any]) -> str:
 
 
 def describe(parameters: dict[str, Any]) -> str:
-    """Write what identifies a target as AWS's errors do.
+    """Describe a target as AWS's errors do.
 
     :param parameters: ServiceNamespace, ResourceId and ScalableDimension
     :returns: the text
@@ -247,12 +242,11 @@ def describe(parameters: dict[str, Any]) -> str:
 
 
 def same(parameters: dict[str, Any], document: Document, *members: str) -> bool:
-    """Tell whether a document is what a request asks for.
+    """Tell whether a document matches a request.
 
     :param parameters: the request
     :param document: a target, policy or activity
-    :param members: to compare; one that the request does not give fits any
-    :returns: whether all are the same
+    :param members: to compare; a member that the request lacks matches any
     """
     return all(parameters.get(member, document[member]) == document[member] for member in members)
 
@@ -260,7 +254,7 @@ def same(parameters: dict[str, Any], document: Document, *members: str) -> bool:
 def page_of(
     found: list[Document], parameters: dict[str, Any], sort_key: Callable[[Document], tuple[Any, ...]]
 ) -> tuple[list[Document], str | None]:
-    """Cut out the page a request asks for.
+    """Return the page that a request asks for.
 
     :param found: all documents
     :param parameters: the request

@@ -1,4 +1,4 @@
-"""Endpoint variants as Application Auto Scaling sees and changes them: through SageMaker's API.
+"""Endpoint variants, which Application Auto Scaling reads and changes through SageMaker's API.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/services-that-can-integrate-sagemaker.html
 """
@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/autoscaling/application/userguide/services-that-can-
 import re
 from dataclasses import dataclass
 
-from local_aws.api import JsonService, RequestContext, ServiceError
-from local_aws.store import Document, Scope
+from local_aws.framework.api import JsonService, RequestContext, ServiceError
+from local_aws.framework.store import Document, Scope
 
 RESOURCE_ID = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -37,7 +37,7 @@ class Variants:
         self._sagemaker = sagemaker
 
     def state(self, scope: Scope, target: Document) -> VariantState | None:
-        """Look at a variant.
+        """Read a variant's state.
 
         :param scope: account and region
         :param target: whose ResourceId names it
@@ -59,7 +59,7 @@ class Variants:
         return None
 
     def set_capacity(self, scope: Scope, target: Document, capacity: int) -> None:
-        """Ask for another instance count.
+        """Request another instance count.
 
         :param scope: account and region
         :param target: whose ResourceId names the variant

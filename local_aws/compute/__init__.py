@@ -1,4 +1,4 @@
 """The compute behind the local SageMaker: training containers and model servers, as processes of this machine.
 
-It knows AWS only as a client (boto3 in, boto3 out) and nothing of the program that hosts the local AWS.
+It uses AWS as a boto3 client, and knows nothing of the host except the settings.
 """

@@ -1,4 +1,4 @@
-"""What the control plane and the compute tell each other: specifications in, transitions and results out."""
+"""The interface of control plane and compute: specifications in, transitions and results out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from local_aws.compute.usage import Usage
 
-# How AWS's own logs name the client when SageMaker calls another service.
+# The client's name in AWS's logs when SageMaker calls another service.
 USER_AGENT = "sagemaker.amazonaws.com"
 # More than the jobs and instances that a machine runs at once, each of which writes its log by a thread.
 _MAX_CONNECTIONS = 50
@@ -34,7 +34,7 @@ class ComputeSettings:
     """Where the compute finds AWS, where it keeps its files, and how it runs containers.
 
     :param endpoint_url: the AWS to download from, upload to and log to
-    :param state_dir: a directory that is the compute's alone; it survives a restart
+    :param state_dir: a directory for the compute only; it survives a restart
     :param kind: name of a compute back end, see `local_aws.compute.kinds.KINDS`
     :param pace_seconds: how long Starting and Downloading last at least
     :param metrics_interval_seconds: how often the metrics of endpoints are put to CloudWatch
@@ -58,10 +58,10 @@ class ComputeSettings:
         return _client(service, access_key_id, region, self.secret_access_key, self.endpoint_url)
 
 
-# Making one costs boto3 some tenths of a second, which every job, endpoint and request would pay anew.
+# boto3 needs some tenths of a second to make a client, so jobs, endpoints and requests share them.
 @functools.cache
 def _client(service: str, access_key_id: str, region: str, secret_access_key: str, endpoint_url: str) -> Any:
-    # A session of its own: one session must not make two clients at the same time.
+    # Each client has its own session, because one session must not make two clients at the same time.
     session: Any = boto3.session.Session()
     return session.client(
         service,
@@ -132,7 +132,7 @@ class Compute(Protocol):
 
 
 class SecondaryStatus(StrEnum):
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html"""
+    """The statuses of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html."""
 
     STARTING = "Starting"
     DOWNLOADING = "Downloading"
@@ -247,7 +247,7 @@ class TrainingResult:
     """How a job ended; the last transition has been reported before.
 
     :param status: Completed, Failed, Stopped or MaxRuntimeExceeded (whose job status is Stopped)
-    :param training_start_time: when the instances were there; None if the job ended before
+    :param training_start_time: when the instances were ready; None if the job ended before
     """
 
     status: SecondaryStatus
@@ -299,7 +299,7 @@ class VariantSpec:
 
     :param weight: share of the traffic relative to the sum of all weights
     :param capture: what is captured of its requests, None for nothing
-    :param config_name: the endpoint configuration it is of, by which its metrics are put too
+    :param config_name: its endpoint configuration, which its metrics name too
     """
 
     name: str

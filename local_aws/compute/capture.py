@@ -1,8 +1,8 @@
-"""Data capture: what endpoints are asked and answer, as JSON Lines in S3.
+"""Data capture: the requests and answers of endpoints, as JSON Lines in S3.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 
-An invocation only leaves its bodies here. Records are written, and put to S3, by a thread of its own.
+An invocation only leaves its bodies here. A separate thread writes the records and puts them to S3.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from local_aws.compute.base import CaptureSpec, ComputeSettings, EndpointKey, In
 _log = logging.getLogger(__name__)
 
 _FLUSH_BYTES = 4 * 1024 * 1024
-# The page: capture stops when the disk fills up, so that it does not come in the way of inference. Here it is memory.
+# On AWS capture stops when the disk is full, so that it does not disturb inference. Here the limit is memory.
 _MOST_BYTES = 64 * 1024 * 1024
 _INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 
 
 @dataclass(frozen=True)
 class _Captured:
-    """One invocation, as it was."""
+    """One invocation."""
 
     key: EndpointKey
     variant: str
@@ -77,14 +77,14 @@ def _part(spec: CaptureSpec, mode: str, body: bytes, content_type: str) -> dict[
 
 
 class DataCapture:
-    """Captures the invocations of all endpoints; `record` belongs to the event loop, all else to worker threads.
+    """Captures the invocations of all endpoints; call `record` on the event loop, all else in worker threads.
 
-    :param settings: where S3 is, and how often what was captured is put
+    :param settings: where S3 is, and how often records are put
     """
 
     def __init__(self, settings: ComputeSettings) -> None:
         self._settings = settings
-        # Guards all below; `record` takes it on the event loop, so nothing slow happens under it.
+        # Guards all below; `record` takes it on the event loop, so it must never be held for long.
         self._changed = threading.Condition()
         self._captured: list[_Captured] = []
         self._bytes = 0
@@ -97,7 +97,7 @@ class DataCapture:
         self._thread.start()
 
     def stop(self) -> None:
-        """Put what is left and end the thread."""
+        """Put the remaining records and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -114,7 +114,7 @@ class DataCapture:
         headers: Mapping[str, str],
         result: InvokeResult,
     ) -> None:
-        """Capture an invocation that the model has answered, or leave it out of the sample.
+        """Capture an invocation that the model has answered, if the sample includes it.
 
         :param spec: the variant's
         :param headers: the request's that reached the model
@@ -134,7 +134,7 @@ class DataCapture:
                 self._changed.notify_all()
 
     def put(self) -> None:
-        """Put everything that was captured since the last time, an object for each variant and hour."""
+        """Put the records since the last time, an object for each variant and hour."""
         with self._changed:
             captured, self._captured = self._captured, []
             self._bytes = 0

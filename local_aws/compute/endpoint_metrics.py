@@ -27,9 +27,9 @@ _UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
 MAX_VALUES = 150
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 _MAX_DATA = 1000
-# Values closer than this to each other may be put as one, when there are more than a datum takes.
+# Values closer than this may be put as one, if there are more than a datum allows.
 _RESOLUTION = 0.01
-# A minute is put this share of it after its end, so that no request of it is still being counted.
+# A minute's metrics are put this share of a minute after its end, when all its requests are counted.
 _LATE = 0.02
 
 # Endpoint, variant, endpoint configuration and the start of the minute.
@@ -37,7 +37,7 @@ _Minute = tuple[EndpointKey, str, str, float]
 
 
 class _Collected:
-    """A minute's invocations: how often what came, so that counting one costs little."""
+    """A minute's invocations, as counts of values, so that counting one costs little."""
 
     def __init__(self) -> None:
         self.answers: defaultdict[tuple[int, int], int] = defaultdict(int)
@@ -45,7 +45,7 @@ class _Collected:
         self.overhead_us: defaultdict[float, int] = defaultdict(int)
 
     def metrics(self) -> dict[str, Mapping[float, int]]:
-        """:returns: how often each value of each metric came"""
+        """Return how often each value of each metric occurred."""
         found: defaultdict[str, Counter[float]] = defaultdict(Counter)
         for (status, instances), count in self.answers.items():
             values = {
@@ -62,7 +62,7 @@ class _Collected:
 
 
 class EndpointMetrics:
-    """Collects the invocations of all endpoints and puts them each minute from a thread of its own."""
+    """Counts the invocations of all endpoints; its own thread puts them each minute."""
 
     def __init__(self, settings: ComputeSettings) -> None:
         self._settings = settings
@@ -78,7 +78,7 @@ class EndpointMetrics:
         self._thread.start()
 
     def stop(self) -> None:
-        """Put what is left and end the thread."""
+        """Put the remaining metrics and end the thread."""
         self._stopping.set()
         if self._thread:
             self._thread.join()
@@ -101,7 +101,7 @@ class EndpointMetrics:
         :param model_us: time between sending the request to the model and its answer, in microseconds
         :param overhead_us: all other time of the invocation, in microseconds
         :param instances: how many instances the variant has
-        :param config_name: the endpoint configuration of the fleet that was asked, if the metrics are to tell
+        :param config_name: the endpoint configuration of the fleet that answered, if metrics are wanted by it
         """
         interval = self._settings.metrics_interval_seconds
         minute = math.floor(time.time() / interval) * interval
@@ -138,17 +138,17 @@ class EndpointMetrics:
     def _put_each_minute(self) -> None:
         interval = self._settings.metrics_interval_seconds
         while not self._stopping.wait((interval * _LATE - time.time()) % interval):
-            # The minute that has just begun stays: of a part of it an alarm would believe that it is the whole.
+            # The minute that has just begun waits: an alarm would take a part of it for the whole.
             self.put(math.floor(time.time() / interval) * interval)
 
 
 def condensed(counts: Mapping[float, int]) -> dict[float, int]:
-    """Make few values of many, so that CloudWatch's statistics stay right.
+    """Reduce many values to few, so that CloudWatch's statistics stay correct.
 
-    As many as a datum takes stay as they are. Of more, neighbours less than one per cent apart become their mean, so
-    sum, average and count are kept and a percentile is off by no more than that; the least and the greatest are kept.
+    Up to the limit of a datum, values stay as they are. Beyond it, neighbours less than one per cent apart become their
+    mean: sum, average, count, minimum and maximum stay the same, and percentiles change by one per cent at most.
 
-    :param counts: how often each value came; none is negative
+    :param counts: how often each value occurred; none is negative
     :returns: the same for fewer values
     """
     if len(counts) <= MAX_VALUES:

@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 # Both from https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 STOP_GRACE_SECONDS = 30
 STARTUP_SECONDS = 8 * 60
-# The longest that a request may run, and a little for its answer.
+# The longest time of a request, and a little more for its answer.
 DRAIN_SECONDS = 65
-# Of the local AWS itself, which has no successor that would answer in the meantime: whoever stops it waits for it.
+# For the stop of the whole local AWS, for which its user waits.
 SHUTDOWN_DRAIN_SECONDS = 2
 SHUTDOWN_GRACE_SECONDS = 5
 _PING_INTERVAL_SECONDS = 0.1
 _LONGEST_RESTART_DELAY_SECONDS = 30.0
-# Below the ports that systems give to outgoing connections, so that none of those is in the way of a server.
+# Below the ports of outgoing connections, so that none of those takes a server's port.
 _PORTS = range(20000, 32000)
 
 
@@ -59,7 +59,7 @@ def _answers_ping(port: int) -> bool:
 
 
 class Instance:
-    """One model server, kept running by a thread of its own until it is closed."""
+    """One model server; its own thread keeps it running until it is closed."""
 
     def __init__(self, compute: Compute, spec: VariantSpec, opt_ml: Path, new_log: Callable[[str], LogStream]) -> None:
         self.name = f"i-{uuid.uuid4().hex[:17]}"
@@ -67,7 +67,7 @@ class Instance:
         self._spec = spec
         self._opt_ml = opt_ml
         self._new_log = new_log
-        # Guards all below; acquire and release take it on the event loop, so it is never held over anything slow.
+        # Guards all below; acquire and release take it on the event loop, so it must never be held for long.
         self._changed = threading.Condition()
         self._port: int | None = None
         self._in_flight = 0
@@ -80,13 +80,13 @@ class Instance:
 
     @property
     def healthy(self) -> bool:
-        """Whether requests may be sent to it now."""
+        """Whether it takes requests now."""
         with self._changed:
             return self._port is not None and not self._closing
 
     @property
     def closing(self) -> bool:
-        """Whether it takes no more requests, ever."""
+        """Whether it will never take requests again."""
         with self._changed:
             return self._closing
 
@@ -99,7 +99,7 @@ class Instance:
     def wait_ready(self) -> None:
         """Return once the server has answered /ping for the first time.
 
-        :raises ContainerFailed: it will not
+        :raises ContainerFailed: it never will
         """
         with self._changed:
             self._changed.wait_for(lambda: self._was_ready or self._failure or self._closing)
@@ -157,7 +157,7 @@ class Instance:
             return self._changed.wait_for(lambda: self._closing, timeout_seconds)
 
     def _give_up(self, failure: ContainerFailed) -> bool:
-        """Fail an instance that has never been ready; a deployment waits for it."""
+        """Fail an instance that was never ready, because a deployment waits for it."""
         with self._changed:
             if self._was_ready:
                 return False
@@ -196,7 +196,7 @@ class Instance:
         stream.close()
 
     def _run(self, container: Container, port: int) -> bool:
-        """Serve from the first answer to /ping until the process ends; tell whether there was one."""
+        """Serve from the first answer to /ping until the process ends; return whether there was an answer."""
         deadline = time.monotonic() + STARTUP_SECONDS
         while not _answers_ping(port):
             if container.wait(_PING_INTERVAL_SECONDS) is not None:
@@ -221,13 +221,13 @@ class Fleet:
         self.spec = spec
         self.opt_ml = opt_ml
         self.instances = tuple(instances)
-        # Of the event loop's thread alone.
+        # Used on the event loop's thread only.
         self._turn = itertools.count()
 
     def acquire(self, lost: Instance | None = None) -> tuple[Instance, int] | None:
         """Count a request in at the next instance that takes one; None if there is none.
 
-        :param lost: one that has just gone and may not know it yet
+        :param lost: an instance that has just gone and may not have noticed it
         """
         start = next(self._turn)
         for offset in range(len(self.instances)):
@@ -244,7 +244,7 @@ class Fleet:
 def close_all(
     instances: Sequence[Instance], drain_seconds: float = DRAIN_SECONDS, grace_seconds: float = STOP_GRACE_SECONDS
 ) -> None:
-    """Drain and stop instances side by side; the times are those of `Instance.close`."""
+    """Drain and stop instances in parallel; the times are those of `Instance.close`."""
     times = (drain_seconds, grace_seconds)
     threads = [
         threading.Thread(target=instance.close, args=times, name=f"close-{instance.name}") for instance in instances

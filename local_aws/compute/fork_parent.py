@@ -1,6 +1,6 @@
-"""A process that has loaded the algorithms once and becomes a container again and again, by forking.
+"""A process that loads the algorithms once and then forks a container for each request.
 
-It is run by `local_aws.compute.forked`, at the other end of its socket; it has one thread, so that a fork is safe.
+`local_aws.compute.forked` starts it and talks to it by a socket. It has one thread, so that a fork is safe.
 https://docs.python.org/3/library/os.html#os.fork
 """
 
@@ -38,13 +38,13 @@ def main(arguments: list[str]) -> None:
     """
     connection = socket.socket(fileno=int(arguments[0]))
     for name in arguments[1:]:
-        # What cannot be loaded here, the container that needs it will say.
+        # The container that needs a module reports that it cannot be loaded.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    # What is here now is never garbage; left alone it stays shared with the children.
+    # Objects that exist now are never garbage. Without collection their memory stays shared with the children.
     gc.collect()
     gc.freeze()
-    # A dead child wakes the loop below.
+    # The end of a child wakes the loop below.
     woken, waker = socket.socketpair()
     for end in (woken, waker):
         end.setblocking(False)
@@ -61,13 +61,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve(connection: socket.socket) -> bool:
-    """Do what one message asks for; False at the end of the conversation."""
+    """Handle one message; return False when the socket is closed."""
     body, descriptors, _, _ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, 1)
     if not body:
         return False
     message = json.loads(body) | {"parent": os.getpid()}
     if "signal" in message:
-        # No child is reaped in between: a pid that is not known any more is not killed.
+        # No child is reaped in between, so an unknown pid is not killed.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(message["pid"], message["signal"])
         return True
@@ -77,14 +77,14 @@ def _serve(connection: socket.socket) -> bool:
         _become(message, descriptors[0])
     os.close(descriptors[0])
     with contextlib.suppress(ProcessLookupError):
-        # Both sides do it, so that a signal to the group finds it whoever is first.
+        # Both sides do this, so that the group exists for a signal, whichever is first.
         os.setpgid(pid, pid)
     connection.send(json.dumps({"id": message["id"], "pid": pid}).encode())
     return True
 
 
 def _reap(connection: socket.socket) -> None:
-    """Tell of the children that have ended, and end what they have left running."""
+    """Report the children that have ended, and end the processes that they left running."""
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -92,7 +92,7 @@ def _reap(connection: socket.socket) -> None:
             return
         if found is None:
             return
-        # The dead leader keeps its pid from being given to another process until its group is killed.
+        # No other process gets the pid before the dead leader is reaped, so its group is killed first.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(found.si_pid, signal.SIGKILL)
         _, status = os.waitpid(found.si_pid, 0)
@@ -101,7 +101,7 @@ def _reap(connection: socket.socket) -> None:
 
 
 def _become(message: dict[str, Any], output: int) -> NoReturn:
-    """Be the container that a message describes, in the child."""
+    """Run the container that a message describes, in the child."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -122,7 +122,7 @@ def _become(message: dict[str, Any], output: int) -> NoReturn:
 
 def _prepare(message: dict[str, Any], output: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    # Nobody else would end it, or see it end, if the parent were gone.
+    # Without the parent nothing else would end it, or notice its end.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != message["parent"]:
         os._exit(1)

@@ -1,7 +1,7 @@
-"""Containers of a built-in algorithm as forks of one process that has loaded it: some tenths of a second each.
+"""Containers of a built-in algorithm as forks of one process that has loaded it; each starts in tenths of a second.
 
-Loading xgboost takes seconds of CPU, which an endpoint of ten instances would pay ten times. Every container is a
-process of its own nevertheless, with its own group, /opt/ml, environment and end.
+Loading xgboost takes seconds of CPU, which an endpoint of ten instances would spend ten times. Every container is still
+its own process, with its own group, /opt/ml, environment and end.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from local_aws.compute.base import ContainerFailed
 from local_aws.compute.fork_parent import MAX_MESSAGE_BYTES
 from local_aws.compute.usage import Usage, usage_of
 
-# A library reads its variables when it is loaded, which the parent has done: a container that is given others than
-# those of SageMaker's contract starts from nothing.
+# Libraries read their variables when they are loaded, which the parent has done. So a container with variables beside
+# those of SageMaker's contract is not forked.
 _READ_BY_THE_PROGRAM = ("SAGEMAKER_", "SM_")
 
 
@@ -38,10 +38,10 @@ def forkable(environment: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Fork:
-    """What the new process is to be.
+    """The description of a new process.
 
-    :param module: its `main` is called with the arguments
-    :param environment: the whole of it
+    :param module: the module whose `main` gets the arguments
+    :param environment: all of its variables
     """
 
     module: str
@@ -61,7 +61,7 @@ class ForkedContainer:
         self._started = threading.Event()
         self._ended = threading.Event()
         self._code = -signal.SIGKILL
-        # Guards the record file: it is there only while the process may be.
+        # Guards the record file, which exists only while the process may exist.
         self._recording = threading.Lock()
         self._record_path: Path | None = None
 
@@ -73,9 +73,9 @@ class ForkedContainer:
                 self._record_path = path
 
     def wait_started(self) -> None:
-        """Return when there is a process.
+        """Return when the process exists.
 
-        :raises ContainerFailed: there will be none
+        :raises ContainerFailed: it could not be started
         """
         self._started.wait()
         if not self.pid:
@@ -83,12 +83,12 @@ class ForkedContainer:
             raise ContainerFailed("InternalServerError: the process that containers are forked from has ended")
 
     def has_started(self, pid: int) -> None:
-        """Take the process's id; the parent's reader alone."""
+        """Accept the process's id; called by the parent's reader only."""
         self.pid = pid
         self._started.set()
 
     def has_ended(self, code: int) -> None:
-        """Take the exit status; the parent's reader alone."""
+        """Accept the exit status; called by the parent's reader only."""
         with self._recording:
             self._code = code
             if self._record_path:
@@ -119,9 +119,9 @@ class ForkedContainer:
 
 
 class ForkParent:
-    """The process that is forked; started when it is first needed, and again if it has ended.
+    """The process that forks; it is started when it is first needed, and again if it has ended.
 
-    :param modules: what it loads beforehand
+    :param modules: what it loads first
     :param source_root: where Python finds them
     """
 
@@ -138,8 +138,8 @@ class ForkParent:
     def fork(self, fork: Fork) -> ForkedContainer:
         """Start a container.
 
-        :param fork: what it is to be
-        :returns: the container, running
+        :param fork: the new process
+        :returns: the running container
         :raises ContainerFailed: the parent cannot be run
         """
         reading, writing = os.pipe()
@@ -156,7 +156,7 @@ class ForkParent:
                 connection = self._connection or self._launch()
                 self._last_id += 1
                 self._starting[self._last_id] = container
-                # If it has ended just now, the reader, which waits for the lock, lets all its containers know.
+                # If it has ended just now, the reader, which waits for the lock, ends all its containers.
                 with contextlib.suppress(OSError):
                     socket.send_fds(connection, [json.dumps({**message, "id": self._last_id}).encode()], [writing])
         finally:
@@ -179,7 +179,7 @@ class ForkParent:
                 [sys.executable, "-m", "local_aws.compute.fork_parent", str(theirs.fileno()), *self._modules],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                # One thread each: more of them would not be there after a fork.
+                # One thread each, because other threads do not survive a fork.
                 env={
                     "PATH": os.environ.get("PATH", os.defpath),
                     "LANG": "C.UTF-8",

@@ -1,8 +1,8 @@
 """Endpoints: variants, their instances and the requests that go to them.
 
-Threads: `invoke` belongs to the event loop; deploy, set_capacities, remove, start and stop block and belong to worker
-threads; running_instances may be called by any. A route is never changed, only replaced: a request keeps the one it
-read, and an instance that has meanwhile been taken out of service sends it back for the new one.
+Call `invoke` on the event loop and running_instances in any thread. Call deploy, update, set_capacities, remove, start
+and stop in worker threads, because they block. A route is never changed, only replaced: a request keeps the one it has
+read, and reads the new one if its instance has been taken out of service.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from local_aws.clock import Clock
-from local_aws.compute import bluegreen, s3
+from local_aws.compute import blue_green_update, s3
 from local_aws.compute.base import Compute, ComputeSettings, ContainerFailed, EndpointKey, InvokeResult, VariantSpec
 from local_aws.compute.capture import DataCapture
-from local_aws.compute.deployment import Bake, Deployment, Ground, Watch
 from local_aws.compute.endpoint_metrics import EndpointMetrics
+from local_aws.compute.endpoint_update import Bake, EndpointActions, EndpointUpdate, Watch
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
 from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.model_connection import ModelConnections, Unreachable
-from local_aws.compute.rolling import Rolling
-from local_aws.compute.rollout import Rollout
+from local_aws.compute.rolling_update import RollingUpdate
 from local_aws.compute.route import Route
+from local_aws.compute.update_policy import UpdatePolicy
 from local_aws.compute.utilization import Utilization
+from local_aws.settings import Clock
 
-# A request that meets a fleet on its way out reads the route again; more than a few times means there is none.
+# A request that finds a closing fleet reads the route again, at most this often.
 _MAX_ROUTES_TRIED = 5
 
 
@@ -51,14 +51,14 @@ class Hosting:
         # Guards _routes and _operations where they are changed; a look-up in _routes is atomic and takes no lock.
         self._lock = threading.Lock()
         self._routes: dict[EndpointKey, Route] = {}
-        # Serialise what changes one endpoint.
+        # Serialise the changes of one endpoint.
         self._operations: defaultdict[EndpointKey, threading.Lock] = defaultdict(threading.Lock)
-        # Guarded by _lock: every instance that is not closed, those of a deployment under way too.
+        # Guarded by _lock: every instance that is not closed, also those of a running deployment.
         self._instances: set[Instance] = set()
         self._stopped = False
         # Whether endpoints of an earlier process may still be missing.
         self._recovering = True
-        # Of the event loop's thread alone.
+        # Used on the event loop's thread only.
         self._connections = ModelConnections()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -70,11 +70,11 @@ class Hosting:
         self._utilization.start()
 
     def recovered(self) -> None:
-        """Every endpoint of an earlier process is back: what is missing from now on does not exist."""
+        """Note that all endpoints of an earlier process are restored: a missing one does not exist from now on."""
         self._recovering = False
 
     def stop(self) -> None:
-        """Stop every model server and the background threads; requests in flight get a moment to end."""
+        """Stop every model server and the background threads; requests in flight get some time to end."""
         with self._lock:
             self._stopped = True
             self._routes.clear()
@@ -94,7 +94,7 @@ class Hosting:
             yield
 
     def deploy(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> None:
-        """Start an endpoint's fleets, in place of those it may have; worker threads only.
+        """Start an endpoint's fleets, and replace those it may have; worker threads only.
 
         :raises ContainerFailed: a fleet did not become healthy
         """
@@ -107,31 +107,31 @@ class Hosting:
             self._replace(key, Route.of(fleets))
 
     def update(
-        self, key: EndpointKey, variants: Sequence[VariantSpec], rollout: Rollout, watch: Watch, clock: Clock
+        self, key: EndpointKey, variants: Sequence[VariantSpec], policy: UpdatePolicy, watch: Watch, clock: Clock
     ) -> None:
         """Replace an endpoint's fleets while they serve; worker threads only.
 
         Returns when only the new fleets are left: the old ones have answered their last requests and are gone.
 
-        :param rollout: in which steps the traffic moves
-        :param watch: hears of them, and looks at the alarms
+        :param policy: in which steps the traffic moves
+        :param watch: gets the reports, and checks the alarms
         :raises RolledBack: an alarm or the timeout ended it; the old fleets go on serving
         :raises ContainerFailed: a new fleet did not become healthy; the same
-        :raises Interrupted: the local AWS goes down
+        :raises Interrupted: the local AWS stops
         """
-        bake = Bake(rollout, watch, clock)
+        bake = Bake(policy, watch, clock)
         with self._operation(key), self._downloaded(key, variants) as folder:
             bake.check()
-            ground = Ground(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
-            deployment = Deployment(ground, self._routes[key], variants, folder, rollout, bake)
-            if rollout.kind == "rolling":
-                Rolling(deployment).deploy()
+            actions = EndpointActions(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
+            update = EndpointUpdate(actions, self._routes[key], variants, folder, policy, bake)
+            if policy.kind == "rolling":
+                RollingUpdate(update).deploy()
             else:
-                bluegreen.deploy(deployment)
+                blue_green_update.deploy(update)
 
     @contextlib.contextmanager
     def _downloaded(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> Iterator[Path]:
-        """Give a directory with the variants' models, which is removed again if they are not deployed."""
+        """Yield a directory with the variants' models, which is removed if they are not deployed."""
         client = self._settings.client("s3", key.account_id, key.region)
         folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
         try:
@@ -176,7 +176,7 @@ class Hosting:
             raise
 
     def _replace(self, key: EndpointKey, new: Route | None) -> None:
-        """Switch the traffic, then drain and stop the instances that are in the old route alone."""
+        """Switch the traffic, then drain and stop the instances that only the old route has."""
         with self._lock:
             old = self._routes.pop(key, None)
             if new:
@@ -259,7 +259,7 @@ class Hosting:
             except Unreachable:
                 continue
             except InstanceLost as loss:
-                # Another instance is asked, once: a request that kills its model must not go round all of them.
+                # Another instance is tried once, because a request that kills its model must not reach all instances.
                 if lost is None and len(fleet.instances) > 1:
                     lost, gone = loss.answer, instance
                     continue

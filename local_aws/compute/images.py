@@ -1,4 +1,4 @@
-"""Which program runs for an image URI."""
+"""The program of an image URI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_aws.compute.base import UnknownImage
 class Algorithm:
     """A built-in algorithm: Python modules that are run as a container's `train` and `serve`.
 
-    :param metric_definitions: those it reports without being told to, as (name, regular expression) pairs
+    :param metric_definitions: those it always reports, as (name, regular expression) pairs
     """
 
     train_module: str

@@ -30,9 +30,9 @@ _STATUS = {"ValidationError": 400, "ServiceUnavailable": 503, "InternalFailure":
 
 
 class InstanceLost(Exception):
-    """The connection broke before there was an answer, as it does when the instance dies.
+    """The connection ended without an answer, for instance because the instance died.
 
-    :param answer: what the caller is told if no other instance is asked
+    :param answer: the caller's answer if no other instance is tried
     """
 
     def __init__(self, answer: InvokeResult) -> None:
@@ -57,7 +57,7 @@ def model_error(key: EndpointKey, status: int, message: str) -> InvokeResult:
     """Return a ModelError.
 
     :param status: the model's HTTP status, 0 if it gave no answer
-    :param message: the model's words
+    :param message: the model's message
     """
     group = f"/aws/sagemaker/Endpoints/{key.name}"
     kind, code = ("client", "CLIENT_ERROR_FROM_MODEL") if 400 <= status < 500 else ("server", "SERVER_ERROR_FROM_MODEL")
@@ -93,8 +93,8 @@ async def ask_model(
     :param headers: as `forwarded_headers` returns them
     :param timeout_seconds: for the model's whole answer
     :returns: the caller's answer and the model's HTTP status, 500 where it gave none
-    :raises Unreachable: no server was reached, so another one may be asked
-    :raises InstanceLost: the server was reached, and has gone
+    :raises Unreachable: no server was reached, so another one may be tried
+    :raises InstanceLost: the server was reached, but has gone
     """
     try:
         answer = await connections.post(port, "/invocations", body, headers, timeout_seconds)

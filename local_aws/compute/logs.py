@@ -46,7 +46,7 @@ class LogStream:
             self._changed.notify()
 
     def close(self) -> None:
-        """Send what is left and return when it is sent."""
+        """Send the remaining lines and return when they are sent."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -68,7 +68,7 @@ class LogStream:
                     created = True
                 self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=batch)
             except (ClientError, BotoCoreError) as error:
-                # A container does not fail for its log; SageMaker runs jobs whose role may not write logs, too.
+                # A container does not fail for its log; SageMaker also runs jobs whose role may not write logs.
                 _log.warning("%d log lines of %s/%s lost: %s", len(batch), self._group, self._stream, error)
 
     def _take(self) -> list[dict[str, Any]]:

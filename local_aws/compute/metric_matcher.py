@@ -1,7 +1,7 @@
-"""Finds a training job's metrics in its log, as a process of its own: the expressions are the caller's.
+"""Finds a training job's metrics in its log, in its own process, because the expressions are the caller's.
 
-Python's matching holds its process until it has ended, and some expressions take years for a line. Here the kernel's
-timer ends one that takes too long, and its metric is given up. By itself: ``python -I -S metric_matcher.py``; the first
+A match in Python blocks its process until it ends, and some expressions take years for a line. Here the kernel's timer
+ends a match that takes too long, and its metric is given up. Run it as ``python -I -S metric_matcher.py``; the first
 line of the input is a JSON list of name and expression, the others are the log. The last line of the output is JSON.
 """
 
@@ -15,22 +15,22 @@ import sys
 import time
 from typing import Any
 
-# Of CPU: for one line and for all lines together. An expression that reads a line once takes microseconds for it.
+# CPU time for one line and for all lines. An expression that reads a line once takes microseconds for it.
 LINE_SECONDS = 0.1
 METRIC_SECONDS = 2.0
-# Of a line as long as CloudWatch Logs takes one, so much is searched.
+# How much of a line is searched; CloudWatch Logs allows longer ones.
 _MAX_LINE = 16 * 1024
-# What ends the process itself: 40 metrics may take 80 s of CPU, and no expression needs much memory.
+# Limits of the whole process: 40 metrics may take 80 s of CPU, and no expression needs much memory.
 _MAX_CPU_SECONDS = 120
 _MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
-class _TooSlow(Exception):
-    """The timer has gone off."""
+class _MetricTooSlow(Exception):
+    """The timer expired."""
 
 
 class _Metric:
-    """One metric: the expression that finds it, its last value, and why it is looked for no more."""
+    """One metric: the expression that finds it, its last value, and why it was given up."""
 
     def __init__(self, name: str, expression: str) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class _Metric:
             self._pattern = _timed(re.compile, expression)
         except (re.error, OverflowError, RecursionError, MemoryError) as error:
             self.given_up = f"is no regular expression: {error or type(error).__name__}"
-        except _TooSlow:
+        except _MetricTooSlow:
             self.given_up = "takes too long to read"
 
     def read(self, line: str) -> None:
@@ -53,7 +53,7 @@ class _Metric:
         began = time.process_time()
         try:
             match = _timed(pattern.search, line)
-        except (_TooSlow, RecursionError, MemoryError):
+        except (_MetricTooSlow, RecursionError, MemoryError):
             self.given_up = f"takes more than {LINE_SECONDS:g} s for a line of the log"
             return
         self._seconds += time.process_time() - began
@@ -68,7 +68,7 @@ class _Metric:
 
 
 def _timed(call: Any, argument: str) -> Any:
-    """Call with a limit of CPU time; Python looks for signals while it matches."""
+    """Call with a limit of CPU time; Python handles signals while it matches."""
     signal.setitimer(signal.ITIMER_VIRTUAL, LINE_SECONDS)
     try:
         return call(argument)
@@ -77,11 +77,11 @@ def _timed(call: Any, argument: str) -> Any:
 
 
 def _too_slow(*_: Any) -> None:
-    raise _TooSlow
+    raise _MetricTooSlow
 
 
 def main() -> None:
-    """Read definitions and log, and tell what was found when the log has ended."""
+    """Read definitions and log, and write what was found at the end of the log."""
     resource.setrlimit(resource.RLIMIT_CPU, (_MAX_CPU_SECONDS, _MAX_CPU_SECONDS))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))

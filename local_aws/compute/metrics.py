@@ -1,4 +1,4 @@
-"""The final metrics of a training job, found in its log by a process of the job's own.
+"""The final metrics of a training job, which a separate process finds in its log.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 """
@@ -16,14 +16,14 @@ from typing import Any
 from local_aws.compute.base import FinalMetric
 
 _MATCHER = Path(__file__).with_name("metric_matcher.py")
-# After the log's end: the matcher's own limit of CPU, on a machine that is busy with other things too.
+# After the log's end; longer than the matcher's own limit of CPU time, because the machine may be busy.
 _END_SECONDS = 240.0
 
 _log = logging.getLogger(__name__)
 
 
 class FinalMetrics:
-    """The last value of each metric in a log; of one thread at a time.
+    """The last value of each metric in a log; use it in one thread at a time.
 
     The matcher is started with the first line, and `end` must be called after the last.
 
@@ -37,7 +37,7 @@ class FinalMetrics:
         self._values: tuple[FinalMetric, ...] = ()
 
     def read(self, line: str) -> None:
-        """Take the metrics of one line, tabs written as #011."""
+        """Read the metrics of one line, with tabs written as #011."""
         if self._lost or not self._definitions:
             return
         try:
@@ -45,12 +45,12 @@ class FinalMetrics:
                 self._matcher = self._started()
             self._input.write(line.replace("\n", " ").replace("\r", " ") + "\n")
         except OSError as error:
-            # It has come to a limit of its process.
+            # The process reached one of its limits.
             _log.warning("the metrics of a job are lost: %s", error)
             self._lost = True
 
     def end(self) -> list[str]:
-        """Read no more lines.
+        """Stop reading.
 
         :returns: for the job's log, which metrics were given up and why
         """
@@ -73,7 +73,7 @@ class FinalMetrics:
         return [f"Metrics: {name} was given up, its Regex {why}." for name, why in answer["given_up"].items()]
 
     def values(self) -> tuple[FinalMetric, ...]:
-        """Return what was found; nothing before the end."""
+        """Return what was found; empty before the end."""
         return self._values
 
     @property
@@ -82,7 +82,7 @@ class FinalMetrics:
         return self._matcher.stdin
 
     def _started(self) -> subprocess.Popen[str]:
-        # Nothing of this process's environment: it knows the local AWS's own keys.
+        # It gets no variables of this process, which has the local AWS's own keys.
         matcher = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_MATCHER)],
             stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
-"""HTTP to model servers: kept connections to the loopback, and nothing that a POST to a container does not need.
+"""HTTP to model servers: kept connections to the loopback, and only what a POST to a container needs.
 
-A general client costs several times what it takes a model to predict a row.
+A general HTTP client takes several times as long as the prediction of a row.
 https://www.rfc-editor.org/rfc/rfc9112.html
 """
 
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Model servers may close a connection that has been idle; one that they are about to close is not used again.
+# Model servers close idle connections, so a connection that has been idle this long is not used again.
 _IDLE_SECONDS = 15.0
 _MAX_HEAD_BYTES = 64 * 1024
 
@@ -21,15 +21,15 @@ class Unreachable(Exception):
 
 
 class Broken(Exception):
-    """The server ended the connection, or spoke something else than HTTP, instead of answering."""
+    """The server ended the connection without an answer, or did not answer in HTTP."""
 
 
 class ModelAnswer(NamedTuple):
-    """What a model server answered.
+    """The answer of a model server.
 
     :param status: of HTTP
     :param headers: names in lower case
-    :param body: the whole of it
+    :param body: the whole body
     """
 
     status: int
@@ -38,7 +38,7 @@ class ModelAnswer(NamedTuple):
 
 
 class ModelConnections:
-    """Connections to the model servers of this machine; of the event loop's thread alone."""
+    """Connections to the model servers of this machine; use them on the event loop's thread only."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
@@ -54,7 +54,7 @@ class ModelConnections:
         :param body: the request's
         :param headers: the request's, without those that its framing needs
         :param timeout_seconds: for the whole answer
-        :raises Unreachable: no server was reached, so another one may be asked
+        :raises Unreachable: no server was reached, so another one may be tried
         :raises Broken: there was no answer
         :raises TimeoutError: the answer did not come in time
         """
@@ -73,7 +73,7 @@ class ModelConnections:
             finally:
                 self._deadlines.remove(asked)
         except BaseException:
-            # Its answer may still come, and must not be taken for the next one's.
+            # Its answer may still arrive, and must not be used for the next request.
             connection.close()
             raise
         if connection.reusable:
@@ -105,20 +105,20 @@ class ModelConnections:
 
 
 class _Deadlines:
-    """Ends what is waited for too long, by one timer for all: hardly any deadline is ever reached."""
+    """Ends waits that take too long, with one timer for all, because hardly any deadline is ever reached."""
 
     def __init__(self) -> None:
         self._due: dict[asyncio.Future[ModelAnswer], float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, future: asyncio.Future[ModelAnswer], deadline: float) -> None:
-        """Let a future become a TimeoutError at a moment of the loop's clock."""
+        """Set a TimeoutError on a future at a time of the loop's clock."""
         self._due[future] = deadline
         if self._timer is None or deadline < self._timer.when():
             self._arm(deadline)
 
     def remove(self, future: asyncio.Future[ModelAnswer]) -> None:
-        """Wait for it no more."""
+        """Remove a future's deadline."""
         del self._due[future]
 
     def _arm(self, deadline: float) -> None:
@@ -149,7 +149,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def fresh(self) -> bool:
-        """Whether another request may go by it."""
+        """Whether it can be used for another request."""
         return self.reusable and self._loop.time() - self._used_at < _IDLE_SECONDS
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class _Connection(asyncio.Protocol):
     def ask(self, request: bytes) -> asyncio.Future[ModelAnswer]:
         """Send a request.
 
-        :returns: becomes the answer
+        :returns: a future of the answer
         """
         if self._transport is None or self._transport.is_closing():
             raise Broken("the connection is closed")
@@ -185,7 +185,7 @@ class _Connection(asyncio.Protocol):
 
     def _read(self, ended: bool) -> None:
         if self._answer is None or self._answer.done():
-            # Nobody asked: whatever this is, the next answer cannot be told from it.
+            # Data without a request: the next answer could not be told from it.
             self.close()
             return
         try:
@@ -208,8 +208,8 @@ def _parse(received: bytearray, ended: bool) -> tuple[ModelAnswer, bool] | None:
     """Read an answer.
 
     :param ended: whether the server has ended the connection
-    :returns: the answer and whether the connection can be kept; None while it is not whole
-    :raises ValueError: it is no answer
+    :returns: the answer and whether the connection can be kept; None while it is incomplete
+    :raises ValueError: it is not an answer
     """
     end = received.find(b"\r\n\r\n")
     if end < 0:
@@ -242,7 +242,7 @@ def _parse(received: bytearray, ended: bool) -> tuple[ModelAnswer, bool] | None:
 
 
 def _chunks(received: bytearray, position: int) -> bytes | None:
-    """Read a chunked body; None while it is not whole. https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"""
+    """Read a chunked body; None while it is incomplete. https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"""
     body = bytearray()
     while (line := received.find(b"\r\n", position)) >= 0:
         size = int(received[position:line].partition(b";")[0], 16)

@@ -1,7 +1,7 @@
-"""Containers as processes of this machine, each in a process group of its own.
+"""Containers as processes of this machine, each in its own process group.
 
 Where mount namespaces are permitted (root), a process sees a private /opt/ml as in SageMaker. Elsewhere it finds the
-same directories by the SM_* variables of the SageMaker training toolkit
+same directories through the SM_* variables of the SageMaker training toolkit
 (https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md).
 """
 
@@ -30,13 +30,13 @@ _log = logging.getLogger(__name__)
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _OPT_ML = Path("/opt/ml")
-# The shell mounts first and then becomes the program, which keeps the pid that was recorded.
+# The shell mounts first and then executes the program, which keeps the recorded pid.
 _MOUNT_AND_RUN = 'mount --bind "$1" /opt/ml && shift && exec "$@"'
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What the next start needs to know about a process: a pid alone may have been given to another one."""
+    """What the next start needs to know about a process, because another process may get its pid."""
 
     name: str
     pid: int
@@ -67,7 +67,7 @@ def process_start_time(pid: int) -> str | None:
 
 @functools.cache
 def can_mount() -> bool:
-    """Tell whether this process may give its children a /opt/ml of their own."""
+    """Tell whether this process may mount a private /opt/ml for its children."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return False
     try:
@@ -86,18 +86,18 @@ def _kill_group(pid: int, number: int) -> None:
 
 
 class ProcessContainer:
-    """A running process; a thread of its own waits for its end."""
+    """A running process; its own thread waits for its end."""
 
     def __init__(self, process: subprocess.Popen[str], record_path: Path) -> None:
         self._process = process
         self._record_path = record_path
         self._ended = threading.Event()
-        # Guards signals against the moment in which the pid is given back to the system.
+        # Guards signals, so that none is sent after the system has got the pid back.
         self._reaping = threading.Lock()
         threading.Thread(target=self._reap, name=f"reap-{process.pid}", daemon=True).start()
 
     def _reap(self) -> None:
-        # The dead leader is left unreaped until its group is killed: as long as it is there nobody else gets the pid.
+        # The dead leader is not reaped before its group is killed, so that no other process gets the pid.
         if hasattr(os, "waitid"):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         else:
@@ -140,7 +140,7 @@ class ProcessContainer:
 class ProcessCompute:
     """The back end `process`; every method may be called by any thread.
 
-    :param private_opt_ml: whether each process gets a /opt/ml of its own; by default where that is permitted
+    :param private_opt_ml: whether each process gets a private /opt/ml; by default where that is permitted
     """
 
     def __init__(self, state_dir: Path, *, private_opt_ml: bool | None = None) -> None:
@@ -186,7 +186,7 @@ class ProcessCompute:
     def reap_orphans(self) -> list[str]:
         """Kill the processes of a host that was killed itself and delete their files; return the containers' names.
 
-        A process that was given the pid of one that has ended since is left alone.
+        A later process with the pid of one that has ended is not killed.
         """
         reaped = []
         for path in self._records.glob("*.json"):
@@ -209,9 +209,9 @@ def _record(spec: ContainerSpec, pid: int) -> str:
 
 
 def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:
-    """Return what the program sees: nothing of the host's environment, credentials above all, but the search paths.
+    """Return the program's environment: of the host's only the search paths, and above all no credentials.
 
-    :param root: what the program has for /opt/ml
+    :param root: the program's /opt/ml
     """
     channels = spec.opt_ml / "input" / "data"
     names = sorted(entry.name for entry in channels.iterdir()) if channels.is_dir() else []

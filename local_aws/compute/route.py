@@ -1,4 +1,4 @@
-"""Where an endpoint's requests go: its fleets, and during a deployment what share each of two of them gets.
+"""Where an endpoint's requests go: to its fleets, and during a deployment by share to two of them.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
 """
@@ -17,7 +17,7 @@ from local_aws.compute.fleet import Fleet, Instance
 class Lane:
     """A fleet that takes requests.
 
-    :param weight: of its variant relative to the other lanes
+    :param weight: the variant's weight, relative to the other lanes
     :param share: of its variant's requests, between 0 and 1; below 1 while two fleets of the variant serve
     """
 
@@ -28,10 +28,10 @@ class Lane:
 
 @dataclass(frozen=True)
 class Route:
-    """What serves an endpoint at one moment; never changed, only replaced.
+    """What serves an endpoint at one moment; it is never changed, only replaced.
 
-    :param lanes: who takes requests
-    :param standby: what runs and takes none: a new fleet's inactive part, or an old fleet that may be needed again
+    :param lanes: the fleets that take requests
+    :param standby: fleets without requests: a new fleet's inactive part, or an old one that may be needed again
     """
 
     lanes: tuple[Lane, ...]
@@ -46,7 +46,7 @@ class Route:
     def between(cls, old: Sequence[Fleet], new: Sequence[Fleet], shares: Mapping[str, float]) -> Route:
         """Divide the requests between the fleets of two configurations that have the same variants.
 
-        :param shares: by variant, what its new fleet gets
+        :param shares: by variant, the share of its new fleet
         """
         lanes = [Lane(fleet, part, 1 - shares[fleet.spec.name]) for fleet, part in _parts(old)]
         lanes += [Lane(fleet, part, shares[fleet.spec.name]) for fleet, part in _parts(new)]
@@ -63,7 +63,7 @@ class Route:
 
     @property
     def held(self) -> tuple[Fleet, ...]:
-        """All fleets, those too that take no requests."""
+        """All fleets, also those without requests."""
         return (*self.fleets, *self.standby)
 
     def instances(self) -> list[Instance]:
@@ -81,7 +81,7 @@ class Route:
         """Choose the fleet for a request.
 
         :param target_variant: the variant it names, None to choose by weight
-        :param tried: fleets that had no instance for it: another one of the same variant is asked then, if there is one
+        :param tried: fleets that had no instance for it; another fleet of the same variant is tried, if there is one
         :returns: None when there is no such variant
         """
         if len(self.lanes) == 1 and target_variant is None:
@@ -96,6 +96,6 @@ class Route:
 
 
 def _parts(fleets: Sequence[Fleet]) -> list[tuple[Fleet, float]]:
-    """Weigh each fleet within its configuration: another configuration's weights may have another sum."""
+    """Weigh each fleet within its configuration, because the weights of two configurations may have different sums."""
     total = sum(fleet.spec.weight for fleet in fleets)
     return [(fleet, fleet.spec.weight / total if total else 1.0) for fleet in fleets]

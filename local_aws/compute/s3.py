@@ -6,7 +6,6 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,18 +15,29 @@ from local_aws.compute.base import Channel, ContainerFailed
 _MAX_ARCHIVE_MEMBERS = 100_000
 
 
-def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an S3 URI; the key may be empty."""
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.scheme != "s3" or not parts.netloc:
+def split_url(url: str) -> tuple[str, str]:
+    """Return bucket and key of ``s3://bucket/key`` or ``https://…/bucket/key``; the key may be empty."""
+    scheme, _, rest = url.partition("://")
+    path = rest if scheme == "s3" else rest.partition("/")[2]
+    bucket, _, key = path.partition("/")
+    return bucket, key
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    """Return bucket and key of an S3 URI.
+
+    :raises ContainerFailed: it is another kind of address
+    """
+    bucket, key = split_url(uri)
+    if not uri.startswith("s3://") or not bucket:
         raise ContainerFailed(f"ClientError: {uri} is not an S3 URI")
-    return parts.netloc, uri.split("/", 3)[3] if uri.count("/") > 2 else ""
+    return bucket, key
 
 
 def relative_path(key: str, prefix: str) -> PurePosixPath:
     """Return where an object of an S3Prefix lies below the channel's directory.
 
-    The prefix need not end at a slash: `data/train` takes `data/train/a.csv` as `a.csv`, and `data/train-2.csv` under
+    The prefix need not end with a slash: `data/train` gives `data/train/a.csv` as `a.csv`, and `data/train-2.csv` with
     its own name.
     """
     folder = prefix if prefix.endswith("/") else f"{prefix}/"
@@ -48,7 +58,7 @@ def download_channel(client: Any, channel: Channel, folder: Path, region: str) -
             f"ClientError: channel {channel.name} asks for S3DataType {channel.s3_data_type} with CompressionType "
             f"{channel.compression_type}; S3Prefix with None is what this AWS can download"
         )
-    bucket, prefix = split_uri(channel.s3_uri)
+    bucket, prefix = _bucket_and_key(channel.s3_uri)
     found = 0
     try:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -77,7 +87,7 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
 
     :raises ContainerFailed: it cannot be written
     """
-    bucket, key = split_uri(uri)
+    bucket, key = _bucket_and_key(uri)
     archive = folder.with_name(f"{folder.name}.tar.gz")
     with tarfile.open(archive, "w:gz") as tar:
         for entry in sorted(folder.iterdir()):
@@ -91,7 +101,7 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
 
 
 def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
-    """Refuses what must not be unpacked. tarfile's filters would, but came with 3.11.4; Debian 12 has 3.11.2.
+    """Refuse what must not be unpacked. tarfile's filters came with Python 3.11.4, and Debian 12 has 3.11.2.
 
     https://docs.python.org/3.11/library/tarfile.html#extraction-filters
 
@@ -106,9 +116,9 @@ def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
 def download_model(client: Any, uri: str, folder: Path) -> None:
     """Download a model.tar.gz and unpack it: files and directories only, and nothing outside of the directory.
 
-    :raises ContainerFailed: it is not there, cannot be read or holds what it must not
+    :raises ContainerFailed: it is missing, unreadable or contains what is not allowed
     """
-    bucket, key = split_uri(uri)
+    bucket, key = _bucket_and_key(uri)
     archive = folder.with_name(f"{folder.name}.tar.gz")
     folder.mkdir(parents=True)
     try:
@@ -118,7 +128,7 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
                 if count > _MAX_ARCHIVE_MEMBERS:
                     raise ContainerFailed(f"ClientError: {uri} has more than {_MAX_ARCHIVE_MEMBERS} members")
                 _check_member(member, folder)
-                # Owners and modes are the archive's maker's; here everything belongs to who serves it.
+                # Owners and modes of the archive are ignored; everything belongs to this process's user.
                 tar.extract(member, folder, set_attrs=False)
     except (ClientError, BotoCoreError) as error:
         raise ContainerFailed(

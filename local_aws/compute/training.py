@@ -58,7 +58,7 @@ class _Stopped(Exception):
 
 
 class TrainingRun:
-    """One training job, driven by the thread that calls `run`; only `stop` is for other threads."""
+    """One training job, run by the thread that calls `run`; other threads may call `stop` only."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class TrainingRun:
         self._on_status(TrainingTransition(status, _MESSAGES[status], when or datetime.now(UTC)))
 
     def _pause(self) -> None:
-        """Let a status last as long as the settings ask for."""
+        """Keep a status as long as the settings say."""
         if self._stop_asked.wait(self._settings.pace_seconds):
             self._report(SecondaryStatus.STOPPING)
             raise _Stopped
@@ -143,7 +143,7 @@ class TrainingRun:
         return self._settings.client(service, self._spec.account_id, self._spec.region)
 
     def _prepare(self) -> None:
-        """Lay out /opt/ml.
+        """Create the files of /opt/ml.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
         """
@@ -176,7 +176,7 @@ class TrainingRun:
         _write_json(config / "inputdataconfig.json", channels)
 
     def _train(self, deadline: float) -> SecondaryStatus:
-        """Run the container to its end, or to the job's.
+        """Run the container until it or the job ends.
 
         :raises ContainerFailed: it ended with an error
         """

@@ -1,4 +1,4 @@
-"""How busy the instances of endpoints are, put to CloudWatch each minute.
+"""The utilization of endpoints' instances, put to CloudWatch each minute.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html, endpoint instance metrics
 """
@@ -24,23 +24,23 @@ from local_aws.compute.usage import Usage
 _log = logging.getLogger(__name__)
 
 NAMESPACE = "/aws/sagemaker/Endpoints"
-# A sample is taken this share of a minute before its end, so that it is put before alarms look at it.
+# A sample is taken this share of a minute before its end, so that it is there when alarms are evaluated.
 _EARLY = 0.1
 
 
 class Watched(Protocol):
-    """An instance whose use is measured."""
+    """An instance whose utilization is measured."""
 
     @property
     def closing(self) -> bool:
-        """Whether it takes no more requests, ever."""
+        """Whether it will never take requests again."""
 
     def usage(self) -> Usage | None:
-        """Give what its container has used; None without one."""
+        """Return what its container has used; None without one."""
 
 
 class Utilization:
-    """Measures the instances from a thread of its own.
+    """Measures the instances in its own thread.
 
     :param settings: where CloudWatch is, and how often metrics are put
     :param folder: on the disk that is measured
@@ -84,7 +84,7 @@ class Utilization:
                 continue
             with self._lock:
                 self._watched[instance] = key, variant, now, usage.cpu_seconds
-            # A container that was started again has used less than the one before.
+            # A restarted container has used less than the one before.
             used = usage.cpu_seconds - cpu_before if usage.cpu_seconds >= cpu_before else usage.cpu_seconds
             samples[key, variant].append((100 * used / (now - then), 100 * usage.memory_bytes / memory))
         disk = shutil.disk_usage(self._folder)

@@ -6,17 +6,17 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageM
 import copy
 from typing import Any
 
-from local_aws.api import JsonService, ServiceError, service_model
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, ResourceType, physical_name
-from local_aws.coercion import coerced
+from local_aws.framework.api import JsonService, ServiceError, service_model
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, ResourceType, physical_name
+from local_aws.framework.coercion import coerced
 from local_aws.sagemaker.endpoints import Endpoints
 
-# The longest MaximumExecutionTimeoutInSeconds of a deployment, and as long again to take it back.
+# The longest MaximumExecutionTimeoutInSeconds of a deployment, and the same time to roll it back.
 _STABILIZE_SECONDS = 2 * 28800.0
 
 
 def resource_types(service: JsonService, endpoints: Endpoints) -> dict[str, ResourceType]:
-    """Give the resource types of this package.
+    """Return the resource types of this package.
 
     :param service: SageMaker, which does the work
     :param endpoints: tells when an endpoint is stable
@@ -30,7 +30,7 @@ def resource_types(service: JsonService, endpoints: Endpoints) -> dict[str, Reso
 
 
 class NamedResource:
-    """A resource made by one Create operation and unchangeable but for its tags.
+    """A resource that one Create operation makes; only its tags can change.
 
     :param service: SageMaker
     :param noun: of the operations, such as ``Model``
@@ -46,7 +46,7 @@ class NamedResource:
         self.takes_tags = True
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Make the resource, under a generated name when the template gives none."""
+        """Make the resource, with a generated name if the template has none."""
         parameters = self._properties(request)
         parameters.setdefault(self._name_member, physical_name(request))
         arn = self._made_before(request, parameters[self._name_member])
@@ -54,7 +54,7 @@ class NamedResource:
         return ResourceProgress(arn, {self._name_member: parameters[self._name_member]})
 
     def _made_before(self, request: ResourceRequest, name: str) -> str | None:
-        """Find what an attempt that was cut off has made."""
+        """Find what an interrupted attempt has made."""
         if not request.again:
             return None
         try:
@@ -66,7 +66,7 @@ class NamedResource:
         return str(found[f"{self._noun}Arn"])
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
-        """Change the tags; every other change makes CloudFormation replace the resource."""
+        """Change the tags; for all other changes CloudFormation replaces the resource."""
         self._retag(request)
         arn, name = self._identity(request)
         return ResourceProgress(arn, {self._name_member: name})
@@ -101,7 +101,7 @@ class NamedResource:
 
 
 class EndpointResource(NamedResource):
-    """An endpoint, which is stable when it is InService, and is updated in place.
+    """An endpoint; it is stable when it is InService, and it is updated in place.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-endpoint.html
 
@@ -116,7 +116,7 @@ class EndpointResource(NamedResource):
         self.replacing_properties = frozenset({"EndpointName"})
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Make the endpoint and wait until it serves; one that fails is removed again."""
+        """Make the endpoint and wait until it serves; remove it if it fails."""
         progress = super().create(request)
         name = progress.attributes["EndpointName"]
         endpoint = self._settled(request, name)
@@ -128,11 +128,11 @@ class EndpointResource(NamedResource):
         return progress
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
-        """Bring the endpoint to another configuration and wait until it serves it."""
+        """Update the endpoint to another configuration and wait until it serves."""
         _, name = self._identity(request)
         properties = _with_wait_interval(request.properties)
         wanted = coerced(self._update_shape, {n: v for n, v in properties.items() if n != "Tags"})
-        # A roll-back comes here too: a failed update has already left the endpoint with the old configuration.
+        # In a roll-back the endpoint has the old configuration already, because its update failed.
         if self._settled(request, name).get("EndpointConfigName") != wanted["EndpointConfigName"]:
             self._service.call(request.context, "UpdateEndpoint", wanted | {"EndpointName": name})
             endpoint = self._settled(request, name)
@@ -163,7 +163,7 @@ def _input_shape(operation: str) -> Any:
 
 
 def _with_wait_interval(properties: dict[str, Any]) -> dict[str, Any]:
-    """Give the traffic routing the WaitIntervalInSeconds that the API requires and CloudFormation does not.
+    """Add the WaitIntervalInSeconds that the API requires and CloudFormation does not.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-sagemaker-endpoint-trafficroutingconfig.html
     """

@@ -1,4 +1,4 @@
-"""DeploymentConfig: what is refused, and the roll-out it asks for. Pure functions.
+"""DeploymentConfig: what is refused, and its update policy. Pure functions.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.html
 """
@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.h
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local_aws.compute.rollout import ALL_AT_ONCE, LONGEST_SECONDS, Rollout, Size
+from local_aws.compute.update_policy import ALL_AT_ONCE, LONGEST_SECONDS, CapacitySize, UpdatePolicy
 from local_aws.sagemaker.resources import invalid
 
 Config = Mapping[str, Any]
@@ -24,10 +24,10 @@ _SIZE_OF_TYPE = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}
 
 
 def check(deployment: Config) -> None:
-    """Refuse what contradicts itself, whatever endpoint it is for.
+    """Refuse a contradictory configuration, for any endpoint.
 
     :param deployment: a request's DeploymentConfig, empty when there is none
-    :raises ServiceError: it does
+    :raises ServiceError: it is contradictory
     """
     if "BlueGreenUpdatePolicy" in deployment and "RollingUpdatePolicy" in deployment:
         raise invalid(
@@ -46,14 +46,13 @@ def check(deployment: Config) -> None:
             _check_limits(member, size.value, f"{size.value}%")
 
 
-def rollout(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> Rollout:
-    """Say how an endpoint is updated.
+def update_policy(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> UpdatePolicy:
+    """Return the policy by which an endpoint is updated.
 
-    :param deployment: the DeploymentConfig that holds for the update, empty when there is none
+    :param deployment: the DeploymentConfig of the update, empty when there is none
     :param old: the live variants' names
     :param new: the new variants' instance counts by name
-    :returns: the roll-out
-    :raises ServiceError: SageMaker does not deploy these variants so
+    :raises ServiceError: SageMaker does not deploy these variants in this way
     """
     names = alarms(deployment)
     if policy := deployment.get("RollingUpdatePolicy"):
@@ -61,7 +60,7 @@ def rollout(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> R
     elif policy := deployment.get("BlueGreenUpdatePolicy"):
         found = _blue_green(policy, names)
     else:
-        return Rollout(alarms=names)
+        return UpdatePolicy(alarms=names)
     _check_variants(found, set(old), new)
     for member, size in _sizes(deployment):
         for variant, instances in new.items():
@@ -78,16 +77,12 @@ def rollout(deployment: Config, old: Iterable[str], new: Mapping[str, int]) -> R
 
 
 def alarms(deployment: Config) -> tuple[str, ...]:
-    """Name the alarms of a DeploymentConfig.
-
-    :param deployment: the same
-    :returns: the names
-    """
+    """Return the names of a DeploymentConfig's alarms."""
     return tuple(alarm["AlarmName"] for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []))
 
 
 def has_guardrails(variants: Iterable[Config]) -> bool:
-    """Tell whether guardrails hold for an endpoint; where not, it is updated all at once and without a bake.
+    """Tell whether guardrails apply to an endpoint; if not, it is updated all at once and without a bake.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html
 
@@ -96,10 +91,10 @@ def has_guardrails(variants: Iterable[Config]) -> bool:
     return not any(variant.get("InstanceType", "").startswith("ml.inf1.") for variant in variants)
 
 
-def _blue_green(policy: Config, names: tuple[str, ...]) -> Rollout:
+def _blue_green(policy: Config, names: tuple[str, ...]) -> UpdatePolicy:
     routing = policy["TrafficRoutingConfiguration"]
     member = _SIZE_OF_TYPE.get(routing["Type"])
-    return Rollout(
+    return UpdatePolicy(
         kind=routing["Type"].lower() if member else "all",
         size=_size(routing[member]) if member else ALL_AT_ONCE,
         wait_seconds=routing["WaitIntervalInSeconds"],
@@ -109,9 +104,9 @@ def _blue_green(policy: Config, names: tuple[str, ...]) -> Rollout:
     )
 
 
-def _rolling(policy: Config, names: tuple[str, ...]) -> Rollout:
+def _rolling(policy: Config, names: tuple[str, ...]) -> UpdatePolicy:
     back = policy.get("RollbackMaximumBatchSize")
-    return Rollout(
+    return UpdatePolicy(
         kind="rolling",
         size=_size(policy["MaximumBatchSize"]),
         wait_seconds=policy["WaitIntervalInSeconds"],
@@ -121,8 +116,8 @@ def _rolling(policy: Config, names: tuple[str, ...]) -> Rollout:
     )
 
 
-def _check_variants(found: Rollout, old: set[str], new: Mapping[str, int]) -> None:
-    """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html has both rules."""
+def _check_variants(found: UpdatePolicy, old: set[str], new: Mapping[str, int]) -> None:
+    """Check the variants by https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html."""
     if old != set(new):
         raise invalid(
             "The new endpoint configuration must have the same variant names as the old endpoint configuration when an "
@@ -139,11 +134,11 @@ def _check_limits(member: str, percentage: float, words: str) -> None:
         raise invalid(f"{member} is {words}; it must be {bounds} of the variant's total instance count.")
 
 
-def _sizes(deployment: Config) -> list[tuple[str, Size]]:
+def _sizes(deployment: Config) -> list[tuple[str, CapacitySize]]:
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     places = {**routing, **deployment.get("RollingUpdatePolicy", {})}
     return [(member, _size(places[member])) for member in _LIMITS if member in places]
 
 
-def _size(size: Config) -> Size:
-    return Size(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")
+def _size(size: Config) -> CapacitySize:
+    return CapacitySize(size["Value"], percent=size["Type"] == "CAPACITY_PERCENT")

@@ -1,14 +1,15 @@
-"""Endpoint configurations: which models an endpoint runs, on what and with which share of the traffic.
+"""Endpoint configurations: an endpoint's models, their instances and their shares of the traffic.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 """
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
+from local_aws.framework.store import Store
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Store
 
 _NOT_OFFERED = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 _VARIANT_NOT_OFFERED = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "CapacityReservationConfig")
@@ -27,10 +28,7 @@ class EndpointConfigs:
         self._tags = tags
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateEndpointConfig": self._create,
             "DescribeEndpointConfig": lambda context, parameters: self._kind.get(

@@ -1,4 +1,4 @@
-"""What an endpoint is to become, or is: its variants with all that is needed to start them.
+"""What an endpoint serves or is going to serve: its variants with all that is needed to start them.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 """
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_aws.compute.base import CaptureSpec, VariantSpec
-from local_aws.sagemaker.objects import split_url
+from local_aws.compute.s3 import split_url
+from local_aws.framework.store import Document
 from local_aws.sagemaker.resources import now
-from local_aws.store import Document
 
-# Data capture in an endpoint's document: as DescribeEndpoint shows it, and all that was configured.
+# Data capture in an endpoint's document: as DescribeEndpoint shows it, and the whole configuration.
 CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
 
 
@@ -20,7 +20,7 @@ CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
 class PlannedVariant:
     """One variant as it is to be deployed.
 
-    :param container: the model's container definition; kept, so that the variant can be started again without its model
+    :param container: the model's container definition, so that the variant can be started again without its model
     """
 
     name: str
@@ -30,11 +30,10 @@ class PlannedVariant:
     weight: float
 
     def spec(self, config_name: str, capture: CaptureSpec | None) -> VariantSpec:
-        """Say it to the compute.
+        """Return the variant's specification for the compute.
 
         :param config_name: the endpoint configuration's
         :param capture: what is captured of the variant's requests
-        :returns: the variant's specification
         """
         return VariantSpec(
             name=self.name,
@@ -49,10 +48,7 @@ class PlannedVariant:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Say it as DescribeEndpoint does.
-
-        :returns: a ProductionVariantSummary
-        """
+        """Return the variant as a ProductionVariantSummary of DescribeEndpoint."""
         image = {"SpecifiedImage": self.container["Image"], "ResolvedImage": self.container["Image"]}
         return {
             "VariantName": self.name,
@@ -66,7 +62,7 @@ class PlannedVariant:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an endpoint is to become.
+    """What an endpoint is going to serve.
 
     :param settings: members of the endpoint's document that come with the configuration
     """
@@ -77,7 +73,7 @@ class Plan:
 
     @classmethod
     def of(cls, config: Document, containers: Mapping[str, Mapping[str, Any]]) -> "Plan":
-        """Plan what an endpoint configuration says.
+        """Make the plan of an endpoint configuration.
 
         :param config: the endpoint configuration
         :param containers: container definition by model name
@@ -99,12 +95,12 @@ class Plan:
 
     @classmethod
     def live(cls, endpoint: Document) -> "Plan":
-        """Plan what an endpoint already is.
+        """Make the plan of what an endpoint serves already.
 
         :param endpoint: its document
         :returns: the plan
         """
-        # In the middle of a deployment: as it was before.
+        # During a deployment, the state before it.
         live = endpoint.get("VariantsBefore") or endpoint["ProductionVariants"]
         variants = tuple(
             PlannedVariant(
@@ -120,18 +116,12 @@ class Plan:
         return cls(endpoint["EndpointConfigName"], variants, settings)
 
     def specs(self) -> list[VariantSpec]:
-        """Say it to the compute.
-
-        :returns: the variants' specifications
-        """
+        """Return the variants' specifications for the compute."""
         capture = _capture_spec(self.settings.get("CaptureConfig"))
         return [variant.spec(self.config_name, capture) for variant in self.variants]
 
     def pending(self) -> dict[str, Any]:
-        """Say it as DescribeEndpoint does while it is not yet true.
-
-        :returns: a PendingDeploymentSummary
-        """
+        """Return the plan as a PendingDeploymentSummary of DescribeEndpoint."""
         started = now()
         variants = []
         for variant in self.variants:
@@ -141,7 +131,7 @@ class Plan:
 
 
 def _capture_summary(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfigSummary.html"""
+    """Return https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfigSummary.html or None."""
     if config is None:
         return None
     enabled = config.get("EnableCapture", True)
@@ -155,7 +145,7 @@ def _capture_summary(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _capture_spec(config: Mapping[str, Any] | None) -> CaptureSpec | None:
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfig.html"""
+    """Read https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DataCaptureConfig.html for the compute."""
     if config is None or not config.get("EnableCapture", True):
         return None
     bucket, prefix = split_url(config["DestinationS3Uri"])

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from local_aws.compute.rollout import Stage
+from local_aws.compute.update_policy import UpdateStage
+from local_aws.framework.store import Document
 from local_aws.sagemaker.endpoint_plan import CAPTURE_MEMBERS, Plan, PlannedVariant
 from local_aws.sagemaker.resources import invalid, now
-from local_aws.store import Document
 
 DEPLOYMENT_FAILED = "Request to service failed. If failure persists after retry, contact customer support."
 
@@ -58,13 +58,13 @@ def plan_update(endpoint: Document, plan: Plan, parameters: Mapping[str, Any]) -
         endpoint["LastDeploymentConfig"] = parameters["DeploymentConfig"]
     endpoint["EndpointStatus"] = "Updating"
     endpoint["PendingDeploymentSummary"] = plan.pending()
-    # What a roll-back, or the next start of the local AWS, goes back to.
+    # A roll-back, or the next start of the local AWS, restores these.
     endpoint["VariantsBefore"] = copy.deepcopy(endpoint["ProductionVariants"])
     return replace(plan, settings=settings)
 
 
-def deployment_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say which deployment configuration holds for an UpdateEndpoint.
+def deployment_config_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the deployment configuration of an UpdateEndpoint.
 
     :param endpoint: the document as it is before
     :param parameters: of UpdateEndpoint
@@ -74,8 +74,8 @@ def deployment_of(endpoint: Document, parameters: Mapping[str, Any]) -> Mapping[
     return parameters.get("DeploymentConfig") or last or {}
 
 
-def progressed(endpoint: Document, stage: Stage) -> None:
-    """Show where a deployment is.
+def progressed(endpoint: Document, stage: UpdateStage) -> None:
+    """Show the progress of a deployment.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_PendingDeploymentSummary.html
 
@@ -86,7 +86,7 @@ def progressed(endpoint: Document, stage: Stage) -> None:
     if rolling_back:
         endpoint["EndpointStatus"] = "RollingBack"
     pending = endpoint["PendingDeploymentSummary"]["ProductionVariants"]
-    # The old instances are what an update deletes, the new ones what a roll-back does.
+    # An update deletes the old instances, a roll-back the new ones.
     told = endpoint["ProductionVariants"] if stage.status == "Deleting" else pending
     for variant in (*endpoint["ProductionVariants"], *pending):
         variant.pop("VariantStatus", None)
@@ -102,7 +102,7 @@ def progressed(endpoint: Document, stage: Stage) -> None:
 
 
 def deployed(endpoint: Document, plan: Plan) -> None:
-    """End a deployment that went well.
+    """End a successful deployment.
 
     :param endpoint: the document, changed in place
     :param plan: what is serving now
@@ -122,7 +122,7 @@ def deployed(endpoint: Document, plan: Plan) -> None:
 
 
 def in_service_again(endpoint: Document, reason: str) -> None:
-    """End a deployment that failed while the configuration before goes on serving.
+    """End a failed deployment; the earlier configuration still serves.
 
     :param endpoint: the document, changed in place
     :param reason: why it failed
@@ -140,7 +140,7 @@ def in_service_again(endpoint: Document, reason: str) -> None:
 
 
 def rollback_failed(endpoint: Document, reason: str) -> None:
-    """End a rolling deployment that could neither go on nor be taken back whole.
+    """End a rolling deployment that failed and could not be rolled back completely.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html, UpdateRollbackFailed
 
@@ -155,7 +155,7 @@ def rollback_failed(endpoint: Document, reason: str) -> None:
 
 
 def failed(endpoint: Document, reason: str) -> None:
-    """End a deployment that left nothing serving.
+    """End a failed deployment after which nothing serves.
 
     :param endpoint: the document, changed in place
     :param reason: why it failed
@@ -198,7 +198,7 @@ def plan_weights(endpoint: Document, changes: list[dict[str, Any]]) -> None:
 
 
 def weights_settled(endpoint: Document) -> None:
-    """End an UpdateEndpointWeightsAndCapacities that went well.
+    """End a successful UpdateEndpointWeightsAndCapacities.
 
     :param endpoint: the document, changed in place
     """

@@ -1,4 +1,4 @@
-"""Endpoints: what the API promises of them, while threads move the fleets behind it.
+"""Endpoints: their API, and the threads that deploy their fleets.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 """
@@ -9,16 +9,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
-from local_aws.compute.rollout import Rollout
+from local_aws.compute.update_policy import UpdatePolicy
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker import deployment_config
-from local_aws.sagemaker.deployments import Deployments, key_of
+from local_aws.sagemaker.endpoint_deployer import EndpointDeployer, key_of
 from local_aws.sagemaker.endpoint_plan import Plan
 from local_aws.sagemaker.endpoint_state import (
     DEPLOYMENT_FAILED,
-    deployment_of,
+    deployment_config_of,
     failed,
     in_service_again,
     new_endpoint,
@@ -31,7 +33,6 @@ from local_aws.sagemaker.resources import ResourceKind, invalid, now
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags, check
 from local_aws.settings import Settings
-from local_aws.store import Document, Scope, Store
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Endpoints:
     :param tags: of all resources
     :param models: what the variants run
     :param hosting: the fleets
-    :param alarms: that take deployments back
+    :param alarms: the alarms that roll deployments back
     :param settings: how this local AWS runs
     """
 
@@ -64,13 +65,10 @@ class Endpoints:
         self._pace_seconds = settings.pace_seconds
         self._going_down = threading.Event()
         self._settled = threading.Condition()
-        self._deployments = Deployments(hosting, alarms, self._change, self._going_down, settings.clock)
+        self._deployer = EndpointDeployer(hosting, alarms, self._change, self._going_down, settings.clock)
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
@@ -81,26 +79,26 @@ class Endpoints:
         }
 
     def start(self) -> None:
-        """Bring back the endpoints of an earlier process; returns when each one serves or has failed."""
-        # Model servers that all start at once keep each other from answering in time.
+        """Restore the endpoints of an earlier process; return when each one serves or has failed."""
+        # Model servers that all start at once would not answer in time.
         with ThreadPoolExecutor(_RECOVERED_AT_ONCE) as pool:
             for scope, _, endpoint in self._kind.documents.everywhere():
                 pool.submit(self._guarded, endpoint["EndpointName"], self._recover, scope, endpoint)
         self._hosting.recovered()
 
     def stop(self) -> None:
-        """Start nothing more; changes that are under way are seen as interrupted by the next start."""
+        """Start nothing more; the next start treats changes in progress as interrupted."""
         self._going_down.set()
         with self._settled:
             self._settled.notify_all()
 
     def wait_settled(self, scope: Scope, name: str, timeout_seconds: float) -> Document | None:
-        """Wait until nothing is being done to an endpoint.
+        """Wait until no change of an endpoint is in progress.
 
         :param scope: its account and region
         :param name: its name
         :param timeout_seconds: how long to wait
-        :returns: what is kept of it; None when it is gone
+        :returns: its document; None when it is gone
         :raises ServiceError: it took longer, or the local AWS goes down
         """
         with self._settled:
@@ -136,10 +134,10 @@ class Endpoints:
         endpoint = self._kind.get(context, name)
         config = self._configs.get(context, parameters["EndpointConfigName"])
         containers = self._containers(context, config)
-        deployment = deployment_of(endpoint, parameters)
+        deployment = deployment_config_of(endpoint, parameters)
         deployment_config.check(deployment)
         self._alarms.check(context, deployment_config.alarms(deployment))
-        begun: list[tuple[Plan, Rollout]] = []
+        begun: list[tuple[Plan, UpdatePolicy]] = []
 
         def begin(endpoint: Document) -> None:
             self._refuse_busy(context, endpoint)
@@ -152,7 +150,7 @@ class Endpoints:
             plan = plan_update(endpoint, Plan.of(config, containers), parameters)
             new = {variant.name: variant.instance_count for variant in plan.variants}
             guarded = deployment_config.has_guardrails(config["ProductionVariants"])
-            begun.append((plan, deployment_config.rollout(deployment, old, new) if guarded else Rollout()))
+            begun.append((plan, deployment_config.update_policy(deployment, old, new) if guarded else UpdatePolicy()))
 
         self._change(context, name, begin)
         self._spawn(endpoint["EndpointName"], self._deploy, context, endpoint["EndpointName"], *begun[0])
@@ -211,7 +209,7 @@ class Endpoints:
             for variant in config["ProductionVariants"]
         }
 
-    # --- what the threads do ----------------------------------------------------------------------------------------
+    # --- work of the threads ----------------------------------------------------------------------------------------
 
     def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         threading.Thread(
@@ -222,17 +220,17 @@ class Endpoints:
         try:
             work(*arguments)
         except Exception:
-            _log.exception("the change of endpoint %s broke", name)
+            _log.exception("The change of endpoint %s failed", name)
         finally:
             with self._settled:
                 self._settled.notify_all()
 
-    def _deploy(self, scope: Scope, name: str, plan: Plan, rollout: Rollout | None) -> None:
+    def _deploy(self, scope: Scope, name: str, plan: Plan, policy: UpdatePolicy | None) -> None:
         self._going_down.wait(self._pace_seconds)
-        if rollout is None:
-            self._deployments.create(scope, name, plan)
+        if policy is None:
+            self._deployer.create(scope, name, plan)
         else:
-            self._deployments.update(scope, name, plan, rollout)
+            self._deployer.update(scope, name, plan, policy)
 
     def _reweigh(self, scope: Scope, name: str, changes: list[dict[str, Any]]) -> None:
         self._going_down.wait(self._pace_seconds)
@@ -244,7 +242,7 @@ class Endpoints:
         except ContainerFailed as error:
             reason = str(error)
         except Exception:
-            _log.exception("endpoint %s: the change of weights and capacities broke", name)
+            _log.exception("The change of weights and capacities of endpoint %s failed", name)
             reason = DEPLOYMENT_FAILED
         if self._going_down.is_set():
             return
@@ -257,7 +255,7 @@ class Endpoints:
         try:
             self._hosting.remove(key_of(scope, name))
         except Exception:
-            _log.exception("endpoint %s: stopping its model servers broke", name)
+            _log.exception("The stop of the model servers of endpoint %s failed", name)
             self._change(scope, name, lambda endpoint: failed(endpoint, DEPLOYMENT_FAILED))
             return
         self._kind.documents.delete(scope, name.lower())
@@ -270,14 +268,14 @@ class Endpoints:
         elif status == "Creating":
             self._create_again(scope, endpoint)
         elif status != "Failed":
-            reason = self._deployments.restart(scope, name, Plan.live(endpoint))
+            reason = self._deployer.restart(scope, name, Plan.live(endpoint))
             if reason:
                 self._change(scope, name, lambda endpoint: failed(endpoint, reason))
             elif status in _IN_PROGRESS:
                 self._change(scope, name, lambda endpoint: in_service_again(endpoint, _INTERRUPTED))
 
     def _create_again(self, scope: Scope, endpoint: Document) -> None:
-        """Go on with what was answered; an update, unlike this, has something to fall back to."""
+        """Create an endpoint whose creation was answered; unlike an update, it has no earlier state."""
         name = endpoint["EndpointName"]
         try:
             config = self._configs.get(scope, endpoint["EndpointConfigName"])

@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage
 import time
 from typing import Any
 
-from local_aws.api import JsonService, Operation, RequestContext, ServiceError, select, service_model
-from local_aws.cloudformation import ResourceProgress, ResourceRequest, physical_name
-from local_aws.coercion import coerced
+from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError, service_model
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, physical_name
+from local_aws.framework.coercion import coerced
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.tags import Tags
-from local_aws.store import Document, Scope, Store
 
 RESOURCE_TYPE = "AWS::SageMaker::ModelPackageGroup"
 
@@ -28,10 +29,7 @@ class ModelPackageGroups:
         self._tags = tags
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateModelPackageGroup": self._create,
             "DescribeModelPackageGroup": self._describe,
@@ -54,11 +52,10 @@ class ModelPackageGroups:
         return group
 
     def next_version(self, scope: Scope, group: Document) -> int:
-        """Count a group's versions up; the number of a deleted version is not given again.
+        """Return a group's next version; numbers of deleted versions are not used again.
 
         :param scope: account and region
         :param group: the group
-        :returns: the new version
         """
 
         def count(document: Document) -> None:
@@ -130,7 +127,7 @@ class ModelPackageGroupResource:
         self._service = service
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Make the group, under a generated name when the template gives none."""
+        """Make the group, with a generated name if the template has none."""
         parameters = _parameters(request)
         parameters.setdefault("ModelPackageGroupName", physical_name(request))
         try:
@@ -141,7 +138,7 @@ class ModelPackageGroupResource:
         return self._progress(request.context, parameters["ModelPackageGroupName"])
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
-        """Change the tags; every other change makes CloudFormation replace the group."""
+        """Change the tags; for all other changes CloudFormation replaces the group."""
         arn = request.physical_id or ""
         wanted = {tag["Key"]: tag["Value"] for tag in _parameters(request).get("Tags", [])}
         present = self._service.call(request.context, "ListTags", {"ResourceArn": arn, "MaxResults": 50})["Tags"]
@@ -153,7 +150,7 @@ class ModelPackageGroupResource:
         return self._progress(request.context, arn)
 
     def delete(self, request: ResourceRequest) -> None:
-        """Remove the group; a missing one is fine, one that has packages is not."""
+        """Remove the group; a missing one is fine, one with packages is not."""
         try:
             self._service.call(
                 request.context, "DeleteModelPackageGroup", {"ModelPackageGroupName": request.physical_id}

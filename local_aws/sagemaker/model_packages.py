@@ -1,4 +1,4 @@
-"""Model packages: versions of a model package group, and packages that stand alone.
+"""Model packages: versions of a model package group, and packages without a group.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 """
@@ -6,10 +6,11 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage
 import time
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.model_package_groups import ModelPackageGroups
 from local_aws.sagemaker.tags import Tags
-from local_aws.store import Document, Scope, Store
 
 _MAX_METADATA = 50
 # What UpdateModelPackage replaces as given.
@@ -40,10 +41,7 @@ class ModelPackages:
         self._groups = groups
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of the API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateModelPackage": self._create,
             "DescribeModelPackage": self._describe,
@@ -116,7 +114,7 @@ class ModelPackages:
             found = [p for p in found if p.get("ModelApprovalStatus") == status]
         for package in found:
             package["_name"] = package.get("ModelPackageName") or package["ModelPackageGroupName"]
-            # Two versions of a group made in the same instant have an order too.
+            # Two versions of a group made at the same time need an order too.
             package["_order"] = [package["_name"], package.get("ModelPackageVersion", 0)]
         page, token = select(
             found,
@@ -183,7 +181,7 @@ def _missing(scope: Scope, name: str) -> ServiceError:
 
 
 def _user(context: RequestContext) -> dict[str, Any]:
-    """Say who did something, as SageMaker tells for callers outside of Studio.
+    """Return who made a change, as SageMaker does for callers outside of Studio.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UserContext.html
     """

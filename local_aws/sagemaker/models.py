@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, select
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Document, Scope, Store
 
 _OFFERED = frozenset({"ContainerHostname", "Image", "ModelDataUrl", "Environment", "ModelPackageName", "Mode"})
 
@@ -20,8 +21,8 @@ class Models:
 
     :param store: where models are kept
     :param tags: of all resources
-    :param objects: looks at S3
-    :param packages: looks into the Model Registry
+    :param objects: checks objects in S3
+    :param packages: reads the Model Registry
     """
 
     def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, packages: PackageContainers) -> None:
@@ -31,10 +32,7 @@ class Models:
         self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateModel": self._create,
             "DescribeModel": lambda context, parameters: self._kind.get(context, parameters["ModelName"]),

@@ -1,20 +1,20 @@
-"""The looks SageMaker takes at S3 before it accepts a request.
+"""SageMaker's checks of S3 before it accepts a request.
 
-They are taken with the caller's account, as a client of the AWS that this process serves.
+They run in the caller's account, as a client of the AWS that this process serves.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from local_aws.compute.base import ComputeSettings
+from local_aws.compute.s3 import split_url
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class ObjectCheck:
-    """Finds out whether the data a request names is there.
+    """Checks whether the data that a request names exists.
 
     :param settings: where S3 is
     """
@@ -23,7 +23,7 @@ class ObjectCheck:
         self._settings = settings
 
     def require_object(self, scope: Scope, url: str, role_arn: str | None) -> None:
-        """Refuse a model artifact that is not there, as CreateModel does.
+        """Refuse a missing model artifact, as CreateModel does.
 
         :param scope: account and region that ask
         :param url: of one object
@@ -44,7 +44,7 @@ class ObjectCheck:
             ) from error
 
     def require_prefix(self, scope: Scope, url: str, role_arn: str) -> None:
-        """Refuse input data that is not there, as CreateTrainingJob does.
+        """Refuse missing input data, as CreateTrainingJob does.
 
         :param scope: account and region that ask
         :param url: what the keys of the data begin with
@@ -66,16 +66,3 @@ class ObjectCheck:
 
     def _client(self, scope: Scope) -> Any:
         return self._settings.client("s3", scope.account_id, scope.region)
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Take an S3 URL apart.
-
-    :param url: ``s3://bucket/key`` or ``https://…/bucket/key``, as SageMaker's patterns allow
-    :returns: bucket and key
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "s3":
-        return parts.netloc, parts.path.lstrip("/")
-    bucket, _, key = parts.path.lstrip("/").partition("/")
-    return bucket, key

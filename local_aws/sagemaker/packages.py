@@ -1,10 +1,10 @@
-"""What a model package of the Model Registry gives a model to run."""
+"""The container that a model gets from a package of the Model Registry."""
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext
+from local_aws.framework.api import Operation, RequestContext
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class PackageContainers:
@@ -24,7 +24,7 @@ class PackageContainers:
         :param scope: the account and region that ask
         :param package_name: ARN of the model package
         :returns: its Image, and perhaps ModelDataUrl and Environment
-        :raises ServiceError: there is no such package, it is not approved, or it has nothing to run
+        :raises ServiceError: there is no such package, it is not approved, or it has no container
         """
         context = RequestContext(scope.account_id, scope.region)
         package = self._describe(context, {"ModelPackageName": package_name})

@@ -3,19 +3,18 @@
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
 """
 
-from local_aws.api import Operation
+from local_aws.framework.api import Operation
+from local_aws.framework.store import Store
 from local_aws.sagemaker.model_package_groups import ModelPackageGroups
 from local_aws.sagemaker.model_packages import ModelPackages
 from local_aws.sagemaker.tags import Tags
-from local_aws.store import Store
 
 
 def operations(store: Store, tags: Tags) -> dict[str, Operation]:
-    """Give the operations of the Model Registry.
+    """Return the operations of the Model Registry by name.
 
     :param store: where groups and packages are kept
     :param tags: of SageMaker's resources
-    :returns: operation by name
     """
     groups = ModelPackageGroups(store, tags)
     packages = ModelPackages(store, tags, groups)

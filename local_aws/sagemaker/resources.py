@@ -1,26 +1,23 @@
 """What SageMaker's resources have in common: names, ARNs, times and the texts of their errors.
 
-The texts are those the service answers; clients tell a missing resource by them, for all have the same code.
+The texts are SageMaker's own; clients recognise a missing resource by them, because all errors have the same code.
 """
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.api import ServiceError
-from local_aws.store import Collection, Document, Scope, Store
+from local_aws.framework.api import ServiceError
+from local_aws.framework.store import Collection, Document, Scope, Store
 
 
 def now() -> float:
-    """Give the time as documents keep it.
-
-    :returns: epoch seconds
-    """
+    """Return the time as documents store it, in epoch seconds."""
     return time.time()
 
 
 def invalid(message: str) -> ServiceError:
-    """Make the error SageMaker answers to nearly everything it refuses.
+    """Make the error that SageMaker answers in most cases.
 
     :param message: the text
     :returns: a ``ValidationException``
@@ -46,25 +43,24 @@ class ResourceKind:
 
     @classmethod
     def models(cls, store: Store) -> "ResourceKind":
-        """Give the kind of CreateModel."""
+        """Return the kind of CreateModel."""
         return cls(store.collection("models"), "model", "model")
 
     @classmethod
     def endpoint_configs(cls, store: Store) -> "ResourceKind":
-        """Give the kind of CreateEndpointConfig."""
+        """Return the kind of CreateEndpointConfig."""
         return cls(store.collection("endpoint_configs"), "endpoint-config", "endpoint configuration")
 
     @classmethod
     def endpoints(cls, store: Store) -> "ResourceKind":
-        """Give the kind of CreateEndpoint."""
+        """Return the kind of CreateEndpoint."""
         return cls(store.collection("endpoints"), "endpoint", "endpoint")
 
     def arn(self, scope: Scope, name: str) -> str:
-        """Name a resource.
+        """Return the ARN of a resource.
 
         :param scope: its account and region
         :param name: its name
-        :returns: the ARN
         """
         return scope.arn("sagemaker", f"{self.arn_type}/{name.lower()}")
 
@@ -73,7 +69,7 @@ class ResourceKind:
 
         :param scope: its account and region
         :param name: its name
-        :param document: what is kept of it
+        :param document: the resource's document
         :raises ServiceError: the name is taken
         """
         if not self.documents.create(scope, name.lower(), document):
@@ -84,7 +80,7 @@ class ResourceKind:
 
         :param scope: its account and region
         :param name: its name
-        :returns: what is kept of it
+        :returns: its document
         :raises ServiceError: there is none
         """
         document = self.documents.get(scope, name.lower())
@@ -103,11 +99,10 @@ class ResourceKind:
             raise self.missing(scope, name)
 
     def missing(self, scope: Scope, name: str) -> ServiceError:
-        """Make the error for a name that nothing has.
+        """Make the error for a name without a resource.
 
         :param scope: the account and region looked in
         :param name: the name
-        :returns: the error
         """
         return invalid(f'Could not find {self.title} "{self.arn(scope, name)}".')
 

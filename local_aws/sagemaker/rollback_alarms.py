@@ -1,4 +1,4 @@
-"""The CloudWatch alarms that take a deployment back.
+"""The CloudWatch alarms that roll a deployment back.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
 """
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.compute.base import ComputeSettings
+from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
-from local_aws.store import Scope
 
 
 class RollbackAlarms:
-    """Looks at alarms as a client of CloudWatch, as SageMaker does with DescribeAlarms.
+    """Reads alarms as a client of CloudWatch, as SageMaker does with DescribeAlarms.
 
     :param settings: where CloudWatch is
     """
@@ -22,7 +22,7 @@ class RollbackAlarms:
         self._settings = settings
 
     def check(self, scope: Scope, names: Sequence[str]) -> None:
-        """Refuse names that no alarm has.
+        """Refuse names of missing alarms.
 
         :param scope: account and region of the alarms
         :param names: of AutoRollbackConfiguration
@@ -33,16 +33,16 @@ class RollbackAlarms:
             raise invalid(f"Could not find alarm(s) {_listed(missing)} specified in AutoRollbackConfiguration.")
 
     def tripped(self, scope: Scope, names: Sequence[str]) -> str | None:
-        """Look whether an alarm is in ALARM.
+        """Return the reason for a roll-back: an alarm is in ALARM or cannot be read.
 
         :param scope: account and region of the alarms
         :param names: of AutoRollbackConfiguration
-        :returns: why the deployment must be taken back; None when nothing speaks against it
+        :returns: the reason; None when there is none
         """
         try:
             states = self._states(scope, names)
         except (ClientError, BotoCoreError) as error:
-            # What cannot be watched must not go on.
+            # A deployment that cannot be watched must not continue.
             return f"The alarms of AutoRollbackConfiguration could not be described: {error}"
         if gone := [name for name in names if name not in states]:
             return f"Alarm(s) {_listed(gone)} specified in AutoRollbackConfiguration no longer exist."

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from local_aws.api import InvocationResponse, JsonService, Operation, ServiceParts
 from local_aws.compute.base import ComputeSettings, EndpointKey, TrainingSpec, TrainingTransition
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.training import TrainingRun
+from local_aws.framework.api import JsonService, Operation
+from local_aws.framework.service_parts import InvocationResponse, ServiceParts
+from local_aws.framework.store import Scope, Store
 from local_aws.sagemaker import registry
 from local_aws.sagemaker.cloudformation import resource_types
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
@@ -19,7 +21,6 @@ from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.settings import Settings
-from local_aws.store import Scope, Store
 
 
 def build(store: Store, settings: Settings) -> ServiceParts:

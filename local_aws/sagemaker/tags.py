@@ -1,13 +1,14 @@
-"""Tags of every SageMaker resource: AddTags, ListTags, DeleteTags, and what the other operations call.
+"""Tags of all SageMaker resources: AddTags, ListTags, DeleteTags, and methods for the other operations.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 """
 
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, paginate
-from local_aws.cloudformation import CLOUDFORMATION
-from local_aws.store import Collection, Scope, Store
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.cloudformation import CLOUDFORMATION
+from local_aws.framework.listing import paginate
+from local_aws.framework.store import Collection, Scope, Store
 
 MAXIMUM_TAGS = 50
 
@@ -15,7 +16,7 @@ Tag = dict[str, str]
 
 
 class Tags:
-    """The tags of each resource, by ARN; a resource is known here from its creation to its deletion.
+    """The tags of each resource, by ARN, from its creation to its deletion.
 
     :param store: where they are kept
     """
@@ -24,7 +25,7 @@ class Tags:
         self._tags: Collection = store.collection("sagemaker_tags")
 
     def attach(self, scope: Scope, arn: str, tags: list[Tag] | None) -> None:
-        """Remember a new resource and its tags; every Create calls this, with no tags too.
+        """Store a new resource and its tags; every Create calls this, also without tags.
 
         :param scope: the resource's account and region
         :param arn: the resource
@@ -35,7 +36,7 @@ class Tags:
         self._tags.put(scope, arn, {"tags": {tag["Key"]: tag["Value"] for tag in tags or []}})
 
     def detach(self, scope: Scope, arn: str) -> None:
-        """Forget a deleted resource.
+        """Remove a deleted resource.
 
         :param scope: the resource's account and region
         :param arn: the resource
@@ -52,10 +53,7 @@ class Tags:
         return (self._tags.get(scope, arn) or {"tags": {}})["tags"]
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
 
     def _add(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +89,7 @@ class Tags:
 
 
 def check(tags: list[Tag]) -> None:
-    """Refuse tags SageMaker refuses.
+    """Refuse tags that SageMaker refuses.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
 

@@ -1,4 +1,4 @@
-"""Training jobs: accepted at once, run in a thread of their own, and written down at each step.
+"""Training jobs: accepted at once, run in their own threads, and saved at each step.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from local_aws.api import Operation, RequestContext, ServiceError, select
 from local_aws.compute.base import SecondaryStatus, TrainingResult, TrainingSpec, TrainingTransition
 from local_aws.compute.training import TrainingRun
+from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.listing import select
+from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.resources import invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
-from local_aws.store import Document, Scope, Store
 
 RunFactory = Callable[[TrainingSpec, Callable[[TrainingTransition], None]], TrainingRun]
 
@@ -33,9 +34,9 @@ _NOT_OFFERED = (
 )
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html: one day
 _DEFAULT_MAX_RUNTIME_SECONDS = 86400
-# When the local AWS itself is stopped: what a job writes after that is lost, for it is Failed.
+# At the stop of the local AWS. A job that runs longer is Failed, and its output is lost.
 _SHUTDOWN_GRACE_SECONDS = 10
-# For the grace, and for the last status and log lines.
+# Time for the grace period, the last status and the last log lines.
 _SHUTDOWN_SECONDS = 15
 _TERMINAL = (
     SecondaryStatus.COMPLETED,
@@ -50,7 +51,7 @@ class TrainingJobs:
 
     :param store: where jobs are kept
     :param tags: of all resources
-    :param objects: looks at S3
+    :param objects: checks objects in S3
     :param new_run: prepares the compute of one job
     """
 
@@ -65,10 +66,7 @@ class TrainingJobs:
         self._going_down = False
 
     def operations(self) -> dict[str, Operation]:
-        """Give the operations of SageMaker's API.
-
-        :returns: operation by name
-        """
+        """Return the API's operations by name."""
         return {
             "CreateTrainingJob": self._create,
             "DescribeTrainingJob": lambda context, parameters: self._get(context, parameters["TrainingJobName"]),
@@ -77,13 +75,13 @@ class TrainingJobs:
         }
 
     def start(self) -> None:
-        """Fail the jobs that an earlier process left behind; nothing of theirs runs any more."""
+        """Fail the jobs of an earlier process; none of them runs any more."""
         for scope, name, job in self._jobs.everywhere():
             if job["TrainingJobStatus"] in ("InProgress", "Stopping"):
                 self._jobs.update(scope, name, _interrupt)
 
     def stop(self) -> None:
-        """Stop all jobs; what does not end by itself is Failed, as after a crash."""
+        """Stop all jobs; those that do not end are Failed, as after a crash."""
         with self._lock:
             self._going_down = True
             runs = list(self._runs.values())
@@ -168,7 +166,7 @@ class TrainingJobs:
             interrupted = self._going_down and result.status is not SecondaryStatus.COMPLETED
             self._jobs.update(scope, name, _interrupt if interrupted else lambda job: _finish(job, held, result))
         except Exception:
-            _log.exception("training job %s broke", name)
+            _log.exception("Training job %s failed unexpectedly", name)
             self._jobs.update(
                 scope, name, lambda job: _fail(job, "InternalServerError: We encountered an internal error.")
             )
@@ -177,7 +175,7 @@ class TrainingJobs:
                 del self._runs[spec.job_arn]
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        # Nothing here has a warm pool or a training plan.
+        # There are no warm pools and no training plans here.
         narrowed = {"WarmPoolStatusEquals", "TrainingPlanArnEquals"} & parameters.keys()
         jobs, token = select(
             [] if narrowed else self._jobs.list(context),

@@ -1,9 +1,11 @@
-"""Where the files beside the code are: model files, CloudFormation templates, and what Slipway keeps on the disk."""
+"""Where files are: model files, what the package brings along, and what Slipway keeps on the disk."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
 
 
 def include_folder() -> Path:
@@ -12,12 +14,20 @@ def include_folder() -> Path:
     :returns: an absolute path; it need not exist
     """
     override = os.environ.get("SLIPWAY_INCLUDE_FOLDER")
-    return Path(override).resolve() if override else Path(__file__).resolve().parents[2] / "include"
+    return Path(override).resolve() if override else _PACKAGE.parents[1] / "include"
 
 
 def models_folder() -> Path:
     """The folder with one YAML file per model."""
     return include_folder() / "models"
+
+
+def why_models_folder() -> str:
+    """Say which setting decides where the model files are looked for."""
+    override = os.environ.get("SLIPWAY_INCLUDE_FOLDER")
+    if override:
+        return f"SLIPWAY_INCLUDE_FOLDER is {override}, and that folder has no folder models"
+    return "SLIPWAY_INCLUDE_FOLDER is not set, and without it the folder include beside plugins/ is used"
 
 
 def model_copies_folder() -> Path:
@@ -30,9 +40,14 @@ def model_copies_folder() -> Path:
     return Path(override or f"{home}/model-copies").expanduser().resolve()
 
 
-def template(name: str) -> Path:
-    """A CloudFormation template below ``include/cfn/``.
+def endpoint_template() -> Path:
+    """The CloudFormation template of an endpoint, in both environments."""
+    return _PACKAGE / "deployment" / "endpoint.yaml"
 
-    :param name: the file's name, such as ``endpoint.yaml``
+
+def waiters(service: str) -> Path:
+    """The botocore waiters of one AWS service.
+
+    :param service: the file's name without ``.json``
     """
-    return include_folder() / "cfn" / name
+    return _PACKAGE / "aws" / "waiters" / f"{service}.json"

@@ -9,21 +9,21 @@ from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, tas
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.approval.approve import HumanApprovalSensor
-from slipway.cleanup.collect import CollectGarbageOperator
-from slipway.deployment.deploy import EndpointDeployOperator
-from slipway.deployment.order import PREVIOUS
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import PREVIOUS
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.send import Notices
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
-from slipway.stress.send import ReleaseStressOperator
+from slipway.stress.operators import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator

@@ -4,15 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slipway import names
-from slipway.aws.s3 import S3VersionHook
-from slipway.deployment.deploy import EndpointDeployOperator
-from slipway.deployment.order import ROLL_BACK_TASKS
+from slipway.aws.s3 import S3Hook
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
-from slipway.registry import hook as registry
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.process import process_request
 from slipway.signed.orders import Act
 from slipway.states import Environment
@@ -45,7 +45,7 @@ class Model:
         self.documents = MemoryDocuments()
 
     def at_its_gate(self, operator):
-        """Give an operator the model's board; every other run has ended when one comes to it."""
+        """Give an operator the model's board, on which every other run has ended."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
     def release(self, trained_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
@@ -60,13 +60,13 @@ class Model:
         if "AutoScaling" not in production:
             document["ProductionEndpoint"]["AutoScaling"]["MinCapacity"] = 1
         self.releases += 1
-        # An uploaded zip differs from the one before, or it would be of one digest with it.
+        # Each zip needs content of its own, so that its digest differs.
         document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
         data = request_zip(deploy=document)
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)
-        return process_request(self.config, pinned, s3=S3VersionHook(aws_conn_id=None), aws=AWS)
+        return process_request(self.config, pinned, s3=S3Hook(aws_conn_id=None), aws=AWS)
 
 
 class RollBack:
@@ -99,11 +99,11 @@ class RollBack:
 
 
 class Release:
-    """One release of a model: registered, and not yet decided upon."""
+    """One release of a model: registered, and waiting for its approval."""
 
     def __init__(self, model: Model, plan: ReleasePlan, trained_url: str) -> None:
         self.model, self.plan = model, plan
-        self.artefact = S3ArtefactHook(aws_conn_id=None).keep(
+        self.artefact = S3Artefacts(aws_conn_id=None).keep(
             trained_url, BUCKET, names.artefact_key(plan.prefix, plan.revision_id)
         )
         self.model_data_url = self.artefact.uri
@@ -119,8 +119,8 @@ class Release:
                     "SupportedResponseMIMETypes": ["text/csv"],
                 },
                 "CustomerMetadataProperties": {
-                    registry.DIGEST: plan.digest,
-                    registry.REVISION: plan.revision_id,
+                    DIGEST: plan.digest,
+                    REVISION: plan.revision_id,
                     **self.artefact.properties(),
                 },
             }

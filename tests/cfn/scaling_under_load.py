@@ -24,7 +24,7 @@ from tests.unit.request_samples import deployment
 
 pytestmark = pytest.mark.local_aws
 
-# So many minutes of AWS's pass in one: ten instances at the lab's 200 requests a minute each are 200 a second.
+# Minutes of AWS's clock in one real minute: ten instances at the lab's 200 requests a minute each are 200 a second.
 SCALE = 6
 LAB: dict[str, Any] = deployment()["ProductionEndpoint"]["AutoScaling"] | {"MinCapacity": 1}
 # Requests in a minute of AWS's, in multiples of what one instance is to get: as many instances, rounded up, are enough.
@@ -44,7 +44,7 @@ class Story:
     around_release: tuple[int, int] = (0, 0)
     release_began: float = 0.0
     release_ended: float = 0.0
-    # When the load became how much.
+    # The times at which the load changed, and the new loads.
     steps: list[tuple[float, float]] = field(default_factory=list)
 
     def sending(self, more: float, total: float) -> Outside:

@@ -8,7 +8,7 @@ import yaml
 
 from slipway import names
 from slipway.aws.session import AwsHook
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from tests.unit.task_runs import context, run_task
 
 BUCKET = "mlops-us-west-2-123456789012"

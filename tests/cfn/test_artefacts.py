@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from slipway.cleanup.collect import CollectGarbageOperator
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.errors import ArtefactChanged, NotApproved, RollBackRefused, TrialFailed
 from slipway.host import runs
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.trial.wait import BakeTrigger
 from tests.cfn.releases import DEV, PRD, Model, Release, RollBack
 from tests.cfn.trials import TrialModel
@@ -32,7 +32,7 @@ CHANGES = (
 
 @pytest.fixture(scope="module")
 def aws(local_aws):
-    """The local AWS for a whole module; of two runs that meet, the former one has ended."""
+    """The local AWS for a whole module; a run that holds a stage has always ended."""
     with pytest.MonkeyPatch.context() as patch:
         lead_hooks_to(local_aws.endpoint_url, patch)
         patch.setattr(runs, "goes_on", lambda dag_id, run_id: False)
@@ -65,7 +65,7 @@ def read(aws, url: str) -> bytes:
 
 @pytest.fixture
 def replaced(aws):
-    """Puts another good model in the place of a release's own; it comes back afterwards, as the error says."""
+    """Replace a release's model by another good one, and restore it afterwards as the error says."""
     done: list[Release] = []
 
     def replace(release: Release) -> None:
@@ -91,7 +91,7 @@ def unchanged(aws, production):
 
 @contextmanager
 def left_alone(aws, live: Release):
-    """Nothing is done to production, by the ledger, and it answers as before."""
+    """Check by the ledger that nothing changed production, and that it answers as before."""
     before, answer = changes_of(aws, live), predict(aws, live.plan.endpoint(PRD), ROWS[0])
     yield
     assert changes_of(aws, live) == before
@@ -108,7 +108,7 @@ def changes_of(aws, release: Release, environment=PRD) -> list[str]:
 
 
 def says(release: Release) -> str:
-    """What the error has to say: everything that is on record."""
+    """What the error must say: everything that is on record."""
     recorded = release.artefact
     return (
         rf"on record are {recorded.size_bytes} bytes, ETag {recorded.etag}, version {recorded.version_id}, "
@@ -122,7 +122,7 @@ def refused(release: Release, error: type[Exception], act: Callable[[], object])
 
 
 def test_the_package_is_of_a_copy_that_a_training_job_cannot_touch(aws, production):
-    """The trained artefact is replaced after the registration: nobody has to notice, for nothing reads it."""
+    """Replacing the trained artefact after the registration has no effect, because nothing reads it."""
     url = f"s3://{BUCKET}/{production[0].model.prefix}/mlops-x/output/model.tar.gz"
     bucket, _, key = url.removeprefix("s3://").partition("/")
     good = read(aws, model_data(aws))
@@ -152,7 +152,7 @@ def test_after_the_question(aws, production, replaced, unchanged):
 
 def test_between_the_change_set_and_its_execution(aws, production, replaced, unchanged, monkeypatch):
     release = production[0].model.release(model_data(aws), ABTests=False).approve()
-    check, seen = S3ArtefactHook.check, []
+    check, seen = S3Artefacts.check, []
 
     def replace_after_the_first_look(hook, recorded):
         check(hook, recorded)
@@ -160,7 +160,7 @@ def test_between_the_change_set_and_its_execution(aws, production, replaced, unc
             seen.append(recorded)
             replaced(release)
 
-    monkeypatch.setattr(S3ArtefactHook, "check", replace_after_the_first_look)
+    monkeypatch.setattr(S3Artefacts, "check", replace_after_the_first_look)
     refused(release, ArtefactChanged, lambda: release.deploy(PRD))
 
 
@@ -246,7 +246,7 @@ def test_a_model_on_trial_is_not_promoted(aws, replaced):
     before = changes_of(aws, trial.release), trial.weights()
     refused(trial.release, ArtefactChanged, lambda: trial.run("settle_trial"))
     assert (changes_of(aws, trial.release), trial.weights()) == before
-    # Brought back, the trial goes on from there.
+    # Once the artefact is restored, the trial continues.
     bring_back(aws, trial.release)
     assert trial.run("settle_trial")["outcome"] == "promoted"
 
@@ -270,7 +270,7 @@ def test_changed_bytes_do_not_keep_a_failing_model_in_the_requests(aws, replaced
 
 @pytest.mark.parametrize("others", [0, 4])
 def test_a_deployment_looks_at_its_own_artefacts_alone(aws, others):
-    """However many releases there have been: before the change set is made, once it is there, and before it is run."""
+    """It reads them before and after making the change set, and before executing it, however many releases exist."""
     model = Model(aws)
     for _ in range(others):
         model.release(model_data(aws), ABTests=False)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
-from slipway.cleanup.collect import CollectGarbageOperator
+from slipway.aws.documents import S3Documents
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
 from slipway.errors import RollBackRefused
 from slipway.host import runs
@@ -37,7 +37,7 @@ COLLECTED = {"production 1", "failed"}
 
 @dataclass
 class Scene:
-    """A model with releases of every kind, before and after the live one has collected."""
+    """A model with releases of every kind, before and after the garbage collection of the live one."""
 
     model: Model
     releases: dict[str, Release]
@@ -99,8 +99,8 @@ def _scene(aws) -> Scene:
 
 
 def _tell(releases) -> None:
-    """Claim every release, decide on all but the pending one, and have production served what it has."""
-    documents, registry = S3DocumentHook(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
+    """Claim every release, decide on all but the pending one, and mark those that production has served."""
+    documents, registry = S3Documents(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
     for kind, release in releases.items():
         claim = {"dag_id": "any", "run_id": kind, "sequence": release.plan.sequence, "claimed_at": "2026-01-01"}
         documents.write(BUCKET, names.claim_key(release.model.prefix, release.plan.revision_id), claim, etag=None)
@@ -113,7 +113,7 @@ def _tell(releases) -> None:
 
 
 def _endpoint_by_hand(aws, url) -> str:
-    """An endpoint that no stack and no tag of Slipway's knows of."""
+    """An endpoint outside every stack, without Slipway's tags."""
     config = create_config(aws, variant(create_model(aws, url)))
     aws.client("sagemaker").create_endpoint(EndpointName=config, EndpointConfigName=config)
     wait_for_endpoint(aws, config)

@@ -1,4 +1,4 @@
-"""What watches production: a dashboard of metrics that are really put, and alarms that tell a topic."""
+"""Monitoring of production: a dashboard of metrics that exist, and alarms that notify a topic."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def linked(monkeypatch):
 
 @pytest.fixture
 def topic(aws):
-    """A topic's ARN, and what it has told so far: new states by alarm, in order."""
+    """A topic's ARN, and the messages so far: new states by alarm, in order."""
     sns, sqs = aws.client("sns"), aws.client("sqs")
     arn = sns.create_topic(Name="told-of-alarms")["TopicArn"]
     queue = sqs.create_queue(QueueName="told-of-alarms")["QueueUrl"]

@@ -111,7 +111,7 @@ def test_an_ab_test_keeps_the_live_model_beside_the_new_one(aws, model):
         releases.append(model.release(url, InitialVariantWeight=0.1).approve())
         releases[-1].deploy(PRD)
         if len(releases) == 1:
-            # There is nothing to stand beside: all requests, no weight.
+            # There is no live model, so no A/B test: the new model gets all requests.
             assert variants(aws, releases[0]) == {"model-a": 1.0}
             targets = scalable_targets(aws, releases[0])
             assert targets.keys() == {"variant/model-a"}
@@ -121,7 +121,7 @@ def test_an_ab_test_keeps_the_live_model_beside_the_new_one(aws, model):
     assert (served(aws, last, "model-a"), served(aws, last, "model-b")) == tuple(
         release.model_data_url for release in releases[1:]
     )
-    # The same release again sees what it saw, not itself.
+    # The same release again compares with the same live model, not with itself.
     assert last.deploy(PRD)["change"] == "unchanged"
     assert served(aws, last, "model-a") == releases[1].model_data_url
     after = scalable_targets(aws, last)
@@ -206,8 +206,8 @@ def test_a_model_that_does_not_start_leaves_the_old_one_serving(aws, model):
         bad.deploy(DEV)
     assert predict(aws, good.plan.endpoint(DEV), ROWS[0]) == (0, "model-a")
     assert endpoint(aws, good, DEV)["EndpointConfigName"] == before
-    # What failed is not what is deployed: by the stack, the one before may still be deployed again. The board, which is
-    # new here, would have it give way to the newer release.
+    # The stack does not hold the release that failed, so it allows the one before. The board would refuse it as older,
+    # but is new here.
     model.documents = MemoryDocuments()
     assert good.deploy(DEV)["change"] == "unchanged"
 

@@ -4,7 +4,7 @@ import pytest
 
 from slipway.errors import EndpointTestFailed, GateFailed
 from slipway.model.config import ModelConfig
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.registry.hook import ModelRegistryHook
 from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, csv, model_data
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.local_aws
 
 @pytest.fixture
 def model(aws) -> Model:
-    """A model whose held-out rows the first of the trained models answers rightly."""
+    """A model whose held-out rows the first of the trained models predicts correctly."""
     made = Model(aws)
     held_out = f"{made.prefix}/input/validation/rows.csv"
     aws.client("s3").put_object(Bucket=BUCKET, Key=held_out, Body=csv(seed=9).encode())
@@ -34,7 +34,7 @@ def golden(aws, model: Model, *rows: str) -> None:
 
 
 def tried(release, environment=DEV) -> dict:
-    """Deploy a release and try its endpoint."""
+    """Deploy a release and test its endpoint."""
     task = f"deploy_{environment.short}"
     xcoms = {
         "process_request": release.plan.to_xcom(),
@@ -54,7 +54,7 @@ def kept(release) -> dict:
 
 
 def asked(aws, release) -> int:
-    """How many rows production was asked."""
+    """How many rows production was sent."""
     name = release.plan.endpoint(PRD)
     return sum(name in str(call["resource"]) for call in aws.ledger(operation="InvokeEndpoint"))
 
@@ -90,7 +90,7 @@ def test_golden_rows_are_tried_in_development_and_in_production(aws, model):
     first = model.release(model_data(aws), InitialVariantWeight=0.1).approve()
     assert tried(first)["golden_rows"] == 2
     assert tried(first, PRD)["golden_rows"] == 2
-    # In production the model on trial is asked, not the live one beside it.
+    # In production the test asks the model on trial, not the live one.
     golden(aws, model, f"1,{ROWS[0]}", f"0,{ROWS[2]}")
     second = model.release(model_data(aws, label_shift=1), InitialVariantWeight=0.1).approve()
     assert tried(second, PRD)["golden_rows"] == 2

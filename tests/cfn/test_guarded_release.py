@@ -1,4 +1,4 @@
-"""A release under guardrails: an alarm takes production back, the task says which, and the next release may come."""
+"""A release with guardrails: an alarm rolls production back, the task names it, and the next release succeeds."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.local_aws.sagemaker_cases import ROWS, model_data, predict
 
 pytestmark = pytest.mark.local_aws
 
-# Well below the half of the requests that a canary's instance answers.
+# Well below the half of the requests that the canary answers.
 ALARMS = {"error_5xx_share": 0.2, "model_error_share": 0.2}
 # Requests a second.
 RATE = 50
@@ -58,7 +58,7 @@ def test_an_alarm_takes_production_back_and_the_task_says_which(aws, model):
     assert ours <= alarms(aws).keys()
 
     quick = model.config
-    # Time enough for the alarm on a busy machine; it ends the wait.
+    # Long enough for the alarm on a busy machine; the alarm ends the wait.
     change(model, deployment=CANARY | {"wait_seconds": 3000, "maximum_seconds": 7200})
     # What the model answers with 400, and that it breaks off without an answer, which is a 5xx.
     for bad, kind in ((refusing_model_data(aws), "model-errors"), (crashing_model_data(aws), "5xx")):
@@ -68,12 +68,12 @@ def test_an_alarm_takes_production_back_and_the_task_says_which(aws, model):
         ):
             release(model, bad).deploy(PRD)
         fired = str(failure.value).partition("the alarm ")[2]
-        assert f"-model-a-{kind} went off at" in fired and "hreshold" in fired
+        assert f"-model-a-{kind} fired at" in fired and "hreshold" in fired
     assert aws.stack(stack)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     after = aws.client("sagemaker").describe_endpoint(EndpointName=name)
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", before)
     assert predict(aws, name, ROWS[0]) == (0, "model-a")
-    # What was made for the update that failed is gone with it.
+    # The resources of the failed update are removed.
     assert {alarm for alarm in alarms(aws) if name in alarm} == ours
 
     model.config = quick

@@ -86,7 +86,7 @@ def test_whatever_s3_rights_somebody_has_only_airflow_writes_releases(local_aws,
 
 
 def without_each(policies: list[dict], part: Callable[[dict], Iterable[tuple[str, dict | None]]]):
-    """The policies with one thing taken away at a time.
+    """The policies, each time without one thing.
 
     :param part: gives, for a statement, names and what is left of it, None for nothing
     """
@@ -107,7 +107,7 @@ def no_condition(statement: dict) -> Iterable[tuple[str, dict | None]]:
 
 
 def unnoticed(policies, calls: dict[str, Call], part, *, expected: bool) -> list[str]:
-    """What can be taken away without any of the calls being judged otherwise than expected."""
+    """What can be removed without changing the judgement of any call."""
     questions, names = [], []
     for arn, documents in policies.items():
         for name, changed in without_each(documents, part):
@@ -126,7 +126,7 @@ def test_no_condition_could_be_left_out(policies):
 
 @pytest.mark.local_aws
 def test_no_statement_could_be_left_out(policies):
-    # What SNS asks KMS for a message to an encrypted topic goes with Publish and is no call of Slipway's.
+    # SNS calls KMS by itself when Slipway publishes to an encrypted topic.
     missing = unnoticed(policies, ALLOWED, lambda statement: [("", None)], expected=True)
     assert missing == ["slipway-airflow: NotifyInCipher "]
 
@@ -155,7 +155,7 @@ def test_the_account_is_not_set_up_without_a_principal(local_aws, given):
             StackName="nobody",
             ChangeSetName="check",
             ChangeSetType="CREATE",
-            TemplateBody=(TEMPLATES / "bootstrap.yaml").read_text(),
+            TemplateBody=TEMPLATES["bootstrap.yaml"].read_text(),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -169,7 +169,7 @@ def test_no_model_gets_a_folder_of_slipways(local_aws, prefix):
             StackName="nobody",
             ChangeSetName="check",
             ChangeSetType="CREATE",
-            TemplateBody=(TEMPLATES / "model.yaml").read_text(),
+            TemplateBody=TEMPLATES["model.yaml"].read_text(),
             Parameters=[{"ParameterKey": "ModelPrefix", "ParameterValue": prefix}],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )

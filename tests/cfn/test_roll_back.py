@@ -1,4 +1,4 @@
-"""Rolling production back, against a SageMaker that serves: what comes back, who may, and what is refused untouched."""
+"""Rolling production back, against a SageMaker that serves: what is deployed, who may, and what is refused."""
 
 from dataclasses import dataclass
 
@@ -149,7 +149,7 @@ def test_packages_say_what_was_before_them_and_who_brought_them_back(aws, story)
     assert "no release before it is on record" in story.too_far
     assert marks(first)["slipway-production-before"] == "-"
     assert " by alice from 2 in manual__back" in marks(first)["slipway-rolled-back"]
-    # What came back keeps its place, so that the next step back is the one it was.
+    # A roll-back keeps the release's mark, so the next step back leads to the same package as before.
     assert marks(second)["slipway-production-before"] == first.package_arn
     assert " by alice from 1 in manual__forward" in marks(second)["slipway-rolled-back"]
     assert marks(later)["slipway-production-before"] == second.package_arn
@@ -174,7 +174,7 @@ class TestWhatIsRefusedLeavesProductionAlone:
         back = RollBack(model, "previous", by=by)
         with pytest.raises(NotApproved, match=r"Only an approver may roll production back.*alice, carol"):
             back.choose()
-        # Nor does a forged plan help: deploy_prd asks by itself.
+        # A forged plan does not help: deploy_prd checks the order itself.
         back.context["ti"].xcoms["roll_back"] = production[0].plan.to_xcom() | {"rolled_back_by": "alice"}
         with pytest.raises(NotApproved, match="Only an approver may roll production back"):
             back.deploy()

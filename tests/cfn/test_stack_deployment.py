@@ -1,4 +1,4 @@
-"""CloudFormationDeployOperator against a CloudFormation that answers: each state a stack can be found in."""
+"""CloudFormationDeployOperator against the local CloudFormation: each state that a stack can be in."""
 
 import json
 import urllib.request
@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.errors import NameConflict, StackFailed, Superseded
 from tests.cfn.stacks import BUCKET, OWNER, Deployment, taken_bucket, template, unique
 from tests.local_aws.server import eventually
@@ -152,7 +152,7 @@ def test_a_template_that_nobody_has_uploaded_is_not_deployed(aws, tmp_path):
     with pytest.raises(StackFailed, match=rf"s3://{BUCKET}/templates/.*administrator run `python -m tools"):
         deployment.run(unique("topic"))
     assert executions(aws, deployment.name) == []
-    # What it wanted to deploy has not been uploaded on the way.
+    # The operator has not uploaded the template.
     written = aws.ledger(service="s3", operation="PutObject")
     assert sum(deployment.name in str(call["resource"]) for call in written) == 1
 
@@ -256,7 +256,7 @@ def test_an_operation_of_another_run_is_waited_for(aws, tmp_path):
 
     operator = deployment.write(template()).make(unique("topic"))
     assert run_task(operator, context({}), wait=wait)["change"] == "updated"
-    # First for the other's end, then for its own.
+    # It waits first for the other operation, then for its own.
     assert waits == ["StackIdle", "StackDeployed"]
 
 
@@ -282,7 +282,7 @@ def test_a_deletion_that_fails_names_what_is_left(aws, tmp_path):
     )
     aws.client("cloudformation").delete_stack(StackName=deployment.name)
     assert aws.stack(deployment.name)["StackStatus"] == "DELETE_FAILED"
-    with pytest.raises(StackFailed, match=r"cannot be deleted.*left are: Full \(AWS::SageMaker::ModelPackageGroup\)"):
+    with pytest.raises(StackFailed, match=r"cannot be deleted.*left: Full \(AWS::SageMaker::ModelPackageGroup\)"):
         deployment.run(unique("topic"), recreate_failed=True)
     sagemaker.delete_model_package(ModelPackageName=package["ModelPackageArn"])
     assert deployment.run(unique("topic"), recreate_failed=True)["change"] == "created"

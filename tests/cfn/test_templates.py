@@ -1,4 +1,4 @@
-"""The templates: clean by cfn-lint, strict about their parameters, and of the promised effect."""
+"""The templates: clean by cfn-lint, strict about their parameters, and with the expected effect."""
 
 import json
 import subprocess
@@ -9,10 +9,12 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import model_data
 
-TEMPLATES = Path(__file__).parents[2] / "include" / "cfn"
+ROOT = Path(__file__).parents[2]
+TEMPLATES = {path.name: path for path in (*(ROOT / "include" / "cfn").glob("*.yaml"), paths.endpoint_template())}
 BUCKET = "mlops-us-west-2-123456789012"
 
 GOOD = {
@@ -50,7 +52,7 @@ KINDS = ("Error5xx", "Error4xx", "ModelError", "Latency")
 
 
 class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms, giving up what they mean."""
+    """Load CloudFormation's short forms as text, without their meaning."""
 
 
 def give_up(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
@@ -63,11 +65,11 @@ Loader.add_multi_constructor("!", give_up)
 
 
 def load(name: str) -> dict:
-    return yaml.load((TEMPLATES / name).read_text(), Loader)  # noqa: S506
+    return yaml.load(TEMPLATES[name].read_text(), Loader)  # noqa: S506
 
 
 def template_names() -> list[str]:
-    return sorted(path.name for path in TEMPLATES.glob("*.yaml"))
+    return sorted(TEMPLATES)
 
 
 def cfn_lint(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -77,7 +79,7 @@ def cfn_lint(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", template_names())
 def test_cfn_lint_is_clean(name):
-    result = cfn_lint(TEMPLATES / name)
+    result = cfn_lint(TEMPLATES[name])
     assert result.returncode == 0, result.stdout
 
 
@@ -127,7 +129,7 @@ def test_no_role_may_do_more_than_its_part(statement):
 
 @pytest.mark.parametrize("name", ROLES)
 def test_every_wildcard_resource_has_its_reason_beside_it(name):
-    lines = (TEMPLATES / name).read_text().splitlines()
+    lines = TEMPLATES[name].read_text().splitlines()
     wild = [number for number, line in enumerate(lines) if line.strip() == 'Resource: "*"']
     assert wild
     assert all(lines[number - 1].strip().startswith("#") for number in wild)
@@ -135,7 +137,7 @@ def test_every_wildcard_resource_has_its_reason_beside_it(name):
 
 @pytest.fixture
 def change_set(aws):
-    """Asks for a change set of endpoint.yaml and takes it back."""
+    """Make a change set of endpoint.yaml and delete it."""
     client = aws.client("cloudformation")
 
     def make(**changes: str) -> dict:
@@ -144,7 +146,7 @@ def change_set(aws):
             StackName=stack,
             ChangeSetName="check",
             ChangeSetType="CREATE",
-            TemplateBody=(TEMPLATES / "endpoint.yaml").read_text(),
+            TemplateBody=TEMPLATES["endpoint.yaml"].read_text(),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()],
         )
         found = client.describe_change_set(StackName=stack, ChangeSetName="check")
@@ -187,7 +189,7 @@ def test_what_the_template_makes_carries_the_models_tag_without_the_stacks_help(
     wanted = GOOD | {"ModelADataUrl": model_data(aws), "EndpointName": stack, "Environment": "development"}
     cloudformation.create_stack(
         StackName=stack,
-        TemplateBody=(TEMPLATES / "endpoint.yaml").read_text(),
+        TemplateBody=TEMPLATES["endpoint.yaml"].read_text(),
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()],
     )
     cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
@@ -260,7 +262,7 @@ def test_bootstrap_makes_a_versioned_private_bucket(aws):
 
 
 @pytest.mark.local_aws
-def test_bootstraps_queue_hears_of_uploads_and_of_nothing_else(aws):
+def test_bootstraps_queue_gets_messages_about_uploads_only(aws):
     s3, sqs = aws.client("s3"), aws.client("sqs")
     url = sqs.get_queue_url(QueueName="slipway-uploads")["QueueUrl"]
     s3.put_object(Bucket=BUCKET, Key="iris-model/input/train/heard", Body=b"")

@@ -20,7 +20,7 @@ LIVE_AND_TRIAL = {"model-a": 0.9, "model-b": 0.1}
 
 @pytest.fixture(autouse=True)
 def no_airflow(monkeypatch):
-    """There is no Airflow to ask: of two runs that meet in production, the former one has ended here."""
+    """Without an Airflow to ask, a run that holds production has always ended."""
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: False)
 
 
@@ -41,7 +41,7 @@ def check_shares(run) -> None:
 def test_a_promotion_goes_step_by_step_and_ends_with_the_stack(aws, good):
     check_shares(good)
     watched = good.watch()
-    # With those above, if their minute is over.
+    # Together with the figures above, if their minute is over.
     assert watched["live"]["invocations"] >= 100 and watched["trial"]["invocations"] >= 40
     assert watched["live"]["errors"] == 1
     assert good.run("decide_trial")["verdict"] == "promote"
@@ -117,7 +117,7 @@ def test_a_bad_model_is_retired_and_not_deployed_again(aws):
     assert run.weights() == {"model-a": 1.0}
     assert run.served("model-a") == run.release.model.made[0].model_data_url
     assert run.scaled() == {"model-a"}
-    # What the next release is compared with is the live model again.
+    # The next release is compared with the live model again.
     assert run.outputs()["ModelPackageArn"] != run.release.package_arn
     with pytest.raises(TrialFailed, match=r"its model was retired.*new_attempt"):
         run.deploy()
@@ -142,7 +142,7 @@ def test_errors_in_a_bake_put_the_weights_back_and_the_release_is_red(aws, good)
         good.run("settle_trial")
     assert good.moves() == 2
 
-    # Watched and decided anew, with what is seen now.
+    # Watch and decide again, with the new figures.
     good.watch(trial=(40, 20))
     assert good.run("decide_trial")["verdict"] == "retire"
     assert good.run("settle_trial")["outcome"] == "retired"

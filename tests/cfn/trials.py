@@ -1,4 +1,4 @@
-"""A release whose model is on trial in production, taken through the tasks that judge it."""
+"""A release with a model on trial in production, and the tasks that decide on it."""
 
 import time
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ from tests.local_aws.sagemaker_cases import model_data
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import context, first_event, run_task
 
-# The local AWS puts the metrics it measured each minute; a trial and a bake here last a second, and what CloudWatch
-# shows is put by the test.
+# The local AWS publishes its metrics every minute. A trial and a bake last only a second here, so the test publishes
+# the metrics itself.
 SECOND = 1 / 60
 RULE = TrialRule(latency_p99_ratio=None, minimum_invocations=10)
 
@@ -32,7 +32,7 @@ class TrialModel(Model):
         self.made: list[Release] = []
 
     def on_trial(self, number: int = 2, **production: Any) -> "TrialRun":
-        """Put so many releases into production; the last one is on trial beside the first one."""
+        """Deploy this number of releases to production; the last one is on trial beside the first one."""
         for shift in range(number):
             fields = {"InitialVariantWeight": 0.1, **production}
             release = self.release(model_data(self.aws, label_shift=shift), **fields).approve()
@@ -68,7 +68,7 @@ class TrialRun:
         return made
 
     def deploy(self) -> dict[str, Any]:
-        from slipway.deployment.deploy import EndpointDeployOperator
+        from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 
         operator = EndpointDeployOperator(
             task_id="deploy_prd", model=self.release.model.config, environment=PRD, do_xcom_push=False
@@ -95,7 +95,7 @@ class TrialRun:
         """
 
         def answer(trigger):
-            # In the time that is watched, whenever its minute began.
+            # Within the watched time, whenever the minute began.
             if isinstance(trigger, TrialTrigger):
                 self.measured("model-a", *live)
                 self.measured("model-b", *trial)
@@ -115,7 +115,7 @@ class TrialRun:
             ],
         )
 
-    # What is there.
+    # What the local AWS shows.
 
     def share(self) -> float | None:
         """The share of requests that the model on trial gets; None where there is none."""
@@ -145,13 +145,13 @@ class TrialRun:
         return {key: value for key, value in properties.items() if key.startswith("slipway-trial-")}
 
     def scaled(self) -> set[str]:
-        """The variants that are scaled by themselves."""
+        """The variants with auto scaling."""
         prefix = f"endpoint/{self.endpoint_name}/variant/"
         found = self.aws.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
         ids = (one["ResourceId"] for one in found["ScalableTargets"])
         return {one.removeprefix(prefix) for one in ids if one.startswith(prefix)}
 
     def moves(self) -> int:
-        """How often weights were asked for, by the ledger; it does not keep what was asked."""
+        """How often the weights were changed, by the ledger, which does not keep the values."""
         calls = self.aws.ledger(operation="UpdateEndpointWeightsAndCapacities", outcome="ok")
         return sum(self.endpoint_name in str(call["resource"]) for call in calls)

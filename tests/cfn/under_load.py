@@ -32,9 +32,9 @@ from tests.unit.task_runs import first_event, run_task
 
 pytestmark = pytest.mark.local_aws
 
-# Requests a second; for scaling out so many more. A minute of AWS's lasts a second here.
+# Requests a second, and how many more for scaling out. A minute of AWS's clock lasts a second here.
 RATE_RPS, MORE_RPS = 60, 150
-# 30 requests for each of two instances in a minute of AWS's leave them alone, 105 do not.
+# 30 requests for each of two instances in a minute of AWS's clock do not scale out, 105 do.
 SCALING = {
     "MinCapacity": 2,
     "MaxCapacity": 4,
@@ -82,7 +82,7 @@ class Bad:
 
 @dataclass
 class Window:
-    """A time in which requests were divided.
+    """A time in which two models shared the requests.
 
     :param share: that the model with this shift of labels was to get
     """
@@ -135,7 +135,7 @@ class Story:
         found = self.aws.client("sagemaker").describe_endpoint(EndpointName=self.endpoint_name)
         return found["ProductionVariants"][0]["CurrentInstanceCount"]
 
-    # What came of it.
+    # The results.
 
     def requests(self, began: float, ended: float) -> list[Request]:
         return [one for load in self.loads for one in load.requests() if began <= one.sent < ended]
@@ -149,7 +149,7 @@ class Story:
         return found
 
     def errors_by_config(self, row: Row) -> Counter[str]:
-        """What the models have failed by themselves, as CloudWatch counts it for each endpoint configuration."""
+        """The errors of the models themselves, as CloudWatch counts them for each endpoint configuration."""
         cloudwatch = self.aws.client("cloudwatch")
         dimensions = [{"Name": "EndpointName", "Value": self.endpoint_name}]
         metric = {"Namespace": "AWS/SageMaker", "MetricName": "InvocationModelErrors"}
@@ -180,7 +180,7 @@ def aws(fast_aws) -> Iterator[LocalAws]:
 
 @pytest.fixture(scope="module")
 def story(aws, tmp_path_factory) -> Story:
-    """All of it."""
+    """The whole table."""
     good = [model_data(aws, label_shift=shift) for shift in range(3)]
     bad = Bad(refusing_model_data(aws), crashing_model_data(aws), broken_model_data(aws))
     model = TrialModel(aws, minutes=WINDOW_MINUTES, bake_minutes=WINDOW_MINUTES)

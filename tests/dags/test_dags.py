@@ -155,6 +155,14 @@ def test_a_broken_model_file_takes_away_its_own_dag_alone(own_models):
     assert "Fix:" in error
 
 
+def test_a_missing_folder_of_model_files_is_an_import_error(own_models):
+    shutil.rmtree(own_models.parent)
+    [(file, error)] = bag().import_errors.items()
+    assert file.endswith("model_files.py")
+    assert f"There is no folder of model files ({own_models}): SLIPWAY_INCLUDE_FOLDER is {own_models.parent}" in error
+    assert "Fix:" in error
+
+
 NASTY_FILES = {
     "key.yaml": b"prefix: {{ name }}",
     "keys.yaml": b"? [a, b]\n: 1",

@@ -9,12 +9,12 @@ from slipway import names
 from slipway.approval.answers import QUESTION, Answer, Question
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
-from slipway.cleanup.collect import CollectGarbageOperator
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.model.approvers import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.plan import pull_revision
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator

@@ -10,11 +10,11 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
-from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
 from slipway.training.owner import AirflowTasks
 from slipway.training.reaper import reap
 from tests.faults.crashes import share_clients
@@ -62,7 +62,7 @@ def faults(aws):
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "120")
         share_clients(patch)
-        patch.setattr(human_approval, "put_question", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield FaultInjection(aws.endpoint_url)
 
 
@@ -158,7 +158,7 @@ def test_intake_and_reaper_outlast_a_blackout(aws, faults, release):
     aws.client("s3").put_object(Bucket=BUCKET, Key="training_jobs/dark-model/trainingjob.zip", Body=b"any")
     source = WatchedBucket(BUCKET, None, {"training_jobs/dark-model/trainingjob.zip": "dark-model"})
     with blackout(aws, faults):
-        take_in(source, MemoryStore(), S3VersionHook(), start)
+        take_in(source, MemoryStore(), S3Versions(), start)
     with blackout(aws, faults):
         assert reap(SageMakerHook(), AirflowTasks(), "tests") == []
     assert len(started) == 1

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
-from slipway.aws.s3 import S3VersionHook
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.names import auto_run_id
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks
 from tests.local_aws.release_support import model, zip_with
@@ -44,7 +44,7 @@ NEVER = ("UpdateEndpoint", "DeleteEndpoint", "DeleteStack", "StopTrainingJob")
 def crashes(aws, every_kill):
     """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(human_approval, "put_question", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield Crashes.install(patch, every=every_kill)
 
 
@@ -176,7 +176,7 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
         return crashes.around(lambda: runs.update({run_id: run_id not in runs}) or True)
 
     def once():
-        return take_in(WatchedBucket(BUCKET, None, {key: "killed-model"}), Store(), S3VersionHook(), start)
+        return take_in(WatchedBucket(BUCKET, None, {key: "killed-model"}), Store(), S3Versions(), start)
 
     store.set("intake", {"done": {}, "announced": {}})
     kill_everywhere(crashes, once)

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from slipway import names
-from slipway.deployment.order import ROLL_BACK_TASKS
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model import config
 from slipway.signed.orders import ORDER, Act
 from tests.faults.crashes import Crashes, Waits, attempt, kill_everywhere

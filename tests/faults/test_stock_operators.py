@@ -20,10 +20,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from slipway.deployment.change import CloudFormationDeployOperator
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.source.pin import S3VersionSensor
-from slipway.source.uploads import STATE_KEY, Intake
-from slipway.source.watcher import S3VersionsTrigger
+from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.results import WaitOutcome
 from tests.cfn.stacks import upload_template
 from tests.faults.releases import Run, begin, tasks
@@ -142,8 +142,8 @@ def test_an_upload_whose_event_was_lost_is_lost_to_the_stock_watcher_and_not_to_
     assert "Messages" not in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=0)
 
     for _ in range(2):
-        watcher = S3VersionsTrigger(bucket=BUCKET, keys=[key])
-        watcher.asset_state_store = MemoryStore(**{STATE_KEY: Intake().to_json()})
+        watcher = UploadWatcherTrigger(bucket=BUCKET, keys=[key])
+        watcher.asset_state_store = MemoryStore(**{STATE_KEY: IntakeState().to_json()})
         assert first_event(watcher)["waiting"] >= 1
 
 

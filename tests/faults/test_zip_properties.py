@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from slipway.errors import RequestRefused
 from slipway.request.archive import MEMBERS
-from slipway.request.request import fence, parse_zip
+from slipway.request.fence import fence, parse_zip
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, training_job
 
 # The same examples every time: a machine that builds is no place for news.

@@ -1,4 +1,4 @@
-"""Models that go wrong when they are asked, as artifacts of the built-in XGBoost."""
+"""Models that fail at requests, as artifacts of the built-in XGBoost."""
 
 import io
 import json
@@ -6,19 +6,19 @@ import tarfile
 
 from tests.local_aws.sagemaker_cases import BUCKET, ROWS, training_request, upload, wait_for_job
 
-# Far behind the last node: whoever follows it reads memory that is not the process's.
+# Far behind the last node: a reader leaves the memory of the process.
 _NOWHERE = 1 << 28
 
 
 def crashing_model_data(aws):
-    """Put an artifact of a model that loads, answers /ping and kills its server at each request; gives its URL."""
+    """Put an artifact of a model that loads, answers /ping and kills its server at each request; return its URL."""
     upload(aws, "crashing")
     aws.client("s3").put_object(Bucket=BUCKET, Key="crashing/model.tar.gz", Body=crashing_archive())
     return f"s3://{BUCKET}/crashing/model.tar.gz"
 
 
 def refusing_model_data(aws):
-    """Give the artifact of a model that answers each of our rows with 400: it was trained on a column more."""
+    """Return the artifact of a model that answers our rows with 400, because it was trained with one more column."""
     rows = "\n".join(f"{label},{row},1.0" for label, row in ROWS.items())
     for channel in ("train", "validation"):
         aws.client("s3").put_object(Bucket=BUCKET, Key=f"wide/input/{channel}/data.csv", Body=rows.encode())
@@ -40,7 +40,7 @@ def crashing_archive():
 
 
 def _model(trees):
-    """https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html"""
+    """Describe a model as https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html does."""
     return {
         "learner": {
             "attributes": {},

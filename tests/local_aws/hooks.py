@@ -1,6 +1,6 @@
-"""Airflow's AWS hooks in tests: on the local AWS where one is meant, and without what makes a new one cost a second.
+"""Airflow's AWS hooks in tests: they can use a local AWS, and cost less than a second each.
 
-A plugin of pytest's (see tests/conftest.py).
+A plugin of pytest (see tests/conftest.py).
 """
 
 import sys
@@ -12,7 +12,7 @@ from botocore.loaders import JSONFileLoader
 
 
 def lead_hooks_to(endpoint_url: str, patch: pytest.MonkeyPatch) -> None:
-    """Make every hook talk to a local AWS.
+    """Make every hook use a local AWS.
 
     :param endpoint_url: where the local AWS is
     :param patch: ends it
@@ -22,15 +22,15 @@ def lead_hooks_to(endpoint_url: str, patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_hooks() -> Iterator[None]:
-    """Share what every new hook would compute anew.
+    """Share what every new hook would compute again.
 
-    Each hook has a session of its own, which reads boto3's descriptions of the service anew; here all sessions share
+    Each hook has a session of its own, which reads boto3's descriptions of the service again; here all sessions share
     them, as the clients of one session do. For its user agent it looks for the operator through the whole call stack,
     which is deep in a test.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", _load_file)
-        # Where no test has a hook, none pays for the import of Airflow.
+        # Without hooks in the tests, Airflow is not imported.
         if base := sys.modules.get("airflow.providers.amazon.aws.hooks.base_aws"):
             patch.setattr(base.AwsGenericHook, "_get_caller", lambda hook, target_function_name="execute": "Test")
         yield

@@ -1,4 +1,4 @@
-"""A small constant load on an endpoint, by asyncio clients in a thread of their own."""
+"""A small constant load on an endpoint, by asyncio clients in their own thread."""
 
 import asyncio
 import math
@@ -11,12 +11,12 @@ import aiohttp
 
 from tests.local_aws.signing import signed
 
-# A signature holds for 15 minutes.
+# A signature is valid for 15 minutes.
 _RENEW_SECONDS = 300.0
 
 
 class _Signed:
-    """The headers of one request that is sent again and again."""
+    """The headers of one request that is sent repeatedly."""
 
     def __init__(self, aws, endpoint, body):
         self.url = f"{aws.endpoint_url}/endpoints/{endpoint}/invocations"
@@ -33,7 +33,7 @@ class _Signed:
 
 
 class _Background:
-    """Runs in a thread of its own as long as it is entered."""
+    """Runs in its own thread while it is entered."""
 
     def __init__(self):
         self._stopping = threading.Event()
@@ -52,7 +52,7 @@ class _Background:
 
 
 class Load(_Background):
-    """Sends so many requests a second until it is stopped; `rate` may be changed meanwhile."""
+    """Sends requests at a rate until it is stopped; `rate` may change meanwhile."""
 
     def __init__(self, aws, endpoint, body, rate):
         self.request = _Signed(aws, endpoint, body)
@@ -95,7 +95,7 @@ class Request:
 
 
 class Clients(_Background):
-    """Each asks again a little after its answer, so that a busy machine is not asked more than it can answer."""
+    """Each sends its next request a little after its answer, so that a busy machine is not overloaded."""
 
     def __init__(self, aws, endpoint, body, count=4, pause_seconds=0.01):
         self.request = _Signed(aws, endpoint, body)

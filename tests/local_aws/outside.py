@@ -1,4 +1,4 @@
-"""Requests from outside: a process of its own sends them at a constant rate and writes down what came of each.
+"""Requests from outside: another process sends them at a constant rate and records each result.
 
 As a program, the sender: `python -m tests.local_aws.outside URL ENDPOINT RATE FILE`, until SIGTERM.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
-from slipway.load.plan import Share
+from slipway.load.phases import Share
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender, NoReply, Reply
 from slipway.load.signing import RequestSigner, Target
@@ -26,7 +26,7 @@ from tests.aws_keys import CREDENTIALS
 from tests.local_aws.sagemaker_cases import ROWS
 from tests.local_aws.server import REGION, ROOT, LocalAws
 
-# In flight at most; requests that are due beyond it wait, and are sent late rather than never.
+# Limit of requests in flight; further ones wait and are sent late.
 _CONCURRENCY = 150
 _STOP_SECONDS = 60
 _LABELS = {row.encode(): label for label, row in ROWS.items()}
@@ -40,7 +40,7 @@ class Request:
     :param label: the class of its row
     :param answer: the class that was answered; None without an answer
     :param variant: who answered
-    :param error: what it ended with instead
+    :param error: its error, if it has no answer
     """
 
     sent: float
@@ -51,22 +51,22 @@ class Request:
 
     @property
     def shift(self) -> int | None:
-        """By how much the labels of the model that answered are shifted, which tells the models apart."""
+        """The shift of the labels of the model that answered, which identifies the model."""
         return None if self.answer is None else (self.answer - self.label) % len(ROWS)
 
 
 class Outside:
-    """Sends from another process for as long as it is entered; a request is due whether or not others are answered.
+    """Sends from another process while it is entered, at a rate that does not depend on the answers.
 
     :param rate_rps: requests each second
-    :param folder: where the requests are written down
+    :param folder: where the requests are recorded
     """
 
     def __init__(self, aws: LocalAws, endpoint_name: str, rate_rps: float, folder: Path) -> None:
         self._path = folder / f"requests-{time.monotonic_ns()}.jsonl"
         self._arguments = [aws.endpoint_url, endpoint_name, str(rate_rps), str(self._path)]
         self._process: subprocess.Popen[bytes] | None = None
-        # All of them, once it has ended.
+        # All requests, once it has ended.
         self._requests: list[Request] | None = None
 
     def __enter__(self) -> "Outside":
@@ -88,7 +88,7 @@ class Outside:
         self._requests = self.requests()
 
     def requests(self) -> list[Request]:
-        """Give those that have ended."""
+        """Return those that have ended."""
         if self._requests is not None:
             return self._requests
         if not self._path.exists():
@@ -99,7 +99,7 @@ class Outside:
 
 
 class _WrittenDown:
-    """A sender that keeps what came of each request.
+    """A sender that records the result of each request.
 
     :param sender: sends it
     :param write: takes a line
@@ -127,7 +127,7 @@ async def _main(url: str, endpoint_name: str, rate_rps: str, path: str) -> None:
     target = Target(url, REGION, "sagemaker", endpoint_name)
     signer = RequestSigner(target, ReadOnlyCredentials(*astuple(CREDENTIALS.operator), None))
     rows = [Row(str(label), row) for label, row in ROWS.items()]
-    # Without an end; SIGTERM is it.
+    # Until SIGTERM.
     share = Share(0, 1, sys.maxsize, _CONCURRENCY, 1 / float(rate_rps))
     with Path(path).open("w", buffering=1) as lines:
         async with HttpSender(target, signer, timeout_seconds=65) as sender:

@@ -4,9 +4,10 @@ import json
 
 from sklearn.datasets import load_iris
 
+from slipway import paths
 from slipway.model.config import ModelConfig
 from tests.local_aws.server import LocalAws
-from tests.unit.request_samples import BUCKET, ROOT, changed, deployment, iris_model, request_zip, training_job
+from tests.unit.request_samples import BUCKET, changed, deployment, iris_model, request_zip, training_job
 from tools import bootstrap_stack
 
 DATA = f"s3://{BUCKET}/iris-model/input"
@@ -37,8 +38,8 @@ def fill_bucket(aws: LocalAws) -> None:
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    template = (ROOT / "include/cfn/endpoint.yaml").read_bytes()
-    s3.put_object(Bucket=BUCKET, Key=bootstrap_stack.template_key(ROOT / "include"), Body=template)
+    template = paths.endpoint_template()
+    s3.put_object(Bucket=BUCKET, Key=bootstrap_stack.template_key(template), Body=template.read_bytes())
     iris = load_iris()
     rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
     for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):

@@ -1,4 +1,4 @@
-"""What the SageMaker tests share: a small real training set, models trained from it, and waiting."""
+"""Shared parts of the SageMaker tests: a small training set, models trained with it, and waits."""
 
 import io
 import random
@@ -13,17 +13,17 @@ BUCKET = "mlops-us-west-2-123456789012"
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 ROLE = "arn:aws:iam::123456789012:role/slipway-training"
 ROWS_PER_CLASS = 20
-# One row that is plainly of each class.
+# One clear row of each class.
 ROWS = {0: "0.0,0.1", 1: "5.0,5.1", 2: "10.0,9.9"}
 
 
 def unique(prefix):
-    """Give a name no other test uses."""
+    """Return a name no other test uses."""
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
 
 def csv(label_shift=0, seed=7):
-    """Write headerless CSV, label first: three clusters, their labels shifted round."""
+    """Write headerless CSV, label first: three clusters, their labels rotated."""
     noise = random.Random(seed)
     lines = []
     for _ in range(ROWS_PER_CLASS):
@@ -43,7 +43,7 @@ def upload(aws, prefix, label_shift=0):
 
 
 def training_request(name, prefix, **changes):
-    """Give the parameters of a small real XGBoost training job."""
+    """Return the parameters of a small real XGBoost training job."""
     return {
         "TrainingJobName": name,
         "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
@@ -57,7 +57,7 @@ def training_request(name, prefix, **changes):
 
 
 def channel(name, prefix):
-    """Give an input channel of CSV."""
+    """Return an input channel of CSV."""
     source = {
         "S3DataType": "S3Prefix",
         "S3Uri": f"s3://{BUCKET}/{prefix}/input/{name}",
@@ -72,7 +72,7 @@ def channel(name, prefix):
 
 
 def wait(look, *unwanted, timeout_seconds=180):
-    """Look until the status is none of those of work in progress."""
+    """Wait until the status is not one of work in progress."""
     deadline = time.monotonic() + timeout_seconds
     while (seen := look()) in unwanted:
         assert time.monotonic() < deadline, f"still {seen} after {timeout_seconds} s"
@@ -89,7 +89,7 @@ def wait_for_job(aws, name):
 
 
 def wait_for_endpoint(aws, name):
-    """Wait until nothing is being done to an endpoint and describe it."""
+    """Wait until no change of an endpoint is in progress, and describe it."""
     sagemaker = aws.client("sagemaker")
     describe = lambda: sagemaker.describe_endpoint(EndpointName=name)  # noqa: E731
     wait(lambda: describe()["EndpointStatus"], "Creating", "Updating", "RollingBack", "Deleting")
@@ -97,7 +97,7 @@ def wait_for_endpoint(aws, name):
 
 
 def model_data(aws, label_shift=0):
-    """Give the artifact of a trained model; trained once for each server."""
+    """Return the artifact of a trained model; trained once for each server."""
     prefix = f"shared-{label_shift}"
     name = f"shared-model-{label_shift}"
     sagemaker = aws.client("sagemaker")
@@ -134,7 +134,7 @@ def broken_model_data(aws):
 
 
 def create_model(aws, url, **changes):
-    """Create a model of an artifact under a name of its own."""
+    """Create a model of an artifact with a unique name."""
     name = unique("model")
     aws.client("sagemaker").create_model(
         ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}, ExecutionRoleArn=ROLE, **changes
@@ -143,7 +143,7 @@ def create_model(aws, url, **changes):
 
 
 def variant(model_name, name="model-a", **changes):
-    """Give a production variant."""
+    """Return a production variant."""
     return {
         "VariantName": name,
         "ModelName": model_name,
@@ -153,7 +153,7 @@ def variant(model_name, name="model-a", **changes):
 
 
 def create_config(aws, *variants, **changes):
-    """Create an endpoint configuration under a name of its own."""
+    """Create an endpoint configuration with a unique name."""
     name = unique("config")
     aws.client("sagemaker").create_endpoint_config(
         EndpointConfigName=name, ProductionVariants=list(variants), **changes
@@ -170,7 +170,7 @@ def predict(aws, endpoint, row=ROWS[0], **changes):
 
 
 def refused(call, code, text):
-    """Expect an error of AWS's by its code and a part of its text."""
+    """Expect an AWS error by its code and a part of its text."""
     with pytest.raises(ClientError) as caught:
         call()
     error = caught.value.response["Error"]

@@ -1,6 +1,6 @@
-"""The local AWS as tests use it: a process of its own, on a free port, with a state folder of its own.
+"""The local AWS as tests use it: its own process, on a free port, with its own state folder.
 
-A plugin of pytest's (see tests/conftest.py), so that one server serves the tests of every folder.
+A plugin of pytest (see tests/conftest.py), so that one server serves the tests of every folder.
 """
 
 import json
@@ -72,7 +72,7 @@ class LocalAws:
             return False
 
     def stop(self) -> int:
-        """SIGTERM, and wait; gives the exit status."""
+        """SIGTERM, and wait; return the exit status."""
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(60)
@@ -88,7 +88,7 @@ class LocalAws:
         return self.start()
 
     def client_of(self, account: str, service: str, **overrides: Any) -> Any:
-        """Give a client of another account's role."""
+        """Return a client of another account's role."""
         role = f"arn:aws:iam::{account}:role/tests"
         session = self.client("sts").assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
         keys = {
@@ -99,7 +99,7 @@ class LocalAws:
         return self.client(service, **keys, **overrides)
 
     def client(self, service: str, **overrides: Any) -> Any:
-        """Give a client; one that is as all others are is made once, for that takes boto3 a while."""
+        """Return a client; one without special settings is made once, because boto3 takes a while to make it."""
         if not overrides and service in self._clients:
             return self._clients[service]
         # Sessions that test something else do not pay for its import.
@@ -122,7 +122,7 @@ class LocalAws:
         return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
 
     def deploy(self, stack: str, template: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-        """Create or update a stack and wait until CloudFormation has ended; gives its description."""
+        """Create or update a stack and wait until CloudFormation has ended; return its description."""
         client = self.client("cloudformation")
         try:
             client.describe_stacks(StackName=stack)
@@ -133,7 +133,7 @@ class LocalAws:
         return self.stack(stack)
 
     def stack(self, stack: str) -> dict[str, Any]:
-        """Wait until a stack's operation has ended; gives its description."""
+        """Wait until a stack's operation has ended; return its description."""
         client = self.client("cloudformation")
         return eventually(
             lambda: client.describe_stacks(StackName=stack)["Stacks"][0],
@@ -143,12 +143,12 @@ class LocalAws:
 
 @pytest.fixture(name="eventually")
 def eventually_fixture() -> Callable[..., Any]:
-    """The waiting of this module, for tests."""
+    """`eventually`, for tests."""
     return eventually
 
 
 def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 120) -> Any:
-    """Look until it is enough; gives what was seen."""
+    """Call a function until its result is enough; return the result."""
     deadline = time.monotonic() + seconds
     while not enough(seen := look()):
         assert time.monotonic() < deadline, f"never came: last seen {seen}"
@@ -164,7 +164,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS for all tests that neither stop it nor care for what others left in it.
+    """One local AWS for all tests that do not stop it and do not depend on an empty state.
 
     Its account is set up by bootstrap.yaml, as any account that releases models.
     """
@@ -178,9 +178,9 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 @pytest.fixture(scope="module")
 def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """A local AWS, set up too, in which a minute lasts a second, for a file's tests of what AWS does in minutes.
+    """A local AWS with an account set up, where a minute lasts a second, for the tests of one file.
 
-    Of a file, because its endpoints and metrics keep it busy each second for as long as it runs.
+    It ends with the file, because its endpoints and metrics keep it busy each second.
     """
     running = LocalAws(tmp_path_factory.mktemp("fast_aws") / "state", "--time-scale", "60").start()
     try:
@@ -191,13 +191,13 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 
 def set_up_account(running: LocalAws) -> None:
-    """Set it up as an administrator does, before anything else makes the bucket that bootstrap.yaml makes."""
+    """Set the account up as an administrator does, before anything else makes bootstrap.yaml's bucket."""
     assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
 
 
 @pytest.fixture
 def new_local_aws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
-    """Makes local AWSes of the test's own, not started yet; those that run afterwards are stopped."""
+    """Makes local AWSes for one test, not started yet; those that run at the end are stopped."""
     made: list[LocalAws] = []
 
     def make(*arguments: str, environment: dict[str, str] | None = None) -> LocalAws:

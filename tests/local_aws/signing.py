@@ -1,4 +1,4 @@
-"""Requests signed by hand, for tests that send what boto3 would not, and parts of the local AWS that sign theirs."""
+"""Signs requests that boto3 would not send, and those of parts of the local AWS in tests."""
 
 from dataclasses import astuple
 
@@ -28,6 +28,6 @@ def address(method, url, service, *, key=CREDENTIALS.operator, seconds=60):
 
 
 def compute_settings(aws, state_dir, **more):
-    """The settings of a part of the compute that a test runs by itself beside a local AWS."""
+    """The settings of a part of the compute that a test runs beside a local AWS."""
     key = CREDENTIALS.operator
     return ComputeSettings(aws.endpoint_url, state_dir, key.secret_access_key, key.access_key_id, **more)

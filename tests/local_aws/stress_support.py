@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from slipway.stress.send import StressTestOperator
+from slipway.stress.operators import StressTestOperator
 from tests.unit.request_samples import ROOT
 from tests.unit.task_runs import FakeTaskInstance, context
 

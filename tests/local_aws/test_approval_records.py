@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.answers import QUESTION, Answer, Question
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
@@ -18,7 +18,8 @@ from slipway.errors import AwsError, Rejected
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
-from slipway.registry.hook import DIGEST, REVISION, ModelRegistryHook
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.registry.record import How, approvals_of, decision_of
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
@@ -38,7 +39,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 @pytest.fixture
 def aws(local_aws, monkeypatch) -> LocalAws:
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
-    monkeypatch.setattr(human_approval, "put_question", lambda **detail: None)
+    monkeypatch.setattr(asking, "put_question", lambda **detail: None)
     return local_aws
 
 

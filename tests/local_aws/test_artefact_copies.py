@@ -6,7 +6,7 @@ import pytest
 
 from slipway.errors import ArtefactChanged, PermanentError
 from slipway.registry import artefact_store
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from tests.local_aws.hooks import lead_hooks_to
 
 pytestmark = pytest.mark.local_aws
@@ -31,7 +31,7 @@ def keep(aws, key: str, data: bytes, **upload) -> tuple:
     """Keep a copy of an upload; gives it, and what was called for it."""
     aws.client("s3").put_object(Bucket=SOURCE, Key=key, Body=data, **upload)
     before = len(aws.ledger(service="s3"))
-    kept = S3ArtefactHook(aws_conn_id=None).keep(f"s3://{SOURCE}/{key}", BUCKET, key)
+    kept = S3Artefacts(aws_conn_id=None).keep(f"s3://{SOURCE}/{key}", BUCKET, key)
     return kept, [call["operation"] for call in aws.ledger(service="s3")[before:]]
 
 
@@ -52,7 +52,7 @@ def test_a_copy_in_parts_is_hashed_whole(aws, monkeypatch):
     assert kept.sha256 == hashlib.sha256(data).hexdigest()
     assert kept.etag.endswith("-3")
     assert calls.count("UploadPartCopy") == 3 and "CompleteMultipartUpload" in calls
-    S3ArtefactHook(aws_conn_id=None).check(kept)
+    S3Artefacts(aws_conn_id=None).check(kept)
 
 
 def test_what_s3_has_hashed_is_not_downloaded(aws):
@@ -64,12 +64,12 @@ def test_what_s3_has_hashed_is_not_downloaded(aws):
 def test_what_a_job_writes_afterwards_is_another_object(aws):
     kept, _ = keep(aws, "later/model.tar.gz", b"a model")
     aws.client("s3").put_object(Bucket=SOURCE, Key="later/model.tar.gz", Body=b"another")
-    S3ArtefactHook(aws_conn_id=None).check(kept)
+    S3Artefacts(aws_conn_id=None).check(kept)
 
 
 def test_a_bucket_whose_versions_were_suspended_is_read(aws):
     kept, _ = keep(aws, "suspended/model.tar.gz", b"a model")
-    s3, hook = aws.client("s3"), S3ArtefactHook(aws_conn_id=None)
+    s3, hook = aws.client("s3"), S3Artefacts(aws_conn_id=None)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
     try:
         s3.put_object(Bucket=BUCKET, Key="suspended/model.tar.gz", Body=b"a model")
@@ -83,4 +83,4 @@ def test_a_bucket_whose_versions_were_suspended_is_read(aws):
 
 def test_nothing_to_copy(aws):
     with pytest.raises(PermanentError, match="artefact of the training job does not exist"):
-        S3ArtefactHook(aws_conn_id=None).keep(f"s3://{SOURCE}/none/model.tar.gz", BUCKET, "none")
+        S3Artefacts(aws_conn_id=None).keep(f"s3://{SOURCE}/none/model.tar.gz", BUCKET, "none")

@@ -6,21 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.aws.s3 import S3VersionHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
 from slipway.plan import TAG_MODEL_PREFIX
-from slipway.quality.endpoint_test import EndpointTestOperator
+from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
+from slipway.source.versions import S3Versions
 from slipway.states import Environment
-from slipway.stress.send import ReleaseStressOperator
+from slipway.stress.operators import ReleaseStressOperator
 from slipway.training import orphans
 from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator
@@ -53,7 +53,7 @@ def aws(tmp_path_factory):
 def begin(aws, data: bytes) -> dict:
     """Upload a zip; the XComs of the tasks before train."""
     version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
-    revision = S3VersionHook().head_version(BUCKET, KEY, version)
+    revision = S3Versions().head_version(BUCKET, KEY, version)
     return {"source": revision.to_xcom(), "process_request": process_request(model(), revision).to_xcom()}
 
 
@@ -180,7 +180,7 @@ def test_a_stopped_job_says_so_and_is_not_started_again(aws):
         return first_event(trigger)
 
     operator = SlipwayTrainingOperator(task_id="train", model=model())
-    with pytest.raises(TrainingStopped, match="stopped by somebody"):
+    with pytest.raises(TrainingStopped, match="Somebody stopped"):
         run_task(operator, context(xcoms), wait=stop_it)
     assert created(aws, xcoms) == 1
 

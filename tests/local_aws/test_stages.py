@@ -6,9 +6,9 @@ from threading import Barrier
 import pytest
 
 from slipway import names
-from slipway.aws.documents import S3DocumentHook
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.documents import S3Documents
 from slipway.source.claims import Claim, Claims
+from slipway.source.versions import S3Versions
 from slipway.stages.board import Board, Outcome
 from slipway.stages.gate import StageGate, Ticket
 from slipway.states import BoardStage, ExecutionMode
@@ -36,7 +36,7 @@ def race(count: int, runner):
     barrier = Barrier(count)
 
     def run(number: int):
-        hook = S3DocumentHook(aws_conn_id=None)
+        hook = S3Documents(aws_conn_id=None)
         hook.conn  # noqa: B018
         barrier.wait(60)
         return runner(hook, number)
@@ -54,7 +54,7 @@ def test_of_many_releases_at_one_stage_exactly_one_has_it(aws, mode):
 
     verdicts = race(RACERS, come)
     (first,) = [number for number, verdict in enumerate(verdicts) if verdict.outcome is Outcome.ENTERED]
-    board = Board.from_json(S3DocumentHook(aws_conn_id=None).read(BUCKET, key).content)
+    board = Board.from_json(S3Documents(aws_conn_id=None).read(BUCKET, key).content)
     assert board[BoardStage.DEV].holder.run_id == f"run{first}"
     # Nobody was lost: those who did not enter wait, or were overtaken by a newer one.
     waiting = {one.run_id for one in board[BoardStage.DEV].waiting}
@@ -70,7 +70,7 @@ def test_of_many_releases_at_one_stage_exactly_one_has_it(aws, mode):
 
 def test_a_lease_that_is_left_goes_to_exactly_one_of_those_that_wait(aws):
     key = "releases/handover/stages.json"
-    hook = S3DocumentHook(aws_conn_id=None)
+    hook = S3Documents(aws_conn_id=None)
     gate = StageGate(hook, lambda dag_id, run_id: True)
     for number in range(RACERS):
         gate.enter(ticket(key, number, ExecutionMode.PARALLEL))
@@ -87,7 +87,7 @@ def test_a_lease_that_is_left_goes_to_exactly_one_of_those_that_wait(aws):
 
 def test_of_many_runs_exactly_one_has_a_version_and_each_new_attempt_a_number_of_its_own(aws):
     version = aws.client("s3").put_object(Bucket=BUCKET, Key="claims/k.zip", Body=b"1")["VersionId"]
-    revision = S3VersionHook(aws_conn_id=None).head_version(BUCKET, "claims/k.zip", version)
+    revision = S3Versions(aws_conn_id=None).head_version(BUCKET, "claims/k.zip", version)
 
     def claim(hook, number, new_attempt=False):
         claims = Claims(hook, BUCKET, "claims", lambda dag_id, run_id: True)
@@ -103,7 +103,7 @@ def test_of_many_runs_exactly_one_has_a_version_and_each_new_attempt_a_number_of
 
 
 def test_uploads_within_one_second_keep_their_order(aws):
-    s3, hook, key = aws.client("s3"), S3VersionHook(aws_conn_id=None), "burst/trainingjob.zip"
+    s3, hook, key = aws.client("s3"), S3Versions(aws_conn_id=None), "burst/trainingjob.zip"
     uploaded = [s3.put_object(Bucket=BUCKET, Key=key, Body=b"%d" % number)["VersionId"] for number in range(20)]
     s3.put_object(Bucket=BUCKET, Key=f"{key}.other", Body=b"x")
     revisions = [hook.head_version(BUCKET, key, version) for version in reversed(uploaded)]

@@ -11,7 +11,7 @@ import sagemaker.core
 from slipway import names
 from tests.cfn.test_templates import TEMPLATES, load
 from tests.local_aws.server import ROOT
-from tools import bootstrap_stack
+from tools import bootstrap_stack, models
 from tools.models import ModelFiles
 from tools.settings import AIRFLOW_PRINCIPAL
 
@@ -42,15 +42,27 @@ def keys(aws) -> set[str]:
     return {item["Key"] for item in found.get("Contents", [])}
 
 
-def new_version(include: Path, text: str) -> str:
-    with (include / "cfn" / "endpoint.yaml").open("a") as file:
+def new_version(template: Path, text: str) -> str:
+    with template.open("a") as file:
         file.write(f"# {text}\n")
-    return bootstrap_stack.template_key(include)
+    return bootstrap_stack.template_key(template)
 
 
 def test_the_key_is_the_one_that_a_release_asks_for():
-    digest = hashlib.sha256((TEMPLATES / "endpoint.yaml").read_bytes()).hexdigest()
-    assert bootstrap_stack.template_key(ROOT / "include") == names.template_key("endpoint", digest)
+    digest = hashlib.sha256(TEMPLATES["endpoint.yaml"].read_bytes()).hexdigest()
+    assert bootstrap_stack.template_key(TEMPLATES["endpoint.yaml"]) == names.template_key("endpoint", digest)
+
+
+def test_the_template_is_found_beside_the_tools_or_beside_the_model_files(tmp_path, monkeypatch):
+    include, inside = tmp_path / "include", "plugins/slipway/deployment/endpoint.yaml"
+    assert bootstrap_stack.endpoint_template(include) == ROOT / inside
+    # In the container the tools lie elsewhere.
+    monkeypatch.setattr(models, "ROOT", tmp_path / "elsewhere")
+    with pytest.raises(bootstrap_stack.StackError, match=r"elsewhere/plugins/.* and .*deployment/endpoint.yaml"):
+        bootstrap_stack.endpoint_template(include)
+    (tmp_path / inside).parent.mkdir(parents=True)
+    (tmp_path / inside).touch()
+    assert bootstrap_stack.endpoint_template(include) == tmp_path / inside
 
 
 def test_the_registries_are_those_of_the_sagemaker_sdk():
@@ -66,7 +78,9 @@ def test_the_registries_are_those_of_the_sagemaker_sdk():
 
 @pytest.mark.local_aws
 def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monkeypatch):
-    first = bootstrap_stack.template_key(include)
+    template = Path(shutil.copy(TEMPLATES["endpoint.yaml"], include))
+    monkeypatch.setattr(bootstrap_stack, "endpoint_template", lambda include: template)
+    first = bootstrap_stack.template_key(template)
     assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
     assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
     assert [url.rpartition("/templates/")[2] for url in urls(aws)] == [first.removeprefix("templates/")]
@@ -78,17 +92,17 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
     assert aws.ledger(service="cloudformation", operation="ExecuteChangeSet") == before
 
     # A new version of the template: the one before stays allowed while Airflow is brought to it, older ones do not.
-    versions = [first, new_version(include, "second")]
+    versions = [first, new_version(template, "second")]
     assert bootstrap_stack.deploy(aws.client, include) == []
     assert [url.partition(f"{BUCKET}/")[2] for url in urls(aws)] == versions[::-1]
     assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
-    versions.append(new_version(include, "third"))
+    versions.append(new_version(template, "third"))
     assert bootstrap_stack.deploy(aws.client, include, OTHER_PRINCIPAL) == []
     assert [url.partition(f"{BUCKET}/")[2] for url in urls(aws)] == versions[:0:-1]
     assert parameters(aws)["AirflowPrincipalArn"] == OTHER_PRINCIPAL
     assert keys(aws) == set(versions)
 
-    # A later model gets its roles; one that CloudFormation refuses is told, and keeps nobody else back.
+    # A later model gets its roles; one that CloudFormation refuses is reported, and the others are deployed.
     found = ModelFiles(["releases", "wine-model"], [])
     monkeypatch.setattr(bootstrap_stack.models, "read", lambda include: found)
     (problem,) = bootstrap_stack.deploy(aws.client, include)

@@ -29,9 +29,9 @@ class ScalableTarget:
 class ScalingActivity:
     """One change of a variant's instance count.
 
-    :param ended: None while it goes on
-    :param description: what is done, in AWS's words
-    :param cause: why, in AWS's words
+    :param ended: None while it is under way
+    :param description: AWS's text about what is done
+    :param cause: AWS's text about why
     """
 
     resource_id: str
@@ -48,9 +48,7 @@ class AutoScalingHook(AwsHook):
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "application-autoscaling"
-        super().__init__(*args, **kwargs)
+    service = "application-autoscaling"
 
     @patient
     def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:
@@ -58,9 +56,9 @@ class AutoScalingHook(AwsHook):
 
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
 
-        :param endpoint_name: The endpoint's name.
-        :returns: The targets; those of an endpoint that is gone too.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :returns: the targets; also those of an endpoint that was deleted
+        :raises slipway.errors.AwsError: when a call fails
         """
         with aws_call("list the scalable targets of", endpoint_name):
             pages = self.conn.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
@@ -75,17 +73,17 @@ class AutoScalingHook(AwsHook):
     def activities(
         self, endpoint_name: str, variants: Sequence[str], began: datetime, ended: datetime
     ) -> list[ScalingActivity]:
-        """List what Auto Scaling did with an endpoint's variants; AWS keeps that for six weeks.
+        """List how Auto Scaling changed an endpoint's variants; AWS keeps this for six weeks.
 
-        One listing for each variant: that of the namespace would have the activities of every endpoint of the account.
+        One listing for each variant: the namespace's listing would have the activities of all endpoints.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingActivities.html
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Activities that had ended before are left out.
-        :param ended: Activities that began later are left out.
-        :returns: The activities, the first first.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :param began: activities that ended earlier are left out
+        :param ended: activities that began later are left out
+        :returns: the activities, the oldest first
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the scaling activities of", endpoint_name):
@@ -110,12 +108,12 @@ class AutoScalingHook(AwsHook):
 
     @patient
     def deregister(self, target: ScalableTarget) -> None:
-        """Remove a scalable target together with its policies; one that is gone is no error.
+        """Remove a scalable target and its policies; a missing one is no error.
 
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
 
-        :param target: The target.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param target: the target
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("deregister the scalable target", target.resource_id):
             try:

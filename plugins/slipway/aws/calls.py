@@ -1,4 +1,4 @@
-"""The one boundary between boto3's errors and Slipway's."""
+"""Translates boto3's errors into Slipway's; nothing else does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.errors import translate
 
 @contextmanager
 def aws_call(what: str, resource: str) -> Iterator[None]:
-    """Translate what boto3 raises inside the block, once and by its error code.
+    """Translate what boto3 raises inside the block, by its error code.
 
     :param what: what was being done, as an infinitive: ``describe the training job``
     :param resource: name, ARN or URI of the resource concerned

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.aws.session import AwsHook
 from slipway.aws.stacks import ChangeSet, ChangeSetRequest, Stack, StackResource
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
 
-WAITER_PATH = Path(__file__).parents[1] / "waiters" / "cloudformation.json"
+WAITER_PATH = paths.waiters("cloudformation")
 
 # The answer to a HEAD request has no body that could name the code.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-_NOT_OURS_TO_READ = ("403", "AccessDenied")
+_FORBIDDEN_CODES = ("403", "AccessDenied")
 _CANCELLED_TEXT = "cancelled"
 _OPERATION_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS")
 
@@ -33,9 +33,7 @@ class CloudFormationHook(AwsHook):
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "cloudformation"
-        super().__init__(*args, **kwargs)
+    service = "cloudformation"
 
     @property
     def waiter_path(self) -> os.PathLike[str]:
@@ -58,13 +56,13 @@ class CloudFormationHook(AwsHook):
                 if _is_missing_stack(error):
                     return None
                 raise
-        return _stack(found)
+        return Stack.of(found)
 
     @patient
     def create_change_set(self, request: ChangeSetRequest) -> None:
-        """Ask for a change set; one of this name that exists already is left as it is.
+        """Create a change set; one of this name that exists is left as it is.
 
-        The name is a function of the content, so a repetition finds what its own first request made.
+        The name is a function of the content, so a repeated call finds what the first one made.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
         :param request: what to change
@@ -87,7 +85,7 @@ class CloudFormationHook(AwsHook):
                 )
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                # IAM refuses a template that nobody has allowed before CloudFormation looks for it.
+                # IAM refuses a template that is not allowed before CloudFormation looks for it.
                 if code in ("AccessDenied", "ValidationError"):
                     self._check_template(request)
                 if code != "AlreadyExistsException":
@@ -108,21 +106,15 @@ class CloudFormationHook(AwsHook):
                 if _is_missing_change_set(error):
                     return None
                 raise
-        return ChangeSet(
-            name=name,
-            stack_id=found["StackId"],
-            status=found["Status"],
-            execution_status=found.get("ExecutionStatus", ""),
-            reason=found.get("StatusReason", ""),
-        )
+        return ChangeSet.of(name, found)
 
     @patient
     def execute_change_set(self, stack_name: str, name: str) -> bool:
         """Apply a change set.
 
         Executing one change set deletes the stack's others, so of two releases that prepared one each, only the first
-        is applied. Repeated after a lost answer it finds its own execution under way and tells so in the same way:
-        False, look at the stack again.
+        is applied. When the answer to a call is lost, the repeated call returns False: the caller reads the stack
+        again.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 
         :returns: False when the stack has moved on and the change set is gone or no longer valid
@@ -151,7 +143,7 @@ class CloudFormationHook(AwsHook):
 
     @patient
     def continue_update_rollback(self, stack_id: str, *, role_arn: str | None = None) -> None:
-        """Try a failed roll-back again, skipping no resource.
+        """Retry a failed roll-back without skipping a resource.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
 
@@ -163,13 +155,13 @@ class CloudFormationHook(AwsHook):
             try:
                 self.conn.continue_update_rollback(StackName=stack_id, **role)
             except ClientError as error:
-                # An earlier request whose answer was lost may have been a success; it is not to be repeated then.
+                # A call whose answer was lost may have succeeded; then there is nothing to retry.
                 if error.response["Error"]["Code"] != "ValidationError" or self._rollback_has_failed(stack_id):
                     raise
 
     @patient
     def delete_stack(self, stack_id: str, *, role_arn: str | None = None) -> None:
-        """Delete a stack by its StackId, so that a new stack of the same name is never hit.
+        """Delete a stack by its StackId, so that a new stack of the same name is never deleted.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
 
@@ -190,14 +182,14 @@ class CloudFormationHook(AwsHook):
         """
         with aws_call("list the resources of the stack", stack_id):
             pages = self.conn.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-            found = [_resource(item) for page in pages for item in page["StackResourceSummaries"]]
+            found = [StackResource.of(item) for page in pages for item in page["StackResourceSummaries"]]
         return [resource for resource in found if resource.status != "DELETE_COMPLETE"]
 
     @patient
     def failures(self, stack_id: str) -> list[StackResource]:
         """Find the resources that failed in the stack's last operation, the cause first.
 
-        What CloudFormation only cancelled because another resource failed is left out.
+        Resources that CloudFormation cancelled because another one failed are left out.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
 
         :returns: failed resources in the order they failed
@@ -209,16 +201,16 @@ class CloudFormationHook(AwsHook):
                 if status in _OPERATION_STARTS:
                     break
             elif status.endswith("_FAILED") and _CANCELLED_TEXT not in reason.lower():
-                failed.append(_resource(event))
+                failed.append(StackResource.of(event))
         return failed[::-1] or self._validation_failures(stack_id)
 
     @patient
     def touched(self, stack_id: str, resource_type: str) -> tuple[datetime | None, list[str]]:
-        """Find the resources of one type that the stack's last operation made, changed or removed.
+        """Find the resources of one type that the stack's last operation created, changed or removed.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
 
-        :returns: when the operation began, None if that cannot be seen any more, and the physical ids in question
+        :returns: when the operation began, None if CloudFormation shows that no more, and the physical ids
         """
         seen: dict[str, None] = {}
         for event in self._events(stack_id):
@@ -248,31 +240,31 @@ class CloudFormationHook(AwsHook):
         return stack is None or stack.status is StackStatus.UPDATE_ROLLBACK_FAILED
 
     def _template_url(self, request: ChangeSetRequest) -> str:
-        """The template's URL in the one spelling that include/cfn/bootstrap.yaml allows."""
+        """Write the template's URL in the one form that include/cfn/bootstrap.yaml allows."""
         domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
         return f"https://s3.{self.conn_region_name}.{domain}/{request.template_bucket}/{request.template_key}"
 
     def _check_template(self, request: ChangeSetRequest) -> None:
-        """Say so where a request was refused because its template is not there, or is not Airflow's to read."""
-        s3 = S3VersionHook(
+        """Raise StackFailed where the template does not exist or Airflow may not read it."""
+        s3 = S3Hook(
             aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self._verify, config=self._config
         )
         try:
             if s3.exists(request.template_bucket, request.template_key):
                 return
         except AwsError as error:
-            if error.code not in _NOT_OURS_TO_READ:
+            if error.code not in _FORBIDDEN_CODES:
                 raise
         raise StackFailed(
             "The template that this version of Slipway deploys has not been uploaded",
             resource=uri(request.template_bucket, request.template_key),
-            why="Airflow may deploy only templates that an administrator has put there, and finds none",
+            why="Airflow may deploy only templates that an administrator has uploaded, and there is none",
             fix="have an administrator run `python -m tools.bootstrap_stack`, as docs/aws-account.md says, "
             "then clear this task",
         )
 
     def _validation_failures(self, stack_id: str) -> list[StackResource]:
-        """What CloudFormation found before it touched any resource; the stack's events do not tell.
+        """List what CloudFormation found wrong before it changed any resource; the stack's events do not show it.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeEvents.html
         """
@@ -290,32 +282,10 @@ class CloudFormationHook(AwsHook):
         ]
 
     def _events(self, stack_id: str) -> Iterator[dict[str, Any]]:
-        """The stack's events, the newest first; pages are fetched only as far as they are read."""
+        """List the stack's events, the newest first; pages are fetched only as far as they are read."""
         with aws_call("read the events of the stack", stack_id):
             for page in self.conn.get_paginator("describe_stack_events").paginate(StackName=stack_id):
                 yield from page["StackEvents"]
-
-
-def _stack(found: Mapping[str, Any]) -> Stack:
-    return Stack(
-        name=found["StackName"],
-        stack_id=found["StackId"],
-        status=StackStatus(found["StackStatus"]),
-        reason=found.get("StackStatusReason", ""),
-        parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
-        outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
-        tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
-    )
-
-
-def _resource(item: Mapping[str, Any]) -> StackResource:
-    return StackResource(
-        logical_id=item["LogicalResourceId"],
-        type=item["ResourceType"],
-        status=item["ResourceStatus"],
-        physical_id=item.get("PhysicalResourceId", ""),
-        reason=item.get("ResourceStatusReason", ""),
-    )
 
 
 def _is_missing_stack(error: ClientError) -> bool:

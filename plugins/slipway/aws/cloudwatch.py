@@ -1,4 +1,4 @@
-"""CloudWatch: what SageMaker measured of an endpoint's variants, and which alarms went off."""
+"""CloudWatch: the metrics of an endpoint's variants, and which alarms fired."""
 
 from __future__ import annotations
 
@@ -12,45 +12,32 @@ from typing import Any
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
-from slipway.trial.figures import VariantFigures
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-_NAMESPACE = "AWS/SageMaker"
+NAMESPACE = "AWS/SageMaker"
 _INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
 _MINUTE_SECONDS = 60
-# One datapoint holds a day at most; the figures of a longer time are put together from several.
-# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
-_PERIOD_MAX_SECONDS = 86400
-_MICROSECONDS_PER_MS = 1000.0
-# Id of a query, metric, statistic.
-_METRICS = (
-    ("invocations", "Invocations", "Sum"),
-    ("errors4xx", "Invocation4XXErrors", "Sum"),
-    ("errors5xx", "Invocation5XXErrors", "Sum"),
-    ("p50", "ModelLatency", "p50"),
-    ("p99", "ModelLatency", "p99"),
-)
-# What is read minute by minute: namespace, metric, unit, statistics. GetMetricData does not say the unit.
+# Read minute by minute: namespace, metric, unit, statistics. GetMetricData does not return the unit.
 _SERIES = (
-    (_NAMESPACE, "Invocations", "None", ("Sum",)),
-    (_NAMESPACE, "InvocationsPerInstance", "None", ("Sum",)),
-    (_NAMESPACE, "Invocation4XXErrors", "None", ("Sum",)),
-    (_NAMESPACE, "Invocation5XXErrors", "None", ("Sum",)),
-    (_NAMESPACE, "ModelLatency", "Microseconds", ("Average", "p50", "p99")),
-    (_NAMESPACE, "OverheadLatency", "Microseconds", ("Average", "p50", "p99")),
+    (NAMESPACE, "Invocations", "None", ("Sum",)),
+    (NAMESPACE, "InvocationsPerInstance", "None", ("Sum",)),
+    (NAMESPACE, "Invocation4XXErrors", "None", ("Sum",)),
+    (NAMESPACE, "Invocation5XXErrors", "None", ("Sum",)),
+    (NAMESPACE, "ModelLatency", "Microseconds", ("Average", "p50", "p99")),
+    (NAMESPACE, "OverheadLatency", "Microseconds", ("Average", "p50", "p99")),
     (_INSTANCES_NAMESPACE, "CPUUtilization", "Percent", ("Average",)),
     (_INSTANCES_NAMESPACE, "MemoryUtilization", "Percent", ("Average",)),
 )
 
 _ALARM = "ALARM"
-# The template's alarms, and those that Application Auto Scaling makes for target tracking.
+# The template's alarms, and those that Application Auto Scaling creates for target tracking.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 _ALARM_PREFIXES = ("slipway-{endpoint}-", "TargetTracking-endpoint/{endpoint}/")
 
 
 @dataclass(frozen=True)
 class FiredAlarm:
-    """An alarm that went off.
+    """An alarm that fired.
 
     :param reason: in CloudWatch's words
     """
@@ -60,7 +47,7 @@ class FiredAlarm:
     reason: str
 
     def __str__(self) -> str:
-        return f"the alarm {self.name} went off at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
+        return f"the alarm {self.name} fired at {self.at:%Y-%m-%dT%H:%M:%SZ} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ class MetricSeries:
 
 @dataclass(frozen=True)
 class StateChange:
-    """An alarm's way from one state to another.
+    """A change of an alarm's state.
 
     :param reason: in CloudWatch's words
     """
@@ -97,36 +84,12 @@ class WatchedAlarm:
     """An alarm of an endpoint.
 
     :param state: now
-    :param history: of the time that was asked for, the first first
+    :param history: its changes in the time that was asked for, the oldest first
     """
 
     name: str
     state: str
     history: tuple[StateChange, ...]
-
-
-def request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
-    """Write the request for some variants' figures.
-
-    Metrics have a minute's resolution, so the minute in which the time began is part of it.
-
-    :param endpoint_name: the endpoint
-    :param variants: the variants' names
-    :param began: seconds since the epoch
-    :param ended: seconds since the epoch
-    :returns: the parameters of GetMetricData
-    """
-    start, end = _whole_minutes(began, ended)
-    period = int(min(end - start, _PERIOD_MAX_SECONDS))
-    return {
-        "StartTime": datetime.fromtimestamp(start, UTC),
-        "EndTime": datetime.fromtimestamp(end, UTC),
-        "MetricDataQueries": [
-            _query(f"{name}_{number}", _NAMESPACE, metric, statistic, endpoint_name, variant, period)
-            for number, variant in enumerate(variants)
-            for name, metric, statistic in _METRICS
-        ],
-    }
 
 
 def series_request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
@@ -138,13 +101,13 @@ def series_request(endpoint_name: str, variants: Iterable[str], began: float, en
     :param ended: seconds since the epoch
     :returns: the parameters of GetMetricData
     """
-    start, end = _whole_minutes(began, ended)
+    start, end = whole_minutes(began, ended)
     return {
         "StartTime": datetime.fromtimestamp(start, UTC),
         "EndTime": datetime.fromtimestamp(end, UTC),
         "ScanBy": "TimestampAscending",
         "MetricDataQueries": [
-            _query(f"q{number}", namespace, metric, statistic, endpoint_name, variant, _MINUTE_SECONDS)
+            metric_query(f"q{number}", namespace, metric, statistic, endpoint_name, variant, _MINUTE_SECONDS)
             for number, (namespace, metric, _, statistic, variant) in enumerate(_all_series(variants))
         ],
     }
@@ -178,15 +141,24 @@ def _all_series(variants: Iterable[str]) -> list[tuple[str, str, str, str, str]]
     ]
 
 
-def _whole_minutes(began: float, ended: float) -> tuple[float, float]:
+def whole_minutes(began: float, ended: float) -> tuple[float, float]:
+    """Widen a span of time to whole minutes, at least one: metrics have no finer resolution.
+
+    :param began: seconds since the epoch
+    :param ended: seconds since the epoch
+    """
     start = math.floor(began / _MINUTE_SECONDS) * _MINUTE_SECONDS
-    # A minute that has not ended has been measured in part.
+    # The current minute has metrics too.
     return start, max(math.ceil(ended / _MINUTE_SECONDS), start / _MINUTE_SECONDS + 1) * _MINUTE_SECONDS
 
 
-def _query(
+def metric_query(
     query_id: str, namespace: str, metric: str, statistic: str, endpoint_name: str, variant: str, period_seconds: int
 ) -> dict[str, Any]:
+    """Write one query of GetMetricData for a metric of a variant.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
+    """
     dimensions = {"EndpointName": endpoint_name, "VariantName": variant}
     return {
         "Id": query_id,
@@ -202,38 +174,6 @@ def _query(
     }
 
 
-def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) -> dict[str, VariantFigures]:
-    """Read the answers to ``request``.
-
-    A time may come in several datapoints: counts add up, and of percentiles, which do not, the worst one stands.
-
-    :param answers: the pages of GetMetricData
-    :param variants: as in the request
-    :returns: figures by variant
-    """
-    values: dict[str, list[float]] = {}
-    for answer in answers:
-        for result in answer["MetricDataResults"]:
-            values.setdefault(result["Id"], []).extend(result["Values"])
-
-    def total(name: str) -> int:
-        return round(sum(values.get(name, ())))
-
-    def worst_ms(name: str) -> float | None:
-        found = values.get(name)
-        return max(found) / _MICROSECONDS_PER_MS if found else None
-
-    return {
-        variant: VariantFigures(
-            invocations=total(f"invocations_{number}"),
-            errors=total(f"errors4xx_{number}") + total(f"errors5xx_{number}"),
-            latency_p50_ms=worst_ms(f"p50_{number}"),
-            latency_p99_ms=worst_ms(f"p99_{number}"),
-        )
-        for number, variant in enumerate(variants)
-    }
-
-
 class CloudWatchHook(AwsHook):
     """The metrics of endpoint invocations, and the history of alarms, which outlives them.
 
@@ -241,59 +181,50 @@ class CloudWatchHook(AwsHook):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "cloudwatch"
-        super().__init__(*args, **kwargs)
+    service = "cloudwatch"
 
     @patient
-    def variant_figures(
-        self, endpoint_name: str, variants: Iterable[str], began: float, ended: float
-    ) -> dict[str, VariantFigures]:
-        """Read what variants did in a span of time.
+    def metric_data(self, endpoint_name: str, request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Read metrics of an endpoint.
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Seconds since the epoch.
-        :param ended: Seconds since the epoch.
-        :returns: Figures by variant.
-        :raises slipway.errors.AwsError: When the call fails.
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+
+        :param endpoint_name: the endpoint, for the error
+        :param request: the operation's parameters
+        :returns: the pages of the answer
+        :raises slipway.errors.AwsError: when the call fails
         """
-        names = list(variants)
         with aws_call("read the metrics of the endpoint", endpoint_name):
-            pages = self.conn.get_paginator("get_metric_data").paginate(**request(endpoint_name, names, began, ended))
-            return figures_of(pages, names)
+            return list(self.conn.get_paginator("get_metric_data").paginate(**request))
 
     @patient
     def fired(self, names: Iterable[str], since: datetime) -> list[FiredAlarm]:
-        """Find out which alarms went off.
+        """Find out which alarms fired.
 
         :param names: the alarms' names
-        :param since: when to begin to look
-        :returns: what went off, the first first
+        :param since: from when on
+        :returns: the alarms that fired, the oldest first
         :raises slipway.errors.AwsError: when a call fails
         """
         found = [alarm for name in names for alarm in self._fired(name, since)]
         return sorted(found, key=lambda alarm: alarm.at)
 
-    @patient
     def series(self, endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> list[MetricSeries]:
-        """Read what CloudWatch has of an endpoint's variants, minute by minute.
+        """Read the metrics of an endpoint's variants, minute by minute.
 
-        SageMaker puts its metrics each minute, so those of the last minutes may be missing still.
+        SageMaker writes its metrics each minute, so those of the last minutes may still be missing.
 
-        :param endpoint_name: The endpoint's name.
-        :param variants: The variants' names.
-        :param began: Seconds since the epoch.
-        :param ended: Seconds since the epoch.
-        :returns: Every series that has values.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :param began: seconds since the epoch
+        :param ended: seconds since the epoch
+        :returns: every series that has values
+        :raises slipway.errors.AwsError: when the call fails
         """
         names = list(variants)
         if not names:
             return []
-        with aws_call("read the metrics of the endpoint", endpoint_name):
-            asked = series_request(endpoint_name, names, began, ended)
-            return series_of(self.conn.get_paginator("get_metric_data").paginate(**asked), names)
+        return series_of(self.metric_data(endpoint_name, series_request(endpoint_name, names, began, ended)), names)
 
     @patient
     def alarms(self, endpoint_name: str, began: datetime, ended: datetime) -> list[WatchedAlarm]:
@@ -301,11 +232,11 @@ class CloudWatchHook(AwsHook):
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 
-        :param endpoint_name: The endpoint's name.
-        :param began: From when on their history is read.
-        :param ended: Until when.
-        :returns: The alarms by name, with their changes of state.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param endpoint_name: the endpoint's name
+        :param began: from when on their history is read
+        :param ended: until when
+        :returns: the alarms by name, with their changes of state
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the alarms of the endpoint", endpoint_name):
@@ -350,21 +281,3 @@ class CloudWatchHook(AwsHook):
             new = json.loads(item.get("HistoryData") or "{}").get("newState", {})
             if new.get("stateValue") == _ALARM:
                 yield FiredAlarm(name, item["Timestamp"], new.get("stateReason", "no reason given"))
-
-
-async def variant_figures_async(
-    client: Any, endpoint_name: str, variants: Iterable[str], began: float, ended: float
-) -> dict[str, VariantFigures]:
-    """As CloudWatchHook.variant_figures, for a trigger.
-
-    :param client: an aiobotocore CloudWatch client
-    :returns: figures by variant
-    :raises slipway.errors.AwsError: when the call fails
-    """
-    names, pages = list(variants), []
-    with aws_call("read the metrics of the endpoint", endpoint_name):
-        async for page in client.get_paginator("get_metric_data").paginate(
-            **request(endpoint_name, names, began, ended)
-        ):
-            pages.append(page)
-    return figures_of(pages, names)

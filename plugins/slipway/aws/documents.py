@@ -1,4 +1,4 @@
-"""Small JSON documents in S3 that several runs change: read, and written only where nobody else has in between."""
+"""Small JSON documents in S3 that several runs change: a write fails where another one came first."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, is_missing, uri
+from slipway.aws.s3 import S3Store, is_missing_object, uri
 from slipway.errors import PermanentError
 
 # 412 where the object is another one than expected, 409 where a write to the same key was under way, 404 where it was
-# deleted. All three say that the document has to be read again.
+# deleted. After each of the three the document must be read again.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _CHANGED_CODES = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document as it was read.
+    """A document that was read.
 
     :param content: the JSON object; None for a document that is not there
     :param etag: what a conditional write compares; None for a document that is not there
@@ -31,7 +31,7 @@ class Document:
     etag: str | None = None
 
 
-class S3DocumentHook(S3VersionHook):
+class S3Documents(S3Store):
     """JSON documents with compare-and-set."""
 
     @patient
@@ -42,15 +42,15 @@ class S3DocumentHook(S3VersionHook):
 
         :param bucket: the bucket
         :param key: the document's key
-        :returns: the document, which may not be there
-        :raises PermanentError: when it is no JSON object
+        :returns: the document, empty where there is none
+        :raises PermanentError: when it is not a JSON object
         :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("read the document", uri(bucket, key)):
             try:
-                answer = self._s3.get_object(Bucket=bucket, Key=key)
+                answer = self.s3.conn.get_object(Bucket=bucket, Key=key)
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     return Document()
                 raise
             with answer["Body"] as body:
@@ -61,21 +61,21 @@ class S3DocumentHook(S3VersionHook):
     def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
         """Write a document unless it has changed since it was read.
 
-        Repeated after a lost answer it finds its own write: False, and whoever reads again finds it, too.
+        When the answer to a write is lost, the repeated write returns False; the caller then reads what it wrote.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
         :param bucket: the bucket
         :param key: the document's key
         :param content: the JSON object
         :param etag: the ETag of what was read; None where there was no document
-        :returns: False if it has changed: read it again, and decide again
+        :returns: False if it has changed: the caller reads it again and decides again
         :raises slipway.errors.AwsError: when the call fails for another reason
         """
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         body = json.dumps(content, indent=1).encode()
         with aws_call("write the document", uri(bucket, key)):
             try:
-                self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+                self.s3.conn.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _CHANGED_CODES:
                     return False
@@ -89,15 +89,15 @@ async def read_document_async(client: Any, bucket: str, key: str) -> Document:
     :param client: an aiobotocore S3 client
     :param bucket: the bucket
     :param key: the document's key
-    :returns: the document, which may not be there
-    :raises PermanentError: when it is no JSON object
+    :returns: the document, empty where there is none
+    :raises PermanentError: when it is not a JSON object
     :raises slipway.errors.AwsError: when the call fails
     """
     with aws_call("read the document", uri(bucket, key)):
         try:
             answer = await client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if is_missing(error):
+            if is_missing_object(error):
                 return Document()
             raise
         async with answer["Body"] as body:
@@ -116,17 +116,17 @@ def _document(data: bytes, etag: str, resource: str) -> Document:
 
 
 def unreadable(resource: str, why: str) -> PermanentError:
-    """:returns: the error about a document that Slipway has not written"""
+    """Build the error about a document that Slipway has not written."""
     return PermanentError(
-        "The document is not Slipway's", resource=resource, why=why, fix="delete it: it is made anew by the next run"
+        "The document is not Slipway's", resource=resource, why=why, fix="delete it: the next run makes a new one"
     )
 
 
 class Documents(Protocol):
-    """The part of S3 that the gate needs."""
+    """The part of S3 that gates and claims need."""
 
     def read(self, bucket: str, key: str) -> Document:
-        """:returns: the document, which may not be there"""
+        """Return the document, empty where there is none."""
 
     def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
-        """:returns: False if the document has changed since it was read"""
+        """Write the document; return False if it has changed since it was read."""

@@ -1,4 +1,4 @@
-"""Which account and region a connection reaches, and the placeholders of model files that stand for them."""
+"""The account and the region of a connection, which replace the placeholders in model files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from slipway.errors import PermanentError
 
 
 class IdentityHook(AwsHook):
-    """STS: who the caller is."""
+    """STS: the caller's identity."""
 
-    def __init__(self, aws_conn_id: str | None = "aws_default") -> None:
-        super().__init__(aws_conn_id=aws_conn_id, client_type="sts")
+    service = "sts"
 
     @patient
     def identity(self) -> AwsIdentity:
-        """Ask for the caller's account, once.
+        """Ask for the caller's account.
 
         https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
@@ -41,12 +40,12 @@ class IdentityHook(AwsHook):
 
 
 def same_principal(one: str, other: str) -> bool:
-    """Tell whether two ARNs mean one user or role; sessions of a role are that role.
+    """Tell whether two ARNs are of one user or role; a session of a role counts as the role.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
 
     :param one: an ARN of IAM or STS
-    :param other: likewise
+    :param other: the same
     """
     return _principal(one) == _principal(other)
 
@@ -54,22 +53,22 @@ def same_principal(one: str, other: str) -> bool:
 def _principal(arn: str) -> tuple[str, ...]:
     account, _, resource = arn.split(":", 4)[-1].partition(":") if arn.count(":") >= 5 else ("", "", arn)
     kind, *path = resource.split("/")
-    # A session's ARN has the role's name without its path; that of the role itself has the path.
+    # A session's ARN has the role's name without its path; the role's own ARN has the path.
     if kind == "assumed-role":
         return account, "role", path[0] if path else ""
     return (account, "role", path[-1]) if kind == "role" and path else (account, resource)
 
 
 def identity(aws_conn_id: str | None) -> AwsIdentity:
-    """Find out account and region; a call to AWS, so never while a DAG file is parsed.
+    """Ask AWS for account and region; not to be called while a DAG file is parsed.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
-    return IdentityHook(aws_conn_id).identity()
+    return IdentityHook(aws_conn_id=aws_conn_id).identity()
 
 
 def resolve(text: str, aws_conn_id: str | None) -> str:
-    """Put account and region where ``text`` has placeholders; without any, nothing is asked of AWS.
+    """Replace the placeholders in a text by account and region; AWS is called only if there are any.
 
     :param text: a value of a model file
     :param aws_conn_id: Airflow connection with the AWS credentials

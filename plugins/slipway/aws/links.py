@@ -1,4 +1,4 @@
-"""Links to SageMaker in the AWS console."""
+"""Links to the AWS console."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class _ArnLink(BaseAwsLink):
-    """A link whose partition and region an ARN tells."""
+    """A link whose partition and region come from an ARN."""
 
     @classmethod
     def persist_for(cls, arn: str, context: Context, operator: BaseOperator, **fields: Any) -> None:
-        """Keep the link of a resource.
+        """Store the link of a resource.
 
         :param arn: any ARN of the resource's account and region
         :param context: the task's Airflow context
         :param operator: the task's operator
-        :param fields: what the link's format names besides the region
+        :param fields: the other fields of the link's format
         """
         _, partition, _, region, _ = arn.split(":", 4)
         cls.persist(context=context, operator=operator, region_name=region, aws_partition=partition, **fields)
@@ -65,7 +65,7 @@ class CloudFormationStackLink(BaseAwsLink):
     )
 
     def format_link(self, **kwargs: Any) -> str:
-        """:returns: the link; a StackId has slashes and colons, which a fragment's query has to escape"""
+        """Return the link, with the StackId escaped: it has slashes and colons."""
         return super().format_link(**{**kwargs, "stack_id": quote(str(kwargs.get("stack_id", "")), safe="")})
 
 

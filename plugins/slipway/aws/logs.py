@@ -14,15 +14,15 @@ from slipway.errors import AwsError, translate
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-# One poll reads at most this many pages of a stream, so that a chatty job cannot hold up the others' triggers.
+# One poll reads at most this many pages of a stream, so that a job with a long log does not delay other triggers.
 _PAGES_PER_POLL = 20
 
 
 def is_no_log_yet(error: Exception) -> bool:
-    """Tell whether the log group or stream is not there, as before the first line was written.
+    """Tell whether the log group or stream does not exist, as before the first line.
 
-    :param error: What boto3 raised.
-    :returns: True for a missing group or stream.
+    :param error: what boto3 raised
+    :returns: True for a missing group or stream
     """
     return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
 
@@ -31,8 +31,8 @@ def is_no_log_yet(error: Exception) -> bool:
 class LogTail:
     """A place in the log of one training job, which has a stream for each of its instances.
 
-    :param job_name: The training job's name.
-    :param tokens: Where to go on in each stream, as an earlier tail left it; from the head if empty.
+    :param job_name: the training job's name
+    :param tokens: where to continue in each stream; from the start if empty
     """
 
     job_name: str
@@ -43,9 +43,9 @@ class LogTail:
 
         https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
 
-        :param client: An asynchronous client of CloudWatch Logs.
-        :param stream_count: How many streams the job will have: its instances.
-        :returns: The new lines, stream by stream.
+        :param client: an asynchronous client of CloudWatch Logs
+        :param stream_count: how many streams the job will have: its instances
+        :returns: the new lines, stream by stream
         """
         if len(self.tokens) < stream_count:
             await self._find_streams(client)
@@ -70,7 +70,7 @@ class LogTail:
             )
             lines += _messages(response["events"])
             self.tokens[stream] = response["nextForwardToken"]
-            # At the end of a stream the service hands back the token it was given.
+            # At the end of a stream the service returns the token that it was given.
             if response["nextForwardToken"] == token:
                 break
         return lines
@@ -82,18 +82,16 @@ class LogsHook(AwsHook):
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "logs"
-        super().__init__(*args, **kwargs)
+    service = "logs"
 
     @patient
     def last_lines(self, job_name: str, count: int) -> list[str]:
         """Read the end of a job's log.
 
-        :param job_name: The training job's name.
-        :param count: How many lines of each stream at most.
-        :returns: The lines, stream by stream; none where the job never wrote any.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param job_name: the training job's name
+        :param count: how many lines of each stream at most
+        :returns: the lines, stream by stream; none where the job has not written any
+        :raises slipway.errors.AwsError: when a call fails
         """
         try:
             return [line for stream in self._streams(job_name) for line in self._end_of(stream, count)]

@@ -1,8 +1,8 @@
-"""The patience of a task's calls: while AWS does not answer, or says "not now", they are made again until a deadline.
+"""Retries of a task's calls: while AWS cannot be reached or throttles, a call is repeated until a deadline.
 
-botocore repeats a request a few times within seconds, by itself. What lasts longer is waited out here, by whole
-methods of hooks: a method that looks before it writes looks again before it writes again, and whoever asks AWS for
-credentials asks again as well. Triggers have a patience of their own (triggers/patience.py), which holds no thread.
+botocore retries a request a few times within seconds. Here whole methods of hooks are repeated for minutes: a method
+that reads before it writes reads again before it writes again, and credentials are asked for again. Triggers retry in
+waiting/waiter.py, which blocks no thread.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 300.0
-# Between two attempts at most: what comes back is noticed soon, and a fleet of tasks is no burden by then.
+# The longest pause between two attempts: short enough to notice soon that AWS is back, long enough for many tasks.
 PAUSE_LIMIT_SECONDS = 10.0
-# A client keeps its credentials. The next attempt of the task, which Airflow makes, has a new one.
+# A client keeps its credentials. Airflow's next attempt of the task makes a new client.
 _STALE_CODES = ("ExpiredToken", "ExpiredTokenException")
 
 _hurried: ContextVar[bool] = ContextVar("slipway_hurried", default=False)
 
 
 def patience_seconds() -> float:
-    """:returns: how long a call is tried again, ``[slipway] aws_patience_seconds``; 0 tells of every error at once"""
+    """Return how long a call is retried: ``[slipway] aws_patience_seconds``; with 0, each error is raised at once."""
     return float(conf.getfloat("slipway", "aws_patience_seconds", fallback=PATIENCE_SECONDS))
 
 
 @contextmanager
 def without_patience() -> Iterator[None]:
-    """Let calls in the block, threads that it starts included, fail at their first error.
+    """Let calls in the block fail at their first error; threads that it starts too.
 
-    For whoever waits in another way, or has something better to do.
+    For callers that wait in another way, or do not want to wait.
     """
     token = _hurried.set(True)
     try:
@@ -52,13 +52,13 @@ def without_patience() -> Iterator[None]:
 def patient(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
     """Repeat a hook's method while AWS cannot be reached, throttles or has an error of its own.
 
-    The method may be repeated as a whole, although an answer that was lost may have been a success: it reads, or what
-    it changes is the same after a second time, or it takes its own work for what it is. Errors that another attempt
-    cannot mend are raised at once, the last one at the deadline. Back-off is exponential with jitter.
+    The method must be safe to repeat as a whole, because a lost answer may have been a success: it only reads, or the
+    second write changes nothing, or it recognizes its own first write. Errors that a retry cannot fix are raised at
+    once, all others at the deadline. Back-off is exponential with jitter.
     https://docs.aws.amazon.com/general/latest/gr/api-retries.html
 
-    :param method: of a hook; it has done all that it does when it returns, so it is no generator
-    :returns: the same with patience
+    :param method: of a hook; not a generator, because its work must be done when it returns
+    :returns: the method with retries
     """
 
     @functools.wraps(method)
@@ -75,7 +75,7 @@ def patient(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
         )
         answer = retrying(method, hook, *args, **kwargs)
         if retrying.statistics["attempt_number"] > 1:
-            hook.log.info("AWS answers again, after %.0f s", retrying.statistics["delay_since_first_attempt"])
+            hook.log.info("AWS answers again after %.0f s", retrying.statistics["delay_since_first_attempt"])
         return answer
 
     persistent.is_patient = True  # type: ignore[attr-defined]
@@ -83,12 +83,12 @@ def patient(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
 
 
 def may_pass(error: BaseException) -> bool:
-    """Tell whether the same client may be answered when it asks again.
+    """Tell whether a retry with the same client may succeed.
 
     :param error: what a hook's method has raised
     """
     if isinstance(error, ClientError | BotoCoreError):
-        # From what is asked before a hook's own call: the connection's role and credentials.
+        # Raised before the hook's own call: by the connection's role or credentials.
         error = translate(error, what="Cannot connect")
     return isinstance(error, AwsError) and error.transient and error.code not in _STALE_CODES
 

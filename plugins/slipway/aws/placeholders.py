@@ -1,4 +1,4 @@
-"""What a bucket name in a model file may stand for, and what AWS says it is."""
+"""The placeholders for account and region in model files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AwsIdentity:
     :param account: the 12 digits
     :param region: such as us-west-2
     :param partition: ``aws``, or that of China or GovCloud
-    :param arn: the caller's own: a user's, or that of a role's session
+    :param arn: the caller's: of a user, or of a session of a role
     """
 
     account: str
@@ -23,5 +23,5 @@ class AwsIdentity:
     arn: str = ""
 
     def resolve(self, text: str) -> str:
-        """Put account and region where a model file has their placeholders."""
+        """Replace the placeholders in a text by account and region."""
         return text.replace("{region}", self.region).replace("{account}", self.account)

@@ -1,100 +1,67 @@
-"""S3: every call about object versions, which are what a release is made from."""
+"""S3: objects and their versions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from itertools import takewhile
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
-from slipway.errors import PermanentError
-from slipway.plan import Revision
+from slipway.errors import AwsError, PermanentError
 
-# User-defined metadata that an upload may carry to say who made it; S3 knows the account only.
+# User-defined metadata by which an upload can name its uploader; S3 itself knows only the account.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 UPLOADED_BY = "uploaded-by"
 # What S3 answers for an object of a bucket without versioning.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
 UNVERSIONED = "null"
 
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_MAX_DELETIONS = 1000
 _MISSING_CODES = ("404", "NoSuchKey", "NoSuchVersion")
-# IfNoneMatch answers 412 where the object exists, 409 where another writer of the same key won in the same instant.
+# IfNoneMatch is answered by 412 where the object exists, by 409 where another write of the key is under way.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _ALREADY_THERE_CODES = ("PreconditionFailed", "412")
 
 
-@dataclass(frozen=True, order=True)
-class ObjectVersion:
-    """One uploaded version of an object; delete markers are none. Sorts by the time it was written.
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as a listing shows it."""
 
-    :param last_modified: ISO 8601, UTC
-    :param rank: place among versions of one second, the oldest first: S3 lists to the second, the newest first
-    """
-
-    last_modified: str
-    rank: int
     key: str
-    version_id: str
+    size_bytes: int
 
 
-def is_missing(error: ClientError) -> bool:
+def is_missing_object(error: ClientError) -> bool:
     """Tell whether S3 says that the object or the version does not exist."""
     return error.response.get("Error", {}).get("Code") in _MISSING_CODES
 
 
 def iso_utc(moment: datetime) -> str:
-    """:returns: the moment as ISO 8601 in UTC"""
+    """Write a moment as ISO 8601 in UTC."""
     return moment.astimezone(UTC).isoformat()
 
 
+def bucket_and_key(object_uri: str) -> tuple[str, str]:
+    """Split an s3:// URI into bucket and key, which may be a prefix."""
+    bucket, _, key = object_uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 def uri(bucket: str, key: str, version_id: str | None = None) -> str:
-    """:returns: the object's s3:// URI, with the version if one is given"""
+    """Write an object's s3:// URI, with the version if one is given."""
     return f"s3://{bucket}/{key}" + (f" version {version_id}" if version_id else "")
 
 
-def versions_of(pages: Iterable[Mapping[str, Any]]) -> list[ObjectVersion]:
-    """Read the answers of ListObjectVersions.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
-
-    :param pages: the answers, in their order
-    :returns: every uploaded version, the oldest first
-    """
-    listed = [item for page in pages for item in page.get("Versions", ())]
-    return sorted(
-        ObjectVersion(iso_utc(item["LastModified"]), -place, item["Key"], item["VersionId"])
-        for place, item in enumerate(listed)
-    )
-
-
-async def list_versions_async(client: Any, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
-    """List the versions below some prefixes without blocking the event loop.
-
-    :param client: an aiobotocore S3 client, which the caller keeps from poll to poll
-    :param bucket: the bucket
-    :param prefixes: key prefixes; one List call each for up to 1000 versions
-    :returns: every uploaded version, the oldest first
-    :raises slipway.errors.AwsError: when a call fails
-    """
-    pages: list[Mapping[str, Any]] = []
-    for prefix in prefixes:
-        with aws_call("list the object versions", uri(bucket, prefix)):
-            async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-                pages.append(page)
-    return versions_of(pages)
-
-
 async def exists_async(client: Any, bucket: str, key: str) -> bool:
-    """Ask whether an object exists now, which is not so when its newest version is a delete marker.
+    """Tell whether an object exists now; it does not when its newest version is a delete marker.
 
     A listing, because the answer to a HEAD request has no body: an expired token would be a bare 400.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
@@ -106,117 +73,63 @@ async def exists_async(client: Any, bucket: str, key: str) -> bool:
     :raises slipway.errors.AwsError: when the call fails
     """
     with aws_call("look for the object", uri(bucket, key)):
-        # Keys come in order, so that the key itself is the first of those that begin with it.
+        # Keys are listed in order: of the keys that begin with this one, it is the first.
         answer = await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     return any(item["Key"] == key for item in answer.get("Contents", ()))
 
 
-class S3VersionHook(AwsHook, S3Hook):
-    """S3 seen as versions of objects instead of keys."""
+class S3Hook(AwsHook):
+    """Objects of S3, each in a named version or the newest.
 
-    @property
-    def _s3(self) -> Any:
-        return self.conn
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+    """
 
-    @patient
-    def list_versions(self, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
-        """List the versions below some prefixes.
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
-
-        :param bucket: the bucket
-        :param prefixes: key prefixes
-        :returns: every uploaded version, the oldest first
-        :raises slipway.errors.AwsError: when a call fails
-        """
-        pages: list[Mapping[str, Any]] = []
-        for prefix in prefixes:
-            with aws_call("list the object versions", uri(bucket, prefix)):
-                pages += self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        return versions_of(pages)
+    service = "s3"
 
     @patient
-    def head_version(self, bucket: str, key: str, version_id: str | None = None) -> Revision | None:
-        """Describe one version of an object.
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
+        """Look at one version of an object.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
         :param bucket: the bucket
         :param key: the object's key
         :param version_id: the version; the newest if None
-        :returns: the revision; None while the object, or that version of it, does not exist
-        :raises PermanentError: when the bucket keeps no versions
-        :raises slipway.errors.AwsError: when a call fails
+        :returns: what HeadObject answered; None while the object, or that version of it, does not exist
+        :raises slipway.errors.AwsError: when the call fails
         """
-        head = self._head(bucket, key, version_id)
-        if head is None:
-            return None
-        found = head.get("VersionId", UNVERSIONED)
-        if found == UNVERSIONED:
-            raise PermanentError(
-                "Cannot pin an upload",
-                resource=uri(bucket, key),
-                why="the object has no version id",
-                fix=f"turn versioning on for the bucket {bucket} and upload again",
-            )
-        return Revision(
-            bucket=bucket,
-            key=key,
-            version_id=found,
-            etag=head["ETag"].strip('"'),
-            size_bytes=head["ContentLength"],
-            last_modified=iso_utc(head["LastModified"]),
-        )
+        with aws_call("look at the object", uri(bucket, key, version_id)):
+            try:
+                return self.conn.head_object(Bucket=bucket, Key=key, **_version(version_id))
+            except ClientError as error:
+                if is_missing_object(error):
+                    return None
+                raise
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Tell whether the object exists now."""
+        return self.head(bucket, key) is not None
 
     @patient
     def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
-        """Find out who uploaded a version: whom its metadata names, else the account that owns it.
+        """Find out who uploaded a version: the name in its metadata, else the account that owns it.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
         :param bucket: the bucket
         :param key: the object's key
         :param version_id: the version
-        :returns: a name, empty where S3 has none; None if the version does not exist
+        :returns: the name, empty where S3 has none; None if the version does not exist
         :raises slipway.errors.AwsError: when a call fails
         """
-        head = self._head(bucket, key, version_id)
+        head = self.head(bucket, key, version_id)
         if head is None:
             return None
         return _decoded(head.get("Metadata", {}).get(UPLOADED_BY, "")) or self._owner(bucket, key, version_id) or ""
 
     @patient
-    def sequence(self, revision: Revision) -> str:
-        """Place a version among all versions of its key.
-
-        LastModified knows seconds only; within one, S3 lists the version that was stored last first. The place in
-        that order becomes microseconds.
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
-
-        :param revision: the version
-        :returns: ISO 8601, UTC; later versions have later times
-        :raises slipway.errors.AwsError: when the call fails
-        """
-        bucket, key, second = revision.bucket, revision.key, revision.written_at.replace(microsecond=0)
-        with aws_call("list the object versions", uri(bucket, key)):
-            # The listing begins behind this version, with the one stored before it.
-            answer = self._s3.list_object_versions(
-                Bucket=bucket, Prefix=key, KeyMarker=key, VersionIdMarker=revision.version_id
-            )
-        before = takewhile(
-            lambda item: item["Key"] == key and item["LastModified"].replace(microsecond=0) == second,
-            answer.get("Versions", ()),
-        )
-        return iso_utc(second + timedelta(microseconds=sum(1 for _ in before)))
-
-    @patient
-    def exists(self, bucket: str, key: str) -> bool:
-        """:returns: whether the object exists now"""
-        return self._head(bucket, key, None) is not None
-
-    @patient
     def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
-        """Read one version of an object, never more than a limit.
+        """Read one version of an object, at most as much as a limit.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
@@ -231,12 +144,12 @@ class S3VersionHook(AwsHook, S3Hook):
         resource = uri(bucket, key, version_id)
         with aws_call("read the object", resource):
             try:
-                answer = self._s3.get_object(Bucket=bucket, Key=key, **_version(version_id))
+                answer = self.conn.get_object(Bucket=bucket, Key=key, **_version(version_id))
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     raise PermanentError("The object does not exist", resource=resource, why=str(error)) from error
                 raise
-            # One byte more tells too large from just right without trusting the announced length.
+            # One byte more shows that the object is too large, without relying on its announced length.
             body = answer["Body"]
             try:
                 data = body.read(max_bytes + 1)
@@ -254,7 +167,7 @@ class S3VersionHook(AwsHook, S3Hook):
     def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
         """Write an object unless one of that key exists.
 
-        Repeated after a lost answer it finds its own object; whoever is told False compares what is there.
+        When the answer to a write is lost, the repeated write returns False: the caller compares what is there.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
         :param bucket: the bucket
@@ -266,26 +179,54 @@ class S3VersionHook(AwsHook, S3Hook):
         """
         with aws_call("write the object", uri(bucket, key)):
             try:
-                self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+                self.conn.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _ALREADY_THERE_CODES:
                     return False
                 raise
         return True
 
-    def _head(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any] | None:
-        with aws_call("look at the object", uri(bucket, key, version_id)):
-            try:
-                return self._s3.head_object(Bucket=bucket, Key=key, **_version(version_id))
-            except ClientError as error:
-                if is_missing(error):
-                    return None
-                raise
+    @patient
+    def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
+        """List the objects that exist now.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+
+        :param bucket: the bucket
+        :param prefix: what the keys begin with
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        with aws_call("list the objects", uri(bucket, prefix)):
+            pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return [StoredObject(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", ())]
+
+    @patient
+    def remove(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects; in a versioned bucket they become noncurrent, and its lifecycle rules remove them later.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+
+        :param bucket: the bucket
+        :param keys: the objects' keys
+        :raises slipway.errors.AwsError: when the call fails, or an object was not deleted
+        """
+        for start in range(0, len(keys), _MAX_DELETIONS):
+            wanted = [{"Key": key} for key in keys[start : start + _MAX_DELETIONS]]
+            with aws_call("delete the objects", uri(bucket, wanted[0]["Key"])):
+                answer = self.conn.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": True})
+            for refused in answer.get("Errors", ()):
+                raise AwsError(
+                    "Could not delete the object",
+                    resource=uri(bucket, refused["Key"]),
+                    why=f"DeleteObjects answered {refused.get('Code')}: {refused.get('Message', '')}",
+                    code=str(refused.get("Code", "")),
+                    operation="DeleteObjects",
+                )
 
     def _owner(self, bucket: str, key: str, version_id: str) -> str | None:
-        """The account that owns a version: all that S3 itself knows about who wrote it."""
+        """Find the account that owns a version: S3 knows no more about who wrote it."""
         with aws_call("list the object versions", uri(bucket, key)):
-            for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for page in self.conn.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
                 for item in page.get("Versions", ()):
                     if item["Key"] == key and item["VersionId"] == version_id:
                         owner = item.get("Owner", {})
@@ -293,8 +234,20 @@ class S3VersionHook(AwsHook, S3Hook):
         return None
 
 
+class S3Store:
+    """Base of what reads and writes one kind of object in S3, through a hook that it may share with others.
+
+    :param s3: the hook; a new one if None
+    :param connection: arguments of the new hook, such as ``aws_conn_id``
+    """
+
+    def __init__(self, s3: S3Hook | None = None, **connection: Any) -> None:
+        self.s3 = s3 or S3Hook(**connection)
+        self.log = self.s3.log
+
+
 def _decoded(value: str) -> str:
-    """Read metadata as it was given: S3 hands out other characters than ASCII as RFC 2047 says.
+    """Decode metadata: S3 returns characters outside ASCII encoded by RFC 2047.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
     """

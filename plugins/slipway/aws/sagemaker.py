@@ -1,4 +1,4 @@
-"""SageMaker: training jobs, models, endpoint configs, endpoints and, inherited, the Model Registry."""
+"""SageMaker: training jobs, models, endpoint configs and endpoints."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.sagemaker_base import is_missing
+from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.aws.session import AwsHook
-from slipway.registry.hook import ModelRegistryHook
 from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 _ENDED_TEXT = "training job is in status"
-# What SageMaker says of an endpoint that is being changed, auto scaling's changes included.
+# SageMaker's answer about an endpoint that is being changed, also by auto scaling.
 _BUSY_TEXT = "in-progress endpoint"
-# The most that ListTrainingJobs gives at once; its default is ten.
+# The largest page of ListTrainingJobs; the default is ten.
 _PAGE_SIZE = 100
 
 
@@ -41,7 +40,7 @@ class Resource:
 class Invocation:
     """One answer of an endpoint.
 
-    :param latency_ms: How long it took, from the request that was answered; attempts before it do not count.
+    :param latency_ms: the time of the request that was answered; failed attempts do not count
     """
 
     body: bytes
@@ -68,8 +67,8 @@ _LISTINGS = {
 }
 
 
-class SageMakerHook(ModelRegistryHook):
-    """Every SageMaker call of Slipway, errors translated.
+class SageMakerHook(SageMakerApiHook):
+    """Training jobs, models, endpoint configs and endpoints.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
     """
@@ -79,8 +78,8 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
 
-        :param name: The job's name.
-        :returns: The description, or None if there is no such job.
+        :param name: the job's name
+        :returns: the description, or None if there is no such job
         """
         return self.describe_or_none("describe_training_job", name, TrainingJobName=name)
 
@@ -88,13 +87,13 @@ class SageMakerHook(ModelRegistryHook):
     def create_training_job(self, parameters: dict) -> str:
         """Create a training job.
 
-        Repeated after a lost answer it finds its own name taken; whoever creates a job then adopts it by its digest.
+        When the answer is lost, the repeated call finds the name taken; the caller then adopts the job by its digest.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
-        :param parameters: The operation's parameters.
-        :returns: The job's ARN.
-        :raises slipway.errors.AwsError: With the code ``ResourceInUse`` where the name is taken,
-            ``ResourceLimitExceeded`` where a quota is used up.
+        :param parameters: the operation's parameters
+        :returns: the job's ARN
+        :raises slipway.errors.AwsError: with the code ``ResourceInUse`` where the name is taken,
+            ``ResourceLimitExceeded`` where a quota is used up
         """
         with aws_call("create the training job", parameters["TrainingJobName"]):
             return self.conn.create_training_job(**parameters)["TrainingJobArn"]
@@ -105,28 +104,28 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 
-        :param name: The job's name.
-        :returns: False if the job has ended already or never was.
+        :param name: the job's name
+        :returns: False if the job has ended or does not exist
         """
         with aws_call("stop the training job", name):
             try:
                 self.conn.stop_training_job(TrainingJobName=name)
             except ClientError as error:
-                if is_missing(error) or is_ended(error):
+                if is_missing_resource(error) or is_ended(error):
                     return False
                 raise
         return True
 
     @patient
     def training_jobs_in_progress(self, *, name_contains: str, created_before: datetime) -> list[Resource]:
-        """List the training jobs that run.
+        """List the training jobs in progress.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
-        :param name_contains: A part of their names.
-        :param created_before: Only jobs older than this.
-        :returns: The jobs; one call for each hundred of them.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param name_contains: a part of their names
+        :param created_before: only jobs older than this
+        :returns: the jobs; one call for each hundred of them
+        :raises slipway.errors.AwsError: when a call fails
         """
         filters = {
             "NameContains": name_contains,
@@ -141,8 +140,8 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
 
-        :param name: The endpoint's name.
-        :returns: The description, or None if there is no such endpoint.
+        :param name: the endpoint's name
+        :returns: the description, or None if there is no such endpoint
         """
         return self.describe_or_none("describe_endpoint", name, EndpointName=name)
 
@@ -151,8 +150,8 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpointConfig.html
 
-        :param name: The config's name.
-        :returns: The description, or None if there is no such config.
+        :param name: the config's name
+        :returns: the description, or None if there is no such config
         """
         return self.describe_or_none("describe_endpoint_config", name, EndpointConfigName=name)
 
@@ -161,8 +160,8 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModel.html
 
-        :param name: The model's name.
-        :returns: The description, or None if there is no such model.
+        :param name: the model's name
+        :returns: the description, or None if there is no such model
         """
         return self.describe_or_none("describe_model", name, ModelName=name)
 
@@ -172,10 +171,10 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
 
-        :param name: The endpoint's name.
-        :param changes: DesiredWeightsAndCapacities.
-        :returns: False if the endpoint is being changed by somebody else: wait, then look again.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param name: the endpoint's name
+        :param changes: DesiredWeightsAndCapacities
+        :returns: False if another change of the endpoint is under way: wait, then try again
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("change the weights of the endpoint", name):
             try:
@@ -193,25 +192,25 @@ class SageMakerHook(ModelRegistryHook):
         SageMaker's List operations cannot filter by tag, so each resource's tags are read.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html
 
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
-        :param key: The tag's key.
-        :param value: The tag's value.
-        :param filters: Further parameters of the List operation.
-        :returns: The resources that carry the tag.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
+        :param key: the tag's key
+        :param value: the tag's value
+        :param filters: further parameters of the List operation
+        :returns: the resources that carry the tag
+        :raises slipway.errors.AwsError: when a call fails
         """
         listed = self._list(kind, filters)
         return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
 
     @patient
     def list_all(self, kind: str) -> list[Resource]:
-        """List the resources of one kind, whoever made them.
+        """List the resources of one kind, of the whole account and region.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
 
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``.
-        :returns: All of the account and region.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
+        :returns: the resources
+        :raises slipway.errors.AwsError: when a call fails
         """
         return list(self._list(kind, {}))
 
@@ -220,23 +219,23 @@ class SageMakerHook(ModelRegistryHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpoint.html
 
-        :param resource: What to delete, as `list_tagged` gave it.
-        :returns: False if it was gone.
+        :param resource: what to delete, as `list_tagged` gave it
+        :returns: False if it was gone
         """
         operation = "delete_" + resource.kind.replace(" ", "_")
         return self.delete(operation, resource.name, **{_LISTINGS[resource.kind].name: resource.name})
 
     @patient
     def invoke_endpoint(self, endpoint_name: str, body: bytes, *, target_variant: str | None = None) -> Invocation:
-        """Ask an endpoint for predictions, CSV in and CSV out; a repetition costs a prediction more and no other.
+        """Ask an endpoint for predictions, CSV in and CSV out; a retry only costs another prediction.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 
-        :param endpoint_name: The endpoint's name.
-        :param body: CSV rows without a header and without labels.
-        :param target_variant: The variant that has to answer; by weight if None.
-        :returns: The predictions and the variant that made them.
-        :raises slipway.errors.AwsError: With the code ``ModelError`` where the container failed.
+        :param endpoint_name: the endpoint's name
+        :param body: CSV rows without a header and without labels
+        :param target_variant: the variant that must answer; chosen by weight if None
+        :returns: the predictions and the variant that made them
+        :raises slipway.errors.AwsError: with the code ``ModelError`` where the container failed
         """
         parameters: dict[str, Any] = {"EndpointName": endpoint_name, "Body": body, "ContentType": "text/csv"}
         if target_variant:
@@ -256,7 +255,7 @@ class SageMakerHook(ModelRegistryHook):
             client_type="sagemaker-runtime",
             region_name=self.region_name,
             verify=self._verify,
-            # What botocore repeats would count as one slow answer; a patient method repeats it all the same.
+            # A retry of botocore would count as one slow answer; the patient method retries anyway.
             config=self.config.merge(Config(retries={"total_max_attempts": 1})),
         )
 
@@ -269,7 +268,7 @@ class SageMakerHook(ModelRegistryHook):
                     yield Resource(kind, item[listing.name], item[listing.arn], status)
 
     def _tags_or_none(self, arn: str) -> dict[str, str]:
-        """Tags of a resource that may vanish between the listing and this call."""
+        """Read the tags of a resource that may be deleted between the listing and this call."""
         answer = self.describe_or_none("list_tags", arn, ResourceArn=arn) or {}
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
 
@@ -277,7 +276,7 @@ class SageMakerHook(ModelRegistryHook):
 def is_ended(error: ClientError) -> bool:
     """Tell whether StopTrainingJob was refused because the job has ended.
 
-    :param error: What boto3 raised.
-    :returns: True for the service's refusal to stop a job in a final status.
+    :param error: what boto3 raised
+    :returns: True for the service's refusal to stop a job in a final status
     """
     return error.response["Error"]["Code"] == "ValidationException" and _ENDED_TEXT in str(error)

@@ -1,4 +1,4 @@
-"""What every hook shares: whatever of botocore is the same for all and takes long to make."""
+"""The base of all hooks; it shares what is slow to make in botocore and the same for all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
 from botocore.hooks import HierarchicalEmitter
 
-# A session has a loader of its own, and each would parse its services' descriptions again.
+# Each session would make its own loader, which parses the services' descriptions again.
 # https://docs.aws.amazon.com/boto3/latest/guide/loaders.html
 _LOADER = botocore.loaders.Loader()
-# What a release calls.
+# The services that a release calls.
 _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
     "application-autoscaling",
@@ -22,7 +22,7 @@ _SERVICES = (
 
 
 class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
-    """Makes sessions as `[aws] session_factory` says, out of parts that are there already."""
+    """Makes sessions from shared parts; `[aws] session_factory` still counts."""
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
         return super()._create_basic_session({"botocore_session": _bare_session(), **session_kwargs})
@@ -30,7 +30,7 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
 
 @cache
 def _builtin_handlers() -> HierarchicalEmitter:
-    """Register botocore's own handlers: some hundred, each of which is inspected."""
+    """Register botocore's own handlers once: there are about a hundred, and each is inspected."""
     emitter = HierarchicalEmitter()
     botocore.session.Session(event_hooks=emitter)
     return emitter
@@ -41,10 +41,17 @@ def _bare_session() -> botocore.session.Session:
 
 
 class AwsHook(AwsGenericHook[Any]):
-    """A hook whose sessions and clients are its own, and share what is the same for all.
+    """A hook whose sessions share what is the same for all; without that each one takes a tenth of a second.
 
-    A task makes several, and each would otherwise take a tenth of a second.
+    A subclass sets ``service`` to boto3's name of its service.
     """
+
+    service: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self.service:
+            kwargs["client_type"] = self.service
+        super().__init__(*args, **kwargs)
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session.
@@ -61,20 +68,17 @@ class AwsHook(AwsGenericHook[Any]):
         return session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
-        # The provider reads the source around every frame of the stack for this word of the user agent, each time a
-        # client is made: a third of all that a task of a release does.
+        # For this word of the user agent the provider reads the source of every frame of the stack, each time a client
+        # is made: a third of the time that a task of a release takes.
         return "Slipway"
 
 
 @cache
 def load_service_models() -> None:
-    """Parse the descriptions of the services now, so that processes forked from this one have them.
-
-    Once: Airflow loads plugins in each of those again.
-    """
+    """Parse the descriptions of the services once, so that processes forked from this one have them."""
     session = _bare_session()
     session.register_component("data_loader", _LOADER)
-    # No call is made: these keep botocore from looking for credentials, on an instance by the network.
+    # No call is made: with these botocore does not look for credentials, which may use the network.
     session.set_credentials("none", "none")
     for service in _SERVICES:
         session.create_client(service, region_name="us-east-1").close()

@@ -1,9 +1,8 @@
-"""SNS: telling people that a decision is wanted, or was taken."""
+"""SNS: messages to people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from slipway.aws.calls import aws_call
 from slipway.aws.session import AwsHook
@@ -15,19 +14,17 @@ SUBJECT_MAX_CHARS = 100
 class SnsPublishHook(AwsHook):
     """Publishes to a topic."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "sns"
-        super().__init__(*args, **kwargs)
+    service = "sns"
 
     def publish(self, topic_arn: str, *, subject: str, message: str, attributes: Mapping[str, str]) -> str:
-        """Send a message to everybody who has subscribed; not repeated, for each repetition would be one more message.
+        """Send a message to all subscribers; not retried, because a retry may send it twice.
 
         https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 
         :param topic_arn: the topic
-        :param subject: an e-mail's subject; what SNS takes of it is ASCII, one line, 100 characters
+        :param subject: an e-mail's subject; SNS takes one line of 100 ASCII characters
         :param message: the text
-        :param attributes: what subscriptions may filter by
+        :param attributes: what subscriptions can filter by
         :returns: the message's id
         :raises slipway.errors.AwsError: when the call fails
         """

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.aws.calls import aws_call
 
-# The longest that SQS lets a receiver wait.
+# The longest wait that SQS allows.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
 WAIT_SECONDS = 20
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html
@@ -17,9 +17,9 @@ _BATCH = 10
 
 @dataclass(frozen=True)
 class QueueMessage:
-    """A message as it was received.
+    """A received message.
 
-    :param receipt: what deletes it, until it is received again
+    :param receipt: deletes the message, until it is received again
     """
 
     message_id: str
@@ -33,7 +33,7 @@ async def queue_url_async(client: Any, queue: str) -> str:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueUrl.html
 
     :param client: an aiobotocore SQS client
-    :param queue: its name, or its URL already
+    :param queue: its name or URL
     :raises slipway.errors.AwsError: when there is none, or the call fails
     """
     if "://" in queue:
@@ -50,7 +50,7 @@ async def receive_async(client: Any, url: str) -> list[QueueMessage]:
 
     :param client: an aiobotocore SQS client
     :param url: the queue
-    :returns: none after some seconds in vain
+    :returns: none if none came
     :raises slipway.errors.AwsError: when the call fails
     """
     with aws_call("receive messages", url):
@@ -65,14 +65,14 @@ async def delete_async(client: Any, url: str, messages: Iterable[QueueMessage]) 
 
     :param client: an aiobotocore SQS client
     :param url: the queue
-    :param messages: what is done with
-    :returns: ids of those that are gone
+    :param messages: the messages
+    :returns: the ids of those that were deleted
     :raises slipway.errors.AwsError: when a call fails
     """
     gone: set[str] = set()
     waiting = list(messages)
     for start in range(0, len(waiting), _BATCH):
-        # Ids of a batch are the caller's own; SQS allows other characters in a message's id than in them.
+        # The ids of a batch allow fewer characters than a message's id.
         batch = {str(number): message for number, message in enumerate(waiting[start : start + _BATCH])}
         entries = [{"Id": number, "ReceiptHandle": message.receipt} for number, message in batch.items()]
         with aws_call("delete messages", url):

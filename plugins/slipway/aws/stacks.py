@@ -1,13 +1,14 @@
-"""CloudFormation's stacks, change sets and resources, as the rest of the package sees them."""
+"""Stacks, change sets and resources of CloudFormation as dataclasses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from slipway.states import StackStatus
 
-# CloudFormation tells a change set without changes from a broken one by these texts alone.
+# Only these texts tell a change set without changes from a broken one.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-view.html
 _EMPTY_TEXTS = ("didn't contain changes", "No updates are to be performed")
 
@@ -27,6 +28,19 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Read one of the stacks that DescribeStacks answered."""
+        return cls(
+            name=found["StackName"],
+            stack_id=found["StackId"],
+            status=StackStatus(found["StackStatus"]),
+            reason=found.get("StackStatusReason", ""),
+            parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
+            outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
+            tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
+        )
+
 
 @dataclass(frozen=True)
 class ChangeSet:
@@ -41,9 +55,20 @@ class ChangeSet:
     execution_status: str
     reason: str = ""
 
+    @classmethod
+    def of(cls, name: str, found: Mapping[str, Any]) -> Self:
+        """Read what DescribeChangeSet answered."""
+        return cls(
+            name=name,
+            stack_id=found["StackId"],
+            status=found["Status"],
+            execution_status=found.get("ExecutionStatus", ""),
+            reason=found.get("StatusReason", ""),
+        )
+
     @property
     def being_made(self) -> bool:
-        """Whether CloudFormation is still working out the changes."""
+        """Whether CloudFormation still computes the changes."""
         return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 
     @property
@@ -53,17 +78,17 @@ class ChangeSet:
 
     @property
     def executing(self) -> bool:
-        """Whether the stack is being changed by it at this moment."""
+        """Whether it is being executed now."""
         return self.execution_status == "EXECUTE_IN_PROGRESS"
 
     @property
     def executed(self) -> bool:
-        """Whether it has been used up; its name stays taken."""
+        """Whether it was executed; its name stays taken."""
         return self.execution_status in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
 
     @property
     def empty(self) -> bool:
-        """Whether it failed for having nothing to change."""
+        """Whether it failed because there is nothing to change."""
         return self.status == "FAILED" and any(text in self.reason for text in _EMPTY_TEXTS)
 
 
@@ -76,6 +101,17 @@ class StackResource:
     status: str
     physical_id: str = ""
     reason: str = ""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Self:
+        """Read one of a stack's resources, or an event about one."""
+        return cls(
+            logical_id=item["LogicalResourceId"],
+            type=item["ResourceType"],
+            status=item["ResourceStatus"],
+            physical_id=item.get("PhysicalResourceId", ""),
+            reason=item.get("ResourceStatusReason", ""),
+        )
 
     def __str__(self) -> str:
         text = f"{self.logical_id} ({self.type}) {self.status}"

@@ -1,1 +1,1 @@
-"""What is removed: what superseded releases left, and a whole model."""
+"""Remove what is no longer needed: what superseded releases left (collect_garbage), or a whole model (teardown)."""

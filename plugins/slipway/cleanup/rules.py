@@ -1,4 +1,4 @@
-"""What of a model may go: arithmetic over what exists, what is in use and what a roll-back needs, without AWS."""
+"""The rules of garbage collection: which releases may be removed. Pure functions, without calls to AWS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from itertools import islice
 class Past:
     """One release that has left something in S3.
 
-    :param sequence: its place in the order of releases, ISO 8601; None where its claim does not say
+    :param sequence: its place in the order of releases, ISO 8601; None if its claim names none
     :param goes_on: whether its run has not ended
-    :param package_arn: its model package; None for a release that came to none
-    :param pending: whether nobody has decided on the package
-    :param home: where its documents and its copy of the model are, as an S3 URI that ends in a slash
-    :param outputs: what its training jobs wrote, in the same form
+    :param home: the folder of its documents and its copy of the model, an S3 URI that ends in a slash
+    :param package_arn: its model package; None if it registered none
+    :param pending: whether the package waits for an approval
+    :param outputs: the folders that its training jobs wrote, in the same form
     """
 
     revision_id: str
@@ -31,28 +31,28 @@ class Past:
 
 @dataclass(frozen=True)
 class InUse:
-    """What endpoints and stacks use at this moment.
+    """What endpoints and stacks use now.
 
-    :param names: of models and endpoint configs, or their ARNs
-    :param data_urls: artefacts, or folders of them, as S3 URIs
+    :param names: names or ARNs of models and endpoint configs
+    :param data_urls: S3 URIs of artefacts, or of folders of them
     """
 
     names: frozenset[str] = field(default_factory=frozenset)
     data_urls: frozenset[str] = field(default_factory=frozenset)
 
     def has_name(self, name: str, arn: str) -> bool:
-        """:returns: whether a model or endpoint config is in use"""
+        """Return whether a model or endpoint config is in use."""
         return name in self.names or arn in self.names
 
     def has_below(self, folder: str) -> bool:
-        """:returns: whether an artefact in this folder, an S3 URI that ends in a slash, is in use"""
+        """Return whether an artefact in this folder, an S3 URI that ends in a slash, is in use."""
         return any(url.startswith(folder) or folder.startswith(f"{url.rstrip('/')}/") for url in self.data_urls)
 
 
 def needed(chain: Iterable[str], deployed: Iterable[str], keep_releases: int) -> frozenset[str]:
-    """Tell which packages a roll-back may want.
+    """Return the packages that a roll-back may need.
 
-    Both count: after a roll-back the way further back begins at what is live, and what was left may be wanted again.
+    Both lists count: a second roll-back starts from the live package, and somebody may want to return to a newer one.
 
     :param chain: packages of production, the live one first, each followed by the one before it
     :param deployed: packages that production has served, the newest first
@@ -63,15 +63,15 @@ def needed(chain: Iterable[str], deployed: Iterable[str], keep_releases: int) ->
 
 
 def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
-    """Choose the releases that can never be deployed again and that nothing needs.
+    """Choose the releases that cannot be deployed again and that nothing needs.
 
-    A release that is not older than the one which collects may still come to production when its run is cleared.
+    A release that is not older than the collecting one may still be deployed when somebody clears its run.
 
-    :param past: the releases that have left something
-    :param sequence: the place of the release that collects
+    :param past: the releases that have left something in S3
+    :param sequence: the sequence of the release that collects
     :param in_use: what endpoints and stacks use
     :param kept: packages that a roll-back needs
-    :returns: those whose documents and artefacts may go
+    :returns: the releases whose documents and artefacts may be removed
     """
     moment = datetime.fromisoformat(sequence)
     return [

@@ -1,4 +1,4 @@
-"""What there is of a model, and what of it is in use: what AWS shows, in the terms of slipway/cleanup/rules.py."""
+"""Survey a model for garbage collection: what exists in AWS and what is in use, as input for the rules."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.objects import S3ObjectsHook, StoredObject
-from slipway.aws.s3 import uri
+from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
@@ -19,7 +19,8 @@ from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
 from slipway.errors import SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
-from slipway.registry import hook as registry
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import REVISION
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
@@ -28,9 +29,9 @@ _MAX_JOBS = 9
 
 
 class Survey:
-    """Looks at one model.
+    """Read what exists of one model, and what is in use.
 
-    What exists is to be read before what is in use: what is made between the two looks is then not seen at all.
+    Read what exists first: a resource that is made between the two reads is then never taken for unused.
 
     :param prefix: the model's prefix
     :param bucket: the bucket of its releases
@@ -41,13 +42,15 @@ class Survey:
     def __init__(self, prefix: str, bucket: str, aws_conn_id: str | None, goes_on: Callable[[str, str], bool]) -> None:
         self.prefix, self.bucket = prefix, bucket
         self.sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
-        self.s3 = S3ObjectsHook(aws_conn_id=aws_conn_id)
+        self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
+        self.s3 = S3Hook(aws_conn_id=aws_conn_id)
+        self._documents = S3Documents(self.s3)
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
 
     def folders(self) -> dict[str, list[StoredObject]]:
-        """:returns: what each release keeps in its own prefix, by revision id; its claim, which stays, aside"""
+        """Return the objects under each release's prefix, by revision id, without its claim, which is kept."""
         home = names.release_prefix(self.prefix, "")[:-1]
         of_a_release = re.compile(rf"{re.escape(home)}([0-9a-f]{{32}})/(.+)")
         found: dict[str, list[StoredObject]] = defaultdict(list)
@@ -58,41 +61,41 @@ class Survey:
         return dict(found)
 
     def resources(self) -> list[Resource]:
-        """:returns: the endpoint configs and models that carry the model's tag; configs first, for they name models"""
+        """Return the endpoint configs and models with the model's tag; configs first, because they refer to models."""
         kinds = ("endpoint config", "model")
         return [one for kind in kinds for one in self.sagemaker.list_tagged(kind, TAG_MODEL_PREFIX, self.prefix)]
 
     def past(self, revision_ids: list[str], keep_releases: int) -> tuple[list[Past], list[str]]:
-        """Look at releases and at the newest packages that production has served.
+        """Read releases, and the newest packages that production has served.
 
         :param revision_ids: the releases
         :param keep_releases: how many packages of production to find
-        :returns: the releases, and the ARNs of those packages, the newest first
+        :returns: the releases; the ARNs of those packages, newest first
         """
         by_revision, deployed = self._registered(set(revision_ids), keep_releases)
         return [self._past(one, by_revision.get(one)) for one in revision_ids], deployed
 
     def package(self, arn: str) -> Mapping[str, Any] | None:
-        """:returns: what DescribeModelPackage answers, asked once; None for a package that is gone"""
-        if arn not in self._packages and (found := self.sagemaker.describe_model_package(arn)):
+        """Return the answer of DescribeModelPackage, which is cached; None if the package was deleted."""
+        if arn not in self._packages and (found := self.registry.describe_model_package(arn)):
             self._packages[arn] = found
         return self._packages.get(arn)
 
     def stacks(self) -> list[Stack]:
-        """:returns: the model's stacks that are there"""
+        """Return the model's stacks that exist."""
         found = (self._cloudformation.describe_stack(names.stack_name(self.prefix, each)) for each in Environment)
         return [stack for stack in found if stack]
 
     def chain(self, stacks: list[Stack]) -> Iterator[str]:
-        """:returns: the packages of production, the live one first, each followed by the one before it"""
+        """Return the packages that production has served, the live one first, each followed by the one before it."""
         name = names.stack_name(self.prefix, Environment.PRODUCTION)
         live = next((stack.outputs.get(MODEL_PACKAGE_ARN) for stack in stacks if stack.name == name), None)
         return (package["ModelPackageArn"] for package in history.chain(live, self.package))
 
     def in_use(self, stacks: list[Stack]) -> InUse:
-        """Look at every endpoint of the account, whoever made it, and at what the model's stacks hold.
+        """Read what every endpoint of the account uses, also those of others, and what the model's stacks use.
 
-        :raises SlipwayError: when an endpoint does not say what it uses
+        :raises SlipwayError: when the configuration of an endpoint was deleted
         """
         used, urls = set(), set()
         for stack in stacks:
@@ -107,7 +110,7 @@ class Survey:
         return InUse(frozenset(used), frozenset(urls))
 
     def _configs_of(self, endpoint_name: str) -> set[str]:
-        """The configuration that an endpoint serves, and the one that it is being updated to."""
+        """Return the configuration that an endpoint serves, and the one that it is being updated to."""
         found = self.sagemaker.describe_endpoint(endpoint_name) or {}
         wanted = (found, found.get("PendingDeploymentSummary", {}))
         return {each["EndpointConfigName"] for each in wanted if "EndpointConfigName" in each}
@@ -116,7 +119,7 @@ class Survey:
         config = self.sagemaker.describe_endpoint_config(config_name)
         if config is None:
             raise SlipwayError(
-                "An endpoint does not say which models it uses",
+                "Cannot find out which models an endpoint uses",
                 resource=endpoint_name,
                 why=f"its configuration {config_name} was deleted",
                 fix="update the endpoint to a configuration that exists, or delete it",
@@ -127,12 +130,12 @@ class Survey:
     def _registered(self, revision_ids: set[str], keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         wanted, by_revision = set(revision_ids), {}
         deployed: list[str] = []
-        for arn in self.sagemaker.model_package_arns(names.model_package_group(self.prefix)):
+        for arn in self.registry.model_package_arns(names.model_package_group(self.prefix)):
             package = self.package(arn)
             properties = package.get("CustomerMetadataProperties", {}) if package else {}
-            if package and properties.get(registry.REVISION) in wanted:
-                by_revision[properties[registry.REVISION]] = package
-                wanted.discard(properties[registry.REVISION])
+            if package and properties.get(REVISION) in wanted:
+                by_revision[properties[REVISION]] = package
+                wanted.discard(properties[REVISION])
             if history.BEFORE in properties:
                 deployed.append(arn)
             if not wanted and len(deployed) >= keep:
@@ -140,9 +143,9 @@ class Survey:
         return by_revision, deployed
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        claimed = self.s3.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
+        claimed = self._documents.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
         claim = Claim(**claimed) if claimed else None
-        pinned = self.s3.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
+        pinned = self._documents.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
         status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,
@@ -155,7 +158,7 @@ class Survey:
         )
 
     def _outputs(self, revision: Revision) -> Iterator[str]:
-        """Where the release's training jobs wrote: SageMaker keeps a job's description for good."""
+        """Return the folders that the release's training jobs wrote; SageMaker keeps job descriptions for good."""
         for attempt in count(1):
             name = names.training_job_name(self.prefix, revision.written_at, revision.revision_id, attempt)
             job = self.sagemaker.describe_training_job(name)

@@ -1,4 +1,4 @@
-"""Teardown: removes everything one model owns in AWS, and says what is left."""
+"""The tasks of the teardown DAG: ``remove`` removes all AWS resources of one model, ``nothing_left`` checks that."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
-from slipway.cleanup import order
-from slipway.cleanup.estate import Belonging, Estate, RemovalStep
+from slipway.cleanup import teardown_order
+from slipway.cleanup.model_resources import ModelResources, OwnedResource, RemovalStep
 from slipway.errors import PermanentError, StackFailed
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
@@ -22,7 +22,7 @@ from slipway.states import StackStatus
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# A deletion that failed is asked for again: what held a resource back is often gone a minute later.
+# A failed deletion is tried again: what a resource was waiting for is often gone a minute later.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html#troubleshooting-errors-delete-stack-fails
 _MAX_STACK_DELETIONS = 3
 
@@ -30,11 +30,11 @@ _MAX_STACK_DELETIONS = 3
 def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
     """Find the model that the form names twice.
 
-    :param params: The run's parameters ``model`` and ``confirm``.
-    :returns: The model file's content.
-    :raises slipway.errors.PermanentError: When the names differ or no model file has that prefix.
+    :param params: the run's parameters ``model`` and ``confirm``
+    :returns: the model file's content
+    :raises slipway.errors.PermanentError: when the names differ or no model file has that prefix
     """
-    prefix, confirmation = params[order.MODEL], params["confirm"]
+    prefix, confirmation = params[teardown_order.MODEL], params["confirm"]
     if prefix != confirmation:
         raise PermanentError(
             "Nothing was removed",
@@ -50,47 +50,47 @@ def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
         "Nothing was removed",
         resource=prefix,
         why="; ".join(["no model file has this prefix", *map(str, errors)]),
-        fix="put the model file back: it names the model's endpoints",
+        fix="restore the model file, which names the model's endpoints",
     )
 
 
-class _EstateOperator(BaseOperator):
-    """Works on what the model of the run's form owns."""
+class _ModelResourcesOperator(BaseOperator):
+    """The base of the operators that work on the resources of the model in the run's form."""
 
-    def estate(self, model: ModelConfig) -> Estate:
-        """:returns: what the model owns in AWS"""
-        return Estate(model.prefix, model.policy.endpoint.endpoint_prefix, model.aws_conn_id)
+    def model_resources(self, model: ModelConfig) -> ModelResources:
+        """Return what the model owns in AWS."""
+        return ModelResources(model.prefix, model.policy.endpoint.endpoint_prefix, model.aws_conn_id)
 
 
-class TeardownOperator(_EstateOperator):
-    """Removes what a model owns, stage by stage; interrupted anywhere, it goes on from what is still there.
+class TeardownOperator(_ModelResourcesOperator):
+    """Remove what a model owns, step by step. After an interruption it continues with what still exists.
 
-    The run's parameters name the model, so that one DAG serves all models.
+    The run's parameters name the model, so one DAG serves all models.
     """
 
     def execute(self, context: Context) -> dict[str, int]:
         """Start removing.
 
-        :param context: The task's Airflow context.
-        :returns: How many removals of each kind were asked for since the last start.
-        :raises slipway.errors.NotApproved: When no approver of the model has ordered it.
-        :raises slipway.errors.StackFailed: When a stack cannot be deleted, or something is left after the deadline.
+        :param context: the task's Airflow context
+        :returns: how many removals of each kind this attempt started
+        :raises slipway.errors.NotApproved: when no approver of the model has ordered the teardown
+        :raises slipway.errors.StackFailed: when a stack cannot be deleted, or something is left after the deadline
         """
         model = chosen_model(context["params"])
-        order.check_open(context)
+        teardown_order.check_open(context)
         return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
         self, context: Context, event: Any, deadline: float, deletions: dict[str, int], removed: dict[str, int]
     ) -> dict[str, int]:
-        """Look again at what is left.
+        """Continue after a wait.
 
-        :param context: The task's Airflow context.
-        :param event: That the time has come; of no other meaning.
-        :param deadline: When to give up, in seconds since the epoch.
-        :param deletions: How often each stack's deletion was asked for.
-        :param removed: How many removals of each kind were asked for.
-        :returns: As execute.
+        :param context: the task's Airflow context
+        :param event: unused; the wait is over
+        :param deadline: when to give up, in seconds since the epoch
+        :param deletions: how often the deletion of each stack was started
+        :param removed: how many removals of each kind were started
+        :returns: as execute
         """
         return self._remove(context, deadline, deletions, removed)
 
@@ -98,41 +98,41 @@ class TeardownOperator(_EstateOperator):
         self, context: Context, deadline: float, deletions: Mapping[str, int], removed: Mapping[str, int]
     ) -> dict[str, int]:
         model = chosen_model(context["params"])
-        order.check(context, model.approval.rules())
-        estate, deletions_by_id, removed_by_kind = self.estate(model), Counter(deletions), Counter(removed)
+        teardown_order.check(context, model.approval.rules())
+        resources, deletions_by_id, removed_by_kind = self.model_resources(model), Counter(deletions), Counter(removed)
         done: set[RemovalStep] = set()
-        while left := estate.belongings():
-            stage = left[0].stage
-            if stage in done:
+        while left := resources.remaining():
+            step = left[0].step
+            if step in done:
                 self._wait(left, model, deadline, deletions_by_id, removed_by_kind)
             for item in left:
-                if item.stage is not stage or item.remove is None:
+                if item.step is not step or item.remove is None:
                     continue
                 if item.kind == "stack":
-                    self._count_deletion(estate, item, deletions_by_id)
+                    self._count_deletion(resources, item, deletions_by_id)
                 self.log.info("Removing the %s", item)
                 item.remove()
                 removed_by_kind[item.kind] += 1
-            done.add(stage)
-        order.close(context)
-        self.log.info("Nothing of %s is left", model.prefix)
+            done.add(step)
+        teardown_order.close(context)
+        self.log.info("All AWS resources of %s are removed", model.prefix)
         return dict(removed_by_kind)
 
     @staticmethod
-    def _count_deletion(estate: Estate, stack: Belonging, deletions: Counter[str]) -> None:
+    def _count_deletion(resources: ModelResources, stack: OwnedResource, deletions: Counter[str]) -> None:
         if stack.status == StackStatus.DELETE_FAILED and deletions[stack.name] >= _MAX_STACK_DELETIONS:
-            failures = "; ".join(map(str, estate.cloudformation.failures(stack.name)))
+            failures = "; ".join(map(str, resources.cloudformation.failures(stack.name)))
             raise StackFailed(
                 f"The stack could not be deleted in {_MAX_STACK_DELETIONS} attempts",
                 resource=stack.name,
                 why=failures or "CloudFormation names no resource",
-                fix="remove what the reason names, then clear this task",
+                fix="remove the resource that the reason names, then clear this task",
             )
         deletions[stack.name] += 1
 
     def _wait(
         self,
-        left: Iterable[Belonging],
+        left: Iterable[OwnedResource],
         model: ModelConfig,
         deadline: float,
         deletions: Mapping[str, int],
@@ -144,7 +144,7 @@ class TeardownOperator(_EstateOperator):
                 f"Not everything was removed within {model.timeouts.stack_seconds} s",
                 resource=model.prefix,
                 why=f"left: {waiting_for}",
-                fix="clear this task: it goes on from here",
+                fix="clear this task: it continues with what is left",
             )
         self.log.info("Still there: %s", waiting_for)
         self.defer(
@@ -154,26 +154,24 @@ class TeardownOperator(_EstateOperator):
         )
 
 
-class NothingLeftOperator(_EstateOperator):
-    """Lists what is left of a model: nothing, or the task is red."""
+class NothingLeftOperator(_ModelResourcesOperator):
+    """Check that a model has no AWS resources left; the task fails if it has."""
 
     def execute(self, context: Context) -> list[str]:
         """List what is left.
 
-        :param context: The task's Airflow context.
-        :returns: An empty list.
-        :raises slipway.errors.PermanentError: Naming everything that is left.
+        :param context: the task's Airflow context
+        :returns: an empty list
+        :raises slipway.errors.PermanentError: naming everything that is left
         """
         model = chosen_model(context["params"])
-        left = [str(item) for item in self.estate(model).belongings()]
+        left = [str(item) for item in self.model_resources(model).remaining()]
         if left:
             raise PermanentError(
-                "The model is not gone",
+                "The model still has AWS resources",
                 resource=model.prefix,
                 why=f"left: {', '.join(left)}",
                 fix="run the teardown again",
             )
-        self.log.info(
-            "Left of %s: nothing. Its uploads and the records of its releases stay in the bucket", model.prefix
-        )
+        self.log.info("Nothing of %s is left in AWS. Its uploads and release records stay in the bucket", model.prefix)
         return left

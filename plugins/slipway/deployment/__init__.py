@@ -1,1 +1,1 @@
-"""CloudFormation changes an endpoint: deploy, roll back, watch."""
+"""Deploy an endpoint through CloudFormation, and roll production back."""

@@ -1,4 +1,4 @@
-"""The change set of one wanted change: named after its content, so that every attempt finds what another began."""
+"""Make or adopt the change set of one change. Its name follows from its content, so each attempt finds the same one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,32 @@ from dataclasses import replace
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.stacks import ChangeSet, ChangeSetRequest
 from slipway.errors import StackFailed
+from slipway.plan import ReleasePlan
 
 _MAX_CHANGE_SETS = 99
+_REVISION_CHARS = 12
+
+
+def release_prefix(plan: ReleasePlan) -> str:
+    """Return the prefix of the names of a release's change sets.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+    :param plan: the release
+    :returns: letters, digits and hyphens, a letter first
+    """
+    moment = "".join(character for character in plan.sequence[:19] if character.isdigit())
+    return f"slipway-{plan.revision_id[:_REVISION_CHARS]}-{moment}"
 
 
 def content_name(prefix: str, request: ChangeSetRequest) -> str:
-    """Name a change set.
+    """Name a change set after its content.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
     :param prefix: letters, digits and hyphens, a letter first
-    :param request: what it asks for; its own name does not count
-    :returns: the prefix and eight digits of the content
+    :param request: the change; its name is ignored
+    :returns: the prefix and eight digits of the content's hash
     """
     content = [
         [request.template_bucket, request.template_key],
@@ -34,11 +48,11 @@ def content_name(prefix: str, request: ChangeSetRequest) -> str:
 
 
 def make_or_adopt(hook: CloudFormationHook, request: ChangeSetRequest) -> ChangeSet | None:
-    """Find the change set of this content that is still of use, or make one.
+    """Adopt a change set of this content that can still be executed, or make one.
 
     :param hook: CloudFormation
-    :param request: what to change, named after its content
-    :returns: None when another change set was executed in the moment this one was made
+    :param request: the change, named after its content
+    :returns: the change set; None when the execution of another one deleted it at once
     :raises StackFailed: after too many attempts at one change
     """
     for name in _numbered(request.name):
@@ -61,11 +75,11 @@ def make_or_adopt(hook: CloudFormationHook, request: ChangeSetRequest) -> Change
 
 
 def in_flight(hook: CloudFormationHook, request: ChangeSetRequest) -> str | None:
-    """Find out whether it is this change that a stack in progress is going through.
+    """Find the change set of this content that is being executed.
 
     :param hook: CloudFormation
-    :param request: what to change, named after its content
-    :returns: the name of the change set being executed, or None if that is another's
+    :param request: the change, named after its content
+    :returns: its name; None if the stack is executing another change
     """
     for name in _numbered(request.name):
         found = hook.describe_change_set(request.stack_name, name)
@@ -78,5 +92,5 @@ def in_flight(hook: CloudFormationHook, request: ChangeSetRequest) -> str | None
 
 
 def _numbered(name: str) -> list[str]:
-    """A used change set may keep its name taken, so a further attempt at the same content counts on."""
+    """Return the names to try: a used change set may keep its name, so later attempts add a number."""
     return [name, *(f"{name}-{number}" for number in range(2, _MAX_CHANGE_SETS + 1))]

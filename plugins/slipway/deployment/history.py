@@ -1,7 +1,7 @@
-"""What production has served, read from marks on the model packages: each says which package it took the place of.
+"""The history of production, as marks on the model packages: each names the package that it replaced.
 
-There is no list of its own that could disagree with what is deployed. The stack says which package is live; from there
-one package leads to the one before it. A deployment that failed leaves a mark that nothing leads to.
+The stack names the live package, and each package's mark names the one before it. So there is no separate list that
+could differ from what is deployed. No mark points to a package whose deployment failed.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from typing import Any
 
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN
 from slipway.plan import ReleasePlan
-from slipway.registry.record import metadata_value
+from slipway.registry.metadata import metadata_value
 
-# Entries of a model package's metadata, written before the change set is executed.
+# Entries in a model package's metadata, written before the change set is executed.
 BEFORE = "slipway-production-before"
 ROLLED_BACK = "slipway-rolled-back"
-# Written by the garbage collection: what the package names is no longer there.
+# Written by garbage collection: the package's artefact has been removed.
 COLLECTED = "slipway-collected-at"
-# What the first release took the place of. The service takes no empty texts.
+# Stands for no package: the service refuses empty texts.
 NOTHING = "-"
 
 
 def marks(package: Mapping[str, Any], plan: ReleasePlan, live_arn: str | None, run_id: str) -> dict[str, str]:
-    """Say what has to be written on a package before production serves it.
+    """Return the metadata to write on a package before production serves it.
 
     :param package: what DescribeModelPackage answered
     :param plan: the release that is about to be deployed
-    :param live_arn: the package that production serves now; None for none
+    :param live_arn: the package that production serves now, or None
     :param run_id: the run that deploys it
-    :returns: metadata by key; empty where all of it is there
+    :returns: metadata by key, without entries that are written already
     """
     properties = package.get("CustomerMetadataProperties", {})
     if live_arn == package["ModelPackageArn"]:
         return {}
     wanted = {}
-    # A release that comes back keeps its place: what was before it is still what was before it. And a stack that is
-    # made again does not say what was there.
+    # A roll-back keeps the release's old mark. A stack that is made again names no live package, so a mark stays.
     if BEFORE not in properties or (live_arn and not plan.rolls_back):
         wanted[BEFORE] = metadata_value(live_arn or NOTHING)
     if plan.rolls_back:
@@ -48,12 +47,12 @@ def marks(package: Mapping[str, Any], plan: ReleasePlan, live_arn: str | None, r
 def live_arn(
     outputs: Mapping[str, str], *, judged: bool, of_artefact: Callable[[str], Mapping[str, Any] | None]
 ) -> str | None:
-    """Find the package of production's live model: where trials are judged, a model on trial is not the live one.
+    """Find the package of production's live model. Where trials are judged, the model on trial is not the live one.
 
-    :param outputs: the outputs of production's stack; empty for a stack that is not there
+    :param outputs: the outputs of production's stack; empty if there is no stack
     :param judged: whether the model file has a trial
-    :param of_artefact: gives the package of an artefact's S3 URI; None for none
-    :returns: the package's ARN; None where nothing is live
+    :param of_artefact: finds the package of an artefact's S3 URI, or None
+    :returns: the package's ARN; None if nothing is live
     """
     newest = outputs.get(MODEL_PACKAGE_ARN)
     if not judged or "ModelBDataUrl" not in outputs:
@@ -63,17 +62,17 @@ def live_arn(
 
 
 def before(package: Mapping[str, Any]) -> str | None:
-    """:returns: the ARN of the package that this one took the place of; None where there was none, or none is known"""
+    """Return the ARN of the package that this one replaced; None if there was none or none is known."""
     arn = package.get("CustomerMetadataProperties", {}).get(BEFORE, NOTHING)
     return None if arn == NOTHING else arn
 
 
 def chain(live_arn: str | None, describe: Callable[[str], Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
-    """Go back in time from what production serves.
+    """Iterate over what production has served, from now back in time.
 
-    :param live_arn: the package that production serves; None for none
-    :param describe: gives DescribeModelPackage's answer for an ARN; None for a package that is gone
-    :returns: packages, the live one first; lazily
+    :param live_arn: the package that production serves, or None
+    :param describe: returns DescribeModelPackage's answer for an ARN; None if the package was deleted
+    :returns: packages, the live one first; each is read when it is needed
     """
     seen: set[str] = set()
     arn = live_arn
@@ -87,5 +86,5 @@ def chain(live_arn: str | None, describe: Callable[[str], Mapping[str, Any] | No
 
 
 def version(arn: str) -> str:
-    """:returns: a model package's number in its group"""
+    """Return a model package's number in its group."""
     return arn.rpartition("/")[2]

@@ -1,26 +1,22 @@
-"""What a release asks of include/cfn/endpoint.yaml: pure functions from request, plan and what is live."""
+"""The parameters of endpoint.yaml: pure functions of the request, the plan and what is live."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from slipway.deployment import guardrails
-from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
+from slipway.errors import PolicyViolation
+from slipway.model.serving import MAX_SCHEDULES, Alarms, ScheduledAction
 from slipway.plan import ReleasePlan
 from slipway.registry.artefact import data_url
-from slipway.request.request import FencedRequest
+from slipway.request.fence import FencedRequest
 from slipway.request.schema import AutoScaling, EndpointSettings
-from slipway.stages import sequences
 from slipway.states import Environment, TrialOutcome, TrialVerdict
 
-log = logging.getLogger(__name__)
-
-# The names of the template's outputs, by which the next release finds out what is deployed.
+# Names of the template's outputs, from which the next release reads what is deployed.
 ENDPOINT_CONFIG_NAME = "EndpointConfigName"
 MODEL_PACKAGE_ARN = "ModelPackageArn"
 REVISION = "Revision"
@@ -31,7 +27,7 @@ TRIAL_OUTCOME = "TrialOutcome"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What a variant serves.
+    """The model that a variant serves.
 
     :param image: container image
     :param data_url: S3 URI of the artefact
@@ -43,14 +39,14 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """The model of this release, as the Model Registry has it."""
+    """The model of this release, as registered in the Model Registry."""
 
     model: ServedModel
     package_arn: str
 
 
 def candidate(package: Mapping[str, Any]) -> RegisteredModel:
-    """Read the model of a release from its model package, which is what was tested and approved.
+    """Read the model of a release from its model package, which was tested and approved.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
 
@@ -61,21 +57,20 @@ def candidate(package: Mapping[str, Any]) -> RegisteredModel:
 
 
 def data_urls(parameters: Mapping[str, str]) -> list[str]:
-    """:returns: the artefacts that a stack with these parameters serves, as S3 URIs"""
+    """Return the S3 URIs of the artefacts that a stack with these parameters serves."""
     return [parameters[name] for name in ("ModelADataUrl", "ModelBDataUrl") if parameters.get(name)]
 
 
 def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = False) -> ServedModel | None:
-    """Find the model that the new one has to stand beside.
+    """Find the live model that the new one is compared with in an A/B test.
 
-    It is the newest model of the release before; where trials are judged, a model becomes the live one by its promotion
-    alone. A release that finds itself deployed, because its task runs again, sees what it saw the first time: the
-    model-a it put beside itself, or nothing.
+    It is the newest model of the previous release. Where trials are judged, only a promotion makes a model the live
+    one. A release that is deployed already, because its task runs again, gets the same answer as the first time.
 
-    :param outputs: the outputs of the stack as it is; empty for a stack that is not there
+    :param outputs: the outputs of the stack; empty if there is no stack
     :param revision_id: the release that asks
     :param judged: whether the model file has a trial
-    :returns: None when the new model has nothing to stand beside
+    :returns: the live model; None if there is none
     """
     if "ModelADataUrl" not in outputs:
         return None
@@ -88,26 +83,26 @@ def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = F
     return ServedModel(outputs["ModelBImage"], outputs["ModelBDataUrl"])
 
 
-def parameters(
+def release_parameters(
     request: FencedRequest,
     plan: ReleasePlan,
     environment: Environment,
     new: RegisteredModel,
     outputs: Mapping[str, str],
 ) -> dict[str, str]:
-    """Compute the template's parameters.
+    """Compute the template's parameters for a release.
 
-    :param request: what the zip asks for, fenced
+    :param request: the request of the zip, within the model file's policy
     :param plan: the release
     :param environment: development or production
     :param new: the model of this release
-    :param outputs: the outputs of the stack as it is; empty for a stack that is not there
-    :returns: texts by parameter name; what is left out keeps the template's default
-    :raises PolicyViolation: when A/B tests are wanted without a usable weight
+    :param outputs: the outputs of the stack; empty if there is no stack
+    :returns: texts by parameter name; missing ones keep the template's default
+    :raises PolicyViolation: when the zip wants an A/B test without a valid weight
     """
     settings = request.endpoint(environment)
     judged = request.model.trial is not None
-    # A roll-back tries nothing out: all requests go to what has served before.
+    # A roll-back starts no A/B test: all requests go to the earlier model.
     tries = settings.ab_tests and not plan.rolls_back
     live = live_model(outputs, plan.revision_id, judged=judged) if tries else None
     return {
@@ -129,12 +124,12 @@ def parameters(
 
 
 def settled(deployed: Mapping[str, str], verdict: TrialVerdict, live_package_arn: str | None = None) -> dict[str, str]:
-    """Compute the parameters that carry a verdict out.
+    """Compute the parameters that carry out the verdict on a trial.
 
-    :param deployed: the stack's parameters as it is, with the model on trial or already without it
-    :param verdict: what was decided
-    :param live_package_arn: the model package of model-a, where it is known
-    :returns: all parameters; those of a stack where it is done already are given back unchanged
+    :param deployed: the stack's current parameters, with the model on trial or already without it
+    :param verdict: the verdict
+    :param live_package_arn: the model package of model-a, if known
+    :returns: all parameters; unchanged if the stack has them already
     """
     ended = {
         TrialVerdict.PROMOTE: TrialOutcome.PROMOTED,
@@ -153,15 +148,15 @@ def settled(deployed: Mapping[str, str], verdict: TrialVerdict, live_package_arn
 
 
 def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str] | None:
-    """Tell whether the variants have to be deregistered from auto scaling before a change.
+    """Compute the parameters that deregister the variants from auto scaling, if a change needs that first.
 
-    SageMaker refuses an update that takes a scalable variant away or gives it another instance type, and
-    CloudFormation removes what a template no longer has only after it has updated the rest.
+    SageMaker refuses an update that removes a scalable variant or changes its instance type, and CloudFormation
+    removes scalable targets only after it has updated the endpoint.
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
 
-    :param deployed: the stack's parameters as it is
+    :param deployed: the stack's current parameters
     :param wanted: its parameters after the change
-    :returns: the parameters of the change that deregisters them and does nothing else; None where none is needed
+    :returns: parameters that only deregister the variants; None if that is not needed
     """
     scalable = deployed.get("AutoScaling") == "true" and deployed.get(SCALING_SUSPENDED) != "true"
     loses_trial = bool(deployed.get("ModelBDataUrl")) and not wanted.get("ModelBDataUrl")
@@ -171,79 +166,12 @@ def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[s
 
 
 def resumption(deployed: Mapping[str, str]) -> dict[str, str] | None:
-    """Give the way back for a stack whose variants are deregistered for the moment.
+    """Compute the parameters that register deregistered variants again.
 
-    :param deployed: the stack's parameters as it is
-    :returns: the parameters that register the variants again and do nothing else; None where they are not suspended
+    :param deployed: the stack's current parameters
+    :returns: parameters that only register the variants; None if they are registered
     """
     return {**deployed, SCALING_SUSPENDED: "false"} if deployed.get(SCALING_SUSPENDED) == "true" else None
-
-
-def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
-    """Refuse to put an older release in the place of a newer one.
-
-    A stack of the future says nothing: somebody else than Slipway has written that.
-
-    :param outputs: the outputs of the stack as it is
-    :param plan: the release
-    :param stack_name: for the message
-    :raises Superseded: when a newer release is deployed
-    """
-    deployed = outputs.get(SEQUENCE)
-    if deployed and (why := sequences.fault(deployed)):
-        log.error("The stack %s is replaced, for its sequence %.40r %s", stack_name, deployed, why)
-    elif deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
-        raise Superseded(
-            "A newer release is deployed already",
-            resource=stack_name,
-            why=f"it was uploaded, or production rolled back, at {deployed}; this one is of {plan.sequence}",
-            fix="to serve this version nevertheless, trigger it with new_attempt",
-        )
-
-
-def check_not_retired(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: str) -> None:
-    """Refuse to deploy a model again that its trial has taken away: it would get every request at once.
-
-    :param outputs: the outputs of the stack as it is
-    :param plan: the release
-    :param stack_name: for the message
-    :raises TrialFailed: when this release's own trial ended that way
-    """
-    if outputs.get(REVISION) == plan.revision_id and outputs.get(TRIAL_OUTCOME) == TrialOutcome.RETIRED:
-        raise TrialFailed(
-            "The trial of this release has ended: its model was retired",
-            resource=stack_name,
-            why="production serves the live model alone",
-            fix="for another trial, trigger this version with new_attempt",
-        )
-
-
-def check_served(endpoint: Mapping[str, Any] | None, outputs: Mapping[str, str], stack_name: str) -> None:
-    """Refuse to call a deployment done while the endpoint serves something else.
-
-    After an alarm has rolled an update back the endpoint is InService, with the configuration before.
-    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
-
-    :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
-    :param outputs: the outputs of the stack
-    :param stack_name: for the message
-    :raises StackFailed: when the endpoint is missing, not InService or of another configuration
-    """
-    wanted = outputs.get(ENDPOINT_CONFIG_NAME)
-    if endpoint is None:
-        why = "there is no endpoint"
-    elif endpoint["EndpointStatus"] != "InService":
-        why = f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}"
-    elif endpoint["EndpointConfigName"] != wanted:
-        why = f"the endpoint serves {endpoint['EndpointConfigName']}, the stack says {wanted}"
-    else:
-        return
-    raise StackFailed(
-        "The stack is complete, but its endpoint does not serve this release",
-        resource=stack_name,
-        why=why,
-        fix="look at the endpoint in the SageMaker console; an alarm may have rolled it back",
-    )
 
 
 def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | None) -> dict[str, str]:
@@ -255,12 +183,12 @@ def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | 
             "An A/B test needs the new model's share of the requests",
             resource="deployment.json",
             why=f"InitialVariantWeight is {weight}, expected a number between 0 and 1, both excluded",
-            fix="give it, or set ABTests to false",
+            fix="set InitialVariantWeight, or set ABTests to false",
         )
     return {
         "ModelAImage": live.image,
         "ModelADataUrl": live.data_url,
-        # Decimal, so that 1 - 0.1 is the 0.9 that a person expects to read.
+        # Decimal, so that 1 - 0.1 is 0.9.
         "ModelAWeight": str(1 - Decimal(str(weight))),
         "ModelBImage": new.image,
         "ModelBDataUrl": new.data_url,
@@ -269,7 +197,7 @@ def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | 
 
 
 def _trial_outcome(outputs: Mapping[str, str], plan: ReleasePlan) -> dict[str, str]:
-    """What became of this release's own trial stays said when its task runs again."""
+    """Keep the outcome of this release's own trial when its task runs again."""
     if outputs.get(REVISION) != plan.revision_id or TRIAL_OUTCOME not in outputs:
         return {}
     return {TRIAL_OUTCOME: outputs[TRIAL_OUTCOME]}
@@ -298,12 +226,48 @@ def _scaling(scaling: AutoScaling | None) -> dict[str, str]:
     }
 
 
+def alarm_parameters(alarms: Alarms | None, topic: str | None) -> dict[str, str]:
+    """Return the parameters of a model file's alarms.
+
+    :param alarms: the model file's alarms
+    :param topic: the topic to notify if the alarms name none
+    :returns: texts by parameter name; empty without alarms
+    """
+    if alarms is None:
+        return {}
+    shares = {
+        "AlarmError5xxShare": alarms.error_5xx_share,
+        "AlarmError4xxShare": alarms.error_4xx_share,
+        "AlarmModelErrorShare": alarms.model_error_share,
+    }
+    wanted = {name: f"{share:.6f}".rstrip("0").rstrip(".") for name, share in shares.items() if share is not None}
+    if alarms.latency_p99_ms is not None:
+        wanted["AlarmLatencyP99Microseconds"] = str(round(alarms.latency_p99_ms * 1000))
+    if told := alarms.topic or topic:
+        wanted["AlarmTopicArn"] = told
+    return wanted | {"AlarmPeriodSeconds": str(alarms.period_seconds), "AlarmPeriods": str(alarms.periods)}
+
+
+def schedule_parameters(actions: Sequence[ScheduledAction]) -> dict[str, str]:
+    """Return the parameters of a model file's scheduled actions.
+
+    :param actions: the scheduled actions, at most as many as the template has parameters for
+    :returns: texts by parameter name
+    """
+    return {
+        f"ScalingSchedule{number}": "|".join(
+            (action.name, action.schedule, action.timezone, str(action.min_capacity), str(action.max_capacity))
+        )
+        for number, action in enumerate(actions[:MAX_SCHEDULES], start=1)
+    }
+
+
 def _guarded(request: FencedRequest) -> dict[str, str]:
     model = request.model
     return {
         **guardrails.parameters(model.deployment),
-        **guardrails.alarm_parameters(model.alarms, model.approval.topic),
-        **guardrails.schedule_parameters(model.scaling_schedule),
+        **alarm_parameters(model.alarms, model.approval.topic),
+        **schedule_parameters(model.scaling_schedule),
     }
 
 

@@ -1,30 +1,30 @@
-"""The task ``roll_back``: works out which earlier release goes back into production, and that it may."""
+"""The task ``roll_back``: choose the earlier release that goes back into production, and check that it may."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.identity import identity
 from slipway.aws.links import ModelPackageLink
-from slipway.deployment import history
-from slipway.deployment import order as roll_back_order
+from slipway.aws.s3 import S3Hook
+from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, roll_back_target
 from slipway.registry import approved, artefact
-from slipway.registry import hook as registry
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -37,78 +37,74 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 _REVISION_ID = re.compile(r"[0-9a-f]{32}")
-_HOW_TO_RELEASE = "release its version anew with version_id and new_attempt"
+_HOW_TO_RELEASE = "release its version again with version_id and new_attempt"
 
 
 class RollBackOperator(StageMixin, BaseOperator):
-    """Chooses the model package that a roll-back deploys; its XCom is the plan that ``deploy_prd`` follows.
+    """Choose the model package that a roll-back deploys; the XCom is the plan that ``deploy_prd`` follows.
 
-    Everything is checked before anything is touched: the order, the approval on record, the artefact, the release's
-    own documents. Then production's lease is taken, and the choice is made again while nobody else can deploy. In the
-    order of releases a roll-back is a new act, of the time of its order: whoever repeats it later overtakes nothing.
+    The task first checks the order, the approval on record, the artefact and the release's own documents. Then it
+    takes production's lease, and chooses again while no other run can deploy. The roll-back's sequence is the time of
+    its order, so repeating an old roll-back cannot overwrite a newer release.
 
-    A release does not come here: its ``source`` succeeds, and this task is skipped.
+    In the run of a release this task is skipped.
 
     :param model: the model file's content
     """
 
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    registry = client(ModelRegistryHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.aws_conn_id)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.
 
-        :returns: the plan of the earlier release, with this act's place in the order of releases
-        :raises slipway.errors.NotApproved: when no approver ordered it, or the package's approval does not suffice
-        :raises RollBackRefused: when there is nothing to go back to, or what it needs is gone
+        :returns: the plan of the earlier release, with the sequence of this roll-back
+        :raises slipway.errors.NotApproved: when no approver ordered it, or the package's approval is not enough
+        :raises RollBackRefused: when there is no earlier release, or something that it needs was removed
         :raises slipway.errors.Superseded: when a newer release is about to deploy
         """
         target = roll_back_target(context)
         if target is None:
-            raise Skipped("This run rolls nothing back", why="its upload has another run")
+            raise Skipped("This run is no roll-back", why="it releases an upload")
         order = roll_back_order.check(context, self.model.approval.rules())
         self._plan = self._plan_for(self._package(target, order), order)
         self.enter_stage(context, BoardStage.PRD)
-        # Whoever held the lease may have deployed in between.
+        # The previous holder of the lease may have deployed meanwhile.
         self._plan = self._plan_for(self._package(target, order), order)
         self.log.info("%s rolls production back to %s", order.by, self._arn)
         ModelPackageLink.persist_for(self._arn, context, self, model_package_arn=self._arn)
         return self._plan.to_xcom()
 
     def plan(self, context: Context) -> ReleasePlan:
-        """:returns: the plan under way, which no XCom has yet"""
+        """Return the plan that is being made, which is in no XCom yet."""
         return self._plan
 
     def _package(self, target: str, order: Order) -> Mapping[str, Any]:
         outputs = self._outputs()
         live_arn = outputs.get(MODEL_PACKAGE_ARN)
         if live_arn and outputs.get(SEQUENCE) == order.at:
-            # An earlier attempt has deployed what it chose.
+            # An earlier attempt of this roll-back has been deployed.
             return self._named(live_arn)
         package = self._previous(live_arn) if target == roll_back_order.PREVIOUS else self._named(target)
         arn = package["ModelPackageArn"]
         if arn == live_arn:
-            self._refuse(arn, "production serves it already, or tries it out", "wait for its trial, or name another")
+            self._refuse(
+                arn,
+                "production serves it already, or has it on trial",
+                "wait for its trial, or name another",
+            )
         return package
 
     def _previous(self, live_arn: str | None) -> Mapping[str, Any]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
         if live_arn is None:
-            self._refuse(stack_name, "there is no production to go back from", "name a model package in roll_back_to")
+            self._refuse(stack_name, "production has nothing deployed", "name a model package in roll_back_to")
         packages = history.chain(live_arn, self.registry.describe_model_package)
         previous = next(islice(packages, 1, None), None)
         if previous is None:
@@ -119,11 +115,15 @@ class RollBackOperator(StageMixin, BaseOperator):
         group = names.model_package_group(self.model.prefix)
         if _REVISION_ID.fullmatch(target):
             packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
-            package = next((one for one in packages if one and _properties(one).get(registry.REVISION) == target), None)
+            package = next((one for one in packages if one and _properties(one).get(REVISION) == target), None)
         elif target.startswith("arn:"):
             package = self.registry.describe_model_package(target)
         else:
-            self._refuse(target, "expected previous, the ARN of a model package or a revision's id", "trigger it again")
+            self._refuse(
+                target,
+                "expected previous, the ARN of a model package or a revision's id",
+                "trigger it again with one of these",
+            )
         if package is None or package.get("ModelPackageGroupName") != group:
             self._refuse(target, f"the group {group} has no such model package", "look it up in the Model Registry")
         return package
@@ -133,9 +133,9 @@ class RollBackOperator(StageMixin, BaseOperator):
         properties = _properties(package)
         if collected_at := properties.get(history.COLLECTED):
             self._refuse(arn, f"its artefact was collected as garbage at {collected_at}", _HOW_TO_RELEASE)
-        revision_id, digest = properties.get(registry.REVISION), properties.get(registry.DIGEST)
+        revision_id, digest = properties.get(REVISION), properties.get(DIGEST)
         if not revision_id or not digest:
-            self._refuse(arn, "no release of Slipway has registered it", "name a package of a release")
+            self._refuse(arn, "no release of Slipway registered it", "name a model package of a release")
         try:
             plan = plan_again(self.model, revision_id, digest, s3=self.s3)
         except PermanentError as error:
@@ -148,7 +148,7 @@ class RollBackOperator(StageMixin, BaseOperator):
 
     def _check_artefact(self, package: Mapping[str, Any]) -> None:
         try:
-            self.s3.check(artefact.on_record(package, artefact.data_url(package)))
+            S3Artefacts(self.s3).check(artefact.on_record(package, artefact.data_url(package)))
         except ArtefactChanged as error:
             self._refuse(package["ModelPackageArn"], str(error), _HOW_TO_RELEASE, error)
 
@@ -158,7 +158,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         return stack.outputs if stack else {}
 
     def _refuse(self, resource: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
-        raise RollBackRefused("Production is left as it is", resource=resource, why=why, fix=fix) from cause
+        raise RollBackRefused("Production was not changed", resource=resource, why=why, fix=fix) from cause
 
 
 def _properties(package: Mapping[str, Any]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Whether what endpoints load is what was registered: asked before each change, and of what production serves."""
+"""Check that the artefacts that endpoints load are those on record, before each change and in production."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slipway.errors import ArtefactChanged
 from slipway.host.links import run_url
 from slipway.notices.send import Message, Notice, Notices
 from slipway.registry import artefact
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 
 if TYPE_CHECKING:
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 
 
 class ServedArtefacts:
-    """The artefacts of one model, each with the record of the package that it was registered with.
+    """The artefacts of one model, and the model packages that they were registered with.
 
     :param group: the model package group's name
     :param registry: the Model Registry
-    :param s3: where the artefacts lie
+    :param artefacts: where the artefacts are
     """
 
-    def __init__(self, group: str, registry: ModelRegistryHook, s3: S3ArtefactHook) -> None:
-        self._group, self._registry, self._s3 = group, registry, s3
+    def __init__(self, group: str, registry: ModelRegistryHook, artefacts: S3Artefacts) -> None:
+        self._group, self._registry, self._artefacts = group, registry, artefacts
 
     def check(self, urls: Iterable[str], known: Mapping[str, Any] | None = None) -> None:
         """Refuse artefacts that are not those on record.
 
-        :param urls: S3 URIs, as endpoint_stack.data_urls gives them
-        :param known: a model package that has been read already; the others are looked up
-        :raises ArtefactChanged: for the first one that is not
+        :param urls: S3 URIs, as from parameters.data_urls
+        :param known: a model package that was read already; the others are looked up
+        :raises ArtefactChanged: for the first artefact that is not the one on record
         :raises slipway.errors.AwsError: when a call fails
         """
         for url in urls:
             package = known if known and artefact.data_url(known) == url else None
             package = package or self._registry.package_of_artefact(self._group, url)
-            self._s3.check(artefact.on_record(package, url))
+            self._artefacts.check(artefact.on_record(package, url))
 
     def changed(self, urls: Iterable[str]) -> list[ArtefactChanged]:
         """Find all artefacts that are not those on record.
 
         :param urls: S3 URIs
-        :returns: what is wrong with each
+        :returns: one error for each
         :raises slipway.errors.AwsError: when a call fails
         """
         found = []
@@ -59,12 +59,12 @@ class ServedArtefacts:
 
 
 def tell(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
-    """Tell whoever hears of the model's approvals that its bytes have changed.
+    """Notify the people who are told of the model's approvals that an artefact has changed.
 
     :param error: what has changed
     :param model: the model file's content
     :param context: the context of the task that found it
-    :param task_id: that task
+    :param task_id: the id of that task
     """
     dag_run = context["dag_run"]
     link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{task_id}"

@@ -1,4 +1,4 @@
-"""Waiting for CloudFormation: until a stack has settled, or a change set has been worked out."""
+"""Triggers that wait for a stack, a change set or an endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.waiting.waiter import PatientWaiterTrigger
 
 
 class StackWait(StrEnum):
-    """What to wait for; the waiter of this name lists the states."""
+    """What to wait for; each value is the name of a waiter, which lists the states."""
 
     DEPLOYED = "StackDeployed"
     IDLE = "StackIdle"
@@ -19,16 +19,16 @@ class StackWait(StrEnum):
 
 
 class StackTrigger(PatientWaiterTrigger):
-    """Waits until CloudFormation has finished with a stack.
+    """Wait until CloudFormation has finished changing a stack.
 
-    Whoever takes the task away does not stop CloudFormation: an operation under way ends by itself, as done or rolled
-    back, and the next run finds it in either state.
+    Clearing the task does not stop CloudFormation: the operation completes or is rolled back, and the next attempt
+    continues from either state.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
 
     :param stack: name or StackId; only the StackId finds a deleted stack
-    :param wait: which end counts as success
+    :param wait: what to wait for, a value of StackWait
     :param deadline: when to give up, in seconds since the epoch
-    :param poll_seconds: time between two polls
+    :param poll_seconds: seconds between two polls
     """
 
     aws_hook_class = CloudFormationHook
@@ -47,14 +47,14 @@ class StackTrigger(PatientWaiterTrigger):
 
 
 class ChangeSetTrigger(PatientWaiterTrigger):
-    """Waits until CloudFormation has worked out what a change set would change.
+    """Wait until CloudFormation has made a change set.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
 
     :param stack: the stack's name
     :param change_set: the change set's name
     :param deadline: when to give up, in seconds since the epoch
-    :param poll_seconds: time between two polls
+    :param poll_seconds: seconds between two polls
     """
 
     aws_hook_class = CloudFormationHook
@@ -73,13 +73,13 @@ class ChangeSetTrigger(PatientWaiterTrigger):
 
 
 class EndpointInServiceTrigger(PatientWaiterTrigger):
-    """Waits until an endpoint that is being created or updated is InService.
+    """Wait until an endpoint that is being created or updated is InService.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
 
-    :param endpoint_name: The endpoint's name.
-    :param deadline: When to give up, in seconds since the epoch.
-    :param poll_seconds: Time between two polls.
+    :param endpoint_name: the endpoint's name
+    :param deadline: when to give up, in seconds since the epoch
+    :param poll_seconds: seconds between two polls
     """
 
     aws_hook_class = SageMakerHook

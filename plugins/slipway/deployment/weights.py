@@ -1,4 +1,4 @@
-"""How requests are shared between an endpoint's variants: read from what it describes, and what would change it.
+"""The weights of an endpoint's variants: read the share of requests of each, and compute changes.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 
-# SageMaker keeps weights in single precision: what was set as 0.1 comes back as 0.10000000149.
+# SageMaker keeps weights in single precision: it returns 0.1 as 0.10000000149.
 _TOLERANCE = 1e-4
 
 
 def trial_share(endpoint: Mapping[str, Any]) -> float | None:
-    """Read the share of requests that the model on trial gets.
+    """Read the share of requests that the model on trial gets from the endpoint.
 
     :param endpoint: what DescribeEndpoint answered
-    :returns: 0 to 1; None where it has no such variant
+    :returns: 0 to 1; None if no model is on trial
     """
     weights = {one["VariantName"]: one["CurrentWeight"] for one in endpoint.get("ProductionVariants", ())}
     if TRIAL_VARIANT not in weights or LIVE_VARIANT not in weights:
@@ -29,10 +29,10 @@ def trial_share(endpoint: Mapping[str, Any]) -> float | None:
 
 
 def stated_share(parameters: Mapping[str, str]) -> float | None:
-    """Read the share of requests that a stack gives to the model on trial.
+    """Read the share of requests that a stack's parameters give to the model on trial.
 
     :param parameters: the parameters of an endpoint stack
-    :returns: 0 to 1; None where it has no such variant
+    :returns: 0 to 1; None if no model is on trial
     """
     if not parameters.get("ModelBDataUrl"):
         return None
@@ -41,26 +41,25 @@ def stated_share(parameters: Mapping[str, str]) -> float | None:
 
 
 def same(share: float, other: float) -> bool:
-    """:returns: whether two shares are one, but for the precision they are kept in"""
+    """Return whether two shares are equal within the precision of SageMaker."""
     return math.isclose(share, other, rel_tol=0, abs_tol=_TOLERANCE)
 
 
 def next_step(share: float, steps: Iterable[float]) -> float | None:
-    """:returns: the first step beyond a share; None from the last one on"""
+    """Return the first step above a share, or None if there is none."""
     return next((step for step in steps if step > share and not same(step, share)), None)
 
 
 def changes(endpoint: Mapping[str, Any], share: float, *, level: bool) -> list[dict[str, Any]]:
-    """Work out what brings an endpoint to a share.
+    """Compute the changes that give the model on trial a share of the requests.
 
-    Where variants are scaled by themselves, requests that move would meet a variant with the instances of the little
-    it had before, and one that takes the other's place would lose what the other had been scaled to. So both get the
-    larger one's instances first; auto scaling takes back what is too many.
+    With auto scaling, each variant has only the instances that its own share needed. So before requests move, both
+    variants get as many instances as the larger one has; auto scaling removes those that are too many.
 
     :param endpoint: what DescribeEndpoint answered
-    :param share: what the model on trial is to get
-    :param level: whether both variants are to have the same number of instances
-    :returns: DesiredWeightsAndCapacities; empty where there is nothing to change, or no model on trial
+    :param share: the share that the model on trial gets
+    :param level: whether to give both variants the same number of instances
+    :returns: DesiredWeightsAndCapacities; empty if nothing changes or no model is on trial
     """
     now = trial_share(endpoint)
     if now is None:
@@ -68,7 +67,7 @@ def changes(endpoint: Mapping[str, Any], share: float, *, level: bool) -> list[d
     variants = {one["VariantName"]: one for one in endpoint["ProductionVariants"]}
     wanted: dict[str, dict[str, Any]] = {name: {} for name in (LIVE_VARIANT, TRIAL_VARIANT)}
     if not same(now, share):
-        # Decimal, so that 1 - 0.1 is the 0.9 that a person expects to read.
+        # Decimal, so that 1 - 0.1 is 0.9.
         wanted[LIVE_VARIANT]["DesiredWeight"] = float(1 - Decimal(str(share)))
         wanted[TRIAL_VARIANT]["DesiredWeight"] = float(share)
     if level:

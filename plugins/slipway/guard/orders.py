@@ -12,8 +12,8 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway.cleanup.order import TEARDOWN_TASKS, teardown_target_of
-from slipway.deployment.order import ROLL_BACK_TASKS
+from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target_of
+from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.guard.caller import Caller, TaskCaller

@@ -1,1 +1,1 @@
-"""The load engine: many signed invocations of one endpoint, and what came of them. Free of Airflow."""
+"""The load engine: sends many signed invocations to one endpoint and measures the answers. It imports no Airflow."""

@@ -1,4 +1,4 @@
-"""`python -m slipway.load`: sends load to an endpoint and writes a report."""
+"""`python -m slipway.load`: send load to an endpoint and write a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.load.errors import LoadError
 def main(arguments: list[str] | None = None) -> int:
     """Run a load.
 
-    :returns: 0 when everything was sent and answered within the limits, 1 when it was not, 2 when it could not be tried
+    :returns: 0 when all of the load was sent and every limit kept, 1 when not, 2 when no load could be sent
     """
     options = command.parser("python -m slipway.load")
     options.add_argument("--report", type=Path, help="where to write the report; a new file in the current folder")
@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     except LoadError as error:
         console.print(str(error), style="red", soft_wrap=True)
         return 2
-    judged = command.judge(given, result, console)
+    verdict = command.print_verdict(given, result, console)
     report = given.report or Path(f"load-{given.endpoint}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(result.to_json(), encoding="utf-8")
     console.print(f"Report: {report.resolve()}", soft_wrap=True, highlight=False)
-    return command.status(judged)
+    return command.status(verdict)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The way to AWS: where an endpoint is invoked, with what credentials, and how many instances it has."""
+"""Access to AWS: where an endpoint is invoked, with what credentials, and how many instances it has."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from slipway.load.signing import Target
 
 
 class Access(Protocol):
-    """What the engine needs of AWS."""
+    """What the engine needs from AWS."""
 
     def target(self, endpoint_name: str, variant: str | None) -> Target:
-        """Say where an endpoint is invoked."""
+        """Return where an endpoint is invoked."""
 
     def credentials(self) -> ReadOnlyCredentials:
-        """Give credentials that are good now."""
+        """Return valid credentials."""
 
     def instances(self, endpoint_name: str) -> dict[str, int]:
         """Count an endpoint's instances by variant."""
 
 
 class SessionAccess:
-    """By a session of botocore's, which renews its credentials itself.
+    """Access through a botocore session, which renews its credentials itself.
 
-    :param session: as the caller's settings make it when None
+    :param session: None for a session of the caller's own settings
     """
 
     def __init__(self, session: botocore.session.Session | None = None) -> None:
@@ -37,7 +37,7 @@ class SessionAccess:
         self._sagemaker: Any = None
 
     def target(self, endpoint_name: str, variant: str | None) -> Target:
-        """Say where an endpoint is invoked.
+        """Return where an endpoint is invoked.
 
         :param endpoint_name: the endpoint
         :param variant: TargetVariant
@@ -46,22 +46,22 @@ class SessionAccess:
         try:
             meta = self._session.create_client("sagemaker-runtime").meta
         except (BotoCoreError, ClientError) as error:
-            raise LoadError(f"Cannot tell where {endpoint_name} is invoked: {error}") from error
+            raise LoadError(f"Cannot find where {endpoint_name} is invoked: {error}") from error
         model = meta.service_model
         return Target(meta.endpoint_url, meta.region_name, model.signing_name, endpoint_name, variant)
 
     def credentials(self) -> ReadOnlyCredentials:
-        """Give credentials that are good now.
+        """Return valid credentials.
 
-        :raises LoadError: when there are none, or the role that gives them is refused
+        :raises LoadError: when there are none, or the role cannot be assumed
         """
         try:
             found = self._session.get_credentials()
             if found is None:
-                raise LoadError("There are no AWS credentials. Fix: set AWS_PROFILE, or what else botocore reads")
+                raise LoadError("There are no AWS credentials. Fix: set AWS_PROFILE or other AWS settings")
             return found.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
-            raise LoadError(f"The AWS credentials cannot be got: {error}") from error
+            raise LoadError(f"Cannot get the AWS credentials: {error}") from error
 
     def instances(self, endpoint_name: str) -> dict[str, int]:
         """Count an endpoint's instances by variant.

@@ -1,4 +1,4 @@
-"""What the sending processes have reported of a phase, put together by the second."""
+"""Add up, second by second, what the sending processes report about a phase."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from slipway.load.tally import Tally
 
 
 class Book:
-    """Adds up what several processes count.
+    """Add up the counts of several processes.
 
-    A second's histograms are kept until every process has reported it: two of them take a third of a megabyte, and a
-    run has thousands of seconds.
+    The histograms of a second are dropped once every process has reported it: two of them take a third of a megabyte,
+    and a run has thousands of seconds.
 
     :param processes: how many report
-    :param instances: gives the endpoint's instances, by variant, as last described
+    :param instances: returns the endpoint's instances by variant, as last described
     """
 
     def __init__(self, processes: int, instances: Callable[[], Mapping[str, int]]) -> None:
         self._instances = instances
-        # By process: the last second that it will say nothing more about.
+        # By process: the last second that it has reported.
         self._reported = dict.fromkeys(range(processes), -1.0)
         self._open: dict[int, tuple[Tally, Mapping[str, int]]] = {}
         self.seconds: list[Second] = []
@@ -34,12 +34,12 @@ class Book:
         return self.seconds[-1] if self.seconds else None
 
     def note(self, process: int, second: int, tally: Tally, cpu_share: float) -> None:
-        """Add what a process has counted; it reports each second once, one after the other.
+        """Add the counts of a process, which reports each second once and in order.
 
         :param process: number of the process, from 0 on
         :param second: since the phase's start
         :param tally: what was counted in it
-        :param cpu_share: of its core that the process has used in it
+        :param cpu_share: the share of its core that the process used in it
         """
         if second in self._open:
             tally.add(self._open[second][0])
@@ -48,7 +48,7 @@ class Book:
         self._close(process, second)
 
     def end(self, process: int) -> None:
-        """Wait for no more of a process.
+        """Expect no more reports from a process.
 
         :param process: number of the process, from 0 on
         """

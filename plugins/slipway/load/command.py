@@ -1,4 +1,4 @@
-"""What commands that send load have in common: their options, and a run in the terminal that signals end in order."""
+"""What the commands that send load share: their options, and a run in the terminal that Ctrl-C ends in order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rich.console import Console
 from slipway.load.access import Access
 from slipway.load.display import Display
 from slipway.load.engine import Engine
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, Phase, Plan, parse_stages
+from slipway.load.phases import LAB_STAGES, Arrivals, Phase, parse_stages
+from slipway.load.plan import Caps, Plan
 from slipway.load.result import LoadResult
 from slipway.load.rows import Row
-from slipway.load.slo import Slo, SloVerdict, verdict
+from slipway.load.slo import Slo, SloVerdict, judge_load
 
 
 def parser(
@@ -26,10 +27,10 @@ def parser(
     caps: Caps = Caps(),  # noqa: B008 (frozen)
     slo: Slo = Slo(),  # noqa: B008 (frozen)
 ) -> argparse.ArgumentParser:
-    """Make the parser of the common options.
+    """Return the parser of the common options.
 
     :param prog: the command's name
-    :param data: rows that are sent where the command line names none; None where it has to
+    :param data: the default of ``--data``; None makes the option required
     :param caps: shown as defaults
     :param slo: shown as defaults
     """
@@ -46,27 +47,25 @@ def parser(
     load.add_argument("--rate", type=number, help="requests due each second, whether or not others are answered")
     made.add_argument("--seconds", type=number, default=60, help="how long the rate is kept (60)")
     made.add_argument("--concurrency", type=int, default=150, help="with --rate: requests in flight at most (150)")
-    made.add_argument("--variant", help="TargetVariant: the production variant that shall answer")
+    made.add_argument("--variant", help="TargetVariant: the production variant to send to")
     made.add_argument("--processes", type=int, help="sending processes; by default as many as the load needs")
     for name in ("max_error_share", "p99_ms", "min_accuracy"):
         limit = getattr(slo, name)
         shown = f"{limit:g}" if limit is not None else "0" if name == "max_error_share" else "none"
-        made.add_argument(
-            _option(name), type=number, default=limit, help=f"limit that each phase has to keep ({shown})"
-        )
+        made.add_argument(_option(name), type=number, default=limit, help=f"limit that each phase must keep ({shown})")
     for field in fields(Caps):
         cap = getattr(caps, field.name)
-        # The annotations are text.
+        # field.type is text, because annotations are not evaluated here.
         kind = int if field.type == "int" else number
         made.add_argument(_option(field.name), type=kind, default=cap, help=f"cap ({cap:g})")
     return made
 
 
 def number(text: str) -> float:
-    """Read a number that has an end: `nan` would be neither above nor below any cap or limit.
+    """Read a finite number; `nan` would be neither above nor below any cap or limit.
 
-    :param text: of the command line
-    :raises ValueError: when it is none
+    :param text: from the command line
+    :raises ValueError: when it is not a finite number
     """
     value = float(text)
     if not math.isfinite(value):
@@ -75,17 +74,17 @@ def number(text: str) -> float:
 
 
 def caps_of(given: argparse.Namespace) -> Caps:
-    """:returns: the caps that the command line asks for"""
+    """Return the caps that the command line asks for."""
     return Caps(**{field.name: getattr(given, field.name) for field in fields(Caps)})
 
 
 def plan_of(given: argparse.Namespace, rows: Sequence[Row], caps: Caps, default: Sequence[Phase] = LAB_STAGES) -> Plan:
-    """Make the plan that a command line asks for.
+    """Return the plan that a command line asks for.
 
     :param given: what the parser read
     :param rows: what to send
     :param caps: how much may be asked for
-    :param default: the load where the command line names none
+    :param default: the load when the command line has no stages and no rate
     :raises LoadRefused: when the stages cannot be read
     """
     phases = default
@@ -107,7 +106,7 @@ def run(plan: Plan, access: Access, console: Console) -> LoadResult:
     """Send a load and show it; Ctrl-C or SIGTERM ends it in order.
 
     :param plan: what to send
-    :param access: the way to AWS
+    :param access: access to AWS
     :param console: where to show it
     :raises LoadError: when it cannot be sent
     """
@@ -126,25 +125,25 @@ def run(plan: Plan, access: Access, console: Console) -> LoadResult:
     return result
 
 
-def judge(given: argparse.Namespace, result: LoadResult, console: Console) -> SloVerdict:
-    """Hold a run against the limits of its command line, and say how it did.
+def print_verdict(given: argparse.Namespace, result: LoadResult, console: Console) -> SloVerdict:
+    """Check a run against the limits of its command line, and print each limit.
 
     :param given: what the parser read
     :param result: the run
-    :param console: where to say it
+    :param console: where to print
     """
-    judged = verdict(result, Slo(given.max_error_share, given.p99_ms, given.min_accuracy))
-    for limit in judged.limits:
+    verdict = judge_load(result, Slo(given.max_error_share, given.p99_ms, given.min_accuracy))
+    for limit in verdict.limits:
         console.print(str(limit), style="green" if limit.passed else "red", soft_wrap=True, highlight=False)
-    return judged
+    return verdict
 
 
-def status(judged: SloVerdict) -> int:
-    """The exit status of a run.
+def status(verdict: SloVerdict) -> int:
+    """Return the exit status of a run.
 
-    :returns: 0 when everything was sent and every limit kept
+    :returns: 0 when all of the load was sent and every limit kept
     """
-    return 0 if judged.passed else 1
+    return 0 if verdict.passed else 1
 
 
 def _option(name: str) -> str:

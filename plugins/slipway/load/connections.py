@@ -1,7 +1,7 @@
-"""Kept HTTP connections to one host, each with one request in flight, and nothing that a POST does not need.
+"""A small HTTP client: kept connections to one host, each with one request in flight.
 
-A general client takes several times as much of the sender's core for each request, and what it takes the endpoint seems
-to lose. https://www.rfc-editor.org/rfc/rfc9112.html
+A general client uses several times as much CPU for each request, which makes the endpoint look slower than it is.
+https://www.rfc-editor.org/rfc/rfc9112.html
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Mapping
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
-# Load balancers close connections that have been idle; one that they may be about to close is not used again.
+# Load balancers close idle connections; one that may be closed soon is not used again.
 _IDLE_SECONDS = 15.0
 _MAX_HEAD_BYTES = 64 * 1024
 
 
 class Broken(Exception):
-    """The connection ended, or carried something else than HTTP, instead of an answer."""
+    """The connection ended, or what it carried was not HTTP."""
 
 
 class HttpResponse(NamedTuple):
-    """What came back.
+    """A response.
 
-    :param status: of HTTP
+    :param status: the HTTP status
     :param headers: names in lower case
-    :param body: the whole of it
+    :param body: the whole body
     """
 
     status: int
@@ -35,10 +35,10 @@ class HttpResponse(NamedTuple):
 
 
 class Connections:
-    """Connections to one host; of the event loop's thread alone.
+    """Connections to one host; only the event loop's thread may use them.
 
-    :param url: with the host, and http or https
-    :param timeout_seconds: for one answer, connecting included
+    :param url: its host and scheme are used
+    :param timeout_seconds: for one response, connecting included
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
@@ -51,12 +51,12 @@ class Connections:
         self._idle: list[_Connection] = []
 
     async def ask(self, request: bytes) -> HttpResponse:
-        """Send a request, once.
+        """Send a request, without retries.
 
         :param request: head and body
-        :raises Broken: there was no answer
+        :raises Broken: the connection broke before the response was complete
         :raises OSError: no connection could be made
-        :raises TimeoutError: the answer did not come in time
+        :raises TimeoutError: the response did not come in time
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
@@ -67,7 +67,7 @@ class Connections:
         try:
             answer = await connection.ask(request, deadline)
         except BaseException:
-            # Its answer may still come, and must not be taken for the next one's.
+            # Its response may still come, and must not be read as the response to the next request.
             connection.close()
             raise
         if connection.reusable:
@@ -105,7 +105,7 @@ class _Connection(asyncio.Protocol):
         """Send a request.
 
         :param deadline: by the loop's clock
-        :returns: becomes the answer
+        :returns: a future of the response
         """
         if self._transport is None or self._transport.is_closing():
             raise Broken("closed")
@@ -115,7 +115,7 @@ class _Connection(asyncio.Protocol):
         return self._answer
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.reusable = False
         if self._timer:
             self._timer.cancel()
@@ -143,13 +143,13 @@ class _Connection(asyncio.Protocol):
 
     def _read(self, ended: bool) -> None:
         if self._answer is None or self._answer.done():
-            # Nobody asked: whatever this is, the next answer cannot be told from it.
+            # Data without a request: the next response could not be told from it.
             self.close()
             return
         try:
-            found = parse(self._received, ended)
+            found = parse_response(self._received, ended)
         except ValueError:
-            self._fail(Broken("no HTTP"))
+            self._fail(Broken("not HTTP"))
             self.close()
             return
         if found is not None:
@@ -164,18 +164,18 @@ class _Connection(asyncio.Protocol):
                 self.close()
 
 
-def parse(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
-    """Read an answer.
+def parse_response(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
+    """Parse a response.
 
     :param received: what has come since the request
-    :param ended: whether nothing more will
-    :returns: the answer, and whether the connection may be used again; None while it is not whole
-    :raises ValueError: it is no answer of HTTP 1
+    :param ended: whether the connection has ended
+    :returns: the response, and whether the connection may be used again; None while it is incomplete
+    :raises ValueError: it is not an HTTP/1 response
     """
     head, end, rest = received.partition(b"\r\n\r\n")
     if not end:
         if len(head) > _MAX_HEAD_BYTES:
-            raise ValueError("its head is too long")
+            raise ValueError("the head is too long")
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, status_line = first.partition(" ")
@@ -183,8 +183,8 @@ def parse(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
         raise ValueError(f"it begins with {first[:40]!r}")
     status = int(status_line[:3])
     if 100 <= status < 200:
-        # An interim answer comes before the real one.
-        return parse(rest, ended)
+        # An interim response comes before the final one.
+        return parse_response(rest, ended)
     headers = {name.lower(): value.strip() for name, _, value in [line.partition(":") for line in lines]}
     connection = headers.get("connection", "").lower()
     keep = connection == "keep-alive" or (version == "HTTP/1.1" and connection != "close")
@@ -197,12 +197,12 @@ def parse(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
         body, left = b"", rest
     else:
         body, left = rest if ended else None, b""
-    # More than was asked for: the next answer could not be told from it.
+    # Data after the response: the next response could not be told from it.
     return None if body is None else (HttpResponse(status, headers, body), keep and not left)
 
 
 def _unchunked(rest: bytes) -> tuple[bytes | None, bytes]:
-    """Read a chunked body: the body, or None while it is not whole, and what comes after it.
+    """Parse a chunked body; return it, or None while it is incomplete, and the bytes after it.
 
     https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1
     """

@@ -1,4 +1,4 @@
-"""Where the rows come from: a file, or the objects below an S3 prefix."""
+"""Read labelled rows from a file or from the objects below an S3 prefix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_rows(source: str, session: botocore.session.Session) -> list[Row]:
 
     :param source: a path, or ``s3://BUCKET/PREFIX``
     :param session: for S3
-    :raises LoadError: when the source cannot be read, or a line is no row
+    :raises LoadError: when the source cannot be read, or a line is not a row
     """
     try:
         lines = _s3_lines(source, session) if source.startswith("s3://") else _file_lines(Path(source))

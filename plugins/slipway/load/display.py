@@ -1,4 +1,4 @@
-"""A run in the terminal: one line that lives, or a line each second where there is no terminal."""
+"""Show a run: one line that changes in a terminal, one line each second elsewhere."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.load.engine import Progress
-from slipway.load.plan import describe, title
+from slipway.load.phases import phase_name, phase_names, phase_to_json
 from slipway.load.result import LoadResult
 from slipway.load.tally import Tally, milliseconds
 
 
 class Display:
-    """Shows a run.
+    """Show a run.
 
-    :param console: where
+    :param console: where to show it
     """
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Show how far a run is."""
+        """Show the progress of a run."""
         line = describe_progress(progress)
         if self._console.is_terminal:
             self._live.update(Text(line))
@@ -46,14 +46,15 @@ class Display:
             self._console.print(line, soft_wrap=True, highlight=False)
 
     def report(self, result: LoadResult) -> None:
-        """Show what a run has shown."""
+        """Show the results of a run."""
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("load", "answers", "per second", "p50 ms", "p99 ms", "max ms", "errors", "right", "variants"):
+        for column in ("load", "answers", "per second", "p50 ms", "p99 ms", "max ms", "errors", "correct", "variants"):
             table.add_column(column, justify="left" if column in ("load", "variants") else "right")
-        for phase in result.phases:
+        names = phase_names([phase.phase for phase in result.phases])
+        for name, phase in zip(names, result.phases, strict=True):
             tally = phase.tally
             table.add_row(
-                title(phase.phase),
+                name,
                 str(tally.answered),
                 f"{phase.rps:.0f}",
                 f"{milliseconds(tally.latency, 50):.1f}",
@@ -64,31 +65,34 @@ class Display:
                 _variants(tally),
             )
         self._console.print(table)
-        for phase in result.phases:
+        for name, phase in zip(names, result.phases, strict=True):
             for kind, count in sorted(phase.tally.errors.items()):
-                self._console.print(f"{title(phase.phase)}: {count} x {kind}", style="red")
+                self._console.print(f"{name}: {count} times {kind}", style="red")
             if phase.sender_full:
                 self._console.print(
-                    f"{title(phase.phase)}: a sending process used {phase.cpu_share:.0%} of its core; "
+                    f"{name}: a sending process used {phase.cpu_share:.0%} of its core; "
                     "the endpoint may be able to do more",
                     style="yellow",
                 )
         if not result.completed:
-            self._console.print(f"Ended before the plan was done: {result.ended}", style="yellow")
+            self._console.print(f"Not all of the load was sent: {result.ended}", style="yellow")
 
 
 def describe_progress(progress: Progress) -> str:
-    """One line about a run.
+    """Return one line about a run.
 
     :param progress: how far it is
     """
     total = progress.total
-    parts = [f"phase {progress.number} ({title(describe(progress.phase))})", f"{progress.elapsed_seconds:.0f} s"]
+    parts = [
+        f"phase {progress.number} ({phase_name(phase_to_json(progress.phase))})",
+        f"{progress.elapsed_seconds:.0f} s",
+    ]
     parts.append(f"{total.answered}/{progress.phase.requests} answered")
     if progress.latest is not None:
         last = progress.latest
         parts += [f"{last.answered}/s", f"p50 {last.p50_ms:.1f} ms", f"p99 {last.p99_ms:.1f} ms"]
-    parts += [f"errors {total.errors.total()}", f"right {_percent(total.right, total.answered)}", _variants(total)]
+    parts += [f"errors {total.errors.total()}", f"correct {_percent(total.right, total.answered)}", _variants(total)]
     if progress.latest is not None and progress.latest.instances:
         parts.append("instances " + " ".join(f"{name} {count}" for name, count in progress.latest.instances.items()))
     return " | ".join(filter(None, parts))

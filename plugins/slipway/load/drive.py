@@ -1,8 +1,7 @@
-"""The loops that send: closed, with so many in flight, and open, with requests due at a constant rate.
+"""The sending loops: closed, with a number of requests in flight, and open, with requests due at a constant rate.
 
-In the open loop a request's latency counts from when it was due, not from when it could be sent: a stall of the
-endpoint delays the requests behind it, and they say so. Timing each from its own sending would leave them out
-(coordinated omission).
+In the open loop, latency counts from when a request was due, not from when it was sent: when the endpoint stalls, the
+requests behind must show the delay. Counting from the sending would hide it (coordinated omission).
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
-from slipway.load.plan import DRAIN_SECONDS, Share
+from slipway.load.phases import Share
+from slipway.load.plan import DRAIN_SECONDS
 from slipway.load.rows import Row, is_right
 from slipway.load.sender import NoReply, Sender
 from slipway.load.tally import Tally
@@ -22,13 +22,13 @@ _LONGEST_SLEEP_SECONDS = 0.25
 
 
 class Drive:
-    """Sends one process's share of a phase.
+    """Send one process's share of a phase.
 
     :param share: what to send
-    :param rows: the whole plan's
-    :param sender: what to send by
+    :param rows: all rows of the plan
+    :param sender: sends a request
     :param starts_at: when the phase begins, by the clock
-    :param clock: gives seconds; the same for all processes of a machine
+    :param clock: returns seconds; the same for all processes of a machine
     :param sleep: waits so many seconds
     """
 
@@ -52,11 +52,11 @@ class Drive:
         self._tally = Tally()
 
     def stop(self) -> None:
-        """Send nothing more; `run` returns when what is in flight has ended."""
+        """Send nothing more; `run` returns when the requests in flight have ended."""
         self._stopping.set()
 
     def take(self) -> Tally:
-        """Give what was counted since the last time."""
+        """Return what was counted since the last call."""
         taken, self._tally = self._tally, Tally()
         return taken
 
@@ -74,7 +74,7 @@ class Drive:
                 done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 pending -= done
                 for slot in done - {stopping}:
-                    # What breaks in a slot is a fault of this program and must not pass for a small load.
+                    # An error in a slot is a bug here and must not be hidden: less load would be sent.
                     slot.result()
             if pending:
                 await asyncio.wait(pending, timeout=drain_seconds)
@@ -98,7 +98,7 @@ class Drive:
         return None if interval is None else self._starts_at + number * interval
 
     async def _until(self, moment: float) -> None:
-        # The clock of a loop's timers is coarser than a busy rate's intervals, so the wait is looked at again.
+        # The event loop's timers are coarser than the intervals of a high rate, so the wait is checked again.
         while not self._stopping.is_set() and (wait := moment - self._clock()) > 0:
             await self._sleep(min(wait, _LONGEST_SLEEP_SECONDS))
 
@@ -115,9 +115,9 @@ class Drive:
             self._tally.errors[ABANDONED] += 1
             raise
         now = self._clock()
-        self._tally.answer(reply.variant, _right(label, reply.body), now - (sent if due is None else due), now - sent)
+        self._tally.answer(reply.variant, _correct(label, reply.body), now - (sent if due is None else due), now - sent)
 
 
 @lru_cache(maxsize=65_536)
-def _right(label: str, body: bytes) -> bool:
+def _correct(label: str, body: bytes) -> bool:
     return is_right(label, body.decode(errors="replace"))

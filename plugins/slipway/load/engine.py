@@ -1,4 +1,4 @@
-"""Runs a plan: starts the sending processes, merges what they count, and ends them in order."""
+"""Run a plan: start the sending processes, merge their counts, and end them in order."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from botocore.credentials import ReadOnlyCredentials
 from slipway.load.access import Access
 from slipway.load.book import Book
 from slipway.load.errors import LoadError
-from slipway.load.plan import Phase, Plan, describe, shares
+from slipway.load.phases import Phase, phase_to_json, shares
+from slipway.load.plan import Plan
 from slipway.load.processes import Process
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
 from slipway.load.tally import Tally
 
 _CREDENTIALS_SECONDS = 20.0
 _INSTANCES_SECONDS = 5.0
-# Every process gets the order before it is time to act on it.
+# Time for every process to get the order before the phase starts.
 _LEAD_SECONDS = 0.1
-# Beyond the time for requests in flight, to say what came of them; Airflow leaves a task five seconds for both.
+# After the requests in flight have ended, for the last report; Airflow leaves a task five seconds for both.
 _LAST_REPORT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -57,8 +58,8 @@ class Engine:
     """One run of a plan.
 
     :param plan: what to send
-    :param access: the way to AWS
-    :param on_progress: told how far the run is, once a second
+    :param access: access to AWS
+    :param on_progress: called once a second
     """
 
     def __init__(self, plan: Plan, access: Access, on_progress: OnProgress = lambda progress: None) -> None:
@@ -72,16 +73,16 @@ class Engine:
         self._instances: dict[str, int] = {}
 
     def run(self) -> LoadResult:
-        """Send the load and return when all of it is answered, or it was stopped.
+        """Send the load; return when all of it is answered or the run was stopped.
 
         :raises LoadRefused: when the plan is above its caps
-        :raises LoadError: when there is no way to AWS, or no process can be started
+        :raises LoadError: when AWS cannot be reached, or no process can be started
         """
         self._plan.check()
         return asyncio.run(self._run())
 
     def stop(self, reason: str) -> None:
-        """End the run in order; `run` returns what was done. From any thread, or a signal's handler.
+        """End the run in order; `run` returns what was done. Any thread or signal handler may call this.
 
         :param reason: for the report
         """
@@ -132,7 +133,7 @@ class Engine:
         sending = [
             asyncio.create_task(self._send(sender, asdict(part), starts_at, book)) for sender, part in enumerate(parts)
         ]
-        progress = asyncio.create_task(self._tell(number, phase, starts_at, book))
+        progress = asyncio.create_task(self._report_progress(number, phase, starts_at, book))
         order = asyncio.create_task(self._order_stop(sending))
         try:
             done = await asyncio.gather(*sending)
@@ -140,7 +141,7 @@ class Engine:
             for task in (progress, order, *sending):
                 task.cancel()
         result = PhaseResult(
-            phase=describe(phase),
+            phase=phase_to_json(phase),
             processes=len(parts),
             started_at=started_at.isoformat(timespec="milliseconds"),
             elapsed_seconds=max(elapsed for elapsed, _ in done),
@@ -156,13 +157,13 @@ class Engine:
         try:
             return await self._processes[sender].phase(share, starts_at, partial(book.note, sender))
         except LoadError as error:
-            # It takes the run along, but not what it and the others have counted.
+            # The run ends, but keeps what all processes have counted.
             self.stop(str(error))
             return time.monotonic() - starts_at, 0.0
         finally:
             book.end(sender)
 
-    async def _tell(self, number: int, phase: Phase, starts_at: float, book: Book) -> None:
+    async def _report_progress(self, number: int, phase: Phase, starts_at: float, book: Book) -> None:
         while True:
             await asyncio.sleep(1)
             self._on_progress(Progress(number, phase, time.monotonic() - starts_at, book.total, book.latest))
@@ -180,7 +181,7 @@ class Engine:
         while True:
             await asyncio.sleep(_CREDENTIALS_SECONDS)
             with contextlib.suppress(LoadError):
-                # Those that are still good are sent on; when they end, AWS says so in every answer.
+                # Keep the old ones; if they have expired, every answer of AWS says so.
                 current = await asyncio.to_thread(self._access.credentials)
                 if current != known:
                     known = current

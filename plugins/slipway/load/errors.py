@@ -1,4 +1,4 @@
-"""What can go wrong before any load is sent; what goes wrong under load is counted, not raised."""
+"""Errors before any load is sent; errors of requests are counted, not raised."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ class LoadError(Exception):
 
 
 class LoadRefused(LoadError):
-    """The plan asks for more than it may."""
+    """The plan is above its caps, or cannot be sent."""

@@ -1,4 +1,4 @@
-"""The sending processes, seen from the one that leads them."""
+"""The sending processes, seen from the process that starts them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from slipway.load.worker import LINE_BYTES
 _STOP_SECONDS = 10.0
 _PLUGINS = Path(__file__).resolve().parents[2]
 
-# Second of the phase, what was counted in it, and the share of its core that the process used, where it says so.
+# The second of the phase, its counts, and the share of its core that the process used (0 if unknown).
 Report = Callable[[int, Tally, float], None]
 
 
 class Process:
-    """One sending process; it ends when its input does, however this process ends."""
+    """One sending process; it ends when its input does, so also when this process is killed."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -45,7 +45,7 @@ class Process:
             stdout=PIPE,
             env={**os.environ, "PYTHONPATH": path},
             limit=LINE_BYTES,
-            # Ctrl-C in a terminal goes to the leading process alone, which ends the others in order.
+            # Ctrl-C in a terminal must reach only this process, which ends the others in order.
             start_new_session=True,
         )
         started = cls(process)
@@ -54,22 +54,22 @@ class Process:
         return started
 
     async def order(self, message: dict[str, Any]) -> None:
-        """Send an order; one that has ended hears nothing."""
+        """Send an order; a process that has ended ignores it."""
         try:
             self._orders.write(json.dumps(message).encode() + b"\n")
             await self._orders.drain()
         except (BrokenPipeError, ConnectionResetError):
-            # Whoever reads its answers sees the end, with the exit status.
+            # Reading its answers raises an error with the exit status.
             return
 
     async def phase(self, share: dict[str, Any], starts_at: float, report: Report) -> tuple[float, float]:
-        """Have it send a share, and pass on what it counts.
+        """Have the process send a share, and pass on its counts.
 
         :param share: its part of the phase
         :param starts_at: when to begin, by the monotonic clock
-        :param report: told each second
-        :returns: seconds from the start to its last answer, and seconds that its core has worked
-        :raises LoadError: when it ends before
+        :param report: called each second
+        :returns: seconds from the start to the last answer, and the process's CPU seconds
+        :raises LoadError: when the process ends before
         """
         await self.order({"share": share, "starts_at": starts_at})
         while True:
@@ -82,17 +82,17 @@ class Process:
         line = await self._answers.readline()
         if not line.endswith(b"\n"):
             status = await self._process.wait()
-            raise LoadError(f"A sending process ended by itself with status {status}; its error output says why")
+            raise LoadError(f"A sending process ended early with status {status}; its error output says why")
         return json.loads(line)
 
     def kill(self) -> None:
-        """End it at once; what it has counted since its last report is lost."""
-        # One that has ended by itself is left alone.
+        """Kill the process; its counts since the last report are lost."""
+        # A process that has already ended cannot be killed.
         if self._process.returncode is None:
             self._process.kill()
 
     async def close(self) -> None:
-        """End it; what it has in flight is left alone."""
+        """End the process without waiting for its requests in flight."""
         self._orders.close()
         try:
             await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""What a run of load has shown, for people and as JSON."""
+"""The results of a run, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FULL_CORE = 0.9
 
 @dataclass(frozen=True)
 class Second:
-    """One second of a phase: the point of a time series, without the histograms, which a long run has no room for.
+    """One second of a phase, without histograms, which would take too much memory in a long run.
 
     :param second: since the phase's start
     :param sent: requests sent
     :param answered: requests the model has answered
-    :param right: answers that name the row's label
-    :param right_by_variant: the same by the variant that gave them
+    :param right: correct answers: those that name the row's label
+    :param right_by_variant: correct answers by variant
     :param errors: requests without an answer of the model, by kind
-    :param variants: answers by the variant that gave them
-    :param instances: of the endpoint, by variant, as last described
-    :param p50_ms: the median of the latencies
-    :param p99_ms: their 99th percentile
+    :param variants: answers by variant
+    :param instances: the endpoint's instances by variant, as last described
+    :param p50_ms: median of the latencies
+    :param p99_ms: 99th percentile of the latencies
     """
 
     second: int
@@ -45,11 +45,11 @@ class Second:
 
     @classmethod
     def of(cls, second: int, tally: Tally, instances: Mapping[str, int]) -> Self:
-        """Keep the figures of a second.
+        """Take the figures of a second from its counts.
 
         :param second: since the phase's start
         :param tally: everything that was counted in it
-        :param instances: of the endpoint, by variant
+        :param instances: the endpoint's instances by variant
         """
         return cls(
             second=second,
@@ -67,16 +67,16 @@ class Second:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What one phase has shown.
+    """The results of one phase.
 
-    :param phase: as planned
-    :param processes: how many sent
+    :param phase: the phase as planned
+    :param processes: the number of sending processes
     :param started_at: ISO 8601, UTC, to the millisecond
     :param elapsed_seconds: from its start to its last answer
     :param tally: everything that was counted
-    :param seconds: the same by the second
-    :param cpu_seconds: that the processes' cores have worked
-    :param cpu_share: the most that a process used of its core in a second
+    :param seconds: the counts second by second
+    :param cpu_seconds: CPU time of the sending processes
+    :param cpu_share: the largest share of its core that a process used in a second
     """
 
     phase: Mapping[str, Any]
@@ -99,7 +99,7 @@ class PhaseResult:
         return self.cpu_share >= _FULL_CORE
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: the phase in a report"""
+        """Return the phase as the report has it."""
         tally = self.tally
         return {
             **{"phase": dict(self.phase), "processes": self.processes},
@@ -126,12 +126,12 @@ class PhaseResult:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a run has shown.
+    """The results of a run.
 
     :param plan: the plan's summary
     :param started_at: ISO 8601, UTC
-    :param ended: ``completed``, or why it ended before
-    :param phases: those that were begun
+    :param ended: ``completed``, or why the run ended early
+    :param phases: the phases that were started
     """
 
     plan: Mapping[str, Any]
@@ -141,11 +141,11 @@ class LoadResult:
 
     @property
     def completed(self) -> bool:
-        """Whether everything planned was sent."""
+        """Whether all of the load was sent."""
         return self.ended == COMPLETED
 
     def to_json(self) -> str:
-        """:returns: the machine-readable report"""
+        """Return the machine-readable report."""
         document = {
             "plan": dict(self.plan),
             "started_at": self.started_at,

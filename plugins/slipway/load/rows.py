@@ -1,4 +1,4 @@
-"""Labelled rows, and whether a prediction names the right label; free of Airflow, for processes that start often."""
+"""Labelled rows, and whether a prediction is correct. Without Airflow, so that sending processes start fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One held-out row: what to send, and what should come back."""
+    """One held-out row: the features to send and the expected label."""
 
     label: str
     features: str
@@ -27,12 +27,12 @@ def parse_row(line: str) -> Row | None:
 
 
 def is_right(label: str, prediction: str) -> bool:
-    """Compare a prediction with a label.
+    """Return whether a prediction names the class of a label.
 
     Classifiers answer with a class, with the probability of class 1, or with one probability for each class.
     https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost_hyperparameters.html
 
-    :param label: The right label.
+    :param label: The expected label.
     :param prediction: The endpoint's answer for one row.
     :returns: Whether they name the same class.
     """

@@ -1,4 +1,4 @@
-"""Sends one invocation and tells what came of it."""
+"""Send one invocation and read the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from slipway.load.connections import Broken, Connections
 from slipway.load.signing import RequestSigner, Target
 
-# Written by the sender itself.
+# Headers that the sender writes itself.
 _FRAMING = ("host", "content-length")
 _VARIANT_HEADER = "x-amzn-invoked-production-variant"
 
@@ -16,7 +16,7 @@ _VARIANT_HEADER = "x-amzn-invoked-production-variant"
 class Reply(NamedTuple):
     """An answer of the model.
 
-    :param variant: the production variant that gave it; empty where the answer does not say
+    :param variant: the production variant that gave it; empty where the answer does not name one
     :param body: the prediction
     """
 
@@ -27,7 +27,7 @@ class Reply(NamedTuple):
 class NoReply(Exception):
     """A request that the model did not answer.
 
-    :param kind: what it is counted as: AWS's error code and the status, ``timeout`` or ``connection``
+    :param kind: how it is counted: the status and AWS's error code, ``timeout`` or ``connection``
     """
 
     def __init__(self, kind: str) -> None:
@@ -36,34 +36,34 @@ class NoReply(Exception):
 
 
 class Sender(Protocol):
-    """What the loops send by."""
+    """What the loops need to send a request."""
 
     async def send(self, body: bytes) -> Reply:
         """Send one request.
 
-        :raises NoReply: when the model does not answer it
+        :raises NoReply: when the model does not answer
         """
 
 
 class HttpSender:
-    """Signed invocations over kept connections; no request is ever sent a second time.
+    """Send signed invocations over kept connections; requests are never retried.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 
-    :param target: where they go
+    :param target: where to send them
     :param signer: signs them
     :param timeout_seconds: for one answer
     """
 
     def __init__(self, target: Target, signer: RequestSigner, timeout_seconds: float) -> None:
         parts = urlsplit(target.url)
-        # The host as botocore signs it: without a port that the scheme implies.
+        # The host as botocore signs it: without the scheme's default port.
         default = {"http": 80, "https": 443}.get(parts.scheme)
         host = parts.netloc.lower().removesuffix(f":{default}")
         self._start = f"POST {parts.path} HTTP/1.1\r\nHost: {host}\r\n"
         self._signer = signer
         self._connections = Connections(target.url, timeout_seconds)
-        # Whole requests by body, and the generation of their signatures.
+        # Complete requests by body, and the generation of their signatures.
         self._requests: dict[bytes, bytes] = {}
         self._generation = 0
 
@@ -92,7 +92,7 @@ class HttpSender:
         headers = self._signer.headers(body)
         if self._generation != self._signer.generation:
             self._generation = self._signer.generation
-            # Those of rows that are not sent again soon would take two kilobytes each for the rest of the run.
+            # Old requests are useless now and would keep two kilobytes for each row.
             self._requests.clear()
         made = self._requests.get(body)
         if made is None:

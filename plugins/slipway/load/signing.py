@@ -1,7 +1,7 @@
-"""SigV4 for invocations: botocore's own signer, asked once for requests that are the same to the byte.
+"""SigV4 for invocations by botocore's signer, called once for requests with the same bytes.
 
-A signature depends on the second it is made in, not on the request's number: of one row, all requests of one second
-bear the same one. Signing each anew would give equal bytes for a fifth of a millisecond of a core.
+A signature depends on the second in which it is made: in one second, all requests for one row have the same signature.
+Signing each of them would give the same bytes again and cost a fifth of a millisecond of CPU.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -22,8 +22,8 @@ from botocore.credentials import ReadOnlyCredentials
 class Target:
     """Where invocations go.
 
-    :param base_url: of SageMaker Runtime, without a path
-    :param region: that requests are signed for
+    :param base_url: URL of SageMaker Runtime, without a path
+    :param region: the region that requests are signed for
     :param signing_name: the service that requests are signed for
     :param endpoint_name: the endpoint
     :param variant: TargetVariant
@@ -37,24 +37,24 @@ class Target:
 
     @property
     def url(self) -> str:
-        """InvokeEndpoint's URL.
+        """The URL of InvokeEndpoint.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
         """
         return f"{self.base_url.rstrip('/')}/endpoints/{quote(self.endpoint_name, safe='')}/invocations"
 
     def headers(self) -> dict[str, str]:
-        """The headers of every request, without those of its signature."""
+        """Return the headers of every request, without those of its signature."""
         target = {"X-Amzn-SageMaker-Target-Variant": self.variant} if self.variant else {}
         return {"Content-Type": "text/csv", "Accept": "text/csv", **target}
 
 
 class RequestSigner:
-    """Signs the requests of one process.
+    """Sign the requests of one process.
 
-    :param target: where they go
+    :param target: where they are sent
     :param credentials: to sign with; replaced by `renew`
-    :param now: gives the seconds since the epoch
+    :param now: returns seconds since the epoch
     """
 
     def __init__(self, target: Target, credentials: ReadOnlyCredentials, now: Callable[[], float] = time.time) -> None:
@@ -62,7 +62,7 @@ class RequestSigner:
         self._credentials = credentials
         self._now = now
         self._second = -1
-        # Counts how often all signatures have become invalid.
+        # Incremented whenever all signatures have become invalid.
         self.generation = 0
         self._signed: dict[bytes, Mapping[str, str]] = {}
 
@@ -72,9 +72,9 @@ class RequestSigner:
         self._forget()
 
     def headers(self, body: bytes) -> Mapping[str, str]:
-        """The headers of a request that is sent now.
+        """Return the headers of a request that is sent now.
 
-        :param body: the request's
+        :param body: the body of the request
         """
         second = int(self._now())
         if second != self._second:

@@ -1,4 +1,4 @@
-"""What an endpoint has to keep to under load, and whether it did."""
+"""The limits an endpoint must keep under load, and whether it did."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.load.drive import ABANDONED
-from slipway.load.plan import figure, title
+from slipway.load.phases import phase_names
+from slipway.load.plan import figure
 from slipway.load.result import LoadResult, PhaseResult
 from slipway.load.tally import milliseconds
 
 
 @dataclass(frozen=True)
 class Slo:
-    """Limits; None for none, but errors are allowed only by a limit.
+    """The limits; None means no limit, except for errors, where it means 0.
 
-    Latency and accuracy count answers alone: without a limit for errors an endpoint would keep to both by answering
-    next to nothing.
+    Latency and accuracy only count answers: without a limit for errors, an endpoint that answers almost nothing would
+    keep both.
 
-    :param max_error_share: of the requests, 0 to 1; None for 0
-    :param p99_ms: of the latencies, in milliseconds
-    :param min_accuracy: of the answers, 0 to 1
+    :param max_error_share: share of the requests, 0 to 1
+    :param p99_ms: 99th percentile of the latencies, in milliseconds
+    :param min_accuracy: share of the answers that are correct, 0 to 1
     """
 
     max_error_share: float | None = None
@@ -31,13 +32,13 @@ class Slo:
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit and the phase that came nearest to it, or broke it most.
+    """One limit, measured in the phase that came nearest to it or broke it most.
 
     :param name: the field of `Slo`
-    :param allowed: what the limit is
-    :param measured: None where nothing could be measured
+    :param allowed: the limit
+    :param measured: the figure; None where nothing could be measured
     :param excess: by how much the limit is broken; 0 where it is kept
-    :param phase: in which it was measured
+    :param phase: the phase in which it was measured
     """
 
     name: str
@@ -53,12 +54,12 @@ class Limit:
 
     def __str__(self) -> str:
         if self.measured is None:
-            return f"{self.name} is {figure(self.allowed)}, but nothing was answered in {self.phase}"
+            return f"{self.name} is {figure(self.allowed)}, but nothing was answered ({self.phase})"
         by = f", broken by {figure(self.excess, 4)}" if not self.passed else ""
-        return f"{self.name} is {figure(self.allowed)}, measured {figure(self.measured, 4)} in {self.phase}{by}"
+        return f"{self.name} is {figure(self.allowed)}, measured {figure(self.measured, 4)} ({self.phase}){by}"
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: the limit in a report"""
+        """Return the limit as the report has it."""
         return {
             "name": self.name,
             "allowed": self.allowed,
@@ -70,10 +71,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class SloVerdict:
-    """What a run says about an endpoint.
+    """Whether an endpoint passed a run.
 
-    :param completed: whether all that was planned was sent
-    :param limits: those that were set, and the one for errors
+    :param completed: whether all of the load was sent
+    :param limits: the limits that were set, and the limit for errors
     """
 
     completed: bool
@@ -81,22 +82,22 @@ class SloVerdict:
 
     @property
     def broken(self) -> tuple[Limit, ...]:
-        """The limits that were not kept; none for what an early end has left unmeasured."""
+        """The broken limits; after an early end, only those that were measured."""
         measured = [limit for limit in self.limits if self.completed or limit.measured is not None]
         return tuple(limit for limit in measured if not limit.passed)
 
     @property
     def passed(self) -> bool:
-        """Whether everything was sent and every limit kept."""
+        """Whether all of the load was sent and every limit kept."""
         return self.completed and not self.broken
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: the verdict in a report"""
+        """Return the verdict as the report has it."""
         return {"passed": self.passed, "limits": [limit.to_json() for limit in self.limits]}
 
 
-def verdict(result: LoadResult, slo: Slo) -> SloVerdict:
-    """Hold each phase of a run against the limits; the worst one counts, so that a long phase cannot hide a short one.
+def judge_load(result: LoadResult, slo: Slo) -> SloVerdict:
+    """Check each phase of a run against the limits; the worst phase counts, so that a long one cannot hide a short one.
 
     :param result: the run
     :param slo: the limits
@@ -118,14 +119,15 @@ def _worst(
 ) -> Limit | None:
     if allowed is None:
         return None
-    found = [(measure(phase), title(phase.phase)) for phase in phases] or [(None, "no phase")]
+    names = phase_names([phase.phase for phase in phases])
+    found = [(measure(phase), name) for phase, name in zip(phases, names, strict=True)] or [(None, "no phase")]
     measured, phase = max(found, key=lambda one: float("inf") if one[0] is None else sign * one[0])
     excess = 0.0 if measured is None else max(0.0, sign * (measured - allowed))
     return Limit(name, allowed, measured, excess, phase)
 
 
 def _error_share(phase: PhaseResult) -> float | None:
-    # What a stop has abandoned is nobody's error.
+    # Requests that were abandoned by a stop are not errors.
     abandoned = phase.tally.errors[ABANDONED]
     sent = phase.tally.sent - abandoned
     return (phase.tally.errors.total() - abandoned) / sent if sent else None

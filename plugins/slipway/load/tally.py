@@ -1,4 +1,4 @@
-"""What came of requests: counted by the second, with latencies in HDR histograms that merge without loss.
+"""Count the outcomes of requests, with latencies in HDR histograms that merge without loss.
 
 https://hdrhistogram.github.io/HdrHistogram/
 """
@@ -12,31 +12,31 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-# Microseconds, to three digits: from 1 µs to an hour, which a request that waits in a stalled open loop may reach.
+# Microseconds, to three digits: up to an hour, which a request in a stalled open loop may wait.
 _LOWEST_US, _HIGHEST_US, _DIGITS = 1, 3_600_000_000, 3
 PERCENTILES = (50, 90, 95, 99, 99.9)
 
 
 def histogram() -> HdrHistogram:
-    """:returns: an empty histogram; all of them can be added to each other"""
+    """Return an empty histogram; all of them can be added to each other."""
     return HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
 
 
 def milliseconds(latencies: HdrHistogram, percentile: float) -> float:
-    """A percentile in milliseconds; 0 where nothing was recorded."""
+    """Return a percentile in milliseconds, or 0 where nothing was recorded."""
     return latencies.get_value_at_percentile(percentile) / 1000 if latencies.get_total_count() else 0.0
 
 
 @dataclass
 class Tally:
-    """Counts of one stretch of time, of one process or, merged, of all.
+    """The counts of a period of time, of one process or of several merged.
 
     :param sent: requests sent
-    :param rights: answers that name the row's label, by the variant that gave them
-    :param variants: answers by the variant that gave them
+    :param rights: correct answers by variant
+    :param variants: answers by variant
     :param errors: requests without an answer of the model, by kind
-    :param latency: of answers, from when the request was due
-    :param service: of answers, from when the request was sent
+    :param latency: histogram of answers, from when the request was due
+    :param service: histogram of answers, from when the request was sent
     """
 
     sent: int = 0
@@ -50,18 +50,18 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        """Requests the model has answered."""
+        """The number of requests that the model answered."""
         return self.variants.total()
 
     @property
     def right(self) -> int:
-        """Answers that name the row's label."""
+        """The number of correct answers: those that name the row's label."""
         return self.rights.total()
 
     def answer(self, variant: str, right: bool, latency_seconds: float, service_seconds: float) -> None:
         """Count an answer.
 
-        :param variant: who gave it
+        :param variant: the variant that gave it
         :param right: whether it names the row's label
         :param latency_seconds: since the request was due
         :param service_seconds: since it was sent
@@ -69,12 +69,12 @@ class Tally:
         self.variants[variant] += 1
         if right:
             self.rights[variant] += 1
-        # Put into the histograms when they are asked for, equal ones together.
+        # Recorded in the histograms by settle(), equal values together, which is faster.
         self._latencies_us.append(max(_LOWEST_US, round(latency_seconds * 1e6)))
         self._services_us.append(max(_LOWEST_US, round(service_seconds * 1e6)))
 
     def settle(self) -> Tally:
-        """Put what was counted into the histograms.
+        """Record the latencies counted so far in the histograms.
 
         :returns: itself
         """
@@ -85,7 +85,7 @@ class Tally:
         return self
 
     def add(self, other: Tally) -> None:
-        """Add the counts of another, which keeps its own."""
+        """Add the counts of another tally."""
         other.settle()
         self.settle()
         self.sent += other.sent
@@ -96,7 +96,7 @@ class Tally:
         self.service.add(other.service)
 
     def to_message(self) -> dict[str, Any]:
-        """The counts as JSON, histograms in the format that HDR's own tools read."""
+        """Return the counts as JSON, histograms in the format of the HDR tools."""
         self.settle()
         return {
             "sent": self.sent,
@@ -121,7 +121,7 @@ class Tally:
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
-    """Add tallies up."""
+    """Return the sum of tallies."""
     total = Tally()
     for tally in tallies:
         total.add(tally)

@@ -1,6 +1,6 @@
-"""One process that sends: orders come in by lines of JSON, counts go out by lines of JSON each second.
+"""A sending process: it reads orders as lines of JSON, and writes its counts as lines of JSON each second.
 
-Its end of input is its order to stop, so it never outlives the process that started it.
+It stops at the end of its input, so it never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.drive import Drive
-from slipway.load.plan import MAX_ROWS_MIB, Share
+from slipway.load.phases import Share
+from slipway.load.plan import MAX_ROWS_MIB
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender
 from slipway.load.signing import RequestSigner, Target
 
-# A line of input holds all rows, which have a bound of their own, and what little goes with them.
+# A line of input holds all rows, which have a limit of their own, and little else.
 LINE_BYTES = 2 * MAX_ROWS_MIB * 2**20
 REPORT_SECONDS = 1.0
 
@@ -32,26 +33,26 @@ def _say(message: dict[str, Any]) -> None:
 
 
 class LoadWorker:
-    """Does what its input says.
+    """Carry out the orders of the input.
 
-    :param orders: the input's lines
+    :param orders: the lines of the input
     """
 
     def __init__(self, orders: asyncio.StreamReader) -> None:
         self._orders = orders
         self._drive: Drive | None = None
-        # That is reported next.
+        # The second that is reported next.
         self._second = 0
 
     async def run(self) -> None:
-        """Send phase after phase until the input ends, or a phase breaks."""
+        """Send phase after phase until the input ends or a phase fails."""
         job = await self._next()
         if job is None:
             return
         target = Target(**job["target"])
         signer = RequestSigner(target, ReadOnlyCredentials(*job["credentials"]))
         rows = [Row(*row) for row in job["rows"]]
-        # A phase that breaks takes the process along: whoever leads it waits for an answer, or for its end.
+        # A phase that fails ends the process: the process that started it sees the end and stops waiting.
         async with HttpSender(target, signer, job["timeout_seconds"]) as sender, asyncio.TaskGroup() as phases:
             _say({"ready": True})
             while (order := await self._next()) is not None:
@@ -96,7 +97,7 @@ class LoadWorker:
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    # Ctrl-C reaches the whole process group; the end is the parent's to order.
+    # Ctrl-C reaches the whole process group, but only the parent may end this process.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: None)
     orders = asyncio.StreamReader(limit=LINE_BYTES)

@@ -1,1 +1,1 @@
-"""The report on a stress test: evidence gathered from AWS, and one page of HTML for people."""
+"""The report on a stress test: what AWS measured, and one page of HTML for people."""

@@ -1,4 +1,4 @@
-"""What AWS says of the run, as plots on the sender's axis of time; each is None where there is nothing to show."""
+"""Plots of what AWS measured, on the time axis of the sender; each is None when there is nothing to show."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from slipway.load_report.timeline import Timeline, epoch
 
 _STATES = {"OK": "good", "ALARM": "bad", "INSUFFICIENT_DATA": "unknown"}
 _MICROSECONDS_PER_MS = 1000.0
-# So many alarms one below the other can still be told apart.
+# With more rows than this, a plot is hard to read.
 MAX_ALARMS = 20
 
 
 def span(run: Timeline, document: Mapping[str, Any]) -> tuple[float, float]:
-    """From when to when there is anything to show: scaling and alarms come after the load that is their cause.
+    """Return the first and the last moment to show: scaling and alarms come after the load that causes them.
 
     :param run: the run
-    :param document: of the report
+    :param document: the report
     """
     watched = document.get("cloudwatch") or {}
     period = watched.get("period_seconds", 0)
@@ -33,11 +33,11 @@ def span(run: Timeline, document: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def instances(run: Timeline, activities: Sequence[Mapping[str, Any]], bounds: tuple[float, float]) -> str | None:
-    """Instances by variant, with what Auto Scaling did.
+    """Plot the instances by variant, with the scaling activities.
 
     :param run: the run
-    :param activities: Auto Scaling's, in the order of the table
-    :param bounds: as ``span`` gives them
+    :param activities: scaling activities, in the order of the table
+    :param bounds: as ``span`` returns them
     """
     points = [point for point in run.all_points if point.instances]
     names = sorted({name for point in points for name in point.instances})
@@ -65,11 +65,11 @@ def instances(run: Timeline, activities: Sequence[Mapping[str, Any]], bounds: tu
 
 
 def alarms(run: Timeline, found: Sequence[Mapping[str, Any]], bounds: tuple[float, float]) -> str | None:
-    """The states of the alarms.
+    """Plot the states of the alarms.
 
     :param run: the run
     :param found: alarms with their history
-    :param bounds: as ``span`` gives them
+    :param bounds: as ``span`` returns them
     """
     shown = found[:MAX_ALARMS]
     if not shown:
@@ -95,16 +95,16 @@ def alarms(run: Timeline, found: Sequence[Mapping[str, Any]], bounds: tuple[floa
     fired = [
         alarm["name"] for alarm, bar in zip(shown, bars, strict=True) if any(state == "ALARM" for *_, state in bar)
     ]
-    said = f"States of {len(shown)} alarms over time. In ALARM in the meantime: {', '.join(fired) or 'none'}"
+    said = f"States of {len(shown)} alarms over time. In ALARM at some time: {', '.join(fired) or 'none'}"
     return draw("alarms", said, paint, height_inches=0.9 + 0.22 * len(shown))
 
 
 def requests(run: Timeline, watched: Mapping[str, Any], bounds: tuple[float, float]) -> str | None:
-    """Invocations that CloudWatch counts each minute, beside the sender's answers.
+    """Plot CloudWatch's invocations each minute beside the sender's answers.
 
     :param run: the run
     :param watched: CloudWatch's series
-    :param bounds: as ``span`` gives them
+    :param bounds: as ``span`` returns them
     """
     series = of_metric(watched, "Invocations", "Sum")
     if not series:
@@ -137,7 +137,7 @@ def requests(run: Timeline, watched: Mapping[str, Any], bounds: tuple[float, flo
             color=colour("ink"),
             label="the sender's answers",
         )
-        axes.set_ylabel("a minute")
+        axes.set_ylabel("per minute")
         axes.set_ylim(bottom=0)
         time_axis(axes, run, span=bounds)
         legend(axes)
@@ -149,11 +149,11 @@ def requests(run: Timeline, watched: Mapping[str, Any], bounds: tuple[float, flo
 
 
 def latencies(run: Timeline, watched: Mapping[str, Any], bounds: tuple[float, float]) -> str | None:
-    """ModelLatency and OverheadLatency each minute, and the sender's latency.
+    """Plot ModelLatency and OverheadLatency each minute, and the sender's latency.
 
     :param run: the run
     :param watched: CloudWatch's series
-    :param bounds: as ``span`` gives them
+    :param bounds: as ``span`` returns them
     """
     metrics = [metric for metric in ("ModelLatency", "OverheadLatency") if of_metric(watched, metric)]
     if not metrics:
@@ -189,7 +189,7 @@ def latencies(run: Timeline, watched: Mapping[str, Any], bounds: tuple[float, fl
 
 
 def of_metric(watched: Mapping[str, Any], metric: str, statistic: str | None = None) -> list[Mapping[str, Any]]:
-    """:returns: the series of a metric that have values"""
+    """Return the series of a metric that have values."""
     return [
         one
         for one in watched.get("series", ())

@@ -1,4 +1,4 @@
-"""What AWS knows of a run: the endpoint, its metrics, its scaling and its alarms, as JSON-able parts of the report."""
+"""Read what AWS knows about a run: the endpoint, its metrics, its scaling and its alarms, as parts of the report."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def collect(
     model: str | None = None,
     environment: str | None = None,
 ) -> dict[str, Any]:
-    """Gather the parts of a report that AWS has.
+    """Read the parts of a report that AWS has.
 
-    CloudWatch has a minute's metrics some time after it has ended, and target tracking scales in after many minutes:
-    whoever wants them in the report waits before, and gives a later end.
+    CloudWatch has a minute's metrics some time after it has ended, and target tracking scales in after many minutes.
+    To have them in the report, wait first and pass a later end.
 
     :param endpoint_name: the endpoint
     :param began: when the run began, with a time zone
     :param ended: until when to look, with a time zone
-    :param sagemaker: asked for the endpoint
-    :param cloudwatch: asked for metrics and alarms
-    :param autoscaling: asked for scaling activities
+    :param sagemaker: describes the endpoint
+    :param cloudwatch: gives metrics and alarms
+    :param autoscaling: gives scaling activities
     :param model: the model's prefix, for the page
     :param environment: development or production, for the page
-    :returns: ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms`` as far as AWS has told them, and
-        ``missing``: why, by the part's name, of those that it has not told; all as ``page.render`` takes them
+    :returns: ``endpoint``, ``cloudwatch``, ``scaling_activities`` and ``alarms`` as far as they could be read, and
+        ``missing``: the reason for each part that could not be read; all as ``page.render`` takes them
     """
     parts = _Parts()
     parts.read(
@@ -58,20 +58,20 @@ def collect(
             lambda: [_activity(one) for one in autoscaling.activities(endpoint_name, variants, began, ended)],
         )
     else:
-        parts.missing |= dict.fromkeys(("cloudwatch", "scaling_activities"), "the endpoint's variants are not known")
+        parts.missing |= dict.fromkeys(("cloudwatch", "scaling_activities"), "the endpoint's variants are unknown")
     parts.read("alarms", lambda: [_alarm(one) for one in cloudwatch.alarms(endpoint_name, began, ended)])
     return {**parts.found, "missing": parts.missing}
 
 
 class _Parts:
-    """Parts that are read one by one: what cannot be read costs the others nothing."""
+    """Parts read one by one: one that cannot be read does not stop the others."""
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
         self.missing: dict[str, str] = {}
 
     def read(self, part: str, ask: Callable[[], Any]) -> None:
-        # One wait for AWS is enough: after one that was in vain the other parts are asked for once.
+        # One long wait for AWS is enough: after the first failure, the other parts are tried once.
         with without_patience() if self.missing else nullcontext():
             try:
                 self.found[part] = ask()

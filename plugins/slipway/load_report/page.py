@@ -1,4 +1,4 @@
-"""One page of HTML that shows a stress test: nothing in it comes from anywhere else, and no string in it is trusted."""
+"""Write the page of a stress test: HTML that loads nothing from elsewhere; every text in it is escaped."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway.load.phases import phase_name, phase_names
 from slipway.load_report import aws_plots, plots
 from slipway.load_report.svg import clean
-from slipway.load_report.timeline import Timeline, phase_name, phase_names, timeline
+from slipway.load_report.timeline import Timeline, timeline
 
 _FOLDER = Path(__file__).parent
-# Of a table; what is beyond is counted. The machine-readable report has everything.
+# Rows of a table; further rows are only counted. The machine-readable report has all of them.
 _MAX_ROWS = 100
 _NONE = "-"
 
@@ -22,10 +23,10 @@ _NONE = "-"
 class Figure:
     """A plot of the page.
 
-    :param title: above it
-    :param note: how to read it
+    :param title: the heading
+    :param note: how to read the plot
     :param svg: None where there is nothing to show
-    :param nothing: what is said then
+    :param nothing: the text shown then
     """
 
     title: str
@@ -35,13 +36,13 @@ class Figure:
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Write the report's page.
+    """Return the page of a report.
 
-    :param document: ``load``, which is what ``LoadResult.to_json`` wrote, parsed; and, each of which may be missing or
-        empty, ``verdict``, ``endpoint``, ``cloudwatch``, ``scaling_activities``, ``alarms`` and ``missing``, as
-        ``evidence.collect`` gives the last five; a verdict has ``passed`` and ``limits``, each with ``name``,
-        ``allowed``, ``measured``, ``passed`` and, if it is known, the ``phase``
-    :returns: HTML that is complete in itself
+    :param document: ``load``, the parsed text of ``LoadResult.to_json``; and, each of which may be missing or empty,
+        ``verdict``, and ``endpoint``, ``cloudwatch``, ``scaling_activities``, ``alarms`` and ``missing`` as
+        ``evidence.collect`` returns them; a verdict has ``passed`` and ``limits``, each with ``name``, ``allowed``,
+        ``measured``, ``passed`` and, if known, the ``phase``
+    :returns: HTML that needs no other file
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -88,23 +89,31 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _measured(load: Mapping[str, Any], run: Timeline) -> list[Figure]:
-    names = phase_names(load["phases"])
+    names = phase_names([phase["phase"] for phase in load["phases"]])
     each = "one second" if run.seconds_per_point == 1 else f"{run.seconds_per_point} seconds"
-    worst = "" if run.seconds_per_point == 1 else "; of the seconds of a point the worst one is shown"
+    worst = "" if run.seconds_per_point == 1 else "; a point shows the worst of its seconds"
     nothing = "Nothing was answered."
     return [
         Figure(
-            "Throughput", f"A point is {each}. Shaded: every other phase.", plots.throughput(run), "Nothing was sent."
+            "Throughput",
+            f"Each point is {each}; alternate phases are shaded.",
+            plots.throughput(run),
+            "Nothing was sent.",
         ),
-        Figure("Latency", f"By the sender's clock, from when a request was due{worst}.", plots.latency(run), nothing),
+        Figure("Latency", f"Measured by the sender, from when a request was due{worst}.", plots.latency(run), nothing),
         Figure(
             "Latency distribution",
-            "How slow the slowest answers were: the further right, the rarer.",
+            "How slow the slowest answers were. Further right are rarer answers.",
             plots.distribution(load["phases"], names),
             nothing,
         ),
-        Figure("Variant shares", "Which variant has answered.", plots.variant_shares(run), nothing),
-        Figure("Accuracy by variant", "Answers that name the row's label.", plots.accuracy(run), nothing),
+        Figure("Variant shares", "Share of the answers by variant.", plots.variant_shares(run), nothing),
+        Figure(
+            "Accuracy by variant",
+            "Share of the answers that name the row's label.",
+            plots.accuracy(run),
+            nothing,
+        ),
     ]
 
 
@@ -117,36 +126,36 @@ def _watched(document: Mapping[str, Any], run: Timeline) -> dict[str, Figure]:
     return {
         "instances": Figure(
             "Instances and scaling",
-            "Instances as the sender saw them while it sent. A dotted line is a scaling activity, numbered as below.",
+            "Instances by DescribeEndpoint, during the load. A dotted line is a scaling activity, by its number.",
             aws_plots.instances(run, activities, bounds),
-            "The number of instances was not observed.",
+            "The number of instances is unknown.",
         ),
         "alarms": Figure(
             "Alarms",
-            f"Numbered as below{f'; the plot leaves out {beyond} more' if beyond > 0 else ''}.",
+            f"Numbered as in the table{f'; the plot leaves out {beyond} more' if beyond > 0 else ''}.",
             aws_plots.alarms(run, alarms, bounds),
             _unknown(document, "alarms") or "No alarm watches the endpoint.",
         ),
         "requests": Figure(
             "Invocations",
-            "CloudWatch's Sum of each minute, stacked, and what the sender counted in the same minute. CloudWatch "
-            "counts other clients' invocations, too.",
+            "CloudWatch's Sum for each minute, stacked, and the sender's count for the same minute. CloudWatch also "
+            "counts the invocations of other clients.",
             aws_plots.requests(run, cloudwatch, bounds),
-            _unknown(document, "cloudwatch") or "CloudWatch has no Invocations of this time.",
+            _unknown(document, "cloudwatch") or "CloudWatch has no Invocations for this time.",
         ),
         "latencies": Figure(
             "ModelLatency and OverheadLatency",
-            "CloudWatch has both in microseconds; they are divided by 1 000 here. ModelLatency is what the container "
-            "takes, with the way to it and back; OverheadLatency is what SageMaker adds. The sender's latency has the "
-            "network in it, too, and with a constant rate the time that a request has waited to be sent.",
+            "CloudWatch has both in microseconds; here they are in milliseconds. ModelLatency is the time of the "
+            "container, with the way to it and back; OverheadLatency is what SageMaker adds. The sender's latency also "
+            "includes the network and, with a constant rate, the time that a request waited to be sent.",
             aws_plots.latencies(run, cloudwatch, bounds),
-            _unknown(document, "cloudwatch") or "CloudWatch has no latencies of this time.",
+            _unknown(document, "cloudwatch") or "CloudWatch has no latencies for this time.",
         ),
     }
 
 
 def _unknown(document: Mapping[str, Any], part: str) -> str | None:
-    """Say why a part is not there; None for one that AWS has told, even if there is nothing in it."""
+    """Say why a part is missing; None for a part that was read, even if it is empty."""
     if document.get(part) is not None:
         return None
     why = (document.get("missing") or {}).get(part)
@@ -166,7 +175,7 @@ def _row(phase: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _errors(phases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    named = zip(phase_names(phases), phases, strict=True)
+    named = zip(phase_names([phase["phase"] for phase in phases]), phases, strict=True)
     found = [(name, *error) for name, phase in named for error in phase["errors"].items()]
     return sorted(found, key=lambda error: -error[2])
 
@@ -205,7 +214,7 @@ def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _by(limit: Mapping[str, Any]) -> str:
-    """How far beyond the limit a figure is, or how far it keeps from it."""
+    """Return how far a figure is above or below its limit."""
     allowed, measured = limit["allowed"], limit["measured"]
     if measured is None:
         return "not measured"
@@ -213,11 +222,11 @@ def _by(limit: Mapping[str, Any]) -> str:
         return ""
     gap = measured - allowed
     share = f" ({abs(gap / allowed):.0%})" if allowed else ""
-    return "exactly there" if gap == 0 else f"{_number(abs(gap))}{share} {'above' if gap > 0 else 'below'}"
+    return "exactly at the limit" if gap == 0 else f"{_number(abs(gap))}{share} {'above' if gap > 0 else 'below'}"
 
 
 def _cloudwatch_rows(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What CloudWatch has, in figures: counts in all, of others the range of the minutes."""
+    """Return a row for each metric: the total of a count, the range of any other."""
     rows = []
     for one in watched.get("series", ()):
         values = one["values"]
@@ -225,7 +234,7 @@ def _cloudwatch_rows(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows.append(
             {
                 **one,
-                # CloudWatch's word for counts.
+                # CloudWatch's unit for counts.
                 "unit": "" if one["unit"] == "None" else one["unit"],
                 "minutes": len(values),
                 "lowest": None if counts or not values else min(values),

@@ -1,4 +1,4 @@
-"""What the sender has measured, as plots; each is None where there is nothing to show."""
+"""Plots of what the sender measured; each is None when there is nothing to show."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from slipway.load_report.svg import colour, draw, label, series_colour
 from slipway.load_report.timeline import Point, Timeline
 
-# Ticks of an axis of time, in seconds; the first that gives few enough.
+# Possible distances of the ticks of a time axis, in seconds; the first that gives few enough is used.
 _TICKS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
 _MOST_TICKS = 12
-# Of the distribution: evenly spaced in the number of nines, which is how far the tail is looked into.
+# Points of the distribution, evenly spaced in the number of nines of their percentiles.
 _NINES_STEP = 0.02
 _MOST_NINES = 5.0
-# Fewer answers say too little of a share to draw it.
+# A share of fewer answers says too little.
 _FEWEST_ANSWERS = 20
 
 
 def throughput(run: Timeline) -> str | None:
-    """Answers and errors each second."""
+    """Plot answers and errors each second."""
     points = run.all_points
     if not points:
         return None
@@ -41,7 +41,7 @@ def throughput(run: Timeline) -> str | None:
 
 
 def latency(run: Timeline) -> str | None:
-    """Percentiles of the latency, second by second."""
+    """Plot percentiles of the latency, second by second."""
     if not any(point.answered for point in run.all_points):
         return None
     worst = max(point.p99_ms for point in run.all_points)
@@ -59,12 +59,12 @@ def latency(run: Timeline) -> str | None:
 
 
 def distribution(phases: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | None:
-    """The latency by percentile, each phase a line.
+    """Plot the latency by percentile, a line for each phase.
 
     https://hdrhistogram.github.io/HdrHistogram/plotFiles.html
 
-    :param phases: of the load
-    :param names: of the phases
+    :param phases: the phases of the load
+    :param names: their names
     """
     curves = [(name, _by_nines(phase)) for name, phase in zip(names, phases, strict=True) if phase["answered"]]
     if not curves:
@@ -81,7 +81,7 @@ def distribution(phases: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
         axes.set_yscale("log")
         plain_log(axes.yaxis)
         axes.set_ylabel("latency, ms")
-        axes.set_xlabel("share of the answers that were as fast or faster")
+        axes.set_xlabel("share of the answers that were this fast or faster")
         legend(axes)
 
     tails = "; ".join(
@@ -91,7 +91,7 @@ def distribution(phases: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
 
 
 def variant_shares(run: Timeline) -> str | None:
-    """Which variant has given how much of the answers."""
+    """Plot the share of the answers by variant."""
     points = [point for point in run.all_points if point.answered]
     if not points:
         return None
@@ -117,7 +117,7 @@ def variant_shares(run: Timeline) -> str | None:
 
 
 def accuracy(run: Timeline) -> str | None:
-    """The share of right answers of each variant."""
+    """Plot the share of correct answers by variant."""
     names = [name for name in run.variants if any(point.variants[name] for point in run.all_points)]
     curves = {name: _accuracy(run, name) for name in names}
     if not any(values for _, values in curves.values()):
@@ -126,7 +126,7 @@ def accuracy(run: Timeline) -> str | None:
     def paint(axes: Any) -> None:
         for number, (name, (times, values)) in enumerate(curves.items()):
             axes.plot(times, values, color=series_colour(number), label=label(name or "unnamed"))
-        axes.set_ylabel("% right")
+        axes.set_ylabel("% correct")
         axes.set_ylim(min(90.0, *(min(values) - 2 for _, values in curves.values() if values)), 100.5)
         time_axis(axes, run)
         legend(axes)
@@ -135,16 +135,16 @@ def accuracy(run: Timeline) -> str | None:
         f"{name} {sum(p.rights[name] for p in run.all_points) / sum(p.variants[name] for p in run.all_points):.1%}"
         for name in names
     )
-    return draw("accuracy", f"Share of right answers by variant: {shares}", paint)
+    return draw("accuracy", f"Share of correct answers by variant: {shares}", paint)
 
 
 def time_axis(axes: Any, run: Timeline, named: bool = False, span: tuple[float, float] | None = None) -> None:
-    """Give a plot the run's axis of time, its phases shaded in turn.
+    """Give a plot the time axis of the run, with every other phase shaded.
 
-    :param axes: matplotlib's
+    :param axes: axes of matplotlib
     :param run: the run
-    :param named: whether the phases are named, too
-    :param span: from when to when, in seconds since the epoch; the run where it is None
+    :param named: whether to show the names of the phases
+    :param span: first and last moment, in seconds since the epoch; None for the whole run
     """
     low, high = span or (run.start, run.end)
     low, high = low - run.start, max(high - run.start, low - run.start + 1)
@@ -168,7 +168,7 @@ def time_axis(axes: Any, run: Timeline, named: bool = False, span: tuple[float, 
 
 
 def legend(axes: Any) -> None:
-    """Put a legend beside the plot, where it hides nothing."""
+    """Put a legend beside the plot."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
 
@@ -188,7 +188,7 @@ def _clock(value: float, _: int | None = None) -> str:
 
 
 def _lines(axes: Any, run: Timeline, value: Any, hue: str, name: str) -> None:
-    # One line for each phase: between two nothing was sent.
+    # One line for each phase: between phases nothing was sent.
     for number, points in enumerate(run.points):
         times = [point.at - run.start + point.seconds / 2 for point in points]
         marker = "." if len(points) < 3 else None
@@ -199,7 +199,7 @@ def _by_nines(phase: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     from hdrh.histogram import HdrHistogram
 
     latencies = HdrHistogram.decode(phase["latency_hdr"])
-    # Beyond it every percentile is the slowest answer.
+    # Every higher percentile is the slowest answer.
     most = min(_MOST_NINES, math.log10(max(latencies.get_total_count(), 2)))
     nines = [number * _NINES_STEP for number in range(math.ceil(most / _NINES_STEP))] + [most]
     percentiles = [100 * (1 - 10**-place) for place in nines]
@@ -209,7 +209,7 @@ def _by_nines(phase: Mapping[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def _accuracy(run: Timeline, name: str) -> tuple[list[float], list[float]]:
-    """Points are put together until there are answers enough to tell a share."""
+    """Return times and accuracies, merging points until they have enough answers."""
     times, values, waiting = [], [], Point(run.start)
     for point in run.all_points:
         waiting.variants.update(point.variants)

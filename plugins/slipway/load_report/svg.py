@@ -1,4 +1,4 @@
-"""Figures of matplotlib as SVG that is part of a page: its colours, its fonts, no ids that clash, and a description.
+"""Draw plots by matplotlib as SVG for a page: with the page's colours and fonts, unique ids and a description.
 
 https://matplotlib.org/stable/users/explain/figure/backends.html
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_INCHES, HEIGHT_INCHES = 9.0, 2.7
-# The same for every plot, so that their axes of time stand below each other; on the right is the legend.
+# The same for every plot, so that their time axes are aligned; the legend is on the right.
 _LEFT_INCHES, _RIGHT_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.8, 1.7, 0.25, 0.5
-# matplotlib writes colours by value; these stand for the page's, which differ in light and in dark.
+# matplotlib writes colours by value; these stand for colours of the page, which has a light and a dark theme.
 _PAGE_COLOURS = {
     "#0a0001": "ink",
     "#0a0002": "muted",
@@ -36,7 +36,7 @@ _PAGE_COLOURS = {
 }
 _BY_NAME = {name: value for value, name in _PAGE_COLOURS.items()}
 _SERIES = [value for value, name in _PAGE_COLOURS.items() if name.startswith("series")]
-# What XML cannot hold, surrogates included.
+# Characters that XML does not allow, including surrogates.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_LABEL = 28
 _SVG = "http://www.w3.org/2000/svg"
@@ -65,22 +65,22 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def colour(name: str) -> str:
-    """:returns: what stands for a colour of the page, by its name in the style sheet"""
+    """Return the value that stands for a colour of the page, by its name in the style sheet."""
     return _BY_NAME[name]
 
 
 def series_colour(number: int) -> str:
-    """:returns: the colour of a series; after the last one they begin again"""
+    """Return the colour of a series; there are six, then they repeat."""
     return _SERIES[number % len(_SERIES)]
 
 
 def clean(text: object) -> str:
-    """:returns: the text without what HTML and XML cannot hold"""
+    """Return the text without characters that HTML and XML do not allow."""
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def label(text: object) -> str:
-    """:returns: a text that fits a plot's legend"""
+    """Return a text that fits into a plot's legend."""
     cleaned = " ".join(clean(text).split())
     # A leading underscore hides a series from the legend.
     cleaned = f"\N{ZERO WIDTH SPACE}{cleaned}" if cleaned.startswith("_") else cleaned
@@ -101,14 +101,14 @@ def draw(
     """Draw a plot.
 
     :param name: unique in the page: letters and hyphens
-    :param description: for those who cannot see it
-    :param paint: draws; is given the axes, a list of them where there are several panels
-    :param panels: one below the other, on one axis of time
-    :param height_inches: of each panel
+    :param description: for people who cannot see the plot
+    :param paint: draws on the axes it is given, a list of axes when there are several panels
+    :param panels: how many, one below the other, on one time axis
+    :param height_inches: height of each panel
     :returns: an ``svg`` element
     """
     with _quiet_settings():
-        # Here, and not above: matplotlib takes half a second to import, and pyplot would keep every figure.
+        # Imported here: matplotlib takes half a second to import. Not pyplot, which would keep every figure in memory.
         from matplotlib.figure import Figure
 
         height = height_inches * panels
@@ -135,7 +135,7 @@ def _part_of_page(document: str, name: str, description: str) -> str:
     root = Xml.fromstring(document)  # noqa: S314 - matplotlib has just written it, every text of it escaped
     for parent in list(root.iter()):
         for child in list(parent):
-            # The style is for every element, which in a page is more than the plot's.
+            # This style would apply to every element of the page.
             if child.tag == f"{{{_SVG}}}defs" and child.find(f"{{{_SVG}}}style") is not None:
                 parent.remove(child)
     used = set()

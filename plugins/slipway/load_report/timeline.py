@@ -1,4 +1,4 @@
-"""A run's seconds on one axis of time, in so few points that a page of them stays small."""
+"""The seconds of a run on one time axis, merged into few points so that the page stays small."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-# More than a plot of this width shows.
+from slipway.load.phases import phase_names
+
+# A plot of this width cannot show more.
 MAX_POINTS = 400
 MINUTE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhaseSpan:
     """When a phase ran.
 
-    :param name: as people read it
+    :param name: as `phase_names` gives it
     :param start: seconds since the epoch
     :param end: seconds since the epoch
     """
@@ -30,13 +32,13 @@ class Phase:
 
 @dataclass
 class Point:
-    """Some seconds of a phase, put together.
+    """Some seconds of a phase, merged.
 
-    :param at: the first one's start, in seconds since the epoch
-    :param seconds: how many they are
-    :param p50_ms: the worst of their medians; a percentile of percentiles would be none
+    :param at: start of the first second, in seconds since the epoch
+    :param seconds: how many are merged
+    :param p50_ms: the worst of their medians; a percentile of percentiles would mean nothing
     :param p99_ms: the worst of their 99th percentiles
-    :param instances: by variant, as last described
+    :param instances: the endpoint's instances by variant, as last described
     """
 
     at: float
@@ -65,15 +67,15 @@ class Point:
 class Timeline:
     """A whole run.
 
-    :param start: of the first phase, or when the run began; seconds since the epoch
-    :param phases: one after another
-    :param points: of each phase
-    :param seconds_per_point: how many seconds each point puts together
+    :param start: start of the first phase, or of the run; seconds since the epoch
+    :param phases: in their order
+    :param points: the points of each phase
+    :param seconds_per_point: how many seconds are merged in a point
     :param minutes: answers by the minute's start, in seconds since the epoch
     """
 
     start: float
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseSpan, ...]
     points: tuple[tuple[Point, ...], ...]
     seconds_per_point: int
     minutes: Mapping[float, int]
@@ -85,25 +87,28 @@ class Timeline:
 
     @property
     def variants(self) -> list[str]:
-        """Every variant that has answered or had instances, by name."""
+        """Every variant that answered or had instances, sorted by name."""
         return sorted({name for point in self.all_points for name in (*point.variants, *point.instances)})
 
     @property
     def end(self) -> float:
-        """Seconds since the epoch."""
+        """The end of the last phase, in seconds since the epoch."""
         return max((phase.end for phase in self.phases), default=self.start + 1)
 
 
 def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
-    """Put the phases of a load on one axis.
+    """Put the phases of a load on one time axis.
 
     :param load: what ``LoadResult.to_json`` wrote
-    :param max_points: of all phases together, one more for each phase at most
+    :param max_points: limit for all phases together, plus one for each phase
     """
     phases = load["phases"]
     total = sum(len(phase["series"]) for phase in phases)
     step = max(1, math.ceil(total / max_points))
-    spans = tuple(_span(phase, name) for phase, name in zip(phases, phase_names(phases), strict=True))
+    spans = tuple(
+        _span(phase, name)
+        for phase, name in zip(phases, phase_names([phase["phase"] for phase in phases]), strict=True)
+    )
     points = tuple(tuple(_points(phase["series"], span.start, step)) for phase, span in zip(phases, spans, strict=True))
     minutes: Counter[float] = Counter()
     for phase, span in zip(phases, spans, strict=True):
@@ -114,36 +119,17 @@ def timeline(load: Mapping[str, Any], max_points: int = MAX_POINTS) -> Timeline:
 
 
 def epoch(text: str) -> float:
-    """:returns: seconds since the epoch of an ISO 8601 time"""
+    """Return the seconds since the epoch of an ISO 8601 time."""
     return datetime.fromisoformat(text).timestamp()
 
 
-def phase_name(phase: Mapping[str, Any]) -> str:
-    """A planned phase in a few words.
-
-    :param phase: as ``slipway.load.plan.describe`` gives it
-    """
-    if "rate_rps" in phase:
-        return f"{phase['rate_rps']:g}/s for {phase['duration_seconds']:g} s"
-    return f"{phase['concurrency']:,} in flight"
-
-
-def phase_names(phases: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the phases of a load, each differently.
-
-    :param phases: of the load
-    """
-    names = [phase_name(phase["phase"]) for phase in phases]
-    return [f"{name} (phase {number})" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)]
-
-
-def _span(phase: Mapping[str, Any], name: str) -> Phase:
+def _span(phase: Mapping[str, Any], name: str) -> PhaseSpan:
     start = epoch(phase["started_at"])
-    return Phase(name, start, start + phase["elapsed_seconds"])
+    return PhaseSpan(name, start, start + phase["elapsed_seconds"])
 
 
 def _points(series: Sequence[Mapping[str, Any]], start: float, step: int) -> Iterable[Point]:
-    # A second in which nobody reported anything is missing in the series; the time goes on nevertheless.
+    # Seconds without a report are missing in the series, but the time axis still includes them.
     found: dict[int, Point] = {}
     for second in series:
         slot = second["second"] // step

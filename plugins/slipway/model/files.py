@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from slipway.errors import ModelFileError
 from slipway.model.config import ModelConfig
 from slipway.model.text import parse, read_text
+from slipway.paths import models_folder, why_models_folder
 from slipway.validation import describe, shown_name
 
 _REFERENCE = "docs/model-file.md"
@@ -91,12 +92,18 @@ def is_model_file(path: Path) -> bool:
 def model_files(folder: Path) -> list[Path]:
     """List the model files of a folder, by name.
 
-    :raises ModelFileError: when the folder cannot be listed
+    :raises ModelFileError: when the folder is not there or cannot be listed
     """
     try:
         return sorted(filter(is_model_file, folder.iterdir()))
-    except FileNotFoundError:
-        return []
+    except FileNotFoundError as error:
+        raise ModelFileError(
+            "There is no folder of model files",
+            resource=str(folder),
+            why=why_models_folder() if folder == models_folder() else error.strerror,
+            fix="set SLIPWAY_INCLUDE_FOLDER, for every process of Airflow, to the folder that has the model files in "
+            "its folder models; for a start without models, make that folder and leave it empty",
+        ) from error
     except OSError as error:
         raise ModelFileError(
             "Cannot list the model files",

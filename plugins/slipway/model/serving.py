@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from slipway.model.fields import S3Uri, Share, TopicArn
 from slipway.validation import Strict, wrong
 
-# The number of parameters ScalingSchedule… in include/cfn/endpoint.yaml.
+# The number of parameters ScalingSchedule… in deployment/endpoint.yaml.
 MAX_SCHEDULES = 4
 # SageMaker puts its metrics each minute; CloudWatch takes multiples of a minute.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html

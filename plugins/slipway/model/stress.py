@@ -7,7 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage, Phase, Plan
+from slipway.load.phases import LAB_STAGES, Arrivals, LoadStage, Phase
+from slipway.load.plan import Caps, Plan
 from slipway.load.rows import Row
 from slipway.model.fields import Share
 from slipway.validation import Strict, wrong

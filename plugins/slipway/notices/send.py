@@ -1,4 +1,4 @@
-"""Who is told of decisions, and of a model whose bytes have changed: an SNS topic, and any of Airflow's notifiers."""
+"""Messages about decisions, and about a model whose bytes have changed, to an SNS topic and to Airflow's notifiers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Notices that were sent, by name, in the task's state store.
+# The entry of the task's state store that names the messages that were sent.
 TOLD = "told"
-# A topic that refuses is tried again after this time: each attempt takes a worker for a moment.
+# A message that failed is retried after this time: each attempt takes a worker for a moment.
 RETRY_SECONDS = 60.0
 
 
@@ -43,10 +43,10 @@ class Message:
     """One message.
 
     :param notice: what it is about
-    :param key: tells it from the same task's other messages, so that it is sent once
+    :param key: names it among the task's messages, so that it is sent once
     :param model: the model's prefix
-    :param text: what is to be said
-    :param link: the page to go to
+    :param text: the message itself
+    :param link: the page that it links to
     """
 
     notice: Notice
@@ -57,13 +57,13 @@ class Message:
 
     @property
     def subject(self) -> str:
-        """The message in a line."""
+        """The subject line."""
         return f"{self.model}: {self.notice}"
 
 
 @dataclass(frozen=True)
 class Notices:
-    """Where messages go.
+    """The receivers of messages.
 
     :param topic: ARN of an SNS topic; may contain {region} and {account}
     :param notifiers: class path and arguments of each of Airflow's notifiers
@@ -74,19 +74,19 @@ class Notices:
 
     @classmethod
     def of(cls, approval: ApprovalSettings) -> Notices:
-        """:param approval: the model file's section"""
+        """Read the receivers from a model file's section ``approval``."""
         return cls(approval.topic, tuple((item.notifier, item.arguments) for item in approval.notifiers))
 
     def __bool__(self) -> bool:
         return bool(self.topic or self.notifiers)
 
     def send(self, message: Message, context: Context, aws_conn_id: str | None) -> bool:
-        """Send a message unless it was sent before; a failure is logged and stops nothing.
+        """Send a message unless it was sent before; a failure is only logged.
 
         :param message: the message
         :param context: the task's Airflow context
         :param aws_conn_id: Airflow connection with the AWS credentials
-        :returns: whether everything has been sent
+        :returns: whether every receiver has been sent it
         """
         store = context["task_state_store"]
         told: Any = store.get(TOLD) or []
@@ -96,9 +96,9 @@ class Notices:
                 continue
             try:
                 deliver()
-            # Whatever a notifier raises: a release never waits for a message.
+            # Any error of a notifier: a release never waits for a message.
             except Exception as error:
-                log.warning("The message %r did not go out to %s: %s", message.subject, channel, error)
+                log.warning("Cannot send the message %r to %s: %s", message.subject, channel, error)
                 continue
             told = [*told, name]
             store.set(TOLD, told)
@@ -125,7 +125,7 @@ class Notices:
 
 
 def retry_at() -> float:
-    """:returns: when a message that did not go out is tried again, in seconds since the epoch"""
+    """Return when a message that failed is retried, in seconds since the epoch."""
     return time.time() + RETRY_SECONDS
 
 

@@ -1,1 +1,1 @@
-"""Whether a model is good enough: metrics, held-out rows, the golden set, the champion."""
+"""Check whether a model is good enough: metrics, held-out rows, the golden set, the champion rule."""

@@ -1,4 +1,4 @@
-"""A new model beside the live one, on the same rows: what both made of them, and whether that suffices."""
+"""Compare a new model with the live one on the same rows, by the champion rule of the model file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ACCURACY, _RMSE = "accuracy", "rmse"
 
 @dataclass(frozen=True)
 class ChampionComparison:
-    """What both models made of the same rows.
+    """How both models answered the same rows.
 
-    :param metric: accuracy, or rmse, of which less is better
+    :param metric: accuracy, or rmse, where less is better
     :param live: None where the live model failed on a row
-    :param misses: what the rule of the model file is broken by; empty where it is kept
+    :param misses: how the rule of the model file is broken; empty where it is kept
     """
 
     metric: str
@@ -32,7 +32,7 @@ class ChampionComparison:
     misses: tuple[str, ...]
 
     def to_xcom(self) -> dict[str, Any]:
-        """:returns: plain JSON; part of the XCom of ``test_dev``"""
+        """Return the comparison as plain JSON; it is part of the XCom of ``test_dev``."""
         return {
             "metric": self.metric,
             "rows": self.rows,
@@ -45,7 +45,7 @@ class ChampionComparison:
         }
 
     def record(self) -> Mapping[str, str]:
-        """:returns: what is kept on the model package, beside the training's metrics"""
+        """Return what the model package records beside the metrics of the training job."""
         live = "failed" if self.live is None else f"{self.live:.6g}"
         return {
             self.metric: f"{self.candidate:.6g}",
@@ -56,14 +56,14 @@ class ChampionComparison:
         }
 
     def check(self, model_prefix: str) -> None:
-        """Refuse a model that does not do well enough beside the live one.
+        """Refuse a model that breaks the rule.
 
         :param model_prefix: for the message
         :raises GateFailed: saying by how much
         """
         if self.misses:
             raise GateFailed(
-                "The model does not stand up to the live one",
+                "The model breaks the champion rule",
                 resource=model_prefix,
                 why=f"on the same {self.rows} rows " + "; ".join(self.misses),
                 fix="train a better model, or change champion in the model file, and upload the zip again",
@@ -71,13 +71,13 @@ class ChampionComparison:
 
 
 def compare(rule: Champion, candidate: Score, live: Score | None, *, regression: bool) -> ChampionComparison:
-    """Hold a model against the live one.
+    """Compare a model with the live one.
 
     :param rule: the model file's
-    :param candidate: what the new model answered
-    :param live: what the live one answered to the same rows; None where it failed on one: anything is better
+    :param candidate: the answers of the new model
+    :param live: the live model's answers to the same rows; None where it failed on one, so that every model is better
     :param regression: whether the models answer with numbers, compared by rmse, or with classes
-    :returns: both results, and what breaks the rule
+    :returns: both results, and how they break the rule
     """
     metric = _RMSE if regression else _ACCURACY
     ours = candidate.rmse if regression else candidate.accuracy
@@ -93,7 +93,7 @@ def compare(rule: Champion, candidate: Score, live: Score | None, *, regression:
 
 
 def _quality(rule: Champion, metric: str, ours: float, theirs: float) -> list[str]:
-    # Rounded, or 0.96 - 0.95 would be less than the 0.01 that a person sees.
+    # Rounded: 0.96 - 0.95 is less than 0.01 in floating point.
     better = round((theirs - ours) if metric == _RMSE else (ours - theirs), 9)
     wanted = rule.better_by_at_least if rule.better_by_at_least is not None else -(rule.not_worse_than or 0)
     if better >= wanted:

@@ -1,20 +1,22 @@
-"""Evaluation: the training job's final metrics against the gates of the model file and beside the live model's."""
+"""Check the training job's final metrics against the gates, and show them beside the live model's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.plan import ReleasePlan, pull_plan
-from slipway.quality.gates import GateResult, judge
-from slipway.registry.hook import REVISION, ModelRegistryHook, metrics_of
+from slipway.quality.gates import GateResult, judge_metrics
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
 
 if TYPE_CHECKING:
@@ -24,34 +26,28 @@ if TYPE_CHECKING:
 
 
 class EvaluateOperator(BaseOperator):
-    """Stops the release where a final metric is outside its gate.
+    """Stop the release when a final metric is outside its gate.
 
     :param model: The model file's content.
     """
 
+    registry = client(ModelRegistryHook)
+    cloudformation = client(CloudFormationHook)
+
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def cloudformation(self) -> CloudFormationHook:
-        """CloudFormation, through the model's connection."""
-        return CloudFormationHook(aws_conn_id=self.model.aws_conn_id)
+        self.aws_conn_id = model.aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Judge the metrics and look up the live model's.
+        """Check the metrics and look up the live model's.
 
         :param context: The task's Airflow context.
         :returns: The metrics, the gates with their results, and the live model with its metrics.
-        :raises slipway.errors.GateFailed: Naming every gate that failed and by what.
+        :raises slipway.errors.GateFailed: Naming every gate that failed and the metric's value.
         """
         metrics: dict[str, float] = context["ti"].xcom_pull(task_ids="train")["metrics"]
-        gates = judge(self.model.gates, metrics)
+        gates = judge_metrics(self.model.gates, metrics)
         live = self._live(pull_plan(context))
         for gate in gates:
             self.log.info("%s", gate)
@@ -68,7 +64,7 @@ class EvaluateOperator(BaseOperator):
         return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
 
     def _live(self, plan: ReleasePlan) -> dict[str, Any] | None:
-        """The model production serves now, unless it is this release's own, deployed before."""
+        """Return the model that production serves now, or None where that is this release's own."""
         stack = self.cloudformation.describe_stack(plan.stack(Environment.PRODUCTION))
         arn = live_arn(
             stack.outputs if stack else {},

@@ -1,4 +1,4 @@
-"""The golden set: rows that every release has to answer rightly."""
+"""The golden set: rows that every release must predict correctly."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from slipway.errors import EndpointTestFailed
 from slipway.load.rows import is_right
 from slipway.quality.scoring import Prediction
 
-# A set that a person has looked through, row by row, is smaller than this.
+# A person must be able to check the set row by row.
 MAX_ROWS = 1000
 _SHOWN_MAX = 5
 _SHOWN_CHARS = 60
 
 
 def check(answers: Sequence[Prediction], tolerance: float | None, endpoint_name: str) -> None:
-    """Refuse a model that answers a row of the golden set wrongly.
+    """Refuse a model that predicts a row of the golden set wrongly.
 
     :param answers: the rows' answers, in the order of the file
-    :param tolerance: how far a number may be off; None where the class has to be the expected one
+    :param tolerance: how far a number may be off; None where the class must be the expected one
     :param endpoint_name: for the message
-    :raises EndpointTestFailed: naming the first rows by number, with what was expected and what came
+    :raises EndpointTestFailed: naming the first rows by number, with what was expected and what was predicted
     """
     wrong = [
         f"row {number}: expected {_short(answer.label)}, got {_short(answer.prediction)}"
@@ -31,10 +31,10 @@ def check(answers: Sequence[Prediction], tolerance: float | None, endpoint_name:
         return
     more = [f"{len(wrong) - _SHOWN_MAX} more"] if len(wrong) > _SHOWN_MAX else []
     raise EndpointTestFailed(
-        f"The model answers {len(wrong)} of {len(answers)} rows of the golden set wrongly",
+        f"The model predicts {len(wrong)} of {len(answers)} rows of the golden set wrongly",
         resource=endpoint_name,
         why="; ".join([*wrong[:_SHOWN_MAX], *more]),
-        fix="train a model that knows them, or correct the set if it is wrong, and upload the zip again",
+        fix="train a model that predicts them correctly, or correct the set, and upload the zip again",
     )
 
 

@@ -1,4 +1,4 @@
-"""Held-out rows: the CSV data in S3 that endpoints are tried with."""
+"""Held-out rows: the CSV data in S3 that endpoints are tested with."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import bucket_and_key
+from slipway.aws.session import AwsHook
 from slipway.errors import EndpointTestFailed
 from slipway.load.rows import Row, parse_row
 
 
-class HeldOutHook(S3VersionHook):
-    """Reads headerless CSV, label first, as SageMaker's built-in algorithms take it.
+class HeldOutHook(AwsHook):
+    """Read headerless CSV, label first, as SageMaker's built-in algorithms take it.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
     """
+
+    service = "s3"
 
     @patient
     def rows(self, data_uri: str, limit: int) -> list[Row]:
@@ -26,7 +29,7 @@ class HeldOutHook(S3VersionHook):
         :param data_uri: An object's URI or a prefix: s3://BUCKET/PREFIX.
         :param limit: How many rows at most.
         :returns: The rows, at least one.
-        :raises slipway.errors.EndpointTestFailed: When there is no row, or one without a label and features.
+        :raises slipway.errors.EndpointTestFailed: When there is no row, or a row has no label and features.
         :raises slipway.errors.AwsError: When a call fails.
         """
         with aws_call("read the held-out rows", data_uri):
@@ -39,7 +42,7 @@ class HeldOutHook(S3VersionHook):
 
     def _lines(self, data_uri: str) -> Iterator[str]:
         client: Any = self.conn
-        bucket, prefix = self.parse_s3_url(data_uri)
+        bucket, prefix = bucket_and_key(data_uri)
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"]

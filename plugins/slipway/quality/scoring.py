@@ -1,4 +1,4 @@
-"""How well an endpoint answered: right labels, or the distance from right numbers, and how fast."""
+"""How well an endpoint predicted, by accuracy or rmse, and how fast it answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.load.rows import is_right
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row's answer: the label that was right, what the endpoint said, which variant, how long it took."""
+    """One row: its label, what the endpoint predicted, by which variant, and how long it took."""
 
     label: str
     prediction: str
@@ -24,18 +24,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Score:
-    """What a row of answers adds up to."""
+    """The figures of a set of predictions."""
 
     answers: Sequence[Prediction]
 
     @property
     def correct(self) -> int:
-        """Rows answered with the right class."""
+        """The number of rows with the correct class."""
         return sum(is_right(answer.label, answer.prediction) for answer in self.answers)
 
     @property
     def accuracy(self) -> float:
-        """The share of rows answered with the right class."""
+        """The share of rows with the correct class."""
         return self.correct / len(self.answers)
 
     @property

@@ -1,4 +1,4 @@
-"""The bytes of a model: which artefact a model package was registered with, and what is said when it is another one."""
+"""The artefact that a model package was registered with, and the errors where it is another one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.aws.s3 import bucket_and_key
 from slipway.errors import ArtefactChanged
-from slipway.registry.record import ARTEFACT_SHA256, metadata_value
+from slipway.registry.metadata import ARTEFACT_SHA256, metadata_value
 
 # Entries of a model package's metadata, written by `register`.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 _PREFIX = "slipway-artefact-"
-_SHA256 = ARTEFACT_SHA256  # what approvals are about, too
+_SHA256 = ARTEFACT_SHA256  # approvals are about it, too
 _SIZE, _ETAG, _VERSION_ID = (f"{_PREFIX}{name}" for name in ("size", "etag", "version-id"))
 
 
@@ -20,7 +21,7 @@ _SIZE, _ETAG, _VERSION_ID = (f"{_PREFIX}{name}" for name in ("size", "etag", "ve
 class Artefact:
     """One model.tar.gz in S3.
 
-    :param uri: where it lies
+    :param uri: its S3 URI
     :param etag: without quotes
     :param version_id: S3's; ``null`` where the bucket keeps no versions
     :param sha256: of all its bytes, hexadecimal
@@ -38,11 +39,10 @@ class Artefact:
     @property
     def place(self) -> tuple[str, str]:
         """Bucket and key."""
-        bucket, _, key = self.uri.removeprefix("s3://").partition("/")
-        return bucket, key
+        return bucket_and_key(self.uri)
 
     def properties(self) -> dict[str, str]:
-        """:returns: the metadata of a model package that keeps it; where it lies is in the package's specification"""
+        """Return the metadata that keeps it on a model package; its URI is in the package's specification."""
         return {
             _SHA256: self.sha256,
             _SIZE: str(self.size_bytes),
@@ -52,7 +52,10 @@ class Artefact:
 
 
 def data_url(package: Mapping[str, Any]) -> str:
-    """:returns: the S3 URI of the artefact that a model package serves; what DescribeModelPackage answered is given"""
+    """Return the S3 URI of a model package's artefact.
+
+    :param package: what DescribeModelPackage answered
+    """
     return package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
 
 
@@ -76,33 +79,37 @@ def artefact_of(package: Mapping[str, Any]) -> Artefact | None:
 
 
 def on_record(package: Mapping[str, Any] | None, uri: str) -> Artefact:
-    """Read the record of an artefact that is about to be served.
+    """Read the record of an artefact before it is served.
 
     :param package: the model package of the artefact; None where no package has it
     :param uri: the artefact, for the message
-    :raises ArtefactChanged: when nothing says which bytes it has to have
+    :raises ArtefactChanged: when there is no record of its bytes
     """
     recorded = artefact_of(package) if package else None
     if recorded is None:
         raise ArtefactChanged(
-            "Nothing says which bytes this artefact has to have",
+            "There is no record of this artefact's bytes",
             resource=uri,
             why=f"{package['ModelPackageArn']} has no record of them" if package else "no model package has it",
-            fix="release its version anew with version_id and new_attempt; where it is a live model beside a new one, "
-            "set ABTests to false for one release",
+            fix="release its version again with version_id and new_attempt; where it is the live model beside a new "
+            "one, set ABTests to false for one release",
         )
     return recorded
 
 
 def changed(recorded: Artefact, found: Artefact | None) -> ArtefactChanged:
-    """:returns: the error about an artefact that is not the one on record; ``found`` is None where there is nothing"""
+    """Build the error about an artefact that is not the one on record.
+
+    :param recorded: the artefact on record
+    :param found: what was found; None where there is no object
+    """
     bucket, key = recorded.place
     return ArtefactChanged(
         "The artefact is not the one that was registered, and nothing is deployed",
         resource=recorded.uri,
         why=f"on record are {recorded}; found {found or 'no such object'}",
         fix="find out who wrote or removed it (CloudTrail's data events say so). Bring it back: `aws s3api "
-        f"list-object-versions --bucket {bucket} --prefix {key}` shows what lies above version {recorded.version_id}, "
-        "`aws s3api delete-object` with `--version-id` takes that away; then clear this task. Or release the version "
-        "anew with version_id and new_attempt",
+        f"list-object-versions --bucket {bucket} --prefix {key}` shows which came after version {recorded.version_id}, "
+        "`aws s3api delete-object` with `--version-id` removes them; then clear this task. Or release the version "
+        "again with version_id and new_attempt",
     )

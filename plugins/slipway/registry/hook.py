@@ -1,4 +1,4 @@
-"""The SageMaker Model Registry: what was trained, and who decided what about it."""
+"""The SageMaker Model Registry: model packages and the decisions on them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.sagemaker_base import SageMakerBaseHook, is_missing
+from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError
 from slipway.model.approvers import Approval
+from slipway.registry.metadata import DIGEST, REVISION, TEST_PREFIX, metadata_value
 from slipway.registry.record import (
     APPROVAL_PREFIX,
     DECISION,
     DECISION_KEYS,
-    DIGEST,
     HOW_OUTSIDE,
     LATE_ANSWER,
     Candidate,
@@ -27,32 +27,11 @@ from slipway.registry.record import (
     decision_of,
     decision_properties,
     description,
-    metadata_value,
 )
 from slipway.states import ModelApprovalStatus
 
-REVISION = "slipway-revision"
-VERSION_ID = "slipway-version-id"
-RUN = "slipway-run"
-METRIC_PREFIX = "metric/"
-TEST_PREFIX = "test/"
 
-
-def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
-    """Read the final training metrics that `register` wrote into a model package.
-
-    :param package: What DescribeModelPackage answered.
-    :returns: Values by metric name.
-    """
-    properties = package.get("CustomerMetadataProperties", {})
-    return {
-        key.removeprefix(METRIC_PREFIX): float(value)
-        for key, value in properties.items()
-        if key.startswith(METRIC_PREFIX)
-    }
-
-
-class ModelRegistryHook(SageMakerBaseHook):
+class ModelRegistryHook(SageMakerApiHook):
     """Model package groups and model packages.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
@@ -64,10 +43,10 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
 
-        :param group: The group's name.
-        :param description: What it holds.
-        :param tags: Tag values by key.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the group's name
+        :param description: what it holds
+        :param tags: tag values by key
+        :raises slipway.errors.AwsError: when a call fails
         """
         if self.describe_model_package_group(group) is not None:
             return
@@ -79,7 +58,7 @@ class ModelRegistryHook(SageMakerBaseHook):
                     Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )
             except ClientError as error:
-                # Another release of this model created it in between.
+                # Another release of this model has created it meanwhile.
                 if "already exists" not in str(error):
                     raise
 
@@ -88,8 +67,8 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackageGroup.html
 
-        :param group: The group's name.
-        :returns: The description, or None if there is no such group.
+        :param group: the group's name
+        :returns: the description, or None if there is no such group
         """
         return self.describe_or_none("describe_model_package_group", group, ModelPackageGroupName=group)
 
@@ -97,12 +76,12 @@ class ModelRegistryHook(SageMakerBaseHook):
     def create_model_package(self, parameters: dict) -> str:
         """Register a version of a model.
 
-        The parameters bear a ClientToken, by which SageMaker knows a repeated request.
+        The parameters have a ClientToken, by which SageMaker recognizes a repeated request.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
-        :param parameters: The operation's parameters.
-        :returns: The model package's ARN.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param parameters: the operation's parameters
+        :returns: the model package's ARN
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("register the model in", parameters["ModelPackageGroupName"]):
             return self.conn.create_model_package(**parameters)["ModelPackageArn"]
@@ -112,8 +91,8 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
 
-        :param arn: The package's ARN.
-        :returns: The description, or None if there is no such package.
+        :param arn: the package's ARN
+        :returns: the description, or None if there is no such package
         """
         return self.describe_or_none("describe_model_package", arn, ModelPackageName=arn)
 
@@ -121,13 +100,13 @@ class ModelRegistryHook(SageMakerBaseHook):
     def find_model_package(self, group: str, *, revision_id: str, digest: str) -> dict | None:
         """Find the package of one release.
 
-        The same zip uploaded twice is two revisions with one digest and two trained models, so both have to match.
+        The same zip uploaded twice makes two revisions with one digest and two models, so both have to match.
 
-        :param group: The model package group's name.
-        :param revision_id: The revision's id.
-        :param digest: SHA-256 of the zip, hexadecimal.
-        :returns: The package's description, or None.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the model package group's name
+        :param revision_id: the revision's id
+        :param digest: SHA-256 of the zip, hexadecimal
+        :returns: the package's description, or None
+        :raises slipway.errors.AwsError: when a call fails
         """
         for arn in self._package_arns(group):
             package = self.describe_model_package(arn) or {}
@@ -142,10 +121,10 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
 
-        :param group: The model package group's name.
-        :param data_url: S3 URI of the artefact.
-        :returns: The package's description, or None.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the model package group's name
+        :param data_url: S3 URI of the artefact
+        :returns: the package's description, or None
+        :raises slipway.errors.AwsError: when a call fails
         """
         for arn in self.model_package_arns(group):
             package = self.describe_model_package(arn) or {}
@@ -160,14 +139,14 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
 
-        :param group: The group's name.
-        :returns: ARNs; none where the group is missing.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param group: the group's name
+        :returns: ARNs; none where the group is missing
+        :raises slipway.errors.AwsError: when a call fails
         """
         return list(self._package_arns(group))
 
     def _package_arns(self, group: str) -> Iterator[str]:
-        """As model_package_arns; pages are fetched only as far as they are read."""
+        """List the packages of a group; pages are fetched only as far as they are read."""
         with aws_call("list the model packages", group):
             try:
                 pages = self.conn.get_paginator("list_model_packages").paginate(
@@ -176,7 +155,7 @@ class ModelRegistryHook(SageMakerBaseHook):
                 for page in pages:
                     yield from (item["ModelPackageArn"] for item in page["ModelPackageSummaryList"])
             except ClientError as error:
-                if not is_missing(error):
+                if not is_missing_resource(error):
                     raise
 
     @patient
@@ -192,24 +171,24 @@ class ModelRegistryHook(SageMakerBaseHook):
         decided_at: str | None = None,
         approvals: Iterable[Approval] = (),
     ) -> Decision:
-        """Record a decision on a model package; the first one wins.
+        """Record a decision on a model package; the first one counts.
 
-        The registry has no compare-and-set, so the record is read again after the write: of two decisions in the same
-        instant both writers see the one that stands. For the same reason it is read again before a repeated write.
+        The registry has no compare-and-set, so the record is read again after the write: after two decisions at the
+        same moment both writers see the one that counts. It is also read again before a repeated write.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param model_package_arn: The package decided upon.
-        :param approved: True to approve, False to reject.
-        :param decided_by: Who decided.
-        :param how: The way it came in, as ``Airflow UI``.
-        :param comment: What they said.
-        :param digest: SHA-256 of the zip the decision was made for.
-        :param decided_at: When they decided, ISO 8601 in UTC; now if None.
-        :param approvals: The approvals that were given, the deciding one included.
-        :returns: The decision as recorded; the same one made again is given back unchanged.
-        :raises slipway.errors.AlreadyDecided: Naming who was first, when that was another decision.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param model_package_arn: the package
+        :param approved: True to approve, False to reject
+        :param decided_by: who decided
+        :param how: the way the decision came in, such as ``Airflow UI``
+        :param comment: their comment
+        :param digest: SHA-256 of the zip the decision was made for
+        :param decided_at: when they decided, ISO 8601 in UTC; now if None
+        :param approvals: the approvals that were given, the deciding one included
+        :returns: the decision on record; the same decision made again is returned unchanged
+        :raises slipway.errors.AlreadyDecided: when there is another decision; it names who made it
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(model_package_arn, digest)
         wanted = ModelApprovalStatus.APPROVED if approved else ModelApprovalStatus.REJECTED
@@ -230,19 +209,19 @@ class ModelRegistryHook(SageMakerBaseHook):
 
     @patient
     def record_approvals(self, arn: str, approvals: Iterable[Approval], *, comment: str, digest: str) -> None:
-        """Record approvals that do not suffice yet; the package stays pending.
+        """Record approvals that are not enough yet; the package stays pending.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param arn: The package they are about.
-        :param approvals: All that were given so far.
-        :param comment: What was said with them.
-        :param digest: SHA-256 of the zip they were given for.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package they are about
+        :param approvals: all that were given so far
+        :param comment: their comments
+        :param digest: SHA-256 of the zip they were given for
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
-        # A decision that was withdrawn goes, or it would make these look withdrawn as well.
+        # A withdrawn decision is removed, or these approvals would look withdrawn too.
         self._update(
             package,
             approval_properties(approvals),
@@ -252,50 +231,50 @@ class ModelRegistryHook(SageMakerBaseHook):
 
     @patient
     def record_late_answer(self, arn: str, answer: str, *, digest: str) -> None:
-        """Keep an answer that came when the decision stood already.
+        """Record an answer that came after the decision.
 
-        :param arn: The package it was about.
-        :param answer: Who wanted what.
-        :param digest: SHA-256 of the zip it was given for.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package it was about
+        :param answer: who answered what
+        :param digest: SHA-256 of the zip it was given for
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         self._update(self._package_of(arn, digest), {LATE_ANSWER: metadata_value(answer)}, replaces=(LATE_ANSWER,))
 
     @patient
     def record_test(self, arn: str, results: Mapping[str, str], *, digest: str) -> None:
-        """Record how the model did beside the live one; a repeated test replaces what the one before found.
+        """Record how the model compares with the live one; a repeated test replaces the results of the one before.
 
-        :param arn: The package that was tested.
-        :param results: Texts by name.
-        :param digest: SHA-256 of the zip it was made from.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package that was tested
+        :param results: texts by name
+        :param digest: SHA-256 of the zip it was made from
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         properties = {f"{TEST_PREFIX}{name}": metadata_value(text) for name, text in results.items()}
         self._update(self._package_of(arn, digest), properties, replaces=(TEST_PREFIX,))
 
     @patient
     def candidate(self, arn: str, digest: str) -> Candidate:
-        """Read what an answer is about.
+        """Read the bytes that an answer is about.
 
-        :param arn: The package.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The package, its zip and its artefact.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the package, its zip and its artefact
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         return Candidate.of(self._package_of(arn, digest))
 
     @patient
     def undecided(self, arn: str, digest: str) -> tuple[list[Approval], str]:
-        """Read what a pending package has gathered.
+        """Read the approvals of a pending package.
 
-        :param arn: The package.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The approvals so far that the guard has signed, and what was said with them.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the approvals so far that the guard has signed, and their comments
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         approvals = approvals_of(package)
@@ -303,18 +282,18 @@ class ModelRegistryHook(SageMakerBaseHook):
 
     @patient
     def keep_outside_decision(self, arn: str, digest: str) -> Decision | None:
-        """Write down who decided outside Airflow, before a later change of the package hides it.
+        """Record who decided outside Airflow, before a later change of the package hides it.
 
-        :param arn: The package decided upon.
-        :param digest: SHA-256 of the zip the package has to be of.
-        :returns: The decision, recorded like every other; None while it is pending.
-        :raises slipway.errors.NotApproved: When the package is missing or of another digest.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param arn: the package
+        :param digest: SHA-256 of the zip the package has to be of
+        :returns: the decision; None while it is pending
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(arn, digest)
         decision = decision_of(package)
         kept = package.get("CustomerMetadataProperties", {}).get(DECISION)
-        # One that was withdrawn may be kept there still.
+        # The record may still have a withdrawn decision.
         if decision and decision.how == HOW_OUTSIDE and kept != decision.decision:
             self._write_decision(package, decision)
         return decision
@@ -325,11 +304,11 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-        :param package: What DescribeModelPackage answered.
-        :param properties: Texts by key; those of other keys stay.
-        :raises slipway.errors.AwsError: When the call fails.
+        :param package: what DescribeModelPackage answered
+        :param properties: texts by key; those of other keys stay
+        :raises slipway.errors.AwsError: when the call fails
         """
-        # All of the metadata is written, so it is read anew: a repetition must not undo what was written meanwhile.
+        # All metadata is written, so it is read again first: a repeated call must not undo what others wrote.
         self._update(
             self.describe_model_package(package["ModelPackageArn"]) or package, properties, replaces=tuple(properties)
         )
@@ -344,7 +323,7 @@ class ModelRegistryHook(SageMakerBaseHook):
         stale = sorted(key for key in present if key.startswith(replaces) and key not in properties)
         if stale:
             changes["CustomerMetadataPropertiesToRemove"] = stale
-        # The values registered before are sent along: the service does not say whether it merges or replaces.
+        # The other values are sent too: the documentation does not say whether the service merges or replaces.
         kept = {key: value for key, value in present.items() if key not in stale}
         with aws_call("write the record on", arn):
             self.conn.update_model_package(
@@ -356,25 +335,25 @@ class ModelRegistryHook(SageMakerBaseHook):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html
 
-        :param arn: The package's ARN.
-        :returns: False if it was gone.
+        :param arn: the package's ARN
+        :returns: False if it was gone
         """
         return self.delete("delete_model_package", arn, ModelPackageName=arn)
 
     def delete_model_package_group(self, group: str) -> bool:
-        """Delete a model package group, which has to be empty.
+        """Delete an empty model package group.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
 
-        :param group: The group's name.
-        :returns: False if it was gone.
+        :param group: the group's name
+        :returns: False if it was gone
         """
         return self.delete("delete_model_package_group", group, ModelPackageGroupName=group)
 
     def _package_of(self, arn: str, digest: str) -> dict:
         package = self.describe_model_package(arn)
         if package is None:
-            raise NotApproved("There is no model package to decide upon", resource=arn, fix="run register again")
+            raise NotApproved("There is no model package to decide on", resource=arn, fix="run register again")
         found = package.get("CustomerMetadataProperties", {}).get(DIGEST)
         if found != digest:
             raise NotApproved(

@@ -1,8 +1,7 @@
-"""The record of a decision on a model package: how it is written into the package's metadata, and read from there."""
+"""The record of a decision in a model package's metadata: written and read."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -11,16 +10,13 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.model.approvers import Approval
+from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-METADATA_VALUE_MAX_CHARS = 256
 APPROVAL_DESCRIPTION_MAX_CHARS = 1024
-_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
-DIGEST = "slipway-digest"
-ARTEFACT_SHA256 = "slipway-artefact-sha256"
 DECISION = "slipway-decision"
 _DECIDED_BY = "slipway-decided-by"
 _DECIDED_AT = "slipway-decided-at"
@@ -30,14 +26,14 @@ DECISION_KEYS = (DECISION, _DECIDED_BY, _DECIDED_AT, _DECIDED_HOW)
 APPROVAL_PREFIX = "slipway-approval-"
 LATE_ANSWER = "slipway-late-answer"
 HOW_OUTSIDE = "SageMaker"
-# Who decided, where the record does not say.
+# The name where the record does not say who decided.
 UNKNOWN = "unknown"
 APPROVE, REJECT = "Approve", "Reject"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What an answer is about, as far as bytes go.
+    """The model package that an answer is about, with its digests.
 
     :param model_package_arn: the model package
     :param digest: SHA-256 of the zip, hexadecimal
@@ -50,14 +46,14 @@ class Candidate:
 
     @classmethod
     def of(cls, package: Mapping[str, Any]) -> Self:
-        """:param package: what DescribeModelPackage answered"""
+        """Read a candidate from what DescribeModelPackage answered."""
         properties = package.get("CustomerMetadataProperties", {})
         return cls(package["ModelPackageArn"], properties.get(DIGEST, ""), properties.get(ARTEFACT_SHA256, ""))
 
     def statement(self, option: str, *, by: str, at: str, how: str, stage: str) -> tuple[str, ...]:
-        """Put together what the guard signs when it lets an answer through.
+        """Put together what the guard signs when it accepts an answer.
 
-        :param option: the button, as the question names it
+        :param option: the button of the question
         :param by: the person's Airflow user name
         :param at: ISO 8601, UTC
         :param how: the way the answer came in
@@ -72,7 +68,7 @@ class Decision:
     """One recorded decision on a model package.
 
     ``decision`` is Approved or Rejected, ``decided_at`` ISO 8601 in UTC, ``how`` the way it came in. ``approvals`` are
-    those that made it, or that were given before somebody rejected it or decided outside Airflow; each has its proof.
+    all that were given up to the decision, each with its proof.
     """
 
     decision: ModelApprovalStatus
@@ -88,37 +84,26 @@ class Decision:
         return self.decision is ModelApprovalStatus.APPROVED
 
     def to_xcom(self) -> dict[str, Any]:
-        """:returns: plain JSON; the XCom of ``approve``"""
+        """Return plain JSON, the XCom of ``approve``."""
         approvals = [{"by": one.by, "at": one.at, "how": one.how, "stage": one.stage} for one in self.approvals]
         return {**asdict(self), "decision": self.decision.value, "approvals": approvals}
-
-
-def metadata_value(text: str) -> str:
-    """Fit a text into what CustomerMetadataProperties allow.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-
-    :param text: Any text.
-    :returns: At most 256 characters, every other one than the allowed replaced by a hyphen.
-    """
-    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
 
 
 def decision_of(package: Mapping[str, Any]) -> Decision | None:
     """Read the decision from a model package's description.
 
-    A decision made in SageMaker Studio or by UpdateModelPackage carries none of Slipway's properties; SageMaker's own
-    LastModifiedBy then says who it was.
+    A decision made in SageMaker Studio or by UpdateModelPackage has none of Slipway's properties; SageMaker's
+    LastModifiedBy then names who made it.
 
-    :param package: What DescribeModelPackage answered.
-    :returns: The decision, or None while it is pending.
+    :param package: what DescribeModelPackage answered
+    :returns: the decision, or None while it is pending
     """
     status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
     if status is ModelApprovalStatus.PENDING:
         return None
     properties = package.get("CustomerMetadataProperties", {})
     comment = package.get("ApprovalDescription", "")
-    # The status is what IAM guards, so properties that contradict it count for nothing.
+    # IAM guards the status, so properties that contradict it do not count.
     if properties.get(DECISION) == status:
         who, when, how = (properties.get(key, UNKNOWN) for key in (_DECIDED_BY, _DECIDED_AT, _DECIDED_HOW))
         return Decision(status, who, when, how, comment, tuple(_approvals_in(package)))
@@ -130,12 +115,12 @@ def decision_of(package: Mapping[str, Any]) -> Decision | None:
 
 
 def approvals_of(package: Mapping[str, Any]) -> list[Approval]:
-    """Read the approvals that a model package has gathered so far, and that the guard has signed.
+    """Read the approvals of a model package that the guard has signed.
 
-    Those of a decision that was withdrawn in SageMaker count no more: the status is what IAM guards.
+    The approvals of a decision that was withdrawn in SageMaker no longer count: IAM guards the status.
 
-    :param package: What DescribeModelPackage answered.
-    :returns: The approvals, in their order.
+    :param package: what DescribeModelPackage answered
+    :returns: the approvals, in their order
     """
     properties = package.get("CustomerMetadataProperties", {})
     status = package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING)
@@ -147,13 +132,13 @@ def _approvals_in(package: Mapping[str, Any]) -> Iterator[Approval]:
     properties, candidate, number = package.get("CustomerMetadataProperties", {}), Candidate.of(package), 0
     while entry := properties.get(f"{APPROVAL_PREFIX}{(number := number + 1)}"):
         at, stage, how, proof, by = (*entry.split("/", 4), "", "", "", "")[:5]
-        # Whoever may update the package may write here; only the guard can sign.
+        # All who may update the package can write here; only the guard can sign.
         if verifier().proves(proof, *candidate.statement(APPROVE, by=by, at=at, how=how, stage=stage)):
             yield Approval(by=by, at=at, how=how, stage=stage, proof=proof)
 
 
 def approval_properties(approvals: Iterable[Approval]) -> dict[str, str]:
-    """:returns: the metadata that keeps these approvals, and none else"""
+    """Return the metadata that keeps these approvals and no others."""
     return {
         f"{APPROVAL_PREFIX}{number}": metadata_value("/".join((one.at, one.stage, one.how, one.proof, one.by)))
         for number, one in enumerate(approvals, 1)
@@ -161,7 +146,7 @@ def approval_properties(approvals: Iterable[Approval]) -> dict[str, str]:
 
 
 def decision_properties(decision: Decision) -> dict[str, str]:
-    """:returns: the metadata that keeps a decision"""
+    """Return the metadata that keeps a decision."""
     return {
         DECISION: decision.decision.value,
         _DECIDED_BY: metadata_value(decision.decided_by),
@@ -172,11 +157,11 @@ def decision_properties(decision: Decision) -> dict[str, str]:
 
 
 def comment_problem(text: str) -> str | None:
-    """Say why a comment cannot be kept with a decision, for whoever is to shorten or correct it.
+    """Say why a comment cannot be kept with a decision, so that its author can correct it.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-    :param text: what somebody typed
+    :param text: the comment
     :returns: the reason as a sentence; None when it can be kept as it is
     """
     if len(text) > APPROVAL_DESCRIPTION_MAX_CHARS:
@@ -188,11 +173,11 @@ def comment_problem(text: str) -> str | None:
 
 
 def description(comment: str) -> str:
-    """:returns: a comment as ApprovalDescription takes it"""
+    """Shorten a comment to what ApprovalDescription takes."""
     return " ".join(comment.split())[:APPROVAL_DESCRIPTION_MAX_CHARS]
 
 
-# Who decides when nobody did.
+# The name on record when no person decided.
 NOBODY = "slipway"
 
 

@@ -1,26 +1,25 @@
-"""Registration: the trained model becomes a version in the Model Registry that waits for a person."""
+"""The task ``register``: registers the trained model as a pending version in the Model Registry."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from slipway import names
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
-from slipway.registry import hook as registry
 from slipway.registry.artefact import Artefact
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.record import metadata_value
+from slipway.registry.metadata import DIGEST, METRIC_PREFIX, REVISION, RUN, VERSION_ID, metadata_value
 from slipway.states import ModelApprovalStatus
 
 if TYPE_CHECKING:
@@ -37,38 +36,31 @@ _METRICS_FILE = "metrics.json"
 
 
 class RegisterModelOperator(BaseOperator):
-    """Creates the release's model package as PendingManualApproval, or adopts it if an earlier attempt did.
+    """Creates the release's model package as PendingManualApproval, or adopts that of an earlier attempt.
 
-    The package is of the release's own copy of the artefact, and says which bytes that has. Training jobs cannot write
-    there, so what is tested and approved is what is deployed.
+    The package is of the release's own copy of the artefact and records its bytes. Training jobs cannot write there,
+    so what is tested and approved is what is deployed.
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
 
-    :param model: The model file's content.
+    :param model: the model file's content
     """
 
     operator_extra_links = (ModelPackageLink(),)
+    registry = client(ModelRegistryHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-
-    @cached_property
-    def registry(self) -> ModelRegistryHook:
-        """The Model Registry, through the model's connection."""
-        return ModelRegistryHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def s3(self) -> S3ArtefactHook:
-        """S3, through the model's connection."""
-        return S3ArtefactHook(aws_conn_id=self.model.aws_conn_id)
+        self.aws_conn_id = model.aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
 
-        :param context: The task's Airflow context.
-        :returns: The model package's ARN and version.
-        :raises slipway.errors.PermanentError: When the job's artefact is gone.
-        :raises slipway.errors.AwsError: When a call fails.
+        :param context: the task's Airflow context
+        :returns: the model package's ARN and version
+        :raises slipway.errors.PermanentError: when the job's artefact is gone
+        :raises slipway.errors.AwsError: when a call fails
         """
         plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
         self.registry.ensure_model_package_group(
@@ -102,7 +94,7 @@ class RegisterModelOperator(BaseOperator):
 
     def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:
         kms_key = self.model.policy.kms_key
-        kept = self.s3.keep(
+        kept = S3Artefacts(self.s3).keep(
             trained_url,
             plan.home_bucket,
             names.artefact_key(plan.prefix, plan.revision_id),
@@ -133,23 +125,23 @@ def package_parameters(
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 
-    :param plan: The release's plan.
-    :param trained: What `train` left.
-    :param artefact: The release's own copy of the model.
-    :param metrics_uri: Where the metrics lie as JSON.
-    :param gated: Metrics that have a gate: they come first where not all have a place.
-    :param dag_id: The DAG of the run.
-    :param run_id: The run.
-    :returns: The operation's parameters.
+    :param plan: the release's plan
+    :param trained: the XCom of `train`
+    :param artefact: the release's own copy of the model
+    :param metrics_uri: the S3 URI of the metrics as JSON
+    :param gated: metrics that have a gate: they come first where there is no place for all
+    :param dag_id: the DAG of the run
+    :param run_id: the run
+    :returns: the operation's parameters
     """
     metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
     properties = {
-        registry.DIGEST: plan.digest,
-        registry.REVISION: plan.revision_id,
-        registry.VERSION_ID: plan.revision.version_id,
+        DIGEST: plan.digest,
+        REVISION: plan.revision_id,
+        VERSION_ID: plan.revision.version_id,
         **artefact.properties(),
-        registry.RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
-        **{f"{registry.METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
+        RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
+        **{f"{METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
     }
     return {
         "ModelPackageGroupName": plan.model_package_group,
@@ -164,6 +156,6 @@ def package_parameters(
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}},
         "CustomerMetadataProperties": {key: metadata_value(value) for key, value in properties.items()},
-        # A repeated request of one run answers with the package that the first one made.
+        # A repeated request of one run returns the package that the first one created.
         "ClientToken": hashlib.sha256(f"{plan.revision_id}\0{run_id}".encode()).hexdigest()[:36],
     }

@@ -1,1 +1,1 @@
-"""The stress test of an endpoint: ordered, sent, reported."""
+"""The stress test of an endpoint: its form, the load, the report."""

@@ -1,4 +1,4 @@
-"""The load engine's way to AWS by an Airflow connection."""
+"""Give the load engine access to AWS through an Airflow connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway.load.signing import Target
 
 
 class EndpointLoadHook(AwsHook):
-    """Where endpoints are invoked, and with what credentials.
+    """Find where endpoints are invoked, and with what credentials.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
     """
@@ -31,19 +31,19 @@ class EndpointLoadHook(AwsHook):
 
     @patient
     def target(self, endpoint_name: str, variant: str | None) -> Target:
-        """Say where an endpoint is invoked.
+        """Return where an endpoint is invoked.
 
         :param endpoint_name: the endpoint
         :param variant: TargetVariant
         :raises slipway.errors.AwsError: when the connection has no region, or no credentials
         """
-        with aws_call("tell where the endpoint is invoked", endpoint_name):
+        with aws_call("find where the endpoint is invoked", endpoint_name):
             meta = self.conn.meta
         return Target(meta.endpoint_url, meta.region_name, meta.service_model.signing_name, endpoint_name, variant)
 
     @patient
     def credentials(self) -> ReadOnlyCredentials:
-        """Give credentials that are good now; those of a role are renewed when they are about to end.
+        """Return valid credentials; those of a role are renewed before they expire.
 
         :raises slipway.errors.AwsError: when there are none
         """
@@ -59,7 +59,7 @@ class EndpointLoadHook(AwsHook):
 
 
 class HookAccess:
-    """The hooks, as the load engine takes them: it asks again by itself, and a load that ends must not wait for AWS.
+    """Access to AWS for the load engine; calls are not retried, because the engine repeats them itself.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
@@ -69,19 +69,19 @@ class HookAccess:
         self._sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
 
     def target(self, endpoint_name: str, variant: str | None) -> Target:
-        """Say where an endpoint is invoked.
+        """Return where an endpoint is invoked.
 
-        :raises LoadError: when that cannot be told
+        :raises LoadError: when the call fails
         """
-        with _engines_way():
+        with _for_engine():
             return self._runtime.target(endpoint_name, variant)
 
     def credentials(self) -> ReadOnlyCredentials:
-        """Give credentials that are good now.
+        """Return valid credentials.
 
         :raises LoadError: when there are none
         """
-        with _engines_way():
+        with _for_engine():
             return self._runtime.credentials()
 
     def instances(self, endpoint_name: str) -> dict[str, int]:
@@ -89,7 +89,7 @@ class HookAccess:
 
         :raises LoadError: when the call fails
         """
-        with _engines_way():
+        with _for_engine():
             endpoint = self._sagemaker.describe_endpoint(endpoint_name) or {}
         return {
             variant["VariantName"]: variant.get("CurrentInstanceCount", 0)
@@ -98,7 +98,7 @@ class HookAccess:
 
 
 @contextmanager
-def _engines_way() -> Iterator[None]:
+def _for_engine() -> Iterator[None]:
     try:
         with without_patience():
             yield

@@ -1,4 +1,4 @@
-"""The DAG ``stress_test``: a form, and one task that sends what it asks for."""
+"""The DAG ``stress_test``: a form, and one task that sends the load it asks for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from slipway.load.plan import LAB_STAGES
+from slipway.load.phases import LAB_STAGES
 from slipway.model.config import ModelConfig
 from slipway.names import DAG_TAG, STRESS_TEST_DAG_ID
-from slipway.stress.send import StressTestOperator
+from slipway.stress.operators import StressTestOperator
 
 _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)
 
@@ -18,21 +18,21 @@ _LAB = ",".join(f"{stage.concurrency}:{stage.requests}" for stage in LAB_STAGES)
 def build_stress_dag(models: Iterable[ModelConfig], documentation: str | None) -> DAG:
     """Build the DAG.
 
-    :param models: what the form offers
-    :param documentation: Markdown
+    :param models: all models; the form offers those that allow load
+    :param documentation: of the DAG, as Markdown
     """
     with DAG(
         STRESS_TEST_DAG_ID,
         schedule=None,
         catchup=False,
         is_paused_upon_creation=False,
-        # The caps are those of one load at a time.
+        # The caps are for one load at a time.
         max_active_runs=1,
         tags=[DAG_TAG],
         doc_md=documentation,
         params=_form([model.prefix for model in models if model.stress.allowed]),
     ) as dag:
-        # Nothing is sent twice: who wants another load asks for it.
+        # No load is sent twice unless somebody asks for it.
         StressTestOperator(task_id="stress", retries=0)
     return dag
 
@@ -45,30 +45,30 @@ def _form(prefixes: list[str]) -> dict[str, Param]:
             type=["null", "string"],
             enum=[*sorted(prefixes), None],
             title="Model",
-            description="Those whose model file allows load.",
+            description="Models whose model file allows load.",
         ),
         "environment": Param("dev", type="string", enum=["dev", "prd"], title="Environment"),
         "endpoint": _text("Endpoint", "An endpoint's name instead of model and environment."),
         "stages": _text(
             "Stages",
-            f"Requests in flight and requests in all, such as `{_LAB}`, the stress test of AWS's MLOps lab, which is "
-            "sent where the model file says nothing else.",
+            f"Requests in flight and requests in all, such as `{_LAB}`: the stress test of AWS's MLOps lab, which is "
+            "the default of model files.",
             examples=[_LAB, "10:1000"],
         ),
-        "rate_rps": _number("Rate", "Instead of stages: requests due each second, whether others are answered or not."),
-        "duration_seconds": _number("Duration", "Seconds for which the rate is kept."),
+        "rate_rps": _number("Rate", "Instead of stages: requests due each second, whether or not others are answered."),
+        "duration_seconds": _number("Duration", "How many seconds the rate is sent."),
         "data": _text(
             "Data",
-            "Labelled rows, label first: `s3://BUCKET/PREFIX`, which Airflow's role may read. Empty: those of `test`.",
+            "Labelled rows, label first: `s3://BUCKET/PREFIX`, which Airflow's role may read. Empty: as in `test`.",
         ),
-        "target_variant": _text("Variant", "The production variant that shall answer. Empty: by the weights."),
+        "target_variant": _text("Variant", "The production variant to send to. Empty: by the weights."),
         "max_error_share": _number("Errors at most", "Share of the requests, 0 to 1."),
         "p99_ms": _number("p99 at most", "Milliseconds."),
-        "min_accuracy": _number("Accuracy at least", "Share of the answers that name the row's label, 0 to 1."),
+        "min_accuracy": _number("Accuracy at least", "Share of the answers that are correct, 0 to 1."),
         "watch_seconds": _number(
-            "Watch on",
-            "Seconds after the load until CloudWatch and auto scaling are asked for the report: CloudWatch has a "
-            "minute's metrics once it has ended. Empty: as the model file says.",
+            "Watch afterwards",
+            "Seconds to wait after the load before CloudWatch and auto scaling are read for the report: CloudWatch has "
+            "a minute's metrics once it has ended. Empty: as the model file says.",
         ),
     }
 

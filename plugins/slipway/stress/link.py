@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class StressReportLink(BaseOperatorLink):
-    """The report in a browser.
+    """Link to the report.
 
-    The bucket is private, so the link is an address that S3 lets in for a time. Airflow asks for it in the worker, at
-    the end of the task, and keeps it.
+    The bucket is private, so the link is a presigned URL, valid for a week. Airflow makes the link in the worker, at
+    the end of the task, and stores it.
     """
 
     name = "Stress report"
@@ -26,7 +26,7 @@ class StressReportLink(BaseOperatorLink):
 
     @classmethod
     def persist(cls, context: Context | Mapping[str, Any], aws_conn_id: str | None, bucket: str, key: str) -> None:
-        """Keep where the report is.
+        """Store where the report is.
 
         :param context: the task's Airflow context
         :param aws_conn_id: Airflow connection with the AWS credentials
@@ -37,11 +37,11 @@ class StressReportLink(BaseOperatorLink):
         context["ti"].xcom_push(key=cls.key, value=value)
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """:returns: the report's address; nothing where there is none"""
+        """Return the address of the report, or an empty text where there is none."""
         report = read_xcom(ti_key, self.key)
         if not report:
             return ""
-        # The API server loads links too, and calls no AWS.
-        from slipway.stress.reports import StressReportHook
+        # Imported here: the API server also loads links, but never calls AWS.
+        from slipway.stress.report_hook import StressReportHook
 
         return StressReportHook(aws_conn_id=report["aws_conn_id"]).address(report["bucket"], report["key"])

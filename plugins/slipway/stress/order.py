@@ -1,4 +1,4 @@
-"""A stress test that somebody asks for: which endpoint, by whose leave, with what load and limits."""
+"""What a stress test sends: to which endpoint, with what load and limits, as its model file allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import ValidationError, field_validator, model_validator
 from slipway import names
 from slipway.errors import SlipwayError, StressRefused
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import Caps, Phase, parse_stages
+from slipway.load.phases import Phase, parse_stages
+from slipway.load.plan import Caps
 from slipway.model.config import ModelConfig
 from slipway.model.fields import S3Uri, Share
 from slipway.model.stress import Positive, Stress, WatchSeconds, arrivals
@@ -22,7 +23,7 @@ _LIMITS = ("max_error_share", "p99_ms", "min_accuracy")
 
 
 class StressForm(Strict):
-    """The form of the DAG ``stress_test``; what is left empty is as the model file has it."""
+    """The form of the DAG ``stress_test``; an empty field means the model file's value."""
 
     model: str | None = None
     environment: Literal["dev", "prd"] = "dev"
@@ -40,7 +41,7 @@ class StressForm(Strict):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_absent(cls, value: Any) -> Any:
-        """Forms send empty fields as empty text."""
+        """Read an empty text, which forms send for empty fields, as None."""
         return None if value == "" else value
 
     @model_validator(mode="after")
@@ -56,15 +57,15 @@ class StressForm(Strict):
 
 @dataclass(frozen=True)
 class StressOrder:
-    """What is to be sent where.
+    """A load and the endpoint to send it to.
 
-    :param model: whose file allows it; its placeholders may be unresolved
+    :param model: the model whose file allows it; its placeholders may be unresolved
     :param environment: the endpoint's
     :param phases: the load
     :param data: labelled rows, ``s3://BUCKET/PREFIX``; may have placeholders
     :param limits: fields of `slipway.load.slo.Slo`
-    :param target_variant: the variant that shall answer; None leaves it to the weights
-    :param watch_seconds: how long to wait after the load for CloudWatch's last minutes and for what is scaled
+    :param target_variant: the variant to send to; None leaves it to the weights
+    :param watch_seconds: how long to wait after the load for CloudWatch's last minutes and for scaling
     """
 
     model: ModelConfig
@@ -82,12 +83,12 @@ class StressOrder:
 
     @property
     def caps(self) -> Caps:
-        """How much the model file lets anybody ask for."""
+        """The most that the model file allows."""
         return self.model.stress.load_caps()
 
     @classmethod
     def of_model(cls, model: ModelConfig, environment: Environment) -> Self:
-        """The load that a model file describes.
+        """Read the load that a model file describes.
 
         :param model: the model file
         :param environment: whose endpoint is loaded
@@ -107,21 +108,21 @@ class StressOrder:
     def of_form(
         cls, form: Mapping[str, Any], models: Iterable[ModelConfig], errors: Iterable[SlipwayError] = ()
     ) -> Self:
-        """The load that a run's form asks for.
+        """Read the load that a run's form asks for.
 
         :param form: the run's parameters
         :param models: all model files
-        :param errors: about those that cannot be read
+        :param errors: one for each model file that cannot be read
         :raises StressRefused: when the form is wrong, or no model file allows the load
         """
         try:
             asked = StressForm.model_validate(dict(form))
             stages = parse_stages(asked.stages) if asked.stages else None
         except ValidationError as error:
-            raise StressRefused("No endpoint is loaded", why=describe(error, StressForm)) from error
+            raise StressRefused("No load was sent", why=describe(error, StressForm)) from error
         except LoadRefused as error:
-            raise StressRefused("No endpoint is loaded", why=str(error)) from error
-        model, environment = _meant(asked, models, errors)
+            raise StressRefused("No load was sent", why=str(error)) from error
+        model, environment = _asked_for(asked, models, errors)
         file = cls.of_model(model, environment)
         rate = (
             (arrivals(asked.rate_rps, asked.duration_seconds, file.caps),)
@@ -141,7 +142,7 @@ class StressOrder:
 
 
 def allowed(model: ModelConfig, endpoint_name: str) -> Stress:
-    """Find what a model file lets its endpoints be loaded with.
+    """Return the stress settings of a model file that allows load.
 
     :param model: the endpoint's
     :param endpoint_name: the endpoint
@@ -149,7 +150,7 @@ def allowed(model: ModelConfig, endpoint_name: str) -> Stress:
     """
     if not model.stress.allowed:
         raise StressRefused(
-            "The endpoint is not loaded",
+            "No load was sent",
             resource=endpoint_name,
             why=f"the model file of {model.prefix} does not allow it",
             fix="set stress: {allowed: true} there",
@@ -164,7 +165,7 @@ def owner(
 
     :param endpoint_name: the endpoint
     :param models: all model files
-    :param errors: about those that cannot be read
+    :param errors: one for each model file that cannot be read
     :raises StressRefused: when it belongs to none
     """
     for model in models:
@@ -172,14 +173,14 @@ def owner(
             if endpoint_name == names.endpoint_name(model.policy.endpoint.endpoint_prefix, environment):
                 return model, environment
     raise StressRefused(
-        "The endpoint is not loaded",
+        "No load was sent",
         resource=endpoint_name,
         why="; ".join(["no model file has an endpoint of this name", *map(str, errors)]),
         fix="name the endpoint of a model, such as iris-model-development",
     )
 
 
-def _meant(
+def _asked_for(
     asked: StressForm, models: Iterable[ModelConfig], errors: Iterable[SlipwayError]
 ) -> tuple[ModelConfig, Environment]:
     if asked.endpoint:
@@ -189,8 +190,8 @@ def _meant(
         if model.prefix == asked.model:
             return model, environment
     raise StressRefused(
-        "No endpoint is loaded",
+        "No load was sent",
         resource=asked.model,
         why="; ".join(["no model file has this prefix", *map(str, errors)]),
-        fix="choose a model whose file is there",
+        fix="choose a model that has a model file",
     )

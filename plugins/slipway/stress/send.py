@@ -1,11 +1,10 @@
-"""Stress tests: load for an endpoint whose model file allows it, a verdict on what it did, and a report in S3."""
+"""Send a load to an endpoint, check it against the limits, and write a report to S3."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -16,20 +15,14 @@ from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
-from slipway.host.links import NewerReleaseLink, run_url
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
-from slipway.model.files import load_models
-from slipway.paths import models_folder
-from slipway.plan import pull_plan
-from slipway.quality.endpoint_test import check_config
 from slipway.quality.held_out import HeldOutHook
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
-from slipway.states import SERVING, EndpointStatus, Environment
-from slipway.stress import report as stress_report
+from slipway.states import SERVING, EndpointStatus
+from slipway.stress import report_files
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
-from slipway.stress.reports import StressReportHook
+from slipway.stress.report_hook import StressReportHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +33,9 @@ if TYPE_CHECKING:
     from slipway.load.result import LoadResult
     from slipway.load.slo import SloVerdict
     from slipway.model.config import ModelConfig
-    from slipway.stress.report import ReportFile
+    from slipway.stress.report_files import ReportFile
 
-# Airflow kills a task five seconds after it has told it to end, and the report is to be written by then.
+# Airflow kills a task five seconds after it has told it to end; the report must be written by then.
 DRAIN_SECONDS = 2.0
 _LOG_SECONDS = 5.0
 _SLICE_SECONDS = 0.2
@@ -50,8 +43,8 @@ _STOPPED = "the task was ended"
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a run's report is kept."""
+class _ReportPlace:
+    """Where the report of a run is written."""
 
     hook: StressReportHook
     bucket: str
@@ -67,7 +60,7 @@ class _Place:
 
     @property
     def page(self) -> str:
-        return uri(self.bucket, self.key(stress_report.PAGE))
+        return uri(self.bucket, self.key(report_files.PAGE))
 
     def key(self, file: str) -> str:
         return names.stress_key(self.prefix, self.run_id, file)
@@ -76,8 +69,8 @@ class _Place:
         self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
 
 
-class _StressOperator(BaseOperator):
-    """Sends load from this process and those it starts; it holds its worker slot meanwhile."""
+class LoadOperator(BaseOperator):
+    """Send load from this process and those it starts; the task keeps its worker slot until the load has ended."""
 
     operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())
 
@@ -88,50 +81,52 @@ class _StressOperator(BaseOperator):
         self._logged_at = 0.0
 
     def on_kill(self) -> None:
-        """End the load in order; execute() then writes the report of what was done."""
+        """End the load in order; execute() then writes the report on what was sent."""
         self._killed = True
         if self._engine is not None:
             self._engine.stop(_STOPPED)
 
     def send(self, context: Context, order: StressOrder, endpoint: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a load, write its report and judge it.
+        """Send a load, write its report and check it against the limits.
 
         :param context: the task's Airflow context
         :param order: what to send where
-        :param endpoint: the endpoint as `find` describes it
-        :returns: the figures, and where the report is
+        :param endpoint: what `find` returned
+        :returns: the figures, and the address of the report
         :raises StressRefused: when the load is above the model file's caps
-        :raises StressFailed: naming each limit that broke, and the report; or why there is none
-        :raises StressStopped: when the task was ended meanwhile
+        :raises StressFailed: when a limit is broken or the report is incomplete
+        :raises StressStopped: when the task is ended before all of the load is sent
         """
-        from slipway.load.slo import Slo, verdict
+        from slipway.load.slo import Slo, judge_load
 
-        conn_id, plan, place = order.model.aws_conn_id, self._plan(order), _Place.of(order.model, context["run_id"])
-        # Now, for there is little time once the task is to end.
-        stress_report.prepare()
+        conn_id, plan = order.model.aws_conn_id, self._plan(order)
+        place = _ReportPlace.of(order.model, context["run_id"])
+        # Before the load is sent: a task that is told to end has no time for it.
+        report_files.prepare()
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=order.endpoint_name)
-        StressReportLink.persist(context, conn_id, place.bucket, place.key(stress_report.PAGE))
+        StressReportLink.persist(context, conn_id, place.bucket, place.key(report_files.PAGE))
         began = datetime.now(UTC)
         result = self._run(plan, conn_id)
-        judged = verdict(result, Slo(**order.limits))
-        for limit in judged.limits:
+        verdict = judge_load(result, Slo(**order.limits))
+        for limit in verdict.limits:
             self.log.info("%s", limit)
-        self._judge(result, judged, place.page, self._keep(place, order, began, result, judged))
-        return {**stress_report.summary(result, judged), "report": place.page}
+        report_error = self._write_report(place, order, began, result, verdict)
+        self._raise_unless_passed(result, verdict, place.page, report_error)
+        return {**report_files.summary(result, verdict), "report": place.page}
 
     def find(self, order: StressOrder) -> dict[str, Any]:
-        """Look at the endpoint.
+        """Describe the endpoint that is to be loaded.
 
-        :param order: names it
-        :returns: its description
-        :raises StressRefused: when it does not answer requests
+        :param order: names the endpoint
+        :returns: what DescribeEndpoint answered
+        :raises StressRefused: when the endpoint does not serve requests
         """
         name = order.endpoint_name
         endpoint = SageMakerHook(aws_conn_id=order.model.aws_conn_id).describe_endpoint(name)
         status = EndpointStatus(endpoint["EndpointStatus"]) if endpoint else None
         if endpoint is None or status not in SERVING:
             raise StressRefused(
-                "The endpoint is not loaded",
+                "No load was sent",
                 resource=name,
                 why=f"it is {status}" if status else "it does not exist",
                 fix="release the model first",
@@ -154,36 +149,36 @@ class _StressOperator(BaseOperator):
         try:
             plan.check()
         except LoadRefused as error:
-            raise StressRefused("The endpoint is not loaded", resource=order.endpoint_name, why=str(error)) from error
+            raise StressRefused("No load was sent", resource=order.endpoint_name, why=str(error)) from error
         return plan
 
     def _run(self, plan: Plan, aws_conn_id: str) -> LoadResult:
         from slipway.load.engine import Engine
         from slipway.stress.access import HookAccess
 
-        self._engine = Engine(plan, HookAccess(aws_conn_id), self._tell)
+        self._engine = Engine(plan, HookAccess(aws_conn_id), self._log_progress)
         if self._killed:
             self._engine.stop(_STOPPED)
         self.log.info("Sending %s to %s", plan.summary()["phases"], plan.endpoint_name)
         try:
             return self._engine.run()
         except LoadError as error:
-            raise SlipwayError("The load cannot be sent", resource=plan.endpoint_name, why=str(error)) from error
+            raise SlipwayError("The load could not be sent", resource=plan.endpoint_name, why=str(error)) from error
 
-    def _keep(
-        self, place: _Place, order: StressOrder, began: datetime, result: LoadResult, judged: SloVerdict
+    def _write_report(
+        self, place: _ReportPlace, order: StressOrder, began: datetime, result: LoadResult, verdict: SloVerdict
     ) -> str | None:
-        """:returns: what has gone wrong with the report: the load has been sent, and no retry may send it again"""
+        """Write the report, and return what went wrong: an error here must not have a retry send the load again."""
         try:
-            report = stress_report.document(result, judged, {})
-            # At once, for the task may not live to hear what AWS says about that time.
-            place.put(stress_report.machine_readable(report))
+            report = report_files.document(result, verdict, {})
+            # First without what AWS says: the task may be ended before AWS has answered.
+            place.put(report_files.machine_readable(report))
             if evidence := self._evidence(order, began):
                 report |= evidence
-                place.put(stress_report.machine_readable(report))
-            place.put(stress_report.page(report))
+                place.put(report_files.machine_readable(report))
+            place.put(report_files.page(report))
         except Exception as error:
-            self.log.exception("The report is not complete")
+            self.log.exception("The report is incomplete")
             return str(error) if isinstance(error, SlipwayError) else repr(error)
         return None
 
@@ -193,12 +188,12 @@ class _StressOperator(BaseOperator):
             time.sleep(_SLICE_SECONDS)
         if self._killed:
             return {}
-        evidence = stress_report.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
+        evidence = report_files.evidence(order, began, aws_conn_id=order.model.aws_conn_id)
         for part, why in evidence["missing"].items():
-            self.log.warning("The report goes without %s: %s", part, why)
+            self.log.warning("The report lacks %s: %s", part, why)
         return evidence
 
-    def _tell(self, progress: Progress) -> None:
+    def _log_progress(self, progress: Progress) -> None:
         from slipway.load.display import describe_progress
 
         ended = progress.total.sent >= progress.phase.requests
@@ -206,94 +201,26 @@ class _StressOperator(BaseOperator):
             self._logged_at = time.monotonic()
             self.log.info("%s", describe_progress(progress))
 
-    def _judge(self, result: LoadResult, judged: SloVerdict, report: str, unkept: str | None) -> None:
+    def _raise_unless_passed(
+        self, result: LoadResult, verdict: SloVerdict, report: str, report_error: str | None
+    ) -> None:
         name = result.plan["endpoint_name"]
-        kept = f"the report could not be kept ({unkept})" if unkept else f"the report is {report}"
+        where = f"the report could not be written ({report_error})" if report_error else f"the report is {report}"
         if result.ended == _STOPPED:
-            raise StressStopped("The load was not sent to its end", resource=name, why=f"{_STOPPED}; {kept}")
-        if judged.broken:
+            raise StressStopped("Not all of the load was sent", resource=name, why=f"{_STOPPED}; {where}")
+        if verdict.broken:
             raise StressFailed(
                 "The endpoint broke its limits under load",
                 resource=name,
-                why="; ".join([*map(str, judged.broken), kept]),
-                fix="mend the model or its limits",
+                why="; ".join([*map(str, verdict.broken), where]),
+                fix="improve the model, or change its limits in the model file",
             )
-        if not judged.completed:
-            raise StressFailed("The load was not sent to its end", resource=name, why=f"{result.ended}; {kept}")
-        if unkept:
+        if not verdict.completed:
+            raise StressFailed("Not all of the load was sent", resource=name, why=f"{result.ended}; {where}")
+        if report_error:
             raise StressFailed(
-                "The endpoint passed, but there is no complete report",
+                "The endpoint passed, but the report is incomplete",
                 resource=name,
-                why=unkept,
-                fix="mend that; another attempt, which somebody has to ask for, sends the load again",
+                why=report_error,
+                fix="fix the cause; clearing this task sends the load again",
             )
-
-
-class StressTestOperator(_StressOperator):
-    """Sends the load that the run's form asks for."""
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Send the load.
-
-        :param context: the task's Airflow context
-        :returns: the figures, and where the report is
-        :raises StressRefused: when the form is wrong, the model file does not allow the load, or a release is testing
-            its model on the endpoint
-        :raises StressFailed: when a limit broke
-        :raises StressStopped: when the task was ended meanwhile
-        """
-        order = StressOrder.of_form(context["params"], *load_models(models_folder()))
-        if order.environment is Environment.DEVELOPMENT:
-            self._leave_to_release(order)
-        return self.send(context, order, self.find(order))
-
-    def _leave_to_release(self, order: StressOrder) -> None:
-        """What a release measures is to be about its own load; one that comes later is not seen."""
-        model, stage = order.model, OF_ENVIRONMENT[order.environment]
-        bucket = resolve(model.source.bucket, model.aws_conn_id)
-        holder = gate_by(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
-        if holder:
-            raise StressRefused(
-                "The endpoint is not loaded",
-                resource=order.endpoint_name,
-                why=f"a release is testing its model there, {run_url(holder.dag_id, holder.run_id)}",
-                fix="wait until that run has passed its tests, or has ended",
-            )
-
-
-class ReleaseStressOperator(StageMixin, _StressOperator):
-    """Sends the model file's load to the development endpoint of a release, which holds it until then.
-
-    :param model: The model file's content.
-    """
-
-    operator_extra_links = (*_StressOperator.operator_extra_links, NewerReleaseLink())
-
-    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
-        self.pass_stages_of(model)
-
-    @cached_property
-    def order(self) -> StressOrder:
-        """What is sent."""
-        return StressOrder.of_model(self.model, Environment.DEVELOPMENT)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Check what the endpoint serves, and send the load.
-
-        :param context: the task's Airflow context
-        :returns: the figures, and where the report is
-        :raises slipway.errors.Superseded: when a newer release has taken this one's place
-        :raises slipway.errors.EndpointTestFailed: when the endpoint does not serve this release
-        :raises StressFailed: when a limit broke
-        :raises StressStopped: when the task was ended meanwhile
-        """
-        stage = OF_ENVIRONMENT[Environment.DEVELOPMENT]
-        self.enter_stage(context, stage)
-        endpoint = self.find(self.order)
-        outputs = context["ti"].xcom_pull(task_ids="deploy_dev")["outputs"]
-        check_config(endpoint, outputs, pull_plan(context).revision_id)
-        found = self.send(context, self.order, endpoint)
-        self.leave_stages(context, stage)
-        return found

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
-from slipway.aws.s3 import S3VersionHook, uri
+from slipway.aws.s3 import S3Store, bucket_and_key, uri
 from slipway.errors import PermanentError
 from slipway.quality.scoring import is_right
-from slipway.trial import ground_truth
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ _MAX_OBJECTS = 2000
 _MAX_BYTES = 64 * 2**20
 
 
-class GroundTruthHook(S3VersionHook):
+class GroundTruth(S3Store):
     """Joins what variants answered with what was true."""
 
     @patient
@@ -148,21 +146,19 @@ class GroundTruthHook(S3VersionHook):
         """
         known: dict[str, str] = {}
         for where, lines in self._objects(truth_uri, span):
-            known |= ground_truth.truths(lines, where)
+            known |= truths(lines, where)
         answered: dict[str, str] = {}
         if known:
             for where, lines in self._objects(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span):
-                answered |= ground_truth.answers(lines, where, since=span[0])
-        return ground_truth.compare(answered, known)
+                answered |= answers(lines, where, since=span[0])
+        return compare(answered, known)
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
-        bucket, _, prefix = prefix_uri.removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(prefix_uri)
         left = _MAX_OBJECTS
-        for folder in ground_truth.hour_folders(prefix, *span):
-            with aws_call("list the records", uri(bucket, folder)):
-                pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
-                keys = [item["Key"] for page in pages for item in page.get("Contents", ()) if item["Size"]]
+        for folder in hour_folders(prefix, *span):
+            keys = [one.key for one in self.s3.objects(bucket, folder) if one.size_bytes]
             for key in keys[:left]:
-                data = self.read_version(bucket, key, max_bytes=_MAX_BYTES)
+                data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
                 yield uri(bucket, key), data.decode().splitlines()
             left -= len(keys[:left])

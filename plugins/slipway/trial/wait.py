@@ -9,11 +9,12 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from slipway.approval.wait import ApprovalTrigger
-from slipway.aws.cloudwatch import CloudWatchHook, variant_figures_async
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.s3 import S3Hook
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.stages.gate import Ticket, overtaken_async
 from slipway.trial.figures import VariantFigures
+from slipway.trial.metrics import variant_figures_async
 from slipway.trial.record import record_of
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -83,7 +84,7 @@ class TrialTrigger(_MeasuringTrigger):
 
     async def look(self) -> TriggerEvent | None:
         """:returns: the event that ends the wait; None while it goes on"""
-        documents = await self.client(S3DocumentHook)
+        documents = await self.client(S3Hook)
         if await overtaken_async(documents, Ticket.from_json(self.ticket)):
             return WaitResult(WaitOutcome.REACHED, SUPERSEDED).to_event()
         if self.over:

@@ -6,13 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
-from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.sagemaker import SageMakerHook
@@ -25,7 +24,8 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
 from slipway.trial.figures import TrialComparison, VariantFigures
-from slipway.trial.ground_truth import GroundTruthHook
+from slipway.trial.ground_truth import GroundTruth
+from slipway.trial.metrics import TrialMetrics
 from slipway.trial.record import TrialRecordHook
 from slipway.trial.wait import TrialTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
     from slipway.model.trial import Trial
     from slipway.stages.board import Entry
-    from slipway.trial.record import TrialRecord
+    from slipway.trial.metrics import TrialMetrics
+from slipway.trial.record import TrialRecord
 
 # The entry of the task's state store that says since when which endpoint configuration is watched.
 WATCH = "watch"
@@ -53,32 +54,16 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     """
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
+    sagemaker = client(SageMakerHook)
+    records = client(TrialRecordHook)
+    metrics = client(TrialMetrics)
+    truth = client(GroundTruth)
 
     def __init__(self, *, model: ModelConfig, skips: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.skips = skips
-        self.pass_stages_of(model)
-
-    @cached_property
-    def sagemaker(self) -> SageMakerHook:
-        """SageMaker, through the model's connection."""
-        return SageMakerHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def records(self) -> TrialRecordHook:
-        """The Model Registry, through the model's connection."""
-        return TrialRecordHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def metrics(self) -> CloudWatchHook:
-        """CloudWatch, through the model's connection."""
-        return CloudWatchHook(aws_conn_id=self.model.aws_conn_id)
-
-    @cached_property
-    def truth(self) -> GroundTruthHook:
-        """S3, through the model's connection."""
-        return GroundTruthHook(aws_conn_id=self.model.aws_conn_id)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Watch the trial.
@@ -94,7 +79,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         if pull_plan(context).rolls_back:
             self._nothing_to_watch(context, "a roll-back gives all requests to one model")
         if newer := self.overtaken(context, BoardStage.PRD):
-            self._end_superseded(context, newer)
+            self._end_trial(context, newer)
         endpoint = self._endpoint(context)
         if trial_share(endpoint) is None:
             self._nothing_to_watch(context, f"production has no variant {TRIAL_VARIANT}")
@@ -195,14 +180,14 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         return endpoint
 
-    def _end_superseded(self, context: Context, newer: Entry) -> NoReturn:
+    def _end_trial(self, context: Context, newer: Entry) -> NoReturn:
         record = self.records.trial_record(pull_package_arn(context), pull_plan(context).digest)
         if record is None:
             self.records.record_outcome(
                 pull_package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
             )
         self.leave_stages(context, BoardStage.PRD)
-        self.give_way(context, BoardStage.PRD, newer)
+        self.end_superseded(context, BoardStage.PRD, newer)
 
     def _nothing_to_watch(self, context: Context, why: str) -> NoReturn:
         self.log.info("There is no trial to watch: %s", why)

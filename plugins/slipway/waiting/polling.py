@@ -1,4 +1,4 @@
-"""Looking again and again until there is something to tell: the loop of every wait that no waiter describes."""
+"""The polling loop of every wait that has no waiter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, fi
 
 
 class PollingTrigger(BaseTrigger):
-    """Fires one event: what look() returns. Errors of AWS and of Airflow that may pass are waited out with back-off.
+    """Fires one event: what look() returns. Transient errors of AWS and of Airflow are retried with back-off.
 
-    Each of them makes new clients, which read the credentials anew. Any other error ends the wait as refused.
+    After each of them new clients are made, which read the credentials again. Any other error ends the wait as refused.
 
     :param poll_seconds: time between two looks
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -35,27 +35,27 @@ class PollingTrigger(BaseTrigger):
         self._by_class: dict[type[AwsGenericHook], Any] = {}
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again; a subclass adds its own"""
+        """Return the arguments that build this trigger again; a subclass adds its own."""
         return {"poll_seconds": self.poll_seconds, "first_look": self.first_look, "aws_conn_id": self.aws_conn_id}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """:returns: the class path and the arguments that build this trigger again"""
+        """Return the class path and the arguments that build this trigger again."""
         return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Look once; return the event that ends the wait, or None to continue."""
         raise NotImplementedError
 
     async def while_away(self, error: Exception) -> TriggerEvent | None:
-        """:returns: the event that ends the wait although one look failed; None to look again"""
+        """Return the event that ends the wait after a failed look, or None to look again."""
         return None
 
     def pause_seconds(self) -> float:
-        """:returns: how long to wait before the next look"""
+        """Return how long to wait before the next look."""
         return self.poll_seconds
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """:returns: the one event"""
+        """Look until there is an event, and fire it."""
         failures = 0
         await sleep_until_first_look(self.first_look)
         while True:
@@ -73,16 +73,16 @@ class PollingTrigger(BaseTrigger):
         yield event
 
     async def client(self, hook_class: type[AwsGenericHook]) -> Any:
-        """:returns: an aiobotocore client, kept from look to look, because to make one is slow"""
+        """Return an aiobotocore client, which is kept because making one is slow."""
         if hook_class not in self._by_class:
-            # To connect may mean to ask for a role's credentials.
+            # To connect may include a call for a role's credentials.
             with aws_call("connect to AWS", f"Airflow connection {self.aws_conn_id}"):
                 connection = await self.hook(hook_class).get_async_conn()
                 self._by_class[hook_class] = await self._clients.enter_async_context(connection)
         return self._by_class[hook_class]
 
     def hook(self, hook_class: type[AwsGenericHook]) -> AwsGenericHook:
-        """:returns: the hook whose connection is polled"""
+        """Make the hook whose connection is polled."""
         return hook_class(aws_conn_id=self.aws_conn_id)
 
     async def cleanup(self) -> None:
@@ -91,7 +91,7 @@ class PollingTrigger(BaseTrigger):
         await self._clients.aclose()
 
     async def _outlast(self, error: Exception) -> TriggerEvent | None:
-        # An API server that does not answer is passing as well.
+        # An API server that does not answer is a transient error too.
         if not (isinstance(error, AirflowRuntimeError) or (isinstance(error, AwsError) and error.transient)):
             return WaitResult(WaitOutcome.REFUSED, reason=str(error)).to_event()
         event = await self.while_away(error)

@@ -27,11 +27,11 @@ class WaitOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class WaitResult:
-    """What a trigger tells the operator that deferred to it.
+    """The result that a trigger passes to its operator.
 
     :param outcome: success state reached, failure state reached, deadline passed, or AWS refused to answer
-    :param status: the last state seen, in AWS's words
-    :param reason: AWS's reason for it, or of the last error
+    :param status: the last state of the resource
+    :param reason: AWS's reason for it, or the last error
     """
 
     outcome: WaitOutcome
@@ -39,12 +39,12 @@ class WaitResult:
     reason: str = ""
 
     def to_event(self) -> TriggerEvent:
-        """:returns: the event that carries this result to the operator"""
+        """Return the event that carries this result to the operator."""
         return TriggerEvent(asdict(self))
 
     @classmethod
     def from_event(cls, event: dict[str, Any] | None) -> WaitResult:
-        """:param event: the payload that the operator was resumed with"""
+        """Read the payload that the operator was resumed with."""
         if event is None:
             raise ValueError("the trigger resumed the task without an event")
         return cls(WaitOutcome(event["outcome"]), event["status"], event["reason"])
@@ -53,7 +53,7 @@ class WaitResult:
 def backoff_seconds(
     errors_in_a_row: int, *, base_seconds: float, limit_seconds: float = BACKOFF_LIMIT_SECONDS
 ) -> float:
-    """Exponential back-off with full jitter, so that many waiters do not come back at once.
+    """Compute an exponential back-off with full jitter, so that many waiters do not retry at the same moment.
 
     https://docs.aws.amazon.com/general/latest/gr/api-retries.html
 
@@ -67,11 +67,11 @@ def backoff_seconds(
 
 
 def first_look_time() -> float:
-    """When a trigger that is made now, in the task that defers, may look for the first time; the task has just looked.
+    """Return when a trigger that a task makes now may look for the first time; the task has just looked.
 
-    A task resumed before the process that deferred it has ended is taken by LocalExecutor for a killed one, because
-    both are known to it by one key. Airflow's worker looks for the end of its task's process at this interval (5 s by
-    default, https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#min-heartbeat-interval).
+    LocalExecutor takes a task for killed when it is resumed before the process that deferred it has ended: both have
+    the same key. Airflow's worker checks at this interval whether its task's process has ended (5 s by default,
+    https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#min-heartbeat-interval).
 
     :returns: seconds since the epoch
     """
@@ -83,7 +83,7 @@ def _first_pause_seconds() -> float:
 
 
 async def sleep_until_first_look(when: float) -> None:
-    """Wait in the triggerer; never longer than the pause, for its clock may not be the worker's.
+    """Wait in the triggerer, never longer than the pause: its clock may differ from the worker's.
 
     :param when: seconds since the epoch
     """
@@ -91,10 +91,10 @@ async def sleep_until_first_look(when: float) -> None:
 
 
 def pauses(poll_seconds: float) -> Iterator[float]:
-    """Look often at first, because much of what is waited for is over soon.
+    """Poll often at first, because many waits are short.
 
     :param poll_seconds: the longest pause
-    :returns: how long to wait after each look, in seconds; without end
+    :returns: the pauses after each look, in seconds, without end
     """
     pause = 2.0
     while True:

@@ -1,4 +1,4 @@
-"""Waiting on AWS until a deadline: what is passing is waited out, what is final ends the wait."""
+"""Waiting for a state of an AWS resource until a deadline; transient errors are retried."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from slipway.waiting.results import (
 
 
 def load_waiter(path: Path, name: str) -> SingleWaiterConfig:
-    """Read one waiter, whose success and failure states are data in botocore's waiter format.
+    """Read one waiter; its success and failure states are data in botocore's waiter format.
 
-    :param path: a file below slipway/waiters/
+    :param path: a file below slipway/aws/waiters/
     :param name: the waiter's name in it
     """
     return WaiterModel(json.loads(path.read_text(encoding="utf-8"))).get_waiter(name)
 
 
 def waiter_state(waiter: SingleWaiterConfig, response: dict[str, Any]) -> str | None:
-    """Judge one answer of AWS, an error answer included.
+    """Judge one answer of AWS, which may be an error.
 
     :returns: "success", "failure" or "retry"; None when the waiter does not know this answer
     """
@@ -52,22 +52,22 @@ def waiter_state(waiter: SingleWaiterConfig, response: dict[str, Any]) -> str | 
 class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     """Polls one describe operation until a waiter's success or failure state, or a deadline.
 
-    Throttling, 5xx, refused connections and expired tokens are waited out with jittered back-off; each of them
-    makes a new client, which reads the credentials anew. Any other error that the waiter does not name ends the
-    wait as refused. Subclasses set aws_hook_class (whose waiter_path names the waiter file) and may stream
-    something between polls in observe().
+    Throttling, 5xx, refused connections and expired tokens are retried with jittered back-off; after each of them a
+    new client is made, which reads the credentials again. Any other error that the waiter does not name ends the wait
+    as refused. Subclasses set aws_hook_class (whose waiter_path names the waiter file) and may stream something
+    between polls in observe().
 
     :param serialized_fields: the subclass's own constructor arguments
     :param waiter_name: a waiter of the hook's waiter_path
     :param waiter_args: arguments of the describe operation
-    :param status_query: JMESPath of the state in the answer
-    :param reason_query: JMESPath of the reason in the answer
+    :param status_query: jMESPath of the state in the answer
+    :param reason_query: jMESPath of the reason in the answer
     :param deadline: when to give up, in seconds since the epoch: it survives a restart of the triggerer
     :param poll_seconds: the longest time between two polls
     :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
     """
 
-    # Subclasses name their own; the provider's class check wants one on every level.
+    # Subclasses set their own; the provider's check of the class needs one here too.
     aws_hook_class: type[AwsGenericHook] = AwsBaseHook
 
     def __init__(
@@ -108,7 +108,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         self.first_look = first_look_time() if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """:returns: the class path and the arguments that build this trigger again"""
+        """Return the class path and the arguments that build this trigger again."""
         connection = {"region_name": self.region_name, "verify": self.verify, "botocore_config": self.botocore_config}
         arguments = {
             **self.serialized_fields,
@@ -121,10 +121,10 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def observe(self, client: Any, response: dict[str, Any]) -> None:
-        """Called after every answered poll, the last one included; deals with its own errors."""
+        """Run after every answered poll, the last one included; must handle its own errors."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """:returns: one event, made from a WaitResult"""
+        """Poll until the wait ends, and fire one event, made from a WaitResult."""
         waiter = load_waiter(Path(str(self.hook().waiter_path)), self.waiter_name)
         errors_in_a_row = 0
         result: WaitResult | None = None

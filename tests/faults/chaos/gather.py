@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway.names import endpoint_name, model_package_group, source_key, stack_name
 from slipway.plan import TAG_REVISION
-from slipway.registry.hook import REVISION, RUN
+from slipway.registry.metadata import REVISION, RUN
 from slipway.registry.record import HOW_OUTSIDE, LATE_ANSWER, decision_of
 from slipway.states import Environment
 from slipway.training.owner import STOPPED_BY_TAG, JobOwner

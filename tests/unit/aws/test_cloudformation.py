@@ -142,7 +142,7 @@ def test_a_template_that_nobody_has_uploaded_is_told_with_what_to_do(hook, answe
         return there
 
     answers.add_client_error("create_change_set", code, "no")
-    monkeypatch.setattr(cloudformation, "S3VersionHook", lambda **_: SimpleNamespace(exists=exists))
+    monkeypatch.setattr(cloudformation, "S3Hook", lambda **_: SimpleNamespace(exists=exists))
     request = ChangeSetRequest("s", "c", True, "b", "templates/endpoint-0a.yaml", {}, {})
     with pytest.raises(AwsRefused if there else StackFailed) as error:
         hook.create_change_set(request)

@@ -1,4 +1,4 @@
-"""S3DocumentHook: conditional writes, through boto3's own client and its validation."""
+"""S3Documents: conditional writes, through boto3's own client and its validation."""
 
 import io
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 from botocore.response import StreamingBody
 
-from slipway.aws.documents import Document, S3DocumentHook
+from slipway.aws.documents import Document, S3Documents
 from slipway.errors import AwsError, PermanentError
 from tests.unit.aws.stubs import stubbed
 
@@ -16,9 +16,9 @@ BODY = {"Body": json.dumps({"a": 1}, indent=1).encode(), "ContentType": "applica
 
 @pytest.fixture
 def s3():
-    hook = S3DocumentHook(aws_conn_id=None)
-    stubber = stubbed(hook, "s3")
-    stubber.hook = hook
+    documents = S3Documents(aws_conn_id=None)
+    stubber = stubbed(documents.s3, "s3")
+    stubber.documents = documents
     yield stubber
     stubber.assert_no_pending_responses()
 
@@ -29,25 +29,25 @@ def answer(data: bytes) -> dict:
 
 def test_a_document_is_read_with_what_a_later_write_compares(s3):
     s3.add_response("get_object", answer(b'{"a": 1}'), PLACE)
-    assert s3.hook.read("bucket", "k") == Document({"a": 1}, '"abc"')
+    assert s3.documents.read("bucket", "k") == Document({"a": 1}, '"abc"')
 
 
 def test_a_document_that_is_not_there_is_none(s3):
     s3.add_client_error("get_object", "NoSuchKey", http_status_code=404)
-    assert s3.hook.read("bucket", "k") == Document()
+    assert s3.documents.read("bucket", "k") == Document()
 
 
 @pytest.mark.parametrize("data", [b"[1]", b"{", b"\xff"])
 def test_what_is_no_json_object_is_refused_by_name(s3, data):
     s3.add_response("get_object", answer(data), PLACE)
     with pytest.raises(PermanentError, match="s3://bucket/k"):
-        s3.hook.read("bucket", "k")
+        s3.documents.read("bucket", "k")
 
 
 @pytest.mark.parametrize(("etag", "condition"), [(None, {"IfNoneMatch": "*"}), ('"abc"', {"IfMatch": '"abc"'})])
 def test_a_write_says_what_it_expects(s3, etag, condition):
     s3.add_response("put_object", {}, {**PLACE, **BODY, **condition})
-    assert s3.hook.write("bucket", "k", {"a": 1}, etag=etag) is True
+    assert s3.documents.write("bucket", "k", {"a": 1}, etag=etag) is True
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_write_says_what_it_expects(s3, etag, condition):
 )
 def test_a_document_that_has_changed_is_not_written(s3, code, status):
     s3.add_client_error("put_object", code, http_status_code=status)
-    assert s3.hook.write("bucket", "k", {"a": 1}, etag='"abc"') is False
+    assert s3.documents.write("bucket", "k", {"a": 1}, etag='"abc"') is False
 
 
 def test_any_other_refusal_is_an_error(s3):
     s3.add_client_error("put_object", "SlowDown", http_status_code=503)
     with pytest.raises(AwsError) as caught:
-        s3.hook.write("bucket", "k", {"a": 1}, etag=None)
+        s3.documents.write("bucket", "k", {"a": 1}, etag=None)
     assert caught.value.transient

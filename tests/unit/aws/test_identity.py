@@ -3,7 +3,6 @@
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from slipway.aws import identity as module
 from slipway.aws.identity import IdentityHook, identity, resolve, same_principal
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AwsError, PermanentError
@@ -39,7 +38,7 @@ def test_account_and_region_are_asked_for(monkeypatch):
 
 
 def test_without_placeholders_nothing_is_asked(monkeypatch):
-    monkeypatch.setattr(module, "identity", lambda aws_conn_id: pytest.fail("asked AWS"))
+    monkeypatch.setattr("slipway.aws.identity.identity", lambda aws_conn_id: pytest.fail("asked AWS"))
     assert resolve("mlops-bucket", "aws_default") == "mlops-bucket"
 
 

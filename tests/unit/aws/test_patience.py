@@ -1,4 +1,4 @@
-"""The patience of calls: what may pass is asked for again until a deadline, and every method of a hook has it."""
+"""Retries of calls: transient errors until a deadline, for every method of every client."""
 
 import asyncio
 import importlib
@@ -14,6 +14,7 @@ import slipway
 from slipway.aws import patience
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient, without_patience
+from slipway.aws.s3 import S3Store
 from slipway.errors import AwsError
 from tests.unit.scripted_aws import Script, client_error
 
@@ -23,7 +24,7 @@ MODULES = [
     if not module.name.endswith(".__main__")
 ]
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
-# A second message would reach people; its caller sends it again when it did not go out.
+# A retry may send a message twice; its caller sends it again when it failed.
 IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session"}
 
 
@@ -138,12 +139,15 @@ def test_every_method_of_every_hook_has_patience():
         f"{kind.__name__}.{name}": method
         for module in MODULES
         for kind in vars(module).values()
-        if inspect.isclass(kind) and kind.__module__ == module.__name__ and kind.__name__.endswith("Hook")
+        if inspect.isclass(kind) and kind.__module__ == module.__name__
+        if kind.__name__.endswith("Hook") or issubclass(kind, S3Store)
         for name, method in vars(kind).items()
         if inspect.isfunction(method) and not name.startswith("_")
     }
     impatient = {name for name, method in methods.items() if not getattr(method, "is_patient", False)}
     # Made of nothing but a call of one that has it.
-    delegating = {name for name in impatient if {"describe_or_none", "delete"} & set(methods[name].__code__.co_names)}
+    patient_ones = {"describe_or_none", "delete", "head", "metric_data"}
+    delegating = {name for name in impatient if patient_ones & set(methods[name].__code__.co_names)}
     assert impatient - delegating == IMPATIENT
-    assert {"CloudFormationHook.describe_stack", "S3DocumentHook.write"} <= methods.keys() - impatient
+    known = {"CloudFormationHook.describe_stack", "S3Documents.write", "S3Versions.sequence"}
+    assert known <= methods.keys() - impatient

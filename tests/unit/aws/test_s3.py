@@ -1,16 +1,17 @@
-"""S3VersionHook: versions of objects, through boto3's own client and its validation."""
+"""S3Hook: objects and their versions, through boto3's own client and its validation."""
 
 import asyncio
 import io
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
-import boto3
 import pytest
 from botocore.response import StreamingBody
-from botocore.stub import Stubber
 
-from slipway.aws.s3 import S3VersionHook, exists_async, uri, versions_of
+from slipway.aws.s3 import S3Hook, StoredObject, bucket_and_key, exists_async, uri
 from slipway.errors import AwsError, PermanentError
+from tests.unit.aws.stubs import stubbed
+from tests.unit.scripted_aws import Script
 
 WRITTEN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HEAD = {"ETag": '"abc"', "ContentLength": 7, "LastModified": WRITTEN, "VersionId": "v1", "Metadata": {}}
@@ -23,42 +24,11 @@ def listed(version_id: str, *, key: str = "k", seconds: int = 0, owner: dict | N
 
 @pytest.fixture
 def s3():
-    client = boto3.client("s3", region_name="us-west-2", aws_access_key_id="1", aws_secret_access_key="2")
-    hook = S3VersionHook(aws_conn_id=None)
-    hook.__dict__["conn"] = client
-    with Stubber(client) as stubber:
-        stubber.hook = hook
-        yield stubber
-        stubber.assert_no_pending_responses()
-
-
-def test_versions_come_oldest_first_and_delete_markers_are_none():
-    page = {
-        # S3 lists a key's newest version first, and knows seconds only.
-        "Versions": [listed("new"), listed("old"), listed("later", key="other", seconds=5)],
-        "DeleteMarkers": [{"Key": "k", "VersionId": "gone", "LastModified": WRITTEN}],
-    }
-    assert [version.version_id for version in versions_of([page])] == ["old", "new", "later"]
-    assert versions_of([{}]) == []
-
-
-def test_list_versions_reads_every_page_of_every_prefix(s3):
-    first = {"Versions": [listed("b")], "IsTruncated": True, "NextKeyMarker": "k", "NextVersionIdMarker": "b"}
-    s3.add_response("list_object_versions", first, {"Bucket": "bucket", "Prefix": "p/"})
-    s3.add_response(
-        "list_object_versions",
-        {"Versions": [listed("a")], "IsTruncated": False},
-        {"Bucket": "bucket", "Prefix": "p/", "KeyMarker": "k", "VersionIdMarker": "b"},
-    )
-    s3.add_response("list_object_versions", {}, {"Bucket": "bucket", "Prefix": "q"})
-    assert [version.version_id for version in s3.hook.list_versions("bucket", ["p/", "q"])] == ["a", "b"]
-
-
-def test_the_newest_version_is_pinned(s3):
-    s3.add_response("head_object", HEAD, {"Bucket": "bucket", "Key": "k"})
-    revision = s3.hook.head_version("bucket", "k")
-    assert (revision.version_id, revision.etag, revision.size_bytes) == ("v1", "abc", 7)
-    assert revision.last_modified == "2026-05-01T12:00:00+00:00"
+    hook = S3Hook(aws_conn_id=None)
+    stubber = stubbed(hook, "s3")
+    stubber.hook = hook
+    yield stubber
+    stubber.assert_no_pending_responses()
 
 
 PINNED = {"Bucket": "bucket", "Key": "k", "VersionId": "v1"}
@@ -95,22 +65,16 @@ def test_without_metadata_the_uploader_is_the_owner_of_that_version(s3):
     assert s3.hook.uploader("bucket", "k", "v1") == "1234"
 
 
-@pytest.mark.parametrize("code", ["404", "NoSuchVersion"])
+@pytest.mark.parametrize("code", ["404", "NoSuchKey", "NoSuchVersion"])
 def test_a_missing_object_is_none(s3, code):
     s3.add_client_error("head_object", code, http_status_code=404)
-    assert s3.hook.head_version("bucket", "k") is None
-
-
-def test_an_object_without_a_version_cannot_be_pinned(s3):
-    s3.add_response("head_object", {**HEAD, "VersionId": "null"})
-    with pytest.raises(PermanentError, match="turn versioning on"):
-        s3.hook.head_version("bucket", "k")
+    assert s3.hook.head("bucket", "k", "v1") is None
 
 
 def test_errors_are_translated_with_code_and_resource(s3):
     s3.add_client_error("head_object", "SlowDown", http_status_code=503)
     with pytest.raises(AwsError, match="s3://bucket/k") as caught:
-        s3.hook.head_version("bucket", "k")
+        s3.hook.head("bucket", "k")
     assert caught.value.transient and caught.value.code == "SlowDown"
 
 
@@ -157,3 +121,34 @@ def test_exists_async(answer, there):
 def test_uri_names_the_version():
     assert uri("b", "k") == "s3://b/k"
     assert uri("b", "k", "v") == "s3://b/k version v"
+
+
+def test_a_uri_is_split_where_it_was_put_together():
+    assert bucket_and_key(uri("b", "k/l")) == ("b", "k/l")
+
+
+def hook(**operations) -> S3Hook:
+    made = S3Hook(aws_conn_id=None)
+    made.__dict__["conn"] = SimpleNamespace(**operations)
+    return made
+
+
+def test_every_page_is_listed():
+    pages = [{"Contents": [{"Key": "a", "Size": 1}]}, {}, {"Contents": [{"Key": "b", "Size": 2}]}]
+    listing = SimpleNamespace(paginate=lambda Bucket, Prefix: pages)
+    assert hook(get_paginator=lambda operation: listing).objects("bucket", "p/") == [
+        StoredObject("a", 1),
+        StoredObject("b", 2),
+    ]
+
+
+def test_thousands_are_deleted_a_thousand_at_a_time():
+    delete = Script({})
+    hook(delete_objects=delete).remove("bucket", [str(number) for number in range(1001)])
+    assert [len(call["Delete"]["Objects"]) for call in delete.calls] == [1000, 1]
+
+
+def test_an_object_that_is_refused_is_named():
+    delete = Script({"Errors": [{"Key": "b", "Code": "AccessDenied", "Message": "no"}]})
+    with pytest.raises(AwsError, match=r"s3://bucket/b.*AccessDenied: no"):
+        hook(delete_objects=delete).remove("bucket", ["a", "b"])

@@ -5,21 +5,21 @@ from botocore.credentials import CredentialResolver
 from botocore.exceptions import ParamValidationError
 from botocore.loaders import JSONFileLoader
 
-from slipway.aws import session as aws
-from slipway.aws.documents import S3DocumentHook
+from slipway.aws import session
+from slipway.aws.s3 import S3Hook
 from slipway.aws.session import AwsHook
 
 
 @pytest.fixture(autouse=True)
 def parsed():
-    aws.load_service_models()
+    session.load_service_models()
 
 
 def test_hooks_share_the_descriptions_of_services_and_nothing_else():
-    one, other = AwsHook(aws_conn_id=None), S3DocumentHook(aws_conn_id=None)
+    one, other = AwsHook(aws_conn_id=None), S3Hook(aws_conn_id=None)
     sessions = [one.get_session("us-west-2"), other.get_session("eu-west-1")]
-    assert [session.region_name for session in sessions] == ["us-west-2", "eu-west-1"]
-    loaders = {id(session._session.get_component("data_loader")) for session in sessions}
+    assert [made.region_name for made in sessions] == ["us-west-2", "eu-west-1"]
+    loaders = {id(made._session.get_component("data_loader")) for made in sessions}
     loaders.add(id(one.get_session("us-west-2", deferrable=True).get_component("data_loader")))
     assert len(loaders) == 1
 
@@ -48,7 +48,7 @@ def test_who_calls_is_told_to_aws_without_looking_through_the_stack():
     assert "Caller/Slipway" in Operator().execute().meta.config.user_agent_extra
 
 
-@pytest.mark.parametrize("service", aws._SERVICES)
+@pytest.mark.parametrize("service", session._SERVICES)
 def test_what_is_parsed_beforehand_is_read_by_no_client(monkeypatch, service):
     read = []
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: read.append(path))
@@ -59,5 +59,5 @@ def test_what_is_parsed_beforehand_is_read_by_no_client(monkeypatch, service):
 def test_no_credentials_are_looked_for_while_nothing_is_called(monkeypatch):
     asked = []
     monkeypatch.setattr(CredentialResolver, "load_credentials", lambda self: asked.append(self))
-    aws.load_service_models.__wrapped__()
+    session.load_service_models.__wrapped__()
     assert asked == []

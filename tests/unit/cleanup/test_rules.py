@@ -1,4 +1,4 @@
-"""What may go: whatever there is, nothing that an endpoint uses or a roll-back needs is among it."""
+"""What may be removed: never anything that an endpoint uses or a roll-back needs."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What endpoints use, read from what SageMaker says of them; the rest is in tests/cfn."""
+"""What endpoints use, as SageMaker describes them; the rest is in tests/cfn."""
 
 from types import SimpleNamespace
 
@@ -37,7 +37,7 @@ def test_what_an_endpoint_serves_and_what_it_is_updated_to_is_in_use():
 
 
 def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
-    with pytest.raises(SlipwayError, match=r"does not say which models it uses.*gone was deleted"):
+    with pytest.raises(SlipwayError, match=r"which models an endpoint uses.*gone was deleted"):
         survey(EndpointConfigName="gone").in_use([])
 
 
@@ -47,7 +47,7 @@ def test_an_endpoint_whose_configuration_was_deleted_stops_the_collection():
 def test_a_claim_without_a_place_in_the_order_says_nothing_about_age(sequence, known):
     made = survey()
     claim = {"dag_id": "iris-model", "run_id": "r", "sequence": sequence, "claimed_at": sequence}
-    made.s3 = SimpleNamespace(
+    made._documents = SimpleNamespace(
         read=lambda bucket, key: SimpleNamespace(content=claim if key.endswith("claim.json") else None)
     )
     assert made._past("r" * 32, None).sequence == (sequence if known else None)

@@ -1,9 +1,9 @@
-"""Teardown: asked for twice, done in order, resumed anywhere, red while something is left."""
+"""Teardown: confirmed by name, done in order, resumed anywhere, failed while something is left."""
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.cleanup.estate import Belonging, RemovalStep
+from slipway.cleanup.model_resources import OwnedResource, RemovalStep
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.errors import NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act
@@ -29,15 +29,15 @@ class World:
         return ["Endpoint (AWS::SageMaker::Endpoint) DELETE_FAILED: in use"]
 
     def settle(self, _trigger=None) -> None:
-        """What time brings."""
+        """Finish the deletions that were started."""
         if not self.stuck_stack:
             for kind in self.deleting:
                 self.things.pop(kind, None)
         self.deleting.clear()
 
-    def belongings(self) -> list[Belonging]:
+    def remaining(self) -> list[OwnedResource]:
         return [
-            Belonging(
+            OwnedResource(
                 stage,
                 kind,
                 kind,
@@ -62,7 +62,7 @@ class World:
 
 def made(cls, world: World):
     operator = cls(task_id="remove")
-    operator.__dict__["estate"] = lambda model: world
+    operator.__dict__["model_resources"] = lambda model: world
     return operator
 
 
@@ -78,7 +78,7 @@ def test_goes_on_after_an_interruption_without_asking_twice():
     world = World()
     with pytest.raises(TaskDeferred):
         made(TeardownOperator, world).execute(teardown_context("iris-model"))
-    # The task was killed while it waited: a new attempt finds the deletion on its way.
+    # The task was killed while it waited: the new attempt finds the deletion in progress.
     run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack", "endpoint", "model"]
 
@@ -96,7 +96,7 @@ def test_an_order_is_carried_out_once():
     world, ordered = World(), teardown_context("iris-model")
     run_task(made(TeardownOperator, world), ordered, wait=world.settle)
     again = World()
-    with pytest.raises(NotApproved, match="carried out before"):
+    with pytest.raises(NotApproved, match="carried out already"):
         made(TeardownOperator, again).execute(ordered)
     assert again.ledger == []
 

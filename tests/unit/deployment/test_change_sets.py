@@ -2,15 +2,21 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from slipway.aws.stacks import ChangeSetRequest
-from slipway.deployment.change_sets import content_name
+from slipway.deployment.change_sets import content_name, release_prefix
 
 REQUEST = ChangeSetRequest(
     "s", "", True, "b", "templates/t.yaml", {"P": "1"}, {"a": "b"}, role_arn="arn:aws:iam::1:role/r"
 )
+
+
+def test_change_sets_are_named_after_revision_and_sequence():
+    plan = SimpleNamespace(revision_id="0123456789abcdef" * 2, sequence="2026-01-31T23:59:59.500000+00:00")
+    assert release_prefix(plan) == "slipway-0123456789ab-20260131235959"
 
 
 def test_the_same_content_has_the_same_name():

@@ -1,10 +1,10 @@
-"""Marks on model packages, and the way back that they make."""
+"""Marks on model packages, and the history of production that they give."""
 
 from dataclasses import replace
 
 import pytest
 
-from slipway.deployment import history as history
+from slipway.deployment import history
 from tests.unit.releases import release_plan
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/{}"
@@ -21,13 +21,13 @@ def package(number: int, **properties) -> dict:
     [
         (None, {}, {history.BEFORE: "-"}),
         (ARN.format(1), {}, {history.BEFORE: ARN.format(1)}),
-        # An earlier attempt failed, and another release went in meanwhile.
+        # An earlier attempt failed, and another release was deployed meanwhile.
         (ARN.format(3), {history.BEFORE: ARN.format(1)}, {history.BEFORE: ARN.format(3)}),
-        # Once more: nothing to write.
+        # A second attempt has nothing to write.
         (ARN.format(1), {history.BEFORE: ARN.format(1)}, {}),
-        # It is live: what the stack says now is itself.
+        # The package itself is live.
         (ARN.format(2), {}, {}),
-        # The stack is made again, and says nothing of what was.
+        # The stack is made again, so it names no live package.
         (None, {history.BEFORE: ARN.format(1)}, {}),
     ],
 )
@@ -68,7 +68,7 @@ def test_marks_that_lead_in_a_circle_end_the_way_back():
             True,
             ARN.format(1),
         ),
-        # Nobody judges: the newest is the live one.
+        # Trials are not judged: the newest package is the live one.
         (
             {"ModelPackageArn": ARN.format(2), "ModelADataUrl": "s3://b/1", "ModelBDataUrl": "s3://b/2"},
             False,

@@ -1,21 +1,32 @@
 """Template parameters from request, plan and what is live."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
 
-from slipway.deployment import parameters as endpoint_stack
-from slipway.deployment.parameters import RegisteredModel, ServedModel
-from slipway.errors import PolicyViolation, StackFailed, Superseded, TrialFailed
+from slipway import paths
+from slipway.deployment.parameters import (
+    RegisteredModel,
+    ServedModel,
+    alarm_parameters,
+    candidate,
+    live_model,
+    release_parameters,
+    resumption,
+    schedule_parameters,
+    settled,
+    suspension,
+)
+from slipway.errors import PolicyViolation
 from slipway.names import revision_id
+from slipway.request.fence import fence, parse_zip
 from slipway.request.process import process_request
-from slipway.request.request import fence, parse_zip
 from slipway.states import Environment, TrialVerdict
+from tests.unit.model.test_serving import MORNING, with_sections
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, deployment, iris_model, request_zip, revision
 
-ROOT = Path(__file__).parents[3]
+TOPIC = "arn:aws:sns:us-west-2:123456789012:ops"
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 NEW = RegisteredModel(
     ServedModel(IMAGE, "s3://b-1/new.tar.gz"),
@@ -45,11 +56,11 @@ def released(**production):
 
 def parameters(environment=PRD, outputs=None, **production):
     request, plan = released(**production)
-    return endpoint_stack.parameters(request, plan, environment, NEW, outputs or {})
+    return release_parameters(request, plan, environment, NEW, outputs or {})
 
 
 def test_every_parameter_is_one_of_the_template():
-    text = (ROOT / "include/cfn/endpoint.yaml").read_text()
+    text = paths.endpoint_template().read_text()
     known = yaml.safe_load(text[text.index("\nParameters:") : text.index("\nRules:")])["Parameters"]
     given = parameters(outputs=LIVE)
     assert given.keys() <= known.keys()
@@ -114,7 +125,7 @@ def test_a_missing_or_impossible_weight_is_never_a_silent_cut_over(weight):
     broken = request.request.deployment.model_copy(update={"production_endpoint": settings})
     request = replace(request, request=replace(request.request, deployment=broken))
     with pytest.raises(PolicyViolation, match="InitialVariantWeight"):
-        endpoint_stack.parameters(request, plan, PRD, NEW, LIVE)
+        release_parameters(request, plan, PRD, NEW, LIVE)
 
 
 def test_vpc_and_keys_come_from_the_model_file():
@@ -128,7 +139,7 @@ def test_vpc_and_keys_come_from_the_model_file():
         }
     )
     request = replace(request, model=request.model.model_copy(update={"policy": policy}))
-    given = endpoint_stack.parameters(request, plan, DEV, NEW, {})
+    given = release_parameters(request, plan, DEV, NEW, {})
     assert (given["SecurityGroupIds"], given["SubnetIds"]) == ("sg-1,sg-2", "subnet-1")
     assert (given["DataCaptureKmsKeyId"], given["VolumeKmsKeyId"]) == ("alias/data", "alias/volume")
 
@@ -138,40 +149,7 @@ def test_the_candidate_is_what_the_registry_holds():
         "ModelPackageArn": NEW.package_arn,
         "InferenceSpecification": {"Containers": [{"Image": IMAGE, "ModelDataUrl": NEW.model.data_url}]},
     }
-    assert endpoint_stack.candidate(package) == NEW
-
-
-def test_an_older_release_is_superseded():
-    _, plan = released()
-    endpoint_stack.check_sequence({}, plan, "s")
-    endpoint_stack.check_sequence(LIVE, plan, "s")
-    endpoint_stack.check_sequence({"Sequence": plan.sequence}, plan, "s")
-    with pytest.raises(Superseded, match=r"at 2025-05-01.*this one is of 2024"):
-        endpoint_stack.check_sequence({"Sequence": "2025-05-01T00:00:00+00:00"}, plan, "s")
-
-
-@pytest.mark.parametrize("sequence", ["9999-12-31T23:59:59+00:00", "soon", "2025-05-01T00:00:00"])
-def test_a_stack_of_the_future_stands_in_nobodys_way(sequence, caplog):
-    _, plan = released()
-    endpoint_stack.check_sequence({"Sequence": sequence}, plan, "mlops-deploy-iris-model-prd")
-    assert f"The stack mlops-deploy-iris-model-prd is replaced, for its sequence '{sequence}'" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "why"),
-    [
-        (None, "no endpoint"),
-        ({"EndpointStatus": "Failed", "FailureReason": "no ping"}, "Failed: no ping"),
-        ({"EndpointStatus": "InService", "EndpointConfigName": "config-0"}, "serves config-0, the stack says config-1"),
-    ],
-)
-def test_in_service_is_not_enough(endpoint, why):
-    with pytest.raises(StackFailed, match=why):
-        endpoint_stack.check_served(endpoint, LIVE, "s")
-
-
-def test_served():
-    endpoint_stack.check_served({"EndpointStatus": "InService", "EndpointConfigName": "config-1"}, LIVE, "s")
+    assert candidate(package) == NEW
 
 
 SCALED = {"AutoScaling": "true", "InstanceType": "ml.m4.xlarge", "ModelBDataUrl": ""}
@@ -192,18 +170,18 @@ WITH_TRIAL = {**SCALED, "ModelBDataUrl": "s3://b-1/b.tar.gz"}
     ],
 )
 def test_targets_are_deregistered_only_where_sagemaker_asks_for_it(deployed, wanted, suspends):
-    step = endpoint_stack.suspension(deployed, wanted)
+    step = suspension(deployed, wanted)
     assert step == ({**deployed, "ScalingSuspended": "true"} if suspends else None)
     if step:
-        assert endpoint_stack.resumption(step) == {**deployed, "ScalingSuspended": "false"}
-        assert endpoint_stack.suspension(step, wanted) is None
-    assert endpoint_stack.resumption(SCALED) is None
+        assert resumption(step) == {**deployed, "ScalingSuspended": "false"}
+        assert suspension(step, wanted) is None
+    assert resumption(SCALED) is None
 
 
 def test_where_trials_are_judged_only_a_promoted_model_is_the_live_one():
-    assert endpoint_stack.live_model(TRIAL, "0" * 32).data_url == "s3://b-1/b.tar.gz"
-    assert endpoint_stack.live_model(TRIAL, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
-    assert endpoint_stack.live_model(LIVE, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
+    assert live_model(TRIAL, "0" * 32).data_url == "s3://b-1/b.tar.gz"
+    assert live_model(TRIAL, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
+    assert live_model(LIVE, "0" * 32, judged=True).data_url == "s3://b-1/a.tar.gz"
 
 
 def test_what_became_of_the_own_trial_stays_said_and_of_another_ones_does_not():
@@ -217,40 +195,57 @@ def deployed() -> dict:
 
 
 def test_a_promotion_puts_b_in_the_place_of_a():
-    settled = endpoint_stack.settled(deployed(), TrialVerdict.PROMOTE)
-    assert (settled["ModelADataUrl"], settled["ModelAWeight"]) == (NEW.model.data_url, "1")
-    assert (settled["ModelBImage"], settled["ModelBDataUrl"], settled["ModelBWeight"]) == ("", "", "0")
-    assert settled["TrialOutcome"] == "promoted"
-    assert settled["ModelPackageArn"] == NEW.package_arn
+    made = settled(deployed(), TrialVerdict.PROMOTE)
+    assert (made["ModelADataUrl"], made["ModelAWeight"]) == (NEW.model.data_url, "1")
+    assert (made["ModelBImage"], made["ModelBDataUrl"], made["ModelBWeight"]) == ("", "", "0")
+    assert made["TrialOutcome"] == "promoted"
+    assert made["ModelPackageArn"] == NEW.package_arn
 
 
 def test_a_retirement_leaves_the_live_model_alone():
-    settled = endpoint_stack.settled(deployed(), TrialVerdict.RETIRE, "arn:live")
-    assert (settled["ModelADataUrl"], settled["ModelAWeight"]) == ("s3://b-1/a.tar.gz", "1")
-    assert (settled["ModelBDataUrl"], settled["TrialOutcome"]) == ("", "retired")
-    assert settled["ModelPackageArn"] == "arn:live"
+    made = settled(deployed(), TrialVerdict.RETIRE, "arn:live")
+    assert (made["ModelADataUrl"], made["ModelAWeight"]) == ("s3://b-1/a.tar.gz", "1")
+    assert (made["ModelBDataUrl"], made["TrialOutcome"]) == ("", "retired")
+    assert made["ModelPackageArn"] == "arn:live"
 
 
 def test_a_kept_trial_changes_nothing_but_what_the_stack_says():
-    assert endpoint_stack.settled(deployed(), TrialVerdict.KEEP) == {**deployed(), "TrialOutcome": "kept"}
+    assert settled(deployed(), TrialVerdict.KEEP) == {**deployed(), "TrialOutcome": "kept"}
 
 
 @pytest.mark.parametrize("verdict", list(TrialVerdict))
 def test_a_verdict_that_is_carried_out_asks_for_no_change(verdict):
-    once = endpoint_stack.settled(deployed(), verdict)
-    assert endpoint_stack.settled(once, verdict) == once
+    once = settled(deployed(), verdict)
+    assert settled(once, verdict) == once
 
 
 def test_a_suspended_stack_is_settled_with_its_scaling():
-    suspended = endpoint_stack.suspension(deployed(), endpoint_stack.settled(deployed(), TrialVerdict.PROMOTE))
+    suspended = suspension(deployed(), settled(deployed(), TrialVerdict.PROMOTE))
     assert suspended["ScalingSuspended"] == "true"
-    assert endpoint_stack.settled(suspended, TrialVerdict.PROMOTE)["ScalingSuspended"] == "false"
+    assert settled(suspended, TrialVerdict.PROMOTE)["ScalingSuspended"] == "false"
 
 
-def test_a_retired_release_is_not_deployed_again():
-    _, plan = released()
-    own = {**LIVE, "Revision": plan.revision_id, "TrialOutcome": "retired"}
-    with pytest.raises(TrialFailed, match="new_attempt"):
-        endpoint_stack.check_not_retired(own, plan, "stack")
-    endpoint_stack.check_not_retired({**own, "TrialOutcome": "promoted"}, plan, "stack")
-    endpoint_stack.check_not_retired({**own, "Revision": "0" * 32}, plan, "stack")
+def test_alarms_become_parameters():
+    model = with_sections(alarms={"error_4xx_share": 0.05, "error_5xx_share": 0, "latency_p99_ms": 1.5, "periods": 3})
+    assert alarm_parameters(model.alarms, TOPIC) == {
+        "AlarmError5xxShare": "0",
+        "AlarmError4xxShare": "0.05",
+        "AlarmLatencyP99Microseconds": "1500",
+        "AlarmTopicArn": TOPIC,
+        "AlarmPeriodSeconds": "60",
+        "AlarmPeriods": "3",
+    }
+    own = with_sections(alarms={"model_error_share": 1, "topic": f"{TOPIC}-own"}).alarms
+    given = alarm_parameters(own, TOPIC)
+    assert (given["AlarmModelErrorShare"], given["AlarmTopicArn"]) == ("1", f"{TOPIC}-own")
+    assert "AlarmTopicArn" not in alarm_parameters(model.alarms, None)
+    assert alarm_parameters(None, TOPIC) == {}
+
+
+def test_schedules_become_parameters():
+    night = {"name": "night", "schedule": "rate(1 day)", "timezone": "Europe/Berlin"}
+    model = with_sections(scaling_schedule=[MORNING, {**night, "min_capacity": 1, "max_capacity": 2}])
+    assert schedule_parameters(model.scaling_schedule) == {
+        "ScalingSchedule1": "morning|cron(0 7 ? * MON-FRI *)|Etc/UTC|2|10",
+        "ScalingSchedule2": "night|rate(1 day)|Europe/Berlin|1|2",
+    }

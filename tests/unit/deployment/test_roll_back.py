@@ -1,4 +1,4 @@
-"""RollBackOperator at the gate and against a scripted history; with real stacks it is in tests/cfn."""
+"""RollBackOperator on the board and with a scripted history; with stacks it is in tests/cfn."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,7 @@ def other(sequence: str) -> Entry:
 
 
 def test_a_run_without_a_target_is_skipped():
-    with pytest.raises(Skipped, match="rolls nothing back"):
+    with pytest.raises(Skipped, match="is no roll-back"):
         operator(MemoryDocuments()).execute(context({}))
 
 
@@ -89,7 +89,7 @@ def test_what_production_serves_after_the_wait_is_what_it_goes_back_from():
     assert plan["sequence"] == ordered_at
 
 
-def test_who_repeats_it_after_its_deployment_goes_no_further_back():
+def test_repeating_a_deployed_roll_back_goes_no_further_back():
     back = context({"roll_back_to": "previous"})
     ordered_at = back["task_state_store"].get(ORDER)["at"]
     task = operator(MemoryDocuments(), 2, 2, deployed=ordered_at)
@@ -120,6 +120,6 @@ def test_a_roll_back_overtakes_who_waits_whatever_the_mode():
     assert place.holder.rolls_back
 
 
-def test_it_says_what_may_be_named():
+def test_a_revision_id_has_32_hexadecimal_digits():
     assert roll_back._REVISION_ID.fullmatch("0" * 32)
     assert not roll_back._REVISION_ID.fullmatch("previous")

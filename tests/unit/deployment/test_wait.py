@@ -1,11 +1,12 @@
-"""The waiters of CloudFormation, state by state, and the triggers that poll with them."""
+"""The waiters of stacks, change sets and endpoints, state by state, and the triggers that poll with them."""
 
 import json
 
 import pytest
 
 from slipway.aws.cloudformation import WAITER_PATH
-from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
+from slipway.aws.sagemaker_api import WAITER_PATH as SAGEMAKER_WAITERS
+from slipway.deployment.wait import ChangeSetTrigger, EndpointInServiceTrigger, StackTrigger, StackWait
 from slipway.states import StackStatus
 from slipway.waiting.waiter import load_waiter, waiter_state
 
@@ -95,3 +96,27 @@ def test_change_set_trigger_round_trip():
     again = ChangeSetTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert again.waiter_args == {"StackName": "s", "ChangeSetName": "c"}
+
+
+def test_endpoint_trigger_round_trip():
+    trigger = EndpointInServiceTrigger(endpoint_name="iris-model-development", deadline=12.5, poll_seconds=2)
+    path, arguments = trigger.serialize()
+    assert path == "slipway.deployment.wait.EndpointInServiceTrigger"
+    assert EndpointInServiceTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize(
+    ("response", "state"),
+    [
+        ({"EndpointStatus": "InService"}, "success"),
+        ({"EndpointStatus": "Failed"}, "failure"),
+        ({"EndpointStatus": "OutOfService"}, "failure"),
+        ({"EndpointStatus": "UpdateRollbackFailed"}, "failure"),
+        ({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "failure"),
+        ({"EndpointStatus": "Creating"}, None),
+        ({"EndpointStatus": "Updating"}, None),
+        ({"EndpointStatus": "RollingBack"}, None),
+    ],
+)
+def test_endpoint_in_service(response, state):
+    assert waiter_state(load_waiter(SAGEMAKER_WAITERS, "EndpointInService"), response) == state

@@ -1,4 +1,4 @@
-"""Shares of requests, read from what an endpoint and a stack say, and what brings the one to the other."""
+"""Shares of requests, read from an endpoint and a stack, and the changes between them."""
 
 import struct
 
@@ -42,7 +42,7 @@ def test_the_next_step_is_the_first_beyond(share, step):
     assert next_step(single(share), [0.5, 1.0]) == step
 
 
-def test_weights_that_are_right_are_left_alone():
+def test_correct_weights_are_not_changed():
     assert changes(endpoint(0.1), 0.1, level=False) == []
     assert changes(endpoint(None), 1.0, level=True) == []
     assert weights.same(single(0.1), 0.1)

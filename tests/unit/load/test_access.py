@@ -1,4 +1,4 @@
-"""The way to AWS by botocore's settings."""
+"""Access to AWS by botocore's settings."""
 
 import botocore.session
 import pytest
@@ -11,7 +11,7 @@ from tests.unit.load.endpoints import HttpEndpoint, serving
 
 
 class Refusing(HttpEndpoint):
-    """STS, which lets nobody take a role."""
+    """An STS that denies every AssumeRole."""
 
     async def describe(self, request):
         error = "<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized</Message></Error>"
@@ -42,14 +42,16 @@ def test_a_role_that_is_refused_is_named(monkeypatch, tmp_path):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint.url)
         access = SessionAccess(botocore.session.Session(profile="load"))
         assert access.target("e", None).base_url == endpoint.url
-        with pytest.raises(LoadError, match=r"cannot be got: .*AccessDenied.*AssumeRole.*not authorized"):
+        with pytest.raises(
+            LoadError, match=r"Cannot get the AWS credentials: .*AccessDenied.*AssumeRole.*not authorized"
+        ):
             access.credentials()
 
 
 @pytest.mark.parametrize(
     ("missing", "act", "words"),
     [
-        ("AWS_DEFAULT_REGION", lambda access: access.target("e", None), "Cannot tell where e is invoked"),
+        ("AWS_DEFAULT_REGION", lambda access: access.target("e", None), "Cannot find where e is invoked"),
         ("AWS_ACCESS_KEY_ID", lambda access: access.credentials(), "AWS credentials"),
     ],
 )

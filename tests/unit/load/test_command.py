@@ -5,7 +5,8 @@ from rich.console import Console
 
 from slipway.load import command
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage, Plan
+from slipway.load.phases import LAB_STAGES, Arrivals, LoadStage
+from slipway.load.plan import Caps, Plan
 from slipway.load.rows import Row
 from slipway.load.slo import Slo
 from tests.unit.load.test_slo import phase, run
@@ -41,7 +42,7 @@ def test_a_number_without_an_end_is_refused(option, value, capsys):
 
 
 def test_stages_that_are_none_are_refused():
-    with pytest.raises(LoadRefused, match="no stage"):
+    with pytest.raises(LoadRefused, match="is not a stage"):
         command.plan_of(given("--stages", "3"), ROWS, Caps())
 
 
@@ -57,4 +58,4 @@ def test_stages_that_are_none_are_refused():
 )
 def test_the_status_says_whether_all_was_well(arguments, errors, ended, status):
     asked, result = given(*arguments), run(phase(LoadStage(2, 100), errors=errors), ended=ended)
-    assert command.status(command.judge(asked, result, Console(quiet=True))) == status
+    assert command.status(command.print_verdict(asked, result, Console(quiet=True))) == status

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.load.connections import Broken, Connections, HttpResponse, parse
+from slipway.load.connections import Broken, Connections, HttpResponse, parse_response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n1.0"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n1.\r\n1\r\n0\r\n0\r\n\r\n"
@@ -30,22 +30,22 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n1.\r\n
     ],
 )
 def test_an_answer_is_whole_with_its_last_byte(received, status, body, keep):
-    answer, kept = parse(received, ended=False)
+    answer, kept = parse_response(received, ended=False)
     assert (answer.status, answer.body, kept) == (status, body, keep)
     framed = received.removesuffix(b"HTTP")
-    assert all(parse(framed[:length], ended=False) is None for length in range(len(framed)))
+    assert all(parse_response(framed[:length], ended=False) is None for length in range(len(framed)))
 
 
 def test_an_answer_without_a_length_ends_with_the_connection():
     received = b"HTTP/1.1 500 Oh\r\nX-Amzn-ErrorType: InternalFailure\r\n\r\nno"
-    assert parse(received, ended=False) is None
-    assert parse(received, ended=True)[0] == HttpResponse(500, {"x-amzn-errortype": "InternalFailure"}, b"no")
+    assert parse_response(received, ended=False) is None
+    assert parse_response(received, ended=True)[0] == HttpResponse(500, {"x-amzn-errortype": "InternalFailure"}, b"no")
 
 
 @pytest.mark.parametrize("received", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 70_000])
 def test_what_is_no_http_is_refused(received):
     with pytest.raises(ValueError, match=r"."):
-        parse(received, ended=False)
+        parse_response(received, ended=False)
 
 
 def asked(*script, times=1, timeout_seconds=30.0):

@@ -1,11 +1,11 @@
-"""The loops that send, in virtual time: exact, and without waiting."""
+"""The sending loops, in virtual time: exact, and without waiting."""
 
 import asyncio
 
 import pytest
 
 from slipway.load.drive import ABANDONED, Drive
-from slipway.load.plan import Arrivals, LoadStage, shares
+from slipway.load.phases import Arrivals, LoadStage, shares
 from slipway.load.rows import Row
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 
@@ -31,7 +31,7 @@ def driven(phase, processes=1, stall=(0, 0), error=None, stop_at=None):
 
 
 def milliseconds(histogram):
-    """Every recorded value, rounded to a tenth of a second's hundredth."""
+    """Every recorded value, rounded to a millisecond."""
     return [
         round(entry.value_iterated_to / 1000)
         for entry in histogram.get_recorded_iterator()

@@ -13,7 +13,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.engine import Engine
 from slipway.load.errors import LoadRefused
-from slipway.load.plan import Arrivals, Caps, LoadStage, Plan
+from slipway.load.phases import Arrivals, LoadStage
+from slipway.load.plan import Caps, Plan
 from slipway.load.rows import Row
 from tests.conftest import ROOT
 from tests.unit.load.endpoints import HttpEndpoint, serving
@@ -26,7 +27,7 @@ def newest_child():
 
 
 class Access:
-    """The way to the test's own server."""
+    """Access to the test's own server."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
@@ -112,7 +113,7 @@ def test_a_process_that_is_killed_ends_the_run_but_not_the_report():
 
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(plan, Access(endpoint), kill_one).run()
-    assert "ended by itself with status -9" in result.ended
+    assert "ended early with status -9" in result.ended
     assert 0 < result.phases[0].tally.answered <= len(endpoint.invocations)
 
 
@@ -123,7 +124,7 @@ def test_a_process_that_breaks_ends_the_run_but_not_the_report():
 
     with serving(HttpEndpoint()) as endpoint:
         result = Engine(Plan("e", ROWS[:3], (LoadStage(2, 30),), caps=Caps(max_seconds=20)), Misled(endpoint)).run()
-    assert "ended by itself with status 1" in result.ended
+    assert "ended early with status 1" in result.ended
     assert [phase.tally.answered for phase in result.phases] == [0]
 
 

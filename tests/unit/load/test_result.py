@@ -4,7 +4,8 @@ import json
 
 from hdrh.histogram import HdrHistogram
 
-from slipway.load.plan import LoadStage, Plan, describe
+from slipway.load.phases import LoadStage, phase_to_json
+from slipway.load.plan import Plan
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
 from slipway.load.rows import Row
 from slipway.load.tally import Tally
@@ -14,7 +15,7 @@ STARTED_AT = "2024-01-01T00:00:01.500+00:00"
 
 def phase(tally, cpu_share=0.5):
     seconds = (Second.of(0, tally.settle(), {"blue": 2}),)
-    return PhaseResult(describe(LoadStage(2, 10)), 1, STARTED_AT, 2.0, tally, seconds, 0.4, cpu_share)
+    return PhaseResult(phase_to_json(LoadStage(2, 10)), 1, STARTED_AT, 2.0, tally, seconds, 0.4, cpu_share)
 
 
 def tally():

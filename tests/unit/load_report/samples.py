@@ -4,7 +4,8 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
-from slipway.load.plan import LoadStage, Plan, describe
+from slipway.load.phases import LoadStage, phase_to_json
+from slipway.load.plan import Plan
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
 from slipway.load.rows import Row
 from slipway.load.tally import Tally
@@ -24,11 +25,11 @@ def phase(stage, begins_seconds, seconds, variants=("model-a", "model-b"), error
         series.append(Second.of(second, tally.settle(), dict.fromkeys(variants, 1 + second // 20)))
         total.add(tally)
     begun = (START + timedelta(seconds=begins_seconds)).isoformat(timespec="milliseconds")
-    return PhaseResult(describe(stage), 1, begun, float(seconds), total, tuple(series), 1.0, 0.5)
+    return PhaseResult(phase_to_json(stage), 1, begun, float(seconds), total, tuple(series), 1.0, 0.5)
 
 
 def load(*phases, endpoint="iris-production", ended=COMPLETED):
-    """What the engine would have written."""
+    """The document that the engine would write."""
     plan = Plan(endpoint, [Row("1", "2")], (LoadStage(10, 1000),))
     return json.loads(LoadResult(plan.summary(), START.isoformat(), ended, phases).to_json())
 

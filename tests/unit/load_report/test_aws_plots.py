@@ -34,7 +34,7 @@ def test_instances_tell_their_most_and_number_the_activities():
 
 def test_alarms_are_bars_of_their_states():
     drawn = aws_plots.alarms(RUN, DOCUMENT["alarms"], BOUNDS)
-    assert said(drawn) == "States of 1 alarms over time. In ALARM in the meantime: TargetTracking-x"
+    assert said(drawn) == "States of 1 alarms over time. In ALARM at some time: TargetTracking-x"
     # Two stretches of OK around one of ALARM, and each colour once more in the legend.
     assert drawn.count("fill: var(--good)") == 3
     assert drawn.count("fill: var(--bad)") == 2
@@ -60,7 +60,7 @@ def test_an_alarm_that_stayed_as_it_was_is_one_bar():
 def test_an_alarm_that_went_off_before_the_run_is_told_as_it_is_drawn(state, changes, fired):
     history = [{"at": at(seconds), "from": before, "to": after, "reason": "r"} for seconds, before, after in changes]
     drawn = aws_plots.alarms(RUN, [{"name": "x", "state": state, "history": history}], BOUNDS)
-    assert said(drawn).endswith(f"In ALARM in the meantime: {fired}")
+    assert said(drawn).endswith(f"In ALARM at some time: {fired}")
     assert drawn.count("fill: var(--bad)") == (1 if fired == "none" else 2)
 
 

@@ -1,11 +1,11 @@
-"""The page: complete in itself, plain about what is missing, and safe whatever the names in it are."""
+"""The page: it needs no other file, says what is missing, and is safe with any names."""
 
 import html.parser
 import re
 
 import pytest
 
-from slipway.load.plan import LoadStage
+from slipway.load.phases import LoadStage
 from slipway.load_report.page import render
 from tests.unit.load_report.samples import at, full, load, minutes, phase
 
@@ -87,11 +87,11 @@ def test_what_is_missing_is_said():
     empty = {"cloudwatch": {"series": []}, "scaling_activities": [], "alarms": []}
     text = Elements(render({"load": load(phase(LoadStage(10, 100), 0, 3)), **empty})).text
     for said in (
-        "No SLO was given, so nothing was judged.",
-        "Auto Scaling did nothing in this time.",
+        "The report has no limits, so the load was not judged.",
+        "There was no scaling activity in this time.",
         "No alarm watches the endpoint.",
-        "CloudWatch has no Invocations of this time.",
-        "CloudWatch has no latencies of this time.",
+        "CloudWatch has no Invocations for this time.",
+        "CloudWatch has no latencies for this time.",
         "AWS was not asked.",
     ):
         assert said in text, said
@@ -104,7 +104,7 @@ def test_what_was_not_asked_for_or_could_not_be_read_is_not_told_as_nothing():
     assert text.count("This could not be read: AccessDenied") == 1
     # The endpoint and its alarms.
     assert text.count("AWS was not asked.") == 2
-    for wrong in ("Auto Scaling did nothing", "No alarm watches", "CloudWatch has no"):
+    for wrong in ("There was no scaling activity", "No alarm watches", "CloudWatch has no"):
         assert wrong not in text
 
 
@@ -112,16 +112,16 @@ def test_parts_may_be_empty_or_none():
     empty = {"verdict": {"passed": True, "limits": []}, "endpoint": {}, "cloudwatch": {"series": []}, "alarms": []}
     none = dict.fromkeys(["verdict", "endpoint", "cloudwatch", "scaling_activities", "alarms"])
     for parts in (empty, none):
-        assert "No SLO was given" in render({"load": load(), **parts})
-    assert "No phase was begun." in render({"load": load()})
+        assert "The report has no limits" in render({"load": load(), **parts})
+    assert "No phase was started." in render({"load": load()})
 
 
 def test_an_early_end_and_a_passed_verdict_are_said():
     verdict = {"passed": True, "limits": [{"name": "error_rate", "allowed": 0, "measured": 0, "passed": True}]}
     text = Elements(render({"load": load(ended="SIGTERM"), "verdict": verdict})).text
-    assert "Ended before the plan was done: SIGTERM." in text
+    assert "Not all of the load was sent: SIGTERM." in text
     assert "Passed: every limit was kept." in text
-    assert "exactly there" in text
+    assert "exactly at the limit" in text
 
 
 def test_a_phase_that_ended_early_tells_what_was_planned_and_what_was_sent():
@@ -139,10 +139,10 @@ def test_a_figure_that_was_not_measured_is_no_number():
 
 
 def test_a_verdict_tells_the_phase_and_an_early_end():
-    limit = {"name": "p99_ms", "allowed": 20, "measured": 15, "passed": True, "phase": "10 x 1000"}
+    limit = {"name": "p99_ms", "allowed": 20, "measured": 15, "passed": True, "phase": "10 in flight"}
     text = Elements(render({"load": load(ended="SIGTERM"), "verdict": {"passed": False, "limits": [limit]}})).text
     assert "Failed: every limit was kept, but the load ended before all of it was sent." in text
-    assert "10 x 1000 5 (25%) below" in " ".join(text.split())
+    assert "10 in flight 5 (25%) below" in " ".join(text.split())
 
 
 def test_hostile_names_stay_text():

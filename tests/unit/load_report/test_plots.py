@@ -1,8 +1,8 @@
-"""The sender's plots: what they say to those who cannot see them, and nothing where there is nothing."""
+"""The sender's plots: their descriptions, and None when there is nothing to show."""
 
 import re
 
-from slipway.load.plan import Arrivals, LoadStage
+from slipway.load.phases import Arrivals, LoadStage
 from slipway.load_report import plots, svg
 from slipway.load_report.timeline import timeline
 from tests.unit.load_report.samples import load, phase
@@ -43,7 +43,7 @@ def test_the_distribution_goes_as_far_as_there_are_answers():
 
 def test_shares_and_accuracy_of_variants():
     assert said(plots.variant_shares(RUN)) == "Share of the answers by variant: model-a 90.0%, model-b 10.0%"
-    assert said(plots.accuracy(RUN)) == "Share of right answers by variant: model-a 66.7%, model-b 66.7%"
+    assert said(plots.accuracy(RUN)) == "Share of correct answers by variant: model-a 66.7%, model-b 66.7%"
 
 
 def test_a_phase_without_answers_shows_no_latency():

@@ -1,9 +1,9 @@
-"""Phases on one axis of time, in few points that lose no count."""
+"""Phases on one time axis, in few points that lose no count."""
 
 import pytest
 
-from slipway.load.plan import Arrivals, LoadStage, describe
-from slipway.load_report.timeline import epoch, phase_name, phase_names, timeline
+from slipway.load.phases import LoadStage
+from slipway.load_report.timeline import epoch, timeline
 from tests.unit.load_report.samples import START, load, phase
 
 RUN = load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 45, 75))
@@ -47,13 +47,6 @@ def test_minutes_are_those_of_the_clock():
 def test_a_run_that_sent_nothing_has_no_points():
     run = timeline(load())
     assert (run.all_points, run.variants, run.start, run.end - run.start) == ([], [], START.timestamp(), 1)
-
-
-def test_names_of_phases():
-    assert phase_name(describe(LoadStage(1500, 10))) == "1,500 in flight"
-    assert phase_name(describe(Arrivals(12.5, 60))) == "12.5/s for 60 s"
-    stages = [{"phase": describe(LoadStage(concurrency, 10))} for concurrency in (5, 9, 5)]
-    assert phase_names(stages) == ["5 in flight (phase 1)", "9 in flight", "5 in flight (phase 3)"]
 
 
 def test_a_time_is_read():

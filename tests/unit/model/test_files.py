@@ -9,6 +9,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slipway import paths
 from slipway.errors import ModelFileError
 from slipway.model import files
 from slipway.model.files import load_model, load_models
@@ -216,5 +217,31 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path):
     assert "Cannot list the model files" in str(errors[0])
 
 
-def test_a_folder_that_is_not_there_has_no_models(tmp_path):
-    assert load_models(tmp_path / "absent") == ([], [])
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("elsewhere", "SLIPWAY_INCLUDE_FOLDER is {folder}, and that folder has no folder models. "),
+        (None, "SLIPWAY_INCLUDE_FOLDER is not set, and without it the folder include beside plugins/ is used. "),
+    ],
+)
+def test_a_folder_that_is_not_there_is_an_error_that_names_the_setting(tmp_path, monkeypatch, setting, why):
+    monkeypatch.delenv("SLIPWAY_INCLUDE_FOLDER", raising=False)
+    if setting:
+        monkeypatch.setenv("SLIPWAY_INCLUDE_FOLDER", str(tmp_path / setting))
+    else:
+        monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "lib" / "slipway")
+    models, [error] = load_models(paths.models_folder())
+    assert models == []
+    assert str(paths.models_folder()) in str(error)
+    assert why.format(folder=tmp_path / "elsewhere") in str(error)
+    assert "Fix: set SLIPWAY_INCLUDE_FOLDER" in str(error)
+
+
+def test_another_folder_that_is_not_there_is_an_error_as_well(tmp_path):
+    models, [error] = load_models(tmp_path / "absent")
+    assert models == []
+    assert "absent): No such file or directory" in str(error)
+
+
+def test_an_empty_folder_has_no_models(tmp_path):
+    assert load_models(tmp_path) == ([], [])

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from slipway.load.plan import LAB_STAGES, Arrivals, Caps, LoadStage
+from slipway.load.phases import LAB_STAGES, Arrivals, LoadStage
+from slipway.load.plan import Caps
 from slipway.model.stress import Stress
 
 

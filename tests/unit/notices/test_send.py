@@ -1,8 +1,7 @@
-"""Who is told: each channel once, and none of them can stop a release."""
+"""Messages: each receiver gets one once, and no failure stops a release."""
 
 import pytest
 
-from slipway.notices import send as module
 from slipway.notices.send import TOLD, Message, Notice, Notices
 from tests.unit.scripted_aws import MemoryStore
 
@@ -37,7 +36,7 @@ class Topic:
 @pytest.fixture
 def topic(monkeypatch):
     made = Topic()
-    monkeypatch.setattr(module, "SnsPublishHook", lambda aws_conn_id: made)
+    monkeypatch.setattr("slipway.notices.send.SnsPublishHook", lambda aws_conn_id: made)
     # The path of a notifier that is installed nowhere.
     monkeypatch.setattr("airflow.sdk.module_loading.import_string", {NOTIFIER: Remembering}.__getitem__)
     Remembering.said = []

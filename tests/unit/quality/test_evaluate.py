@@ -1,4 +1,4 @@
-"""Evaluation: gates hold or name what failed."""
+"""Evaluation: gates pass, or the error names the gates that failed."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import pytest
 from slipway.errors import GateFailed
 from slipway.model.config import MetricGate
 from slipway.quality.evaluate import EvaluateOperator
-from slipway.quality.gates import judge
+from slipway.quality.gates import judge_metrics
 from tests.unit.releases import TRAINED, release_plan, xcoms
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context
@@ -16,7 +16,7 @@ LIVE = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/
 
 
 class Production:
-    """The stack of production and the registry, which agree."""
+    """The stack of production and the registry, with the same model."""
 
     def __init__(self, live: dict | None) -> None:
         self.live = live
@@ -53,7 +53,7 @@ def evaluate(metrics: dict, live: dict | None = None) -> dict:
 )
 def test_gates(bounds, value, passed):
     metrics = {} if value is None else {"m": value}
-    assert [gate.passed for gate in judge([MetricGate(metric="m", **bounds)], metrics)] == [passed]
+    assert [gate.passed for gate in judge_metrics([MetricGate(metric="m", **bounds)], metrics)] == [passed]
 
 
 def test_a_model_within_its_gates_goes_on():

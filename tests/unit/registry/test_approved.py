@@ -1,18 +1,15 @@
-"""What has to hold before an endpoint is changed."""
+"""The approval on record that production needs."""
 
 import pytest
 
-from slipway.deployment.checks import check_drift
-from slipway.errors import NameConflict, NotApproved, StackFailed
+from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.registry.approved import check_approved
-from slipway.registry.record import APPROVAL_PREFIX, ARTEFACT_SHA256, DECISION, DIGEST, Candidate, approval_properties
+from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST
+from slipway.registry.record import APPROVAL_PREFIX, DECISION, Candidate, approval_properties
 from tests.unit.signatures import signed_approval
 
 RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol"), quorum=2),), allow_uploader=False)
-OUTPUTS = {"EndpointConfigName": "ours"}
-
-
 AIRFLOW = "arn:aws:sts::123456789012:assumed-role/slipway-airflow/{}"
 
 
@@ -90,7 +87,7 @@ def test_an_approval_of_another_package_counts_for_nothing():
     ("found", "uploader", "why"),
     [
         (package("PendingManualApproval"), None, r"nobody has decided.*alice, carol.*update-model-package"),
-        (package("PendingManualApproval", "alice"), None, "alice approved at 2026; that does not suffice"),
+        (package("PendingManualApproval", "alice"), None, "alice approved at 2026; that is not enough"),
         (package("Rejected"), None, "carol rejected it"),
         (package("Approved", "alice"), None, "1 of carol must approve.*PendingManualApproval"),
         (package("Approved", "alice", "carol"), "carol", "must approve"),
@@ -99,15 +96,3 @@ def test_an_approval_of_another_package_counts_for_nothing():
 def test_anything_less_is_refused_with_what_to_do(found, uploader, why):
     with pytest.raises(NotApproved, match=rf"{why}.*Fix|{why}"):
         check_approved(found, RULES, uploader, airflow)
-
-
-def test_an_endpoint_that_is_not_there_or_is_the_stacks_own_may_be_changed():
-    check_drift(None, {}, "s")
-    check_drift({"EndpointName": "e", "EndpointConfigName": "ours"}, OUTPUTS, "s")
-
-
-def test_an_endpoint_of_somebody_else_or_moved_by_hand_may_not():
-    with pytest.raises(NameConflict, match="outside the stack"):
-        check_drift({"EndpointName": "e", "EndpointConfigName": "ours"}, {}, "s")
-    with pytest.raises(StackFailed, match="serves theirs, the stack says ours"):
-        check_drift({"EndpointName": "e", "EndpointConfigName": "theirs"}, OUTPUTS, "s")

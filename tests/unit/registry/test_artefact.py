@@ -43,5 +43,5 @@ def test_a_change_says_what_is_on_record_what_was_found_and_how_to_bring_it_back
     for one in (ARTEFACT, found):
         for said in (f"{one.size_bytes} bytes", one.etag, f"version {one.version_id}", one.sha256):
             assert said in text
-    assert "--bucket mlops-us-west-2-123456789012 --prefix releases/" in text and "above version v7," in text
+    assert "--bucket mlops-us-west-2-123456789012 --prefix releases/" in text and "after version v7," in text
     assert "found no such object" in str(changed(ARTEFACT, None))

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from botocore.response import StreamingBody
 
+from slipway.aws.s3 import S3Hook
 from slipway.errors import ArtefactChanged, PermanentError
-from slipway.registry.artefact_store import S3ArtefactHook
+from slipway.registry.artefact_store import S3Artefacts
 from tests.unit.releases import ARTEFACT
 from tests.unit.scripted_aws import client_error
 
@@ -57,23 +58,22 @@ class Reads(io.BytesIO):
         return super().read(size)
 
 
-def hook(s3: S3) -> S3ArtefactHook:
-    class Hook(S3ArtefactHook):
-        _s3 = s3
-
-    return Hook(aws_conn_id=None)
+def artefacts(s3: S3) -> S3Artefacts:
+    hook = S3Hook(aws_conn_id=None)
+    hook.__dict__["conn"] = s3
+    return S3Artefacts(hook)
 
 
 def test_the_version_on_record_is_known_by_one_call():
     s3 = S3()
-    hook(s3).check(RECORDED)
+    artefacts(s3).check(RECORDED)
     assert s3.calls == ["head"]
 
 
 @pytest.mark.parametrize("version_id", ["v8", "null", None])
 def test_another_version_is_read_and_may_have_the_same_bytes(version_id):
     s3 = S3(version_id=version_id)
-    hook(s3).check(RECORDED)
+    artefacts(s3).check(RECORDED)
     assert s3.calls == ["head", "get"]
 
 
@@ -81,23 +81,23 @@ def test_another_version_is_read_and_may_have_the_same_bytes(version_id):
 def test_other_bytes_are_refused_though_size_and_etag_are_the_same(version_id):
     s3 = S3(DATA[:-1] + b"?", version_id)
     with pytest.raises(ArtefactChanged, match=rf"{SHA256.hexdigest()}; found {len(DATA)} bytes.*version"):
-        hook(s3).check(RECORDED)
+        artefacts(s3).check(RECORDED)
 
 
-def test_a_bucket_without_versions_is_believed_nothing():
+def test_in_a_bucket_without_versions_the_bytes_are_always_hashed():
     s3 = S3(DATA[:-1] + b"?", "null")
     with pytest.raises(ArtefactChanged):
-        hook(s3).check(replace(RECORDED, version_id="null"))
+        artefacts(s3).check(replace(RECORDED, version_id="null"))
 
 
 def test_what_is_gone_is_refused():
     with pytest.raises(ArtefactChanged, match="found no such object"):
-        hook(S3(None)).check(RECORDED)
+        artefacts(S3(None)).check(RECORDED)
 
 
 def test_a_copy_is_hashed_in_small_pieces():
     s3 = S3()
-    kept = hook(s3).keep("s3://trained/model.tar.gz", "b", "k", kms_key="alias/mine")
+    kept = artefacts(s3).keep("s3://trained/model.tar.gz", "b", "k", kms_key="alias/mine")
     assert (kept.sha256, kept.size_bytes, kept.version_id) == (SHA256.hexdigest(), len(DATA), "v7")
     assert s3.calls == ["copy", "head", "get"]
     source, extra, config = s3.copied
@@ -109,16 +109,16 @@ def test_a_copy_is_hashed_in_small_pieces():
 
 def test_what_s3_has_computed_of_all_bytes_is_not_read_again():
     s3 = S3(ChecksumSHA256=b64encode(SHA256.digest()).decode(), ChecksumType="FULL_OBJECT")
-    assert hook(s3).keep("s3://trained/model.tar.gz", "b", "k").sha256 == SHA256.hexdigest()
+    assert artefacts(s3).keep("s3://trained/model.tar.gz", "b", "k").sha256 == SHA256.hexdigest()
     assert s3.calls == ["copy", "head"]
 
 
 def test_a_checksum_of_parts_is_no_hash_of_the_bytes():
     s3 = S3(ChecksumSHA256=b64encode(hashlib.sha256(b"parts").digest()).decode() + "-2", ChecksumType="COMPOSITE")
-    assert hook(s3).keep("s3://trained/model.tar.gz", "b", "k").sha256 == SHA256.hexdigest()
+    assert artefacts(s3).keep("s3://trained/model.tar.gz", "b", "k").sha256 == SHA256.hexdigest()
     assert s3.calls == ["copy", "head", "get"]
 
 
 def test_a_job_whose_artefact_is_gone_cannot_be_registered():
     with pytest.raises(PermanentError, match="artefact of the training job does not exist"):
-        hook(S3(None)).keep("s3://trained/model.tar.gz", "b", "k")
+        artefacts(S3(None)).keep("s3://trained/model.tar.gz", "b", "k")

@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 import pytest
 
 from slipway.errors import AlreadyDecided, NotApproved
-from slipway.registry import hook as registry
-from slipway.registry.hook import ModelRegistryHook, decision_of, metadata_value, metrics_of
+from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.metadata import DIGEST, REVISION
+from slipway.registry.record import HOW_OUTSIDE, decision_of
 from slipway.states import ModelApprovalStatus
 from tests.unit.aws.stubs import stubbed
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 GROUP = "mlops-iris-model"
-BASE = {registry.DIGEST: "d1", registry.REVISION: "r1"}
+BASE = {DIGEST: "d1", REVISION: "r1"}
 
 
 def package(status: str = "PendingManualApproval", **properties) -> dict:
@@ -145,7 +146,7 @@ def test_a_decision_from_outside_is_written_down_with_its_name(hook):
     assert "ModelApprovalStatus" not in request
     written = decision_of({**outside, "LastModifiedBy": {}, **request})
     assert written == kept
-    assert (kept.decided_by, kept.how) == ("erin", registry.HOW_OUTSIDE)
+    assert (kept.decided_by, kept.how) == ("erin", HOW_OUTSIDE)
     stub.assert_no_pending_responses()
 
 
@@ -159,7 +160,7 @@ def test_a_package_is_found_by_revision_and_digest(hook):
     stub = stubbed(hook, "sagemaker")
     summary = {"ModelPackageArn": ARN, "CreationTime": 0, "ModelPackageStatus": "Completed"}
     stub.add_response("list_model_packages", {"ModelPackageSummaryList": [summary, summary]})
-    stub.add_response("describe_model_package", package(**{registry.REVISION: "r2"}))
+    stub.add_response("describe_model_package", package(**{REVISION: "r2"}))
     stub.add_response("describe_model_package", package())
     assert hook.find_model_package(GROUP, revision_id="r1", digest="d1")["ModelPackageArn"] == ARN
 
@@ -169,16 +170,6 @@ def test_a_missing_group_has_no_packages(hook):
         "list_model_packages", "ValidationException", "ModelPackageGroup does not exist."
     )
     assert hook.find_model_package(GROUP, revision_id="r1", digest="d1") is None
-
-
-def test_metadata_keeps_to_the_services_alphabet():
-    assert metadata_value("O'Brien <x@y.z> ünï") == "O-Brien -x@y.z- ünï"
-    assert metadata_value("") == "-"
-    assert len(metadata_value("x" * 300)) == 256
-
-
-def test_metrics_are_read_back():
-    assert metrics_of(package(**{"metric/validation:merror": "0.04"})) == {"validation:merror": 0.04}
 
 
 def test_a_repeated_test_replaces_what_the_one_before_found(hook):

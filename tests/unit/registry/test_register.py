@@ -14,7 +14,7 @@ from slipway.model.serving import Champion
 from slipway.quality.champion import compare
 from slipway.quality.scoring import Prediction, Score
 from slipway.registry.artefact import artefact_of, data_url
-from slipway.registry.hook import TEST_PREFIX
+from slipway.registry.metadata import TEST_PREFIX
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
@@ -53,6 +53,12 @@ class Store(DictStore):
     def keep(self, source_uri, bucket, key, *, kms_key=None):
         self.calls.append((source_uri, bucket, key, kms_key))
         return replace(ARTEFACT, uri=f"s3://{bucket}/{key}")
+
+
+@pytest.fixture(autouse=True)
+def artefacts(monkeypatch):
+    """The bucket of a test keeps artefacts itself."""
+    monkeypatch.setattr("slipway.registry.register.S3Artefacts", lambda bucket: bucket)
 
 
 def operator(**policy) -> RegisterModelOperator:

@@ -1,16 +1,14 @@
-"""What SageMaker's guardrails exclude is refused before anything is started, and said with AWS's page."""
+"""A zip that SageMaker's guardrails exclude is refused, with AWS's page, before anything is started."""
 
 import pytest
 
-from slipway.deployment import guardrails
-from slipway.errors import PolicyViolation, StackFailed
+from slipway.errors import PolicyViolation
+from slipway.request.fence import fence, parse_zip
 from slipway.request.guardrails import EXCLUSIONS, SIZES
-from slipway.request.request import fence, parse_zip
 from tests.unit.model.test_serving import ALARMS, CANARY, MORNING, with_sections
 from tests.unit.request_samples import AWS, deployment, request_zip
 
 SCALING = deployment()["ProductionEndpoint"]["AutoScaling"]
-TOPIC = "arn:aws:sns:us-west-2:123456789012:ops"
 
 
 def guarded(**changes):
@@ -90,73 +88,3 @@ def test_a_schedule_needs_scaling():
     assert "field AutoScaling: expected an object" in refused(
         with_sections(scaling_schedule=[MORNING]), AutoScaling=None
     )
-
-
-def endpoint(**counts):
-    return {
-        "ProductionVariants": [
-            {"VariantName": name.replace("_", "-"), "DesiredInstanceCount": count} for name, count in counts.items()
-        ]
-    }
-
-
-@pytest.mark.parametrize(
-    ("live", "expected"),
-    [
-        (endpoint(model_a=2, model_b=2), "live are model-a and model-b"),
-        (endpoint(model_b=2), "live are model-b"),
-        (endpoint(model_a=1), "at least 2 instances"),
-    ],
-)
-def test_a_live_endpoint_that_cannot_be_shifted_is_left_alone(live, expected):
-    with pytest.raises(StackFailed, match=f"exclude this update.*{expected}.*https://docs.aws.amazon.com/sagemaker/"):
-        guardrails.check_live(guarded(), live, "mlops-deploy-iris-model-prd")
-
-
-def test_without_an_update_or_guardrails_nothing_is_excluded():
-    guardrails.check_live(guarded(), None, "stack")
-    guardrails.check_live(guarded(), endpoint(model_a=2), "stack")
-    guardrails.check_live(with_sections(), endpoint(model_a=1, model_b=1), "stack")
-
-
-def test_guardrails_become_parameters():
-    model = guarded(termination_wait_seconds=60)
-    assert guardrails.parameters(model.deployment) == {
-        "DeploymentStrategy": "CANARY",
-        "DeploymentStepType": "CAPACITY_PERCENT",
-        "DeploymentStepSize": "10",
-        "DeploymentWaitSeconds": "300",
-        "DeploymentTerminationWaitSeconds": "60",
-        "DeploymentMaximumSeconds": "1800",
-    }
-    by_count = guardrails.parameters(guarded(step_percent=None, step_instances=1).deployment)
-    assert (by_count["DeploymentStepType"], by_count["DeploymentStepSize"]) == ("INSTANCE_COUNT", "1")
-    at_once = guardrails.parameters(guarded(strategy="all_at_once", step_percent=None).deployment)
-    assert at_once["DeploymentStrategy"] == "ALL_AT_ONCE" and "DeploymentStepSize" not in at_once
-    assert guardrails.parameters(None) == {}
-
-
-def test_alarms_become_parameters():
-    model = with_sections(alarms={"error_4xx_share": 0.05, "error_5xx_share": 0, "latency_p99_ms": 1.5, "periods": 3})
-    assert guardrails.alarm_parameters(model.alarms, TOPIC) == {
-        "AlarmError5xxShare": "0",
-        "AlarmError4xxShare": "0.05",
-        "AlarmLatencyP99Microseconds": "1500",
-        "AlarmTopicArn": TOPIC,
-        "AlarmPeriodSeconds": "60",
-        "AlarmPeriods": "3",
-    }
-    own = with_sections(alarms={"model_error_share": 1, "topic": f"{TOPIC}-own"}).alarms
-    given = guardrails.alarm_parameters(own, TOPIC)
-    assert (given["AlarmModelErrorShare"], given["AlarmTopicArn"]) == ("1", f"{TOPIC}-own")
-    assert "AlarmTopicArn" not in guardrails.alarm_parameters(model.alarms, None)
-    assert guardrails.alarm_parameters(None, TOPIC) == {}
-
-
-def test_schedules_become_parameters():
-    night = {"name": "night", "schedule": "rate(1 day)", "timezone": "Europe/Berlin"}
-    model = with_sections(scaling_schedule=[MORNING, {**night, "min_capacity": 1, "max_capacity": 2}])
-    assert guardrails.schedule_parameters(model.scaling_schedule) == {
-        "ScalingSchedule1": "morning|cron(0 7 ? * MON-FRI *)|Etc/UTC|2|10",
-        "ScalingSchedule2": "night|rate(1 day)|Europe/Berlin|1|2",
-    }

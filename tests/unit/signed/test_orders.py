@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.cleanup import order as teardown_order
-from slipway.deployment import order as roll_back_order
+from slipway.cleanup import teardown_order
+from slipway.deployment import roll_back_order
 from slipway.errors import NotApproved
 from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.plan import roll_back_target, roll_back_target_of

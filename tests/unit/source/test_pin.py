@@ -9,7 +9,7 @@ from slipway import names
 from slipway.errors import PermanentError, ReleasedAlready
 from slipway.plan import Revision
 from slipway.source.pin import S3VersionSensor
-from slipway.source.wait import S3VersionTrigger
+from slipway.source.wait import ObjectExistsTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stage_runs import MemoryDocuments
@@ -26,7 +26,7 @@ class TaskInstance:
 
 
 class Source(S3VersionSensor):
-    """The sensor with an Airflow that has the runs of the test."""
+    """The sensor, with an Airflow that has every run."""
 
     run_exists = staticmethod(lambda dag_id, run_id: True)
 
@@ -36,7 +36,7 @@ class Bucket:
 
     def __init__(self, *version_ids: str) -> None:
         self.version_ids = list(version_ids)
-        self.documents = MemoryDocuments()
+        self.documents, self.s3 = MemoryDocuments(), self
 
     def head_version(self, bucket, key, version_id=None):
         if not self.version_ids or (version_id and version_id not in self.version_ids):
@@ -54,6 +54,12 @@ class Bucket:
         return self.documents.write(bucket, key, content, etag=etag)
 
 
+@pytest.fixture(autouse=True)
+def documents(monkeypatch):
+    """The bucket of a test keeps its documents itself."""
+    monkeypatch.setattr("slipway.source.pin.S3Documents", lambda bucket: bucket)
+
+
 def sensor(bucket: Bucket, **kwargs) -> S3VersionSensor:
     made = Source(
         task_id="source",
@@ -65,7 +71,7 @@ def sensor(bucket: Bucket, **kwargs) -> S3VersionSensor:
         timeout=60,
         **kwargs,
     )
-    made.__dict__["hook"] = bucket
+    made.__dict__["versions"] = bucket
     return made
 
 
@@ -82,7 +88,7 @@ def reached() -> dict:
     return WaitResult(WaitOutcome.REACHED).to_event().payload
 
 
-def test_without_a_wish_the_newest_version_of_the_models_key_is_pinned():
+def test_by_default_the_newest_version_of_the_models_key_is_pinned():
     revision = sensor(Bucket("v1", "v2")).execute(context(params={"bucket": "", "key": "", "version_id": ""}))
     assert Revision.from_xcom(revision) == Revision(
         "models", "k.zip", "v2", "etag", 1, WRITTEN, attempt=1, sequence=WRITTEN
@@ -103,7 +109,7 @@ def test_a_second_attempt_pins_the_version_of_the_first():
     assert sensor(bucket).execute(context(run_id="manual__2"))["version_id"] == "v2"
 
 
-def test_while_the_model_file_is_broken_nothing_begins_and_what_has_begun_goes_on():
+def test_while_the_model_file_is_broken_no_release_starts_and_started_ones_continue():
     bucket, store = Bucket("v1"), MemoryStore()
     why = "a.yaml is broken since noon"
     with pytest.raises(PermanentError, match="is broken since noon"):
@@ -116,7 +122,7 @@ def test_a_missing_object_is_waited_for_without_a_worker():
     bucket = Bucket()
     with pytest.raises(TaskDeferred) as deferral:
         sensor(bucket).execute(context())
-    assert isinstance(deferral.value.trigger, S3VersionTrigger)
+    assert isinstance(deferral.value.trigger, ObjectExistsTrigger)
     assert (deferral.value.trigger.bucket, deferral.value.trigger.key) == ("models", "k.zip")
     bucket.version_ids.append("v1")
     assert sensor(bucket).execute_complete(context(), reached())["version_id"] == "v1"
@@ -128,7 +134,7 @@ def test_an_object_deleted_before_it_could_be_pinned_is_waited_for_again():
 
 
 @pytest.mark.parametrize("outcome", [WaitOutcome.TIMEOUT, WaitOutcome.REFUSED])
-def test_a_wait_in_vain_fails_with_the_reason(outcome):
+def test_a_failed_wait_fails_with_the_reason(outcome):
     with pytest.raises(PermanentError, match=r"s3://models/k\.zip.*nobody came"):
         sensor(Bucket()).execute_complete(context(), WaitResult(outcome, reason="nobody came").to_event().payload)
 
@@ -169,11 +175,11 @@ def test_a_new_attempt_is_a_release_of_its_own(given):
     assert second.attempt == 2
     assert second.revision_id != Revision.from_xcom(first).revision_id
     assert second.sequence > WRITTEN
-    # Killed after the claim: the second attempt of the task finds it.
+    # The task is killed after the claim; its second attempt finds the claim.
     assert Revision.from_xcom(sensor(bucket).execute(again)) == second
 
 
-def test_a_wish_that_is_neither_true_nor_false_is_refused():
+def test_a_new_attempt_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(PermanentError, match="new_attempt is true or false"):
         sensor(Bucket("v1")).execute(context(conf={"new_attempt": "no"}))
 
@@ -183,5 +189,5 @@ def test_an_upload_of_the_future_is_not_released():
         def sequence(self, revision):
             return "9999-12-31T23:59:59+00:00"
 
-    with pytest.raises(PermanentError, match="lies in the future"):
+    with pytest.raises(PermanentError, match="is in the future"):
         sensor(Later("v1")).execute(context())

@@ -1,9 +1,9 @@
-"""Which uploads need attention, and what stays committed."""
+"""Which uploads need attention, and what is stored as done."""
 
 import json
 
-from slipway.aws.s3 import ObjectVersion
-from slipway.source.uploads import Intake, is_request, list_prefixes, older_versions
+from slipway.source.uploads import IntakeState, is_request, list_prefixes, older_versions
+from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 WINE = "training_jobs/wine/trainingjob.zip"
@@ -27,23 +27,23 @@ def test_one_listing_serves_all_models_with_the_usual_key():
 
 def test_open_are_versions_without_a_run_and_unknown_ones_not_announced():
     listed = [version("1"), version("2"), version("3", WINE), version("4", WINE), version("5", "training_jobs/x")]
-    intake = Intake().with_done(listed[0]).with_announced(listed[2])
+    intake = IntakeState().with_done(listed[0]).with_announced(listed[2])
     assert [each.version_id for each in intake.open(listed, [IRIS])] == ["2", "4"]
-    # Its model has come: what was announced is to be released.
+    # Its model exists now: the announced version must be released.
     assert [each.version_id for each in intake.open(listed, [IRIS, WINE])] == ["2", "3", "4"]
 
 
-def test_a_released_version_is_announced_no_more():
-    intake = Intake().with_announced(version("1")).with_done(version("1"))
-    assert intake == Intake(done=frozenset({(IRIS, "1")}))
+def test_a_released_version_is_no_longer_announced():
+    intake = IntakeState().with_announced(version("1")).with_done(version("1"))
+    assert intake == IntakeState(done=frozenset({(IRIS, "1")}))
 
 
 def test_the_state_is_json_and_forgets_what_s3_forgot():
-    intake = Intake().with_done(version("1")).with_done(version("2")).with_announced(version("3", WINE))
-    assert Intake.from_json(json.loads(json.dumps(intake.to_json()))) == intake
-    assert intake.kept_to([version("2")]) == Intake().with_done(version("2"))
-    assert Intake.from_json(None) is None
-    assert Intake.from_json(Intake().to_json()) == Intake()
+    intake = IntakeState().with_done(version("1")).with_done(version("2")).with_announced(version("3", WINE))
+    assert IntakeState.from_json(json.loads(json.dumps(intake.to_json()))) == intake
+    assert intake.kept_to([version("2")]) == IntakeState().with_done(version("2"))
+    assert IntakeState.from_json(None) is None
+    assert IntakeState.from_json(IntakeState().to_json()) == IntakeState()
 
 
 def test_older_versions_of_one_second_are_told_apart_by_their_rank():

@@ -1,18 +1,16 @@
-"""The doorbell and the wait for one object: what rings, what does not, and what a failing AWS changes."""
+"""The watcher of uploads and the wait for one object: which events they emit, and how they survive errors of AWS."""
 
 import asyncio
 import time
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.aws.s3 import ObjectVersion
-from slipway.source.uploads import STATE_KEY, Intake
-from slipway.source.wait import S3VersionTrigger
-from slipway.source.watcher import S3VersionsTrigger
-from slipway.waiting.doorbell import RING_AGAIN_LIMIT_SECONDS, RING_AGAIN_SECONDS, Doorbell
+from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.versions import ObjectVersion
+from slipway.source.wait import ObjectExistsTrigger
+from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
 
@@ -40,24 +38,23 @@ class S3Client:
         }
 
 
-def watch(client, store, *, rings=1):
-    trigger = S3VersionsTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
+def watch(client, store):
+    trigger = UploadWatcherTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
     trigger.asset_state_store = store
     hook = AsyncHook(client)
     trigger.hook = lambda: hook
 
     async def events():
-        seen, stream = [], trigger.run()
-        while len(seen) < rings:
-            seen.append((await anext(stream)).payload)
+        stream = trigger.run()
+        event = await anext(stream)
         await stream.aclose()
-        return seen
+        return [event.payload]
 
     return asyncio.run(events()), hook
 
 
 def committed(*versions: ObjectVersion) -> MemoryStore:
-    intake = Intake()
+    intake = IntakeState()
     for version in versions:
         intake = intake.with_done(version)
     return MemoryStore(**{STATE_KEY: intake.to_json()})
@@ -66,8 +63,8 @@ def committed(*versions: ObjectVersion) -> MemoryStore:
 @pytest.mark.parametrize(
     "trigger",
     [
-        S3VersionsTrigger(bucket="b-{region}", keys=["z", "a"], aws_conn_id="c", poll_seconds=2.0),
-        S3VersionTrigger(bucket="b", key="k", deadline=5.0, aws_conn_id=None, poll_seconds=1.0),
+        UploadWatcherTrigger(bucket="b-{region}", keys=["z", "a"], aws_conn_id="c", poll_seconds=2.0),
+        ObjectExistsTrigger(bucket="b", key="k", deadline=5.0, aws_conn_id=None, poll_seconds=1.0),
     ],
 )
 def test_serialization_round_trip(trigger):
@@ -76,12 +73,12 @@ def test_serialization_round_trip(trigger):
     assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 
-def test_the_watcher_is_one_and_the_same_whatever_the_order_of_the_models():
-    one, other = (S3VersionsTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
-    assert S3VersionsTrigger.hash(*one.serialize()) == S3VersionsTrigger.hash(*other.serialize())
+def test_the_order_of_the_models_does_not_change_the_watcher():
+    one, other = (UploadWatcherTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
+    assert UploadWatcherTrigger.hash(*one.serialize()) == UploadWatcherTrigger.hash(*other.serialize())
 
 
-def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
+def test_an_event_for_what_is_not_committed_and_one_listing_for_all_models():
     client = S3Client(["v1"], ["v1"], ["v1", "v2"])
     events, hook = watch(client, committed(NEW))
     assert events == [{"bucket": "uploads", "waiting": 1}]
@@ -89,13 +86,13 @@ def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
     assert hook.connections == 1
 
 
-def test_rings_before_the_first_intake_even_when_nothing_was_uploaded():
+def test_an_event_before_the_first_intake_even_when_nothing_was_uploaded():
     events, _ = watch(S3Client([]), MemoryStore())
     assert events == [{"bucket": "uploads", "waiting": 0}]
 
 
 @pytest.mark.parametrize("state", ["x", {"done": "x"}])
-def test_rings_for_a_state_that_cannot_be_read_so_that_the_intake_says_so(state):
+def test_an_event_for_a_state_that_cannot_be_read_so_that_the_intake_fails(state):
     events, hook = watch(S3Client(["v1"]), MemoryStore(**{STATE_KEY: state}))
     assert (events, hook.connections) == ([{"bucket": "uploads", "waiting": 0}], 1)
 
@@ -109,33 +106,6 @@ def test_no_error_ends_the_watch_and_each_makes_a_new_client(error):
     assert hook.connections == 3
 
 
-def test_the_doorbell_rings_at_once_for_news_and_ever_less_often_for_the_rest():
-    bell = Doorbell()
-    assert bell.rings([NEW], 0.0)
-    assert not bell.rings([NEW], 1.0)
-    assert bell.rings([NEW, NEWER], 2.0)
-    rings = [second for second in range(3, 600) if bell.rings([NEW, NEWER], float(second))]
-    gaps = [later - earlier for earlier, later in pairwise([2, *rings])]
-    assert gaps[0] == RING_AGAIN_SECONDS
-    assert gaps == sorted(gaps)
-    assert gaps[-1] == RING_AGAIN_LIMIT_SECONDS
-
-
-def test_the_doorbell_forgets_what_was_committed():
-    bell = Doorbell()
-    assert bell.rings([NEW], 0.0)
-    assert not bell.rings([], 1.0)
-    assert bell.rings([NEW], 2.0)
-
-
-def test_before_the_first_intake_the_doorbell_does_not_ring_at_every_poll():
-    bell = Doorbell()
-    assert bell.rings(None, 0.0)
-    assert not bell.rings(None, 1.0)
-    assert bell.rings(None, RING_AGAIN_SECONDS)
-    assert bell.rings([NEW], RING_AGAIN_SECONDS + 1)
-
-
 class ObjectClient:
     def __init__(self, *answers) -> None:
         self.look = Script(*answers)
@@ -145,7 +115,7 @@ class ObjectClient:
 
 
 def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
-    trigger = S3VersionTrigger(
+    trigger = ObjectExistsTrigger(
         bucket="b", key="k", deadline=time.time() + deadline_seconds, aws_conn_id=None, poll_seconds=0.001
     )
     hook = AsyncHook(ObjectClient(*answers), *refusals)
@@ -172,12 +142,12 @@ def test_the_wait_ends_at_the_deadline():
     assert result == WaitResult(WaitOutcome.TIMEOUT, reason="s3://b/k was not uploaded")
 
 
-def test_the_wait_outlasts_what_is_passing():
+def test_the_wait_goes_on_after_a_transient_error():
     result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
 
 
-def test_the_wait_outlasts_what_keeps_it_from_the_credentials_of_a_role():
+def test_the_wait_goes_on_when_the_credentials_of_a_role_cannot_be_had():
     result, hook = wait_for_object(THERE, refusals=[EndpointConnectionError(endpoint_url="https://sts")])
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
 
@@ -187,6 +157,6 @@ def test_the_wait_ends_when_aws_refuses():
     assert result.outcome is WaitOutcome.REFUSED
 
 
-def test_a_passing_error_does_not_outlast_the_deadline():
+def test_the_wait_ends_at_the_deadline_also_during_an_error():
     result, _ = wait_for_object(client_error("SlowDown", status=503), deadline_seconds=-1.0)
     assert result.outcome is WaitOutcome.TIMEOUT

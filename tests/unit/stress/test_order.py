@@ -1,9 +1,9 @@
-"""What a form asks for, and by whose leave."""
+"""What a form asks for, and what model files allow."""
 
 import pytest
 
 from slipway.errors import PermanentError, StressRefused
-from slipway.load.plan import LAB_STAGES, Arrivals, LoadStage
+from slipway.load.phases import LAB_STAGES, Arrivals, LoadStage
 from slipway.model.config import ModelConfig
 from slipway.states import Environment
 from slipway.stress.dag import build_stress_dag
@@ -80,7 +80,7 @@ def test_what_the_model_file_does_not_allow_is_refused(form):
         ({"endpoint": "somebody-elses"}, "no model file has an endpoint of this name"),
         ({"model": "wine-model"}, "no model file has this prefix"),
         ({}, "a model or an endpoint"),
-        ({"model": "iris-model", "stages": "ten"}, "'ten' is no stage"),
+        ({"model": "iris-model", "stages": "ten"}, "'ten' is not a stage"),
         ({"model": "iris-model", "stages": "1:1", "rate_rps": 1, "duration_seconds": 1}, "either stages or a rate"),
         ({"model": "iris-model", "rate_rps": 1}, "rate_rps and duration_seconds together"),
         ({"model": "iris-model", "max_error_share": 2}, "max_error_share"),

@@ -1,4 +1,4 @@
-"""The search for orphaned jobs and its doorbell: whose jobs ring, how little is asked, what a failing AWS changes."""
+"""Orphaned jobs: which ones the search finds, how many calls it makes, and how the watcher survives errors of AWS."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 from slipway.aws.sagemaker import Resource
 from slipway.training import orphans
-from slipway.training.orphans import GRACE, OrphanedJobsTrigger, OrphanSearch
+from slipway.training.orphans import GRACE, OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import JobOwner
 from tests.unit.scripted_aws import Script, client_error
 
@@ -35,7 +35,7 @@ class SageMaker:
 
 
 class Tasks:
-    """The states of tasks by run; a run is open unless it is named as ended."""
+    """The states of tasks by run; a run is open unless it is listed as ended."""
 
     def __init__(self, *ended: str, **states: str | None) -> None:
         self.ended, self.states = ended, states
@@ -70,7 +70,7 @@ def test_a_job_is_an_orphan_when_its_task_has_ended_or_its_run_is_gone(tasks, or
 
 
 @pytest.mark.parametrize("tags", [{}, {"slipway:digest": "d"}, replace(HERE, airflow="there").to_tags()])
-def test_a_job_of_another_airflow_or_of_nobody_is_none_of_ours(tags):
+def test_a_job_of_another_airflow_or_without_an_owner_is_not_found(tags):
     assert found(tags, Tasks()) == []
 
 
@@ -100,16 +100,16 @@ def test_a_job_that_another_run_has_adopted_is_left_to_it():
 
 
 def test_serialization_round_trip():
-    path, arguments = OrphanedJobsTrigger(aws_conn_id="c", poll_seconds=2.0).serialize()
-    assert path == "slipway.training.orphans.OrphanedJobsTrigger"
-    assert OrphanedJobsTrigger(**arguments).serialize() == (path, arguments)
+    path, arguments = OrphanWatcherTrigger(aws_conn_id="c", poll_seconds=2.0).serialize()
+    assert path == "slipway.training.orphans.OrphanWatcherTrigger"
+    assert OrphanWatcherTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_rings_for_orphans_and_outlasts_every_error(monkeypatch):
+def test_an_event_for_orphans_and_no_error_ends_the_watch(monkeypatch):
     monkeypatch.setattr(orphans, "airflow_id", lambda: "here")
     look = Script([], client_error("ExpiredToken"), OSError("no network"), [(JOB, HERE)])
     made = []
-    trigger = OrphanedJobsTrigger(aws_conn_id=None, poll_seconds=0.001)
+    trigger = OrphanWatcherTrigger(aws_conn_id=None, poll_seconds=0.001)
     trigger.search = lambda: made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow))
 
     async def first():

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.errors import NotApproved
-from slipway.registry.hook import DIGEST
+from slipway.registry.metadata import DIGEST
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import TrialRecord, TrialRecordHook, outcome_properties, verdict_properties

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 
 from slipway.aws.stacks import Stack
-from slipway.deployment.deploy import EndpointDeployOperator
+from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.config import ModelConfig
 from slipway.states import StackStatus, TrialVerdict

@@ -1,4 +1,4 @@
-"""The loop of the waits: what ends it, what it outlasts, and with whose credentials it goes on."""
+"""The polling loop: what ends it, which errors it retries, and that it then reads the credentials again."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import TriggerEvent
 
-from slipway.aws.s3 import S3VersionHook
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError, translate
 from slipway.waiting import polling
 from slipway.waiting.polling import PollingTrigger
@@ -33,7 +33,7 @@ class Looking(PollingTrigger):
         return self.aws
 
     async def look(self):
-        assert await self.client(S3VersionHook) is self.aws.client
+        assert await self.client(S3Hook) is self.aws.client
         return self.script()
 
     async def while_away(self, error):

@@ -1,4 +1,4 @@
-"""PatientWaiterTrigger: what is passing is waited out, what is final ends the wait."""
+"""PatientWaiterTrigger: transient errors are retried, final states and errors end the wait."""
 
 import asyncio
 import itertools
@@ -11,8 +11,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from slipway.waiting import results
-from slipway.waiting import waiter as patience
+from slipway.waiting import results, waiter
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, pauses
 from slipway.waiting.waiter import PatientWaiterTrigger, load_waiter, waiter_state
 
@@ -123,8 +122,8 @@ def slept(monkeypatch, when: float) -> float:
         found.append(seconds)
 
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
-    monkeypatch.setattr(patience.time, "time", lambda: 100.0)
-    monkeypatch.setattr(patience.asyncio, "sleep", sleep)
+    monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
+    monkeypatch.setattr(waiter.asyncio, "sleep", sleep)
     asyncio.run(results.sleep_until_first_look(when))
     return found[0]
 
@@ -137,15 +136,15 @@ def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch, 
 
 def test_a_trigger_that_a_task_makes_looks_after_twice_the_workers_interval(monkeypatch):
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
-    monkeypatch.setattr(patience.time, "time", lambda: 100.0)
+    monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
     made = JobTrigger("job-1", deadline=500.0, poll_seconds=1.0)
     assert made.first_look == 110
-    monkeypatch.setattr(patience.time, "time", lambda: 107.0)
+    monkeypatch.setattr(waiter.time, "time", lambda: 107.0)
     assert JobTrigger(**made.serialize()[1]).first_look == 110
 
 
 def test_a_wait_takes_these_pauses(waiter_file, monkeypatch):
-    monkeypatch.setattr(patience, "pauses", lambda poll_seconds: iter([0.1, 0.2, 0.4]))
+    monkeypatch.setattr(waiter, "pauses", lambda poll_seconds: iter([0.1, 0.2, 0.4]))
     slept = []
 
     async def sleep(trigger, seconds):
@@ -218,9 +217,9 @@ def test_back_off_grows_is_jittered_and_is_bounded():
 
 
 def test_an_answer_the_waiter_does_not_know_is_no_state(waiter_file):
-    waiter = load_waiter(waiter_file, "JobDone")
-    assert waiter_state(waiter, job("Paused")) is None
-    assert waiter_state(waiter, job("InProgress")) == "retry"
+    known = load_waiter(waiter_file, "JobDone")
+    assert waiter_state(known, job("Paused")) is None
+    assert waiter_state(known, job("InProgress")) == "retry"
 
 
 def test_resumed_without_an_event():

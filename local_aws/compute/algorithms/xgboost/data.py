@@ -35,11 +35,11 @@ def media_type(content_type: str) -> str:
 def parse_csv(text: str) -> np.ndarray:
     """Return the rows of headerless CSV as numbers, empty fields as NaN.
 
-    :raises ValueError: a field is no number, or the rows differ in length
+    :raises ValueError: a field is not a number, or the rows differ in length
     """
     rows = [line for line in text.splitlines() if line.strip()]
     delimiter = next((mark for mark in ",\t;|" if rows and mark in rows[0]), ",")
-    # float() in a loop beats numpy's readers for the few rows of a request, and knows empty fields.
+    # float() in a loop beats numpy's readers for the few rows of a request, and accepts empty fields.
     return np.array(
         [[float(field) if field.strip() else np.nan for field in row.split(delimiter)] for row in rows],
         dtype=np.float32,
@@ -49,7 +49,7 @@ def parse_csv(text: str) -> np.ndarray:
 def parse_libsvm(text: str, *, labelled: bool) -> tuple[csr_matrix, np.ndarray, np.ndarray | None]:
     """Return features, labels and weights of lines such as `1:0.5 0:2.5 3:1`: label and weight, index and value.
 
-    :param labelled: whether every row has its label; a request may come without
+    :param labelled: whether every row has a label; requests may have none
     :raises ValueError: a row is not in this form
     """
     labels, weights, values, columns, starts = [], [], [], [], [0]
@@ -73,9 +73,9 @@ def parse_libsvm(text: str, *, labelled: bool) -> tuple[csr_matrix, np.ndarray, 
 
 
 def read_channel(folder: Path, content_type: str | None, *, csv_weights: bool) -> Examples:
-    """Read every data file of a channel; names that begin with a dot or an underscore are no data.
+    """Read every data file of a channel; names that begin with a dot or an underscore are skipped.
 
-    :param content_type: of the channel; libsvm if it says nothing
+    :param content_type: of the channel; libsvm by default
     :param csv_weights: whether the second column holds the weights of the rows
     :raises UserError: the content type is not supported, or a file is not of it
     """

@@ -1,5 +1,5 @@
-"""How the algorithm says whose fault a failure is."""
+"""Errors that the user of the algorithm causes."""
 
 
 class UserError(Exception):
-    """Hyperparameters or data that the user can put right; shown as ClientError in FailureReason."""
+    """Hyperparameters or data that the user can fix; shown as ClientError in FailureReason."""

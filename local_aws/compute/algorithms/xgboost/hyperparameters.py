@@ -1,4 +1,4 @@
-"""The algorithm's hyperparameters, their ranges and the errors of wrong ones.
+"""The algorithm's hyperparameters, their ranges and their errors.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost_hyperparameters.html
 """
@@ -35,7 +35,7 @@ OBJECTIVES = (
     "survival:cox",
 )
 
-# XGBoost's own names, which the algorithm takes for the documented ones.
+# XGBoost's own names, which the algorithm accepts instead of the documented ones.
 ALIASES = {
     "learning_rate": "eta",
     "min_split_loss": "gamma",
@@ -46,7 +46,7 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class Interval:
-    """A range of numbers; an end may be open, that is, itself not allowed."""
+    """A range of numbers; an end may be open, which means that it is not allowed itself."""
 
     minimum: float | None = None
     maximum: float | None = None
@@ -155,7 +155,7 @@ PARAMETERS: dict[str, _Parameter] = {
     "verbosity": _integer(0, 3),
 }
 
-# Accepted and without effect: XGBoost has dropped them, or they steer what there is only on AWS.
+# Accepted without effect: XGBoost has dropped them, or they are for AWS only.
 IGNORED: dict[str, _Parameter] = {
     "_tuning_objective_metric": _Parameter(str),
     "dsplit": _choice("row", "col"),

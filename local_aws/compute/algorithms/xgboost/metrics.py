@@ -41,7 +41,7 @@ METRIC_DEFINITIONS = tuple(
     for metric in METRICS
 )
 
-# Up to XGBoost 1.2 classification is judged by its error rate, from 1.3 on by its log loss:
+# Up to XGBoost 1.2 the default for classification is the error rate, from 1.3 on the log loss:
 # https://github.com/dmlc/xgboost/releases/tag/v1.3.0 and
 # https://xgboost.readthedocs.io/en/release_1.0.0/parameter.html#learning-task-parameters
 _DEFAULTS_BEFORE_1_3 = {
@@ -59,5 +59,5 @@ def version_number(tag: str) -> tuple[int, int]:
 
 
 def default_metric(objective: str, tag: str) -> str | None:
-    """Return the metric that an image of this tag evaluates unasked; None leaves it to the xgboost package."""
+    """Return the default metric of an image's tag; None for the default of the xgboost package."""
     return _DEFAULTS_BEFORE_1_3.get(objective) if version_number(tag) < (1, 3) else None

@@ -2,8 +2,7 @@
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 
-The requests that one turn of the event loop has read are predicted as one batch: a prediction of 32 rows takes hardly
-longer than that of one.
+The requests of one turn of the event loop are predicted as one batch, because 32 rows take hardly longer than one.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Refused(Exception):
 
 
 class Predictor:
-    """Predicts rows, those of concurrent requests together; of the event loop's thread alone."""
+    """Predicts rows, those of concurrent requests together; use it on the event loop's thread only."""
 
     def __init__(self, model: Path) -> None:
         self._booster = xgboost.Booster()
@@ -110,7 +109,7 @@ def read_rows(body: bytes, content_type: str, width: int) -> np.ndarray:
 
 def _dense(text: str, width: int) -> np.ndarray:
     sparse, _, _ = parse_libsvm(text, labelled=False)
-    # What a sparse row does not name is missing, not zero.
+    # A feature that a sparse row lacks is missing, not zero.
     rows = np.full((sparse.shape[0], max(width, sparse.shape[1])), np.nan, np.float32)
     entries = sparse.tocoo()
     rows[entries.row, entries.col] = entries.data
@@ -123,7 +122,7 @@ def write_predictions(predictions: np.ndarray, accept: str, tag: str) -> tuple[b
     Images before 1.5 join the predictions by commas, later ones put each on a line:
     https://github.com/aws/sagemaker-xgboost-container
 
-    :raises Refused: the type asked for is none that the algorithm writes
+    :raises Refused: the algorithm does not write the requested type
     """
     kind = media_type(accept or "text/csv")
     if kind in ("application/json", "json"):
@@ -173,7 +172,7 @@ def application(predictor: Predictor, tag: str) -> web.Application:
 async def _serve(app: web.Application, port: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    # Requests in flight are answered before the end; the connections are kept longer than any client keeps them idle.
+    # Requests in flight are answered before the end. Connections stay open longer than any client keeps them idle.
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, shutdown_timeout=25)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

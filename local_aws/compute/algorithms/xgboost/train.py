@@ -19,7 +19,7 @@ from local_aws.compute.algorithms.xgboost.errors import UserError
 from local_aws.compute.algorithms.xgboost.hyperparameters import validate
 from local_aws.compute.algorithms.xgboost.metrics import default_metric, version_number
 
-# What XGBoost says of data and values that the user can put right; anything else is the algorithm's failure.
+# XGBoost's messages about data and values that the user can fix; all others are failures of the algorithm.
 _USER_ERRORS = (
     "label must be",
     "only pos or neg samples",
@@ -29,17 +29,17 @@ _USER_ERRORS = (
     "Invalid Parameter format",
     "Check failed: preds.size() == info.labels",
 )
-# Not parameters of the booster but of the training.
+# Parameters of the training, not of the booster.
 _TRAINING_ONLY = ("num_round", "early_stopping_rounds", "csv_weights", "save_model_on_termination", "eval_metric")
 
 
 def directory(variable: str, default: str) -> Path:
-    """Return a directory of the container contract, moved by a variable where /opt/ml is not private."""
+    """Return a directory of the container contract; a variable names it where /opt/ml is not private."""
     return Path(os.environ.get(variable, default))
 
 
 class _Termination:
-    """SIGTERM ends the training after the round that runs, so that the model so far is saved."""
+    """Ends the training at SIGTERM after the current round, so that the model so far is saved."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -100,7 +100,7 @@ def _matrices(values: Mapping[str, Any]) -> list[tuple[Any, str]]:
 
 
 def _tree_method(values: Mapping[str, Any], tag: str, rows: int) -> dict[str, str]:
-    """What "auto", the default, meant before XGBoost 2.0 made it "hist": exact splits up to 4 million rows.
+    """Return what "auto", the default, meant before XGBoost 2.0: exact splits up to 4 million rows.
 
     https://xgboost.readthedocs.io/en/release_1.0.0/parameter.html#parameters-for-tree-booster
     """
@@ -117,7 +117,7 @@ def train(tag: str) -> None:
     :raises UserError: hyperparameters or data are wrong
     """
     given = json.loads((directory("SM_INPUT_CONFIG_DIR", "/opt/ml/input/config") / "hyperparameters.json").read_text())
-    # Wrong hyperparameters are told before the seconds that the import takes.
+    # Wrong hyperparameters are reported before the import, which takes seconds.
     values = validate(given)
     import xgboost
 

@@ -1,0 +1,52 @@
+"""What an added service consists of: its API, its resource types, and how it starts and stops."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from local_aws.framework.api import JsonService
+from local_aws.framework.cloudformation import ResourceType
+from local_aws.framework.store import Scope
+
+
+class InvocationResponse(NamedTuple):
+    """The answer of a model's container, as InvokeEndpoint returns it.
+
+    :param status: of HTTP
+    :param headers: as sent to the client
+    :param body: as sent to the client
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+# Scope, endpoint name, request headers in lower case, body.
+Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable[InvocationResponse]]
+# Scope, ARN of an alarm's action, the alarm as DescribeAlarms gives it.
+AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
+
+
+def _nothing() -> None:
+    """Start or stop a service that runs nothing."""
+
+
+@dataclass(frozen=True)
+class ServiceParts:
+    """All that the gateway needs of an added service.
+
+    :param service: its API
+    :param resource_types: its CloudFormation resource types, by type name
+    :param start: recovers what an earlier process left; called when the gateway answers requests
+    :param stop: ends what runs; called while the gateway still answers requests
+    :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
+    :param alarm_action: called on the event loop for each alarm with an action of ``autoscaling``
+    """
+
+    service: JsonService
+    resource_types: dict[str, ResourceType]
+    start: Callable[[], None] = _nothing
+    stop: Callable[[], None] = _nothing
+    invoke: Invoke | None = None
+    alarm_action: AlarmAction | None = None

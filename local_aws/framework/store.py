@@ -1,0 +1,180 @@
+"""Documents of the added services, in one SQLite file that survives a kill of the process."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The account and region a document belongs to; names are unique within it.
+
+    :param account_id: twelve digits
+    :param region: an AWS region name
+    """
+
+    account_id: str
+    region: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """Name a resource of this account and region.
+
+        :param service: the ARN's service, such as ``sagemaker``
+        :param resource: the ARN's last part, such as ``model/iris``
+        :returns: the ARN
+        """
+        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
+
+
+# Defined here because Collection.list hides the builtin inside the class.
+Everywhere = list[tuple[Scope, str, Document]]
+
+
+class Collection:
+    """Named documents of one kind; every write is on disk when the call returns."""
+
+    def __init__(self, store: "Store", kind: str) -> None:
+        self._store = store
+        self._kind = kind
+
+    def get(self, scope: Scope, name: str) -> Document | None:
+        """Read one document.
+
+        :param scope: whose document
+        :param name: its name
+        :returns: a copy of the document, None when there is none
+        """
+        rows = self._store.execute(
+            "SELECT body FROM documents WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+            (self._kind, scope.account_id, scope.region, name),
+        )
+        return json.loads(rows[0][0]) if rows else None
+
+    def put(self, scope: Scope, name: str, document: Document) -> None:
+        """Write one document, replacing what was there.
+
+        :param scope: whose document
+        :param name: its name
+        :param document: JSON values only; times as epoch seconds
+        """
+        self._store.execute(
+            "INSERT OR REPLACE INTO documents (kind, account, region, name, body) VALUES (?, ?, ?, ?, ?)",
+            (self._kind, scope.account_id, scope.region, name, json.dumps(document)),
+        )
+
+    def create(self, scope: Scope, name: str, document: Document) -> bool:
+        """Write one document unless the name is taken.
+
+        :param scope: whose document
+        :param name: its name
+        :param document: JSON values only; times as epoch seconds
+        :returns: False when the name was taken; nothing is changed then
+        """
+        with self._store.lock:
+            if self.get(scope, name) is not None:
+                return False
+            self.put(scope, name, document)
+            return True
+
+    def update(self, scope: Scope, name: str, change: Callable[[Document], None]) -> Document | None:
+        """Read, change and write one document without another writer in between.
+
+        :param scope: whose document
+        :param name: its name
+        :param change: edits the document in place; if it raises, the document stays as it was
+        :returns: the document as written, None when there is none
+        """
+        with self._store.lock:
+            document = self.get(scope, name)
+            if document is None:
+                return None
+            change(document)
+            self.put(scope, name, document)
+            return document
+
+    def delete(self, scope: Scope, name: str) -> bool:
+        """Remove one document.
+
+        :param scope: whose document
+        :param name: its name
+        :returns: whether there was one
+        """
+        with self._store.lock:
+            existed = self.get(scope, name) is not None
+            self._store.execute(
+                "DELETE FROM documents WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                (self._kind, scope.account_id, scope.region, name),
+            )
+            return existed
+
+    def list(self, scope: Scope) -> list[Document]:
+        """Read the documents of one account and region.
+
+        :param scope: whose documents
+        :returns: copies, by name
+        """
+        rows = self._store.execute(
+            "SELECT body FROM documents WHERE kind = ? AND account = ? AND region = ? ORDER BY name",
+            (self._kind, scope.account_id, scope.region),
+        )
+        return [json.loads(body) for (body,) in rows]
+
+    def everywhere(self) -> Everywhere:
+        """Read the documents of all accounts and regions, for a start after a crash.
+
+        :returns: scope, name and a copy of each document
+        """
+        rows = self._store.execute(
+            "SELECT account, region, name, body FROM documents WHERE kind = ? ORDER BY account, region, name",
+            (self._kind,),
+        )
+        return [(Scope(account, region), name, json.loads(body)) for account, region, name, body in rows]
+
+
+class Store:
+    """One SQLite file shared by the threads of the process.
+
+    :param path: the file; created when missing
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Re-entrant: a change made under update() may read other documents.
+        self.lock = threading.RLock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # In WAL mode a committed write survives the death of the process without an fsync for each.
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
+            " PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+        )
+
+    def collection(self, kind: str) -> Collection:
+        """Open the documents of one kind.
+
+        :param kind: such as ``training_jobs``
+        :returns: the collection; it needs no creation
+        """
+        return Collection(self, kind)
+
+    def execute(self, statement: str, arguments: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Run one SQL statement.
+
+        :param statement: SQL with ``?`` marks
+        :param arguments: values of the marks
+        :returns: the rows
+        """
+        with self.lock, closing(self._connection.execute(statement, arguments)) as cursor:
+            return cursor.fetchall()
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        with self.lock:
+            self._connection.close()

@@ -1,0 +1,315 @@
+"""The HTTP front: health, invocations of endpoints, faults, the call ledger, and ministack behind them.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+import asyncio
+import json
+import logging
+import random
+import re
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from local_aws.framework.api import ServiceError
+from local_aws.framework.service_parts import Invoke
+from local_aws.framework.store import Scope
+from local_aws.front import ledger
+from local_aws.front.admission import Admission, NotAdmitted
+from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request
+from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
+from local_aws.front.ledger import Call, Ledger, milliseconds_since
+from local_aws.front.routing import changes_something, operation_and_resource
+from local_aws.front.xml_answers import readable
+from local_aws.host.gateway import Gateway
+from local_aws.host.requests import INVOCATION, HttpRequest
+from local_aws.host.services import SIGNALS_PATH
+
+HEALTH_PATH = "/_local_aws/health"
+# Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
+_SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
+_NOT_FOR_PAGES = (b"access-control-", b"timing-allow-origin", b"content-security-policy", b"x-content-type-options")
+_AS_A_PAGE = (
+    (b"content-security-policy", b"sandbox allow-downloads allow-popups"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_MAX_SIGNAL_BYTES = 64 * 1024
+# The services that a service passes messages to before it answers.
+_DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
+
+_log = logging.getLogger(__name__)
+
+
+class Front:
+    """The ASGI application.
+
+    :param gateway: ministack
+    :param calls: where each call is recorded
+    :param admission: decides who comes in
+    :param faults: whether calls can be made to go wrong
+    """
+
+    def __init__(self, gateway: Gateway, calls: Ledger, admission: Admission, *, faults: bool = False) -> None:
+        self._gateway = gateway
+        self._calls = calls
+        self._admission = admission
+        self._faults = FaultInjection(self._named, self._write) if faults else None
+        self.invoke: Invoke | None = None
+        self.ready = False
+        # Whether a call may have changed state since the flag was last cleared.
+        self.changed = False
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            # No AWS client opens a WebSocket here; the server answers 403.
+            await send({"type": "websocket.close"})
+            return
+        send = _for_pages(send)
+        try:
+            self._admission.refuse_stranger(scope)
+            await self._answer(scope, receive, send)
+        except NotAdmitted as refused:
+            if self._faults is None or not await self._faults.unserved(scope, receive):
+                await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
+
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer a request that has not been refused as a stranger's.
+
+        :raises NotAdmitted: it is an AWS call without a known key's signature, or for a closed service
+        """
+        path = scope["path"]
+        if not path.startswith("/_") and path != "/favicon.ico":
+            call = self._invocation if INVOCATION.fullmatch(path) else self._recorded
+            read = await self._admission.admit(scope, receive)
+            if read is None:
+                return
+            if self._faults is None:
+                await call(scope, read, send)
+            else:
+                await self._faults.call(call, scope, read, send)
+        elif path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
+            if self._faults is None:
+                await answer(send, 404, {}, b'{"message": "Start the local AWS with --faults to inject faults."}')
+            else:
+                await self._faults.control(scope, receive, send)
+        elif self._faults is None or not await self._faults.unserved(scope, receive):
+            await self._own_path(path, scope, receive, send)
+
+    async def _own_path(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer a request that is not an AWS call."""
+        if path == HEALTH_PATH:
+            status = "ok" if self.ready else "starting"
+            await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
+        elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT" and _is_short(scope):
+            # No signature was checked, so the request that is passed on must name no other service and no bucket.
+            kept = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
+            bare = {**scope, "headers": [(b"host", b"127.0.0.1"), *kept], "query_string": b""}
+            await self._gateway.asgi_app(bare, receive, send)
+        else:
+            await answer(send, 404, {}, b'{"message": "There is nothing here."}')
+
+    async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Let ministack answer, and record the call before the answer is sent."""
+        began = time.perf_counter()
+        request = http_request(scope)
+        kept = bytearray()
+        started: dict[str, Any] = {}
+
+        async def listen() -> dict[str, Any]:
+            message = await receive()
+            if len(kept) < KEPT_BODY_BYTES:
+                kept.extend(message.get("body", b""))
+            return message
+
+        async def speak(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                started.update(message)
+                return
+            if started:
+                answered = replace(request, body=bytes(kept))
+                message = self._readable(answered, started, message)
+                await self._record(scope, answered, started, message.get("body", b""), began)
+                start = dict(started)
+                started.clear()
+                await send(start)
+            await send(message)
+
+        try:
+            await self._gateway.asgi_app(scope, listen, speak)
+        except Exception:
+            # The server answers 500 for it.
+            await self._record(scope, replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"", began)
+            raise
+
+    def _readable(self, request: HttpRequest, start: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+        """Make an XML answer readable; the content of objects stays as it is."""
+        body = message.get("body", b"")
+        headers = dict(start["headers"])
+        kind = next((value for name, value in headers.items() if name.lower() == b"content-type"), b"")
+        if b"xml" not in kind or message.get("more_body") or (changed := readable(body)) == body:
+            return message
+        if start["status"] < 300 and self._named(request)[:2] == ("s3", "GetObject"):
+            return message
+        kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+        start["headers"] = [*kept, (b"content-length", str(len(changed)).encode())]
+        return {**message, "body": changed}
+
+    async def _record(
+        self, scope: AsgiScope, request: HttpRequest, start: dict[str, Any], body: bytes, began: float
+    ) -> None:
+        service, operation, _ = self._named(request)
+        headers = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+        status = start["status"]
+        if status < 400 and changes_something(operation):
+            self.changed = True
+            if not _SAVED_LATER.fullmatch(f"{service}:{operation}"):
+                await self._gateway.persistence.save_service(service)
+            for receiver in _DELIVERS_TO.get(service, ()):
+                await self._gateway.persistence.save_service(receiver)
+        elif service == "cloudformation":
+            # The answer may show the end of an operation, which must be on disk before.
+            async with self._gateway.stacks.engine.ending:
+                pass
+        request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")
+        self._write(request, ledger.outcome(status, headers, body), status, request_id, fault_met(scope), began)
+
+    def _named(self, request: HttpRequest) -> tuple[str, str, str]:
+        """Name a call's service, operation and resource."""
+        if match := INVOCATION.fullmatch(request.path):
+            return "sagemaker-runtime", "InvokeEndpoint", match[1]
+        service, request = self._gateway.requests.routed(request)
+        return service, *operation_and_resource(service, request)
+
+    def _write(
+        self,
+        request: HttpRequest,
+        outcome: str,
+        status: int,
+        request_id: str,
+        fault: str | None,
+        began: float | None = None,
+    ) -> None:
+        service, operation, resource = self._named(request)
+        self._calls.record(
+            Call(
+                service=service,
+                operation=operation,
+                resource=resource,
+                outcome=outcome,
+                status=status,
+                caller=self._gateway.iam.caller.get().arn,
+                region=self._gateway.requests.region_of(request),
+                request_id=request_id,
+                fault=fault,
+                milliseconds=None if began is None else milliseconds_since(began),
+            )
+        )
+
+    async def plain_invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
+        """Answer an InvokeEndpoint of `invocation_protocol`, if it is let in.
+
+        :param request: whose path is an invocation's, with its body
+        :param scope: the same as ASGI gives it
+        :returns: status, headers and body
+        """
+        try:
+            self._admission.refuse_stranger(scope)
+            self._admission.admit_whole(scope, request)
+        except NotAdmitted as refused:
+            return refused.answer.status, refused.answer.headers, refused.answer.body
+        return await self.invocation(request, scope)
+
+    async def _invocation(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        body = await body_of(receive)
+        if body is not None:
+            await answer(send, *await self.invocation(http_request(scope, body), scope))
+
+    async def invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
+        """Record an InvokeEndpoint and return its answer.
+
+        :param request: whose path is an invocation's, with its body
+        :param scope: the same as ASGI gives it
+        :returns: status, headers and body
+        """
+        began = time.perf_counter()
+        name = request.path.split("/", 3)[2]
+        where = self._gateway.requests.scope_of(request)
+        status, headers, content = await self._invoked(request, scope, where, name)
+        headers["x-amzn-requestid"] = request_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        self._calls.record(
+            Call(
+                service="sagemaker-runtime",
+                operation="InvokeEndpoint",
+                resource=name,
+                outcome=ledger.outcome(status, headers, content),
+                status=status,
+                caller=self._gateway.iam.caller.get().arn,
+                region=where.region,
+                request_id=request_id,
+                fault=fault_met(scope),
+                milliseconds=milliseconds_since(began),
+            )
+        )
+        return status, headers, content
+
+    async def _invoked(
+        self, request: HttpRequest, scope: AsgiScope, where: Scope, name: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
+        if denial := self._gateway.iam.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
+            return denial.status, denial.headers, denial.body
+        try:
+            if self.invoke is None:
+                raise ServiceError("ServiceUnavailable", "Model hosting is not running.", 503)
+            result = await self.invoke(where, name, request.headers, request.body)
+        except ServiceError as error:
+            return error.status, {"x-amzn-errortype": error.code}, json.dumps(_error_members(error)).encode()
+        except Exception:
+            _log.exception("The invocation of %s failed", name)
+            return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
+        return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
+
+
+def _is_short(scope: AsgiScope) -> bool:
+    """Tell whether a request announces a small body, before the body is read."""
+    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+    return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES
+
+
+def _for_pages(send: Send) -> Send:
+    """Remove the headers that let a web page read an answer: ministack's own and those of a bucket's CORS.
+
+    An answer runs no script in a browser and has no origin, because browsers send Airflow's cookies to each port of
+    this machine. https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/sandbox
+    """
+
+    async def speak(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_NOT_FOR_PAGES)]
+            message = {**message, "headers": [*kept, *_AS_A_PAGE]}
+        await send(message)
+
+    return speak
+
+
+def _error_members(error: ServiceError) -> dict[str, Any]:
+    return {"Message": error.message, **error.members}
+
+
+async def keep_saved(gateway: Gateway, front: Front, seconds: float) -> None:
+    """Save ministack's state when it may have changed, until cancelled.
+
+    :param gateway: whose state
+    :param front: which sees the calls that change it
+    :param seconds: between two checks
+    """
+    busy = False
+    while True:
+        await asyncio.sleep(seconds)
+        was_busy, busy = busy, gateway.stacks.operation_runs()
+        if front.changed or gateway.cloudwatch.changed or busy or was_busy:
+            front.changed = gateway.cloudwatch.changed = False
+            await gateway.persistence.save()

@@ -1,0 +1,1 @@
+"""All that touches ministack: its services, IAM, persistence, stacks and CloudWatch."""

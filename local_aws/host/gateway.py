@@ -1,0 +1,73 @@
+"""ministack with services added to it: this module imports ministack, and the others each change one part of it.
+
+All of them use ministack's private parts. Each module names those it uses in its own ``PRIVATE_PARTS``. A test checks
+that ministack has them, so a new version that moved one fails in that test and not during a release.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from local_aws.host import (
+    authentication,
+    cloudwatch,
+    iam,
+    patterns,
+    persistence,
+    requests,
+    s3,
+    services,
+    stack_engine,
+    stacks,
+)
+from local_aws.host.environment import configure
+from local_aws.host.stack_operations import Journal
+from local_aws.settings import Settings
+
+_PARTS: tuple[ModuleType, ...] = (
+    authentication,
+    cloudwatch,
+    iam,
+    patterns,
+    persistence,
+    requests,
+    s3,
+    services,
+    stack_engine,
+    stacks,
+)
+
+
+def private_parts() -> dict[str, set[str]]:
+    """Return all names that this package uses of ministack, by module."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    found["ministack.app"].add("app")
+    for part in _PARTS:
+        for module, names in part.PRIVATE_PARTS.items():
+            found[module].update(names)
+    return dict(found)
+
+
+class Gateway:
+    """ministack with services added to it.
+
+    :param settings: how this local AWS runs
+    :param journal: where CloudFormation's operations are written down
+    """
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        configure(settings)
+        modules: dict[str, Any] = {name: import_module(name) for name in private_parts()}
+        # ministack's own ASGI application.
+        self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
+        self.requests = requests.Requests(modules)
+        self.iam = iam.Iam(modules, self.requests)
+        self.services = services.Services(modules, self.requests, self.iam)
+        patterns.bound_cloudformation(modules)
+        patterns.bound_logs(modules)
+        s3.encode_listed_keys(modules)
+        self.persistence = persistence.Persistence(modules)
+        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal)
+        self.cloudwatch = cloudwatch.CloudWatch(modules)

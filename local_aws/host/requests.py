@@ -1,0 +1,119 @@
+"""What a request is for: the service, the account and the region."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from local_aws.framework.api import RequestContext
+from local_aws.framework.cloudformation import CLOUDFORMATION
+from local_aws.framework.store import Scope
+from local_aws.host.authentication import Caller
+
+PRIVATE_PARTS = {
+    "ministack.app": ("AUTH", "_extract_s3_vhost_bucket", "_request_account_scope", "_routing_params"),
+    "ministack.core.responses": (
+        "get_account_id",
+        "get_region",
+        "set_request_account_id",
+        "set_request_region",
+    ),
+    "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
+}
+
+# The path of an endpoint's invocation, which differs from SageMaker's other calls.
+INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
+_FOR_A_STACK = Caller(CLOUDFORMATION, CLOUDFORMATION, "cloudformation")
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """What is known of a request before it is answered.
+
+    :param method: of HTTP
+    :param path: without the query, not decoded further than ASGI does
+    :param headers: names in lower case
+    :param query: every value of each key; blank values too
+    :param body: empty where it is not needed to tell operations apart
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    query: dict[str, list[str]]
+    body: bytes = b""
+
+
+class Requests:
+    """Reads requests as ministack does.
+
+    :param modules: ministack's modules by name
+    """
+
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        self._app = modules["ministack.app"]
+        self._responses = modules["ministack.core.responses"]
+        self._router = modules["ministack.core.router"]
+        # The clients of a load send hundreds of requests with the same signature.
+        self._signed_by = lru_cache(1024)(self._read_signature)
+
+    def routed(self, request: HttpRequest) -> tuple[str, HttpRequest]:
+        """Name the service a request is for.
+
+        :param request: the request
+        :returns: ministack's name for the service, and the request; S3's with the bucket in the path, not the host
+        """
+        parameters = self._app._routing_params(
+            request.method, request.path, request.headers, request.body, request.query
+        )
+        service = self._router.detect_service(request.method, request.path, request.headers, parameters)
+        bucket = self._app._extract_s3_vhost_bucket(request.headers.get("host", ""))
+        if service == "s3" and bucket:
+            return service, replace(request, path=f"/{bucket}{request.path}")
+        return service, request
+
+    def service_of(self, request: HttpRequest) -> str:
+        """Name the service that would get a request.
+
+        :param request: the request, with its body
+        :returns: ministack's name for it
+        """
+        return "sagemaker" if INVOCATION.fullmatch(request.path) else self.routed(request)[0]
+
+    def scope_of(self, request: HttpRequest) -> Scope:
+        """Name the account and region a request is for, and make them the current ones.
+
+        :param request: the request
+        :returns: the scope; the default account for a key that names none
+        """
+        if request.query:
+            key, region = self.access_key_of(request), self.region_of(request)
+        else:
+            key, region = self._signed_by(request.headers.get("authorization", ""))
+        self._responses.set_request_account_id(self._app._request_account_scope(key) if self._app.AUTH and key else key)
+        self._responses.set_request_region(region)
+        return Scope(self._responses.get_account_id(), self._responses.get_region())
+
+    def _read_signature(self, authorization: str) -> tuple[str, str]:
+        """Read access key, empty where there is none, and region of a request without a query."""
+        headers = {"authorization": authorization}
+        return self._router.extract_access_key_id(headers, {}), self._router.extract_region(headers, {})
+
+    def access_key_of(self, request: HttpRequest) -> str:
+        """Return the access key that a request is signed with, empty where there is none."""
+        key: str = self._router.extract_access_key_id(request.headers, request.query)
+        return key
+
+    def region_of(self, request: HttpRequest) -> str:
+        """Return the region that a request is signed for, else the default one."""
+        region: str = self._router.extract_region(request.headers, request.query)
+        return region
+
+    def context(self, caller: Caller = _FOR_A_STACK) -> RequestContext:
+        """Say for whom the current request or stack operation acts.
+
+        :param caller: who signed the request; CloudFormation for a stack operation
+        """
+        account, region = self._responses.get_account_id(), self._responses.get_region()
+        return RequestContext(account, region, caller.arn, caller.principal_id)

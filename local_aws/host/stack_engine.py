@@ -1,0 +1,215 @@
+"""The host's CloudFormation engine with a journal: interrupted operations continue after the next start."""
+
+import asyncio
+import copy
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from local_aws.framework.store import Document, Scope
+from local_aws.host.stack_operations import Journal, Operation, current_operation
+
+_CLOUDFORMATION = "ministack.services.cloudformation"
+# The host begins an operation with one of these. Arguments are plain values, a stack, a change set or a coroutine.
+_CALLS = {
+    "stacks": (
+        "_continue_update_rollback_async",
+        "_create_then_delete_on_failure",
+        "_delete_stack_async",
+        "_deploy_stack_async",
+        "_roll_back_operation",
+    ),
+    "changesets": ("_import_resources_async", "_track_change_set_execution"),
+}
+# The host changes one resource with one of these; the first argument is the type, the second names the resource.
+_STEPS = ("_delete_resource", "_provision_resource", "_update_resource")
+
+PRIVATE_PARTS = {
+    "ministack.core.responses": ("set_request_account_id", "set_request_region"),
+    "ministack.services.cloudformation": ("_change_sets", "_stack_events", "_stacks"),
+    "ministack.services.cloudformation.changesets": ("_create_stack_task_in_region", *_CALLS["changesets"]),
+    "ministack.services.cloudformation.handlers": ("_create_stack_task_in_region",),
+    "ministack.services.cloudformation.stacks": (
+        "_add_event",
+        "_create_stack_task_in_region",
+        "_runs_on_worker_thread",
+        *_CALLS["stacks"],
+        *_STEPS,
+    ),
+}
+
+# The status of an interrupted stack without a journal: the step of another stack made it, and that one makes another.
+_ABANDONED = {
+    "CREATE_IN_PROGRESS": "CREATE_FAILED",
+    "ROLLBACK_IN_PROGRESS": "ROLLBACK_FAILED",
+    "DELETE_IN_PROGRESS": "DELETE_FAILED",
+    "UPDATE_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+}
+_ABANDONED_REASON = "The local AWS was stopped during this operation."
+
+_log = logging.getLogger(__name__)
+
+
+class StackEngine:
+    """ministack's engine, with a journal of its operations.
+
+    :param modules: ministack's modules by name
+    :param journal: where operations are written down
+    :param save: makes CloudFormation's state durable
+    :param save_now: makes the state of every service durable, on the event loop
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, Any],
+        journal: Journal,
+        save: Callable[[], Awaitable[None]],
+        save_now: Callable[[], None],
+    ) -> None:
+        self._responses = modules["ministack.core.responses"]
+        self._state = modules[_CLOUDFORMATION]
+        self._stacks = modules[f"{_CLOUDFORMATION}.stacks"]
+        self._changesets = modules[f"{_CLOUDFORMATION}.changesets"]
+        self._handlers = modules[f"{_CLOUDFORMATION}.handlers"]
+        self._journal = journal
+        self._save = save
+        self._save_now = save_now
+        self._described: dict[int, Document] = {}
+        self._begun: list[tuple[Operation, Coroutine[Any, Any, None]]] = []
+        # Held from when a stack shows the end of its operation until that is on disk.
+        self.ending = asyncio.Lock()
+        self._begin_task = self._stacks._create_stack_task_in_region
+        self._functions = {
+            name: getattr(modules[f"{_CLOUDFORMATION}.{module}"], name)
+            for module, names in _CALLS.items()
+            for name in names
+        }
+        self._install()
+
+    def _install(self) -> None:
+        for name in _STEPS:
+            setattr(self._stacks, name, self._journaled(name, getattr(self._stacks, name)))
+        # Only in the handling of requests. The engine's own calls, as from a deployment to its roll-back, stay.
+        for module in (self._handlers, self._changesets):
+            module._create_stack_task_in_region = self._begin
+            for name, function in self._functions.items():
+                if hasattr(module, name):
+                    setattr(module, name, self._describing(name, function))
+
+    # --- during an operation --------------------------------------------------------------------------------------
+
+    def _describing(self, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+        """Remember how to make a coroutine again."""
+
+        def call(*arguments: Any, **keywords: Any) -> Coroutine[Any, Any, None]:
+            coroutine = function(*arguments, **keywords)
+            self._described[id(coroutine)] = {
+                "function": name,
+                "arguments": [self._as_data(value) for value in arguments],
+                "keywords": {key: self._as_data(value) for key, value in keywords.items()},
+            }
+            return coroutine
+
+        return call
+
+    def _as_data(self, value: Any) -> Document:
+        if asyncio.iscoroutine(value):
+            return {"call": self._described.pop(id(value))}
+        if isinstance(value, dict) and "ChangeSetId" in value:
+            return {"change_set": value["ChangeSetId"]}
+        if isinstance(value, dict) and "StackId" in value:
+            return {"stack": value["StackName"]}
+        return {"value": list(value) if isinstance(value, frozenset) else value}
+
+    def _begin(self, coroutine: Coroutine[Any, Any, None], stack: Document, stack_id: str) -> None:
+        """Record an operation and let the host begin it, before the caller is answered."""
+        call = self._described.pop(id(coroutine))
+        events = len(self._state._stack_events.get(stack_id, []))
+        operation = self._journal.begin(_scope_of(stack_id), stack, events, call)
+        self._begin_task(self._carry_out(operation, coroutine), stack, stack_id)
+
+    async def _carry_out(self, operation: Operation, coroutine: Coroutine[Any, Any, None]) -> None:
+        operation.enter()
+        await coroutine
+        async with self.ending:
+            await self._save()
+        operation.end()
+
+    def _journaled(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(type_name: str, resource: str, *arguments: Any, **keywords: Any) -> Any:
+            operation = current_operation()
+            if operation is None:
+                return function(type_name, resource, *arguments, **keywords)
+            # A handler with its own thread saves its state itself.
+            blocks = self._stacks._runs_on_worker_thread(type_name)
+            return operation.step(
+                f"{name} {type_name} {resource}",
+                lambda: function(type_name, resource, *arguments, **keywords),
+                (lambda: None) if blocks else self._save_now,
+            )
+
+        return step
+
+    # --- after a start ---------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Reset stacks to the beginning of their unfinished operations, after the host has loaded its state."""
+        for operation in self._journal.unfinished():
+            self._enter_scope(operation.scope)
+            stack = copy.deepcopy(operation.stack)
+            name, stack_id = stack["StackName"], stack["StackId"]
+            self._state._stacks[name] = stack
+            # The events after that are written again.
+            self._state._stack_events[stack_id] = self._state._stack_events.get(stack_id, [])[: operation.events]
+            self._begun.append((operation, self._coroutine(operation.call)))
+        unfinished = {operation.stack["StackId"] for operation, _ in self._begun}
+        for (account, region, name), stack in list(self._state._stacks._data.items()):
+            if stack.get("StackStatus") in _ABANDONED and stack["StackId"] not in unfinished:
+                self._enter_scope(Scope(account, region))
+                self._abandon(name, stack)
+
+    def go_on(self) -> None:
+        """Continue what was restored, once the services that make resources run."""
+        for operation, coroutine in self._begun:
+            self._enter_scope(operation.scope)
+            stack = operation.stack
+            _log.warning("An operation of stack %s was interrupted and continues", stack["StackName"])
+            self._begin_task(self._carry_out(operation, coroutine), stack, stack["StackId"])
+        self._begun = []
+
+    def _coroutine(self, call: Document) -> Coroutine[Any, Any, None]:
+        arguments = [self._from_data(value) for value in call["arguments"]]
+        keywords = {key: self._from_data(value) for key, value in call["keywords"].items()}
+        coroutine: Coroutine[Any, Any, None] = self._functions[call["function"]](*arguments, **keywords)
+        return coroutine
+
+    def _from_data(self, data: Document) -> Any:
+        if "call" in data:
+            return self._coroutine(data["call"])
+        if "change_set" in data:
+            return self._state._change_sets.get(data["change_set"], {})
+        if "stack" in data:
+            return self._state._stacks[data["stack"]]
+        return data["value"]
+
+    def _enter_scope(self, scope: Scope) -> None:
+        self._responses.set_request_account_id(scope.account_id)
+        self._responses.set_request_region(scope.region)
+
+    def _abandon(self, name: str, stack: Document) -> None:
+        status = _ABANDONED[stack["StackStatus"]]
+        stack["StackStatus"], stack["StackStatusReason"] = status, _ABANDONED_REASON
+        self._stacks._add_event(
+            stack["StackId"], name, name, "AWS::CloudFormation::Stack", status, _ABANDONED_REASON, stack["StackId"]
+        )
+        _log.warning("Stack %s was interrupted and is now %s", name, status)
+
+
+def _scope_of(stack_id: str) -> Scope:
+    """Read a stack's account and region from its ARN.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+    """
+    _, _, _, region, account, _ = stack_id.split(":", 5)
+    return Scope(account, region)

@@ -1,0 +1,147 @@
+"""The task ``collect_garbage``: remove what superseded releases left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.s3 import StoredObject
+from slipway.aws.sagemaker import Resource
+from slipway.cleanup import rules
+from slipway.cleanup.rules import InUse, Past
+from slipway.cleanup.survey import Survey
+from slipway.deployment import history, served_artefacts
+from slipway.deployment.parameters import data_urls
+from slipway.errors import AwsError, SlipwayError
+from slipway.host import runs
+from slipway.plan import ReleasePlan, pull_plan, roll_back_target
+from slipway.registry.artefact_store import S3Artefacts
+from slipway.registry.hook import ModelRegistryHook
+from slipway.stages.board import Outcome
+from slipway.stages.mixin import StageMixin
+from slipway.states import BoardStage, Environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+
+class CollectGarbageOperator(StageMixin, BaseOperator):
+    """Remove documents and artefacts of superseded releases, and models and endpoint configs that nothing uses.
+
+    CloudFormation removes what it replaces. This task removes what CloudFormation could not remove or did not make.
+    It keeps what an endpoint of the account or a stack of the model uses, what a roll-back may need, what a run still
+    works with, and what waits for an approval. It holds production's lease, so no roll-back starts meanwhile.
+
+    The release is already deployed. What cannot be removed is logged, and the next release tries again; the task does
+    not fail. It fails, and removes nothing, only if an artefact of production is not the one on record; then it also
+    notifies the approvers.
+
+    :param model: the model file's content
+    """
+
+    def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.configure_stages(model)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Collect, unless another run holds production's lease.
+
+        :returns: revisions, models and endpoint configs that were removed, and bytes
+        :raises slipway.errors.ArtefactChanged: when production would load other bytes than those on record
+        """
+        self._check_production(context)
+        if roll_back_target(context):
+            self.log.info("Production was rolled back: nothing is removed, so that people can look into the cause")
+            return {}
+        try:
+            return self._collect(context)
+        except SlipwayError as error:
+            self.log.warning("%s. The next release collects the rest", error)
+            return {}
+
+    def _check_production(self, context: Context) -> None:
+        plan = pull_plan(context)
+        try:
+            stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
+            served = served_artefacts.ServedArtefacts(
+                plan.model_package_group,
+                ModelRegistryHook(aws_conn_id=self.aws_conn_id),
+                S3Artefacts(aws_conn_id=self.aws_conn_id),
+            )
+            changed = served.changed(data_urls(stack.parameters)) if stack else []
+        except AwsError as error:
+            self.log.warning("%s. Production's artefacts were not compared with those on record", error)
+            return
+        for one in changed:
+            served_artefacts.tell(one, self.model, context, self.task_id)
+        if changed:
+            raise changed[0]
+
+    def _collect(self, context: Context) -> dict[str, Any]:
+        ticket = self.ticket(context, BoardStage.PRD)
+        if self.gate.enter(ticket).outcome is not Outcome.ENTERED:
+            self.gate.leave(ticket)
+            self.log.info("Another run holds production: this run collects nothing")
+            return {}
+        collected = self._sweep(pull_plan(context))
+        self.leave_stages(context, BoardStage.PRD)
+        return collected
+
+    def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:
+        survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)
+        keep = self.model.roll_back.keep_releases
+        # What exists before what is in use: see Survey.
+        folders, resources = survey.folders(), survey.resources()
+        past, deployed = survey.past(list(folders), keep)
+        stacks = survey.stacks()
+        in_use = survey.in_use(stacks)
+        gone = rules.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
+        freed = sum(self._remove_release(survey, one, folders[one.revision_id]) for one in gone)
+        if any(stack.status.in_progress for stack in stacks):
+            self.log.info("A stack is being changed: the next release collects models and endpoint configs")
+            resources = []
+        removed = [one for one in resources if self._remove_unused(survey, one, in_use)]
+        self.log.info("Collected %d releases, %d bytes; kept %d", len(gone), freed, len(past) - len(gone))
+        return {
+            "revisions": [one.revision_id for one in gone],
+            "resources": [f"{one.kind} {one.name}" for one in removed],
+            "bytes": freed,
+        }
+
+    def _remove_release(self, survey: Survey, past: Past, folder: list[StoredObject]) -> int:
+        """Remove a release's artefacts, then its documents, by which a later collection finds an interrupted one.
+
+        :returns: the bytes that were removed
+        """
+        package = survey.package(past.package_arn) if past.package_arn else None
+        if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
+            # First, so that no roll-back uses a package without its artefact.
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            survey.registry.annotate(package, {history.COLLECTED: now})
+        freed = 0
+        for output in past.outputs:
+            bucket, _, prefix = output.removeprefix("s3://").partition("/")
+            if bucket != survey.bucket:
+                self.log.warning("%s is kept: it is outside the bucket of the releases", output)
+                continue
+            freed += self._remove_objects(survey, output, survey.s3.objects(bucket, prefix))
+        return freed + self._remove_objects(survey, past.home, folder)
+
+    def _remove_objects(self, survey: Survey, where: str, objects: list[StoredObject]) -> int:
+        size_bytes = sum(one.size_bytes for one in objects)
+        if objects:
+            self.log.info("Removing %d objects, %d bytes, from %s", len(objects), size_bytes, where)
+            survey.s3.remove(survey.bucket, [one.key for one in objects])
+        return size_bytes
+
+    def _remove_unused(self, survey: Survey, resource: Resource, in_use: InUse) -> bool:
+        if in_use.has_name(resource.name, resource.arn):
+            return False
+        self.log.info("Removing the %s %s, which no endpoint and no stack uses", resource.kind, resource.name)
+        return survey.sagemaker.delete_resource(resource)

@@ -1,0 +1,307 @@
+"""The tasks ``deploy_dev`` and ``deploy_prd``: deploy one release to the endpoint of one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from slipway import paths
+from slipway.aws.clients import client
+from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.identity import identity
+from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
+from slipway.aws.s3 import S3Hook
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.stacks import Stack
+from slipway.deployment import (
+    change_sets,
+    checks,
+    guardrails,
+    history,
+    parameters,
+    roll_back_order,
+    served_artefacts,
+    weights,
+)
+from slipway.deployment.deploy_stack import CloudFormationDeployOperator
+from slipway.deployment.wait import EndpointInServiceTrigger
+from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
+from slipway.host.links import NewerReleaseLink
+from slipway.names import ACCOUNT_BUCKET, dashboard_name
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
+from slipway.registry import approved
+from slipway.registry.artefact_store import S3Artefacts
+from slipway.registry.hook import ModelRegistryHook
+from slipway.request.fence import load_request
+from slipway.request.uploader import uploader_under
+from slipway.stages.mixin import STAGE_OF, StageMixin
+from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from slipway.model.config import ModelConfig
+
+
+class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
+    """Deploy a release's model to the endpoint of one environment, while no other release changes that endpoint.
+
+    The operator deploys what the run's own copy of the zip and the Model Registry say, not what another task says. An
+    older release never overwrites a newer one. Production needs an approval of this digest in the Model Registry.
+
+    :param model: the model file's content
+    :param environment: development or production
+    """
+
+    operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
+    _sagemaker = client(SageMakerHook)
+    _s3 = client(S3Hook)
+    _registry = client(ModelRegistryHook)
+
+    def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(
+            stack_name="",
+            template_path=str(paths.endpoint_template()),
+            template_bucket=ACCOUNT_BUCKET,
+            # Nobody uses a failed stack of development; in production a person decides.
+            recreate_failed=environment is Environment.DEVELOPMENT,
+            timeout_seconds=model.timeouts.stack_seconds,
+            poll_seconds=model.timeouts.poll_seconds,
+            aws_conn_id=model.aws_conn_id,
+            **kwargs,
+        )
+        self.model = model
+        self.environment = environment
+        self.execution_mode = model.execution_mode
+        self.stage_poll_seconds = model.timeouts.poll_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait until this release may change the environment, then deploy.
+
+        :raises slipway.errors.Superseded: when a newer release supersedes this one
+        :raises NotApproved: when it is a roll-back that no approver ordered
+        """
+        # First of all: a roll-back without an approver's order must not enter the stage.
+        self._check_ordered(context, pull_plan(context))
+        self.enter_stage(context, STAGE_OF[self.environment])
+        with self._consequences(context):
+            return super().execute(context)
+
+    def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Continue after a wait, as CloudFormationDeployOperator.resume."""
+        with self._consequences(context):
+            return super().resume(context, *args, **kwargs)
+
+    @contextmanager
+    def _consequences(self, context: Context) -> Iterator[None]:
+        """Reject the model package of a superseded release, and notify people of a changed artefact."""
+        try:
+            yield
+        except ArtefactChanged as error:
+            served_artefacts.tell(error, self.model, context, self.task_id)
+            raise
+        except Superseded as error:
+            self.reject_superseded(context, str(error))
+            raise
+
+    def prepare(self, context: Context) -> None:
+        """Read the plan and the request again, and check them against the digest that the release began with."""
+        self._plan = plan = pull_plan(context)
+        self._check_ordered(context, plan)
+        self._aws = aws = identity(self.model.aws_conn_id)
+        self._fenced = load_request(self._s3, plan, self.model, aws)
+        self.stack_name = plan.stack(self.environment)
+        self.tags = plan.tags()
+        self.ownership_tags = {TAG_MODEL_PREFIX: plan.prefix}
+        self.role_arn = self._fenced.model.roles.cloudformation
+        self.change_set_prefix = change_sets.release_prefix(plan)
+        # The template is always in the account's bucket, whichever bucket the model's zips are uploaded to.
+        self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
+        where = {"region_name": aws.region, "aws_partition": aws.partition}
+        name = plan.endpoint(self.environment)
+        EndpointLink.persist(context=context, operator=self, **where, endpoint_name=name)
+        if self.environment is Environment.PRODUCTION:
+            dashboard = dashboard_name(name, aws.region)
+            DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
+
+    def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
+        if roll_back_target(context) is not None:
+            rules = self.model.approval.rules()
+            roll_back_order.check_plan(context, rules, plan, plan.stack(self.environment))
+
+    def parameters_for(self, stack: Stack | None) -> dict[str, str]:
+        """Return the template's parameters for this release, given what is live."""
+        new = parameters.candidate(self._package())
+        return parameters.release_parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
+
+    def first_step(self, stack: Stack) -> dict[str, str] | None:
+        """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
+        return parameters.suspension(stack.parameters, self.parameters_for(stack))
+
+    def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
+        """Return the parameters that register the variants again, or None if they are registered."""
+        return parameters.resumption(stack.parameters)
+
+    def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
+        """Return a trigger that waits until the endpoint accepts an update, or None if it does now.
+
+        First restore the variants' weights if a trial left others than those in the stack's parameters.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
+        """
+        endpoint = self._endpoint()
+        if endpoint is None:
+            return None
+        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
+            self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
+        elif stack is None or not self._share_requests(endpoint, stack):
+            return None
+        return self.endpoint_wait(deadline)
+
+    def endpoint_wait(self, deadline: float) -> BaseTrigger:
+        """Return a trigger that waits until the endpoint is InService or has failed."""
+        return EndpointInServiceTrigger(
+            endpoint_name=self._endpoint_name,
+            deadline=deadline,
+            poll_seconds=self.poll_seconds,
+            aws_conn_id=self.aws_conn_id,
+        )
+
+    def wanted_share(self, stack: Stack) -> float | None:
+        """Return the share of requests that the model on trial must have before the stack changes."""
+        return weights.stated_share(stack.parameters)
+
+    def levels_instances(self, stack: Stack) -> bool:
+        """Return whether both variants need the same number of instances before the stack changes."""
+        return False
+
+    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+        """Change the variants' weights if needed, and return whether that was needed."""
+        share = self.wanted_share(stack)
+        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
+            return False
+        changes = weights.changes(endpoint, share, level=self.levels_instances(stack))
+        if not changes:
+            return False
+        self.check_may_apply(stack)
+        self.log.info("Changing %s: %s", self._endpoint_name, changes)
+        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
+        return True
+
+    def check_may_apply(self, stack: Stack | None) -> None:
+        """Check that this release may be deployed here, and that the artefacts are those on record.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; other errors as check_allowed
+        """
+        self.check_allowed(stack)
+        self.check_artefacts(stack)
+
+    def check_allowed(self, stack: Stack | None) -> None:
+        """Check the sequence, the trial, the approval, and that the endpoint belongs to the stack.
+
+        :raises slipway.errors.Superseded: when a newer release is deployed
+        :raises slipway.errors.TrialFailed: when the trial of this release retired its model
+        :raises NotApproved: when production needs a valid approval on record and there is none
+        :raises NameConflict: when an endpoint of this name exists outside the stack
+        :raises StackFailed: when the endpoint has drifted from its stack, or SageMaker's guardrails exclude the update
+        """
+        checks.check_sequence(_outputs(stack), self._plan, self.stack_name)
+        self.check_trial(stack)
+        if self.environment is Environment.PRODUCTION:
+            rules = self.model.approval.rules()
+            uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
+            decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
+            self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
+        checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+        deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id
+        if self.environment is Environment.PRODUCTION and not deployed:
+            guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+
+    def check_artefacts(self, stack: Stack | None) -> None:
+        """Check the artefacts that new instances would load: of this release's model, and of the one beside it.
+
+        :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record
+        """
+        served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, S3Artefacts(self._s3))
+        served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
+
+    def before_execution(self, context: Context, stack: Stack | None) -> None:
+        """Mark the package with the package that it replaces, while the stack still names that one."""
+        if self.environment is not Environment.PRODUCTION:
+            return
+        package, live_arn = self._package(), self._live_package_arn(_outputs(stack))
+        if marks := history.marks(package, self._plan, live_arn, context["dag_run"].run_id):
+            self._registry.annotate(package, marks)
+
+    def _live_package_arn(self, outputs: Mapping[str, str]) -> str | None:
+        """Return the ARN of the package that is live: the one before, or this release's own once it is deployed."""
+        ours = self._package()["ModelPackageArn"]
+        if outputs.get(parameters.MODEL_PACKAGE_ARN) == ours:
+            return ours
+        return history.live_arn(
+            outputs,
+            judged=self.model.trial is not None,
+            of_artefact=partial(self._registry.package_of_artefact, self._plan.model_package_group),
+        )
+
+    def check_trial(self, stack: Stack | None) -> None:
+        """Check that the trial of this release has not retired its model."""
+        checks.check_not_retired(_outputs(stack), self._plan, self.stack_name)
+
+    def check_disposable(self, stack: Stack) -> None:
+        """Raise StackFailed if the stack that would be deleted holds a live endpoint."""
+        if self._endpoint() and any(
+            item.type == "AWS::SageMaker::Endpoint" for item in self.hook.resources(stack.stack_id)
+        ):
+            raise StackFailed(
+                "The stack can only be deleted, but its endpoint is live",
+                resource=stack.name,
+                why=f"the stack is {stack.status}, and {self._endpoint_name} answers requests",
+                fix="make sure nobody uses the endpoint, delete the stack in the console, then clear this task",
+            )
+
+    def has_vanished(self, stack: Stack) -> bool:
+        """Return whether the endpoint was deleted by hand."""
+        return parameters.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
+
+    def check_deployed(self, stack: Stack) -> None:
+        """Raise StackFailed unless the live endpoint serves this release's configuration."""
+        if stack.outputs.get(parameters.REVISION) != self._plan.revision_id:
+            # Another run deployed first: its release may be newer, which is the better reason to fail.
+            self.check_may_apply(stack)
+        checks.check_revision(stack.outputs, self._plan, stack.name)
+        checks.check_served(self._endpoint(), stack.outputs, stack.name)
+
+    def _reason(self, stack: Stack) -> str:
+        """Return why the stack failed, with the alarms that rolled the endpoint back."""
+        reason = super()._reason(stack)
+        if self.environment is Environment.DEVELOPMENT or self.model.deployment is None:
+            return reason
+        try:
+            since, names = self.hook.touched(stack.stack_id, "AWS::CloudWatch::Alarm")
+            fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
+        except AwsError as error:
+            # The reason of the failure is still worth showing without the alarms.
+            self.log.warning("Cannot tell which alarms went off: %s", error)
+            return reason
+        return "; ".join([reason, *map(str, fired)])
+
+    @property
+    def _endpoint_name(self) -> str:
+        return self._plan.endpoint(self.environment)
+
+    def _endpoint(self) -> dict[str, Any] | None:
+        return self._sagemaker.describe_endpoint(self._endpoint_name)
+
+    def _package(self) -> dict[str, Any]:
+        plan = self._plan
+        package = self._registry.find_model_package(
+            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
+        )
+        return checks.check_registered(package, plan)
+
+
+def _outputs(stack: Stack | None) -> dict[str, str]:
+    return dict(stack.outputs) if stack else {}

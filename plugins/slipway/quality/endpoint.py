@@ -1,0 +1,225 @@
+"""Test an endpoint: whether it serves this release, how well and how fast it answers, and how the live model does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from slipway.aws.clients import client
+from slipway.aws.identity import resolve
+from slipway.aws.links import EndpointLink
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.deployment.parameters import candidate
+from slipway.deployment.wait import EndpointInServiceTrigger
+from slipway.errors import AwsError, EndpointTestFailed
+from slipway.host.links import NewerReleaseLink
+from slipway.load.rows import Row
+from slipway.names import LIVE_VARIANT
+from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.quality import champion, golden
+from slipway.quality.gates import judge_answers
+from slipway.quality.held_out import HeldOutHook
+from slipway.quality.scoring import Prediction, Score
+from slipway.quality.served import check_config, variant_serving
+from slipway.registry.hook import ModelRegistryHook
+from slipway.stages.mixin import STAGE_OF, StageMixin
+from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
+from slipway.waiting.results import WaitOutcome, WaitResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+
+class EndpointTestOperator(StageMixin, BaseOperator):
+    """Check that an environment's endpoint serves this release, and check its answers against the gates.
+
+    The release keeps the environment until it has passed: the next release would change what is being tested.
+
+    In development the model is also compared with the live model, which answers the same rows in production. An
+    earlier task cannot do that: it has no endpoint to invoke the new model with.
+
+    InService is not enough: after a roll-back the endpoint is InService with the previous model.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
+
+    :param model: The model file's content.
+    :param environment: The environment whose endpoint is tested.
+    """
+
+    operator_extra_links = (EndpointLink(), NewerReleaseLink())
+    hook = client(SageMakerHook)
+    held_out = client(HeldOutHook)
+    registry = client(ModelRegistryHook)
+
+    def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.environment = environment
+        self.configure_stages(model)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait for the endpoint, check what it serves, and invoke it with the held-out rows and the golden set.
+
+        :param context: The task's Airflow context.
+        :returns: The number of rows, the accuracy or rmse with its gate, latencies, the variants that answered, and in
+            development the comparison with the live model.
+        :raises slipway.errors.GateFailed: When the model breaks the champion rule.
+        :raises slipway.errors.Superseded: When a newer release has replaced this one.
+        :raises slipway.errors.EndpointTestFailed: Saying what is wrong and by how much.
+        """
+        self.enter_stage(context, STAGE_OF[self.environment])
+        return self._test(context, deadline=time.time() + self.model.timeouts.stack_seconds)
+
+    def resume(self, context: Context, event: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
+        """Continue when the endpoint has settled.
+
+        :param context: The task's Airflow context.
+        :param event: How the wait ended.
+        :param deadline: When to give up waiting, in seconds since the epoch.
+        :returns: As execute.
+        """
+        result = WaitResult.from_event(event)
+        name = pull_plan(context).endpoint(self.environment)
+        if result.outcome is WaitOutcome.REFUSED:
+            raise AwsError("Cannot wait for the endpoint", resource=name, why=result.reason)
+        if result.outcome is WaitOutcome.TIMEOUT:
+            raise EndpointTestFailed(
+                f"The endpoint was not InService within {self.model.timeouts.stack_seconds} s",
+                resource=name,
+                why=f"it is {result.status or 'unknown'} {result.reason}".rstrip(),
+            )
+        return self._test(context, deadline=deadline)
+
+    def _test(self, context: Context, *, deadline: float) -> dict[str, Any]:
+        plan, ti = pull_plan(context), context["ti"]
+        name = plan.endpoint(self.environment)
+        endpoint = self.hook.describe_endpoint(name)
+        if endpoint is None:
+            raise EndpointTestFailed("The endpoint does not exist", resource=name, fix="run the deployment again")
+        status = EndpointStatus(endpoint["EndpointStatus"])
+        if status in ON_THE_WAY:
+            self._wait(name, deadline)
+        if status is not EndpointStatus.IN_SERVICE:
+            raise EndpointTestFailed(
+                f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
+            )
+        outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
+        registered = self._data_url(plan)
+        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
+        check_config(endpoint, outputs, plan.revision_id)
+        ours = variant_serving(registered, self._served(endpoint), name)
+        test = self.model.test
+        rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
+        self.log.info("Invoking %s with %d held-out rows", name, len(rows))
+        score = self._ask(name, rows)
+        figures, misses = judge_answers(test, score)
+        result = {"endpoint_name": name, **figures}
+        self.log.info("%s", result)
+        if misses:
+            raise EndpointTestFailed("The endpoint misses its gates", resource=name, why="; ".join(misses))
+        result |= self._test_golden_set(name, ours)
+        if self.environment is Environment.DEVELOPMENT:
+            if len(score.variants) > 1:
+                score = self._ask(name, rows, ours)
+            result["champion"] = self._compare(context, rows, score, registered)
+        if not self._keeps_stage:
+            self.leave_stages(context, STAGE_OF[self.environment])
+        return result
+
+    def _data_url(self, plan: ReleasePlan) -> str:
+        """Return the artefact of the release's model package, or of the package that production is rolled back to."""
+        group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
+        package = self.registry.find_model_package(group, revision_id=revision_id, digest=digest)
+        if package is None:
+            raise EndpointTestFailed(
+                "The model package of this release no longer exists", resource=group, why=revision_id
+            )
+        return candidate(package).model.data_url
+
+    @property
+    def _keeps_stage(self) -> bool:
+        """Whether a later task leaves the stage: the stress test, or under QUEUED the end of the trial."""
+        if self.environment is Environment.DEVELOPMENT:
+            return self.model.stress.before_production
+        queued = self.execution_mode is ExecutionMode.QUEUED
+        return queued and self.model.trial is not None
+
+    def _wait(self, name: str, deadline: float) -> NoReturn:
+        self.defer(
+            trigger=EndpointInServiceTrigger(
+                endpoint_name=name,
+                deadline=deadline,
+                poll_seconds=self.model.timeouts.poll_seconds,
+                aws_conn_id=self.model.aws_conn_id,
+            ),
+            method_name="resume",
+            kwargs={"deadline": deadline},
+        )
+
+    def _served(self, endpoint: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return the artefacts behind each variant of an endpoint."""
+        config = self.hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
+        served = {}
+        for variant in config.get("ProductionVariants", []):
+            model = self.hook.describe_model(variant["ModelName"]) or {}
+            containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
+            served[variant["VariantName"]] = [item["ModelDataUrl"] for item in containers if "ModelDataUrl" in item]
+        return served
+
+    def _test_golden_set(self, name: str, variant: str) -> dict[str, Any]:
+        if self.model.golden is None:
+            return {}
+        place = resolve(self.model.golden.data, self.model.aws_conn_id)
+        rows = self.held_out.rows(place, golden.MAX_ROWS + 1)
+        if len(rows) > golden.MAX_ROWS:
+            raise EndpointTestFailed(
+                f"The golden set has more than {golden.MAX_ROWS} rows",
+                resource=place,
+                fix="keep the most important rows",
+            )
+        golden.check(self._ask(name, rows, variant).answers, self.model.golden.tolerance, name)
+        return {"golden_rows": len(rows)}
+
+    def _compare(self, context: Context, rows: Sequence[Row], score: Score, registered: str) -> dict[str, Any] | None:
+        """Compare with the live model on the same rows; None without a rule or without another live model."""
+        plan, rule = pull_plan(context), self.model.champion
+        name = plan.endpoint(Environment.PRODUCTION)
+        if rule is None or not self._has_champion(name, registered):
+            return None
+        try:
+            live = self._ask(name, rows, LIVE_VARIANT)
+        except EndpointTestFailed as error:
+            self.log.warning("The live model failed, so every candidate is better: %s", error)
+            live = None
+        found = champion.compare(rule, score, live, regression=self.model.test.rmse_maximum is not None)
+        self.log.info("Comparison with the live model: %s", found.to_xcom())
+        self.registry.record_test(pull_package_arn(context), found.record(), digest=plan.digest)
+        found.check(plan.prefix)
+        return found.to_xcom()
+
+    def _has_champion(self, name: str, registered: str) -> bool:
+        endpoint = self.hook.describe_endpoint(name)
+        if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in SERVING:
+            self.log.info("Nothing is live in production, so the model is not compared")
+            return False
+        live = self._served(endpoint).get(LIVE_VARIANT, [])
+        if not live or registered in live:
+            self.log.info("No other model is live in production, so the model is not compared")
+            return False
+        return True
+
+    def _ask(self, name: str, rows: Sequence[Row], variant: str | None = None) -> Score:
+        return Score([self._invoke(name, row, variant) for row in rows])
+
+    def _invoke(self, name: str, row: Row, variant: str | None) -> Prediction:
+        try:
+            answer = self.hook.invoke_endpoint(name, row.features.encode(), target_variant=variant)
+        except AwsError as error:
+            if error.code != "ModelError":
+                raise
+            raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
+        return Prediction(row.label, answer.body.decode().strip(), answer.variant or "", answer.latency_ms)

@@ -1,0 +1,44 @@
+"""The metadata of a model package: the names of its entries, and the values that it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+METADATA_VALUE_MAX_CHARS = 256
+_METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
+
+DIGEST = "slipway-digest"
+ARTEFACT_SHA256 = "slipway-artefact-sha256"
+REVISION = "slipway-revision"
+VERSION_ID = "slipway-version-id"
+RUN = "slipway-run"
+METRIC_PREFIX = "metric/"
+TEST_PREFIX = "test/"
+
+
+def metadata_value(text: str) -> str:
+    """Fit a text into what CustomerMetadataProperties allow.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param text: any text
+    :returns: at most 256 characters, with a hyphen for each one that is not allowed
+    """
+    return _METADATA_FORBIDDEN.sub("-", text)[:METADATA_VALUE_MAX_CHARS] or "-"
+
+
+def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
+    """Read the final training metrics that `register` wrote into a model package.
+
+    :param package: what DescribeModelPackage answered
+    :returns: values by metric name
+    """
+    properties = package.get("CustomerMetadataProperties", {})
+    return {
+        key.removeprefix(METRIC_PREFIX): float(value)
+        for key, value in properties.items()
+        if key.startswith(METRIC_PREFIX)
+    }

@@ -1,0 +1,113 @@
+"""An SQS queue with S3's event notifications: it only makes the watcher list the bucket sooner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.sqs import SqsHook
+
+from slipway.aws.identity import resolve
+from slipway.aws.patience import without_patience
+from slipway.aws.sqs import QueueMessage, delete_async, queue_url_async, receive_async
+from slipway.errors import AwsError
+from slipway.source.event_notifications import is_handled, versions_named
+from slipway.source.uploads import IntakeState, VersionKey
+from slipway.waiting.results import backoff_seconds
+
+_BACKOFF_BASE_SECONDS = 1.0
+
+
+class NotificationQueue:
+    """One queue: wake the watcher for each new notification, and delete it when its uploads have their runs.
+
+    A lost notification does no harm, because the watcher lists anyway. One that comes twice only costs a listing.
+
+    :param queue: name or URL; may contain {region} and {account}
+    :param bucket: the bucket whose uploads the notifications name
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param wake: set to make the watcher list at once
+    :param log: the watcher's log
+    """
+
+    def __init__(
+        self, queue: str, bucket: str, aws_conn_id: str | None, wake: asyncio.Event, log: logging.Logger | Any
+    ) -> None:
+        self.queue = queue
+        self.bucket = bucket
+        self.aws_conn_id = aws_conn_id
+        self.listening = False
+        self._wake = wake
+        self._log = log
+        self._held: dict[str, tuple[QueueMessage, frozenset[VersionKey]]] = {}
+        self._connection: tuple[Any, str] | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether a notification names an upload that has no run yet."""
+        return bool(self._held)
+
+    async def listen(self) -> None:
+        """Receive until cancelled. After an error it tries again; until then the watcher lists more often."""
+        failures = 0
+        while True:
+            try:
+                with without_patience():
+                    name = await asyncio.to_thread(resolve, self.queue, self.aws_conn_id)
+                async with await self.hook().get_async_conn() as client:
+                    self._connection = (client, await queue_url_async(client, name))
+                    while True:
+                        await self._take(await receive_async(*self._connection))
+                        self.listening, failures = True, 0
+            except Exception as error:
+                # As for the watcher, only cancellation may end it.
+                failures += 1
+                say = self._log.warning if failures == 1 else self._log.debug
+                say("Cannot listen to the queue %s, trying again: %s", self.queue, error)
+            finally:
+                self.listening, self._connection = False, None
+            await asyncio.sleep(backoff_seconds(failures, base_seconds=_BACKOFF_BASE_SECONDS))
+
+    async def settle(
+        self, intake: IntakeState | None, listed: Collection[VersionKey], known_keys: Collection[str]
+    ) -> None:
+        """Delete the notifications that are handled.
+
+        :param intake: what is committed; None before the first intake
+        :param listed: what S3 lists now
+        :param known_keys: source keys of the models
+        """
+        await self._delete(
+            [message for message, versions in self._held.values() if is_handled(versions, intake, listed, known_keys)]
+        )
+
+    def hook(self) -> SqsHook:
+        """Return the hook whose connection is used."""
+        return SqsHook(aws_conn_id=self.aws_conn_id)
+
+    async def _take(self, messages: list[QueueMessage]) -> None:
+        invalid = []
+        for message in messages:
+            versions = versions_named(message.body, self.bucket)
+            if versions is None:
+                self._log.warning(
+                    "Deleted a message that is no event notification of %s: %.500r", self.bucket, message.body
+                )
+                invalid.append(message)
+                continue
+            if message.message_id not in self._held:
+                self._wake.set()
+            # A message that is received again has a new receipt; the old one no longer deletes it.
+            self._held[message.message_id] = (message, versions)
+        await self._delete(invalid)
+
+    async def _delete(self, messages: list[QueueMessage]) -> None:
+        if not messages or self._connection is None:
+            return
+        try:
+            for message_id in await delete_async(*self._connection, messages):
+                self._held.pop(message_id, None)
+        except AwsError as error:
+            self._log.warning("%s; SQS delivers them again", error)

@@ -1,0 +1,124 @@
+"""What CloudWatch has measured of the variants of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from slipway.aws.calls import aws_call
+from slipway.aws.cloudwatch import NAMESPACE, CloudWatchHook, metric_query, whole_minutes
+from slipway.trial.figures import VariantFigures
+
+# One datapoint holds a day at most; the figures of a longer time are put together from several.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
+_PERIOD_MAX_SECONDS = 86400
+_MICROSECONDS_PER_MS = 1000.0
+# Id of a query, metric, statistic.
+_METRICS = (
+    ("invocations", "Invocations", "Sum"),
+    ("errors4xx", "Invocation4XXErrors", "Sum"),
+    ("errors5xx", "Invocation5XXErrors", "Sum"),
+    ("p50", "ModelLatency", "p50"),
+    ("p99", "ModelLatency", "p99"),
+)
+
+
+def request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
+    """Write the request for some variants' figures.
+
+    Metrics have a minute's resolution, so the minute in which the time began is part of it.
+
+    :param endpoint_name: the endpoint
+    :param variants: the variants' names
+    :param began: seconds since the epoch
+    :param ended: seconds since the epoch
+    :returns: the parameters of GetMetricData
+    """
+    start, end = whole_minutes(began, ended)
+    period = int(min(end - start, _PERIOD_MAX_SECONDS))
+    return {
+        "StartTime": datetime.fromtimestamp(start, UTC),
+        "EndTime": datetime.fromtimestamp(end, UTC),
+        "MetricDataQueries": [
+            metric_query(f"{name}_{number}", NAMESPACE, metric, statistic, endpoint_name, variant, period)
+            for number, variant in enumerate(variants)
+            for name, metric, statistic in _METRICS
+        ],
+    }
+
+
+def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) -> dict[str, VariantFigures]:
+    """Read the answers to ``request``.
+
+    A time may come in several datapoints: counts add up, and of percentiles, which do not, the worst one stands.
+
+    :param answers: the pages of GetMetricData
+    :param variants: as in the request
+    :returns: figures by variant
+    """
+    values: dict[str, list[float]] = {}
+    for answer in answers:
+        for result in answer["MetricDataResults"]:
+            values.setdefault(result["Id"], []).extend(result["Values"])
+
+    def total(name: str) -> int:
+        return round(sum(values.get(name, ())))
+
+    def worst_ms(name: str) -> float | None:
+        found = values.get(name)
+        return max(found) / _MICROSECONDS_PER_MS if found else None
+
+    return {
+        variant: VariantFigures(
+            invocations=total(f"invocations_{number}"),
+            errors=total(f"errors4xx_{number}") + total(f"errors5xx_{number}"),
+            latency_p50_ms=worst_ms(f"p50_{number}"),
+            latency_p99_ms=worst_ms(f"p99_{number}"),
+        )
+        for number, variant in enumerate(variants)
+    }
+
+
+class TrialMetrics:
+    """The figures of variants, through CloudWatch.
+
+    :param connection: as CloudWatchHook
+    """
+
+    def __init__(self, **connection: Any) -> None:
+        self._cloudwatch = CloudWatchHook(**connection)
+
+    def variant_figures(
+        self, endpoint_name: str, variants: Iterable[str], began: float, ended: float
+    ) -> dict[str, VariantFigures]:
+        """Read what variants did in a span of time.
+
+        :param endpoint_name: The endpoint's name.
+        :param variants: The variants' names.
+        :param began: Seconds since the epoch.
+        :param ended: Seconds since the epoch.
+        :returns: Figures by variant.
+        :raises slipway.errors.AwsError: When the call fails.
+        """
+        names = list(variants)
+        asked = request(endpoint_name, names, began, ended)
+        return figures_of(self._cloudwatch.metric_data(endpoint_name, asked), names)
+
+
+async def variant_figures_async(
+    client: Any, endpoint_name: str, variants: Iterable[str], began: float, ended: float
+) -> dict[str, VariantFigures]:
+    """As TrialMetrics.variant_figures, for a trigger.
+
+    :param client: an aiobotocore CloudWatch client
+    :returns: figures by variant
+    :raises slipway.errors.AwsError: when the call fails
+    """
+    names, pages = list(variants), []
+    with aws_call("read the metrics of the endpoint", endpoint_name):
+        async for page in client.get_paginator("get_metric_data").paginate(
+            **request(endpoint_name, names, began, ended)
+        ):
+            pages.append(page)
+    return figures_of(pages, names)

@@ -1,0 +1,31 @@
+"""The pages for developers name files that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "plugins" / "slipway"
+NAMED = re.compile(r"`([a-z_]+(?:/[a-zA-Z_<>]+)*(?:/|\.(?:py|yaml|md)))`")
+PAGES = {
+    "architecture.md": ("## One release, file by file", "## What each task leaves behind"),
+    "development.md": ("## Where does this go?", "## Make targets"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_the_page_names_is_there(page):
+    begin, end = PAGES[page]
+    text = (ROOT / "docs" / page).read_text()
+    named = set(NAMED.findall(text[text.index(begin) : text.index(end)]))
+    assert len(named) > 20
+    assert {name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()} == set()
+
+
+def test_the_tree_shows_every_room():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert {room for room in rooms if f"{room}/" not in text} == set()
+    loose = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
+    assert {name for name in loose if name not in text} == set()

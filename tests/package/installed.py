@@ -1,0 +1,168 @@
+"""Slipway installed by pip into an environment with nothing but Airflow, and used from outside the checkout.
+
+Installs Airflow from a package index, so its name keeps it from being collected: `make test-package` asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import setup
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What a user's DAG file and Airflow do with the package. No path of the checkout is known here.
+PROBE = """
+import json, sys
+from importlib.metadata import version
+from pathlib import Path
+
+import slipway
+import yaml
+from botocore.waiter import WaiterModel
+from slipway import ModelConfig, ModelFileError, build_release_dag, paths
+
+model = ModelConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text()))
+dag = build_release_dag(model)
+
+from airflow import plugins_manager
+from airflow.serialization.serialized_objects import DagSerialization
+
+def waiters(service):
+    return sorted(WaiterModel(json.loads(paths.waiters(service).read_text())).waiter_names)
+
+def plugin():
+    [found] = [each for each in plugins_manager.get_plugin_info() if each["name"] == "slipway"]
+    return [str(found["source"]), len(found["operator_extra_links"]), len(found["fastapi_root_middlewares"])]
+
+print(json.dumps({
+    "package": str(Path(slipway.__file__).parent),
+    "versions": [slipway.__version__, version("slipway")],
+    "dag": dag.dag_id,
+    "tasks": sorted(dag.task_dict),
+    "serialized": sorted(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict),
+    "template": str(paths.endpoint_template()),
+    "template_head": paths.endpoint_template().read_text()[:40],
+    "deployed_template": dag.get_task("deploy_dev").template_path,
+    "waiters": {service: waiters(service) for service in ("cloudformation", "sagemaker")},
+    "plugin": plugin(),
+    "plugin_errors": plugins_manager.get_import_errors(),
+}))
+"""
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    """Run a command and show what it said when it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("package")
+
+
+@pytest.fixture(scope="module")
+def wheel(folder) -> Path:
+    """The wheel, built from a copy: a build leaves folders beside its sources."""
+    source = folder / "source"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pyc")
+    shutil.copytree(ROOT / "plugins", source / "plugins", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", source)
+    [found] = (folder / "wheels").glob("slipway-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(folder, wheel) -> Path:
+    """The Python of an environment that has Airflow under our pins, and then the wheel."""
+    environment = folder / "environment"
+    run(sys.executable, "-m", "venv", environment, env=setup.clean_environment())
+    interpreter = environment / "bin" / "python"
+    uv = setup.install_uv()
+    installer = [uv, "pip", "install", "--python", interpreter] if uv else [interpreter, "-m", "pip", "install"]
+    variables = setup.uv_environment(setup.MAIN.python)
+    for wanted in ("apache-airflow", wheel):
+        run(*installer, "--quiet", "-c", ROOT / "constraints.txt", wanted, env=variables)
+    return interpreter
+
+
+@pytest.fixture(scope="module")
+def elsewhere(folder) -> dict[str, Any]:
+    """Where the probes run: a folder with copies of the DAG files and the model file, and an environment of its own."""
+    place = folder / "elsewhere"
+    shutil.copytree(ROOT / "dags", place / "dags")
+    shutil.copytree(ROOT / "include" / "models", place / "include" / "models")
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(place),
+        "AIRFLOW_HOME": str(place / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    return {"cwd": place, "env": variables}
+
+
+@pytest.fixture(scope="module")
+def found(python, elsewhere) -> dict[str, Any]:
+    """What the probe found."""
+    return json.loads(run(python, "-c", PROBE, "include/models/iris-model.yaml", **elsewhere).splitlines()[-1])
+
+
+def test_the_wheel_has_every_file_of_the_package(wheel):
+    """What is beside the modules is in pyproject.toml's package-data."""
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("slipway/")}
+    sources = (path for path in (ROOT / "plugins" / "slipway").rglob("*") if path.is_file())
+    wanted = {str(path.relative_to(ROOT / "plugins")) for path in sources if "__pycache__" not in path.parts}
+    assert names == wanted
+
+
+def test_it_is_the_installed_package(found, folder):
+    assert Path(found["package"]).is_relative_to(folder / "environment")
+    assert found["versions"][0] == found["versions"][1]
+
+
+def test_a_dag_file_builds_a_release(found):
+    assert found["dag"] == "iris-model"
+    assert {"train", "approve", "deploy_prd", "collect_garbage"} <= set(found["tasks"])
+    assert found["serialized"] == found["tasks"]
+
+
+def test_the_package_has_the_template_and_the_waiters(found):
+    assert Path(found["template"]).is_relative_to(found["package"])
+    assert found["deployed_template"] == found["template"]
+    assert found["template_head"].startswith("AWSTemplateFormatVersion")
+    assert all(found["waiters"].values())
+
+
+def test_airflow_has_the_plugin(found):
+    source, links, middlewares = found["plugin"]
+    assert "slipway==" in source
+    assert links > 0
+    assert middlewares == 1
+    assert found["plugin_errors"] == {}
+
+
+def test_every_dag_file_is_imported(python, elsewhere):
+    code = "import pathlib, runpy; [runpy.run_path(str(file)) for file in sorted(pathlib.Path('dags').glob('*.py'))]"
+    variables = elsewhere["env"] | {"SLIPWAY_INCLUDE_FOLDER": str(elsewhere["cwd"] / "include")}
+    run(python, "-c", code, cwd=elsewhere["cwd"], env=variables)
+
+
+def test_without_a_setting_the_missing_model_files_are_an_error_that_names_it(python, elsewhere):
+    """There is no include folder beside site-packages."""
+    command = [python, "dags/model_files.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **elsewhere)
+    assert done.returncode == 1
+    assert "There is no folder of model files" in done.stderr
+    assert "Fix: set SLIPWAY_INCLUDE_FOLDER" in done.stderr
