@@ -1,4 +1,4 @@
-"""The text of a model file: everything YAML can do to a reader ends as that file's error, with line and column."""
+"""The text of a model file: whatever is wrong with it becomes that file's error, with line and column."""
 
 import os
 import socket
