@@ -6,9 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv/bin
 
-# Answer of the demo's approval: empty waits for a person, yes approves as alice.
+# The answer to the demo's approval: empty waits for a person, yes approves as alice.
 APPROVE ?=
-# A release the demo was left in, to come back to.
+# A release of an earlier demo to come back to.
 RUN ?=
 # The template that the package brings along; the others are in include/cfn.
 ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
@@ -16,7 +16,7 @@ ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 # How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
-# An endpoint's load: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; DATA with labels, a VARIANT.
+# The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
 RATE ?=
@@ -28,11 +28,11 @@ ARGS ?=
 
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
 PARALLEL ?= -n 3 --dist loadfile
-# The bounded chaos stops its instance before the others start theirs.
+# test_chaos.py stops its instance before the other tests start theirs.
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # The tests that start no server.
-CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/tools
-# What runs on other databases and with other users, too.
+CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
+# Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
 .PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
@@ -43,9 +43,9 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
-	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states which pass fast here),"
+	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states that otherwise pass at once),"
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
-	@echo "SLIPWAY_FAULTS (0; 1 lets calls to the local AWS be made to go wrong),"
+	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
 	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
@@ -58,7 +58,7 @@ up: setup ## Start the local AWS and Airflow in the background and wait until bo
 down: ## Stop everything that 'make up' started; the state stays
 	@$(VENV)/python -m tools.services down
 
-status: ## Say what runs, where, and how it is
+status: ## Show what is running, where, and whether it is healthy
 	@$(VENV)/python -m tools.services status
 
 demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
@@ -97,7 +97,7 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
-chaos: setup ## Kill RUNS=10 processes at random while releases run, then tell what was lost (SEED repeats a run)
+chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
@@ -121,7 +121,7 @@ format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-lock: setup ## Resolve the requirements anew and write both constraints files
+lock: setup ## Resolve the requirements again and write the constraints files
 	@"$(PYTHON)" tools/setup.py lock
 
 clean: ## Stop everything and remove the state (the virtual environments stay)

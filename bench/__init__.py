@@ -1,1 +1,1 @@
-"""Measures Slipway against what it replaces, side by side in one run: `make bench`."""
+"""Measure Slipway against what it replaces, side by side in one run: `make bench`."""

@@ -1,4 +1,4 @@
-"""`make bench`: Slipway beside what it replaces and beside a ceiling, part by part, side by side in one run."""
+"""`make bench`: measure Slipway beside what it replaces and beside an upper bound, in one run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.settings import ROOT
 # What each letter measures; two of them are measured together.
 _PARTS = {"a": "load", "b": "load", "c": "parsing", "d": "releases", "e": "waiting"}
 _HELP = (
-    "letters, joined by commas: a and b, sending load beside the lab's method and beside wrk; c, parsing up to 1 000 "
+    "letters separated by commas: a and b, sending load beside the lab's method and beside wrk; c, parsing up to 1 000 "
     "models; d, a release beside an empty DAG and stock operators; e, an hour without uploads"
 )
 
@@ -30,8 +30,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", type=_parts, default=_parts(",".join(_PARTS)), metavar="LETTERS", help=_HELP)
     parser.add_argument("--concurrency", type=int, default=100, help="requests in flight (100, the lab's second stage)")
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement of load")
-    parser.add_argument("--rounds", type=int, default=3, help="ratios of a, b and d are medians of so many")
+    parser.add_argument("--seconds", type=float, default=5, help="length of each measurement of load (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="the ratios of a, b and d are medians of the rounds (3)")
     parser.add_argument("--report", type=Path, help="write the figures as JSON")
     return parser.parse_args(arguments)
 
@@ -57,7 +57,7 @@ def _machine() -> str:
 
 
 def main() -> int:
-    """Measure, print, and tell whether the figures are what they should be."""
+    """Measure and print; the exit status says whether every figure is within its bound."""
     given, console = parse(sys.argv[1:]), Console()
     machine = _machine()
     console.print(machine, highlight=False, soft_wrap=True)
@@ -71,7 +71,7 @@ def main() -> int:
         "releases": lambda: releases.measure(given.rounds, say),
         "waiting": lambda: waiting.measure(say),
     }
-    # Slipway is what is measured, and what signs and polls as it does here.
+    # The measurements import Slipway itself.
     sys.path.insert(0, str(ROOT / "plugins"))
     found: dict[str, Part] = {}
     try:

@@ -1,4 +1,4 @@
-"""A local AWS of the benchmark's own, on free ports, with an endpoint that serves the iris model."""
+"""Start a local AWS for the benchmark, on a free port, with an endpoint that serves the iris model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BUCKET = "bench"
 _IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 _ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench"
 _START_SECONDS = 120
-# Of /proc/net/tcp: https://docs.kernel.org/networking/proc_net_tcp.html
+# The state in /proc/net/tcp: https://docs.kernel.org/networking/proc_net_tcp.html
 _LISTENING = "0A"
 
 
@@ -38,10 +38,10 @@ _LISTENING = "0A"
 class Server:
     """One local AWS.
 
-    :param url: of every service
+    :param url: the URL of every service
     :param home: its folder
-    :param variables: the environment that leads boto3 to it
-    :param pid: its process's; 0 where that is not known
+    :param variables: the environment that points boto3 to it
+    :param pid: its process id, or 0 if unknown
     """
 
     url: str
@@ -50,7 +50,7 @@ class Server:
     pid: int = 0
 
     def client(self, service: str, **more: Any) -> Any:
-        """A client of one of its services."""
+        """Return a client of one of its services."""
         return boto3.client(
             service,  # type: ignore[call-overload]  # its overloads list the services by literal name
             endpoint_url=self.url,
@@ -63,7 +63,7 @@ class Server:
 
 @contextlib.contextmanager
 def local_aws() -> Iterator[Server]:
-    """Start a local AWS and stop it, model servers included, whatever happens in between."""
+    """Run a local AWS, and always stop it and its model servers afterwards."""
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     settings = Settings(home, aws_port=free_port())
     command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
@@ -138,10 +138,10 @@ def _channel(name: str) -> dict[str, Any]:
 def model_server(server: Server) -> tuple[int, int]:
     """Find the endpoint's one model server.
 
-    The benchmark asks it without the gateway, as no client of AWS can; the local AWS keeps a record of the process of
-    every container, and the system's own tables name the port.
+    The benchmark sends to it directly, without the gateway, which no client of AWS can do. The local AWS records the
+    process of every container, and /proc gives the port.
 
-    :returns: its process's id and the port on which it listens
+    :returns: its process id and the port on which it listens
     """
     [record] = (server.home / "aws/compute/processes").glob("*.json")
     pid: int = json.loads(record.read_text())["pid"]
@@ -154,13 +154,13 @@ def model_server(server: Server) -> tuple[int, int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of the cores. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    """Return the CPU time of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _sockets(pid: int) -> set[str]:
-    """Name the inodes of the sockets that a process has open."""
+    """Return the inodes of the open sockets of a process."""
     found = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):

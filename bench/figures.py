@@ -1,4 +1,4 @@
-"""What one measurement gives."""
+"""The figures of one measurement of load."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Figures:
 
     :param rps: answers each second
     :param requests: how many were answered
-    :param p50_ms: half of them within
-    :param p99_ms: all but a hundredth of them within
-    :param cpu_us: of the sender, for each answer, in microseconds
-    :param gateway_us: of the local AWS, for each answer, in microseconds
-    :param model_us: of the model server, for each answer, in microseconds
+    :param p50_ms: median latency
+    :param p99_ms: 99th percentile of the latency
+    :param cpu_us: CPU time of the sender for each answer, in microseconds
+    :param gateway_us: CPU time of the local AWS for each answer, in microseconds
+    :param model_us: CPU time of the model server for each answer, in microseconds
     """
 
     rps: float

@@ -1,7 +1,7 @@
-"""The stress test of AWS's MLOps lab: a pool of threads, each with a blocking boto3 client of its own.
+"""The stress test of AWS's MLOps lab: a pool of threads, each with its own blocking boto3 client.
 
-Run in a process of its own, `python -m bench.lab`, so that it shares an interpreter with nothing else. It has every
-advantage that the method allows: clients are made before the clock starts, and connections are kept.
+It runs in its own process, `python -m bench.lab`, so that nothing else uses its interpreter. It has every advantage
+that the method allows: clients are made before the measurement starts, and connections are kept.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def measure(server: Server, endpoint: str, rows: list[str], concurrency: int, se
 
     :param server: the local AWS
     :param endpoint: its name
-    :param rows: sent in turn
-    :param concurrency: threads
-    :param seconds: for how long
+    :param rows: rows to send in turn
+    :param concurrency: number of threads
+    :param seconds: how long to send
     """
     job = {"url": server.url, "endpoint": endpoint, "rows": rows, "concurrency": concurrency, "seconds": seconds}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""How fast load is sent, against the lab's method and against wrk, and what the gateway costs beside the model."""
+"""Measure how fast load is sent, beside the lab's method and wrk, and what the gateway costs beside the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.report import Bound, Part
 from demo import datasets
 from tools.settings import REGION
 
-# What each way gave in each round.
+# The figures of each method in each round.
 Rounds = list[dict[str, Figures]]
 LAB, OURS, CEILING, MODEL = "boto3 threads (the lab)", "the engine", "wrk", "wrk, model server alone"
 
@@ -23,10 +23,10 @@ def measure(concurrency: int, seconds: float, rounds: int, say: Callable[[str], 
     """Start a local AWS with an endpoint, and send to it.
 
     :param concurrency: requests in flight
-    :param seconds: of each measurement
-    :param rounds: the ratios are medians of so many
-    :param say: told how far it is
-    :raises WrkError: when there is no wrk
+    :param seconds: length of each measurement
+    :param rounds: the ratios are medians of this many rounds
+    :param say: prints progress
+    :raises WrkError: when wrk is not installed
     """
     wrk.ensure()
     with aws.local_aws() as server:
@@ -60,7 +60,7 @@ def _measure(
         MODEL: lambda: wrk.measure(model, plain, many, seconds, server.home),
     }
     rounds: Rounds = []
-    # Side by side: what else the machine does meets every way of a round alike, and the ratios are a round's own.
+    # Side by side: other load on the machine affects all methods of a round, and ratios are made within a round.
     for number in range(1, count + 1):
         rounds.append({})
         for name, measure in ways.items():
@@ -76,14 +76,14 @@ def _measure(
 
 
 def _ratio(rounds: Rounds, one: str, other: str, member: str = "rps") -> float:
-    """The median of the rounds' ratios."""
+    """Return the median of the rounds' ratios."""
     return statistics.median(getattr(each[one], member) / getattr(each[other], member) for each in rounds)
 
 
 def part(rounds: Rounds) -> Part:
-    """Compare.
+    """Compare the methods.
 
-    :param rounds: what was measured, side by side in each
+    :param rounds: the figures of each round
     """
     members = ("rps", "p50_ms", "p99_ms", "cpu_us", "gateway_us", "model_us")
     rows = []

@@ -1,4 +1,4 @@
-"""The load engine, run by its own command."""
+"""Measure the load engine, run by its own command."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench.aws import Server
 from bench.figures import Figures
 from tools.settings import ROOT
 
-# More than can be sent in the time; the time is what ends the run.
+# More than can be sent in the time, so that the time ends the run.
 _REQUESTS = 10_000_000
 
 
 def measure(server: Server, endpoint: str, data: Path, concurrency: int, seconds: float) -> Figures:
-    """Invoke an endpoint by the engine, from one process.
+    """Send load by the engine, from one process.
 
     :param server: the local AWS
     :param endpoint: its name
-    :param data: labelled rows, sent in turn
+    :param data: labelled rows to send in turn
     :param concurrency: requests in flight
-    :param seconds: for how long
+    :param seconds: how long to send
     """
     report = server.home / "load.json"
     options = {

@@ -1,7 +1,7 @@
-"""Parses DAG files as Airflow does, in forks of a process that has loaded Airflow: `bench.parsing` runs it.
+"""Parse DAG files as Airflow does, in forks of a process that has loaded Airflow: `bench.parsing` runs this.
 
-Asked by a line of JSON on its input, it answers by one on its output: a file's figures, or, to an empty job, what
-loading Airflow and then Slipway's plugin has cost this process.
+Each line of JSON on its input gets a line on its output: the figures of a file or, for an empty job, the cost of
+loading Airflow and then Slipway's plugin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def private_mib() -> float:
-    """Memory that is this process's alone: what it has written to since it was forked."""
+    """Return the private memory of this process: what it has written to since it was forked."""
     rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_")) / 1024
 
@@ -33,14 +33,14 @@ def load_airflow() -> None:
 
 
 def load_plugin() -> None:
-    """Do what every process does that loads plugins."""
+    """Load the plugin, as every process of Airflow does that loads plugins."""
     from slipway.plugin import SlipwayPlugin
 
     SlipwayPlugin.on_load()
 
 
 def cost(load: Callable[[], None]) -> tuple[float, float]:
-    """:returns: seconds of CPU and mebibytes that something takes"""
+    """Return the CPU seconds and mebibytes that a call takes."""
     memory, begun = private_mib(), time.process_time()
     load()
     return time.process_time() - begun, private_mib() - memory
@@ -49,9 +49,9 @@ def cost(load: Callable[[], None]) -> tuple[float, float]:
 def parse(file: Path, include: str) -> tuple[DagBag, float, float]:
     """Parse a file.
 
-    :param file: with DAGs
-    :param include: the folder that holds the models
-    :returns: its DAGs, seconds of CPU and mebibytes
+    :param file: a DAG file
+    :param include: the folder that contains models/
+    :returns: its DAGs, CPU seconds and mebibytes
     """
     from airflow.dag_processing.dagbag import DagBag
 
@@ -66,10 +66,10 @@ def parse(file: Path, include: str) -> tuple[DagBag, float, float]:
 
 
 def measure(file: Path, empty: str, include: str) -> dict[str, Any]:
-    """Parse a file twice: without models, which loads what it imports, and with them.
+    """Parse a file without models, which loads what it imports, and then with models.
 
     :param empty: an include folder without models
-    :param include: one with them
+    :param include: an include folder with models
     """
     from airflow.serialization.serialized_objects import DagSerialization
 
@@ -90,7 +90,7 @@ def measure(file: Path, empty: str, include: str) -> dict[str, Any]:
 def read_models(include: str) -> float:
     """Read the model files, as Slipway's plugin does before the processor forks.
 
-    :returns: seconds of CPU; next to none when they have been read before
+    :returns: CPU seconds; almost 0 when they have been read before
     """
     from slipway.model.files import load_models
 
@@ -102,9 +102,9 @@ def read_models(include: str) -> float:
 
 
 def in_a_fork(job: dict[str, Any], reading_seconds: float) -> str:
-    """Measure in a child, so that nothing of it is left for the next one.
+    """Measure in a child process, so that each measurement starts from the same state.
 
-    :param reading_seconds: of CPU, for the model files
+    :param reading_seconds: CPU seconds for reading the model files
     :returns: a line of JSON
     """
     reading, writing = os.pipe()
@@ -134,5 +134,5 @@ if __name__ == "__main__":
     print("ready", flush=True)
     for order in sys.stdin:
         job = json.loads(order)
-        # As in the processor the plugin has read models before it forks; those of a file come with its job here.
+        # In the DAG processor the plugin reads the models before it forks; here they are read before each job.
         print(in_a_fork(job, read_models(job["include"])) if job else json.dumps(loaded), flush=True)

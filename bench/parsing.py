@@ -1,4 +1,4 @@
-"""What dags/ costs the DAG processor for 1 to 1 000 models, beside as many of Airflow's own empty tasks."""
+"""Measure what dags/ costs the DAG processor for 1 to 1 000 models, beside as many empty tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.report import Bound, Part
 from tools.settings import ROOT
 
 MODELS = (1, 10, 100, 1000)
-# Few models are parsed in milliseconds, so they are parsed more often; the median counts.
+# A few models are parsed in milliseconds, so they are parsed several times; the median counts.
 _REPETITIONS = {1: 5, 10: 5, 100: 3, 1000: 1}
 _NOISE = 1.2
 _MOST_MS = 10.0
@@ -36,15 +36,15 @@ for model in sorted(Path(os.environ["SLIPWAY_INCLUDE_FOLDER"], "models").glob("*
 
 @dataclass(frozen=True)
 class Parsed:
-    """DAG files for some models, parsed.
+    """The figures of parsing DAG files for a number of models.
 
-    :param models: how many
-    :param reading_seconds: of CPU for reading the model files, once for each processor
-    :param floor_seconds: of CPU for what the files import and the plugin has not, without a model
-    :param seconds: of CPU for the models
-    :param mib: of memory for the models
-    :param serialized_seconds: of CPU, for the DAGs as Airflow's database takes them
-    :param tasks: in all
+    :param models: number of models
+    :param reading_seconds: CPU seconds for reading the model files, once for each processor
+    :param floor_seconds: CPU seconds for imports, without a model
+    :param seconds: CPU seconds for the models
+    :param mib: mebibytes for the models
+    :param serialized_seconds: CPU seconds for serialising the DAGs for Airflow's database
+    :param tasks: number of tasks in all
     """
 
     models: int
@@ -57,16 +57,16 @@ class Parsed:
 
     @property
     def ms_each(self) -> float:
-        """Milliseconds of CPU for one model, above the floor."""
+        """CPU milliseconds for one model, without imports."""
         return self.seconds / self.models * 1000
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a process that loads plugins pays once.
+    """What a process that loads plugins costs once.
 
-    :param seconds: of CPU
-    :param mib: of memory
+    :param seconds: CPU seconds
+    :param mib: mebibytes
     """
 
     seconds: float
@@ -79,9 +79,9 @@ class Loaded:
 def measure(say: Callable[[str], None]) -> Part:
     """Parse generated model files.
 
-    :param say: told how far it is
+    :param say: prints progress
     """
-    # CPU is measured; a busy machine must not end it.
+    # CPU time is measured, so a busy machine must not cause a timeout.
     patience = {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "600"}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-bench-")))
@@ -102,7 +102,7 @@ def measure(say: Callable[[str], None]) -> Part:
 
 
 def include_folder(folder: Path, models: int) -> Path:
-    """Make an include folder with so many models, each the iris model under another name."""
+    """Make an include folder with a number of models, each the iris model under another name."""
     shutil.copytree(ROOT / "include", folder, ignore=shutil.ignore_patterns("*.yml"))
     iris = (folder / "models/iris-model.yaml").read_text()
     for file in (folder / "models").iterdir():
@@ -111,7 +111,7 @@ def include_folder(folder: Path, models: int) -> Path:
         name = f"model-{number:04}"
         file = folder / "models" / f"{name}.yaml"
         file.write_text(iris.replace("iris-model", name))
-        # As files that have been there for a while: Slipway reads a young one each time.
+        # Old files, because Slipway reads a new file each time.
         os.utime(file, (0, 0))
     return folder
 
@@ -121,7 +121,7 @@ def _ask(probe: Probe, file: Path, includes: dict[int, Path], models: int) -> di
 
 
 def _parsed(probe: Probe, files: list[Path], includes: dict[int, Path], models: int) -> Parsed:
-    """Parse files, each in a process of its own, and add them up."""
+    """Parse files, each in its own process, and add up their figures."""
     total = dict.fromkeys(("floor_seconds", "seconds", "mib", "serialized_seconds", "tasks"), 0.0)
     reading = 0.0
     for file in files:
@@ -134,11 +134,11 @@ def _parsed(probe: Probe, files: list[Path], includes: dict[int, Path], models: 
 
 
 def part(ours: dict[int, Parsed], others: dict[int, Parsed], loaded: dict[str, Loaded]) -> Part:
-    """Compare.
+    """Compare dags/ with the minimal file.
 
-    :param ours: dags/, by the number of models
-    :param others: the minimal file
-    :param loaded: ``airflow``, and ``plugin`` after it
+    :param ours: figures of dags/, by the number of models
+    :param others: figures of the minimal file
+    :param loaded: the cost of loading ``airflow``, and of loading ``plugin`` after it
     """
     few, many = ours[MODELS[1]], ours[MODELS[-1]]
     rows = [

@@ -1,4 +1,4 @@
-"""A process that has Airflow loaded, and does what it is asked by lines of JSON."""
+"""A process that has loaded Airflow and runs jobs, which it gets as lines of JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tools.settings import ROOT
 
 
 class Probe:
-    """Runs a module of the benchmark's that says ``ready`` and then answers each line with one.
+    """Run a module of the benchmark that prints ``ready`` and then answers each line with a line.
 
     :param module: such as ``bench.parse_probe``
-    :param home: Airflow's
-    :param variables: environment beside this process's
+    :param home: Airflow's home
+    :param variables: more environment variables
     """
 
     def __init__(self, module: str, home: Path, variables: Mapping[str, str] | None = None) -> None:
@@ -40,11 +40,11 @@ class Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The end of its input is its order to end.
+        # It ends at the end of its input.
         self._process.communicate()
 
     def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Have something done.
+        """Run a job.
 
         :returns: its answer
         """
@@ -56,8 +56,8 @@ class Probe:
 
     def _line(self) -> str:
         assert self._process.stdout is not None  # noqa: S101 - a pipe, see above
-        # Airflow may say something on its standard output, too.
+        # Airflow may also print to standard output.
         for line in self._process.stdout:
             if line.startswith(("ready", "{")):
                 return line
-        raise SystemExit(f"bench: {self._module} ended with status {self._process.wait()}; it said why above")
+        raise SystemExit(f"bench: {self._module} ended with status {self._process.wait()}; the reason is printed above")

@@ -1,8 +1,7 @@
-"""What a release costs beside AWS's and people's time, beside an empty DAG of its shape and beside stock operators.
+"""Measure the overhead of a release, beside an empty DAG of its shape and beside stock operators.
 
-Airflow and the local AWS run as `make up` starts them. The job, the stacks and the endpoints say themselves when they
-were under way, and the call ledger how long each call took; whatever of a run lies outside of that, polls that come
-late included, is overhead.
+Airflow and the local AWS run as `make up` starts them. AWS gives the times of the job, the stacks and the endpoints,
+and the call ledger the time of each call. The rest of a run, including late polls, is overhead.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ _BUNDLES = [
     {"name": "dags-folder", "classpath": _BUNDLE, "kwargs": {}},
     {"name": "bench", "classpath": _BUNDLE, "kwargs": {"path": str(ROOT / "bench/dags")}},
 ]
-# An answer in the second of the question may be lost in Airflow (docs/decisions.md, 11).
+# Airflow may lose an answer in the same second as the question (docs/decisions.md, 11).
 _ANSWER_AFTER_SECONDS = 3.0
-# The shortest wait. A trigger that fires sooner resumes its task before the process that deferred it has ended, which
-# LocalExecutor takes for a killed task (docs/decisions.md, 11).
+# The shortest wait. A trigger that fires sooner resumes its task before the process that deferred it has ended, so the
+# task counts as killed (docs/decisions.md, 11).
 _SHORTEST_WAIT_SECONDS = 2.0
-# The intake's and the reaper's polls are the idle hour's, and the services' own measurements nobody's. The ledger has
-# one caller and one resource for all listings of the bucket, so the release's own, one, is left out with the intake's.
+# Polls of the intake and the reaper belong to the idle hour; metrics and logs are of the services themselves. The
+# ledger cannot tell the release's own listing of the bucket, one, from those of the intake, so it is left out too.
 _NOT_COUNTED = {"ListObjectVersions", "ListTrainingJobs", "PutMetricData", "PutLogEvents", "CreateLogStream"}
 _JOB_MEMBERS = (
     *("AlgorithmSpecification", "RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig"),
@@ -47,10 +46,10 @@ _JOB_MEMBERS = (
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> Part:
-    """Start an instance; release and run the empty DAG in turn, and stock operators once.
+    """Start an instance; run a release and the empty DAG in turn, and stock operators once.
 
-    :param rounds: the ratio is the median of so many
-    :param say: told how far it is
+    :param rounds: the ratio is the median of this many rounds
+    :param say: prints progress
     """
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, _instance(Path(folder)) as slipway:
         upload.upload_data(slipway.settings, _MODEL, "iris")
@@ -79,9 +78,9 @@ def _instance(folder: Path) -> Iterator[Instance]:
 
 
 def _empty(slipway: Instance, ours: RunCost, aws: dict[str, Span]) -> RunCost:
-    """Run the empty DAG, whose tasks wait as often and as long as the release's had to.
+    """Run the empty DAG, whose tasks wait as often and as long as those of the release.
 
-    :param aws: for what each task of the release waited, and when
+    :param aws: when each task of the release waited for AWS
     """
     had_to = {task: end - begin for task, (begin, end) in aws.items()} | {"approve": ours.person_seconds}
     conf = {
@@ -93,7 +92,7 @@ def _empty(slipway: Instance, ours: RunCost, aws: dict[str, Span]) -> RunCost:
 
 
 def _noticed_seconds(slipway: Instance, run_id: str) -> float:
-    """How long after the upload the release's run began: the watcher's poll and the intake's own run."""
+    """Return the seconds from the upload to the start of the release's run: a poll and a run of the intake."""
     began = seconds(slipway.api().run(_MODEL, run_id)["start_date"])
     puts = slipway.ledger(operation="PutObject", resource=f"{slipway.settings.bucket}/{_KEY}", outcome="ok")
     # To the millisecond; S3's LastModified may have whole seconds.
@@ -106,9 +105,9 @@ def _trigger(slipway: Instance, dag_id: str, conf: dict[str, Any]) -> str:
 
 
 def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Mapping[str, Span]]) -> RunCost:
-    """Wait for a run's end, approve what it asks for, and see what it took.
+    """Approve a run, wait for its end, and return what it took.
 
-    :param aws_spans: gives the times in which something was under way in AWS
+    :param aws_spans: returns the times in which AWS was working
     """
     answered_at = _approve(slipway, dag_id, run_id) if dag_id != "empty_release" else None
     if slipway.wait_end(dag_id, run_id) != "success":
@@ -122,10 +121,10 @@ def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Ma
         for call in slipway.ledger()
         if within[0] <= seconds(call["time"]) <= within[1]
         and call["operation"] not in _NOT_COUNTED
-        # What a service does for a caller is no call of Airflow's.
+        # Calls that a service makes for a caller are not Airflow's.
         and "amazonaws.com" not in call["caller"]
     ]
-    # A call's line is written just before its answer leaves.
+    # A call's line is written just before its answer is sent.
     spans = [(seconds(call["time"]) - call.get("milliseconds", 0) / 1000, seconds(call["time"])) for call in calls]
     asked = [(_asked_at(events), answered_at)] if answered_at else []
     waited = covered(asked, within)
@@ -140,7 +139,7 @@ def _run(slipway: Instance, dag_id: str, run_id: str, aws_spans: Callable[[], Ma
 
 
 def _approve(slipway: Instance, dag_id: str, run_id: str) -> float:
-    """Answer the release's question a while after it was seen. Returns when."""
+    """Approve the release a while after it has asked, and return when."""
     slipway.wait_approval(dag_id, run_id)
     time.sleep(_ANSWER_AFTER_SECONDS)
     slipway.api().answer(dag_id, run_id, "approve", "Approve")
@@ -148,13 +147,13 @@ def _approve(slipway: Instance, dag_id: str, run_id: str) -> float:
 
 
 def _asked_at(events: list[dict[str, Any]]) -> float:
-    """When the release began to wait for a person."""
+    """Return when the release began to wait for a person."""
     waiting = (event for event in events if event["task_id"] == "approve" and event["event"] in PERSON_WAITS)
     return seconds(next(waiting)["when"])
 
 
 def _ours(slipway: Instance, run_id: str) -> dict[str, Span]:
-    """When the release's job and stacks were under way, by the task that waits for them."""
+    """Return when the release's job and stacks were in progress, by the task that waits for them."""
     job = _job(slipway, run_id)
     spans = {"train": (job["CreationTime"].timestamp(), job["TrainingEndTime"].timestamp())}
     cloudformation = slipway.client("cloudformation")
@@ -162,14 +161,14 @@ def _ours(slipway: Instance, run_id: str) -> dict[str, Span]:
         events = cloudformation.describe_stack_events(StackName=f"mlops-deploy-{_MODEL}-{environment}")["StackEvents"]
         own = [event for event in events if event["PhysicalResourceId"] == event["StackId"]]
         began = [event for event in own if not event["ResourceStatus"].startswith("REVIEW")]
-        # Without former releases' events.
+        # Without events of earlier releases.
         times = [event["Timestamp"].timestamp() for event in began if event["Timestamp"] > job["CreationTime"]]
         spans[f"deploy_{environment}"] = (min(times), max(times))
     return spans
 
 
 def _stock(slipway: Instance) -> dict[str, Span]:
-    """When the stock DAG's job and endpoints were under way."""
+    """Return when the stock DAG's job and endpoints were in progress."""
     sagemaker = slipway.client("sagemaker")
     job = sagemaker.describe_training_job(TrainingJobName="stock")
     spans = {"train": (job["CreationTime"].timestamp(), job["TrainingEndTime"].timestamp())}
@@ -186,7 +185,7 @@ def _job(slipway: Instance, run_id: str) -> dict[str, Any]:
 
 
 def _stock_conf(slipway: Instance, run_id: str) -> dict[str, Any]:
-    """The same job and model as stock operators take them."""
+    """Return the same job and model in the form of stock operators."""
     job = _job(slipway, run_id)
     image = job["AlgorithmSpecification"]["TrainingImage"]
     data = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/stock/output/model.tar.gz"
@@ -206,9 +205,9 @@ def _stock_conf(slipway: Instance, run_id: str) -> dict[str, Any]:
 
 
 def part(rounds: list[tuple[RunCost, RunCost]], stock: RunCost) -> Part:
-    """Compare; the table shows the round whose ratio is the median.
+    """Compare the runs; the table shows the round whose ratio is the median.
 
-    :param rounds: a release and the empty DAG each
+    :param rounds: a release and an empty DAG each
     :param stock: a run of the stock operators
     """
     chosen = sorted(rounds, key=_ratio)[(len(rounds) - 1) // 2]
@@ -232,8 +231,8 @@ def part(rounds: list[tuple[RunCost, RunCost]], stock: RunCost) -> Part:
     every = [{OURS: asdict(ours), EMPTY: asdict(empty)} for ours, empty in rounds]
     awake = chosen[0].overhead_seconds / chosen[1].awake_seconds
     notes = [
-        f"d: the bound judges the empty DAG with its waits of {_SHORTEST_WAIT_SECONDS:g} s at least, Airflow's floor, "
-        f"which only AWS's and the person's seconds are taken off; with all of its sleep taken off: {awake:.2f}"
+        f"d: the empty DAG waits at least {_SHORTEST_WAIT_SECONDS:g} s each time, Airflow's minimum; its overhead is "
+        f"its time without the seconds of AWS and of the person; without all of its sleep the ratio is {awake:.2f}"
     ]
     figures = {"rounds": every, STOCK: asdict(stock), "ratio_with_sleep_taken_off": awake}
     return Part(columns, rows, bounds, figures, notes)

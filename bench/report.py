@@ -1,4 +1,4 @@
-"""What a part of the benchmark gives: a table, bounds that were kept or missed, and the figures as JSON."""
+"""The results of a part of the benchmark: a table, bounds that were kept or missed, and the figures as JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Bound:
-    """A figure that should be so much.
+    """A figure and its limit.
 
-    :param name: what it says
+    :param name: what the figure means
     :param value: what was measured
-    :param limit: what it is held against
-    :param sign: 1 when it should be at least the limit, -1 when at most
+    :param limit: the limit
+    :param sign: 1 when the value should be at least the limit, -1 when at most
     """
 
     name: str
@@ -27,7 +27,7 @@ class Bound:
 
     @property
     def kept(self) -> bool:
-        """Whether it is what it should be."""
+        """Whether the value is within the limit."""
         return self.sign * (self.value - self.limit) >= 0
 
     def __str__(self) -> str:
@@ -38,11 +38,11 @@ class Bound:
 class Part:
     """One part's results.
 
-    :param columns: of the table
-    :param rows: of the table
-    :param bounds: what should hold
+    :param columns: columns of the table
+    :param rows: rows of the table
+    :param bounds: the bounds
     :param figures: everything measured, for the JSON report
-    :param notes: figures beside the table that no bound judges
+    :param notes: figures without a bound, printed below the table
     """
 
     columns: Sequence[str]
@@ -57,7 +57,7 @@ class Part:
         return all(bound.kept for bound in self.bounds)
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: the part in the report"""
+        """Return the part as the JSON report has it."""
         bounds = [{**vars(bound), "kept": bound.kept} for bound in self.bounds]
         return {"bounds": bounds, "figures": self.figures}
 

@@ -1,4 +1,4 @@
-"""What a run took, read from Airflow's event log: workers' time, waits, and what neither AWS nor a person took."""
+"""Read what a run took from Airflow's event log: worker time, waits, and the time of neither AWS nor a person."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 Span = tuple[float, float]
 RUNNING, DEFERRED = "running", "deferred"
-# How a task waits for a person: by a trigger, or Airflow's own operators without one.
+# How a task waits for a person: by a trigger, or, for Airflow's own operators, without one.
 PERSON_WAITS = (DEFERRED, "awaiting_input")
-# What a task's process says when it ends, for now or for good.
+# The events when a task's process ends, finally or not.
 _ENDS = {*PERSON_WAITS, "success", "failed", "skipped", "up_for_retry", "up_for_reschedule"}
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """One run.
+    """What one run took.
 
     :param wall_seconds: from its start to its end
-    :param aws_seconds: of it in which a job, a stack or an endpoint was under way
-    :param person_seconds: of it in which only a person was waited for
-    :param slot_seconds: of workers
+    :param aws_seconds: time in which a job, a stack, an endpoint or a call was in progress
+    :param person_seconds: time in which the run only waited for a person
+    :param slot_seconds: worker-slot seconds
     :param waits: how often each task waited by a trigger
-    :param calls: of AWS, without the watchers' polls
-    :param slept_seconds: of it in which an empty DAG's tasks slept in the place of AWS and of a person
-    :param noticed_seconds: before its start, since the upload was there; None for a run that no upload starts
+    :param calls: AWS calls, without polls of the intake and the reaper
+    :param slept_seconds: time in which the empty DAG's tasks slept instead of waiting for AWS and a person
+    :param noticed_seconds: from the upload to the start of the run; None for a run without an upload
     """
 
     wall_seconds: float
@@ -41,24 +41,24 @@ class RunCost:
 
     @property
     def overhead_seconds(self) -> float:
-        """What is left: Airflow's share, the time between polls, and the tasks' own work."""
+        """The rest: Airflow's share, the time between polls, and the tasks' own work."""
         return self.wall_seconds - self.aws_seconds - self.person_seconds
 
     @property
     def awake_seconds(self) -> float:
-        """What an empty DAG takes beside its sleep."""
+        """The time of an empty DAG without its sleep."""
         return self.wall_seconds - self.slept_seconds
 
 
 def seconds(text: str) -> float:
-    """Read a time as Airflow's API and the ledger write it."""
+    """Parse a time as Airflow's API and the ledger write it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def slot_seconds(events: Iterable[Mapping[str, Any]]) -> float:
-    """Add up the time in which a worker had a task.
+    """Add up the time in which a worker ran a task.
 
-    :param events: of one run, in the order of time; each with ``event``, ``task_id`` and ``when``
+    :param events: the events of a run in the order of time, each with ``event``, ``task_id`` and ``when``
     """
     started: dict[str, float] = {}
     total = 0.0
@@ -76,10 +76,10 @@ def waits(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def covered(spans: Iterable[Span], within: Span) -> float:
-    """Measure how much of a time is covered.
+    """Return how many seconds of a period are covered by spans.
 
-    :param spans: they may overlap
-    :param within: the time
+    :param spans: may overlap
+    :param within: the period
     """
     total, reached = 0.0, within[0]
     for begin, end in sorted(spans):

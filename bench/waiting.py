@@ -1,7 +1,7 @@
-"""What an hour without uploads costs for 1, 100 and 1 000 models: AWS calls, worker slots, triggers.
+"""Measure what an hour without uploads costs for 1, 100 and 1 000 models: AWS calls, worker slots, triggers.
 
-Polls are counted by the local AWS's ledger, with the pause between them shortened, and scaled to an hour of the real
-pause; the time of the calls themselves is left out, which counts a few per cent too many.
+The local AWS's ledger counts polls with a shortened pause; the count is scaled to an hour with the real pause. The time
+of the calls themselves is ignored, so the result is a few per cent too high.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ OURS, STOCK = "Slipway", "an S3KeySensor for each model"
 
 @dataclass(frozen=True)
 class IdleHour:
-    """An hour in which nothing is uploaded.
+    """The cost of an hour without uploads.
 
-    :param models: in one bucket
-    :param calls: of AWS
-    :param slot_seconds: of workers
-    :param triggers: that wait
+    :param models: number of models in one bucket
+    :param calls: AWS calls
+    :param slot_seconds: worker-slot seconds
+    :param triggers: number of waiting triggers
     """
 
     models: int
@@ -41,11 +41,12 @@ class IdleHour:
 
 
 def per_hour(calls: int, polls: int, poll_seconds: float) -> float:
-    """Scale what was counted.
+    """Scale a count of calls to an hour.
 
-    :param calls: that so many polls have made
-    :param poll_seconds: between two polls
-    :returns: calls of an hour
+    :param calls: calls that the polls made
+    :param polls: number of polls
+    :param poll_seconds: pause between two polls
+    :returns: calls in an hour
     """
     return calls / polls * HOUR_SECONDS / poll_seconds
 
@@ -53,7 +54,7 @@ def per_hour(calls: int, polls: int, poll_seconds: float) -> float:
 def measure(say: Callable[[str], None]) -> Part:
     """Wait as Slipway does and as the stock operators do.
 
-    :param say: told how far it is
+    :param say: prints progress
     """
     ours: list[IdleHour] = []
     with aws.local_aws() as server:
@@ -72,7 +73,7 @@ def measure(say: Callable[[str], None]) -> Part:
 
 
 def _counted(server: aws.Server, probe: Probe, order: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """Have something done, and count the AWS calls of it."""
+    """Run a job of the probe, and count its AWS calls."""
     path = server.home / "aws/ledger.jsonl"
     before = len(ledger.read(path))
     answer = probe.ask(order)
@@ -87,19 +88,19 @@ def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
     searched, searching = _counted(server, probe, {"what": "search", "polls": _POLLS})
     if watched["rings"] or searched["rings"] or watched["versions"] != len(keys):
         raise SystemExit(f"bench: the bucket is not idle: {watched}, {searched}")
-    # One listing is the probe's own, to know what has been released.
+    # One listing is made by the probe itself, to know what has been released.
     calls = per_hour(watching - 1, watched["polls"], WATCH_SECONDS)
     calls += per_hour(searching, searched["polls"], SEARCH_SECONDS)
     include = include_folder(server.home / f"include-{len(keys)}", len(keys))
     waiting = probe.ask({"what": "watchers", "include": str(include)})
-    # Only a ring starts a run of the intake or the reaper, which takes a worker; nobody has rung.
+    # Only an event starts a run of the intake or the reaper, which needs a worker; there was none.
     return IdleHour(len(keys), calls, slot_seconds=0.0, triggers=waiting["triggers"])
 
 
 def _stock(server: aws.Server, probe: Probe) -> list[IdleHour]:
     order = {"what": "poke", "bucket": _BUCKET, "key": "training_jobs/next/trainingjob.zip", "polls": _POLLS}
     poked, poking = _counted(server, probe, order)
-    # Each model's sensor is a task of its own that knows nothing of the others.
+    # Each model's sensor is a task of its own, independent of the others.
     calls = per_hour(poking, poked["polls"], poked["poke_seconds"])
     slots = poked["slots"]
     return [
@@ -109,9 +110,9 @@ def _stock(server: aws.Server, probe: Probe) -> list[IdleHour]:
 
 
 def part(found: dict[str, list[IdleHour]]) -> Part:
-    """Compare.
+    """Compare the hours.
 
-    :param found: hours, in the order of `MODELS`
+    :param found: the hours of each method, in the order of `MODELS`
     """
     rows = [
         (f"{name}, {hour.models} models", f"{hour.calls:.0f}", f"{hour.slot_seconds:.0f}", f"{hour.triggers}")

@@ -1,6 +1,6 @@
-"""Waits for uploads with the real watcher, the real reaper's search and the stock sensor: `bench.waiting` runs it.
+"""Wait for uploads with the real watcher, the real reaper's search and the stock sensor: `bench.waiting` runs this.
 
-Asked by a line of JSON on its input, it answers by one on its output; what was called stands in the AWS's ledger.
+Each line of JSON on its input gets a line on its output; the local AWS's ledger has the calls.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from slipway.training.orphans import OrphanSearch
 from slipway.training.owner import AirflowTasks
 from slipway.training.reaper import build_reaper_dags
 
-# Only the pause between two polls is shortened; what a poll does is not.
+# Only the pause between two polls is shortened.
 _POLL_SECONDS = 0.05
 
 
 class _State:
-    """An asset's state that says that every upload has been dealt with, and counts how often it is asked."""
+    """The state of an asset for which every upload is processed; it counts how often it is read."""
 
     def __init__(self, intake: IntakeState) -> None:
         self._intake = intake.to_json()
@@ -43,7 +43,7 @@ class _State:
 async def watch(bucket: str, keys: list[str], polls: int) -> dict[str, int]:
     """Let the intake's watcher poll an idle bucket.
 
-    :returns: how often it polled, and how often it rang, each of which would cost a run of the intake
+    :returns: how often it polled, and how many events it emitted, each of which would start a run of the intake
     """
     s3 = S3Versions()
     done = frozenset(
@@ -73,25 +73,25 @@ def search(polls: int) -> dict[str, int]:
 
 
 def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
-    """Let a stock sensor look.
+    """Let a stock sensor poll.
 
-    :returns: how often, and whether it keeps a worker's slot until the next look
+    :returns: how often it polled, and whether it keeps a worker slot between polls
     """
     sensor = S3KeySensor(task_id="source", bucket_name=bucket, bucket_key=key)
-    # It reads nothing of the context.
+    # The sensor does not read the context.
     found = sum(bool(sensor.poke({})) for _ in range(polls))
     holds = sensor.mode == "poke" and not sensor.deferrable
     return {"polls": polls, "rings": found, "slots": int(holds), "poke_seconds": int(sensor.poke_interval)}
 
 
 def watchers(include: str) -> dict[str, int]:
-    """Count what waits for so many model files.
+    """Count the triggers that wait for the models of an include folder.
 
-    :param include: the folder that holds them
+    :param include: the folder that contains models/
     """
     models, _ = load_models(Path(include) / "models")
     dags = [*build_intake_dags(map(Pipeline, models)), *build_reaper_dags(models)]
-    # Each is scheduled by a list of one asset.
+    # Each DAG is scheduled by a list of one asset.
     assets: list[Any] = [asset for dag in dags for asset in dag.schedule]  # type: ignore[union-attr]
     return {"models": len(models), "triggers": sum(len(asset.watchers) for asset in assets)}
 

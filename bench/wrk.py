@@ -1,4 +1,4 @@
-"""wrk, the raw HTTP load generator that the engine is held against. https://github.com/wg/wrk"""
+"""Run wrk, the HTTP load generator that the engine is compared with. https://github.com/wg/wrk"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _COUNT = re.compile(r"(\d+) requests in")
 _FAILED = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
 _UNIT_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
-# All requests are made before the first is sent, so that Lua costs next to nothing.
+# All requests are built before the first is sent, so that Lua costs almost nothing.
 _SCRIPT = """
 local requests, number = {}, 0
 function init(arguments)
@@ -35,14 +35,14 @@ Request = tuple[bytes, Mapping[str, str]]
 
 
 class WrkError(Exception):
-    """There is no wrk, or it did not measure; the message says what to do."""
+    """wrk is missing or failed; the message says what to do."""
 
 
 def ensure() -> str:
-    """Find wrk, and install Debian's where this process may.
+    """Find wrk, or install Debian's where this process may.
 
     :returns: its path
-    :raises WrkError: naming the package, when there is none and it cannot be installed
+    :raises WrkError: naming the package, when it is missing and cannot be installed
     """
     if path := shutil.which("wrk"):
         return path
@@ -61,11 +61,11 @@ def ensure() -> str:
 def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: float, folder: Path) -> Figures:
     """Send requests in turn, as fast as they are answered.
 
-    :param url: where to
-    :param requests: what to send
-    :param concurrency: connections
-    :param seconds: for how long
-    :param folder: for the script
+    :param url: where to send them
+    :param requests: the requests
+    :param concurrency: number of connections
+    :param seconds: how long to send
+    :param folder: where to write the script
     :raises WrkError: when a request fails, or wrk does
     """
     script = folder / "requests.lua"
@@ -100,5 +100,5 @@ def _percentile(output: str, percent: int) -> float:
 def _found(pattern: re.Pattern[str], output: str) -> str:
     found = pattern.search(output)
     if found is None:
-        raise WrkError(f"wrk said something else than expected:\n{output}")
+        raise WrkError(f"Unexpected output of wrk:\n{output}")
     return found[1]

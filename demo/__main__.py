@@ -1,4 +1,4 @@
-"""make demo: releases the iris model and shows it from upload to predictions."""
+"""make demo: release the iris model and show it from upload to predictions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DATASET = "iris"
 APPROVER = "alice"
 # An upload starts its release within seconds; on a busy machine the first one also waits for its DAG to be parsed.
 NOTICE_TIMEOUT_SECONDS = 120.0
-# Nobody reads faster. LocalExecutor takes a task for killed, and tries it again, when it is resumed while the process
-# that asked is still ending.
+# As a person would need. LocalExecutor retries a task that is resumed while the process that asked is still ending,
+# because it counts as killed.
 READING_SECONDS = 5.0
 
 
@@ -30,7 +30,10 @@ class DemoError(Exception):
 
 
 def check_running(api: AirflowApi) -> None:
-    """:raises DemoError: when no Airflow answers."""
+    """Check that Airflow answers.
+
+    :raises DemoError: when it does not.
+    """
     try:
         api.health()
     except (OSError, ApiError):
@@ -38,9 +41,9 @@ def check_running(api: AirflowApi) -> None:
 
 
 def find_run(api: AirflowApi, version: upload.Upload) -> str:
-    """Waits until the intake has started the release of an uploaded version. Returns its run id.
+    """Wait until the intake has started the release of an uploaded version, and return its run id.
 
-    :raises DemoError: when nothing starts.
+    :raises DemoError: when no release starts.
     """
     deadline = time.monotonic() + NOTICE_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
@@ -60,10 +63,10 @@ def find_run(api: AirflowApi, version: upload.Upload) -> str:
 
 
 def upload_all(settings: Settings, console: Console) -> upload.Upload:
-    """Uploads data and zip and says what went where."""
+    """Upload the data and the zip, and print where they are."""
     split = upload.upload_data(settings, PREFIX, DATASET)
     console.print(
-        f"Uploaded {len(split.train)} rows to train with and {len(split.held_out)} held out "
+        f"Uploaded {len(split.train)} rows for training and {len(split.held_out)} held-out rows "
         f"to s3://{settings.bucket}/{PREFIX}/input/"
     )
     version = upload.upload_zip(settings, PREFIX)
@@ -72,7 +75,7 @@ def upload_all(settings: Settings, console: Console) -> upload.Upload:
 
 
 def decide(release: Release, settings: Settings, console: Console, display: Display, approve: bool) -> None:
-    """Has the release's question answered: by alice through the public API, or by the person at the screen."""
+    """Answer the approval as alice through the public API, or wait for the person at the screen."""
     passwords = environment.passwords(settings)
     if approve:
         time.sleep(READING_SECONDS)
@@ -85,7 +88,7 @@ def decide(release: Release, settings: Settings, console: Console, display: Disp
 
 
 def show_release(release: Release, settings: Settings, console: Console, approve: bool) -> None:
-    """Follows the release to its end.
+    """Follow the release to its end.
 
     :raises DemoError: when it fails, with the failed task and its error.
     """
@@ -99,11 +102,11 @@ def show_release(release: Release, settings: Settings, console: Console, approve
         reasons = []
         for task_id in release.failures():
             reasons += [f"Task {task_id} failed:", *release.error_of(task_id)]
-        raise DemoError("The release failed.\n" + "\n".join(reasons) + f"\nAll of it: {release.url}")
+        raise DemoError("The release failed.\n" + "\n".join(reasons) + f"\nThe whole run: {release.url}")
 
 
 def show_predictions(settings: Settings, console: Console) -> None:
-    """Asks both endpoints for the held-out rows and prints how they did."""
+    """Send the held-out rows to both endpoints, and print how well they predicted."""
     rows = datasets.load(DATASET).held_out
     table = Table("endpoint", "rows", "accuracy", "variants", "median", "slowest", title="Predictions by boto3")
     for name in ("development", "production"):
@@ -121,10 +124,10 @@ def show_predictions(settings: Settings, console: Console) -> None:
 
 
 def main() -> int:
-    """Entry point: exit code 0 when the model is in production and answers."""
+    """Run the demo; the exit code is 0 when the model is in production and answers."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--approve", choices=["yes"], help="answer the approval as alice")
-    parser.add_argument("--run", metavar="RUN_ID", help="go on with a release that was left, instead of a new one")
+    parser.add_argument("--run", metavar="RUN_ID", help="follow this release instead of starting a new one")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     settings = Settings.from_environment()
@@ -141,17 +144,17 @@ def main() -> int:
     except (DemoError, ApiError, OSError) as error:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"make: {error}")
         return 1
-    console.print("[green]In production.[/green] Another version: make demo. Stop everything: make down")
+    console.print("[green]In production.[/green] Release another version: make demo. Stop everything: make down")
     return 0
 
 
 def print_how_to_go_on(console: Console, run_id: str | None) -> None:
-    """After Ctrl-C: nothing is half done, the release runs in Airflow and not here."""
+    """Print, after Ctrl-C, how to come back: the release goes on in Airflow."""
     if run_id is None:
-        console.print("\nLeft. An uploaded zip is released by itself; see it with 'make status' and in Airflow.")
+        console.print("\nDemo ended. Airflow releases the zip if it was uploaded; 'make status' prints its address.")
     else:
-        console.print(f"\nLeft; the release goes on without this display. Come back to it: make demo RUN={run_id}")
-    console.print("Stop everything: make down (releases go on after the next 'make up').")
+        console.print(f"\nDemo ended. The release goes on in Airflow. To come back to it: make demo RUN={run_id}")
+    console.print("Stop everything: make down. Releases go on after the next 'make up'.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""scikit-learn's own data sets in the form SageMaker's algorithms read: CSV, no header, the label first.
+"""scikit-learn's data sets in the format of SageMaker's algorithms: CSV, no header, the label first.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost.html#InputOutput-XGBoost
 """
@@ -22,12 +22,12 @@ class Split:
 
 
 def load(name: str) -> Split:
-    """Splits one data set, the classes in equal shares; the same rows at every call.
+    """Split a data set with equal shares of the classes; every call returns the same rows.
 
     :param name: one of NAMES
     :raises ValueError: for another name
     """
-    # Imported late: scikit-learn takes seconds, and the data sets come with it, so no network is needed.
+    # Imported here: scikit-learn takes seconds to import. It contains the data sets, so no network is needed.
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
@@ -40,10 +40,10 @@ def load(name: str) -> Split:
 
 
 def features(row: list[float]) -> str:
-    """A row without its label, as an endpoint takes it."""
+    """Return a row without its label, as an endpoint takes it."""
     return ",".join(f"{value:g}" for value in row[1:])
 
 
 def to_csv(rows: list[list[float]]) -> bytes:
-    """The rows as a training channel's file."""
+    """Return the rows as the file of a training channel."""
     return "".join(f"{row[0]:g},{features(row)}\n" for row in rows).encode()

@@ -1,4 +1,4 @@
-"""Shows a release while it goes on, and waits for a person where the release does."""
+"""Show a release while it runs, and wait for a person where the release does."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ STAGES = {
     "evaluate": "metrics against the gates",
     "register": "SageMaker Model Registry",
     "deploy_dev": "CloudFormation, development endpoint",
-    "test_dev": "ask development for held-out rows",
-    "stress_dev": "load for development, where the model file asks for it",
+    "test_dev": "test development with the held-out rows",
+    "stress_dev": "stress test of development, if the model file asks for it",
     "approve": "a person decides",
     "deploy_prd": "CloudFormation, production endpoint",
-    "test_prd": "ask production for held-out rows",
-    "watch_trial": "both models of an A/B test, where the model file has a trial",
-    "decide_trial": "a person or the rule decides on the trial",
-    "settle_trial": "promote, keep or retire",
-    "collect_garbage": "remove what superseded releases left",
+    "test_prd": "test production with the held-out rows",
+    "watch_trial": "both models of an A/B trial, if the model file has one",
+    "decide_trial": "a person or the rule decides the trial",
+    "settle_trial": "promote, keep or retire the new model",
+    "collect_garbage": "remove what superseded releases left behind",
 }
 APPROVAL = "approve"
 STYLES = {
@@ -46,7 +46,7 @@ POLL_SECONDS = 1.0
 
 
 class Release:
-    """One run as the public API tells it, refreshed by poll()."""
+    """One run, read from the public API by poll()."""
 
     def __init__(self, api: AirflowApi, dag_id: str, run_id: str) -> None:
         self.api = api
@@ -70,30 +70,30 @@ class Release:
         return f"{self.url}/tasks/{APPROVAL}/required_actions"
 
     def poll(self) -> None:
-        """Asks Airflow for the run's and its tasks' states and for the results of what has succeeded."""
+        """Read the states of the run and its tasks, and the results of tasks that have succeeded."""
         state = self.api.run(self.dag_id, self.run_id)["state"]
         self.tasks = self.api.tasks(self.dag_id, self.run_id)
         for task_id, task in self.tasks.items():
             if task["state"] == "success" and task_id not in self.notes:
                 self.notes[task_id] = note(task_id, self.api.xcom(self.dag_id, self.run_id, task_id))
-        # An attempt after a failed one may wait before it has asked.
+        # A retry may wait before it has asked again.
         waits = self.tasks.get(APPROVAL, {}).get("state") in WAITING
         self.waits_for_person = waits and self.api.approval(self.dag_id, self.run_id, APPROVAL) is not None
         self.state = state
 
     def failures(self) -> list[str]:
-        """The tasks that failed themselves, in the release's order."""
+        """Return the tasks that failed themselves, in the order of the release."""
         return [name for name in STAGES if self.tasks.get(name, {}).get("state") == "failed"]
 
     def error_of(self, task_id: str) -> list[str]:
-        """The lines of a failed task's log that say why."""
+        """Return the lines of a failed task's log that say why."""
         lines = self.api.log_lines(self.dag_id, self.run_id, task_id, self.tasks[task_id]["try_number"])
         telling = [line for line in lines if "\n" in line or "error" in line.lower() or "fail" in line.lower()]
         return (telling or lines)[-3:]
 
 
 def note(task_id: str, value: Any) -> str:
-    """What is worth telling of a task's result, in a few words."""
+    """Return a task's result in a few words."""
     if not isinstance(value, dict):
         return ""
     if task_id == "source":
@@ -124,7 +124,7 @@ def note(task_id: str, value: Any) -> str:
 
 
 class Display:
-    """A live table in a terminal; elsewhere a line whenever a task changes its state."""
+    """Show a live table in a terminal; elsewhere, print a line when a task changes its state."""
 
     def __init__(self, console: Console, release: Release) -> None:
         self._console = console
@@ -134,7 +134,7 @@ class Display:
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
 
     def follow(self, until: Callable[[Release], bool]) -> None:
-        """Shows the release until the condition holds."""
+        """Show the release until the condition is true."""
         if self._console.is_terminal:
             with self._live:
                 self._poll(until)
@@ -194,11 +194,11 @@ def _elapsed(task: dict[str, Any]) -> str:
 
 
 def ask_person(console: Console, release: Release, user: str, password: str) -> None:
-    """Says exactly where to decide, as whom, and what to press."""
+    """Print where to decide, as which user, and what to press."""
     text = (
         f"1. Open   [link={release.approval_url}]{release.approval_url}[/link]\n"
         f"2. Log in as [bold]{user}[/bold] with [bold]{password}[/bold]\n"
         "3. Read the facts, then press [bold green]Approve[/bold green] or [bold red]Reject[/bold red]\n\n"
-        "This demo waits and goes on by itself. Ctrl-C leaves it; the release goes on waiting for you."
+        "This demo goes on after your answer. Ctrl-C ends the demo; the release waits for you in Airflow."
     )
     console.print(Panel(text, title="Shall this model be put into production?", expand=False))

@@ -1,4 +1,4 @@
-"""Asks an endpoint for held-out rows and counts what it gets right."""
+"""Send held-out rows to an endpoint and count the correct predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.settings import Settings
 
 @dataclass(frozen=True)
 class Answers:
-    """What one endpoint said."""
+    """The answers of one endpoint, summed up."""
 
     endpoint: str
     rows: int
@@ -25,7 +25,7 @@ class Answers:
 
 
 def ask(settings: Settings, endpoint: str, rows: list[list[float]]) -> Answers:
-    """Invokes the endpoint once for each row.
+    """Invoke the endpoint once for each row.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 

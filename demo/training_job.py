@@ -1,4 +1,4 @@
-"""Builds trainingjob.zip: the two documents that a team uploads to release a model."""
+"""Build trainingjob.zip: the two documents that a team uploads to release a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.settings import ACCOUNT, REGION
 # SageMaker's built-in XGBoost 1.0-1 in us-west-2:
 # https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/ecr-us-west-2.html
 XGBOOST_IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.0-1-cpu-py3"
-# Found by the MLU lab's tuning; SageMaker takes every hyperparameter as text.
+# From the tuning of the MLU lab; SageMaker takes every hyperparameter as text.
 HYPERPARAMETERS = {
     "alpha": "0.42495142279951414",
     "eta": "0.4307531922567607",
@@ -27,17 +27,17 @@ HYPERPARAMETERS = {
     "reg_lambda": "10",
     "silent": "0",
 }
-# A fixed time makes the same documents the same bytes.
+# With a fixed time, the same documents give the same bytes.
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
 def training_job(prefix: str, bucket: str, hyperparameters: dict[str, str]) -> dict[str, Any]:
-    """The parameters of CreateTrainingJob.
+    """Return the parameters of CreateTrainingJob.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
     :param prefix: the model's prefix
-    :param bucket: where the data lies and the model goes
+    :param bucket: the bucket of the data and of the trained model
     """
     return {
         "AlgorithmSpecification": {"TrainingImage": XGBOOST_IMAGE, "TrainingInputMode": "File"},
@@ -66,7 +66,7 @@ def _channel(name: str, prefix: str, bucket: str) -> dict[str, Any]:
 
 
 def deployment(prefix: str, bucket: str) -> dict[str, Any]:
-    """The two endpoints: development alone, production with scaling and a trial beside the live model."""
+    """Return the two endpoints: production also has scaling and a trial beside the live model."""
     scaling = {
         "MinCapacity": 1,
         "MaxCapacity": 10,
@@ -94,7 +94,7 @@ def _endpoint(environment: str, prefix: str, bucket: str) -> dict[str, Any]:
 
 
 def pack(job: dict[str, Any], endpoints: dict[str, Any]) -> bytes:
-    """Zips the two documents; the same documents give the same bytes."""
+    """Zip the two documents; the same documents give the same bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, document in (("trainingjob.json", job), ("deployment.json", endpoints)):
@@ -105,16 +105,16 @@ def pack(job: dict[str, Any], endpoints: dict[str, Any]) -> bytes:
 
 
 def build(prefix: str, bucket: str, hyperparameters: dict[str, str] | None = None) -> bytes:
-    """The demo's trainingjob.zip.
+    """Return the demo's trainingjob.zip.
 
-    :param hyperparameters: changes to the lab's
+    :param hyperparameters: changes to those of the lab
     """
     job = training_job(prefix, bucket, HYPERPARAMETERS | (hyperparameters or {}))
     return pack(job, deployment(prefix, bucket))
 
 
 def main() -> None:
-    """Writes a zip to edit and upload by hand: python -m demo.training_job --prefix iris-model trainingjob.zip"""
+    """Write a zip to edit and upload by hand: python -m demo.training_job --prefix iris-model trainingjob.zip"""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prefix", default="iris-model")
     parser.add_argument("--bucket", default=f"mlops-{REGION}-{ACCOUNT}")

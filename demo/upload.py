@@ -1,4 +1,4 @@
-"""Uploads what starts a release: the data, then the zip."""
+"""Upload what starts a release: the data, then the zip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Upload:
 
 
 def upload_data(settings: Settings, prefix: str, dataset: str) -> datasets.Split:
-    """Puts a data set's two files where the zip's channels look for them."""
+    """Upload the two files of a data set to the keys of the zip's channels."""
     s3 = client(settings, "s3")
     split = datasets.load(dataset)
     for channel, rows in (("train", split.train), ("validation", split.held_out)):
@@ -29,13 +29,13 @@ def upload_data(settings: Settings, prefix: str, dataset: str) -> datasets.Split
 
 
 def upload_zip(settings: Settings, prefix: str, body: bytes | None = None) -> Upload:
-    """Puts a zip under the model's source key.
+    """Upload a zip to the model's source key.
 
-    :param body: another zip than the demo's own
+    :param body: the zip; None for the demo's own
     """
     key = f"training_jobs/{prefix}/trainingjob.zip"
     body = training_job.build(prefix, settings.bucket) if body is None else body
-    # The approval screen shows who uploaded; S3 itself knows the account only.
+    # The approval form shows who uploaded; S3 itself only knows the account.
     metadata = {"uploaded-by": "demo"}
     answer = client(settings, "s3").put_object(Bucket=settings.bucket, Key=key, Body=body, Metadata=metadata)
     return Upload(settings.bucket, key, answer["VersionId"])

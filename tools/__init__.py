@@ -1,1 +1,1 @@
-"""What the make targets run: set-up, the local services and what the demo and the tests share with them."""
+"""The programs behind the make targets, and what the demo and the tests share with them."""

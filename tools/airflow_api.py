@@ -1,4 +1,4 @@
-"""A small client of Airflow's public API, as one user.
+"""A small client of Airflow's public API for one user.
 
 https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An answer other than success."""
+    """The API answered with an error."""
 
     def __init__(self, method: str, path: str, status: int, detail: str) -> None:
         super().__init__(f"{method} {path} → {status}: {detail}")
@@ -27,7 +27,7 @@ class AirflowApi:
     """The public API with one user's token; logs in again when the token has expired.
 
     :param timeout_seconds: for one request
-    :param patience_seconds: reading is tried again this long while Airflow is away (restarted) or overloaded
+    :param patience_seconds: how long reads are retried while Airflow restarts or is overloaded
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class AirflowApi:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._token: str | None = None
-        # Airflow is on this machine: no proxy of the environment's may be asked for it.
+        # Airflow is on this machine: the environment's proxy must not be used.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Calls a path below /api/v2 and returns the decoded answer.
+        """Call a path below /api/v2 and return the decoded answer.
 
         :raises ApiError: on an HTTP error.
         :raises OSError: when Airflow cannot be reached.
@@ -60,7 +60,7 @@ class AirflowApi:
             time.sleep(1)
 
     def send(self, method: str, path: str, body: Any) -> Any:
-        """Calls any path once and returns the decoded answer.
+        """Call any path once and return the decoded answer.
 
         :raises ApiError: on an HTTP error.
         :raises OSError: when Airflow cannot be reached.
@@ -76,12 +76,12 @@ class AirflowApi:
         return self._send(method, path, body)
 
     def health(self) -> dict[str, Any]:
-        """The health of Airflow's components; needs no login."""
+        """Return the health of Airflow's components; needs no login."""
         answer: dict[str, Any] = self._send("GET", "/api/v2/monitor/health", None)
         return answer
 
     def guard(self) -> str:
-        """Whether Slipway guards approvals there: "active", or why not; needs no login."""
+        """Return "active" if Slipway guards approvals there, else "inactive" and why; needs no login."""
         try:
             answer = self._send("GET", "/slipway/guard/health", None)
         except ApiError as error:
@@ -91,7 +91,7 @@ class AirflowApi:
         except OSError as error:
             return f"inactive: no answer ({type(error).__name__})"
         except ValueError:
-            # Airflow's own page, which it shows for every path that it does not know.
+            # Airflow answers every unknown path with its own page.
             return "inactive: Slipway's plugin is not loaded"
         return "active" if answer == {"guard": "active"} else f"inactive: {answer}"
 
@@ -99,12 +99,12 @@ class AirflowApi:
         return {dag["dag_id"] for dag in self.call("GET", "/dags", limit=100)["dags"]}
 
     def import_errors(self) -> list[dict[str, Any]]:
-        """Each with filename and stack_trace."""
+        """Return the import errors, each with filename and stack_trace."""
         errors: list[dict[str, Any]] = self.call("GET", "/importErrors")["import_errors"]
         return errors
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """The DAG's runs, the newest first."""
+        """Return the DAG's runs, the newest first."""
         answer = self.call("GET", f"/dags/{_quoted(dag_id)}/dagRuns", order_by="-run_after", limit=50)
         runs: list[dict[str, Any]] = answer["dag_runs"]
         return runs
@@ -114,18 +114,18 @@ class AirflowApi:
         return run
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Starts a run as the UI's trigger form does. Returns its run id."""
+        """Start a run as the UI's trigger form does, and return its run id."""
         body = {"logical_date": None, "conf": conf}
         run_id: str = self.call("POST", f"/dags/{_quoted(dag_id)}/dagRuns", body)["dag_run_id"]
         return run_id
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
-        """The run's task instances by task id."""
+        """Return the run's task instances by task id."""
         answer = self.call("GET", f"{_run_path(dag_id, run_id)}/taskInstances", limit=100)
         return {task["task_id"]: task for task in answer["task_instances"]}
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """A task's XCom; None when it has none."""
+        """Return a task's XCom, or None."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/xcomEntries/{_quoted(key)}"
         try:
             value = self.call("GET", path, stringify="false")["value"]
@@ -136,13 +136,13 @@ class AirflowApi:
         return value
 
     def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
-        """The task's log as plain lines, errors with their details."""
+        """Return the task's log as plain lines, errors with their details."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
         content = self.call("GET", path, full_content="true")["content"]
         return [_line(entry) for entry in content]
 
     def approval(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
-        """The human's screen of a task (subject, body, options, answer); None while there is none."""
+        """Return a task's question to a person (subject, body, options, answer), or None while there is none."""
         try:
             detail: dict[str, Any] = self.call("GET", _approval_path(dag_id, run_id, task_id))
         except ApiError as error:
@@ -152,13 +152,13 @@ class AirflowApi:
         return detail
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **params: Any) -> dict[str, Any]:
-        """Answers as this user, with the screen's other inputs in params."""
+        """Answer a task's question as this user, with the other inputs of the form in params."""
         body = {"chosen_options": [option], "params_input": params}
         answer: dict[str, Any] = self.call("PATCH", _approval_path(dag_id, run_id, task_id), body)
         return answer
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """The run's page in the UI."""
+        """Return the URL of the run's page in the UI."""
         return f"{self.url}/dags/{_quoted(dag_id)}/runs/{_quoted(run_id)}"
 
     def _login(self) -> None:
@@ -193,7 +193,7 @@ def _approval_path(dag_id: str, run_id: str, task_id: str) -> str:
 
 
 def _line(entry: Any) -> str:
-    """A structured log record as a line of text."""
+    """Return a structured log record as a line of text."""
     if not isinstance(entry, dict):
         return str(entry)
     text = str(entry.get("event", ""))

@@ -1,6 +1,6 @@
-"""The health check of containers that answer no HTTP themselves: `python airflow_health.py triggerer`.
+"""The health check of containers without an HTTP server of their own: `python airflow_health.py triggerer`.
 
-`airflow jobs check` says the same but imports all of Airflow, each time. Standard library only.
+`airflow jobs check` does the same, but imports all of Airflow each time. This uses the standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ URL = "http://api-server:8080/api/v2/monitor/health"
 
 
 def main() -> int:
-    """Exit code 0 when the component's last heartbeat is recent.
+    """Return exit code 0 when the component's last heartbeat is recent.
 
     https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/check-health.html
     """

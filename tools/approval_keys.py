@@ -1,4 +1,4 @@
-"""A new pair of keys for the guard's signatures, wherever Python or openssl can make one."""
+"""Make a new pair of keys for the guard's signatures, by the package cryptography or by openssl."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _RAW_BYTES = 32
 
 
 def new() -> tuple[str, str]:
-    """Makes a signing key and its public half, as Airflow's options `[slipway] approval_*` take them.
+    """Return a signing key and its public key, as Airflow's options `[slipway] approval_*` take them.
 
-    :raises SystemExit: where neither the package cryptography nor openssl is there.
+    :raises SystemExit: when neither the package cryptography nor openssl is installed.
     """
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     except ImportError:
-        # The secrets for docker compose are made by the system's Python, before anything is installed.
+        # The secrets for docker compose are made by the system's Python, before any package is installed.
         return _by_openssl()
     key = Ed25519PrivateKey.generate()
     return _text(key.private_bytes_raw()), _text(key.public_key().public_bytes_raw())
@@ -38,7 +38,7 @@ def _by_openssl() -> tuple[str, str]:
         ).stdout
     except FileNotFoundError:
         raise SystemExit(
-            "No openssl found, which makes the key that signs approvals. apt-get install openssl"
+            "openssl is needed to make the key that signs approvals. Install it: apt-get install openssl"
         ) from None
     return _text(private[-_RAW_BYTES:]), _text(public[-_RAW_BYTES:])
 

@@ -1,4 +1,4 @@
-"""boto3 clients of the local AWS of one instance."""
+"""boto3 clients for the local AWS of one instance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tools.settings import Settings
 
 
 def client(settings: Settings, service: str) -> Any:
-    """A client that reaches the local AWS whatever the caller's own AWS settings are."""
-    # Imported late: half a second that 'make down' and 'make status' need not pay.
+    """Return a client for the local AWS, whatever the caller's own AWS settings are."""
+    # Imported here: it takes half a second, which 'make down' and 'make status' do not need.
     import boto3
     from botocore.config import Config
 

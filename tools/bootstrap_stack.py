@@ -21,7 +21,7 @@ from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
 WAIT = {"Delay": 1, "MaxAttempts": 120}
-# CloudFormation's words for a change set that would change nothing.
+# How CloudFormation says that a change set would change nothing.
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 # The version in use and the one before: Airflow goes on deploying while it is brought to a new version.
 TEMPLATE_VERSIONS = 2
@@ -44,7 +44,7 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     before = _parameters(cloudformation, STACK_NAME)
     if airflow_principal is None and before is None:
         raise StackError(
-            f"Stack {STACK_NAME} does not exist yet, and nobody says who Airflow is. Fix: give --airflow-principal "
+            f"Stack {STACK_NAME} does not exist yet, so Airflow's identity is unknown. Fix: give --airflow-principal "
             "the ARN of the role or user that Airflow's workers and triggerer run as"
         )
     template = endpoint_template(include)
@@ -118,7 +118,7 @@ def _deploy_stack(cloudformation: Any, stack: str, template: Path, wanted: Mappi
             item["ParameterKey"] for item in cloudformation.get_template_summary(TemplateBody=body)["Parameters"]
         }
         given = [{"ParameterKey": key, "ParameterValue": text} for key, text in wanted.items() if text is not None]
-        # A value can be kept only where the stack has it and the template still asks for it.
+        # A value can be kept only when the stack has it and the template still declares it.
         kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in known & declared if wanted.get(key) is None]
         kind, name = "CREATE" if create else "UPDATE", f"up-{time.time_ns()}"
         if _create_change_set(cloudformation, stack, body, [*given, *kept], kind, name):
@@ -154,7 +154,7 @@ def _parameters(cloudformation: Any, stack: str) -> dict[str, str] | None:
 def _create_change_set(
     cloudformation: Any, stack: str, body: str, parameters: list[dict[str, Any]], kind: str, name: str
 ) -> bool:
-    """Returns whether there is something to execute; an empty change set is deleted again."""
+    """Create a change set, and return whether there is something to execute; an empty one is deleted again."""
     cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=name,
@@ -176,7 +176,7 @@ def _create_change_set(
 
 
 def _reason(cloudformation: Any, stack: str) -> str | None:
-    """Why the first resource failed in the stack's last operation."""
+    """Return why the first resource failed in the stack's last operation."""
     try:
         events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     except ClientError:
@@ -188,7 +188,7 @@ def _reason(cloudformation: Any, stack: str) -> str | None:
 
 
 def main() -> int:
-    """Entry point for an AWS other than that of `make up`."""
+    """Set up another AWS than the one of `make up`."""
     import boto3
 
     def client(service: str) -> Any:

@@ -1,4 +1,4 @@
-"""The browser that the end-to-end tests press buttons in: Debian's Chromium, installed where that is possible."""
+"""Find the browser for the end-to-end tests, Debian's Chromium, and install it where possible."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class BrowserError(Exception):
 
 
 def find() -> str | None:
-    """:returns: the path of a Chromium, if there is one"""
+    """Return the path of a Chromium, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def ensure() -> str:
-    """Find a Chromium, and install Debian's where this process may.
+    """Find a Chromium, or install Debian's where this process may.
 
     :returns: its path
-    :raises BrowserError: naming the package, when there is none and it cannot be installed
+    :raises BrowserError: naming the package, when it is missing and cannot be installed
     """
     if path := find():
         return path
@@ -48,7 +48,7 @@ def _install(apt: str) -> None:
 
 
 def main() -> int:
-    """Entry point of the make targets."""
+    """Run what the make targets ask for."""
     try:
         ensure()
     except BrowserError as error:

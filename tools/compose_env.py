@@ -1,6 +1,6 @@
-"""Writes .env for docker-compose.yaml: generated secrets and this user's id. Standard library, and openssl.
+"""Write .env for docker-compose.yaml, with generated secrets and this user's id: `python3 -m tools.compose_env`.
 
-`python3 -m tools.compose_env`; a second call keeps what is there.
+It needs the standard library and openssl only. A second call keeps existing values.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ IMAGE_UID = 50000
 
 
 def container_uid() -> int:
-    """Who runs Airflow in the containers: this user, who owns the passwords file; never root."""
+    """Return the user id of Airflow in the containers: this user, who owns the passwords file, but never root."""
     return os.getuid() or IMAGE_UID
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """What docker-compose.yaml leaves open."""
+    """Return the variables that docker-compose.yaml needs."""
     signing_key, public_keys = approval_keys.new()
     users = ["admin:admin", *(f"{user}:op" for user in OPERATORS)]
     return {
@@ -47,7 +47,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def main() -> None:
-    """Writes the files that are missing."""
+    """Write the files that are missing."""
     home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway" / "compose").resolve()
     ports = Settings.from_environment()
     settings = Settings(home, ports.airflow_port, ports.aws_port)
@@ -57,13 +57,13 @@ def main() -> None:
         os.chown(settings.passwords_file, IMAGE_UID, 0)
     written = ENV_FILE.read_text() if ENV_FILE.exists() else ""
     there = {line.partition("=")[0] for line in written.splitlines()}
-    # What a newer version asks for is added: the volumes hold the secrets that are there.
+    # A newer version's variables are added. Existing secrets stay: the volumes depend on them.
     added = "".join(f"{name}={value}\n" for name, value in variables(settings).items() if name not in there)
     if added:
         write_private(ENV_FILE, written + ("" if not written or written.endswith("\n") else "\n") + added)
         print(f"Wrote {ENV_FILE}.")
     else:
-        print(f"{ENV_FILE} is there already; remove it for new secrets (and the volumes: they hold the old ones).")
+        print(f"{ENV_FILE} already exists. For new secrets, remove it and the volumes, which hold the old ones.")
     print(f"Logins ({settings.passwords_file}): {json.dumps(logins)}")
 
 

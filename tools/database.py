@@ -1,4 +1,4 @@
-"""Airflow's own database: can it be used at all, and what the file in the state folder lacks."""
+"""Check Airflow's own database, and fix the trigger ids of the SQLite file in the state folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class DatabaseError(Exception):
 
 
 def check(settings: Settings) -> None:
-    """Finds out before anything starts whether Airflow has what it needs for SLIPWAY_DATABASE_URL.
+    """Check, before anything starts, that Airflow has what it needs for SLIPWAY_DATABASE_URL.
 
     Airflow opens two connections to its database, one with the URL's driver and one with an asynchronous driver.
     https://airflow.apache.org/docs/apache-airflow/stable/howto/set-up-database.html
 
-    :raises DatabaseError: when the URL is none, of an unknown kind, or a driver is missing.
+    :raises DatabaseError: when the URL is invalid or of an unknown kind, or a driver is missing.
     """
     if not settings.database_url:
         return
-    # Not at the top: most make targets have no use for it.
+    # Imported here: most make targets do not need it.
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -34,7 +34,7 @@ def check(settings: Settings) -> None:
         url = make_url(settings.database_url)
     except (ArgumentError, ValueError):
         # Neither the URL nor the cause is shown: either may quote the password.
-        raise DatabaseError(f"SLIPWAY_DATABASE_URL is no database URL. One looks like this: {EXAMPLE} .") from None
+        raise DatabaseError(f"SLIPWAY_DATABASE_URL is not a database URL. One looks like this: {EXAMPLE} .") from None
     backend = url.get_backend_name()
     if backend == "sqlite":
         return
@@ -42,25 +42,25 @@ def check(settings: Settings) -> None:
         raise DatabaseError(
             f"SLIPWAY_DATABASE_URL names a {backend!r} database; Slipway runs on postgresql and sqlite."
         )
-    # Where the URL names none it is SQLAlchemy that chooses: psycopg, since 2.1.
+    # Without a driver in the URL, SQLAlchemy chooses one: psycopg since 2.1.
     missing = [name for name in (url.get_driver_name(), "asyncpg") if find_spec(name) is None]
     if missing:
         raise DatabaseError(
             f"For SLIPWAY_DATABASE_URL, Airflow needs the Python package{'s' * (len(missing) > 1)} "
-            f"{' and '.join(missing)}, not installed here. 'make setup' installs asyncpg and psycopg2-binary, as "
+            f"{' and '.join(missing)}, which is not installed. 'make setup' installs asyncpg and psycopg2-binary, as "
             "'pip install asyncpg psycopg2-binary' does elsewhere; the URL then begins with postgresql+psycopg2://."
         )
 
 
 def keep_trigger_ids_unique(file: Path) -> None:
-    """Have SQLite give every trigger an id of its own, as PostgreSQL does.
+    """Make SQLite give every trigger an id of its own, as PostgreSQL does.
 
-    Airflow delivers a trigger's event to whoever waits for the trigger's id. An approval goes on once it is answered,
-    its trigger fires seconds later, and SQLite gives the id of a deleted row to the next one: another task's trigger
-    would not be started, and that task be resumed by the approval's event.
+    Airflow delivers a trigger's event to the task that waits for the trigger's id. An answered approval's trigger
+    fires seconds after its task has gone on, and SQLite reuses ids of deleted rows. So another task with the same id
+    would be resumed by the approval's event, and its own trigger never started.
     https://www.sqlite.org/autoinc.html
 
-    :param file: Airflow's database, with its tables; nothing may use it
+    :param file: Airflow's database, with its tables, used by no process
     """
     with closing(sqlite3.connect(file)) as database:
         (table,) = database.execute(
@@ -74,10 +74,10 @@ def keep_trigger_ids_unique(file: Path) -> None:
 
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
-        # Python's driver begins no transaction before a table is made or dropped.
+        # Python's driver does not begin a transaction before a table is created or dropped.
         connection.exec_driver_sql("BEGIN")
         operations = Operations(MigrationContext.configure(connection))
-        # SQLite changes no key of a table: Alembic makes another table, and copies.
+        # SQLite cannot change the key of a table: Alembic makes another table and copies the rows.
         # https://alembic.sqlalchemy.org/en/latest/batch.html
         with operations.batch_alter_table("trigger", recreate="always", table_kwargs={"sqlite_autoincrement": True}):
             pass

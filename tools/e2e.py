@@ -1,4 +1,4 @@
-"""Runs the end-to-end tests for an instance of another kind than `make up` starts."""
+"""Run the end-to-end tests against an instance with other settings than `make up`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 
 from tools.settings import ROOT
 
-# tests/e2e/conftest.py takes it off and hands the rest to the instance that it starts.
+# tests/e2e/conftest.py removes it and gives the variables to the instance that it starts.
 PREFIX = "E2E_"
 
 
 def run(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Runs pytest, and stays until it has stopped what it started: at Ctrl-C, and at SIGTERM, too.
+    """Run pytest, and wait until it has stopped what it started, even after Ctrl-C or SIGTERM.
 
     :param arguments: for pytest.
-    :param variables: the instance's SLIPWAY_ variables; not in the command line, for they may hold passwords.
+    :param variables: the instance's SLIPWAY_ variables; not on the command line, because they may hold passwords.
     :returns: pytest's exit code.
     """
     command = [sys.executable, "-m", "pytest", "-m", "e2e", *arguments]
@@ -29,5 +29,5 @@ def run(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # The terminal has told pytest as well.
+            # Pytest has received Ctrl-C too.
             continue

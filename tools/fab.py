@@ -1,6 +1,6 @@
-"""make test-fab: end-to-end tests with the users of Flask-AppBuilder, which most installations of Airflow have.
+"""make test-fab: end-to-end tests with users of Flask-AppBuilder, as most installations of Airflow have.
 
-`python -m tools.fab test ARGUMENTS` hands the arguments to pytest; `python -m tools.fab users` makes the users.
+`python -m tools.fab test ARGUMENTS` passes the arguments to pytest; `python -m tools.fab users` creates the users.
 https://airflow.apache.org/docs/apache-airflow-providers-fab/stable/auth-manager/index.html
 """
 
@@ -19,13 +19,13 @@ SWITCH = f"{OPTION_PREFIX}CORE__AUTH_MANAGER"
 
 
 def create_users(settings: Settings) -> None:
-    """Makes the users of `make up`, with the same names and passwords, in an instance that runs.
+    """Create the users of `make up`, with the same names and passwords, in a running instance.
 
-    The administrator by the command line, for there is nobody yet to call the API; the others, in the role Op, by the
+    The administrator is created by the command line, because the API needs a user; the others, in the role Op, by the
     provider's API.
 
-    :raises subprocess.CalledProcessError: when the administrator cannot be made.
-    :raises tools.airflow_api.ApiError: when another user cannot.
+    :raises subprocess.CalledProcessError: when the administrator cannot be created.
+    :raises tools.airflow_api.ApiError: when another user cannot be created.
     """
     known = passwords(settings)
     command = [sys.executable, "-m", "airflow", "users", "create", "--role", "Admin", "--username", "admin"]

@@ -1,4 +1,4 @@
-"""The model files as the make targets see them: whose can be read, and what is wrong with the others."""
+"""Read the model files for the make targets: the prefixes of valid ones, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tools.settings import ROOT
 
 
 class ModelFiles(NamedTuple):
-    """What a folder of model files gives.
+    """The result of reading a folder of model files.
 
-    :param prefixes: of the models that can be read
-    :param errors: one for each file that gives no model
+    :param prefixes: the prefixes of the valid models
+    :param errors: one for each invalid file
     """
 
     prefixes: list[str]
@@ -27,15 +27,15 @@ class ModelFiles(NamedTuple):
 def plugins_folders(include: Path) -> list[Path]:
     """Say where the package slipway may be: beside this one, or beside the model files, as in the container.
 
-    :param include: the folder above models/
+    :param include: the folder that contains models/
     """
     return [folder / "plugins" for folder in (ROOT, include.parent)]
 
 
 def read(include: Path) -> ModelFiles:
-    """Have the model files read as Airflow reads them, by a process that knows nothing of the caller's Airflow.
+    """Read the model files as Airflow does, in a process without the caller's Airflow settings.
 
-    :param include: the folder above models/
+    :param include: the folder that contains models/
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     package = os.pathsep.join(map(str, plugins_folders(include)))
@@ -55,7 +55,7 @@ def read(include: Path) -> ModelFiles:
 
 
 def main() -> int:
-    """Print what a folder gives, as JSON."""
+    """Print the result for a folder, as JSON."""
     from slipway.model.files import load_models
 
     models, errors = load_models(Path(sys.argv[1]))

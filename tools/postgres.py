@@ -1,4 +1,4 @@
-"""make test-postgres: end-to-end tests on a Postgres server of their own, with several API server processes."""
+"""make test-postgres: end-to-end tests on their own Postgres server, with several API server processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from tools import e2e
 
-# Where Debian and Ubuntu put each version's programs, which are not in PATH.
+# Where Debian and Ubuntu install the programs of each version; they are not in PATH.
 DEBIAN_BINARIES = "/usr/lib/postgresql"
 USER = "airflow"
 START_TIMEOUT_SECONDS = 60.0
@@ -29,11 +29,11 @@ API_WORKERS = 2
 
 
 class PostgresError(Exception):
-    """No server can be started; the message says why and what to do."""
+    """The server cannot be started; the message says why and what to do."""
 
 
 def find_binaries() -> Path | None:
-    """The folder with initdb and postgres, of the newest version there is."""
+    """Return the folder with initdb and postgres of the newest installed version, or None."""
     found = [path.parent for path in Path(DEBIAN_BINARIES).glob("*/bin/initdb")]
     if found:
         return max(found, key=lambda path: float(path.parent.name))
@@ -42,9 +42,9 @@ def find_binaries() -> Path | None:
 
 
 def binaries() -> Path:
-    """The folder with initdb and postgres; as root on Debian or Ubuntu they are installed.
+    """Return the folder with initdb and postgres; root on Debian or Ubuntu installs them.
 
-    :raises PostgresError: when they are not there and cannot be installed.
+    :raises PostgresError: when they are missing and cannot be installed.
     """
     folder = find_binaries()
     apt = shutil.which("apt-get")
@@ -64,7 +64,7 @@ def binaries() -> Path:
 
 @dataclass
 class Server:
-    """One Postgres server on the loopback, with a data folder that goes when it stops."""
+    """One Postgres server on the loopback, with a data folder that is removed when it stops."""
 
     programs: Path
     folder: Path
@@ -81,7 +81,7 @@ class Server:
         return self.folder / "server.log"
 
     def start(self) -> None:
-        """Makes the data folder and starts the server.
+        """Create the data folder and start the server.
 
         :raises PostgresError: when either fails, with the end of the server's log.
         """
@@ -97,10 +97,10 @@ class Server:
             if subprocess.run(self._command(create), stdout=log, stderr=log, check=False, **_as(owner)).returncode:
                 raise PostgresError(f"initdb failed:\n{self._tail()}")
             options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
-            # What a crash would lose is thrown away anyway.
+            # The data are removed afterwards, so they need no protection from a crash.
             options += ["fsync=off", "full_page_writes=off"]
             run = ["postgres", "-D", str(data), "-p", str(self.port), *(f"-c{option}" for option in options)]
-            # In a session of its own: Ctrl-C ends the tests first, then the server.
+            # In its own session, so that Ctrl-C does not end the server before the tests.
             self.process = subprocess.Popen(
                 self._command(run), stdout=log, stderr=log, start_new_session=True, **_as(owner)
             )
@@ -115,14 +115,14 @@ class Server:
         while subprocess.run(ready, check=False).returncode != 0:
             ended = self.process is None or self.process.poll() is not None
             if ended or time.monotonic() > deadline:
-                raise PostgresError(f"Postgres did not come up:\n{self._tail()}")
+                raise PostgresError(f"Postgres did not start:\n{self._tail()}")
             time.sleep(0.2)
 
     def _tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     def stop(self) -> None:
-        """Ends the server, connections or not."""
+        """Stop the server, even with open connections."""
         if self.process is None:
             return
         # Fast shutdown: https://www.postgresql.org/docs/current/server-shutdown.html
@@ -135,9 +135,9 @@ class Server:
 
 
 def _server_user() -> str:
-    """Who the server runs as: it refuses root.
+    """Return the user to run the server as: Postgres refuses root.
 
-    :raises PostgresError: when root has nobody to run it as.
+    :raises PostgresError: when there is no other user.
     """
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -148,7 +148,7 @@ def _server_user() -> str:
 
 
 def _as(user: str) -> dict[str, Any]:
-    """Arguments that have subprocess run something as another user, with none of root's groups."""
+    """Return arguments for subprocess to run a program as another user, without root's groups."""
     if os.getuid() != 0:
         return {}
     entry = pwd.getpwnam(user)
@@ -157,7 +157,7 @@ def _as(user: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
-    """A running server on a free port.
+    """Run a server on a free port.
 
     :raises PostgresError: when there is no Postgres, or it does not start.
     """
@@ -175,8 +175,8 @@ def server() -> Iterator[Server]:
 
 
 def main() -> int:
-    """Runs pytest with this program's arguments against a Postgres that ends with it."""
-    # So that the server does not outlive this program, when it is told to end before there are tests to stop.
+    """Run pytest with this program's arguments against a Postgres server that stops afterwards."""
+    # So that the server is stopped too when this program is told to end before the tests have started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         with server() as postgres:

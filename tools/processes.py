@@ -1,4 +1,4 @@
-"""Processes as the operating system sees them: what is alive, whose it is, and how it ends."""
+"""Find and stop the processes of an instance, and check ports and locks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import IO
 from tools.environment import MARKER
 from tools.settings import Settings
 
-# The title of a LocalExecutor's worker between two tasks.
+# The process title of a LocalExecutor worker between two tasks.
 IDLE_WORKER = "airflow worker -- LocalExecutor: <idle>"
 
 
 def supervised(settings: Settings) -> dict[int, str]:
-    """Living processes that descend from this instance's supervisor.
+    """Return the running processes that this instance's supervisor started, directly or not.
 
-    A process id alone may by now be another program's. A process is ours if the environment it was started with bears
-    our marker, or if it is an Airflow process in a session that the supervisor has begun: Airflow writes process
-    titles over that environment.
+    A recorded process id may belong to another program by now. A process is ours if the environment it was started with
+    has our marker, or if it is an Airflow process in a session of the supervisor: Airflow overwrites that environment
+    with its process titles.
 
-    :returns: process id → command line; without /proc (not Linux) nothing.
+    :returns: process id → command line; empty on systems without /proc.
     """
     marker = f"{MARKER}={settings.home}".encode()
     sessions = recorded_sessions(settings)
@@ -35,7 +35,7 @@ def supervised(settings: Settings) -> dict[int, str]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            if not command or int(entry.name) == os.getpid():  # a zombie has no command line, and is nobody's to stop
+            if not command or int(entry.name) == os.getpid():  # a zombie has no command line and cannot be stopped
                 continue
             session = _session_of(entry)
             marked = marker in (entry / "environ").read_bytes().split(b"\0")
@@ -45,7 +45,7 @@ def supervised(settings: Settings) -> dict[int, str]:
 
 
 def recorded_sessions(settings: Settings) -> set[int]:
-    """The session ids in the supervisor's status file."""
+    """Return the session ids in the supervisor's status file."""
     try:
         status = json.loads(settings.status_file.read_text())
     except FileNotFoundError:
@@ -54,12 +54,12 @@ def recorded_sessions(settings: Settings) -> set[int]:
 
 
 def end_idle_workers(sessions: set[int]) -> list[int]:
-    """Ends the LocalExecutor's workers that a killed scheduler has left behind, once they have no task.
+    """Kill the LocalExecutor workers that a killed scheduler has left behind, once they have no task.
 
-    A worker waits for its scheduler's next task on a pipe that the other workers hold open, too, so it never learns
-    that nobody will write there any more.
+    A worker waits for the next task on a pipe that the other workers also hold open, so it never notices that the
+    scheduler is gone.
 
-    :param sessions: those of schedulers that have ended
+    :param sessions: the sessions of schedulers that have ended
     :returns: the process ids
     """
     ended = []
@@ -77,9 +77,9 @@ def _session_of(entry: Path) -> int:
 
 
 def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:
-    """Ends every supervised process: asks first, then kills.
+    """Stop every supervised process: with SIGTERM first, then with SIGKILL.
 
-    :returns: the command lines of what was found.
+    :returns: the command lines of the processes.
     """
     commands = list(supervised(settings).values())
     for ask in (signal.SIGTERM, signal.SIGKILL):
@@ -93,9 +93,9 @@ def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on the loopback's port now."""
+    """Return whether a server can listen on the loopback's port now."""
     with socket.socket() as probe:
-        # As servers do: connections of a former one in TIME_WAIT do not count.
+        # As servers do: old connections in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -105,7 +105,7 @@ def port_is_free(port: int) -> bool:
 
 
 def try_lock(path: Path) -> IO[str] | None:
-    """Takes the lock file for as long as the returned stream lives; None while another process has it."""
+    """Lock a file until the returned stream is closed; return None while another process has the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = path.open("a+")
     try:
@@ -118,7 +118,7 @@ def try_lock(path: Path) -> IO[str] | None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Holds the lock file for a while; yields whether it could be had."""
+    """Hold the lock file inside the block; yield whether the lock could be taken."""
     stream = try_lock(path)
     try:
         yield stream is not None

@@ -1,4 +1,4 @@
-"""Lines that say how far each part is: live in a terminal, one line per change elsewhere."""
+"""Show the progress of several parts: live in a terminal, one line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 
 class Progress:
-    """A list of named parts with a state each; shown from the first change on."""
+    """A list of named parts, each with a state; shown after the first change."""
 
     def __init__(self, console: Console, names: list[str]) -> None:
         self._console = console
@@ -35,7 +35,7 @@ class Progress:
             self._live.stop()
 
     def update(self, name: str, state: str, done: bool = False) -> None:
-        """Sets one part's state; done parts show the seconds they took."""
+        """Set the state of a part; a finished part shows the seconds it took."""
         if done and name not in self._finished:
             self._finished[name] = time.monotonic() - self._begun
         if not done:

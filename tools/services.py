@@ -1,4 +1,4 @@
-"""make up, down, status and clean: the local AWS and Airflow as one thing in the background."""
+"""make up, down, status and clean: run the local AWS and Airflow together in the background."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 75.0
-# A component that ended so often in a row does not come up by trying again.
+# A component that ended this often in a row will not start by another try.
 GIVE_UP_AFTER_FAILURES = 4
-# So long an API server may answer before its guard has proved itself, which takes a moment.
+# How long an API server may answer before its guard is active.
 GUARD_TIMEOUT_SECONDS = 30.0
 GUARD = "approval guard"
 WELL = frozenset({"healthy", "active"})
@@ -38,11 +38,11 @@ HEALTH_KEYS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processo
 
 
 class ServicesError(Exception):
-    """The services cannot be brought to the wanted state; the message says why and what to do."""
+    """The services cannot be started or stopped; the message says why and what to do."""
 
 
 def is_running(settings: Settings) -> bool:
-    """Whether this instance's supervisor lives."""
+    """Return whether this instance's supervisor is running."""
     if not settings.lock_file.exists():
         return False
     with locked(settings.lock_file) as free:
@@ -50,16 +50,16 @@ def is_running(settings: Settings) -> bool:
 
 
 def up(settings: Settings, console: Console, quiet: bool = False) -> None:
-    """Starts what does not run, waits until all of it is healthy and deploys the set-up stacks.
+    """Start what is not running, deploy the set-up stacks, and wait until everything is healthy.
 
-    :param quiet: print nothing when it was running already.
-    :raises ServicesError: when a port is taken or a component does not come up.
+    :param quiet: print nothing when it was already running.
+    :raises ServicesError: when a port is taken or a component does not start.
     """
     running = is_running(settings)
     if running:
         _check_same_ports(settings)
         if not quiet:
-            console.print("Slipway is running already.")
+            console.print("Slipway is already running.")
     else:
         _start_supervisor(settings, console)
     with Progress(console, ["AWS set-up stacks", "local AWS", *HEALTH_KEYS, "api-server", GUARD]) as progress:
@@ -73,8 +73,9 @@ def _check_same_ports(settings: Settings) -> None:
     status = Status.read(settings)
     if status and (status.airflow_port, status.aws_port) != (settings.airflow_port, settings.aws_port):
         raise ServicesError(
-            f"Slipway runs from {settings.home} already, with Airflow on port {status.airflow_port} and the local AWS "
-            f"on {status.aws_port}. Use those ports, 'make down' first, or another SLIPWAY_HOME for a second instance."
+            f"Slipway is already running from {settings.home}, with Airflow on port {status.airflow_port} and "
+            f"the local AWS on {status.aws_port}. Use those ports, run 'make down' first, or set another SLIPWAY_HOME "
+            "for a second instance."
         )
 
 
@@ -83,13 +84,13 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
     settings.logs.mkdir(exist_ok=True)
     left = stop_leftovers(settings)
     if left:
-        console.print(f"Stopped {len(left)} processes that an interrupted Slipway had left behind.")
+        console.print(f"Stopped {len(left)} processes of an interrupted Slipway.")
     if settings.airflow_port == settings.aws_port:
         raise ServicesError("SLIPWAY_AIRFLOW_PORT and SLIPWAY_AWS_PORT must differ.")
     for variable, port in (("SLIPWAY_AIRFLOW_PORT", settings.airflow_port), ("SLIPWAY_AWS_PORT", settings.aws_port)):
         if not port_is_free(port):
             raise ServicesError(
-                f"Port {port} on 127.0.0.1 is taken by another program. Stop it, or choose another port: "
+                f"Port {port} on 127.0.0.1 is used by another program. Stop it, or choose another port: "
                 f"{variable}={port + 1} make up. Nothing was started."
             )
     try:
@@ -112,9 +113,9 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
 
 
 def _wait_healthy(settings: Settings, progress: Progress) -> None:
-    """Shows each part as it comes up; returns when all are.
+    """Show each part as it starts; return when all of them are healthy.
 
-    :raises ServicesError: when one does not, with the end of its log.
+    :raises ServicesError: when a part does not start, with the end of its log.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     stack_deployed = False
@@ -139,15 +140,15 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
         if time.monotonic() > deadline:
             waiting = ", ".join(f"{name} ({text})" for name, text in state.items() if text not in WELL)
             raise ServicesError(
-                f"Not healthy after {START_TIMEOUT_SECONDS:.0f} s: {waiting}. Logs are in {settings.logs}."
+                f"Not healthy after {START_TIMEOUT_SECONDS:.0f} s: {waiting}. The logs are in {settings.logs}."
             )
         time.sleep(0.5)
 
 
 def _warm_up(settings: Settings, progress: Progress) -> None:
-    """Has the API server build its routes for tasks: it does so at the first call, and the first task would wait."""
+    """Make the API server build its routes for tasks, which it does at the first call, so that no task has to wait."""
     progress.update("api-server", "preparing to serve tasks")
-    # Ready or not, Airflow is up; the first task then waits instead.
+    # Airflow is up even if this fails; then the first task waits.
     with contextlib.suppress(OSError):
         _open(f"{settings.airflow_url}/execution/health", timeout_seconds=120)
     progress.update("api-server", "healthy", done=True)
@@ -169,17 +170,17 @@ def _check_hopeless(settings: Settings) -> None:
         if component.failures >= GIVE_UP_AFTER_FAILURES:
             down(settings, Console(quiet=True))
             raise ServicesError(
-                f"{name} ends again and again (last exit code {component.exit_code}); everything was stopped. "
+                f"{name} keeps ending (last exit code {component.exit_code}); everything was stopped. "
                 f"The end of {component.log}:\n{_tail(Path(component.log))}"
             )
 
 
 def _check_guard(settings: Settings, state: dict[str, str], since: float | None) -> float | None:
-    """Gives an API server up that serves and does not guard approvals.
+    """Stop everything when the API server answers for too long without guarding approvals.
 
-    :param since: since when it has done so.
-    :returns: the same for the next look.
-    :raises ServicesError: when that takes too long; everything is stopped then.
+    :param since: since when it has done so, or None.
+    :returns: the same, for the next check.
+    :raises ServicesError: when it takes too long.
     """
     if state["api-server"] != "healthy" or state[GUARD] in WELL:
         return None
@@ -189,8 +190,8 @@ def _check_guard(settings: Settings, state: dict[str, str], since: float | None)
     down(settings, Console(quiet=True))
     log = settings.logs / "api-server.log"
     raise ServicesError(
-        f"The API server does not guard approvals ({state[GUARD]}), so that anybody who may edit a run could approve; "
-        f"everything was stopped. Look for slipway in {log}, and fix what its plugin fails on:\n{_tail(log)}"
+        f"The API server does not guard approvals ({state[GUARD]}), so anybody who may edit a run could approve. "
+        f"Everything was stopped. Look for slipway in {log}, and fix why its plugin fails:\n{_tail(log)}"
     )
 
 
@@ -201,7 +202,7 @@ def _tail(path: Path, lines: int = 15) -> str:
 
 
 def components_health(settings: Settings) -> dict[str, str]:
-    """The state of each part in a word or two; "healthy" where it does its work."""
+    """Return the state of each part in a word or two; "healthy" when it works."""
     status = Status.read(settings)
     phase = status.phase if status else "starting"
     health = {"local AWS": "healthy" if _local_aws_answers(settings) else "starting"}
@@ -216,7 +217,7 @@ def components_health(settings: Settings) -> dict[str, str]:
     for name, key in HEALTH_KEYS.items():
         component = status.components.get(name) if status else None
         beat = airflow[key][f"latest_{key}_heartbeat"]
-        # A heartbeat of the time before this start says nothing about the process that runs now.
+        # A heartbeat from before this start says nothing about the current process.
         fresh = beat and component and datetime.fromisoformat(beat).timestamp() >= component.started
         health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else "starting"
     return health
@@ -230,14 +231,14 @@ def _local_aws_answers(settings: Settings) -> bool:
 
 
 def _open(url: str, timeout_seconds: float) -> int:
-    """Reads a page of this machine, past any proxy. Returns its status."""
+    """Read a page of this machine, without a proxy, and return its HTTP status."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=timeout_seconds) as response:
         return int(response.status)
 
 
 def _print_broken_models(settings: Settings, console: Console) -> None:
-    """Names each model file that gives no pipeline; the others have theirs."""
+    """Print the error of each invalid model file; the other models work."""
     for error in models.read(settings.include_folder).errors:
         console.print(f"Broken model file: {error}", style="yellow", markup=False)
 
@@ -247,7 +248,7 @@ def _print_access(settings: Settings, console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("Airflow", f"[link={settings.airflow_url}]{settings.airflow_url}[/link]")
     table.add_row("Local AWS", f"{settings.aws_url}  (ledger: {_shown(settings.ledger)})")
-    roles = {"admin": "administrator", "alice": "approver", "carol": "approver", "bob": "operator, approves nothing"}
+    roles = {"admin": "administrator", "alice": "approver", "carol": "approver", "bob": "operator, approves no model"}
     for user in ("admin", *OPERATORS):
         table.add_row(f"Login {user}", f"{passwords[user]}  ({roles[user]})")
     table.add_row("For your shell", f"source {_shown(settings.env_file)}")
@@ -255,12 +256,12 @@ def _print_access(settings: Settings, console: Console) -> None:
 
 
 def _shown(path: Path) -> str:
-    """A path as short as it can be typed from the repository."""
+    """Return a path relative to the repository where possible."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def down(settings: Settings, console: Console) -> None:
-    """Stops the supervisor, everything under it and whatever an interrupted one has left; the state stays.
+    """Stop the supervisor, its processes and those that an interrupted one left behind; the state stays.
 
     :raises ServicesError: when something cannot be stopped.
     """
@@ -288,7 +289,7 @@ def _stop_supervisor(settings: Settings, status: Status) -> None:
 
 
 def print_status(settings: Settings, console: Console) -> bool:
-    """Prints what runs. Returns whether all of it is healthy."""
+    """Print what is running, and return whether everything is healthy."""
     status = Status.read(settings)
     if status is None or not is_running(settings):
         console.print(f"Not running (state folder {_shown(settings.home)}). Start it with: make up")
@@ -308,21 +309,21 @@ def print_status(settings: Settings, console: Console) -> bool:
 
 
 def clean(settings: Settings, console: Console) -> None:
-    """Stops everything and removes the state folder."""
+    """Stop everything and remove the state folder."""
     down(settings, console)
     if not settings.home.exists():
         return
     if not settings.lock_file.exists():
-        raise ServicesError(f"{settings.home} does not look like a state folder of Slipway; it was left alone.")
+        raise ServicesError(f"{settings.home} does not look like a state folder of Slipway, so it was not removed.")
     shutil.rmtree(settings.home)
     console.print(f"Removed {_shown(settings.home)}.")
 
 
 def main() -> int:
-    """Entry point of the make targets."""
+    """Run a command of the make targets."""
     parser = argparse.ArgumentParser(prog="tools.services", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "clean"])
-    parser.add_argument("--quiet", action="store_true", help="up: print nothing when it is running already")
+    parser.add_argument("--quiet", action="store_true", help="up: print nothing when it is already running")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:
@@ -339,7 +340,7 @@ def main() -> int:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"make: {error}")
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. 'make status' says what runs, 'make down' stops it.", file=sys.stderr)
+        print("\nInterrupted. 'make status' shows what is running, 'make down' stops it.", file=sys.stderr)
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""Where one instance of Slipway lives: its ports and the files in its state folder."""
+"""The settings of one instance of Slipway: its ports and the files in its state folder."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
-# Whom the local AWS takes Airflow's workers and triggerer for; the one principal that may assume slipway-airflow.
+# The identity of Airflow's workers and triggerer in the local AWS; only it may assume slipway-airflow.
 AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
-# May operate runs; who of them may approve a model is said in the model's file.
+# Users who may operate runs; the model file says which of them may approve a model.
 OPERATORS = ("alice", "carol", "bob")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One instance: state folder and ports. Several instances run beside each other when both differ."""
+    """One instance: its state folder and ports. Several instances can run at once when both differ."""
 
     home: Path
     airflow_port: int = 8080
     aws_port: int = 4566
-    pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that pass too fast to be watched
-    faults: bool = False  # whether calls to the local AWS can be made to go wrong
+    pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that otherwise pass at once
+    faults: bool = False  # whether calls to the local AWS can be made to fail
     # Airflow's own database; empty: a file in the state folder. It may hold a password and is never shown.
     database_url: str = field(default="", repr=False)
     api_workers: int = 1  # processes that serve Airflow's API
@@ -31,10 +31,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads the variables that `variables` names.
+        """Read the variables that `variables` names.
 
-        :raises ValueError: when a port is not one, the pace no number of seconds, the time scale no number above 0, the
-            faults neither 0 nor 1, or the API's processes no number from 1 on.
+        :raises ValueError: naming the variable whose value is invalid, and what it must be.
         """
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
         ports = (_port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
@@ -57,7 +56,7 @@ class Settings:
 
     @property
     def include_folder(self) -> Path:
-        """Model files and templates; SLIPWAY_INCLUDE_FOLDER moves it, for the plugin too."""
+        """The folder of model files and templates; SLIPWAY_INCLUDE_FOLDER moves it, also for the plugin."""
         return Path(os.environ.get("SLIPWAY_INCLUDE_FOLDER") or ROOT / "include").resolve()
 
     @property
@@ -97,7 +96,7 @@ class Settings:
         return self.home / "supervisor.lock"
 
     def variables(self) -> dict[str, str]:
-        """The settings as the environment variables they were read from."""
+        """Return the settings as the environment variables they are read from."""
         return {
             "SLIPWAY_HOME": str(self.home),
             "SLIPWAY_AIRFLOW_PORT": str(self.airflow_port),
@@ -132,7 +131,7 @@ def _scale(variable: str) -> float:
 
 
 def _number(variable: str, default: float) -> float:
-    """The variable's number; -1, which nothing here takes, when it is none."""
+    """Return the variable's number, or -1, which is always invalid here, when it is not a number."""
     try:
         return float(os.environ.get(variable) or default)
     except ValueError:

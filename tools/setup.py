@@ -1,4 +1,4 @@
-"""Makes the virtual environments from the pinned requirements. Runs before any is there: standard library only."""
+"""Make the virtual environments from the pinned requirements. Uses the standard library only: it runs first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UV_VERSION = "0.13.9"
 PYTHON_VERSION = (3, 11)
 STAMP = ".slipway-setup"
-# pip's setting → uv's environment variable. uv reads no pip.conf, and a machine's mirrors are usually named there.
+# pip's setting → uv's environment variable. uv does not read pip.conf, which usually names a machine's mirrors.
 PIP_TO_UV = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -41,7 +41,7 @@ class VirtualEnvironment(NamedTuple):
         return self.folder / "bin" / "python"
 
     def fingerprint(self) -> str:
-        """Hash of all that decides what is installed."""
+        """Return a hash of everything that decides what is installed."""
         digest = hashlib.sha256(f"{sys.version} {UV_VERSION}".encode())
         for path in (self.requirements, self.constraints):
             digest.update(path.read_bytes() if path.exists() else b"")
@@ -56,7 +56,7 @@ MAIN = VirtualEnvironment(ROOT / ".venv", ROOT / "requirements.txt", ROOT / "con
 AWS = VirtualEnvironment(
     ROOT / ".venv-aws", ROOT / "local_aws" / "requirements.txt", ROOT / "local_aws" / "constraints.txt"
 )
-# For make test-fab alone. Its requirements are MAIN's and more, so its constraints are made after MAIN's.
+# For make test-fab only. Its requirements include MAIN's, so its constraints are made after MAIN's.
 FAB = VirtualEnvironment(
     ROOT / ".venv-fab", ROOT / "tests" / "fab" / "requirements.txt", ROOT / "tests" / "fab" / "constraints.txt"
 )
@@ -70,7 +70,7 @@ CHECKOV = VirtualEnvironment(
 
 
 def check_python() -> None:
-    """Raises SetupError unless this is the Python the pins were made for, able to make virtual environments.
+    """Check that this is the Python the pins were made for and that it can make virtual environments.
 
     :raises SetupError: naming the package to install.
     """
@@ -90,18 +90,18 @@ def check_python() -> None:
 
 
 def run(command: list[str | Path], environment: dict[str, str] | None = None) -> bool:
-    """Runs one command, its output going to ours. Returns whether it succeeded."""
+    """Run a command with this process's output, and return whether it succeeded."""
     return subprocess.run([str(part) for part in command], env=environment, check=False).returncode == 0
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what would lead pip or uv to another interpreter or folder."""
+    """Return this process's environment without what would point pip or uv to another interpreter or folder."""
     dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "UV_PYTHON")
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
 def uv_environment(python: Path) -> dict[str, str]:
-    """The environment for uv, with the machine's pip configuration told in uv's own variables."""
+    """Return the environment for uv, with the machine's pip configuration in uv's own variables."""
     environment = clean_environment()
     listed = subprocess.run(
         [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, env=environment
@@ -113,14 +113,14 @@ def uv_environment(python: Path) -> dict[str, str]:
             value = " ".join(shlex.split(quoted)) if quoted else ""
             separator = "," if variable == "UV_FIND_LINKS" else " "
             environment.setdefault(variable, separator.join(value.split()))
-    # As pip does: every index is looked at, the best version wins.
+    # As pip does: use the best version of all indexes.
     environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     environment.setdefault("UV_HTTP_TIMEOUT", "180")
     return environment
 
 
 def create(virtual: VirtualEnvironment) -> None:
-    """Makes an empty virtual environment where there is none, or one of another Python."""
+    """Create an empty virtual environment, unless there is one of the right Python."""
     works = virtual.python.exists() and run(
         [virtual.python, "-c", f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
     )
@@ -136,7 +136,7 @@ def create(virtual: VirtualEnvironment) -> None:
 
 
 def install_uv() -> Path | None:
-    """Installs the pinned uv into the main environment; None where no package index has it for this machine."""
+    """Install the pinned uv into the main environment; return None where no index has it for this machine."""
     uv = MAIN.folder / "bin" / "uv"
     environment = clean_environment()
     pip: list[str | Path] = [MAIN.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -144,28 +144,28 @@ def install_uv() -> Path | None:
 
 
 def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
-    """Installs one environment's requirements under its constraints, by uv if possible, else by pip.
+    """Install an environment's requirements with its constraints, by uv if possible, else by pip.
 
-    :raises SetupError: when neither can.
+    :raises SetupError: when both fail.
     """
     arguments: list[str | Path] = ["-r", virtual.requirements]
     if virtual.constraints.exists():
         arguments += ["-c", virtual.constraints]
     environment = uv_environment(MAIN.python)
-    # Compiled now, not at the first start of Airflow, which would pay for it in each of its processes.
+    # Compiled now: otherwise each of Airflow's processes would do it at the first start.
     fast: list[str | Path] = [uv or "", "pip", "install", "--compile-bytecode", "--python", virtual.python]
     if uv is not None and run([*fast, *arguments], environment):
         return
-    print("uv could not install; trying pip with the machine's own configuration", flush=True)
+    print("uv could not install the packages; trying pip", flush=True)
     if not run([virtual.python, "-m", "pip", "install", *arguments], clean_environment()):
         raise SetupError(
-            f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). A package index is needed "
-            "for set-up only: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."
+            f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). Set-up needs a package "
+            "index: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."
         )
 
 
 def setup(*more: VirtualEnvironment) -> None:
-    """Brings both environments, and the ones given, to what their files say; returns at once if they are."""
+    """Bring both environments, and the ones given, up to date; return at once if they are."""
     wanted = (MAIN, AWS, *more)
     if all(virtual.is_current() for virtual in wanted):
         return
@@ -179,21 +179,21 @@ def setup(*more: VirtualEnvironment) -> None:
         create(virtual)
         install(virtual, uv)
         (virtual.folder / STAMP).write_text(virtual.fingerprint())
-    print(f"Set up: {', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)
+    print(f"{', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)
 
 
 def lock() -> None:
-    """Resolves the requirements files anew and writes the full transitive pins.
+    """Resolve the requirements files again and write all transitive pins.
 
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
     for virtual in (MAIN, AWS, FAB, CHECKOV):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
-        # Without the index in the output, a pin made behind a mirror serves everybody.
+        # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
         if virtual is FAB:
-            # The same versions as MAIN has, so that what its tests say is true of MAIN.
+            # The same versions as MAIN, so that the results of its tests hold for MAIN.
             command += ["-c", MAIN.constraints]
         written = virtual.constraints.with_suffix(".new")
         if not run([*command, "-o", written, virtual.requirements], uv_environment(MAIN.python)):
@@ -203,7 +203,7 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Entry point of make setup, make lock and, before what they run, make test-fab and make checkov."""
+    """Run make setup or make lock, or prepare make test-fab or make checkov."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["setup", "fab", "checkov", "lock"], nargs="?", default="setup")
     try:

@@ -1,4 +1,4 @@
-"""`make stress`: a stress test of an endpoint of this instance's local AWS, as the DAG stress_test would do it."""
+"""`make stress`: a stress test of an endpoint of this instance's local AWS, as the DAG stress_test does it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.settings import ACCOUNT, REGION, ROOT, Settings
 
 
 def prepare(settings: Settings) -> None:
-    """Leads this process, which becomes the load engine, to the local AWS and to Slipway's package."""
+    """Point this process to the local AWS and to Slipway's package."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= aws_variables(settings) | {
@@ -28,14 +28,14 @@ def prepare(settings: Settings) -> None:
 
 
 def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
-    """Sends the load and writes the report.
+    """Send the load and write the report.
 
     :param settings: of this instance
-    :param endpoint: whose model file gives leave
-    :param arguments: the options beside it
-    :returns: 0 when it was within the limits, 1 when it was not, 2 when it could not be tried
+    :param endpoint: an endpoint whose model file allows load
+    :param arguments: the other arguments of the command line
+    :returns: 0 when all of the load was sent and every limit kept, 1 when not, 2 when no load could be sent
     """
-    # Imported once the environment says whose AWS and whose Airflow is meant.
+    # Imported after prepare() has set the environment.
     import botocore.session
     from rich.console import Console
 
@@ -51,8 +51,8 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.stress import report_files
     from slipway.stress.order import StressOrder, owner
 
-    # Airflow, which comes with the model files, has everybody say where credentials were found; its option for that is
-    # for loggers of its own.
+    # Airflow, which reading model files imports, makes botocore log where it found credentials; Airflow's own log level
+    # does not cover botocore.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     console, session = Console(), botocore.session.get_session()
     try:
@@ -62,7 +62,10 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
         options.add_argument("--report", type=Path, help="folder of the report; a new one in the state folder")
         watch = order.watch_seconds
         options.add_argument(
-            "--watch", type=command.number, default=watch, help=f"seconds until CloudWatch is asked ({watch:g})"
+            "--watch",
+            type=command.number,
+            default=watch,
+            help=f"seconds to wait for CloudWatch ({watch:g})",
         )
         given = options.parse_args([endpoint, *arguments])
         asked, most = asdict(command.caps_of(given)), asdict(order.caps)
@@ -83,27 +86,27 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
         for file in (report_files.machine_readable(report), report_files.page(report)):
             (folder / file.name).write_text(file.content, encoding="utf-8")
 
-    # At once, for this process may be ended while it waits for CloudWatch.
+    # Before waiting for CloudWatch, because this process may be ended while it waits.
     write({})
     console.print(f"Report: {folder.resolve() / report_files.PAGE}", soft_wrap=True, highlight=False)
     if result.completed:
         try:
             if given.watch > 0:
-                console.print(f"CloudWatch is asked for its figures in {given.watch:g} s; Ctrl-C leaves them out")
+                console.print(f"Waiting {given.watch:g} s for CloudWatch's figures; Ctrl-C leaves them out")
                 time.sleep(given.watch)
             evidence = report_files.evidence(order, began, aws_conn_id=None)
             write(evidence)
             for part, why in evidence["missing"].items():
-                console.print(f"The report goes without {part}: {why}", style="yellow", soft_wrap=True)
+                console.print(f"The report lacks {part}: {why}", style="yellow", soft_wrap=True)
         except KeyboardInterrupt:
-            console.print("The report goes without CloudWatch's figures")
+            console.print("The report lacks CloudWatch's figures")
     return command.status(verdict)
 
 
 def main() -> int:
-    """Entry point of make stress."""
+    """Run make stress."""
     endpoint, *arguments = sys.argv[1:] or [""]
-    # It comes first, so that nothing has to be known of the options to tell which endpoint needs leave.
+    # The endpoint comes first: its model file gives the defaults of the options.
     if not endpoint or endpoint.startswith("-"):
         print("make: Name an endpoint: make stress ENDPOINT=iris-model-production", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The background process of `make up`: starts the local AWS and Airflow's components and restarts what dies.
+"""The background process of `make up`: start the local AWS and Airflow's components, and restart those that end.
 
 Airflow's own `standalone` starts the same four components but does not notice when one of them ends.
 """
@@ -23,11 +23,11 @@ from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
 POLL_SECONDS = 0.25
-# A component that lived this long had started well: its next end is not counted with the former ones.
+# A component that ran this long had started well: its next end does not count with the earlier ones.
 SETTLED_SECONDS = 60.0
 BACKOFF_MAX_SECONDS = 30.0
 SWEEP_SECONDS = 5.0
-# Running tasks get this long to end; later ones are killed and found again by their heartbeat.
+# How long running tasks may take to end; then they are killed, and Airflow retries them.
 STOP_GRACE_SECONDS = 20.0
 LOG_MAX_BYTES = 20_000_000
 AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
@@ -46,14 +46,14 @@ class Component:
     failures: int = 0
     restarts: int = 0
     start_after: float = 0.0
-    # The scheduler's children are at their tasks, and finish them without it.
+    # Whether children may go on: those of the scheduler finish their tasks without it.
     children_go_on: bool = False
-    # Of every start: what an ended start has left behind (a worker at its task) still belongs to its session.
+    # The session of every start: a worker that outlives its scheduler still belongs to the old session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
 
     def start(self) -> None:
-        """Starts the program in a session of its own, so that a signal to a terminal's group cannot reach it."""
+        """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as output:
@@ -70,7 +70,7 @@ class Component:
         self.sessions.append(self.process.pid)
 
     def watch(self) -> bool:
-        """Notices an end and plans the restart; starts when its time has come. Returns whether anything changed."""
+        """Notice an end and plan the restart, or start when it is time; return whether anything changed."""
         if self.process is None:
             if time.time() < self.start_after:
                 return False
@@ -84,7 +84,7 @@ class Component:
         self.restarts += 1
         self.exit_code = code
         if not self.children_go_on:
-            # They never learn that it was killed: a triggerer's runner would stay beside the next one's.
+            # They do not notice that it was killed: a triggerer's runner would go on beside the next one.
             self._kill_group()
         self.start_after = time.time() + min(2.0 ** (self.failures - 1), BACKOFF_MAX_SECONDS)
         self.process = None
@@ -96,7 +96,7 @@ class Component:
             self.process.terminate()
 
     def kill(self) -> None:
-        """Ends the whole session: a component's own children must not outlive it."""
+        """Kill the whole session: a component's own children must not outlive it."""
         if self.process is not None:
             self._kill_group()
             self.process.wait()
@@ -109,7 +109,7 @@ class Component:
 
 @dataclass
 class ComponentStatus:
-    """What the supervisor tells of one component in its status file."""
+    """One component in the supervisor's status file."""
 
     pid: int | None
     started: float
@@ -132,7 +132,7 @@ class Status:
 
     @classmethod
     def read(cls, settings: Settings) -> Status | None:
-        """The last status written for this instance; None when there never was one."""
+        """Return the last status written for this instance, or None."""
         try:
             data = json.loads(settings.status_file.read_text())
         except FileNotFoundError:
@@ -142,7 +142,7 @@ class Status:
 
 
 class Supervisor:
-    """Runs the components until it is told to stop."""
+    """Run the components until told to stop."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -152,7 +152,7 @@ class Supervisor:
         self.swept = 0.0
 
     def run(self) -> None:
-        """Starts everything, watches it and, at SIGTERM or SIGINT, stops it."""
+        """Start everything, watch it, and stop it at SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._request_stop)
         try:
@@ -168,7 +168,7 @@ class Supervisor:
             self._stop()
 
     def _sweep(self) -> None:
-        """Ends what killed schedulers have left idle; their running tasks come to their end first."""
+        """Kill idle workers of killed schedulers; those with a task finish it first."""
         former = {pid for one in self.components if one.name == "scheduler" for pid in one.sessions[:-1]}
         if former and time.monotonic() >= self.swept + SWEEP_SECONDS:
             self.swept = time.monotonic()
@@ -178,7 +178,7 @@ class Supervisor:
         self.stopping = True
 
     def _steps(self) -> Iterator[bool]:
-        """Yields once per turn of the loop, True when the phase has changed."""
+        """Yield once per turn of the loop: True when the phase has changed."""
         environment = airflow_variables(self.settings)
         self.components.append(self._local_aws())
         migration = self._migration(environment)
@@ -189,7 +189,7 @@ class Supervisor:
                 if self.stopping:
                     migration.kill()
             if migration.returncode != 0:
-                self.phase = "failed: Airflow's database could not be made, see log/migrate.log"
+                self.phase = "failed: Airflow's database could not be created, see log/migrate.log"
             elif not self.settings.database_url:
                 self._migrated.write_text(version("apache-airflow-core"))
         while self.phase.startswith("failed"):
@@ -197,7 +197,7 @@ class Supervisor:
         if not self.settings.database_url:
             keep_trigger_ids_unique(self.settings.airflow_home / "airflow.db")
         for name in AIRFLOW:
-            # The API server reads the logs of tasks and triggers from the disk they share.
+            # The API server reads the logs of tasks and triggers from the shared disk.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             command = [sys.executable, "-m", "airflow", name, *options]
             log = self.settings.logs / f"{name}.log"
@@ -213,10 +213,10 @@ class Supervisor:
         return self.settings.airflow_home / "migrated"
 
     def _migration(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
-        """Starts `airflow db migrate` unless this Airflow's tables are there already."""
+        """Start `airflow db migrate`, unless this version's tables exist already."""
         self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
         migrated = self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core")
-        # Only of the file in the state folder is it known that nobody has emptied it since.
+        # Only for the file in the state folder is it certain that nobody has emptied it since.
         if migrated and not self.settings.database_url:
             return None
         with (self.settings.logs / "migrate.log").open("wb") as output:
@@ -257,7 +257,7 @@ class Supervisor:
         write_private(self.settings.status_file, json.dumps(asdict(status), indent=2) + "\n")
 
     def _stop(self) -> None:
-        """First what starts work, then what it needs to end well: the API server and the local AWS."""
+        """Stop what starts work first, then what it needs to end well: the API server and the local AWS."""
         self.phase = "stopping"
         self._write_status()
         needed = ("api-server", "local-aws")
@@ -275,14 +275,14 @@ class Supervisor:
 
 
 def main() -> int:
-    """Entry point: one supervisor per state folder, ensured by its lock."""
+    """Run the supervisor; its lock allows only one for each state folder."""
     settings = Settings.from_environment()
     settings.logs.mkdir(parents=True, exist_ok=True)
     lock = try_lock(settings.lock_file)
     if lock is None:
-        print(f"another supervisor has {settings.lock_file}", file=sys.stderr)
+        print(f"another supervisor holds {settings.lock_file}", file=sys.stderr)
         return 1
-    # Python's streams are not inherited by children, so the lock ends with this process whatever outlives it.
+    # Children do not inherit Python's streams, so the lock ends with this process even if children outlive it.
     with lock:
         Supervisor(settings).run()
     return 0

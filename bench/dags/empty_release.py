@@ -1,4 +1,4 @@
-"""A release that does nothing: its tasks in their order, each waiting as often and as long as the run's conf says."""
+"""A release that does nothing: the same tasks, each waiting as often and as long as the run's conf says."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TASKS = (
 
 
 class Nothing(BaseOperator):
-    """Waits for triggers, and ends."""
+    """Wait for triggers, then end."""
 
     def execute(self, context: Any, event: Any = None, left: list[float] | None = None) -> None:
-        """Wait for what is left of the seconds that the run's conf has for this task, or end."""
+        """Wait for the next of the times that the run's conf has for this task, or end."""
         left = context["dag_run"].conf.get(self.task_id, []) if left is None else left
         if left:
             trigger = TimeDeltaTrigger(timedelta(seconds=left[0]))

@@ -1,6 +1,6 @@
-"""A release by the amazon provider's and Airflow's own operators, as their defaults have them.
+"""A release by the amazon provider's and Airflow's own operators with their default settings.
 
-What a release of Slipway does beyond them, checks, gates, stacks and tests of endpoints, is left out.
+It has no checks, gates, stacks and endpoint tests, which a release of Slipway has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, chain
 
-# Each configuration is a request of SageMaker's, in the run's conf.
+# Each configuration in the run's conf is a request of SageMaker.
 with DAG("stock_release", schedule=None, render_template_as_native_obj=True):
     chain(
         S3KeySensor(

@@ -76,12 +76,12 @@ def test_a_releases_ratio_is_the_median_of_the_rounds_own():
     rounds = [(RunCost(seconds, 3.0, 5.0, 8.0, noticed_seconds=4.0), empty) for seconds in (38.0, 20.0, 28.0)]
     part = releases_part(rounds, RunCost(130.0, 1.0, 3.0, 120.0))
     assert [bound.value for bound in part.bounds] == [2.0]
-    # From the upload to the run's start is a column of its own, and nothing's where no upload starts the run.
+    # The time from the upload to the run's start has its own column, empty when no upload starts the run.
     assert [row[1:3] for row in part.rows] == [("4.0", "28.0"), ("", "20.0"), ("", "130.0")]
     assert not part.kept
-    # 20 seconds of overhead beside 10 with the floor of its waits in it, and beside 8 without any sleep.
+    # 20 s of overhead beside 10 s, which include the empty DAG's extra waits, and beside 8 s without any sleep.
     assert part.figures["ratio_with_sleep_taken_off"] == 2.5
-    assert "Airflow's floor" in part.notes[0] and part.notes[0].endswith("taken off: 2.50")
+    assert "Airflow's minimum" in part.notes[0] and part.notes[0].endswith("the ratio is 2.50")
 
 
 def parsed(models, ms_each):

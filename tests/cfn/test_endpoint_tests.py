@@ -34,7 +34,7 @@ def golden(aws, model: Model, *rows: str) -> None:
 
 
 def tried(release, environment=DEV) -> dict:
-    """Deploy a release and try its endpoint."""
+    """Deploy a release and test its endpoint."""
     task = f"deploy_{environment.short}"
     xcoms = {
         "process_request": release.plan.to_xcom(),
@@ -54,7 +54,7 @@ def kept(release) -> dict:
 
 
 def asked(aws, release) -> int:
-    """How many rows production was asked."""
+    """How many rows production was sent."""
     name = release.plan.endpoint(PRD)
     return sum(name in str(call["resource"]) for call in aws.ledger(operation="InvokeEndpoint"))
 

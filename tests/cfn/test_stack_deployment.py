@@ -282,7 +282,7 @@ def test_a_deletion_that_fails_names_what_is_left(aws, tmp_path):
     )
     aws.client("cloudformation").delete_stack(StackName=deployment.name)
     assert aws.stack(deployment.name)["StackStatus"] == "DELETE_FAILED"
-    with pytest.raises(StackFailed, match=r"cannot be deleted.*left are: Full \(AWS::SageMaker::ModelPackageGroup\)"):
+    with pytest.raises(StackFailed, match=r"cannot be deleted.*left: Full \(AWS::SageMaker::ModelPackageGroup\)"):
         deployment.run(unique("topic"), recreate_failed=True)
     sagemaker.delete_model_package(ModelPackageName=package["ModelPackageArn"])
     assert deployment.run(unique("topic"), recreate_failed=True)["change"] == "created"

@@ -71,7 +71,7 @@ def test_a_queued_release_trains_when_the_one_before_it_has_gone(slipway, runs):
     first, second = runs["queued-model"]
     slipway.wait_task("queued-model", second, "train", "deferred")
     slipway.wait("the first training job", lambda: trained(slipway, "queued-model"))
-    waits = f"The stage train waits for the run {first}"
+    waits = f"Not in the stage train yet: waiting for the run {first}"
     slipway.wait("the second to wait", lambda: waits in slipway.log("queued-model", second, "train"))
     assert trained(slipway, "queued-model") == [job_name(slipway, "queued-model", first)]
     take_away(slipway, "queued-model", first)

@@ -110,9 +110,9 @@ ODD_WAYS: dict[str, tuple[str, str, Any]] = {
 }
 REASONS = (
     "alice, carol",
-    "themselves alone",
-    "question alone",
-    "intake alone",
+    "tasks write their results",
+    "use its form",
+    "only the intake writes it",
     "those are for uploads",
     "only an administrator may",
 )

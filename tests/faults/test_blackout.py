@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.source.intake import WatchedBucket, take_in
@@ -62,7 +62,7 @@ def faults(aws):
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "120")
         share_clients(patch)
-        patch.setattr(human_approval, "put_question", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield FaultInjection(aws.endpoint_url)
 
 

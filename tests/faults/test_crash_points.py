@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.names import auto_run_id
@@ -44,7 +44,7 @@ NEVER = ("UpdateEndpoint", "DeleteEndpoint", "DeleteStack", "StopTrainingJob")
 def crashes(aws, every_kill):
     """What kills; approve asks its question of nobody here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(human_approval, "put_question", lambda **detail: None)
+        patch.setattr(asking, "put_question", lambda **detail: None)
         yield Crashes.install(patch, every=every_kill)
 
 

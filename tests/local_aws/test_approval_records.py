@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.approval import approve as human_approval
+from slipway.approval import asking
 from slipway.approval.answers import QUESTION, Answer, Question
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
@@ -39,7 +39,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
 @pytest.fixture
 def aws(local_aws, monkeypatch) -> LocalAws:
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
-    monkeypatch.setattr(human_approval, "put_question", lambda **detail: None)
+    monkeypatch.setattr(asking, "put_question", lambda **detail: None)
     return local_aws
 
 

@@ -1,4 +1,4 @@
-"""S3's notices through a real queue: they shorten the wait, and losing or forging them changes nothing."""
+"""S3's event notifications through a real queue: they shorten the wait; losing or forging them changes nothing."""
 
 import asyncio
 import json
@@ -19,15 +19,15 @@ from tests.unit.scripted_aws import MemoryStore
 pytestmark = pytest.mark.local_aws
 
 KEY = "training_jobs/iris-model/trainingjob.zip"
-# Longer than any test waits: what is noticed before was noticed by the queue.
+# Longer than any test waits: an upload that is noticed earlier was noticed by the queue.
 NEVER_SECONDS = 600.0
 PATIENCE_SECONDS = 120.0
-# For ten thousand notices beside other work.
+# For ten thousand notifications beside other work.
 STORY_SECONDS = 900.0
 
 
 class Uploads:
-    """A bucket whose notices go to a queue, and the intake of its uploads."""
+    """A bucket whose event notifications go to a queue, and the intake of its uploads."""
 
     def __init__(self, aws, name: str) -> None:
         self.name, self.s3, self.sqs = name, aws.client("s3"), aws.client("sqs")
@@ -51,7 +51,7 @@ class Uploads:
         return True
 
     def notify(self, versions: list[str], chance: random.Random) -> None:
-        """Send notices as S3 writes them, several in a message; some messages are lost."""
+        """Send notifications as S3 writes them, several in a message; some messages are lost."""
         records = [
             {
                 "eventName": "ObjectCreated:Put",
@@ -86,16 +86,16 @@ class Uploads:
 def uploads(local_aws, monkeypatch, request):
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
     monkeypatch.setattr(sqs, "WAIT_SECONDS", 1)
-    return Uploads(local_aws, f"notices-{abs(hash(request.node.name)) % 10**9}")
+    return Uploads(local_aws, f"uploads-{abs(hash(request.node.name)) % 10**9}")
 
 
-async def rung(trigger, then):
-    """Watch until the bell rings, doing something while it is watched; gives what the ring says."""
+async def first_event(trigger, then):
+    """Watch until the first event, and do something meanwhile; return its payload and the stream."""
     stream = trigger.run()
-    ring = asyncio.create_task(anext(stream))
+    watching = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
     await asyncio.to_thread(then)
-    event = await asyncio.wait_for(ring, PATIENCE_SECONDS)
+    event = await asyncio.wait_for(watching, PATIENCE_SECONDS)
     return event.payload, stream
 
 
@@ -106,7 +106,7 @@ async def until(condition):
         await asyncio.sleep(0.1)
 
 
-def test_an_upload_rings_at_once_and_its_notice_goes_when_its_run_exists(local_aws, uploads):
+def test_an_upload_emits_an_event_at_once_and_its_notification_is_deleted_when_its_run_exists(local_aws, uploads):
     async def story():
         trigger = uploads.watch()
         listening = len(local_aws.ledger(operation="ReceiveMessage"))
@@ -117,14 +117,14 @@ def test_an_upload_rings_at_once_and_its_notice_goes_when_its_run_exists(local_a
                 time.sleep(0.1)
             uploads.upload()
 
-        payload, stream = await rung(trigger, upload_once_it_listens)
+        payload, stream = await first_event(trigger, upload_once_it_listens)
         assert payload == {"bucket": uploads.name, "waiting": 1}
-        # Announced, but not taken in: a watcher that dies now loses nothing.
+        # There is an event but no run yet: a watcher that is killed now loses nothing.
         assert uploads.left() >= 1
         assert uploads.runs == {}
         await stream.aclose()
         await asyncio.to_thread(uploads.take_in)
-        # The one that comes after it is told again, sees the run, and deletes the notice.
+        # The next watcher receives the notification again, sees the run, and deletes the notification.
         watching = asyncio.create_task(anext(uploads.watch(poll_seconds=0.2).run()))
         await until(lambda: uploads.left() == 0)
         watching.cancel()
@@ -138,23 +138,23 @@ def test_without_one_message_arriving_no_upload_is_missed(uploads):
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
 
     async def story():
-        payload, stream = await rung(uploads.watch(poll_seconds=0.2), uploads.upload)
+        payload, stream = await first_event(uploads.watch(poll_seconds=0.2), uploads.upload)
         await stream.aclose()
         return payload
 
     assert asyncio.run(story()) == {"bucket": uploads.name, "waiting": 1}
 
 
-def test_a_queue_that_is_not_there_leaves_the_watch_as_it_is_without_one(uploads):
+def test_a_queue_that_does_not_exist_changes_nothing(uploads):
     async def story():
-        payload, stream = await rung(uploads.watch(queue="nothing", poll_seconds=0.2), uploads.upload)
+        payload, stream = await first_event(uploads.watch(queue="nothing", poll_seconds=0.2), uploads.upload)
         await stream.aclose()
         return payload
 
     assert asyncio.run(story()) == {"bucket": uploads.name, "waiting": 1}
 
 
-def test_garbage_is_said_once_and_deleted(uploads, capfd):
+def test_garbage_is_logged_once_and_deleted(uploads, capfd):
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
     for body in ("garbage", '{"Records": [{"s3": null}]}'):
         uploads.sqs.send_message(QueueUrl=uploads.url, MessageBody=body)
@@ -165,16 +165,18 @@ def test_garbage_is_said_once_and_deleted(uploads, capfd):
         watching.cancel()
 
     asyncio.run(story())
-    said = [line for line in capfd.readouterr().out.splitlines() if "Not a notice" in line]
+    said = [line for line in capfd.readouterr().out.splitlines() if "no event notification" in line]
     assert len([line for line in said if "'garbage'" in line]) == 1
     assert uploads.runs == {}
 
 
-def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred_releases(
+def test_ten_thousand_shuffled_notifications_of_two_hundred_versions_start_two_hundred_releases(
     local_aws, uploads, monkeypatch
 ):
-    """The watcher with its queue and the intake, without Airflow: events that are lost, watchers and intakes that
-    die anywhere, notices that come often, late, together or never."""
+    """The watcher with its queue and the intake, without Airflow.
+
+    Events are lost, watchers and intakes are killed anywhere, notifications come often, late, together or never.
+    """
     chance = random.Random(7)
     monkeypatch.setattr(pacing, "EMIT_AGAIN_SECONDS", 0.3)
     uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
@@ -194,9 +196,9 @@ def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred
         with suppress(KeyboardInterrupt):
             uploads.take_in(start)
 
-    async def watch_for_a_while(rings: int) -> None:
+    async def watch_for_a_while(events: int) -> None:
         stream = uploads.watch(poll_seconds=0.2).run()
-        for _ in range(rings):
+        for _ in range(events):
             try:
                 await asyncio.wait_for(anext(stream), 5)
             except TimeoutError:
@@ -211,9 +213,9 @@ def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred
             versions += await asyncio.to_thread(lambda: [uploads.upload() for _ in range(100)])
             await asyncio.to_thread(uploads.notify, chance.choices(versions, k=5000), chance)
             for _ in range(3):
-                await watch_for_a_while(rings=chance.randint(1, 4))
+                await watch_for_a_while(events=chance.randint(1, 4))
         while uploads.left() or len(uploads.runs) < 200:
-            await watch_for_a_while(rings=5)
+            await watch_for_a_while(events=5)
         return versions
 
     versions = asyncio.run(asyncio.wait_for(story(), STORY_SECONDS))
@@ -222,4 +224,4 @@ def test_ten_thousand_shuffled_notices_of_two_hundred_versions_start_two_hundred
     # Intakes died, so that some runs were asked for twice; their id made it one.
     assert len(starts) > 200
     lists = len(local_aws.ledger(operation="ListObjectVersions")) - lists_before
-    assert lists < 500, "a notice costs no listing of its own"
+    assert lists < 500, "not one listing for each notification"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.local_aws
 
 @pytest.fixture(scope="module")
 def endpoint(local_aws):
-    """An endpoint of which a quarter of the requests goes to a model that knows the labels shifted."""
+    """An endpoint that sends a quarter of its requests to a model trained with shifted labels."""
     sagemaker = local_aws.client("sagemaker")
     right = cases.create_model(local_aws, cases.model_data(local_aws))
     shifted = cases.create_model(local_aws, cases.model_data(local_aws, label_shift=1))
@@ -44,7 +44,7 @@ def rows():
 
 
 class Access:
-    """The way to the local AWS."""
+    """Access to the local AWS."""
 
     def __init__(self, aws):
         self.aws = aws
@@ -67,7 +67,7 @@ def run(aws, endpoint, rows, phase, variant=None):
 
 
 def own_accuracy(aws, endpoint, rows, variant):
-    """The share of rows that a variant gets right when boto3 asks, one row at a time."""
+    """The share of rows that a variant predicts correctly when boto3 sends them one by one."""
     runtime = aws.client("sagemaker-runtime")
     right = 0
     for row in rows:

@@ -28,7 +28,7 @@ LATENCIES = {(metric, stat) for metric in ("ModelLatency", "OverheadLatency") fo
 
 @pytest.fixture
 def endpoint(fast_aws, monkeypatch):
-    """An endpoint with one variant and room to scale, to which the hooks lead."""
+    """An endpoint with one variant and room to scale, reached by the hooks."""
     lead_hooks_to(fast_aws.endpoint_url, monkeypatch)
     sagemaker, scaling = fast_aws.client("sagemaker"), fast_aws.client("application-autoscaling")
     model = cases.create_model(fast_aws, cases.model_data(fast_aws))
@@ -84,7 +84,7 @@ def test_what_the_sender_counts_is_what_aws_saw(fast_aws, endpoint):
     found = eventually(gather, complete, 60)
     series = {(one["metric"], one["statistic"]): one for one in found["cloudwatch"]["series"]}
     assert series.keys() > LATENCIES | {INVOCATIONS, ("InvocationsPerInstance", "Sum"), ("CPUUtilization", "Average")}
-    # Microseconds: the model's part of a latency, of which the sender's is milliseconds.
+    # Microseconds of the model, which are part of the sender's milliseconds.
     median_ms = phase.to_json()["latency_ms"]["p50"]
     assert min(series["ModelLatency", "p50"]["values"]) / 1000 < median_ms < series["ModelLatency", "p50"]["values"][0]
     assert [one["name"] for one in found["endpoint"]["variants"]] == ["model-a"]

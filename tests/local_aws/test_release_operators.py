@@ -180,7 +180,7 @@ def test_a_stopped_job_says_so_and_is_not_started_again(aws):
         return first_event(trigger)
 
     operator = SlipwayTrainingOperator(task_id="train", model=model())
-    with pytest.raises(TrainingStopped, match="stopped by somebody"):
+    with pytest.raises(TrainingStopped, match="Somebody stopped"):
         run_task(operator, context(xcoms), wait=stop_it)
     assert created(aws, xcoms) == 1
 

@@ -108,7 +108,7 @@ def test_a_limit_that_cannot_be_kept_fails_and_says_by_how_much(local_aws, endpo
         ({"caps": {"max_requests": 39}, "stages": [{"concurrency": 1, "requests": 1}]}, {}, "max_requests is 39"),
     ],
 )
-def test_nothing_is_sent_without_leave(local_aws, endpoint, model_file, stress, form, said):
+def test_nothing_is_sent_that_the_model_file_does_not_allow(local_aws, endpoint, model_file, stress, form, said):
     model_file(**stress)
     before = sent(local_aws, endpoint)
     operator, context, _ = stress_task(FORM | {"stages": "2:40"} | form, "refused")
@@ -119,7 +119,7 @@ def test_nothing_is_sent_without_leave(local_aws, endpoint, model_file, stress, 
 
 @pytest.fixture
 def release(model_file, monkeypatch):
-    """A release that holds the development endpoint; gives the runs that Airflow says go on."""
+    """A release that holds the development endpoint; yields the runs that Airflow says are going on."""
     going_on = {"run1"}
     monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: run_id in going_on)
     gate = StageGate(S3Documents(), runs.goes_on)
@@ -152,7 +152,7 @@ def test_an_endpoint_that_a_release_is_testing_is_not_loaded_until_its_run_has_e
         ((), {"allowed": False}, 2, "does not allow it"),
     ],
 )
-def test_make_stress_has_the_same_leave_the_same_limits_and_the_same_report(
+def test_make_stress_has_the_same_permission_the_same_limits_and_the_same_report(
     local_aws, endpoint, model_file, tmp_path, capsys, options, stress, status, said
 ):
     model_file(**{"stages": [{"concurrency": 1, "requests": 1}], **stress})
@@ -166,7 +166,9 @@ def test_make_stress_has_the_same_leave_the_same_limits_and_the_same_report(
         assert json.loads(path.read_text())["endpoint"]["name"] == endpoint
 
 
-def test_make_stress_loads_no_endpoint_but_the_one_that_gives_leave(local_aws, endpoint, model_file, tmp_path, capsys):
+def test_make_stress_loads_only_the_endpoint_whose_model_file_allows_it(
+    local_aws, endpoint, model_file, tmp_path, capsys
+):
     model_file()
     with pytest.raises(SystemExit) as refused:
         send(Settings(tmp_path / "home"), endpoint, ["--stages", "2:40", "--watch", "0", "somebody-elses"])
@@ -214,5 +216,5 @@ def test_a_task_that_is_ended_stops_its_load_and_still_leaves_its_report(local_a
     assert local_aws.client("s3").head_object(Bucket=cases.BUCKET, Key=f"stress/{PREFIX}/ended/report.html")
     assert process.returncode == 1
     assert "StressStopped" in output and "s3://" in output
-    # Its sending processes have ended with it, and nothing more comes.
+    # Its sending processes have ended with it, and send nothing more.
     assert sent(local_aws, endpoint) - before == phase["sent"]

@@ -102,7 +102,7 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
     assert parameters(aws)["AirflowPrincipalArn"] == OTHER_PRINCIPAL
     assert keys(aws) == set(versions)
 
-    # A later model gets its roles; one that CloudFormation refuses is told, and keeps nobody else back.
+    # A later model gets its roles; one that CloudFormation refuses is reported, and the others are deployed.
     found = ModelFiles(["releases", "wine-model"], [])
     monkeypatch.setattr(bootstrap_stack.models, "read", lambda include: found)
     (problem,) = bootstrap_stack.deploy(aws.client, include)

@@ -1,4 +1,4 @@
-"""The model files as make sees them."""
+"""The model files as the make targets read them."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What make up and make status make of an API server that guards approvals, and of one that does not."""
+"""What make up and make status do with an API server that guards approvals, and with one that does not."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the command line of make stress has to name."""
+"""What the command line of make stress must name."""
 
 import sys
 
@@ -13,7 +13,7 @@ from tools.stress import main
         [],
         [""],
         ["--rate", "5"],
-        # Neither the value of an option nor what comes after it is taken for the endpoint that needs leave.
+        # Neither an option's value nor a later argument is read as the endpoint.
         ["--data", "rows.csv"],
         ["--data", "iris-model-development", "somebody-elses"],
     ],

@@ -1,4 +1,4 @@
-"""Code of the uploader's choice, and metrics of the uploader's word: each door, and who may open it."""
+"""Code and metrics that an uploader could bring: every way in, and what allows it."""
 
 import json
 
@@ -15,8 +15,8 @@ from slipway.request.schema import AlgorithmSpecification, Deployment, EndpointS
 from tests.unit.request_samples import AWS, changed, iris, iris_model, request_zip, training_job, write_model
 
 PLACE = "s3://mlops-us-west-2-123456789012/iris-model"
-# The names of https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py that make
-# it run something else, and some that it does not know yet.
+# Names of https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py that make it
+# run other code, and some that do not exist yet.
 TOOLKIT = (
     "sagemaker_program",
     "sagemaker_submit_directory",
@@ -29,8 +29,8 @@ TOOLKIT = (
     " sagemaker_program",
     "sagemaker_of_tomorrow",
 )
-# What of CreateTrainingJob a zip may say. Whoever adds to this has asked what code it can bring: entry points, private
-# registries, rule and profiler images, remote shells and other people's algorithms are not among it.
+# The fields of CreateTrainingJob that a zip may have. Add one only if it cannot bring code: entry points, private
+# registries, rule and profiler images, remote shells and other people's algorithms are not among them.
 ACCEPTED = {
     "TrainingJobName",
     "AlgorithmSpecification",
@@ -88,14 +88,14 @@ def fenced(job: dict, model: ModelConfig | None = None):
 
 
 @pytest.mark.parametrize("name", TOOLKIT)
-def test_no_hyperparameter_brings_code_without_leave(name):
+def test_no_hyperparameter_brings_code_unless_the_policy_allows_it(name):
     with pytest.raises(PolicyViolation, match=r"policy\.script_mode does not allow code") as refusal:
         fenced(changed(training_job(), f"HyperParameters.{name}", "train.py"))
     assert f"field HyperParameters.{name}" in refusal.value.why
 
 
 @pytest.mark.parametrize("name", ["sagemaker_program", "sagemaker_submit_directory"])
-def test_a_submitted_directory_within_the_policys_places_is_code_all_the_same(name):
+def test_a_submitted_directory_below_the_policys_prefixes_is_still_code(name):
     with pytest.raises(PolicyViolation, match="script_mode"):
         fenced(changed(training_job(), f"HyperParameters.{name}", f'"{PLACE}/code/sourcedir.tar.gz"'))
 
@@ -109,7 +109,7 @@ def test_a_submitted_directory_within_the_policys_places_is_code_all_the_same(na
         (f'"{PLACE}/code/sourcedir.tar.gz"', False),
     ],
 )
-def test_with_leave_code_comes_from_where_the_policy_says(directory, isolated):
+def test_allowed_code_comes_from_where_the_policy_says(directory, isolated):
     given = fenced(job(directory), script_mode(isolated=isolated)).training_parameters["HyperParameters"]
     assert given["sagemaker_submit_directory"] == directory
 
@@ -145,12 +145,12 @@ def test_with_leave_code_comes_from_where_the_policy_says(directory, isolated):
         ("/opt/ml/input/data/code/x", None, None, True, r"sagemaker_program: expected a file"),
     ],
 )
-def test_with_leave_code_comes_from_nowhere_else(directory, program, code_at, isolated, says):
+def test_allowed_code_comes_from_nowhere_else(directory, program, code_at, isolated, says):
     with pytest.raises(PolicyViolation, match=says):
         fenced(job(directory, program, code_at or f"{PLACE}/code/"), script_mode(isolated=isolated))
 
 
-def test_leave_for_code_does_not_get_in_the_way_of_whoever_brings_none():
+def test_a_policy_that_allows_code_does_not_require_it():
     assert fenced(training_job(), script_mode())
 
 
@@ -181,13 +181,13 @@ def test_every_field_that_a_zip_may_use_is_one_of_these():
 
 
 @pytest.mark.parametrize("field", sorted(set(shape("CreateTrainingJobRequest").members) - ACCEPTED))
-def test_all_else_of_create_training_job_is_refused(field):
+def test_every_other_field_of_create_training_job_is_refused(field):
     with pytest.raises(RequestRefused, match=field):
         fenced(training_job() | {field: {}})
 
 
 @pytest.mark.parametrize("field", sorted(set(shape("AlgorithmSpecification").members) - ACCEPTED_OF_ALGORITHM))
-def test_all_else_of_an_algorithm_is_refused(field):
+def test_every_other_field_of_an_algorithm_is_refused(field):
     with pytest.raises(RequestRefused, match=field):
         fenced(changed(training_job(), f"AlgorithmSpecification.{field}", ["sh", "-c", "evil"]))
 

@@ -1,8 +1,7 @@
-"""What the task ``approve`` and the API server tell each other through the task's own state store.
+"""Questions and answers, which the asking task and the API server exchange through the task's state store.
 
 The task writes the question. The API server writes the answer in the transaction that accepts it, so that an answer
-exists from the moment in which somebody was told so, whichever process dies afterwards. Nobody else may write there:
-see slipway/guard.
+which a person was told is accepted cannot be lost. Nobody else may write there: see slipway/guard.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
 QUESTION = "asked"
 DECIDED = "decided"
 
-UNPROVEN = (
-    "An answer was ignored, for the guard of Airflow's API server has not signed it. That server must load Slipway's "
-    "plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
+UNSIGNED_ANSWER = (
+    "An answer was ignored because the guard in Airflow's API server has not signed it. That server must load "
+    "Slipway's plugin, and [slipway] approval_public_keys must hold its key here too: see docs/approval.md"
 )
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, since when, and what has been answered so far.
+    """A question: what is asked, since when, and the approvals so far.
 
     :param at: when it was first asked, in seconds since the epoch
-    :param model_package_arn: the model package that is decided upon
-    :param number: how many answers came before; the key of the next one is made of it
+    :param model_package_arn: the model package that is decided on
+    :param number: makes the key of its answer
     :param approvals: those given so far
-    :param uploader: who uploaded the zip, as S3 has it
+    :param uploader: who uploaded the zip, by S3's record
     :param digest: SHA-256 of that zip, hexadecimal
     :param artefact: SHA-256 of the trained model, hexadecimal
     """
@@ -49,17 +48,17 @@ class Question:
 
     @property
     def candidate(self) -> Candidate:
-        """What is decided upon, to the byte."""
+        """What is decided on, with the hashes of its bytes."""
         return Candidate(self.model_package_arn, self.digest, self.artefact)
 
     @property
     def answer_key(self) -> str:
-        """The entry that its answer has, once there is one."""
-        return f"answer/{self.number}"
+        """The state store's key of its answer."""
+        return _answer_key(self.number)
 
     @classmethod
     def about(cls, candidate: Candidate, approvals: Iterable[Approval], *, number: int, uploader: str | None) -> Self:
-        """:returns: a new question, asked now"""
+        """Make a new question, asked now."""
         return cls(
             time.time(),
             candidate.model_package_arn,
@@ -71,16 +70,16 @@ class Question:
         )
 
     def next(self, approvals: Iterable[Approval]) -> Self:
-        """:returns: the same question, put again to who has not answered"""
+        """Return the question to ask after an answer, with the approvals so far."""
         return replace(self, number=self.number + 1, approvals=tuple(approvals))
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON for the state store"""
+        """Return plain JSON for the state store."""
         return {**asdict(self), "approvals": [asdict(approval) for approval in self.approvals]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         approvals = tuple(Approval(**item) for item in value.get("approvals", ()))
         return cls(**{**value, "approvals": approvals})
 
@@ -93,10 +92,10 @@ class Answer:
     :param by: the person's Airflow user name
     :param at: ISO 8601, UTC
     :param how: the way it came in
-    :param comment: what they said
+    :param comment: the person's comment
     :param stage: the stage that an approval counts for
     :param model_package_arn: the model package it is about
-    :param option: the button, where there are others than Approve and Reject
+    :param option: the button, where the buttons are not Approve and Reject
     :param proof: the guard's signature, see slipway/signed/proofs.py
     """
 
@@ -111,11 +110,11 @@ class Answer:
     proof: str = ""
 
     def signed(self, signer: Signer, question: Question, place: TaskPlace) -> Self:
-        """:returns: this answer with the guard's proof that it answers this question of this task"""
+        """Return a copy with the guard's signature, as the answer to this question of this task."""
         return replace(self, proof=signer.prove(place.asked(question.number), *self._statement(question)))
 
     def is_proven(self, verifier: Verifier, question: Question, place: TaskPlace) -> bool:
-        """:returns: whether the guard has let it through, as the answer to this question of this task"""
+        """Check that the guard has signed it as the answer to this question of this task."""
         return verifier.answers(self.proof, place.asked(question.number), *self._statement(question))
 
     def _statement(self, question: Question) -> tuple[str, ...]:
@@ -124,16 +123,16 @@ class Answer:
 
     @property
     def approval(self) -> Approval:
-        """The approval that it is, if it is one."""
+        """The approval that this answer gives, if it approves."""
         return Approval(by=self.by, at=self.at, how=self.how.value, stage=self.stage, proof=self.proof)
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON for the state store"""
+        """Return plain JSON for the state store."""
         return {**asdict(self), "how": self.how.value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         return cls(**{**value, "how": How(value["how"])})
 
     def __str__(self) -> str:
@@ -141,22 +140,41 @@ class Answer:
         return f"{self.by} {did} at {self.at} ({self.how})"
 
 
-def proven_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
+def read_question(context: Mapping[str, Any]) -> Question | None:
+    """Read the newest question of the task that asks; None before its first one."""
+    asked: Any = context["task_state_store"].get(QUESTION)
+    return Question.from_json(asked) if asked else None
+
+
+def free_number(context: Mapping[str, Any]) -> int:
+    """Find the number of a new question: former answers keep their entries."""
+    former = read_question(context)
+    number = former.number if former else 0
+    while context["task_state_store"].get(_answer_key(number)):
+        number += 1
+    return number
+
+
+def read_answer(context: Mapping[str, Any], question: Question) -> Answer | None:
     """Read the answer that the guard has written down.
 
-    :param context: of the task that asks
-    :param question: what it has asked
-    :returns: None while there is none that bears the guard's signature
+    :param context: the Airflow context of the task that asks
+    :param question: its question
+    :returns: None while there is no answer with the guard's signature
     """
     given: Any = context["task_state_store"].get(question.answer_key)
     try:
         answer = Answer.from_json(given) if given else None
     except (TypeError, ValueError, KeyError):
-        # No answer of the guard's.
+        # The guard has not written this.
         return None
     return answer if answer and answer.is_proven(verifier(), question, TaskPlace.of(context["ti"])) else None
 
 
-def is_spoilt(context: Mapping[str, Any], question: Question) -> bool:
-    """:returns: whether something lies in the answer's place that the guard has not written there"""
-    return bool(context["task_state_store"].get(question.answer_key)) and proven_answer(context, question) is None
+def has_unsigned_answer(context: Mapping[str, Any], question: Question) -> bool:
+    """Check whether there is an answer that the guard has not signed."""
+    return bool(context["task_state_store"].get(question.answer_key)) and read_answer(context, question) is None
+
+
+def _answer_key(number: int) -> str:
+    return f"answer/{number}"

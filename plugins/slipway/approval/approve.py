@@ -1,32 +1,29 @@
-"""The task ``approve``: waits for a person and makes the Model Registry's record of what they decided."""
+"""The task ``approve``: it asks the model's approvers, and records their decision in the Model Registry."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Param
 
 from slipway.approval import facts
-from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
-from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.approval.answers import Answer, Question
+from slipway.approval.asking import AskingOperator
+from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
-from slipway.aws.identity import identity, resolve
-from slipway.aws.s3 import S3Hook
-from slipway.errors import AlreadyDecided, PermanentError, Rejected
+from slipway.aws.identity import identity
+from slipway.errors import AlreadyDecided, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.host.questions import put_question
 from slipway.model.approvers import Approval, Rules
 from slipway.notices.send import Message, Notice, Notices, retry_at
-from slipway.plan import STRESS_DEV, ReleasePlan, pull_package_arn, pull_plan
-from slipway.registry import approved as production_checks
+from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
+from slipway.registry.approved import check_counts
 from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, NOBODY, Decision, How
-from slipway.request.uploader import uploader_under
-from slipway.stages.mixin import StageMixin, superseded
+from slipway.registry.record import NOBODY, Decision, How
+from slipway.stages.mixin import superseded
 from slipway.states import BoardStage, ExecutionMode
 
 if TYPE_CHECKING:
@@ -34,41 +31,25 @@ if TYPE_CHECKING:
 
     from slipway.stages.board import Entry
 
-COMMENT = "comment"
-# A decision in the registry is to be noticed within ten seconds, however patient the model file is otherwise.
-POLL_LIMIT_SECONDS = 5.0
 
+class HumanApprovalSensor(AskingOperator, ApprovalOperator):
+    """The question to the model's approvers; their decision is recorded on the model package and is the XCom.
 
-class HumanApprovalSensor(StageMixin, ApprovalOperator):
-    """Asks the model's approvers, deferred, so that waiting holds no worker slot.
+    The first decision counts, made in Airflow (the approval screen, or the task marked success or failed) or in the
+    Model Registry (SageMaker Studio, AWS CLI). The question stays open until the rules are met. A rejection, and no
+    answer in time, fails the task without a retry. There is no default answer.
 
-    A decision is taken from Airflow (the approval screen, or the task marked success or failed) and from the Model
-    Registry (SageMaker Studio, AWS CLI), whichever comes first, and ends as a record on the model package. An answer
-    given in Airflow is one that the API server's guard has let through and written down; see slipway/guard.
-    The question stays open until the rules are met. A rejection, and no answer in time, fails the task without a
-    retry. There is no default answer. The XCom is the Decision.
-
-    :param rules: who may answer, and whose approvals are needed
-    :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
-    :param timeout_days: days until no answer counts as a rejection
     :param notices: who is told
-    :param execution_mode: whether a newer release takes this one's place while it waits
-    :param poll_seconds: time between two looks at the Model Registry; 5 at most
-    :param aws_conn_id: Airflow connection with the AWS credentials
+    :raises Rejected: when the decision is a rejection
     """
 
-    # Template fields are serialized: the guard reads the rules there.
-    template_fields = (*ApprovalOperator.template_fields, "rules")
     operator_extra_links = (NewerReleaseLink(),)
+    board_stage = BoardStage.APPROVE
     registry = client(ModelRegistryHook)
-    uploads = client(S3Hook)
 
     def __init__(
         self,
         *,
-        rules: Rules,
-        home_bucket: str,
-        subject: str,
         timeout_days: float = 7,
         notices: Notices = Notices(),  # noqa: B008 (frozen)
         execution_mode: ExecutionMode = ExecutionMode.SUPERSEDED,
@@ -77,142 +58,102 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("retries", 3)
-        # Airflow hands the DAG's params on to every operator; they are no fields of this form.
-        kwargs.pop("params", None)
-        # Nobody is assigned: Airflow would compare user ids, which are numbers with some auth managers. The guard
-        # compares names, and what it has not let through is no answer.
         super().__init__(
-            subject=subject,
-            params={COMMENT: comment_field()},
-            response_timeout=timedelta(days=timeout_days),
+            timeout_days=timeout_days,
+            execution_mode=execution_mode,
+            poll_seconds=poll_seconds,
+            aws_conn_id=aws_conn_id,
             fail_on_reject=True,
             **kwargs,
         )
-        self.rules = rules.to_json()
-        self.home_bucket = home_bucket
-        self.timeout_days = timeout_days
         self.notices = notices
-        self.execution_mode = execution_mode
-        self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
-        self.stage_poll_seconds = self.poll_seconds
-        self.aws_conn_id = aws_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Ask, unless it is decided already, and wait.
-
-        :returns: the decision, when one stands
-        :raises Rejected: when the decision that stands is a rejection
-        :raises slipway.errors.Superseded: when a newer release has come here, and nobody has decided on this one
-        """
-        return self._go_on(context, {})
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after a wait: record what has been decided, or wait for more.
-
-        :param event: what the trigger saw, or Airflow's own notice of an answer
-        :returns: the decision
-        :raises Rejected: when it is a rejection, or came too late
-        """
-        # Airflow's own event has no outcome; the answer itself is in the state store.
-        return self._go_on(context, {"outcome": ApprovalOutcome.ANSWERED.value, **event})
-
-    def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        arn, outcome = pull_package_arn(context), event.get("outcome")
-        if outcome == ApprovalOutcome.REFUSED:
-            raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
-        question = self._question(context, arn)
-        if standing := self._standing(context, arn):
-            return self._settle(context, arn, standing, question)
-        if question and context["task_state_store"].get(DECIDED):
-            # The decision was withdrawn in SageMaker: another question, with time of its own.
-            context["task_state_store"].delete(DECIDED)
+    def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
+        """Decide, ask or wait; see AskingOperator.go_on."""
+        arn, question = pull_package_arn(context), self.question(context)
+        if standing := self._standing_decision(context, arn):
+            return self._finish(context, arn, standing, question)
+        if self.is_decided(context):
+            # The decision was withdrawn in SageMaker: ask a new question, with a new deadline.
             question = None
-        answer = self._answer(context, question)
+        answer = self.answer_to(context, question)
         if answer is None and outcome == ApprovalOutcome.TIMEOUT:
             comment = f"No answer within {self.timeout_days:g} days"
-            return self._end(context, arn, How.TIMEOUT, comment, question)
+            return self._reject_as_slipway(context, arn, How.TIMEOUT, comment, question)
         if (
             answer is None
             and outcome == ApprovalOutcome.SUPERSEDED
             and (newer := self.overtaken(context, BoardStage.APPROVE))
         ):
-            return self.give_way(context, BoardStage.APPROVE, newer)
-        if answer is None and not event:
+            return self._end_superseded(context, newer)
+        if answer is None and outcome is None:
             self.enter_stage(context, BoardStage.APPROVE)
-        if question is None:
-            question = self._ask(context, self._new_question(context, arn))
-        elif answer is None and outcome == ApprovalOutcome.ANSWERED:
-            self.log.error(UNPROVEN)
-            self._ask(context, question)
-        elif answer is None and outcome == ApprovalOutcome.UNASKED:
-            self._ask(context, question)
-        if is_spoilt(context, question):
-            # Its place is taken by what is no answer, so that nobody could answer it any more.
-            self.log.error(UNPROVEN)
-            question = self._ask(context, question.next(question.approvals))
-        # To put a question may erase an answer from Airflow's screen, never from the state store: hence look again.
-        while answer := self._answer(context, question):
+        question = self.ensure_asked(context, question, answer, outcome)
+        # Asking may erase an answer from Airflow's screen, but not from the state store: read it there again.
+        while answer := self.answer_to(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)
             if decision:
-                return self._settle(context, arn, decision, question)
-            question = self._ask(context, question.next(approvals))
-        self._wait(context, question)
+                return self._finish(context, arn, decision, question)
+            question = self.ask(context, question.next(approvals))
+        self.wait(context, question)
 
-    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> dict[str, Any]:  # type: ignore[override]
-        """End the release because of a newer one, unless somebody has decided on it meanwhile.
+    def new_question(self, context: Context) -> Question:
+        """Make the question about this release, with the approvals that the model package has."""
+        arn, digest = pull_package_arn(context), pull_plan(context).digest
+        approvals, _ = self.registry.undecided(arn, digest)
+        return self.question_about(context, self.registry.candidate(arn, digest), approvals)
 
-        :param context: the task's Airflow context
-        :param stage: where it was overtaken
-        :param newer: the newer release
-        :returns: the decision, if somebody approved
-        :raises slipway.errors.Superseded: naming the newer release
-        """
-        arn = pull_package_arn(context)
+    def screen(self, context: Context, question: Question) -> str:
+        """Write the approval screen."""
+        artefact = artefact_of(self.registry.describe_model_package(question.model_package_arn) or {})
+        return facts.markdown(
+            _facts(context, self.parsed_rules, question, artefact, stress_wanted=STRESS_DEV in self.upstream_task_ids)
+        )
+
+    def send_notices(self, context: Context, question: Question) -> float | None:
+        """Tell the approvers that they are asked, and remind them at half of the time."""
+        if not self.notices:
+            return None
+        ends_at = self.ends_at(question)
+        half_time = (question.at + ends_at) / 2
+        stage = self.parsed_rules.open_stage(question.approvals)
+        wanted = f"{self.parsed_rules.wanted(question.approvals)}, until {_utc(ends_at)}"
+        told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
+        if time.time() < half_time:
+            return half_time if told else min(half_time, retry_at())
+        told = self._tell(context, Notice.REMINDER, f"{question.at}", wanted) and told
+        return None if told else retry_at()
+
+    def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
+        """End the release, unless somebody has approved it meanwhile."""
+        self._end_superseded(context, newer)
+
+    def _end_superseded(self, context: Context, newer: Entry) -> dict[str, Any]:
+        """End the release because of a newer one; return the decision if somebody has approved meanwhile."""
         comment = f"Superseded by the newer release {run_url(newer.dag_id, newer.run_id)}"
-        return self._end(context, arn, How.SUPERSEDED, comment, self._question(context, arn))
+        return self._reject_as_slipway(
+            context, pull_package_arn(context), How.SUPERSEDED, comment, self.question(context)
+        )
 
-    def _standing(self, context: Context, arn: str) -> Decision | None:
-        """:returns: the decision on record; an approval only if it would let the model into production"""
+    def _standing_decision(self, context: Context, arn: str) -> Decision | None:
+        """Return the decision on record; raise NotApproved for an approval that deploy_prd would refuse."""
         plan = pull_plan(context)
         decision = self.registry.keep_outside_decision(arn, plan.digest)
         if decision and decision.approved:
-            production_checks.check_counts(
+            check_counts(
                 decision,
                 arn,
-                Rules.from_json(self.rules),
-                self._uploader(plan),
+                self.parsed_rules,
+                self.uploader(plan),
                 lambda: identity(self.aws_conn_id).arn,
             )
         return decision
 
-    def _question(self, context: Context, arn: str) -> Question | None:
-        asked: Any = context["task_state_store"].get(QUESTION)
-        question = Question.from_json(asked) if asked else None
-        return question if question and question.model_package_arn == arn else None
-
-    def _new_question(self, context: Context, arn: str) -> Question:
-        store, plan = context["task_state_store"], pull_plan(context)
-        asked: Any = store.get(QUESTION)
-        # Answers about another model package keep their places.
-        number = Question.from_json(asked).number if asked else 0
-        while store.get(f"answer/{number}"):
-            number += 1
-        approvals, _ = self.registry.undecided(arn, plan.digest)
-        candidate = self.registry.candidate(arn, plan.digest)
-        return Question.about(candidate, approvals, number=number, uploader=self._uploader(plan))
-
-    def _uploader(self, plan: ReleasePlan) -> str | None:
-        home_bucket = resolve(self.home_bucket, self.aws_conn_id)
-        return uploader_under(Rules.from_json(self.rules), plan, home_bucket, self.uploads)
-
-    def _answer(self, context: Context, question: Question | None) -> Answer | None:
-        return proven_answer(context, question) if question else None
-
     def _record_answer(
         self, context: Context, arn: str, question: Question, answer: Answer
     ) -> tuple[Decision | None, list[Approval]]:
-        """:returns: the decision that it makes, if it makes one, and all approvals so far"""
-        rules, digest = Rules.from_json(self.rules), pull_plan(context).digest
+        """Record an answer; return the decision, if the answer completes one, and all approvals so far."""
+        rules, digest = self.parsed_rules, pull_plan(context).digest
         approvals, said = self.registry.undecided(arn, digest)
         if not answer.approve:
             decision = self._record(
@@ -220,7 +161,7 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
             )
             return decision, approvals
         comment = f"{answer.by}: {answer.comment}" if answer.comment and rules.needed > 1 else answer.comment
-        # An attempt that was killed may have recorded it.
+        # An attempt that was killed may have recorded it already.
         if answer.approval not in approvals:
             approvals.append(answer.approval)
             said = "; ".join(filter(None, (said, comment)))
@@ -232,10 +173,12 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         decision = self._record(context, arn, True, who, answer.how, said, approvals, decided_at=answer.at)
         return decision, approvals
 
-    def _end(self, context: Context, arn: str, how: How, comment: str, question: Question | None) -> dict[str, Any]:
+    def _reject_as_slipway(
+        self, context: Context, arn: str, how: How, comment: str, question: Question | None
+    ) -> dict[str, Any]:
         approvals, _ = self.registry.undecided(arn, pull_plan(context).digest)
         decision = self._record(context, arn, False, NOBODY, how, comment, approvals)
-        return self._settle(context, arn, decision, question)
+        return self._finish(context, arn, decision, question)
 
     def _record(
         self,
@@ -261,26 +204,25 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 approvals=approvals,
             )
         except AlreadyDecided as late:
-            # Somebody else was first, and that stands; what was wanted here stays to be read in the log.
-            self.log.warning("%s. Comment that came too late: %r", late, comment)
-            standing = self._standing(context, arn)
+            # The first decision stands. The comment of the late one is only in the log.
+            self.log.warning("%s. Comment of the late decision: %r", late, comment)
+            standing = self._standing_decision(context, arn)
             if standing is None:
                 raise
             return standing
 
-    def _settle(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
-        # From here on the guard tells whoever answers that it is decided, and by whom.
-        context["task_state_store"].set(DECIDED, {**decision.to_xcom(), "model_package_arn": arn})
-        late = self._answer(context, question)
-        if late and not _made_by(decision, late):
+    def _finish(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
+        self.note_decision(context, decision.to_xcom())
+        late = self.answer_to(context, question)
+        if late and not _is_part_of(decision, late):
             self.log.warning("Too late: %s. Comment: %r", late, late.comment)
             self.registry.record_late_answer(arn, str(late), digest=pull_plan(context).digest)
-        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _said(decision))
+        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _decision_line(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, BoardStage.APPROVE)):
             NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-            error = superseded("A newer release has come to the approval", pull_plan(context).sequence, newer)
+            error = superseded("A newer release has reached the approval", pull_plan(context).sequence, newer)
             self.log.warning("%s", error)
             raise error
         if not decision.approved:
@@ -288,60 +230,9 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
                 f"{decision.decided_by} rejected this release",
                 resource=arn,
                 why=decision.comment or "no comment was given",
-                fix="upload another zip; production serves what it served",
+                fix="upload another zip; production is unchanged",
             )
         return decision.to_xcom()
-
-    def _ask(self, context: Context, question: Question) -> Question:
-        # Remembered first: the trigger notices a question that was never put, but nobody a lost answer.
-        kept_for = timedelta(days=self.timeout_days + 1)
-        context["task_state_store"].set(QUESTION, question.to_json(), retention=kept_for)
-        self.body = facts.markdown(
-            _facts(
-                context,
-                Rules.from_json(self.rules),
-                question,
-                artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
-                STRESS_DEV in self.upstream_task_ids,
-            )
-        )
-        put_question(
-            ti_id=context["task_instance"].id,
-            options=self.options,
-            subject=self.subject,
-            body=self.body,
-            params=self.serialized_params,
-        )
-        self.log.info("Waiting: %s", Rules.from_json(self.rules).wanted(question.approvals))
-        return question
-
-    def _wait(self, context: Context, question: Question) -> NoReturn:
-        timeout_seconds = timedelta(days=self.timeout_days).total_seconds()
-        self.defer(
-            trigger=ApprovalTrigger(
-                ti_id=str(context["task_instance"].id),
-                model_package_arn=question.model_package_arn,
-                deadline=question.at + timeout_seconds,
-                notice_at=self._tell_what_is_due(context, question, question.at + timeout_seconds / 2),
-                ticket=self.ticket(context, BoardStage.APPROVE).to_json(),
-                poll_seconds=self.poll_seconds,
-                aws_conn_id=self.aws_conn_id,
-            ),
-            method_name="execute_complete",
-        )
-
-    def _tell_what_is_due(self, context: Context, question: Question, half_time: float) -> float | None:
-        """:returns: when there is something to tell again"""
-        if not self.notices:
-            return None
-        rules = Rules.from_json(self.rules)
-        stage = rules.open_stage(question.approvals)
-        wanted = f"{rules.wanted(question.approvals)}, until {_utc(2 * half_time - question.at)}"
-        told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
-        if time.time() < half_time:
-            return half_time if told else min(half_time, retry_at())
-        told = self._tell(context, Notice.REMINDER, f"{question.at}", wanted) and told
-        return None if told else retry_at()
 
     def _tell(self, context: Context, notice: Notice, key: str, text: str) -> bool:
         ti = context["ti"]
@@ -352,8 +243,8 @@ class HumanApprovalSensor(StageMixin, ApprovalOperator):
         return self.notices.send(message, context, self.aws_conn_id)
 
 
-def _made_by(decision: Decision, answer: Answer) -> bool:
-    """Tell whether an answer is part of what was decided."""
+def _is_part_of(decision: Decision, answer: Answer) -> bool:
+    """Check whether an answer is part of a decision."""
     if answer.approve:
         return answer.approval in decision.approvals
     return not decision.approved and decision.decided_by == answer.by
@@ -362,29 +253,17 @@ def _made_by(decision: Decision, answer: Answer) -> bool:
 def _notice_of(decision: Decision) -> Notice:
     if decision.approved:
         return Notice.APPROVED
-    nobodys = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
-    return nobodys.get(decision.how, Notice.REJECTED)
+    by_slipway = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
+    return by_slipway.get(decision.how, Notice.REJECTED)
 
 
-def _said(decision: Decision) -> str:
+def _decision_line(decision: Decision) -> str:
     text = f"{decision.decision} by {decision.decided_by} at {decision.decided_at} ({decision.how})"
     return f"{text}: {decision.comment}" if decision.comment else text
 
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")
-
-
-def comment_field() -> Param:
-    return Param(
-        None,
-        # Airflow's form keeps both buttons disabled while a field that may not be null is empty.
-        type=["null", "string"],
-        title="Comment",
-        description="Kept with the decision on the model package",
-        maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,
-        source="task",
-    )
 
 
 def _facts(

@@ -1,4 +1,4 @@
-"""What an approver has to know, as Markdown: the body of the approval screen."""
+"""The body of the approval screen, as Markdown: what an approver needs to know."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from slipway.registry.artefact import Artefact
 class Facts:
     """What the tasks before the approval found out: their XComs, with the release's plan.
 
-    :param artefact: the model's bytes, as the model package has them on record
+    :param artefact: the model artifact, by the model package's record
     :param run_url: the release's page in Airflow
-    :param stress: None where no load was sent
-    :param stress_wanted: whether the model file asks for it
-    :param uploader: who uploaded the zip, as S3 has it
+    :param stress: the stress test's result; None where there is none
+    :param stress_wanted: whether the model file asks for a stress test
+    :param uploader: who uploaded the zip, by S3's record
     :param approvals: those given so far
-    :param wanted: whose approval is wanted, as a clause
+    :param wanted: who must approve, as a clause
     """
 
     plan: ReleasePlan
@@ -38,11 +38,7 @@ class Facts:
 
 
 def markdown(facts: Facts) -> str:
-    """Write the approval screen's text.
-
-    :param facts: what is known about the release
-    :returns: Markdown
-    """
+    """Write the text of the approval screen."""
     sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
     if compared := facts.test.get("champion"):
         sections.append(_champion(compared))
@@ -52,11 +48,7 @@ def markdown(facts: Facts) -> str:
 
 
 def code(text: object) -> str:
-    """Show a text that came from outside literally: in it nothing is Markdown.
-
-    :param text: any text
-    :returns: a code span
-    """
+    """Write a text from outside as a code span, so that nothing in it counts as Markdown."""
     return "`" + " ".join(str(text).replace("`", "'").replace("|", "/").split()) + "`"
 
 
@@ -87,12 +79,12 @@ def _identity(facts: Facts) -> str:
 
 def _artefact(artefact: Artefact | None) -> list[tuple[str, str]]:
     if artefact is None:
-        return [("Model's file", "✗ its bytes are not on record, so it cannot be deployed")]
+        return [("Model artifact", "✗ not on record, so it cannot be deployed")]
     return [
-        ("Model's file", code(artefact.uri)),
-        ("Its size", f"{artefact.size_bytes} bytes"),
-        ("Its version id and ETag", f"{code(artefact.version_id)}, {code(artefact.etag)}"),
-        ("Its SHA-256", code(artefact.sha256)),
+        ("Model artifact", code(artefact.uri)),
+        ("Size", f"{artefact.size_bytes} bytes"),
+        ("Version id and ETag", f"{code(artefact.version_id)}, {code(artefact.etag)}"),
+        ("SHA-256", code(artefact.sha256)),
     ]
 
 
@@ -110,7 +102,7 @@ def _metrics(evaluation: Mapping[str, Any]) -> str:
         )
         for name in sorted({*metrics, *gates})
     ]
-    compared = code(live["model_package_arn"]) if live.get("model_package_arn") else "nothing: production is empty"
+    compared = code(live["model_package_arn"]) if live.get("model_package_arn") else "nothing: production has no model"
     table = _table(("Metric", "This model", "Gate", "Live in production"), rows)
     return f"### Metrics\n\n{table}\n\nCompared with {compared}."
 
@@ -133,10 +125,10 @@ def _development(test: Mapping[str, Any]) -> str:
         ("Endpoint", code(test.get("endpoint_name", "unknown"))),
         *_quality(test),
         ("Latency", f"p50 {_number(latency.get('p50'))} ms, p99 {_number(latency.get('p99'))} ms"),
-        ("Answered by", variants or "-"),
+        ("Requests by variant", variants or "-"),
     ]
     if "golden_rows" in test:
-        rows.append(("Golden set", f"all {test['golden_rows']} rows right"))
+        rows.append(("Golden set", f"all {test['golden_rows']} predictions correct"))
     return "### Test of the development endpoint\n\n" + _table(("", ""), rows)
 
 
@@ -148,16 +140,16 @@ def _champion(compared: Mapping[str, Any]) -> str:
             ("p99 latency, ms", _number(compared["candidate_p99_ms"]), _number(compared["live_p99_ms"])),
         ],
     )
-    rule = f"The same {compared['rows']} rows. Rule: {compared['rule']} ✓"
-    failed = "" if compared["live"] is not None else " The live model failed on them."
-    return f"### Beside the live model\n\n{table}\n\n{rule}{failed}"
+    rule = f"On the same {compared['rows']} rows. Rule: {compared['rule']} ✓"
+    failed = "" if compared["live"] is not None else " The live model failed on these rows."
+    return f"### Compared with the live model\n\n{table}\n\n{rule}{failed}"
 
 
 def _stress(facts: Facts) -> str:
     stress = facts.stress
     if not stress:
-        return "✗ has left no result: somebody may have marked it."
-    said = "✓ kept its limits" if stress["passed"] else "✗ broke its limits"
+        return "✗ No result: somebody may have marked the task."
+    result = "✓ Kept its limits" if stress["passed"] else "✗ Broke its limits"
     rows = [
         (
             limit["name"],
@@ -167,9 +159,9 @@ def _stress(facts: Facts) -> str:
         )
         for limit in stress["limits"]
     ]
-    line = f"{said}: {stress['answered']} of {stress['sent']} requests answered, p99 {_number(stress['p99_ms'])} ms."
+    line = f"{result}: {stress['answered']} of {stress['sent']} requests answered, p99 {_number(stress['p99_ms'])} ms."
     report = f"[Stress report]({facts.run_url}/tasks/{STRESS_DEV}), {code(stress['report'])}"
-    table = _table(("Limit", "Allowed", "Measured", "In"), rows)
+    table = _table(("Limit", "Allowed", "Measured", "Phase"), rows)
     return f"{line}\n\n{table}\n\n{report}"
 
 
@@ -180,13 +172,13 @@ def _quality(test: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("RMSE", f"{_number(test['rmse'])} (gate ≤ {_number(test.get('rmse_maximum'))})"),
         ]
     return [
-        ("Right answers", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
+        ("Correct predictions", f"{test.get('correct', '-')} of {test.get('rows', '-')}"),
         ("Accuracy", f"{_number(test.get('accuracy'))} (gate ≥ {_number(test.get('accuracy_minimum'))})"),
     ]
 
 
 def approval_line(approval: Approval) -> str:
-    """:returns: an approval as a line of the screen's list"""
+    """Write an approval as a line of the list."""
     return f"- {code(approval.by)} approved at {approval.at} (stage {approval.stage}, {approval.how})"
 
 

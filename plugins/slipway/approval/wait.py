@@ -1,4 +1,4 @@
-"""Waiting for a person: for the answer given in Airflow, and for a decision made in the Model Registry."""
+"""The wait for a person's answer in Airflow, or for a decision in the Model Registry."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from slipway.waiting.polling import PollingTrigger
 class ApprovalOutcome(StrEnum):
     """Why the wait for a decision ended."""
 
-    ANSWERED = "answered"  # in Airflow; whoever resumes reads the answer in the task's state store
-    RECORDED = "recorded"  # in the Model Registry; whoever resumes reads the record itself
-    UNASKED = "unasked"  # Airflow holds no question that could be answered
-    NOTICE = "notice"  # there is something to tell the approvers
-    SUPERSEDED = "superseded"  # a newer release has come to the approval, or beyond
+    ANSWERED = "answered"  # in Airflow; the operator reads the answer in the task's state store
+    RECORDED = "recorded"  # in the Model Registry; the operator reads the record itself
+    UNASKED = "unasked"  # Airflow has no question to answer
+    NOTICE = "notice"  # a notice is due
+    SUPERSEDED = "superseded"  # a newer release has reached this stage or a later one
     TIMEOUT = "timeout"
     REFUSED = "refused"  # AWS does not show the record
 
     def to_event(self) -> TriggerEvent:
-        """:returns: the event that carries it to the operator"""
+        """Return the event for the operator."""
         return TriggerEvent({"outcome": self.value})
 
 
 class ApprovalTrigger(PollingTrigger):
-    """Polls for a decision until a deadline.
+    """A trigger that polls for a decision until a deadline.
 
-    Airflow resumes a deferred task by itself when it is answered. The answer is polled for nevertheless: one given in
-    the moment between the question and the deferral would otherwise go unnoticed.
+    Airflow resumes a deferred task when its question is answered. This trigger polls for the answer too, because one
+    that is given after the question and before the deferral would go unnoticed.
 
     :param ti_id: id of the asking task instance
-    :param model_package_arn: the model package that is decided upon
+    :param model_package_arn: the model package that is decided on
     :param deadline: when to give up, in seconds since the epoch
-    :param notice_at: when the task is to be resumed to tell somebody something, in seconds since the epoch
-    :param ticket: the release at this stage, as Ticket.to_json gives it; None to look out for no newer one
+    :param notice_at: when the task resumes to send a notice, in seconds since the epoch
+    :param ticket: the release at this stage, from Ticket.to_json; None to ignore newer releases
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ApprovalTrigger(PollingTrigger):
         self.ticket = ticket
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         return {
             **super().arguments(),
             "ti_id": self.ti_id,
@@ -88,18 +88,18 @@ class ApprovalTrigger(PollingTrigger):
         try:
             answered = await asyncio.to_thread(is_answered, self.ti_id)
         except AirflowRuntimeError as error:
-            self.log.warning("Airflow does not show the question, asking again: %s", error)
+            self.log.warning("Cannot read the question from Airflow, trying again: %s", error)
             return None
         if answered is None:
             return ApprovalOutcome.UNASKED.to_event()
         return ApprovalOutcome.ANSWERED.to_event() if answered else None
 
     def is_decided(self, package: Mapping[str, Any]) -> bool:
-        """:returns: whether the model package says what is waited for"""
+        """Check whether the model package has the decision."""
         return decision_of(package) is not None
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Return the event that ends the wait; None while it goes on."""
         if answer := await self.answer():
             return answer
         client = await self.client(ModelRegistryHook)
@@ -112,19 +112,19 @@ class ApprovalTrigger(PollingTrigger):
         return self._due()
 
     async def while_away(self, error: Exception) -> TriggerEvent | None:
-        """:returns: an answer given in Airflow, a notice, or the end of the time"""
+        """Return the event of an answer, a notice or the deadline; none of them needs AWS."""
         return await self.answer() or self._due()
 
     async def _overtaken(self) -> bool:
-        """Look at the model's board; one that cannot be read now is read at the next poll, and by deploy_prd."""
+        """Read the model's board; a failure counts as no, because the next poll and deploy_prd read it again."""
         if self.ticket is None:
             return False
         try:
             client = await self.client(S3Hook)
             return await overtaken_async(client, Ticket.from_json(self.ticket)) is not None
         except (AwsError, PermanentError) as error:
-            self.log.warning("Cannot look for newer releases, asking again: %s", error)
-            # New clients read the credentials anew.
+            self.log.warning("Cannot look for newer releases, trying again: %s", error)
+            # New clients read the credentials again.
             await self.cleanup()
             return False
 

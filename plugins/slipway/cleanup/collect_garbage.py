@@ -47,7 +47,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Collect, unless another run holds production's lease.

@@ -36,7 +36,7 @@ from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
+from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import ON_THE_WAY, EndpointStatus, Environment
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """
         # First of all: a roll-back without an approver's order must not enter the stage.
         self._check_ordered(context, pull_plan(context))
-        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
+        self.enter_stage(context, STAGE_OF[self.environment])
         with self._consequences(context):
             return super().execute(context)
 

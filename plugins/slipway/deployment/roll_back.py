@@ -59,7 +59,7 @@ class RollBackOperator(StageMixin, BaseOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose, check, and wait for production's lease.

@@ -1,14 +1,14 @@
-"""What keeps anybody but a model's approvers from answering for them, in Airflow's API server.
+"""The guard in Airflow's API server: only a model's approvers may answer for its approvals.
 
-Airflow lets whoever may edit a run mark any of its tasks success. Here every change that a request makes is checked
-where all ways in meet: when the database session is flushed, and when a statement is executed.
+Airflow lets everybody who may edit a run mark any of its tasks success. The guard checks every change of a request
+where all routes meet: when the database session is flushed, and when a statement is executed.
 
-- ``middleware.py`` tells who is calling, and lets nothing be changed while the guard is not proved.
-- ``flush.py`` holds each change of an approval's task, question or run against the rules.
-- ``writes.py`` holds each statement that writes XComs, state stores, connections and variables against its owner.
-- ``orders.py`` lets nobody else start a roll-back or a teardown, or set one going again, and signs who did.
-- ``approvals.py`` knows the approvals: their rules in the serialized DAG, their state store.
-- ``belongings.py`` knows what is Slipway's own; ``own_writes.py`` writes for the guard itself.
-- ``self_test.py`` tries what must be refused; ``health.py`` tells the outcome.
-- ``answers.py`` replaces two of Airflow's answers; ``caller.py`` and ``routes.py`` are what all share.
+- ``middleware.py`` finds out who is calling, and refuses every change until the guard has passed its own test.
+- ``flush.py`` checks each change of an approval's task, question or run against the rules.
+- ``writes.py`` checks who may write XComs, state stores, connections and variables.
+- ``orders.py`` lets only approvers start a roll-back or a teardown, or run it again, and signs who did.
+- ``approvals.py`` reads the approvals: their rules in the serialized DAG, their state store.
+- ``belongings.py`` tells what belongs to Slipway; ``own_writes.py`` writes for the guard itself.
+- ``self_test.py`` tries changes that must be refused; ``health.py`` serves the result.
+- ``answers.py`` replaces two of Airflow's answers; all modules share ``caller.py`` and ``routes.py``.
 """

@@ -1,4 +1,4 @@
-"""The two answers of Airflow's that the guard replaces: neither changes anything."""
+"""Replaces two of Airflow's answers by better ones; neither request changes anything."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from slipway.guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
 
 
 def may_replace(route: Route, status: HTTPStatus) -> bool:
-    """:returns: whether ``replacement`` has anything to say"""
+    """Tell whether ``replacement`` may have a better answer."""
     return route.leads_to(MARK_TASK_DRY_RUN) or (route.leads_to(ANSWER) and status is HTTPStatus.CONFLICT)
 
 
 def replacement(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | None:
-    """Say what a request is answered in the place of Airflow's own answer. Looks into the database.
+    """Find a better answer than Airflow's own, in the database.
 
     :param caller: who asks
     :param status: Airflow's own answer
-    :returns: status and reason; None where Airflow's own stays
+    :returns: status and reason; None if Airflow's own stays
     """
     route = caller.route
     with create_session(scoped=False) as session:
@@ -41,7 +41,7 @@ def replacement(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | 
 
 
 def _who_was_first(route: Route, session: Session) -> str | None:
-    """Say who has answered a question already; None when this is no approval of Slipway's, or nobody has."""
+    """Return who answered a question first; None if nobody has, or if it is no approval of Slipway."""
     dag_id, run_id, task_id = route.task
     statement = select(TaskInstance).where(
         TaskInstance.dag_id == dag_id,

@@ -38,7 +38,7 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
 
     :param dag_id: any DAG
     :param session: the session whose flush is under way
-    :returns: rules by task id; None for rules that cannot be read, by which nobody is an approver
+    :returns: rules by task id; None for rules that cannot be read: then nobody is an approver
     """
     dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
     tasks = dag.tasks if dag else ()
@@ -46,7 +46,7 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
 
 
 def task_types(dag_id: str, session: Session) -> set[str]:
-    """:returns: the names of a DAG's operators, by its newest version; none for a DAG that is not there"""
+    """Return the class names of a DAG's operators in its newest version; none if there is no such DAG."""
     dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
     return {task.task_type for task in dag.tasks} if dag else set()
 
@@ -59,23 +59,23 @@ def _rules(task: Any) -> Rules | None:
 
 
 def approver_names(dag_id: str, session: Session) -> list[str]:
-    """:returns: everybody whom any of a DAG's approvals names; empty where it has none that can be read"""
+    """Return everybody whom a DAG's approvals name; nobody if it has no approvals that can be read."""
     found = rules_by_task(dag_id, session).values()
     return sorted({name for rules in found if rules for name in rules.approvers})
 
 
 def may_all(name: str | None, dag_id: str, session: Session) -> bool:
-    """:returns: whether this person is an approver of each of a DAG's approvals"""
+    """Tell whether this person is an approver of each of a DAG's approvals."""
     return all(rules is not None and name in rules.approvers for rules in rules_by_task(dag_id, session).values())
 
 
 def only_approvers(name: str | None, approvers: Sequence[str], *, nobody: str = "") -> str:
-    """Say who may do what somebody may not.
+    """Say that only approvers may do something.
 
     :param name: whose request is refused
     :param approvers: who may
-    :param nobody: what to say where there is none
-    :returns: a sentence, and another one where the name is only like an approver's
+    :param nobody: what to say if there are no approvers
+    :returns: a sentence; a second one if the name resembles an approver's
     """
     return f"only its approvers may ({', '.join(approvers) or nobody}).{likeness(name, approvers)}"
 
@@ -93,47 +93,47 @@ class GuardedApproval:
         self.rules = rules_by_task(ti.dag_id, session).get(ti.task_id)
 
     def is_approver(self, name: str | None) -> bool:
-        """:returns: whether this person may answer at all"""
+        """Tell whether this person may answer at all."""
         return self.rules is not None and name in self.rules.approvers
 
     def why_not(self, name: str | None) -> str:
-        """:returns: what to say to somebody who is no approver"""
+        """Return what to tell somebody who is no approver."""
         approvers = self.rules.approvers if self.rules else []
-        return only_approvers(name, approvers, nobody="nobody, for its rules cannot be read")
+        return only_approvers(name, approvers, nobody="nobody: its rules cannot be read")
 
     @property
     def is_trial(self) -> bool:
-        """Whether it asks what is to become of a model on trial."""
+        """Whether it asks what to do with a model on trial."""
         return self.ti.operator == TRIAL_OPERATOR
 
     def question(self) -> Question | None:
-        """:returns: what the task has asked last; None before it asks"""
+        """Return the task's latest question; None before it asks."""
         value = self._stored(QUESTION)
         return Question.from_json(value) if value else None
 
     def answer(self, question: Question) -> Answer | None:
-        """:returns: the answer that a question has"""
+        """Return the answer to a question; None while it has none."""
         value = self._stored(question.answer_key)
         return Answer.from_json(value) if value else None
 
     def decided(self, question: Question) -> str | None:
-        """:returns: who decided what about the question's model package, as a clause; None while nobody has"""
+        """Return who decided what about the question's model package, as a clause; None while nobody has."""
         value = self._stored(DECIDED)
         if not value or value["model_package_arn"] != question.model_package_arn:
             return None
         return f"{value['decided_by']} decided {value['decision']} at {value['decided_at']} ({value['how']})"
 
     def detail(self) -> HITLDetail | None:
-        """:returns: Airflow's own record of the question"""
+        """Return Airflow's own record of the question."""
         return self.session.get(HITLDetail, self.ti.id)
 
     def give(self, question: Question, answer: Answer) -> bool:
-        """Write an answer down.
+        """Store an answer.
 
-        A question has one answer, for (run, task, map index, key) is unique in the state store: of two in the same
-        instant the second breaks that, in whichever API server and on whichever database.
+        A question has one answer, because (run, task, map index, key) is unique in the state store. Of two answers at
+        the same moment the second fails, on every API server and every database.
 
-        :returns: False if it has one; the session can then only be rolled back
+        :returns: False if the question has an answer; the session must then be rolled back
         """
         row = {
             "dag_run_id": self.ti.dag_run.id,

@@ -1,4 +1,4 @@
-"""What is Slipway's own in Airflow's database: DAGs, the assets of uploads, connections, variables."""
+"""What belongs to Slipway in Airflow's database: DAGs, the assets of uploads, connections, variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway.training.owner import INSTANCE_VARIABLE
 
 log = logging.getLogger(__name__)
 
-# No DAG has this id, for ids have no spaces; the guard's own test writes to it.
+# The guard's own test writes to this id. No DAG has it, because ids have no spaces.
 # https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html
 TEST_DAG_ID = "test of the approval guard"
 VARIABLES = frozenset({INSTANCE_VARIABLE})
@@ -28,10 +28,10 @@ _DEFAULT_CONNECTION = "aws_default"
 
 
 def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
-    """Choose Slipway's DAGs by their tag, which the DAG files set and no API changes.
+    """Find Slipway's DAGs by their tag, which the DAG files set and no API can change.
 
     :param dag_ids: any DAG ids
-    :param connection: the connection of the write that is looked at
+    :param connection: the connection of the write that is checked
     """
     asked = set(dag_ids)
     tagged = select(DagTag.dag_id).where(DagTag.name == DAG_TAG, DagTag.dag_id.in_(asked - {TEST_DAG_ID}))
@@ -39,10 +39,10 @@ def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
 
 
 def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[int, str]:
-    """Choose the assets that stand for uploads. They keep their name when no model file has their bucket any more.
+    """Find the assets that stand for uploads, also those of buckets that no model file names any more.
 
     :param asset_ids: any assets' ids
-    :param connection: the connection of the write that is looked at
+    :param connection: the connection of the write that is checked
     :returns: names by id
     """
     statement = select(AssetModel.id, AssetModel.name).where(
@@ -52,7 +52,7 @@ def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[in
 
 
 def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
-    """Tell whether a task is the intake of an asset's bucket, which alone writes what is known about its uploads.
+    """Tell whether a task is the intake of an asset's bucket: only that may write what is known about its uploads.
 
     :param asset_name: the name of one of Slipway's assets
     :param dag_id: the task's DAG
@@ -63,7 +63,7 @@ def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
 
 
 def is_intake(dag_id: str, task_id: str) -> bool:
-    """:returns: whether a task is the intake of any bucket that a model file names; by its name while one is broken"""
+    """Tell whether a task is the intake of a bucket that a model file names; by its name while a file is broken."""
     if task_id != INTAKE_TASK_ID:
         return False
     models, errors = load_models(models_folder())
@@ -76,25 +76,25 @@ def is_intake(dag_id: str, task_id: str) -> bool:
 
 
 def task_of(task_instance_id: Any, connection: Connection) -> tuple[str, str, str, int] | None:
-    """:returns: DAG id, run id, task id and map index of a task instance; None where there is none"""
+    """Return DAG id, run id, task id and map index of a task instance; None if it does not exist."""
     columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
     row = connection.execute(select(*columns).where(TaskInstance.id == task_instance_id)).one_or_none()
     return tuple(row) if row else None  # type: ignore[return-value]
 
 
 def is_slipways_connection(conn_id: str) -> bool:
-    """Tell whether a model file names a connection; every one counts while a file cannot be read.
+    """Tell whether a model file names a connection. While a file cannot be read, every connection counts.
 
     :param conn_id: a connection's id
     """
     try:
         models, errors = load_models(models_folder())
     except OSError as error:
-        log.warning("Every connection is taken for one that a model file names: %s", error)
+        log.warning("Every connection counts as named by a model file: %s", error)
         return True
     if errors or not models:
-        why = errors[0] if errors else "no model file is there"
-        log.warning("Every connection is taken for one that a model file names: %s", why)
+        why = errors[0] if errors else "there is no model file"
+        log.warning("Every connection counts as named by a model file: %s", why)
         return True
     return conn_id in {_DEFAULT_CONNECTION, *(name for model in models for name in _connections(model.model_dump()))}
 

@@ -23,8 +23,8 @@ _ADMINISTRATOR = "admin"
 class Caller:
     """One request's author.
 
-    :param name: the Airflow user's name; None where nobody is logged in, and for requests that only read
-    :param route: what the request's path has led to
+    :param name: the Airflow user's name; None if nobody is logged in, and for requests that only read
+    :param route: the endpoint that the request has reached
     :param administrator: whether the auth manager gives the user the role admin
     :param deletes: the DAGs that this request has been allowed to delete
     """
@@ -49,12 +49,12 @@ class TaskCaller:
 
     @property
     def name(self) -> None:
-        """A task is no person, and so no approver."""
+        """None: a task is no person, so it is no approver."""
         return None
 
     @property
     def task_instance_id(self) -> UUID | None:
-        """The task instance that the token names; None while no valid token is seen."""
+        """The task instance that the token names; None without a valid token."""
         token = self.scope.get(TOKEN_KEY)
         return token.id if token else None
 
@@ -62,18 +62,18 @@ class TaskCaller:
         return f"task instance {self.task_instance_id}"
 
 
-# Not set: the scheduler, the triggerer, a command line. They decide nothing: no answer comes from there.
+# None in the scheduler, the triggerer and command lines: no answer comes from there.
 current_caller: ContextVar[Caller | TaskCaller | None] = ContextVar("slipway_caller", default=None)
 
 
 async def identify(request: Request) -> Caller:
-    """Find out who calls, as the routes of Airflow's own do.
+    """Find out who calls, as Airflow's own routes do.
 
-    Names are what model files have: user ids are numbers with some auth managers.
+    The name counts, as in model files: with some auth managers a user's id is a number.
     https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/auth-manager/index.html
 
     :param request: the request
-    :returns: the caller; without a name where the request carries no valid token, and its route will refuse it
+    :returns: the caller; without a name if the request has no valid token: its route then refuses it
     """
     from airflow.api_fastapi.core_api.security import get_user
 
@@ -89,7 +89,7 @@ def is_administrator(user: Any) -> bool:
     """Tell whether a user has the role admin, with the simple auth manager or with Flask-AppBuilder.
 
     :param user: the auth manager's user
-    :returns: False as well where the auth manager knows no such role
+    :returns: False also if the auth manager has no such role
     """
     names = [getattr(user, "role", None), *(getattr(role, "name", None) for role in getattr(user, "roles", None) or ())]
     return _ADMINISTRATOR in {str(name).lower() for name in names}

@@ -1,7 +1,7 @@
-"""Each change that a caller makes to an approval, held against its rules before the database sees it.
+"""Checks each change of an approval against its rules, before it is written to the database.
 
-Marking one task, many, a group or a whole run, clearing, deleting and answering all end as changed objects in one
-session: what is refused here undoes the whole request.
+Marking one task, many, a group or a whole run, clearing, deleting and answering all change objects of one session. A
+refusal here undoes the whole request.
 https://docs.sqlalchemy.org/en/20/orm/session_events.html
 """
 
@@ -29,7 +29,7 @@ from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
 
-# The answer to the question of a trial that puts a model before all requests.
+# The answer to a trial's question that gives the new model all requests.
 PROMOTE = "Promote"
 _MARKS = {
     TaskInstanceState.SUCCESS: (APPROVE, How.MARKED_SUCCESS),
@@ -41,14 +41,14 @@ _MARKED_ATTRIBUTES = ("state", "start_date", "end_date", "duration")
 
 
 def guard_flushes() -> None:
-    """Have every session's flush checked, in this process."""
+    """Check every session's flush in this process."""
     for moment, listener in (("before_flush", check_flush), ("after_flush", write_orders)):
         if not event.contains(Session, moment, listener):
             event.listen(Session, moment, listener)
 
 
 def unguard_flushes() -> None:
-    """Take ``guard_flushes`` back, for tests."""
+    """Undo ``guard_flushes``, for tests."""
     for moment, listener in (("before_flush", check_flush), ("after_flush", write_orders)):
         if event.contains(Session, moment, listener):
             event.remove(Session, moment, listener)
@@ -73,7 +73,7 @@ def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
         check_order(caller, run, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
-        # Before the tasks: to answer changes the task as well, and who is refused is to be told of the answer.
+        # Before the tasks: an answer changes its task too, and a refusal must be about the answer.
         if isinstance(changed, HITLDetail) and is_approval(changed.task_instance):
             _check_detail(caller, GuardedApproval(changed.task_instance, session), changed)
     for changed in changes:
@@ -88,12 +88,12 @@ def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
 
 
 def write_orders(session: Session, _flush_context: Any) -> None:
-    """Write down who ordered what has just been started.
+    """Store who ordered the runs that have just been started.
 
     :param session: the session that was flushed
     """
     caller = current_caller.get()
-    # A task has no name, and orders nothing.
+    # A task cannot order anything.
     if not isinstance(caller, Caller):
         return
     for started in session.new:
@@ -102,7 +102,7 @@ def write_orders(session: Session, _flush_context: Any) -> None:
 
 
 def _check_run_id(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
-    """Keep the run id of an upload for its intake: under another run's id, an upload would count as released."""
+    """Let only the intake start a run with an upload's run id: otherwise that upload would count as released."""
     if not run.run_id.startswith(AUTO_RUN_PREFIX):
         return
     connection = session.connection()
@@ -118,9 +118,9 @@ def _check_run_id(caller: Caller | TaskCaller, run: DagRun, session: Session) ->
 
 
 def _check_worker(worker: TaskCaller, session: Session) -> None:
-    """Check a task's own request: it may change its own run, no approval that is another task, and no ordered run.
+    """Check a task's request: it may change no other task's approval, and no other run that needs an order.
 
-    The execution API compares the token with the path where that names a task instance, and nowhere else.
+    The execution API compares the token only with paths that name a task instance.
     """
     changes = [one for one in (*session.dirty, *session.deleted) if isinstance(one, TaskInstance)]
     others = [one for one in changes if one.id != worker.task_instance_id]
@@ -138,7 +138,7 @@ def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, delet
         return
     question = approval.question()
     if not approval.is_approver(caller.name):
-        # To skip or clear what has not asked yet stops or repeats a release, and approves nothing.
+        # Skipping or clearing an approval that has not asked yet approves nothing.
         if deleted or question is not None or ti.state in _MARKS:
             _forbid(caller, approval, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
     elif not deleted and ti.state in _MARKS and isinstance(caller, Caller):
@@ -148,14 +148,14 @@ def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, delet
 
 
 def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | None, before: Any) -> None:
-    """Take an approver's mark as an answer: the task goes on waiting, finds it, and ends by itself with the record."""
+    """Turn an approver's mark into an answer: the task keeps waiting, finds the answer, records it and ends."""
     ti = approval.ti
     question = _open_question(approval, question)
     _check_waits(ti, before)
     if approval.is_trial:
         _conflict(f"{ti.task_id} asks a question with several answers: choose one of them instead of marking it.")
     if caller.route.marked != (ti.dag_id, ti.run_id, ti.task_id):
-        _conflict(f"{ti.task_id} waits for a decision. Mark this task by itself, or answer its question.")
+        _conflict(f"{ti.task_id} waits for a decision. Mark only this task, or answer its question.")
     option, how = _MARKS[TaskInstanceState(ti.state)]
     for name in _MARKED_ATTRIBUTES:
         if (value := _before(ti, name)) is not _UNCHANGED:
@@ -201,7 +201,7 @@ def _check_run(caller: Caller, run: DagRun, session: Session) -> None:
 
 def _open_question(approval: GuardedApproval, question: Question | None) -> Question:
     if question is None:
-        _conflict(f"{approval.ti.task_id} has not asked yet: there is nothing to decide upon.")
+        _conflict(f"{approval.ti.task_id} has not asked yet: there is nothing to decide.")
     if first := approval.decided(question) or approval.answer(question):
         _conflict(f"This is decided: {first}.")
     return question
@@ -228,13 +228,13 @@ def _give(
     answer = unsigned.signed(proofs.signer(), question, proofs.TaskPlace.of(approval.ti))
     if not approval.give(question, answer):
         _conflict(f"This is decided: {first_answer(approval.ti, question)}.")
-    # Looked at once more, now that the answer stands: the task decides first and looks for answers then.
+    # Checked again now that the answer is stored: the task records a decision before it looks for answers.
     if first := approval.decided(question):
         _conflict(f"This is decided: {first}.")
 
 
 def first_answer(ti: TaskInstance, question: Question) -> str:
-    """Read who answered first, from a session of its own.
+    """Read who answered first, in a session of its own.
 
     :param ti: the approval's task instance
     :param question: the question
@@ -247,7 +247,7 @@ def first_answer(ti: TaskInstance, question: Question) -> str:
 def _show_progress(
     approval: GuardedApproval, question: Question, detail: HITLDetail, option: str, caller: Caller, how: How
 ) -> None:
-    """Add an approval to the screen's list, which stays as it is when the question is put to the next approver."""
+    """Add an approval, and who is asked next, to the question's text."""
     assert approval.rules is not None  # noqa: S101 (an approver has rules)
     answer = approval.answer(question)
     if option != APPROVE or answer is None:
@@ -259,7 +259,7 @@ def _show_progress(
 
 
 def _before(changed: Any, attribute: str) -> Any:
-    """:returns: the value that the database has, or _UNCHANGED"""
+    """Return the value that the database has, or _UNCHANGED."""
     history: Any = inspect(changed).attrs[attribute].history
     if not history.has_changes():
         return _UNCHANGED
@@ -267,7 +267,7 @@ def _before(changed: Any, attribute: str) -> Any:
 
 
 def _goes_again(changed: TaskInstance | DagRun, session: Session) -> bool:
-    """:returns: whether its state changes, or it is deleted and made anew when its run goes on; anybody may end it"""
+    """Tell whether a task or run may run again after this change: it is deleted, or gets a state other than failed."""
     if changed in session.deleted:
         return True
     return _before(changed, "state") is not _UNCHANGED and changed.state != TaskInstanceState.FAILED

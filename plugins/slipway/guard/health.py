@@ -1,4 +1,4 @@
-"""GET /slipway/guard/health: whether approvals are guarded, for anybody who relies on it."""
+"""GET /slipway/guard/health: tells everybody whether approvals are guarded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one request; the answer tells nothing about anybody, and needs no login."""
+    """Answer one request. It needs no login, because the answer says nothing about anybody."""
     if get_route_path(scope) != "/health" or scope["method"] != "GET":
         return await Response(status_code=404)(scope, receive, send)
-    why = await run_in_threadpool(self_test.failure) if current_caller.get() else "its middleware is not there"
+    why = await run_in_threadpool(self_test.failure) if current_caller.get() else "its middleware is missing"
     answer = {"guard": "inactive", "why": why} if why else {"guard": "active"}
     await JSONResponse(answer, 503 if why else 200)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The guard's place in Airflow's API server: a middleware around all of its routes."""
+"""The guard's middleware, around all routes of Airflow's API server."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# Workers' own API, whose tokens name tasks and not people.
+# The workers' API: its tokens name tasks, not people.
 _EXECUTION_API = "/execution"
-_NO_PAGE = "A path with a control character leads to no page of Airflow's."
+_NO_PAGE = "No page of Airflow has a path with a control character."
 # No other site may show Airflow's pages in a frame and have somebody click on Approve there.
 # https://cheatsheetseries.owasp.org/cheatsheets/Clickjacking_Defense_Cheat_Sheet.html
 _HEADERS = {
@@ -40,13 +40,13 @@ _HEADERS = {
 
 
 class ApprovalGuard:
-    """Tells the listeners who is calling, and refuses every change while they do not refuse a forged one.
+    """Finds out who is calling, and refuses every change until the guard has passed its own test.
 
-    Airflow builds its middlewares when the API server starts: what is raised here keeps it from starting, while an
-    error of a plugin that is loaded is only shown.
+    Airflow builds its middlewares when the API server starts. An error here keeps it from starting; an error in a
+    plugin that is loaded would only be shown.
 
     :param app: the rest of the API server
-    :raises UnsafeConfiguration: when Airflow takes everybody for the same user, or there is no key to sign with
+    :raises UnsafeConfiguration: when all callers are the same user to Airflow, or there is no signing key
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,7 +54,7 @@ class ApprovalGuard:
             raise UnsafeConfiguration(
                 "Approvals cannot be guarded",
                 resource="[core] simple_auth_manager_all_admins",
-                why="it makes every caller the same administrator, so that nobody could tell who approved",
+                why="it makes every caller the same administrator, so nobody could tell who approved",
                 fix="set AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=False and let people log in",
             )
         # Without its key no answer could be signed.
@@ -70,7 +70,7 @@ class ApprovalGuard:
             await self._why_unproved()
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        send = _Headed(send)
+        send = _HeaderSender(send)
         if has_control_character(scope):
             return await _answer(HTTPStatus.BAD_REQUEST, _NO_PAGE)(scope, receive, send)
         reads = scope["method"] in _READING
@@ -78,31 +78,31 @@ class ApprovalGuard:
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
         token = current_caller.set(caller := await _caller_of(scope, reads=reads))
         try:
-            await self.app(scope, receive, _Told(caller, scope, receive, send))
+            await self.app(scope, receive, _AnswerSender(caller, scope, receive, send))
         finally:
             current_caller.reset(token)
 
     async def _why_unproved(self) -> str | None:
-        """:returns: why nothing may be changed now; None once a forged change has been refused in this process"""
+        """Return why nothing may be changed now; None once the guard has passed its own test in this process."""
         if self._proved:
             return None
         why = await run_in_threadpool(self_test.failure)
         self._proved = why is None
         if why is None:
             return None
-        log.error("The approval guard is not active, and every change is refused: %s", why)
-        return f"Nothing can be changed, for the approval guard is not active: {why}"
+        log.error("The approval guard is not active and refuses every change: %s", why)
+        return f"Nothing can be changed because the approval guard is not active: {why}"
 
 
 async def _caller_of(scope: Scope, *, reads: bool) -> Caller | TaskCaller:
     if f"{get_route_path(scope)}/".startswith(f"{_EXECUTION_API}/"):
         return TaskCaller(scope)
-    # A request that reads changes nothing in anybody's name.
+    # A request that only reads changes nothing, so it needs no name.
     return Caller(None, Route(scope)) if reads else await identify(Request(scope))
 
 
-class _Headed:
-    """Passes an answer on with the headers that it lacks."""
+class _HeaderSender:
+    """Adds the missing headers to an answer."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -115,8 +115,8 @@ class _Headed:
         await self._send(message)
 
 
-class _Told:
-    """Passes an answer on, or puts one in its place that says more."""
+class _AnswerSender:
+    """Passes an answer on, or replaces it by one that says more."""
 
     def __init__(self, caller: Caller | TaskCaller, scope: Scope, receive: Receive, send: Send) -> None:
         self._caller = caller

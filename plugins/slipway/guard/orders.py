@@ -1,4 +1,4 @@
-"""Runs that only approvers start: roll-backs and teardowns. It is written down, and signed, who did."""
+"""Roll-backs and teardowns: only approvers may start them, and who did is stored and signed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ TEARDOWN_OPERATOR = "TeardownOperator"
 
 @dataclass(frozen=True)
 class NeededOrder:
-    """What a run is to do that needs an order.
+    """What a run does that needs an order.
 
     :param act: what is done
-    :param target: what it is done to, by the run's form
+    :param target: what it is done to, as the run's form says
     :param tasks: those that check the order
     :param rules: of each of the model's approvals; None for rules that cannot be read
     """
@@ -42,11 +42,11 @@ class NeededOrder:
     rules: Collection[Rules | None]
 
     def may(self, name: str | None) -> bool:
-        """:returns: whether this person may order it"""
+        """Tell whether this person may order it."""
         return bool(self.rules) and all(one is not None and name in one.approvers for one in self.rules)
 
     def forbid(self, caller: Caller | TaskCaller) -> NoReturn:
-        """:raises fastapi.HTTPException: 403 with the reason"""
+        """Raise a 403 with the reason."""
         approvers = sorted({name for one in self.rules if one for name in one.approvers})
         why = only_approvers(caller.name, approvers, nobody="it has none")
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{caller} may not {self.act} ({self.target}): {why}")
@@ -60,7 +60,7 @@ def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) 
     :param session: the session whose flush is under way
     :returns: None for every other run
     """
-    # A form may hold more fields than its DAG reads: what the DAG can do decides which one counts.
+    # A form may have more fields than its DAG reads, so the DAG's tasks decide which field counts.
     if (target := roll_back_target_of(conf)) and (rules := rules_by_task(dag_id, session)):
         return NeededOrder(Act.ROLL_BACK, target, ROLL_BACK_TASKS, rules.values())
     if (model := teardown_target_of(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
@@ -69,7 +69,7 @@ def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) 
 
 
 def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> None:
-    """Refuse to let anybody but an approver start such a run, or set its tasks going again.
+    """Let only an approver start a run that needs an order, or run its tasks again.
 
     :param caller: who starts or changes the run
     :param run: the run
@@ -82,10 +82,10 @@ def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> N
 
 
 def write_order(caller: Caller, run: DagRun, session: Session) -> None:
-    """Write down who ordered a run, in the transaction that starts it.
+    """Store who ordered a run, in the transaction that starts it.
 
     :param caller: who starts the run, as check_order let through
-    :param run: the run, written a moment ago
+    :param run: the run that has just been written
     :param session: its session
     """
     found = needed_order(run.dag_id, run.conf, session)

@@ -1,4 +1,4 @@
-"""What the guard itself writes, and how it knows its own statements again."""
+"""The guard's own writes, with a mark by which it recognizes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 _OPTION = "slipway_guard"
-# Compared by identity: no request can bring it, and no other code has it by accident.
+# Compared by identity, so no request and no other code can have it.
 _MARK = object()
 
 
@@ -26,5 +26,5 @@ def write_state(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def is_own(execution_options: Mapping[str, Any]) -> bool:
-    """:returns: whether a statement with these execution options is the guard's"""
+    """Tell whether a statement with these execution options is the guard's own."""
     return execution_options.get(_OPTION) is _MARK

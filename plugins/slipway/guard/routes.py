@@ -1,7 +1,7 @@
-"""What a request's path has led to, as Starlette itself matched it.
+"""The endpoint that a request has reached, as Starlette matched it.
 
-Starlette writes the matched endpoint and the path's parameters into the request's scope. A second pattern for a path
-would sooner or later match something else than Starlette's does.
+Starlette writes the matched endpoint and the path's parameters into the request's scope. A pattern of our own could
+match other paths than Starlette's.
 https://www.starlette.io/routing/
 """
 
@@ -21,27 +21,27 @@ ANSWER = f"{_PUBLIC}.hitl.update_hitl_detail"
 class Route:
     """The endpoint that a request has reached, and its path's parameters.
 
-    :param scope: the request's ASGI scope; empty for what is no request
+    :param scope: the request's ASGI scope; empty if there is no request
     """
 
     def __init__(self, scope: Mapping[str, Any] | None = None) -> None:
         self._scope = scope or {}
 
     def leads_to(self, *endpoints: str) -> bool:
-        """:returns: whether the request has reached one of these endpoints, which are named by module and function"""
+        """Tell whether the request has reached one of these endpoints, named by module and function."""
         endpoint = self._scope.get("endpoint")
         return f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')}" in endpoints
 
     @property
     def task(self) -> tuple[str, str, str]:
-        """DAG id, run id and task id; empty where the path names none."""
+        """DAG id, run id and task id; empty if the path names none."""
         found = self._scope.get("path_params", {})
         dag_id, run_id, task_id = (str(found.get(name, "")) for name in ("dag_id", "dag_run_id", "task_id"))
         return dag_id, run_id, task_id
 
     @property
     def map_index(self) -> int:
-        """The map index; -1 where the path names none."""
+        """The map index; -1 if the path names none."""
         found = str(self._scope.get("path_params", {}).get("map_index", ""))
         return int(found) if found.isdecimal() else -1
 

@@ -1,4 +1,4 @@
-"""The guard's test of itself: changes that it must refuse are really tried, in transactions that are rolled back."""
+"""The guard's own test: it tries changes that must be refused, in transactions that are rolled back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROW = {"dag_run_id": -1, "dag_id": TEST_DAG_ID, "run_id": "-", "task_id": "-", 
 
 
 def failure() -> str | None:
-    """Try what must be refused. Refused, nothing of it reaches the database.
+    """Try changes that must be refused. None of them is kept.
 
     :returns: what was not refused; None when all was
     """
@@ -36,7 +36,7 @@ def failure() -> str | None:
     try:
         passed = [name for name, attempt in _ATTEMPTS.items() if not _is_refused(attempt)]
     except SQLAlchemyError as error:
-        return f"the database did not let it test itself ({type(error).__name__})"
+        return f"the database failed during its own test ({type(error).__name__})"
     finally:
         current_caller.reset(token)
     return f"it did not refuse {', '.join(passed)}" if passed else None
@@ -50,7 +50,7 @@ def _is_refused(attempt: Callable[[Session], None]) -> bool:
         except HTTPException as error:
             return error.status_code == status.HTTP_403_FORBIDDEN
         except (IntegrityError, StaleDataError):
-            # The database refuses it, for there is no such run or task; the guard has let it through.
+            # The database refused it, because there is no such run or task: the guard had let it through.
             return False
         finally:
             with suppress(SQLAlchemyError):
@@ -67,7 +67,7 @@ def _forge_xcom(session: Session) -> None:
 
 
 def _mark_approval(session: Session) -> None:
-    """Change a task instance that the session believes to be in the database."""
+    """Change a task instance that the session takes for one of the database."""
     ti: TaskInstance = inspect(TaskInstance).class_manager.new_instance()
     ti.id = _NOBODY
     make_transient_to_detached(ti)

@@ -1,7 +1,7 @@
-"""Each statement that writes what Slipway remembers, held against who is calling before the database sees it.
+"""Checks who may write what Slipway remembers, before the statement is executed.
 
-XComs and state stores are written by statements that no flush shows, and more than one route leads to each. All of them
-pass the engine.
+XComs and state stores are written by statements that no flush shows, through several routes. All statements pass the
+engine.
 https://docs.sqlalchemy.org/en/20/core/events.html#sqlalchemy.events.ConnectionEvents.before_execute
 """
 
@@ -34,7 +34,6 @@ from slipway.guard.caller import Caller, TaskCaller, current_caller
 log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
-_ALONE = "is written by themselves alone"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Write:
 
     :param caller: whose request it serves
     :param table: the table's name
-    :param rows: the columns that say what it touches, of the rows as they are and as they are to be
+    :param rows: the columns that say what it touches, of the rows before and after
     :param deletes: whether it deletes them
     :param connection: the connection that executes it
     """
@@ -55,19 +54,19 @@ class Write:
     connection: Connection
 
     def values(self, column: str) -> set[Any]:
-        """:returns: what a column has in any of the rows"""
+        """Return a column's values in all of the rows."""
         return {row[column] for row in self.rows}
 
 
 def guard_statements() -> None:
-    """Have every statement of every engine checked, in this process."""
+    """Check every statement of every engine in this process."""
     for moment, listener in (("before_execute", check_statement), ("before_cursor_execute", check_sql_text)):
         if not event.contains(Engine, moment, listener):
             event.listen(Engine, moment, listener)
 
 
 def unguard_statements() -> None:
-    """Take ``guard_statements`` back, for tests."""
+    """Undo ``guard_statements``, for tests."""
     for moment, listener in (("before_execute", check_statement), ("before_cursor_execute", check_sql_text)):
         if event.contains(Engine, moment, listener):
             event.remove(Engine, moment, listener)
@@ -84,8 +83,8 @@ def check_statement(
 
     :param connection: the connection that executes it
     :param statement: what is executed
-    :param multiparams: the parameters, where there are several sets
-    :param params: the parameters, where there is one set
+    :param multiparams: the parameters, if there are several sets
+    :param params: the parameters, if there is one set
     :param execution_options: how it is executed
     :raises fastapi.HTTPException: 403 with the reason, when the caller may not do this
     """
@@ -98,14 +97,14 @@ def check_statement(
     rows = list(_rows(connection, statement, multiparams or [params], rule.columns))
     write = Write(caller, statement.table.name, rows, isinstance(statement, Delete), connection)  # type: ignore[union-attr]
     if why := rule.refusal(write):
-        # Airflow keeps no audit entry of what a task remembers. Who is not logged in is refused by the route as well.
+        # Airflow keeps no audit entry of these writes. A caller without a login is refused by the route as well.
         if isinstance(caller, TaskCaller) or caller.name:
             log.warning("Refused %s a write to %s: %s", caller, write.table, why)
         raise HTTPException(status.HTTP_403_FORBIDDEN, why)
 
 
 def check_sql_text(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    """Refuse SQL that is written out, which tells nothing about its rows; Airflow's API uses none on these tables.
+    """Refuse SQL given as text, because its rows are unknown; Airflow's API uses none on these tables.
 
     :raises fastapi.HTTPException: 403
     """
@@ -119,7 +118,7 @@ def check_sql_text(_conn: Any, _cursor: Any, statement: str, _parameters: Any, c
 def _rows(
     connection: Connection, statement: Insert | Update | Delete, params: Sequence[Row], columns: Sequence[str]
 ) -> Iterator[Row]:
-    """Find what a statement touches: rows as they are, by its own condition, and as they are to be."""
+    """Find the rows that a statement touches, as they are before and after it."""
     table: Any = statement.table
     if not isinstance(statement, Insert):
         wanted = select(*(table.c[name] for name in columns)).distinct()
@@ -143,7 +142,7 @@ def _rows(
 
 
 def _written(statement: Any, params: Row, columns: Sequence[str], given: Any = None) -> dict[str, Any]:
-    """:returns: what a statement writes into these columns; refuses what only the database can compute"""
+    """Return what a statement writes into these columns; refuse values that only the database can compute."""
     values: dict[str, Any] = {}
     for column, value in (given if given is not None else statement._values or {}).items():
         name = column if isinstance(column, str) else column.key
@@ -161,7 +160,7 @@ def _unclear(what: str) -> None:
 
 
 def _refuse_task_rows(write: Write) -> str | None:
-    """XComs and state stores of tasks: each task writes its own."""
+    """Check XComs and state stores of tasks: each task writes its own."""
     own = belongings.slipways_dags(write.values("dag_id"), write.connection)
     rows = [row for row in write.rows if row["dag_id"] in own]
     if not rows:
@@ -170,14 +169,14 @@ def _refuse_task_rows(write: Write) -> str | None:
         task = belongings.task_of(write.caller.task_instance_id, write.connection)
         if all((row["dag_id"], row["run_id"], row["task_id"], row["map_index"]) == task for row in rows):
             return None
-        return f"{write.caller} may not write for another task: what Slipway's tasks find out {_ALONE}."
+        return f"{write.caller} may not write for another task: each of Slipway's tasks writes its own results."
     if write.table == XComModel.__tablename__:
-        return f"What Slipway's tasks have found out {_ALONE}. Clear the task to run it again."
-    return "What Slipway's tasks remember is written by themselves; answers come through the question alone."
+        return "Only Slipway's tasks write their results. Clear the task to run it again."
+    return "Only Slipway's tasks write what they remember. To answer a question, use its form."
 
 
 def _refuse_asset_rows(write: Write) -> str | None:
-    """What the intake knows about uploads: it writes that itself, and an administrator may let it begin anew."""
+    """Check what is known about uploads: the intake writes it, and an administrator may delete it."""
     names = belongings.slipways_assets(write.values("asset_id"), write.connection)
     if not names:
         return None
@@ -188,31 +187,31 @@ def _refuse_asset_rows(write: Write) -> str | None:
     elif write.deletes and write.caller.administrator:
         return None
     return (
-        f"{write.caller} may not change what is known about uploads: the intake alone writes it, and an administrator "
-        "may delete it."
+        f"{write.caller} may not change what is known about uploads: only the intake writes it, and only an "
+        "administrator may delete it."
     )
 
 
 def _refuse_deleting(caller: Caller | TaskCaller, dag_ids: set[str], connection: Connection) -> str | None:
-    """Say why somebody may not delete DAGs: an approver may where there are approvals, else an administrator."""
+    """Say why somebody may not delete DAGs: approvers may if there are approvals, otherwise administrators."""
     if not isinstance(caller, Caller):
-        return f"{caller} may not delete a DAG of Slipway's."
-    # Reads only; what it has begun is the connection's own transaction.
+        return f"{caller} may not delete a DAG of Slipway."
+    # Only reads, in the connection's own transaction.
     with Session(connection, join_transaction_mode="rollback_only") as session:
         for dag_id in sorted(dag_ids - caller.deletes):
             names = approver_names(dag_id, session)
             if names and not may_all(caller.name, dag_id, session):
                 return f"{caller} may not delete {dag_id}: only its approvers may ({', '.join(names)})."
             if not names and not caller.administrator:
-                return f"{caller} may not delete {dag_id}, which is Slipway's: only an administrator may."
+                return f"{caller} may not delete {dag_id}, which belongs to Slipway: only an administrator may."
     caller.deletes.update(dag_ids)
     return None
 
 
 def _refuse_dags(write: Write) -> str | None:
-    """DAGs, the tag by which Slipway's are known, and where their approvers are named.
+    """Check DAGs, the tag that marks Slipway's, and the tables that name their approvers.
 
-    Airflow deletes a DAG table by table, in an order that changes: whichever comes first is asked about.
+    Airflow deletes a DAG table by table, in an order that changes: the first of these tables is checked.
     """
     if not write.deletes and write.table != DagTag.__tablename__:
         return None
@@ -221,7 +220,7 @@ def _refuse_dags(write: Write) -> str | None:
 
 
 def _refuse_connections(write: Write) -> str | None:
-    """Connections that model files name: they lead to the AWS account, its Model Registry and its models."""
+    """Check connections that model files name: they lead to the AWS account, its Model Registry and its models."""
     names = sorted(name for name in write.values("conn_id") if belongings.is_slipways_connection(name))
     if not names or (isinstance(write.caller, Caller) and write.caller.administrator):
         return None
@@ -229,7 +228,7 @@ def _refuse_connections(write: Write) -> str | None:
 
 
 def _refuse_variables(write: Write) -> str | None:
-    """Slipway's variables, which its own tasks write."""
+    """Check Slipway's variables, which its own tasks write."""
     names = sorted(write.values("key") & belongings.VARIABLES)
     if not names:
         return None
@@ -244,7 +243,7 @@ def _refuse_variables(write: Write) -> str | None:
 
 @dataclass(frozen=True)
 class _Rule:
-    """Which columns say whose rows they are, and who may not write them."""
+    """The columns that say whose rows these are, and the check of a write."""
 
     columns: tuple[str, ...]
     refusal: Callable[[Write], str | None]

@@ -64,7 +64,7 @@ def collect(
 
 
 class _Parts:
-    """Parts that are read one by one, so that one that fails does not stop the others."""
+    """Parts read one by one: one that cannot be read does not stop the others."""
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from slipway.quality.held_out import HeldOutHook
 from slipway.quality.scoring import Prediction, Score
 from slipway.quality.served import check_config, variant_serving
 from slipway.registry.hook import ModelRegistryHook
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin
+from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -59,7 +59,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for the endpoint, check what it serves, and invoke it with the held-out rows and the golden set.
@@ -71,7 +71,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         :raises slipway.errors.Superseded: When a newer release has replaced this one.
         :raises slipway.errors.EndpointTestFailed: Saying what is wrong and by how much.
         """
-        self.enter_stage(context, OF_ENVIRONMENT[self.environment])
+        self.enter_stage(context, STAGE_OF[self.environment])
         return self._test(context, deadline=time.time() + self.model.timeouts.stack_seconds)
 
     def resume(self, context: Context, event: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 score = self._ask(name, rows, ours)
             result["champion"] = self._compare(context, rows, score, registered)
         if not self._keeps_stage:
-            self.leave_stages(context, OF_ENVIRONMENT[self.environment])
+            self.leave_stages(context, STAGE_OF[self.environment])
         return result
 
     def _data_url(self, plan: ReleasePlan) -> str:

@@ -1,1 +1,1 @@
-"""trainingjob.zip: read once, checked, and held to the limits of the model file."""
+"""trainingjob.zip: read once, validated, and checked against the policy of the model file."""

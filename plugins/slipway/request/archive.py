@@ -1,4 +1,4 @@
-"""The bytes of a trainingjob.zip, read without trusting any of them: two JSON documents come out, or a refusal."""
+"""Read the two JSON documents of a trainingjob.zip, whose bytes may be hostile, or refuse it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from slipway.validation import shown_name
 
 MEMBERS = ("trainingjob.json", "deployment.json")
 MAX_BYTES = 1024 * 1024
-# The largest request CreateTrainingJob allows for has some hundred values; what has thousands is no request.
+# The largest request that CreateTrainingJob accepts has a few hundred values.
 MAX_VALUES = 5_000
 MAX_DEPTH = 20
 
-# The other methods take memory that the archive itself chooses; no tool writes them unasked.
+# With other methods the archive decides how much memory the reader needs; no tool uses them by default.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED_FLAGS = 0x1 | 0x40
-# Everything the zipfile module is known to raise on bytes that are no archive.
+# What the zipfile module may raise for bytes that are no valid archive.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -43,8 +43,8 @@ def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
     """Read the two documents of a release request.
 
     :param data: the zip
-    :returns: each member's JSON object by the member's name
-    :raises RequestRefused: naming the member, and what was expected of it
+    :returns: each file's JSON object by the file's name
+    :raises RequestRefused: with the file and what was expected
     """
     if len(data) > MAX_BYTES:
         refuse("trainingjob.zip", f"expected at most {MAX_BYTES} bytes, found {len(data)}", "upload a smaller zip")
@@ -53,36 +53,36 @@ def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
             members = _checked_members(archive)
             texts = {name: _read_member(archive, members[name]) for name in MEMBERS}
     except _BROKEN as error:
-        why = f"expected a zip archive, found {len(data)} bytes that are none: {shown_name(str(error))}"
+        why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refuse("trainingjob.zip", why, f"zip {' and '.join(MEMBERS)} and upload again", error)
     return {name: _parse(name, text) for name, text in texts.items()}
 
 
 def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
-    """Raise the one error of an unusable request.
+    """Raise the error for a zip that cannot be used.
 
-    :param member: the archive or its member
+    :param member: the zip, or the file in it
     :param why: the field, what was expected and what was found
     :param fix: what the uploader can do
-    :param cause: the exception that told
+    :param cause: the exception that showed the problem
     """
-    raise RequestRefused("The uploaded request is refused", resource=member, why=why, fix=fix) from cause
+    raise RequestRefused("The uploaded zip is refused", resource=member, why=why, fix=fix) from cause
 
 
 def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members by name, once names, number, kinds and announced sizes are those of a request."""
+    """Check names, number, kinds and declared sizes of the files in the zip, and return them by name."""
     fix = f"zip exactly {' and '.join(MEMBERS)}, at the top level"
     infos = archive.infolist()
-    # Only the original name still holds what follows a NUL byte.
+    # Only the original name has what follows a NUL byte.
     counts = Counter(info.orig_filename for info in infos)
     for name, count in counts.items():
         if name not in MEMBERS:
-            refuse(shown_name(name), f"expected no member but {' and '.join(MEMBERS)}, found this one too", fix)
+            refuse(shown_name(name), f"expected only {' and '.join(MEMBERS)}, found this file too", fix)
         if count > 1:
-            refuse(name, f"expected the member once, found it {count} times", fix)
+            refuse(name, f"expected this file once, found it {count} times", fix)
     for name in MEMBERS:
         if name not in counts:
-            refuse(name, "expected this member, found none of the name", fix)
+            refuse(name, "expected this file, found no file of this name", fix)
     for info in infos:
         _check_member(info)
     return {info.filename: info for info in infos}
@@ -93,12 +93,14 @@ def _check_member(info: zipfile.ZipInfo) -> None:
     if kind and kind != stat.S_IFREG:
         refuse(info.filename, "expected a regular file, found a link, folder or device", "zip the file itself")
     if info.flag_bits & _ENCRYPTED_FLAGS:
-        refuse(info.filename, "expected a readable member, found an encrypted one", "zip it without a password")
+        refuse(info.filename, "expected a file without encryption, found an encrypted one", "zip it without a password")
     if info.compress_type not in _METHODS:
         found = f"compression method {info.compress_type}"
-        refuse(info.filename, f"expected it stored or deflated, found {found}", "zip it with the default method")
+        refuse(
+            info.filename, f"expected the method stored or deflated, found {found}", "zip it with the default method"
+        )
     if info.file_size > MAX_BYTES:
-        _refuse_size(info, f"{info.file_size} announced")
+        _refuse_size(info, f"{info.file_size} declared")
 
 
 def _refuse_size(info: zipfile.ZipInfo, found: str) -> NoReturn:
@@ -106,12 +108,12 @@ def _refuse_size(info: zipfile.ZipInfo, found: str) -> NoReturn:
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    # The announced size may lie; the reader never unpacks more than it is asked for.
+    # The declared size may be wrong; the reader never unpacks more than it is asked for.
     try:
         with archive.open(info) as member:
             content = member.read(MAX_BYTES + 1)
     except _BROKEN as error:
-        why = f"expected an intact member, found {shown_name(str(error) or type(error).__name__)}"
+        why = f"expected an intact file, found {shown_name(str(error) or type(error).__name__)}"
         refuse(info.filename, why, "zip and upload it again", error)
     if len(content) > MAX_BYTES:
         _refuse_size(info, "more")
@@ -121,7 +123,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _parse(member: str, content: bytes) -> dict[str, Any]:
-    """Parse one member as the strictest reading of JSON has it. https://www.rfc-editor.org/rfc/rfc8259"""
+    """Parse one file as strict JSON. https://www.rfc-editor.org/rfc/rfc8259"""
     if content.startswith(b"\xef\xbb\xbf"):
         refuse(member, "expected JSON from the first byte on, found a byte order mark", "save it as UTF-8 without BOM")
     try:
@@ -138,7 +140,7 @@ def _parse(member: str, content: bytes) -> dict[str, Any]:
         )
     except RecursionError as error:
         _refuse_depth(member, error)
-    except ValueError as error:  # also what int() raises on absurdly long numbers
+    except ValueError as error:  # int() also raises it, for extremely long numbers
         refuse(
             member, f"expected valid JSON, found {shown_name(str(error))}", "correct the file and zip it again", error
         )
@@ -169,11 +171,11 @@ def _refuse_number(member: str, literal: str) -> NoReturn:
 
 def _refuse_depth(member: str, cause: Exception | None = None) -> NoReturn:
     why = f"expected at most {MAX_DEPTH} levels of nesting, found more"
-    refuse(member, why, "write the fields of CreateTrainingJob and of deployment.json", cause)
+    refuse(member, why, "write only the fields of CreateTrainingJob and of deployment.json", cause)
 
 
 def _check_extent(member: str, document: dict[str, Any]) -> None:
-    """Bound number, depth and characters of the values before anything more costly looks at them."""
+    """Limit number, depth and characters of the values before they are validated, which costs more."""
     count = 0
     waiting: list[tuple[Any, int]] = [(document, 1)]
     while waiting:
@@ -181,7 +183,7 @@ def _check_extent(member: str, document: dict[str, Any]) -> None:
         count += 1
         if count + len(waiting) > MAX_VALUES:
             why = f"expected at most {MAX_VALUES} values, found more"
-            refuse(member, why, "write the fields of CreateTrainingJob and of deployment.json")
+            refuse(member, why, "write only the fields of CreateTrainingJob and of deployment.json")
         if depth > MAX_DEPTH:
             _refuse_depth(member)
         texts = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []

@@ -1,4 +1,4 @@
-"""trainingjob.zip as a release request: parsed, fenced by the model's policy, and read again from the run's copy."""
+"""The request in a trainingjob.zip: parsed, fenced by the model's policy, and read again from the run's copy."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from slipway.request.schema import Deployment, EndpointSettings, TrainingJob, to
 from slipway.states import Environment
 from slipway.validation import describe
 
-# Values that may be credentials in disguise are never repeated in a message.
+# The values of these fields may be credentials, so no message repeats them.
 _SECRET_FIELDS = frozenset({"HyperParameters", "Environment"})
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
 
 class RequestReader(Protocol):
-    """The part of S3 that reading a request needs."""
+    """The part of S3 that is needed to read a request."""
 
     def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
-        """:returns: one version of an object, refused when larger than ``max_bytes``"""
+        """Return one version of an object; refuse one that is larger than ``max_bytes``."""
 
 
 @dataclass(frozen=True)
 class ReleaseRequest:
-    """What a zip asks for, well formed but not yet allowed.
+    """What a zip asks for: valid, but not yet checked against the policy.
 
     :param digest: SHA-256 of the zip, hexadecimal
     """
@@ -47,11 +47,11 @@ class ReleaseRequest:
 
 @dataclass(frozen=True)
 class FencedRequest:
-    """What a zip asks for, allowed by the model's policy and completed by the server side.
+    """A request that the model's policy allows, completed by the model file.
 
     :param model: the model file without placeholders
     :param image: the URI that training and endpoints use
-    :param training_parameters: CreateTrainingJob without name and tags of the release
+    :param training_parameters: the parameters of CreateTrainingJob without the release's name and tags
     """
 
     request: ReleaseRequest
@@ -61,17 +61,17 @@ class FencedRequest:
 
     @property
     def max_training_seconds(self) -> int:
-        """The longest the training job may take: its runtime, or with spot instances the waiting as well."""
+        """The longest time the training job may take, with spot instances including the wait for them."""
         condition = self.request.training_job.stopping_condition
         return max(condition.max_runtime_in_seconds, condition.max_wait_time_in_seconds or 0)
 
     @property
     def network_isolation(self) -> bool:
-        """Whether training and serving run without a network."""
+        """Whether training and serving have no network."""
         return bool(self.training_parameters["EnableNetworkIsolation"])
 
     def endpoint(self, environment: Environment) -> EndpointSettings:
-        """:returns: what deployment.json says about one environment"""
+        """Return the part of deployment.json for one environment."""
         return self.request.deployment.settings(environment)
 
     def create_training_job_parameters(self, plan: ReleasePlan) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class FencedRequest:
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
         :param plan: the release
-        :returns: a fresh dict in AWS's spelling
+        :returns: a new dict in AWS's spelling
         """
         parameters = copy.deepcopy(self.training_parameters)
         parameters["TrainingJobName"] = plan.training_job_name
@@ -92,10 +92,10 @@ class FencedRequest:
 
 
 def parse_zip(data: bytes) -> ReleaseRequest:
-    """Read a zip that nobody vouches for.
+    """Read and validate a zip, which may be hostile.
 
     :param data: the zip
-    :raises RequestRefused: naming member, field and what was expected
+    :raises RequestRefused: with the file, the field and what was expected
     """
     documents = read_documents(data)
     return ReleaseRequest(
@@ -106,12 +106,12 @@ def parse_zip(data: bytes) -> ReleaseRequest:
 
 
 def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:
-    """Hold a request against the model's policy and set what the server side decides.
+    """Check a request against the model's policy, and set what the model file decides.
 
     :param request: what the zip asks for
     :param model: the model file
-    :param aws: account and region of its placeholders
-    :raises PolicyViolation: naming what is not allowed
+    :param aws: account and region, for its placeholders
+    :raises PolicyViolation: with what is not allowed
     """
     model = model.resolved(aws)
     wanted = policy.requested_image(request.training_job, aws.region)
@@ -131,8 +131,8 @@ def load_request(
     :param s3: usually an S3Hook
     :param plan: the release
     :param model: the model file
-    :param aws: account and region; asked of AWS if None
-    :raises NameConflict: when the copy is not what the release began with
+    :param aws: account and region; looked up if None
+    :raises NameConflict: when the copy was changed
     :raises PolicyViolation: when the policy no longer allows it
     """
     bucket, _, key = plan.request_uri.removeprefix("s3://").partition("/")
@@ -142,16 +142,16 @@ def load_request(
 
 
 def check_digest(data: bytes, digest: str, uri: str) -> None:
-    """Refuse bytes other than those the release is about.
+    """Refuse bytes that are not the release's zip.
 
     :param data: what was read
-    :param digest: the SHA-256 it must have, hexadecimal
+    :param digest: the SHA-256 that it must have, hexadecimal
     :param uri: where it was read
     """
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
         raise NameConflict(
-            "The run's copy of the request is not the one this release is about",
+            "The run's copy of the zip is not the one that this release started with",
             resource=uri,
             why=f"expected SHA-256 {digest}, found {found}",
             fix="find out who wrote it, delete it, and release the upload again",
@@ -176,13 +176,13 @@ def _chosen_image(request: ReleaseRequest, model: ModelConfig, wanted: str, aws:
 
 
 def _parameters(training: TrainingJob, model: ModelConfig, image: str) -> dict[str, Any]:
-    """CreateTrainingJob as the zip has it, with role, metrics, network, keys and isolation from the model file."""
+    """Return the zip's parameters with role, metrics, network, keys and isolation of the model file."""
     rules = model.policy
     parameters = to_parameters(training)
     parameters.pop("TrainingJobName", None)
     algorithm = parameters["AlgorithmSpecification"]
     algorithm["TrainingImage"] = image
-    # Gates rest on metrics: what is one is never for a zip to say. AWS's built-in algorithms define their own.
+    # Gates use metrics, so a zip must not define them. AWS's built-in algorithms define their own.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-define-metrics-variables.html
     algorithm.pop("MetricDefinitions", None)
     if model.metrics:

@@ -1,4 +1,4 @@
-"""What SageMaker's deployment guardrails exclude, found out before anything is started, and their parameters."""
+"""What SageMaker's deployment guardrails cannot update, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _EXCLUDED_INSTANCES = "ml.inf1."
 
 
 def check_request(model: ModelConfig, production: EndpointSettings) -> None:
-    """Refuse a zip whose production endpoint could not be updated, or not be scaled, as the model file wants.
+    """Refuse a zip whose production endpoint could not be updated or scaled as the model file says.
 
     :param model: the model file
     :param production: the zip's production endpoint
-    :raises PolicyViolation: naming the field, what is expected and AWS's page
+    :raises PolicyViolation: with the field, what is expected and AWS's page
     """
     found = [*_excluded(model.deployment, production), *_unscaled(model.scaling_schedule, production)]
     if model.deployment:
         found += wrong_sizes(model.deployment, _fleet_sizes(model.scaling_schedule, production))
     if found:
         raise PolicyViolation(
-            "The production endpoint cannot be deployed as the model file wants",
+            "The production endpoint cannot be deployed as the model file says",
             resource="deployment.json, ProductionEndpoint",
             why="; ".join(found),
             fix="change the zip, or deployment and scaling_schedule in the model file",
@@ -38,23 +38,23 @@ def _excluded(deployment: Guardrails | None, production: EndpointSettings) -> It
         return
     if production.ab_tests:
         yield (
-            f"field ABTests: expected false with deployment.strategy {deployment.strategy.value}, found true; a trial "
-            f"changes the variants, which SageMaker's guardrails exclude: {EXCLUSIONS}"
+            f"field ABTests: expected false with deployment.strategy {deployment.strategy.value}, found true: a trial "
+            f"changes the variants, which SageMaker's guardrails do not support: {EXCLUSIONS}"
         )
     if production.instance_type.startswith(_EXCLUDED_INSTANCES):
         yield (
             f"field InstanceType: expected another type than {production.instance_type} with deployment.strategy: "
-            f"SageMaker would update all at once and watch no alarm: {EXCLUSIONS}"
+            f"SageMaker would update all instances at once and watch no alarm: {EXCLUSIONS}"
         )
 
 
 def _unscaled(schedule: Sequence[ScheduledAction], production: EndpointSettings) -> Iterator[str]:
     if schedule and production.auto_scaling is None:
-        yield "field AutoScaling: expected an object with scaling_schedule in the model file, found null"
+        yield "field AutoScaling: expected an object, because the model file has scaling_schedule, found null"
 
 
 def _fleet_sizes(schedule: Iterable[ScheduledAction], production: EndpointSettings) -> list[int]:
-    """The smallest and the largest fleet that an update may meet."""
+    """Return the smallest and the largest fleet that an update may find."""
     scaling = production.auto_scaling
     if scaling is None:
         return [production.initial_instance_count]
@@ -64,7 +64,7 @@ def _fleet_sizes(schedule: Iterable[ScheduledAction], production: EndpointSettin
 
 
 def wrong_sizes(deployment: Guardrails, fleets: Iterable[int]) -> list[str]:
-    """What a step cannot be of fleets of these sizes: instances are whole, and a step is half of them at most."""
+    """Return why a step does not fit fleets of these sizes: it is at least one instance, and at most half of them."""
     if deployment.strategy is Strategy.ALL_AT_ONCE:
         return []
     lowest, highest = deployment.strategy.bounds_percent
@@ -78,7 +78,7 @@ def wrong_sizes(deployment: Guardrails, fleets: Iterable[int]) -> list[str]:
         else:
             continue
         found.append(
-            f"{deployment.strategy.value} moves part of a fleet, which may have {fleet} instance(s) here: "
+            f"{deployment.strategy.value} moves a part of the fleet, which may have {fleet} instance(s): "
             f"expected {expected}: {SIZES}"
         )
     return found

@@ -1,4 +1,4 @@
-"""AWS's own container images by algorithm and version, looked up in the table the SageMaker SDK carries."""
+"""AWS's own container images by algorithm and version, looked up in the table of the SageMaker SDK."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from slipway.errors import PermanentError
 
 
 def resolve_image(algorithm: str, version: str, region: str, instance_type: str | None = None) -> str:
-    """Find the URI of one of AWS's images; for use inside tasks, since it imports the SDK.
+    """Find the URI of one of AWS's images. It imports the SDK, so call it only in tasks.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
 
     :param algorithm: the SDK's name of the algorithm or framework, such as xgboost
     :param version: such as 1.7-1
-    :param region: the region whose registry is meant
+    :param region: the region of the registry
     :param instance_type: decides between CPU and GPU images where there are both
     :returns: registry, repository and tag
     :raises PermanentError: when the SDK is missing or does not know the image
@@ -32,10 +32,10 @@ def resolve_image(algorithm: str, version: str, region: str, instance_type: str 
 
 @lru_cache(maxsize=64)
 def repositories(algorithm: str, region: str, instance_type: str | None = None) -> frozenset[str]:
-    """List the repositories that hold an algorithm's images in a region, whatever their version.
+    """List the repositories of an algorithm's images in a region, for all versions.
 
     :param algorithm: the SDK's name of the algorithm or framework
-    :param region: the region whose registries are meant
+    :param region: the region of the registries
     :param instance_type: decides between CPU and GPU images where there are both
     :returns: each as registry/repository
     :raises PermanentError: when the SDK is missing or does not know the algorithm
@@ -57,7 +57,7 @@ def repositories(algorithm: str, region: str, instance_type: str | None = None) 
 
 
 def _scope(table: ModuleType, algorithm: str) -> str | None:
-    """Frameworks have different images for training and inference; the built-in algorithms have one for both."""
+    """Return the image scope: frameworks have an image for training and one for inference, algorithms one for both."""
     return "training" if "training" in table.config_for_framework(algorithm) else None
 
 
@@ -71,7 +71,7 @@ def _table(wanted: str) -> ModuleType:
             why="the SageMaker SDK is not installed",
             fix="pip install 'slipway[sdk]' (needs Python 3.11), or give the image's full URI instead",
         ) from error
-    # It tells at each look-up which of its defaults it took.
+    # The SDK logs the defaults of every look-up.
     logging.getLogger(image_uris.__name__).setLevel(logging.WARNING)
     return image_uris
 
@@ -82,5 +82,5 @@ def _unknown(wanted: str, error: Exception) -> PermanentError:
         "Cannot look up the container image",
         resource=wanted,
         why=why,
-        fix="name an algorithm, version and region of AWS's list, or give the image's full URI",
+        fix="name an algorithm, version and region that AWS lists, or give the image's full URI",
     )

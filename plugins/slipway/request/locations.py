@@ -1,4 +1,4 @@
-"""Places that a text names: S3 in every spelling that AWS's tools understand, and other URLs."""
+"""The places that a text names: S3 in every spelling that AWS's tools understand, and other URLs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-# Each is looked for at every place of a text, for one may stand in another: as a parameter, or behind a comma.
+# Lookaheads find every match, also one inside another: as a parameter, or behind a comma.
 _REST = r"[^\s\"',;|\]})>]*"
 _URL = re.compile(
     rf"(?<![a-z0-9+.-])(?=(?P<all>(?P<scheme>[a-z0-9+.-]+):(?P<slashes>/+)(?P<rest>{_REST})))", re.IGNORECASE
 )
-# Without a scheme as well: a tool that takes a host adds the scheme itself.
+# A host counts without a scheme too: tools add the scheme.
 _AWS = r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?"
 _HOST = re.compile(
     rf"(?<![a-z0-9.-])(?=(?P<all>(?P<host>{_AWS})(?![a-z0-9.-])(:\d+)?(?P<path>/{_REST})?))", re.IGNORECASE
 )
 _ARN = re.compile(rf"(?=(?P<all>arn:aws[a-z-]*:(?P<service>s3[a-z-]*):(?P<rest>{_REST})))", re.IGNORECASE)
-# Hadoop's names for the same store. https://cwiki.apache.org/confluence/display/HADOOP2/AmazonS3
+# Hadoop's schemes for S3. https://cwiki.apache.org/confluence/display/HADOOP2/AmazonS3
 _S3_SCHEMES = frozenset({"s3", "s3a", "s3n"})
 _READINGS_MAX = 3
 
@@ -29,8 +29,8 @@ _READINGS_MAX = 3
 class Location:
     """A place that a text names.
 
-    :param text: as the text has it
-    :param uri: s3://BUCKET/KEY; None for what names no bucket: an access point, another service, another protocol
+    :param text: the place as the text spells it
+    :param uri: s3://BUCKET/KEY; None without a bucket: an access point, another service, another protocol
     """
 
     text: str
@@ -38,7 +38,7 @@ class Location:
 
 
 def locations(text: str) -> list[Location]:
-    """Find every place in a text, also behind the escapes of JSON and of URLs.
+    """Find every place in a text, also in the escapes of JSON and of URLs.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-bucket-intro.html
 
@@ -49,7 +49,7 @@ def locations(text: str) -> list[Location]:
 
 
 def _readings(text: str) -> list[str]:
-    """The text, and what it is once a JSON reader or a URL's reader has decoded it, as often as they may."""
+    """Return the text, and the texts that JSON and URL decoding make of it, repeatedly."""
     found = [text]
     for _ in range(_READINGS_MAX):
         decoded = [*map(unquote, found), *(part for one in found for part in _json_texts(one))]
@@ -58,7 +58,7 @@ def _readings(text: str) -> list[str]:
 
 
 def _json_texts(text: str) -> list[str]:
-    """The texts in a JSON document; SageMaker's containers read hyperparameters as such."""
+    """Return the texts in a JSON document; SageMaker's containers read hyperparameters as JSON."""
     try:
         values: list[Any] = [json.loads(text)]
     except (ValueError, RecursionError):
@@ -87,7 +87,7 @@ def _in(text: str) -> Iterator[Location]:
             yield Location(found["all"], _of_host(found["host"].lower(), (found["path"] or "").lstrip("/")))
     for found in _ARN.finditer(text):
         region, account, resource = [*found["rest"].split(":", 2), "", ""][:3]
-        # A bucket's ARN has neither region nor account; an access point's has.
+        # The ARN of a bucket has no region and no account; that of an access point has both.
         of_bucket = found["service"].lower() == "s3" and not region and not account
         yield Location(found["all"], _uri(*resource.partition("/")[::2]) if of_bucket else None)
 
@@ -103,14 +103,14 @@ def _is_s3_host(host: str) -> bool:
 
 
 def _of_host(host: str, path: str) -> str | None:
-    """The bucket that a host begins with, or the path of a host without one.
+    """Return the URI for an S3 host: the bucket is the beginning of the host, or of the path.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
     """
     labels = host.split(".")
-    # The last one: a bucket's own name may begin in the same way.
+    # The last one: the name of a bucket may begin with s3 too.
     service = max(index for index, label in enumerate(labels) if label.startswith("s3"))
-    # Access points, endpoints of a VPC and directory buckets stand for buckets that their names do not tell.
+    # The hosts of access points, VPC endpoints and directory buckets do not contain the bucket's name.
     if not re.fullmatch(r"s3(-(?!accesspoint|object).*)?", labels[service]) or any("vpce" in one for one in labels):
         return None
     return _uri(".".join(labels[:service]), path) if service else _uri(*path.partition("/")[::2])

@@ -1,4 +1,4 @@
-"""What a model's policy allows a zip to ask for; the rest is named, field by field."""
+"""Check a zip against the policy of its model, field by field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway.states import Environment
 from slipway.validation import shown, shown_name
 
 _SHOWN_MAX = 5
-# Which code the training toolkit runs, and from where; and where a container finds its channels.
+# The hyperparameters that tell the training toolkit which code to run, and the folder of a container's channels.
 # https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
 _PROGRAM, _DIRECTORY = "sagemaker_program", "sagemaker_submit_directory"
@@ -29,7 +29,7 @@ _CHANNELS = "/opt/ml/input/data/"
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing a zip asks for and may not have."""
+    """One field of a zip that the policy does not allow."""
 
     member: str
     field: str
@@ -47,8 +47,8 @@ def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image
     :param deployment: deployment.json
     :param policy: the policy without placeholders
     :param image: the URI of the image the zip asks for
-    :param region: the region that image references are about
-    :raises PolicyViolation: naming every field, what is allowed and what was found
+    :param region: the region of image references
+    :raises PolicyViolation: with every field, what is allowed and what was found
     """
     found = [
         *_violations("trainingjob.json", _identities(training, policy, image, region)),
@@ -67,7 +67,7 @@ def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image
         "The model's policy does not allow this request",
         resource="trainingjob.zip",
         why=text,
-        fix="change the zip, or have the policy in the model file changed",
+        fix="change the zip, or the policy in the model file",
     )
 
 
@@ -80,10 +80,10 @@ def _violations(member: str, findings: Iterable[_Finding]) -> Iterator[Violation
 
 
 def requested_image(training: TrainingJob, region: str) -> str:
-    """Find out the URI of the image that a zip asks for.
+    """Return the URI of the image that a zip asks for.
 
     :param training: trainingjob.json
-    :param region: where a reference is looked up
+    :param region: the region of an image reference
     """
     wanted = training.algorithm_specification.training_image
     if isinstance(wanted, ImageName):
@@ -103,10 +103,10 @@ def _identities(training: TrainingJob, policy: Policy, image: str, region: str) 
 
 
 def _image_allowed(image: str, policy: Policy, region: str, instance_type: str) -> bool:
-    # Patterns first: only where none matches does the SageMaker SDK have to be there.
+    # Patterns first: the SageMaker SDK is needed only if none matches.
     if any(isinstance(entry, str) and fnmatchcase(image, entry) for entry in policy.images):
         return True
-    # A digest may follow the repository in place of a tag.
+    # The repository may be followed by a digest instead of a tag.
     repository = re.split(r"[@:]", image)[0]
     for entry in policy.images:
         if isinstance(entry, ImageReference):
@@ -122,7 +122,7 @@ def _places(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
     allowed = f"a place below {' or '.join(policy.s3_prefixes)}"
     for index, channel in enumerate(training.input_data_config):
         uri = channel.data_source.s3_data_source.s3_uri
-        # SageMaker takes S3Uri as the beginning of keys: without the slash, neighbours would match as well.
+        # S3Uri is a prefix of keys: without the slash at the end, it would match neighbouring prefixes too.
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
         if not _below(uri, policy.s3_prefixes, or_at=False):
             yield f"InputDataConfig[{index}].DataSource.S3DataSource.S3Uri", allowed, uri
@@ -134,7 +134,7 @@ def _places(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         for name, value in (values or {}).items():
             for place in locations(value):
                 if place.uri is not None and not _below(place.uri, policy.s3_prefixes):
-                    yield f"{field}.{shown_name(name)}", allowed, "a place in S3 elsewhere"
+                    yield f"{field}.{shown_name(name)}", allowed, "another place in S3"
                 elif place.uri is None and not _url_allowed(place.text, policy.training.urls):
                     urls = f" or a URL below {' or '.join(policy.training.urls)}" if policy.training.urls else ""
                     yield f"{field}.{shown_name(name)}", f"{allowed}{urls}", "another URL"
@@ -171,7 +171,7 @@ def _size(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
 
 
 def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
-    """What the server side sets: a zip may repeat it, never change it."""
+    """Check what the model file sets: a zip may repeat it, but not change it."""
     if training.enable_network_isolation is False and policy.network_isolation:
         yield "EnableNetworkIsolation", "true, or no such field", False
     if training.enable_inter_container_traffic_encryption is False and policy.inter_container_encryption:
@@ -189,13 +189,13 @@ def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
             yield f"Environment.{shown_name(name)}", _one_of(policy.training.environment), "another name"
     for index, tag in enumerate(training.tags or []):
         if tag.key.lower().startswith(RESERVED_TAG_PREFIXES):
-            yield f"Tags[{index}].Key", f"no tag of {' or '.join(RESERVED_TAG_PREFIXES)}", tag.key
+            yield f"Tags[{index}].Key", f"no tag that begins with {' or '.join(RESERVED_TAG_PREFIXES)}", tag.key
         elif tag.key not in policy.tags:
             yield f"Tags[{index}].Key", _one_of(policy.tags), tag.key
 
 
 def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
-    """Code of the uploader's choice, which an image with SageMaker's training toolkit would run."""
+    """Check the hyperparameters by which SageMaker's training toolkit runs an uploader's code."""
     given = training.hyper_parameters or {}
     mode = policy.script_mode
     if mode is None:
@@ -206,7 +206,7 @@ def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         return
     program, directory = (_text(given.get(name, "")) for name in (_PROGRAM, _DIRECTORY))
     if not _PROGRAM_FILE.fullmatch(program) or ".." in program:
-        yield f"HyperParameters.{_PROGRAM}", "a file in the submitted code, as train.py", "another place, or none"
+        yield f"HyperParameters.{_PROGRAM}", "a file in the submitted code, such as train.py", "another place, or none"
     if directory.startswith("s3://"):
         isolated = policy.network_isolation or bool(training.enable_network_isolation)
         if isolated:
@@ -215,14 +215,14 @@ def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         place = directory
     else:
         place = _channel_uri(training, directory)
-    # Not at a prefix without its slash: as a channel it would bring its neighbours along.
+    # A prefix without its slash is not enough: as a channel it would include neighbouring prefixes.
     if not _below(place, mode.s3_prefixes, or_at=False):
         allowed = f"code below {' or '.join(mode.s3_prefixes)}, itself or as a channel"
         yield f"HyperParameters.{_DIRECTORY}", allowed, "code elsewhere, or none"
 
 
 def _channel_uri(training: TrainingJob, path: str) -> str:
-    """Where the channel lies that a container finds at a path; empty for no channel."""
+    """Return the S3 URI of the channel that a container has at a path; empty if it has none there."""
     parts = path.removeprefix(_CHANNELS).split("/")
     if not path.startswith(_CHANNELS) or ".." in parts:
         return ""
@@ -231,7 +231,7 @@ def _channel_uri(training: TrainingJob, path: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A hyperparameter as the toolkit reads it: JSON where it is JSON, else as it is."""
+    """Return a hyperparameter as the toolkit reads it: parsed if it is JSON, else unchanged."""
     try:
         read = json.loads(value)
     except ValueError:

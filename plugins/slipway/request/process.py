@@ -1,4 +1,4 @@
-"""The body of the task ``process_request``: an upload becomes a plan, or is refused before anything is started."""
+"""The body of the task ``process_request``: it makes the release's plan from an upload, or refuses the upload."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ log = logging.getLogger(__name__)
 
 
 class RequestStore(RequestReader, Protocol):
-    """The part of S3 that processing a request needs."""
+    """The part of S3 that the task needs."""
 
     def exists(self, bucket: str, key: str) -> bool:
-        """:returns: whether there is such an object"""
+        """Tell whether an object exists."""
 
     def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
-        """:returns: who uploaded a version; None if there is no such version"""
+        """Return who uploaded a version, or None if the version does not exist."""
 
     def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
-        """:returns: False if the object existed"""
+        """Write an object; return False if it already exists."""
 
 
 def process_request(
     model: ModelConfig, revision: Revision, *, s3: RequestStore | None = None, aws: AwsIdentity | None = None
 ) -> ReleasePlan:
-    """Read the pinned zip, hold it against the model's policy, keep a copy and name everything of the release.
+    """Read the pinned zip, check it against the model's policy, keep a copy and name everything of the release.
 
-    Calls S3 and STS, never SageMaker or CloudFormation. Run again, it comes to the same plan and the same copy.
+    It calls S3 and STS, not SageMaker or CloudFormation. A second run makes the same plan and the same copy.
 
     :param model: the model file
     :param revision: what ``source`` pinned
-    :param s3: where objects are read and written; the model's connection if None
-    :param aws: account and region; asked of AWS if None
-    :raises RequestRefused: when the zip is not a request or asks for too much
-    :raises NameConflict: when the run's place already holds another zip
+    :param s3: S3; through the model's connection if None
+    :param aws: account and region; looked up if None
+    :raises RequestRefused: when the zip is invalid, or the policy does not allow it
+    :raises NameConflict: when the run's prefix already has another zip
     """
     if revision.size_bytes > MAX_BYTES:
         why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
@@ -59,11 +59,11 @@ def process_request(
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
-        log.info("MetricDefinitions of trainingjob.json are passed over: the model file's metrics count")
+        log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
-    # A roll-back makes the plan again from the two, long after this run and its XComs are gone.
+    # A roll-back makes the plan again from these two, after this run and its XComs were deleted.
     document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
     return _plan(fenced, revision, run_id, uri(bucket, key))
@@ -77,16 +77,16 @@ def plan_again(
     s3: RequestReader | None = None,
     aws: AwsIdentity | None = None,
 ) -> ReleasePlan:
-    """Make the plan of an earlier release from what its own prefix holds, under the model file as it is now.
+    """Make the plan of an earlier release from the documents below its prefix and the present model file.
 
-    Reads nothing of the upload, which may be deleted, and nothing of its run.
+    It reads neither the upload nor the release's run: both may be deleted.
 
     :param model: the model file
-    :param revision_id: the release's
+    :param revision_id: the release's revision
     :param digest: SHA-256 that its copy of the zip must have, hexadecimal
-    :param s3: where objects are read; the model's connection if None
-    :param aws: account and region; asked of AWS if None
-    :raises PermanentError: when the release's documents are gone, or are not what it began with
+    :param s3: S3; through the model's connection if None
+    :param aws: account and region; looked up if None
+    :raises PermanentError: when the release's documents are missing or were changed
     :raises PolicyViolation: when the policy no longer allows it
     """
     s3 = s3 or S3Hook(aws_conn_id=model.aws_conn_id)
@@ -98,16 +98,16 @@ def plan_again(
     check_digest(data, digest, uri(bucket, key))
     if revision.revision_id != revision_id:
         raise NameConflict(
-            "The document of the revision is about another one",
+            "The revision's document describes another revision",
             resource=uri(bucket, names.revision_key(model.prefix, revision_id)),
             why=f"it describes {revision.revision_id}",
-            fix="find out who wrote it; roll back to another release",
+            fix="find out who wrote it, and roll back to another release",
         )
     return _plan(fence(parse_zip(data), model, aws), revision, revision_id, uri(bucket, key))
 
 
 def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:
-    """Read the pinned version, or this run's copy where the version was deleted since an earlier attempt."""
+    """Read the pinned version, or this run's copy if the version was deleted after an earlier attempt."""
     try:
         return s3.read_version(revision.bucket, revision.key, revision.version_id, max_bytes=MAX_BYTES)
     except PermanentError:

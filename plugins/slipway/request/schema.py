@@ -1,4 +1,4 @@
-"""The two documents of a release request as strict models, named as in AWS's API and in deployment.json."""
+"""The two documents of a request as strict models; the fields are named as in AWS's API and in deployment.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.validation import MayBeAbsent, Strict, wrong
 
 
 class _Document(Strict):
-    """Fields are written in CamelCase; the snake_case names of Python are not accepted in their place."""
+    """A document whose fields are in CamelCase; Python's snake_case names are refused."""
 
     model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=False)
 
@@ -27,7 +27,7 @@ KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2048)]
 
 
 class ImageName(Strict):
-    """A container of AWS's own, by algorithm and version instead of by registry."""
+    """One of AWS's images, by algorithm and version instead of by URI."""
 
     algorithm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     version: Annotated[str, Field(min_length=1, max_length=64)]
@@ -41,14 +41,14 @@ Image = Annotated[
 
 
 class MetricDefinition(_Document):
-    """A metric that SageMaker would read from a custom container's log; zips carry them, and none is used."""
+    """A metric that SageMaker would read from a custom container's log; accepted in zips, and ignored."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
     regex: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class AlgorithmSpecification(_Document):
-    """Entry points are left out: they would run any command in an allowed image."""
+    """The algorithm; entry points are left out, because they would run any command in an allowed image."""
 
     training_image: Image
     training_input_mode: Literal["File", "Pipe", "FastFile"]
@@ -59,7 +59,7 @@ class AlgorithmSpecification(_Document):
 
 
 class S3DataSource(_Document):
-    """Manifests are left out: they name objects that no policy has seen."""
+    """The data of a channel; manifests are left out, because they name objects that the policy cannot check."""
 
     s3_data_type: Literal["S3Prefix"]
     s3_uri: Uri
@@ -85,7 +85,7 @@ class Channel(_Document):
 
 
 class OutputDataConfig(_Document):
-    """Endpoints load an archive, so the artefact is always compressed."""
+    """The place of the artefact, which is always compressed, because endpoints load an archive."""
 
     s3_output_path: Uri
     kms_key_id: MayBeAbsent[KmsKey] = None
@@ -93,7 +93,7 @@ class OutputDataConfig(_Document):
 
 
 class ResourceConfig(_Document):
-    """Instance groups and warm pools are left out: no ceiling of a model file counts them."""
+    """The training instances; instance groups and warm pools are left out, as no limit of a model file counts them."""
 
     instance_type: InstanceType
     instance_count: Count
@@ -124,14 +124,14 @@ class RequestTag(_Document):
 def _unique_channels(channels: list[Channel]) -> list[Channel]:
     found = Counter(channel.channel_name for channel in channels)
     if found["train"] != 1:
-        raise wrong("one channel of the name train", "add the training data as channel train")
+        raise wrong("exactly one channel named train", "give the training data as the channel train")
     if max(found.values()) > 1:
-        raise wrong("channels of different names", "rename one of the channels")
+        raise wrong("a different name for each channel", "rename one of the channels")
     return channels
 
 
 class TrainingJob(_Document):
-    """trainingjob.json: the parameters of CreateTrainingJob that a policy can fence.
+    """trainingjob.json: the parameters of CreateTrainingJob that a policy can check.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
     """
@@ -188,7 +188,7 @@ class AutoScaling(_Document):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min_capacity > self.max_capacity:
-            raise wrong("a MinCapacity that is not above MaxCapacity", "swap the two")
+            raise wrong("a MinCapacity of at most MaxCapacity", "swap the two")
         return self
 
 
@@ -211,10 +211,10 @@ class EndpointSettings(_Document):
                 raise wrong("InferenceMonitoringSampling, 0 to 100, with InferenceMonitoring true", "add it")
             if self.inference_monitoring_output_bucket is None:
                 raise wrong("InferenceMonitoringOutputBucket, an S3 URI, with InferenceMonitoring true", "add it")
-        # Without this rule a forgotten weight would hand all traffic to the untried model.
+        # Without this rule, a missing weight would give all traffic to the new model.
         if self.ab_tests and not 0 < (self.initial_variant_weight or 0) < 1:
             raise wrong(
-                "InitialVariantWeight between 0 and 1, both excluded, with ABTests true",
+                "InitialVariantWeight above 0 and below 1 with ABTests true",
                 "give the new model's share of the traffic, or set ABTests to false",
             )
         return self
@@ -230,10 +230,10 @@ class Deployment(_Document):
     production_endpoint: EndpointSettings
 
     def settings(self, environment: Environment) -> EndpointSettings:
-        """:returns: the part about one environment"""
+        """Return the part for one environment."""
         return self.development_endpoint if environment is Environment.DEVELOPMENT else self.production_endpoint
 
 
 def to_parameters(model: Strict) -> dict[str, Any]:
-    """:returns: the fields that are there, in AWS's spelling"""
+    """Return the fields that have a value, in AWS's spelling."""
     return model.model_dump(by_alias=True, exclude_none=True)

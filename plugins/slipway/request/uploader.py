@@ -1,7 +1,7 @@
-"""Who uploaded a release's zip: asked of S3 whenever it matters, never taken from what tasks hand on.
+"""Who uploaded a release's zip: read from S3 each time, not from an XCom, which any DAG's task can write.
 
-An XCom may be written by any DAG's task. A revision's id cannot be forged: it is a hash of bucket, key and version, and
-the Model Registry has it on the package that people decide upon.
+A revision's id cannot be forged: it is a hash of bucket, key and version, and the Model Registry has it on the package
+that people approve.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from slipway.request.archive import MAX_BYTES
 
 
 class UploadReader(Protocol):
-    """The part of S3 that is asked."""
+    """The part of S3 that is needed to find the uploader."""
 
     def uploader(self, bucket: str, key: str, version_id: str) -> str | None:
-        """:returns: who uploaded a version; None if there is no such version"""
+        """Return who uploaded a version, or None if the version does not exist."""
 
     def read_version(self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int) -> bytes:
-        """:returns: one version of an object"""
+        """Return one version of an object."""
 
 
 def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str | None:
-    """Find out who uploaded a zip, as far as the model file's rules need to know.
+    """Find out who uploaded a zip, if the model file's rules need it.
 
     :param rules: whether the uploader may approve
     :param plan: the release
     :param home_bucket: the bucket that keeps the model's releases, by the model file
     :param s3: S3, through the model's connection
-    :returns: None where nobody can tell and the rules do not ask
-    :raises NotApproved: where nobody can tell and the rules ask
-    :raises slipway.errors.AwsError: where the rules ask and AWS does not answer
+    :returns: the uploader; None if unknown and the rules do not need it
+    :raises NotApproved: if unknown and the rules need it
+    :raises slipway.errors.AwsError: when a call fails and the rules need the uploader
     """
     try:
         return uploader_of(plan, home_bucket, s3)
@@ -47,24 +47,24 @@ def uploader_under(rules: Rules, plan: ReleasePlan, home_bucket: str, s3: Upload
 
 
 def uploader_of(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
-    """Read who uploaded a zip from its pinned version, or from the release's own record once that is gone.
+    """Read who uploaded a zip from its pinned version, or from the revision's document if that is deleted.
 
     :param plan: the release
     :param home_bucket: the bucket that keeps the model's releases, by the model file
     :param s3: S3, through the model's connection
-    :returns: the name that S3 has; empty where it has none
-    :raises NotApproved: when neither can tell
+    :returns: the name that S3 has; empty if it has none
+    :raises NotApproved: when neither has it
     :raises slipway.errors.AwsError: when a call fails
     """
     revision = plan.revision
     if revision.revision_id != plan.revision_id:
-        raise _unknown(plan, f"the release is the revision {plan.revision_id}, and this version is of another")
+        raise _unknown(plan, f"the release is the revision {plan.revision_id}, but this version is of another")
     found = s3.uploader(revision.bucket, revision.key, revision.version_id)
     return _recorded(plan, home_bucket, s3) if found is None else found
 
 
 def revision_document(revision: Revision, digest: str, s3: UploadReader) -> dict[str, Any]:
-    """What a release writes down about its upload, which may be deleted before somebody asks.
+    """Return what a release stores about its upload, which may be deleted later.
 
     :param revision: the pinned version
     :param digest: SHA-256 of the zip, hexadecimal
@@ -81,17 +81,17 @@ def _recorded(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
         uploader = written.get("uploader") if written["digest"] == plan.digest else None
         same = Revision.from_xcom(written).revision_id == plan.revision_id
     except (PermanentError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unknown(plan, f"S3 has no such version any more, and {uri(home_bucket, key)} does not say") from error
+        raise _unknown(plan, f"S3 no longer has this version, and {uri(home_bucket, key)} cannot be read") from error
     if not same or not isinstance(uploader, str):
-        raise _unknown(plan, f"S3 has no such version any more, and {uri(home_bucket, key)} is not about this zip")
+        raise _unknown(plan, f"S3 no longer has this version, and {uri(home_bucket, key)} is not about this zip")
     return uploader
 
 
 def _unknown(plan: ReleasePlan, why: str) -> NotApproved:
     revision = plan.revision
     return NotApproved(
-        "Nobody can tell who uploaded this model, and its model file lets no uploader approve",
+        "It is unknown who uploaded this model, and its model file does not let an uploader approve",
         resource=uri(revision.bucket, revision.key, revision.version_id),
         why=why,
-        fix="upload the zip again, which makes a release of its own",
+        fix="upload the zip again, which starts a new release",
     )

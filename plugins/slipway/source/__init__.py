@@ -1,1 +1,1 @@
-"""Uploads: noticed, claimed, and pinned to one object version."""
+"""How an upload becomes a run: it is noticed, pinned to one object version, and claimed by the run."""

@@ -1,4 +1,4 @@
-"""Which run a version belongs to: one small document per revision, written once."""
+"""Which run releases a version: one small document per revision, written once."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MAX_ATTEMPTS = 1000
 
 @dataclass(frozen=True)
 class Claim:
-    """What the document holds.
+    """The content of a revision's claim document.
 
     :param sequence: orders the releases of a model; ISO 8601
-    :param claimed_at: when the run claimed it; ISO 8601
+    :param claimed_at: when the run claimed the version; ISO 8601
     """
 
     dag_id: str
@@ -32,7 +32,7 @@ class Claim:
 
 
 class Claims:
-    """Claims versions for runs.
+    """Claim versions for runs.
 
     :param documents: S3
     :param bucket: the bucket of the model's releases
@@ -49,15 +49,14 @@ class Claims:
     def claim(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Revision | Claim:
         """Claim a version for a run, or find the claim that this run made before.
 
-        A run that no longer exists leaves its claim to the next, which goes on with what that run began. A new
-        attempt begins with nothing: it takes the first number that no run ever had, and its place in the order of
-        releases is the present.
+        The claim of a run that no longer exists passes to the next run, which continues that release. A new attempt
+        is a new release: it gets the first attempt number that is free, and the present time as its sequence.
 
-        :param revision: the pinned version; its sequence is the one of its upload
+        :param revision: the pinned version, with the sequence of its upload
         :param dag_id: the run's DAG
         :param run_id: the run
         :param new_attempt: whether to release again what another run has released
-        :returns: the revision with its attempt and sequence, or another run's claim that stands in the way
+        :returns: the revision with its attempt and sequence, or the claim of another run
         :raises slipway.errors.AwsError: when a call fails
         """
         for attempt in range(1, _MAX_ATTEMPTS):
@@ -67,10 +66,10 @@ class Claims:
                 return replace(wanted, sequence=standing.sequence)
             if not new_attempt:
                 return standing
-        raise SlipwayError("Too many attempts at one version", resource=revision.version_id, why=f"{_MAX_ATTEMPTS}")
+        raise SlipwayError("This version has too many attempts", resource=revision.version_id, why=f"{_MAX_ATTEMPTS}")
 
     def _take(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Claim:
-        """:returns: the claim that stands, whoever made it"""
+        """Write the claim of a run unless there is one, and return the claim that is valid."""
         key = names.claim_key(self._prefix, revision.revision_id)
         now = datetime.now(UTC).isoformat()
         while True:
@@ -89,18 +88,18 @@ class Claims:
 
 
 def refusal(revision: Revision, claim: Claim, run_id: str) -> ReleasedAlready | ReleasedMeanwhile:
-    """Say which run has a version.
+    """Build the error that names the run which releases a version.
 
     :param revision: the version
-    :param claim: the claim that stands in the way
-    :param run_id: the run that wanted it
-    :returns: a failure, but nothing failed where a person was faster than the run that the upload started
+    :param claim: the claim of that run
+    :param run_id: the run that is refused
+    :returns: an error that fails the task; it skips the run that the upload started, where a person was faster
     """
     by_upload = run_id == names.auto_run_id(revision.bucket, revision.key, revision.version_id)
     kind = ReleasedMeanwhile if by_upload else ReleasedAlready
     return kind(
         f"The run {claim.run_id} has this version",
         resource=uri(revision.bucket, revision.key, revision.version_id),
-        why=f"it began at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
-        fix="look there, and clear what failed; or trigger a run with new_attempt, which trains and asks again",
+        why=f"it started at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
+        fix="clear the failed task of that run; or trigger a run with new_attempt, which trains and asks again",
     )

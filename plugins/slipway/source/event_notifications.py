@@ -1,4 +1,4 @@
-"""What S3 writes into a queue about uploads, and when such a notice has served."""
+"""S3's event notifications of uploads: which versions they name, and when they are handled."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CREATED = "ObjectCreated:"
 
 
 def versions_named(body: str, bucket: str) -> frozenset[VersionKey] | None:
-    """Read a notice.
+    """Read the versions from an event notification.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 
     :param body: the message's text, which anybody may have written
     :param bucket: the bucket that is watched
-    :returns: the object versions of the bucket that it says were made; None for what is no notice about the bucket
+    :returns: the created object versions of the bucket; None if the text is no notification about the bucket
     """
     try:
         records = json.loads(body)["Records"]
@@ -36,9 +36,9 @@ def is_handled(
     listed: Collection[VersionKey],
     known_keys: Collection[str],
 ) -> bool:
-    """Tell whether a notice has nothing left to say: each version has its run, or needs none.
+    """Tell whether a notification can be deleted: each of its versions has a run, or needs none.
 
-    :param versions: what it names
+    :param versions: the versions that it names
     :param intake: what is committed; None before the first intake
     :param listed: what S3 lists now
     :param known_keys: source keys of the models

@@ -1,12 +1,12 @@
 """The intake: every uploaded version of every model's zip starts that model's release exactly once.
 
-A watcher (triggers/s3_versions.py) rings, the intake DAG runs, lists the bucket by itself and starts a run per
-version. What makes it exactly once is that Airflow keeps (DAG, run id) unique and that the run id is a function of
-the version. A version is committed only after its run exists, so whatever dies in between, the next ring finds it.
+A watcher (source/watcher.py) emits an event that starts the intake DAG, which lists the bucket itself and starts a run
+for each version. It is exactly once because the run id is a function of the version and Airflow keeps (DAG, run id)
+unique. A version is stored as done only after its run exists: after any crash, the next event finds it.
 
-The first intake of a bucket finds what was uploaded before Slipway watched it. It takes the newest version of each
-key, unless that version has been released already (its run's copy lies in the bucket), and passes the older ones
-over: an upload made just before the start is not lost, and a long history is not released again.
+The first intake of a bucket finds what was uploaded before Slipway watched it. It releases the newest version of each
+key, unless the bucket has the copy of an earlier release of it, and skips the older ones: an upload made just before
+the start is not lost, and a long history is not released again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A listing of 1000 versions costs as little as one of none, and the wait for a release is minutes: no need to tune.
+# One listing costs the same for up to 1000 versions, and a release takes minutes: there is no need to tune this.
 POLL_SECONDS = 2.0
 
 
@@ -55,19 +55,19 @@ class StateStore(Protocol):
     def set(self, key: str, value: Any) -> None: ...
 
 
-# Starts a release; False when that DAG is not there yet.
+# Starts a release; False when its DAG does not exist yet.
 Starter = Callable[[str, str, Mapping[str, str]], bool]
 
 
 @dataclass(frozen=True)
 class WatchedBucket:
-    """One bucket, as model files name it, and the models that wait for uploads to it.
+    """One bucket, as model files name it, and the models whose uploads it receives.
 
     :param bucket: bucket name; may contain {region} and {account}
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param dag_ids: release DAGs by source key
     :param queues: queues that S3 notifies of the bucket's uploads
-    :param held: why no release of a model begins now, by source key
+    :param held: why no release of a model starts now, by source key
     """
 
     bucket: str
@@ -83,20 +83,20 @@ class WatchedBucket:
 
     @property
     def slug(self) -> str:
-        """A name for this bucket that does not depend on which other buckets there are."""
+        """The bucket in the names of its DAG and its asset."""
         return slug(self.bucket, str(self.aws_conn_id))
 
     @property
     def asset_name(self) -> str:
-        """The asset that stands for this bucket's uploads."""
+        """The name of the asset of this bucket's uploads."""
         return f"{ASSET_PREFIX}{self.slug}"
 
 
 def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
-    """Group models by bucket.
+    """Group the models by bucket.
 
-    :param pipelines: the models, stale ones too: a bucket's intake keeps its name and its memory
-    :returns: one source per distinct bucket and connection, in a stable order
+    :param pipelines: the models, stale ones too, so that a bucket's intake keeps its name and its state
+    :returns: one for each bucket and connection, in a stable order
     """
     found: dict[tuple[str, str], WatchedBucket] = {}
     for pipeline in pipelines:
@@ -112,7 +112,7 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
 
 
 def intake_dag_ids(found: Sequence[WatchedBucket]) -> list[str]:
-    """:returns: the intake's DAG id of each of these buckets, which are all that there are"""
+    """Return the intake's DAG id for each bucket; the buckets must be all that there are."""
     return dag_ids(names.INTAKE_DAG_ID, [source.slug for source in found])
 
 
@@ -120,7 +120,7 @@ def build_intake_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
     """Build the intake of every bucket.
 
     :param pipelines: the models
-    :returns: a DAG called ``intake`` for one bucket, else one per bucket named after it
+    :returns: one DAG called ``intake`` for a single bucket, else one for each bucket, named after it
     """
     found = sources(pipelines)
     return list(map(build_intake_dag, found, intake_dag_ids(found)))
@@ -163,9 +163,9 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
     :param store: the state of the bucket's asset
     :param versions: S3
     :param start: starts a run
-    :returns: how many versions have a run now that had none committed, and how many wait for their model
-    :raises IntakeUnreadable: when what was committed cannot be read; nothing is started then
-    :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one for a reason of its own
+    :returns: how many versions got their run, and how many wait for their model
+    :raises IntakeUnreadable: when the stored state cannot be read; then nothing is started
+    :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one of them
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
     listed = versions.list_versions(bucket, list_prefixes(source.dag_ids))
@@ -183,8 +183,8 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
             else:
                 intake = intake.with_announced(version)
         except AirflowRuntimeError as error:
-            # One model's trouble must not keep the others waiting.
-            log.error("%s stays waiting: %s", uri(bucket, version.key, version.version_id), error)
+            # The error of one model must not stop the others.
+            log.error("%s is still waiting: %s", uri(bucket, version.key, version.version_id), error)
             errors.append(error)
     if intake != committed:
         store.set(STATE_KEY, intake.to_json())
@@ -198,12 +198,12 @@ def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
         return IntakeState.from_json(store.get(STATE_KEY))
     except ValueError as error:
         raise IntakeUnreadable(
-            "What the intake has noted cannot be read, and it starts no release",
+            "The stored state of the intake cannot be read, so it starts no release",
             resource=f"entry {STATE_KEY} in the state store of the asset {source.asset_name}",
             why=str(error),
             fix=f"an administrator deletes it: DELETE /api/v2/assets/<the asset's id>/state-store/{STATE_KEY}. The "
-            "intake then looks at the bucket as it did the first time: it releases the newest version of each key, "
-            "unless that has been released",
+            "intake then reads the bucket as if for the first time: it releases the newest version of each key, "
+            "unless that was released before",
         ) from error
 
 
@@ -213,12 +213,12 @@ def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion
     for version in listed:
         if version in older or _released_before(source, bucket, version, versions):
             intake = intake.with_done(version)
-    log.info("First look at %s: %d of %d versions passed over", bucket, len(intake.done), len(listed))
+    log.info("First intake of %s: %d of %d versions skipped", bucket, len(intake.done), len(listed))
     return intake
 
 
 def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:
-    """Look for the copy of the zip that a release keeps, which may be from an Airflow that is no more."""
+    """Look for the copy of the zip that a release keeps; another Airflow may have made it."""
     prefix = source.dag_ids.get(version.key)
     if prefix is None:
         return False
@@ -228,7 +228,7 @@ def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion,
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
     where = uri(bucket, version.key, version.version_id)
-    # Said once and not at every ring.
+    # Log it once, not at every run.
     say = log.debug if announced else log.warning
     dag_id = source.dag_ids.get(version.key)
     if dag_id is None:

@@ -1,4 +1,4 @@
-"""Listening to a queue of S3's notices, which shortens the wait for the next listing and decides nothing."""
+"""An SQS queue with S3's event notifications: it only makes the watcher list the bucket sooner."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BACKOFF_BASE_SECONDS = 1.0
 
 
 class NotificationQueue:
-    """One queue: wakes the watcher for each new notice, and deletes a notice when its uploads have their runs.
+    """One queue: wake the watcher for each new notification, and delete it when its uploads have their runs.
 
-    A notice that is lost is not missed, because the watcher lists anyway. One that comes twice wakes for nothing.
+    A lost notification does no harm, because the watcher lists anyway. One that comes twice only costs a listing.
 
     :param queue: name or URL; may contain {region} and {account}
-    :param bucket: the bucket whose uploads it tells of
+    :param bucket: the bucket whose uploads the notifications name
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param wake: makes the watcher list at once
+    :param wake: set to make the watcher list at once
     :param log: the watcher's log
     """
 
@@ -46,11 +46,11 @@ class NotificationQueue:
 
     @property
     def holds(self) -> bool:
-        """Whether notices wait for their uploads to be taken in."""
+        """Whether a notification names an upload that has no run yet."""
         return bool(self._held)
 
     async def listen(self) -> None:
-        """Receive until cancelled; what fails is tried again, and the watcher lists more often meanwhile."""
+        """Receive until cancelled. After an error it tries again; until then the watcher lists more often."""
         failures = 0
         while True:
             try:
@@ -62,10 +62,10 @@ class NotificationQueue:
                         await self._take(await receive_async(*self._connection))
                         self.listening, failures = True, 0
             except Exception as error:
-                # Nothing but cancellation ends the listening, as nothing else ends the watch.
+                # As for the watcher, only cancellation may end it.
                 failures += 1
                 say = self._log.warning if failures == 1 else self._log.debug
-                say("Cannot listen to the queue %s, asking again: %s", self.queue, error)
+                say("Cannot listen to the queue %s, trying again: %s", self.queue, error)
             finally:
                 self.listening, self._connection = False, None
             await asyncio.sleep(backoff_seconds(failures, base_seconds=_BACKOFF_BASE_SECONDS))
@@ -73,7 +73,7 @@ class NotificationQueue:
     async def settle(
         self, intake: IntakeState | None, listed: Collection[VersionKey], known_keys: Collection[str]
     ) -> None:
-        """Delete the notices that have served.
+        """Delete the notifications that are handled.
 
         :param intake: what is committed; None before the first intake
         :param listed: what S3 lists now
@@ -84,22 +84,24 @@ class NotificationQueue:
         )
 
     def hook(self) -> SqsHook:
-        """:returns: the hook whose connection is used"""
+        """Return the hook whose connection is used."""
         return SqsHook(aws_conn_id=self.aws_conn_id)
 
     async def _take(self, messages: list[QueueMessage]) -> None:
-        strange = []
+        invalid = []
         for message in messages:
             versions = versions_named(message.body, self.bucket)
             if versions is None:
-                self._log.warning("Not a notice about %s, deleted: %.500r", self.bucket, message.body)
-                strange.append(message)
+                self._log.warning(
+                    "Deleted a message that is no event notification of %s: %.500r", self.bucket, message.body
+                )
+                invalid.append(message)
                 continue
             if message.message_id not in self._held:
                 self._wake.set()
-            # Received again it has another receipt, and the former one deletes it no longer.
+            # A message that is received again has a new receipt; the old one no longer deletes it.
             self._held[message.message_id] = (message, versions)
-        await self._delete(strange)
+        await self._delete(invalid)
 
     async def _delete(self, messages: list[QueueMessage]) -> None:
         if not messages or self._connection is None:
@@ -108,4 +110,4 @@ class NotificationQueue:
             for message_id in await delete_async(*self._connection, messages):
                 self._held.pop(message_id, None)
         except AwsError as error:
-            self._log.warning("%s; they come again", error)
+            self._log.warning("%s; SQS delivers them again", error)

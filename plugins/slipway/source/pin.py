@@ -1,4 +1,4 @@
-"""The task ``source``: pins the object version that a release is made from."""
+"""The task ``source``: it pins the object version that a release is made from."""
 
 from __future__ import annotations
 
@@ -27,31 +27,30 @@ from slipway.waiting.results import WaitOutcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Under this key the task remembers what it pinned, for when it is run again.
+# The key of the task state store under which the task keeps what it pinned, for its next attempt.
 PINNED = "revision"
 
 
 class S3VersionSensor(S3KeySensor):
-    """Waits for an object without a worker slot, pins one version of it and claims it; the XCom is a Revision.
+    """Wait for an object without a worker slot, pin one version and claim it; the XCom is a Revision.
 
-    Which version comes from the run: ``bucket``, ``key`` and ``version_id`` of its conf, then of its params, then the
-    model's own bucket and key. An empty version id means the newest one, looked up once: a second attempt of this
-    task pins the same version again.
+    Each of ``bucket``, ``key`` and ``version_id`` comes from the run's conf, else from its params, else from the model.
+    Without a version id it is the newest version, looked up once: a second attempt of this task pins the same version.
 
-    A version belongs to one run. Another one fails and names it, unless it asks for a new attempt; the run that the
-    upload itself started is skipped instead, since a person was faster and nothing is amiss.
+    A version belongs to one run. Any other run fails and names that run, unless it asks for a new attempt. The run that
+    the upload started is skipped instead: a person was faster, and nothing is wrong.
 
     :param model_prefix: the model's prefix
     :param bucket_name: the model's bucket, which keeps the claims; may contain {region} and {account}
     :param bucket_key: the model's source key
-    :param held: why no release may begin now; one that has pinned its version goes on
+    :param held: why no release may start now; a run that has pinned its version continues
     :param poke_interval: seconds between two looks for a missing object
     :param timeout: seconds until a missing object fails the task
     """
 
     aws_hook_class = S3Hook  # type: ignore[assignment]
     operator_extra_links = (ReleasedByLink(),)
-    # A class attribute, for Airflow keeps operators from new attributes.
+    # A class attribute, because Airflow does not let operators set new attributes.
     run_exists = staticmethod(runs.exists)
 
     def __init__(
@@ -75,15 +74,15 @@ class S3VersionSensor(S3KeySensor):
 
     @property
     def claims(self) -> Claims:
-        """Which run has which version of the model."""
+        """The claims of the model's versions."""
         bucket = resolve(str(self.bucket_name), self.aws_conn_id)
         return Claims(S3Documents(self.versions.s3), bucket, self.model_prefix, self.run_exists)
 
     def execute(self, context: Context) -> Any:
-        """Pin and claim a version, once the object is there.
+        """Pin and claim a version when the object is there.
 
         :returns: the revision, as JSON
-        :raises slipway.errors.ReleasedAlready: naming the run that has the version
+        :raises slipway.errors.ReleasedAlready: when another run has the version
         :raises slipway.errors.Skipped: in a run that rolls production back
         """
         if roll_back_target(context):
@@ -97,10 +96,10 @@ class S3VersionSensor(S3KeySensor):
         return revision
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Pin the object that the trigger saw.
+        """Pin the object that the trigger found.
 
         :returns: the revision, as JSON
-        :raises PermanentError: when the object did not come in time, or AWS refused to say
+        :raises PermanentError: when the object was not uploaded in time, or AWS refused the call
         """
         result = WaitResult.from_event(event)
         bucket, key, _ = self._wanted(context)
@@ -108,12 +107,12 @@ class S3VersionSensor(S3KeySensor):
             raise PermanentError("There is nothing to release", resource=uri(bucket, key), why=result.reason)
         revision = self._pin(context)
         if revision is None:
-            # Deleted between the trigger's look and this one.
+            # It was deleted after the trigger saw it.
             self._wait(bucket, key, time.time() + self.timeout)
         return revision
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """:returns: done, with the revision, once the object is there"""
+        """Look once on a worker; done, with the revision, when the object is there."""
         revision = self._pin(context)
         return PokeReturnValue(is_done=revision is not None, xcom_value=revision)
 
@@ -129,7 +128,7 @@ class S3VersionSensor(S3KeySensor):
         remembered = store.get(PINNED)
         if self.held and not remembered:
             raise PermanentError(
-                "No release begins by an earlier version of the model file",
+                "No release starts with an earlier version of the model file",
                 resource=self.model_prefix,
                 why=self.held,
                 fix="correct the model file, then clear this task",
@@ -159,7 +158,7 @@ class S3VersionSensor(S3KeySensor):
             raise refusal(revision, claimed, dag_run.run_id)
         sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
-            self.log.info("This is attempt %d at this version: a release of its own", claimed.attempt)
+            self.log.info("This is attempt %d of this version: a new release", claimed.attempt)
         return claimed
 
     @staticmethod

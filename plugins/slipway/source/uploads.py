@@ -1,4 +1,4 @@
-"""Which uploads of a bucket have been dealt with: the arithmetic shared by the doorbell and by the intake."""
+"""Which uploads of a bucket are handled: the rules that the watcher and the intake share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from slipway.source.versions import ObjectVersion
 
-# Where model files keep their zips unless they say otherwise; one List call covers all models.
+# The default prefix of a model's zip: one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
 REQUEST_FILE = "trainingjob.zip"
-# The asset that stands for a bucket's uploads: this, and the bucket's slug. Its state is the intake's.
+# The name of the asset of a bucket's uploads: this and the bucket's slug. The intake keeps its state on the asset.
 ASSET_PREFIX = "slipway-uploads-"
 INTAKE_TASK_ID = "start_releases"
 # The entry of the asset's state store that holds an IntakeState.
@@ -21,12 +21,12 @@ VersionKey = tuple[str, str]  # object key, VersionId
 
 
 def version_key(version: ObjectVersion) -> VersionKey:
-    """:returns: what tells a version from every other of its bucket"""
+    """Return what identifies a version in its bucket."""
     return (version.key, version.version_id)
 
 
 def is_request(key: str, known_keys: Collection[str]) -> bool:
-    """Tell whether a key holds release requests: a model's own, or one of the usual form without a model yet."""
+    """Tell whether uploads to a key are releases: a model's key, or one of the usual form that has no model yet."""
     if key in known_keys:
         return True
     parts = key.split("/")
@@ -34,32 +34,32 @@ def is_request(key: str, known_keys: Collection[str]) -> bool:
 
 
 def list_prefixes(known_keys: Iterable[str]) -> list[str]:
-    """:returns: the fewest prefixes whose listings hold every model's key"""
+    """Return the fewest prefixes whose listings contain every model's key."""
     return sorted({COMMON_PREFIX, *(key for key in known_keys if not key.startswith(COMMON_PREFIX))})
 
 
 @dataclass(frozen=True)
 class IntakeState:
-    """What the intake has committed about one bucket.
+    """What the intake has stored about one bucket.
 
-    ``done`` are versions that have a run or were passed over at the first deployment; ``announced`` are versions of
-    unknown models, said once to be waiting. Versions that S3 no longer lists are left out, so a lifecycle rule for
-    noncurrent versions bounds both.
+    ``done`` are versions that have a run or were skipped by the first intake. ``announced`` are versions that wait for
+    their model, which was logged once. Versions that S3 no longer lists are removed, so a lifecycle rule for noncurrent
+    versions limits both.
     """
 
     done: frozenset[VersionKey] = frozenset()
     announced: frozenset[VersionKey] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON for the state store"""
+        """Return plain JSON for the state store."""
         return {"done": _grouped(self.done), "announced": _grouped(self.announced)}
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
-        """Read what was committed.
+        """Read what is stored.
 
-        :param value: what ``to_json`` returned, or None where nothing was ever committed
-        :returns: the same, or None
+        :param value: what ``to_json`` returned, or None if nothing was ever stored
+        :returns: the state, or None
         :raises ValueError: for anything else; a guess would release a version twice, or never
         """
         if value is None:
@@ -69,11 +69,11 @@ class IntakeState:
         return cls(_flat(value.get("done"), "done"), _flat(value.get("announced"), "announced"))
 
     def open(self, listed: Iterable[ObjectVersion], known_keys: Collection[str]) -> list[ObjectVersion]:
-        """Select the versions that need attention: those to release, and unknown ones not announced yet.
+        """Select the versions that need attention: those to release, and those without a model that were not announced.
 
         :param listed: every version of the bucket
         :param known_keys: source keys of the models
-        :returns: the selection in the order given
+        :returns: the selection, in the given order
         """
         return [
             version
@@ -84,22 +84,22 @@ class IntakeState:
         ]
 
     def kept_to(self, listed: Iterable[ObjectVersion]) -> IntakeState:
-        """:returns: the same without the versions that S3 no longer lists"""
+        """Return this state without the versions that S3 no longer lists."""
         present = {version_key(version) for version in listed}
         return IntakeState(self.done & present, self.announced & present)
 
     def with_done(self, version: ObjectVersion) -> IntakeState:
-        """:returns: the same with one version more that needs nothing further"""
+        """Return this state with one more version that is done."""
         one = {version_key(version)}
         return replace(self, done=self.done | one, announced=self.announced - one)
 
     def with_announced(self, version: ObjectVersion) -> IntakeState:
-        """:returns: the same with one version more that waits for its model"""
+        """Return this state with one more version that waits for its model."""
         return replace(self, announced=self.announced | {version_key(version)})
 
 
 def older_versions(listed: Iterable[ObjectVersion]) -> list[ObjectVersion]:
-    """:returns: every version but the newest of each key"""
+    """Return every version except the newest of each key."""
     ordered = sorted(listed)
     newest = {version.key: version for version in ordered}
     return [version for version in ordered if newest[version.key] != version]

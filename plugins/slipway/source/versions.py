@@ -1,4 +1,4 @@
-"""The versions of uploads: listed, pinned, and placed in the order in which they were stored."""
+"""The versions of uploads: listed, pinned, and ordered as S3 stored them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from slipway.plan import Revision
 
 @dataclass(frozen=True, order=True)
 class ObjectVersion:
-    """One uploaded version of an object; delete markers are none. Sorts by the time it was written.
+    """One uploaded version of an object, which is no delete marker; sorts by the time of the upload.
 
     :param last_modified: ISO 8601, UTC
-    :param rank: place among versions of one second, the oldest first: S3 lists to the second, the newest first
+    :param rank: orders the versions of one second, the oldest first, because S3 gives whole seconds
     """
 
     last_modified: str
@@ -30,11 +30,11 @@ class ObjectVersion:
 
 
 def versions_of(pages: Iterable[Mapping[str, Any]]) -> list[ObjectVersion]:
-    """Read the answers of ListObjectVersions.
+    """Read the responses of ListObjectVersions.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
 
-    :param pages: the answers, in their order
+    :param pages: the responses, in their order
     :returns: every uploaded version, the oldest first
     """
     listed = [item for page in pages for item in page.get("Versions", ())]
@@ -47,7 +47,7 @@ def versions_of(pages: Iterable[Mapping[str, Any]]) -> list[ObjectVersion]:
 async def list_versions_async(client: Any, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
     """List the versions below some prefixes without blocking the event loop.
 
-    :param client: an aiobotocore S3 client, which the caller keeps from poll to poll
+    :param client: an aiobotocore S3 client, which the caller keeps between polls
     :param bucket: the bucket
     :param prefixes: key prefixes; one List call each for up to 1000 versions
     :returns: every uploaded version, the oldest first
@@ -62,7 +62,7 @@ async def list_versions_async(client: Any, bucket: str, prefixes: Iterable[str])
 
 
 class S3Versions(S3Store):
-    """The versions that a bucket holds."""
+    """The versions in a bucket."""
 
     @patient
     def list_versions(self, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
@@ -89,8 +89,8 @@ class S3Versions(S3Store):
         :param bucket: the bucket
         :param key: the object's key
         :param version_id: the version; the newest if None
-        :returns: the revision; None while the object, or that version of it, does not exist
-        :raises PermanentError: when the bucket keeps no versions
+        :returns: the revision; None if the object or the version does not exist
+        :raises PermanentError: when the bucket has no versioning
         :raises slipway.errors.AwsError: when a call fails
         """
         head = self.s3.head(bucket, key, version_id)
@@ -115,10 +115,10 @@ class S3Versions(S3Store):
 
     @patient
     def sequence(self, revision: Revision) -> str:
-        """Place a version among all versions of its key.
+        """Return the sequence of a version, which orders it among all versions of its key.
 
-        LastModified knows seconds only; within one, S3 lists the version that was stored last first. The place in
-        that order becomes microseconds.
+        LastModified has whole seconds. For one second S3 lists the newest version first: the place in that order
+        becomes the microseconds.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
 
         :param revision: the version
@@ -127,7 +127,7 @@ class S3Versions(S3Store):
         """
         bucket, key, second = revision.bucket, revision.key, revision.written_at.replace(microsecond=0)
         with aws_call("list the object versions", uri(bucket, key)):
-            # The listing begins behind this version, with the one stored before it.
+            # The listing starts after this version, with the one that was stored before it.
             answer = self.s3.conn.list_object_versions(
                 Bucket=bucket, Prefix=key, KeyMarker=key, VersionIdMarker=revision.version_id
             )

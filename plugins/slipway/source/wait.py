@@ -1,4 +1,4 @@
-"""The wait of one release for its object."""
+"""The wait of one release for its upload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.waiting.results import WaitOutcome, WaitResult
 
 
 class ObjectExistsTrigger(PollingTrigger):
-    """Waits until an object exists; fires one WaitResult.
+    """Wait until an object exists; the event is a WaitResult.
 
     :param bucket: bucket name
     :param key: the object's key
@@ -27,17 +27,17 @@ class ObjectExistsTrigger(PollingTrigger):
         self.deadline = deadline
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         return {**super().arguments(), "bucket": self.bucket, "key": self.key, "deadline": self.deadline}
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Return the event that ends the wait, or None to look again."""
         if await exists_async(await self.client(S3Hook), self.bucket, self.key):
             return WaitResult(WaitOutcome.REACHED, status="exists").to_event()
         return self._due(f"{uri(self.bucket, self.key)} was not uploaded")
 
     async def while_away(self, error: Exception) -> TriggerEvent | None:
-        """:returns: the end of the wait, once its deadline has passed"""
+        """End the wait when its deadline has passed, although the look failed."""
         return self._due(str(error))
 
     def _due(self, reason: str) -> TriggerEvent | None:

@@ -1,4 +1,4 @@
-"""Waiting for uploads: a doorbell for all models of a bucket, and the wait of one release for its object."""
+"""The watcher of a bucket's uploads, for all its models."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from slipway.source.uploads import STATE_KEY, IntakeState, list_prefixes, versio
 from slipway.source.versions import ObjectVersion, list_versions_async
 from slipway.waiting.watcher import Look, WatcherTrigger
 
-# Between two listings while a queue tells of uploads; the listing then only finds what the queue has lost.
+# Between two listings while a queue reports uploads: the listing then only finds what the queue has lost.
 POLL_BESIDE_QUEUE_SECONDS = 30.0
 
 
 class UploadWatcherTrigger(WatcherTrigger):
-    """Rings while a bucket holds an uploaded version that the intake has not committed.
+    """Emit an event while a bucket has an uploaded version that the intake has not stored as done.
 
-    The event only says that it is worth looking: the intake lists again by itself. So an event that is lost, merged
-    with another or sent twice changes nothing, and an upload made while nobody watched is found at the next poll.
+    An upload that was made while no watcher ran is found by the next listing.
 
     :param bucket: bucket name; may contain {region} and {account}
     :param keys: source keys of all models of the bucket
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param queues: SQS queues that S3 notifies of the bucket's uploads; they shorten the wait and decide nothing
-    :param poll_seconds: time between two listings; longer while all queues are listened to and nothing is open
+    :param queues: SQS queues that S3 notifies of the bucket's uploads; they only shorten the wait
+    :param poll_seconds: time between two listings; longer while all queues are received and nothing is open
     """
 
-    # A bucket that is made, or comes back, is noticed as soon as an upload is.
+    # Short, so that a bucket that is created, or is reachable again, is noticed soon.
     backoff_limit_seconds = 5.0
 
     def __init__(
@@ -55,52 +54,52 @@ class UploadWatcherTrigger(WatcherTrigger):
         return {"bucket": self.bucket, "keys": self.keys, "queues": self.queues, **super().arguments()}
 
     async def looks(self) -> AsyncGenerator[Look]:
-        """List the bucket without end, and listen to its queues meanwhile."""
+        """List the bucket again and again, and receive from its queues at the same time."""
         with without_patience():
             bucket = await asyncio.to_thread(resolve, self.bucket, self.aws_conn_id)
         wake = asyncio.Event()
-        notices = [self.notices(queue, bucket, wake) for queue in self.queues]
-        listening = [asyncio.create_task(queue.listen()) for queue in notices]
+        queues = [self.notification_queue(queue, bucket, wake) for queue in self.queues]
+        listening = [asyncio.create_task(queue.listen()) for queue in queues]
         try:
-            # One client for as long as it works: making one costs the event loop a good part of a second.
+            # One client for as long as it works: a new one takes the event loop most of a second.
             async with await self.hook().get_async_conn() as client:
                 while True:
                     wake.clear()
-                    waiting = await self._waiting(client, bucket, notices)
+                    waiting = await self._waiting(client, bucket, queues)
                     keys = None if waiting is None else [version_key(version) for version in waiting]
                     yield keys, {"bucket": bucket, "waiting": len(waiting or ())}
-                    await self._pause(wake, notices, quiet=waiting == [])
+                    await self._pause(wake, queues, quiet=waiting == [])
         finally:
             for task in listening:
                 task.cancel()
 
     def hook(self) -> S3Hook:
-        """:returns: the hook whose connection is polled"""
+        """Return the hook that lists the bucket."""
         return S3Hook(aws_conn_id=self.aws_conn_id)
 
-    def notices(self, queue: str, bucket: str, wake: asyncio.Event) -> NotificationQueue:
-        """:returns: a queue to listen to"""
+    def notification_queue(self, queue: str, bucket: str, wake: asyncio.Event) -> NotificationQueue:
+        """Return a queue to receive from."""
         return NotificationQueue(queue, bucket, self.aws_conn_id, wake, self.log)
 
-    async def _pause(self, wake: asyncio.Event, notices: Sequence[NotificationQueue], *, quiet: bool) -> None:
-        told = bool(notices) and all(queue.listening and not queue.holds for queue in notices)
+    async def _pause(self, wake: asyncio.Event, queues: Sequence[NotificationQueue], *, quiet: bool) -> None:
+        told = bool(queues) and all(queue.listening and not queue.holds for queue in queues)
         pause_seconds = max(self.poll_seconds, POLL_BESIDE_QUEUE_SECONDS) if told and quiet else self.poll_seconds
         with suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), pause_seconds)
 
     async def _waiting(
-        self, client: Any, bucket: str, notices: Sequence[NotificationQueue]
+        self, client: Any, bucket: str, queues: Sequence[NotificationQueue]
     ) -> list[ObjectVersion] | None:
-        """:returns: the versions that need attention; None before the first intake, and when the state is unreadable"""
+        """Return the versions that need attention, or None before the first intake and when the state is unreadable."""
         if self.asset_state_store is None:
-            raise PermanentError("The watcher has no asset whose state it can read", resource=bucket)
-        # The listing first: a version that is committed in between then still is in it.
+            raise PermanentError("The watcher has no asset to read the state of", resource=bucket)
+        # List first: a version that the intake handles in between is then in both.
         listed = await list_versions_async(client, bucket, list_prefixes(self.keys))
         try:
             intake = IntakeState.from_json(await self.asset_state_store.aget(STATE_KEY))
         except ValueError:
-            # Rung for, so that the intake fails where people look and says what to do; a log line here is not seen.
+            # The event starts the intake, which fails and says what to do; nobody would see a log line here.
             intake = None
-        for queue in notices:
+        for queue in queues:
             await queue.settle(intake, {version_key(version) for version in listed}, self.keys)
         return None if intake is None else intake.open(listed, self.keys)

@@ -1,6 +1,6 @@
-"""Which release of a model is at which stage: the arithmetic of execution modes and leases, without AWS or Airflow.
+"""Which release of a model is at which stage: the rules of the execution modes, without AWS or Airflow.
 
-The words are CodePipeline's.
+The terms are those of CodePipeline.
 https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html
 """
 
@@ -16,10 +16,10 @@ from slipway.states import BoardStage, ExecutionMode
 
 RunKey = tuple[str, str]  # DAG id, run id
 
-# Two releases that write one environment would undo each other, whatever the execution mode.
-LEASES = frozenset({BoardStage.DEV, BoardStage.PRD})
-# Stages that let any number in. An approval under SUPERSEDED holds nobody up: a newer release takes its place.
-_OPEN = {
+# One release at a time in every execution mode: two that write one environment would undo each other.
+EXCLUSIVE = frozenset({BoardStage.DEV, BoardStage.PRD})
+# Stages without a limit. An approval under SUPERSEDED blocks no release: a newer one takes its place.
+_UNLIMITED = {
     ExecutionMode.SUPERSEDED: frozenset({BoardStage.APPROVE}),
     ExecutionMode.QUEUED: frozenset[BoardStage](),
     ExecutionMode.PARALLEL: frozenset({BoardStage.TRAIN, BoardStage.APPROVE}),
@@ -30,8 +30,8 @@ _OPEN = {
 class Entry:
     """A release at a stage.
 
-    :param sequence: orders the releases of a model; ISO 8601
-    :param since: when it came, or was last let in; ISO 8601
+    :param sequence: its place in the order of the model's releases; ISO 8601
+    :param since: when it came, or when it last entered; ISO 8601
     :param rolls_back: whether it puts an earlier release back into production
     """
 
@@ -44,38 +44,38 @@ class Entry:
 
     @property
     def run(self) -> RunKey:
-        """What tells the run from every other."""
+        """The key of the run."""
         return (self.dag_id, self.run_id)
 
     @property
     def order(self) -> tuple[datetime, str]:
-        """Sorts releases from the oldest to the newest; the revision breaks a tie in the same way for everybody."""
+        """The sort key, oldest first; the revision decides between equal moments."""
         return (datetime.fromisoformat(self.sequence), self.revision_id)
 
     def is_newer_than(self, other: Entry) -> bool:
-        """:returns: whether this release is the newer of the two"""
+        """Check whether this release is newer than another one."""
         return self.order > other.order
 
 
 @dataclass(frozen=True)
 class BoardPlace:
-    """One stage: who has it, who waits for it, and the newest release that was ever let in."""
+    """One stage: the release that holds it, those that wait, and the newest that has ever entered."""
 
     holder: Entry | None = None
     waiting: tuple[Entry, ...] = ()
     newest: Entry | None = None
 
     def entries(self) -> list[Entry]:
-        """:returns: every release that it names"""
+        """Return every release on it."""
         return [one for one in (self.holder, *self.waiting, self.newest) if one]
 
-    def passing_over(self, entries: Collection[Entry]) -> BoardPlace:
-        """:returns: the same as if these had never been here"""
+    def ignoring(self, entries: Collection[Entry]) -> BoardPlace:
+        """Return a copy without any trace of these releases."""
         holder, newest = (None if one in entries else one for one in (self.holder, self.newest))
         return BoardPlace(holder, tuple(one for one in self.waiting if one not in entries), newest)
 
     def without(self, runs: Collection[RunKey]) -> BoardPlace:
-        """:returns: the same as if these runs had left; that they have been here stays"""
+        """Return a copy in which these runs have left; ``newest`` stays."""
         holder = None if self.holder and self.holder.run in runs else self.holder
         return replace(self, holder=holder, waiting=tuple(one for one in self.waiting if one.run not in runs))
 
@@ -90,34 +90,34 @@ class Board:
         return self.places.get(stage, BoardPlace())
 
     def set(self, stage: BoardStage, place: BoardPlace) -> Board:
-        """:returns: the same with another place"""
+        """Return a copy with another place for the stage."""
         return Board({**self.places, stage: place})
 
     def without(self, runs: Collection[RunKey], stages: Iterable[BoardStage] = tuple(BoardStage)) -> Board:
-        """:returns: the same as if these runs had left these stages"""
+        """Return a copy in which these runs have left these stages."""
         gone = set(stages)
         return Board({stage: place.without(runs) if stage in gone else place for stage, place in self.places.items()})
 
     def entries(self) -> list[Entry]:
-        """:returns: every release that it names"""
+        """Return every release on it."""
         return [one for place in self.places.values() for one in place.entries()]
 
-    def passing_over(self, entries: Collection[Entry]) -> Board:
-        """:returns: the same as if these had never been anywhere"""
-        return Board({stage: place.passing_over(entries) for stage, place in self.places.items()})
+    def ignoring(self, entries: Collection[Entry]) -> Board:
+        """Return a copy without any trace of these releases."""
+        return Board({stage: place.ignoring(entries) for stage, place in self.places.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON, stages in their order"""
+        """Return plain JSON, with the stages in their order."""
         return {stage.value: asdict(self.places[stage]) for stage in BoardStage if stage in self.places}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Self:
-        """:param value: what ``to_json`` returned; None for a model without releases"""
+        """Read what ``to_json`` returned; None stands for a model without releases."""
         return cls({BoardStage(name): _place(fields) for name, fields in (value or {}).items()})
 
 
 class Outcome(StrEnum):
-    """What becomes of a release that wants to enter a stage."""
+    """The answer to a release that wants to enter a stage."""
 
     ENTERED = "entered"
     WAIT = "wait"
@@ -128,45 +128,45 @@ class Outcome(StrEnum):
 class StageVerdict:
     """Whether a release may enter.
 
-    :param board: the board with this decided
-    :param other: whom it waits for, or who has overtaken it
-    :param while_alive: whether this is so only while the other run goes on
+    :param board: the board after this decision
+    :param other: the release that it waits for, or that has overtaken it
+    :param while_running: whether the verdict holds only until the other run ends
     """
 
     board: Board
     outcome: Outcome
     other: Entry | None = None
-    while_alive: bool = False
+    while_running: bool = False
 
 
 def enter(
     board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode, ended: Collection[RunKey] = frozenset()
 ) -> StageVerdict:
-    """Decide whether a release may enter a stage; coming to a stage means having left those before it.
+    """Decide whether a release may enter a stage; it then leaves the stages before.
 
-    Nobody's place but the caller's is changed, those of ended runs excepted: a release leaves the waiting line by its
-    own look at the board, so none is lost between two looks.
+    Only the places of this release and of ended runs change. Another release stays in the waiting line until it asks
+    itself, so that none is lost.
 
     :param board: the board as it is
     :param stage: where the release has come to
     :param me: the release
     :param mode: the model's execution mode
-    :param ended: runs that are known to have ended, whose places are free
+    :param ended: runs that are known to have ended; their places are free
     """
     ended = set(ended) - {me.run}
     board = board.without(ended).without({me.run}, list(BoardStage)[: list(BoardStage).index(stage)])
     place = board[stage]
     if place.holder and place.holder.run == me.run:
-        # A retried or cleared task; what it began goes on.
+        # A retried or cleared task goes on with what it began.
         return _let_in(board, stage, me, mode)
     if newer := overtaken_by(board, stage, me, mode):
         return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newer)
-    if stage in _OPEN[mode]:
+    if stage in _UNLIMITED[mode]:
         return _let_in(board, stage, me, mode)
     rivals = [one for one in place.waiting if one.run != me.run]
     newest = max(rivals, key=lambda one: one.order, default=None)
     if mode is ExecutionMode.SUPERSEDED and newest and newest.is_newer_than(me):
-        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_alive=True)
+        return StageVerdict(board.without({me.run}), Outcome.OVERTAKEN, newest, while_running=True)
     oldest = min(rivals, key=lambda one: one.order, default=None)
     ahead = place.holder
     if ahead is None and mode is not ExecutionMode.SUPERSEDED and oldest and me.is_newer_than(oldest):
@@ -175,23 +175,23 @@ def enter(
         return _let_in(board, stage, me, mode)
     if len(rivals) == len(place.waiting):
         board = board.set(stage, replace(place, waiting=(*rivals, me)))
-    return StageVerdict(board, Outcome.WAIT, ahead, while_alive=True)
+    return StageVerdict(board, Outcome.WAIT, ahead, while_running=True)
 
 
 def leave(board: Board, me: Entry) -> Board:
-    """:returns: the board after a release has left every stage it was at"""
+    """Return the board after a release has left every stage."""
     return board.without({me.run})
 
 
 def overtaken_by(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> Entry | None:
     """Look for a newer release that has been at this stage or at a later one.
 
-    Leases ask in every mode, because an older release would overwrite the newer one; the other stages ask under
-    SUPERSEDED.
+    An exclusive stage is checked in every mode, because an older release would overwrite the newer one. The other
+    stages are checked under SUPERSEDED only.
 
-    :returns: the newest of them
+    :returns: the newest such release; None while there is none
     """
-    if stage not in LEASES and mode is not ExecutionMode.SUPERSEDED:
+    if stage not in EXCLUSIVE and mode is not ExecutionMode.SUPERSEDED:
         return None
     ahead = list(BoardStage)[list(BoardStage).index(stage) :]
     been = [one for one in (board[each].newest for each in ahead) if one and one.is_newer_than(me)]
@@ -201,8 +201,8 @@ def overtaken_by(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode
 def _let_in(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> StageVerdict:
     place = board[stage].without({me.run})
     newest = me if place.newest is None or not place.newest.is_newer_than(me) else place.newest
-    # Written anew at every entry: it makes a write fail that was decided while this run was thought to have ended.
-    holder = place.holder if stage in _OPEN[mode] else me
+    # Each entry writes a new ``since``: a decision that took this run for ended can then no longer be written.
+    holder = place.holder if stage in _UNLIMITED[mode] else me
     return StageVerdict(board.set(stage, replace(place, holder=holder, newest=newest)), Outcome.ENTERED)
 
 

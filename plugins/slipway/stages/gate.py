@@ -1,4 +1,4 @@
-"""The gate of a stage: decides on the model's board, one document in S3 that is changed by compare-and-set only."""
+"""The gate of a stage: it decides on the model's board, one document in S3 that only changes by compare-and-set."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from slipway.states import BoardStage, ExecutionMode
 
 log = logging.getLogger(__name__)
 
-# Every writer that loses has let another one through, so this many mean that something else is wrong.
+# When one write fails, another release has written. So many failures in a row have another cause.
 _MAX_WRITES = 100
 _PAUSE_LIMIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A release that wants to be at a stage; plain enough to be handed to a trigger.
+    """A release that wants to enter a stage, in a form that a trigger can take.
 
-    :param bucket: where the model's board lies
+    :param bucket: the bucket of the model's board
     :param key: the board's key
     """
 
@@ -46,23 +46,23 @@ class Ticket:
 
         :param plan: the release
         :param dag_run: the run, with dag_id and run_id
-        :param stage: where it has come to
+        :param stage: the stage it wants to enter
         :param mode: the model's execution mode
-        :raises PermanentError: when the release is of the future
+        :raises PermanentError: when the release's sequence is invalid
         """
         sequence = sequences.check(plan.sequence, f"{dag_run.dag_id} {dag_run.run_id}")
         entry = Entry(dag_run.dag_id, dag_run.run_id, plan.revision_id, sequence, _now(), plan.rolls_back)
-        # A roll-back waits for who writes production now, and for nobody else.
+        # A roll-back waits only for the release that writes production now.
         mode = ExecutionMode.SUPERSEDED if plan.rolls_back else mode
         return cls(plan.home_bucket, names.board_key(plan.prefix), stage, mode, entry)
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         return asdict(self) | {"stage": self.stage.value, "mode": self.mode.value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         return cls(
             value["bucket"],
             value["key"],
@@ -72,7 +72,7 @@ class Ticket:
         )
 
     def overtaken_by(self, document: Document) -> Entry | None:
-        """:returns: the newer release that the board shows at this stage or beyond; None while there is none"""
+        """Return the newer release that the board shows at this stage or a later one; None while there is none."""
         return overtaken_by(self.board(document), self.stage, self.entry, self.mode)
 
     def board(self, document: Document) -> Board:
@@ -84,10 +84,10 @@ class Ticket:
 
 
 class StageGate:
-    """Lets releases into stages.
+    """The gate that releases enter stages by.
 
     :param documents: S3
-    :param goes_on: tells whether the run of a DAG id and a run id has not ended
+    :param goes_on: checks whether the run with a DAG id and a run id has not ended
     """
 
     def __init__(self, documents: Documents, goes_on: Callable[[str, str], bool]) -> None:
@@ -95,10 +95,10 @@ class StageGate:
         self._goes_on = goes_on
 
     def enter(self, ticket: Ticket) -> StageVerdict:
-        """Ask to be let in; entering again what was entered before is let in again.
+        """Ask to enter a stage; a release that is there already enters again.
 
         :param ticket: the release and the stage
-        :returns: the verdict, which the board shows
+        :returns: the verdict, which is on the board
         :raises slipway.errors.AwsError: when a call fails
         """
         ticket = replace(ticket, entry=replace(ticket.entry, since=_now()))
@@ -113,21 +113,21 @@ class StageGate:
         self._change(ticket, lambda board: StageVerdict(leave(board, ticket.entry), Outcome.ENTERED))
 
     def overtaken(self, ticket: Ticket) -> Entry | None:
-        """Look whether a newer release has taken this one's place; changes nothing.
+        """Check whether a newer release has taken this one's place; change nothing.
 
         :param ticket: the release and the stage
-        :returns: the newer release
+        :returns: the newer release; None while there is none
         :raises slipway.errors.AwsError: when the call fails
         """
         return ticket.overtaken_by(self._documents.read(ticket.bucket, ticket.key))
 
     def holder(self, bucket: str, key: str, stage: BoardStage) -> Entry | None:
-        """Look which release has a stage to itself; changes nothing.
+        """Find the release that holds a stage; change nothing.
 
-        :param bucket: where the model's board lies
+        :param bucket: the bucket of the model's board
         :param key: the board's key
         :param stage: the stage
-        :returns: None while there is none, or its run has ended
+        :returns: None while there is none, or when its run has ended
         :raises slipway.errors.AwsError: when the call fails
         """
         holder = _board(self._documents.read(bucket, key), bucket, key)[stage].holder
@@ -147,41 +147,41 @@ class StageGate:
             "The board of the model's stages cannot be written",
             resource=uri(ticket.bucket, ticket.key),
             why=f"it changed at each of {_MAX_WRITES} attempts",
-            fix="look who writes it; this task may be tried again",
+            fix="find out who writes it, then clear this task",
         )
 
 
 def decide(ticket: Ticket, board: Board, goes_on: Callable[[str, str], bool]) -> StageVerdict:
-    """Decide, asking for the runs that the verdict depends on.
+    """Decide whether a release may enter, after checking the runs that the verdict depends on.
 
     :param ticket: the release and the stage
     :param board: the board as it is
-    :param goes_on: tells whether a run has not ended
+    :param goes_on: checks whether a run has not ended
     """
     ended: set[RunKey] = set()
     while True:
         verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
-        if verdict.other is None or not verdict.while_alive or goes_on(*verdict.other.run):
+        if verdict.other is None or not verdict.while_running or goes_on(*verdict.other.run):
             return verdict
         ended.add(verdict.other.run)
 
 
 async def decide_async(ticket: Ticket, board: Board, goes_on: Callable[[str, str], Awaitable[bool]]) -> StageVerdict:
-    """As decide, without blocking the event loop."""
+    """Do the same as decide() without blocking the event loop."""
     ended: set[RunKey] = set()
     while True:
         verdict = enter(board, ticket.stage, ticket.entry, ticket.mode, ended)
-        if verdict.other is None or not verdict.while_alive or await goes_on(*verdict.other.run):
+        if verdict.other is None or not verdict.while_running or await goes_on(*verdict.other.run):
             return verdict
         ended.add(verdict.other.run)
 
 
 async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
-    """As Gate.overtaken, for a trigger to ask at each poll.
+    """Do the same as StageGate.overtaken, for a trigger at each poll.
 
     :param client: an aiobotocore S3 client, which the caller keeps from poll to poll
     :param ticket: the release and the stage
-    :returns: the newer release
+    :returns: the newer release; None while there is none
     :raises slipway.errors.AwsError: when the call fails
     """
     return ticket.overtaken_by(await read_document_async(client, ticket.bucket, ticket.key))
@@ -196,12 +196,12 @@ def _board(document: Document, bucket: str, key: str) -> Board:
     if not faulty:
         return board
     log.error(
-        "%s: passed over are releases whose sequence lies in the future or is none: %s. Slipway writes none such: look "
-        "who has written to the document. The next release that comes to a stage writes it anew without them",
+        "%s names releases whose sequence is in the future or invalid: %s. They are ignored. Slipway does not write "
+        "such sequences: find out who has written to the document. The next release that enters a stage removes them",
         uri(bucket, key),
         ", ".join(sorted({f"{entry.run_id} ({entry.sequence!s:.40})" for entry in faulty})),
     )
-    return board.passing_over(faulty)
+    return board.ignoring(faulty)
 
 
 def _now() -> str:

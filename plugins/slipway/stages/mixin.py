@@ -1,9 +1,11 @@
-"""What operators of a release do at the gates between its stages: enter, wait deferred, give way."""
+"""What an operator does at the stages of a release: enter, wait deferred, end because of a newer release."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
 
 from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
@@ -23,33 +25,33 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-OF_ENVIRONMENT = {Environment.DEVELOPMENT: BoardStage.DEV, Environment.PRODUCTION: BoardStage.PRD}
+STAGE_OF = {Environment.DEVELOPMENT: BoardStage.DEV, Environment.PRODUCTION: BoardStage.PRD}
 
 
-def gate_by(aws_conn_id: str | None) -> StageGate:
-    """The gate of all models' stages that a connection reaches; whether a run goes on is for Airflow to say.
+def stage_gate(aws_conn_id: str | None) -> StageGate:
+    """Make the gate for the stages of all models that a connection reaches.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
     return StageGate(S3Documents(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
-class StageMixin:
+class StageMixin(BaseOperator):
     """An operator whose work belongs to a stage; execute() begins with enter_stage().
 
-    A release that has been overtaken is skipped, and with it all that follows: nothing has failed, so nobody is to be
-    alarmed, and the link and the XCom ``newer_release`` say which run has taken its place. Its model package is
-    rejected, so that nothing can approve it later.
+    The tasks of a release that was overtaken are skipped: nothing has failed, so nobody needs an alarm. The link and
+    the XCom ``newer_release`` say which run has taken its place. Its model package is rejected, so that nobody can
+    approve it later.
 
-    Operators call pass_stages_of() when they are made, or set what it sets.
+    A subclass calls configure_stages() in its constructor, or sets what that sets.
     """
 
     execution_mode: ExecutionMode
     aws_conn_id: str | None
     stage_poll_seconds: float
 
-    def pass_stages_of(self, model: ModelConfig) -> None:
-        """Take over how a model's releases pass its stages.
+    def configure_stages(self, model: ModelConfig) -> None:
+        """Set how the model's releases pass its stages.
 
         :param model: the model file's content
         """
@@ -59,52 +61,50 @@ class StageMixin:
 
     @cached_property
     def gate(self) -> StageGate:
-        """The gate of the model's stages."""
-        return gate_by(self.aws_conn_id)
+        """The gate of the model's stages, made when it is first used."""
+        return stage_gate(self.aws_conn_id)
 
     def plan(self, context: Context) -> ReleasePlan:
-        """:returns: the plan of the running release"""
+        """Return the plan of the running release."""
         return pull_plan(context)
 
     def ticket(self, context: Context, stage: BoardStage) -> Ticket:
-        """:returns: the running release, at a stage"""
+        """Return the ticket of the running release for a stage."""
         return Ticket.of(self.plan(context), context["dag_run"], stage, self.execution_mode)
 
     def enter_stage(self, context: Context, stage: BoardStage) -> None:
-        """Return once the release is let in; wait deferred for whoever is in the way.
+        """Enter a stage, or wait deferred until the release may enter.
 
         :param context: the task's Airflow context
         :param stage: the stage that the task's work belongs to
-        :raises slipway.errors.Superseded: when a newer release has been here, or waits here
+        :raises slipway.errors.Superseded: when a newer release has reached the stage
         :raises slipway.errors.AwsError: when the board cannot be read or written
         """
         ticket = self.ticket(context, stage)
         verdict = self.gate.enter(ticket)
         if verdict.outcome is Outcome.OVERTAKEN and verdict.other:
-            self.give_way(context, stage, verdict.other)
+            self.on_overtaken(context, stage, verdict.other)
         if verdict.outcome is Outcome.WAIT:
             trigger = StageTrigger(
                 ticket=ticket.to_json(), aws_conn_id=self.aws_conn_id, poll_seconds=self.stage_poll_seconds
             )
-            operator: Any = self
-            operator.defer(trigger=trigger, method_name="execute_at_gate")
+            self.defer(trigger=trigger, method_name="execute_at_gate")
 
     def execute_at_gate(self, context: Context, event: dict[str, Any] | None) -> Any:
-        """Ask at the gate again after a wait.
+        """Try to enter again after a wait.
 
         :param context: the task's Airflow context
         :param event: how the wait ended
-        :returns: as execute
+        :returns: what execute() returns
         :raises slipway.errors.AwsError: when AWS refuses to show the board
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot watch the stages of the model", why=result.reason)
-        operator: Any = self
-        return operator.execute(context)
+            raise AwsError("Cannot read the board of the model's stages", why=result.reason)
+        return self.execute(context)
 
     def leave_stages(self, context: Context, stage: BoardStage) -> None:
-        """Let the next release in; one that cannot be told is let in when this run ends, so the task has not failed.
+        """Leave the stage, so that the next release can enter; a failure is only logged.
 
         :param context: the task's Airflow context
         :param stage: the stage that is left
@@ -112,38 +112,44 @@ class StageMixin:
         try:
             self.gate.leave(self.ticket(context, stage))
         except SlipwayError as error:
-            operator: Any = self
-            operator.log.warning("%s. The stage %s is free once this run ends", error, stage)
+            self.log.warning("%s. The stage %s will be free when this run ends", error, stage)
 
     def overtaken(self, context: Context, stage: BoardStage) -> Entry | None:
-        """:returns: the newer release that has taken this one's place; None while there is none"""
+        """Return the newer release that has taken this one's place; None while there is none."""
         return self.gate.overtaken(self.ticket(context, stage))
 
-    def give_way(self, context: Context, stage: BoardStage, newer: Entry) -> NoReturn:
+    def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
+        """End the release that was overtaken when it tried to enter; a subclass may override this.
+
+        :param context: the task's Airflow context
+        :param stage: the stage where it was overtaken
+        :param newer: the newer release
+        """
+        self.end_superseded(context, stage, newer)
+
+    def end_superseded(self, context: Context, stage: BoardStage, newer: Entry) -> NoReturn:
         """End the release because of a newer one.
 
         :param context: the task's Airflow context
-        :param stage: where it was overtaken
+        :param stage: the stage where it was overtaken
         :param newer: the newer release
         :raises slipway.errors.Superseded: always
         """
         where = run_url(newer.dag_id, newer.run_id)
         self.reject_superseded(context, f"Superseded by the newer release {where}")
         NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
-        error = superseded(f"A newer release has come to the stage {stage}", self.plan(context).sequence, newer)
-        operator: Any = self
-        # Airflow's own log of a skipped task does not say why.
-        operator.log.warning("%s", error)
+        error = superseded(f"A newer release has reached the stage {stage}", self.plan(context).sequence, newer)
+        # Airflow does not log why a task was skipped.
+        self.log.warning("%s", error)
         raise error
 
     def reject_superseded(self, context: Context, comment: str) -> None:
-        """Reject the release's model package while nobody has decided on it.
+        """Reject the release's model package, unless somebody has decided on it.
 
         :param context: the task's Airflow context
         :param comment: why, for the Model Registry
         :raises slipway.errors.AwsError: when a call fails
         """
-        operator: Any = self
         registration = context["ti"].xcom_pull(task_ids="register")
         if not registration:
             return
@@ -157,19 +163,19 @@ class StageMixin:
                 digest=pull_plan(context).digest,
             )
         except (AlreadyDecided, NotApproved) as standing:
-            # Decided before, or deleted: either way there is nothing left that could be approved.
-            operator.log.info("%s", standing)
+            # Somebody has decided, or the package is gone: nobody can approve it any more.
+            self.log.info("%s", standing)
 
 
 def superseded(what: str, sequence: str, newer: Entry) -> Superseded:
-    """Say which release has taken the place of one.
+    """Make the error of a release that was overtaken.
 
     :param what: what happened
-    :param sequence: the overtaken release's
+    :param sequence: the sequence of the overtaken release
     :param newer: the newer release
     """
     if newer.rolls_back:
-        what, why = "Production has been rolled back", f"that was at {newer.sequence}, this release is of {sequence}"
+        what, why = "Production has been rolled back", f"it was at {newer.sequence}, this release is of {sequence}"
     else:
         why = f"it was uploaded at {newer.sequence}, this one at {sequence}"
     return Superseded(

@@ -1,4 +1,4 @@
-"""The places of releases in their order, which are moments: none that matters lies in the future."""
+"""Sequences: the moments that order the releases of a model. A valid one is not in the future."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from datetime import UTC, datetime, timedelta
 
 from slipway.errors import PermanentError
 
-# By so much may two clocks differ: AWS answers nobody whose clock differs by more.
+# How much two clocks may differ: AWS refuses requests from a clock that is off by more.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (RequestTimeTooSkewed)
 CLOCK_SKEW = timedelta(minutes=15)
 
 
 def fault(sequence: object) -> str | None:
-    """Say why a sequence is none.
+    """Say why a sequence is invalid.
 
-    One of the future would stand before every release that comes, for as long as it lies ahead.
+    A release of the future would be newer than every release until then.
 
-    :param sequence: what is given as one
-    :returns: the reason as a clause; None when it is a moment up to now
+    :param sequence: the value to check
+    :returns: the reason as a clause; None when it is valid
     """
     try:
         moment = datetime.fromisoformat(str(sequence))
     except ValueError:
-        return "is no moment in ISO 8601"
+        return "is not an ISO 8601 time"
     if moment.tzinfo is None:
         return "has no time zone"
-    return "lies in the future" if moment > datetime.now(UTC) + CLOCK_SKEW else None
+    return "is in the future" if moment > datetime.now(UTC) + CLOCK_SKEW else None
 
 
 def check(sequence: str, resource: str) -> str:
-    """Refuse to make a release of the future.
+    """Refuse an invalid sequence.
 
     :param sequence: the release's place, ISO 8601
-    :param resource: what has it
-    :returns: the same
+    :param resource: what has this sequence
+    :returns: the same sequence
     :raises PermanentError: saying what is wrong with it
     """
     if why := fault(sequence):
@@ -41,7 +41,7 @@ def check(sequence: str, resource: str) -> str:
             "The release has no place in the order of releases",
             resource=resource,
             why=f"its sequence {sequence[:40]!a} {why}",
-            fix="look at the clock of this machine and at who has written the claim.json of the release below "
-            "releases/ in the model's bucket; then upload the zip again",
+            fix="check the clock of this machine, and who has written the release's claim.json below releases/ in the "
+            "model's bucket; then upload the zip again",
         )
     return sequence

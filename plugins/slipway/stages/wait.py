@@ -1,4 +1,4 @@
-"""Waiting to be let into a stage: behind the release that has it, or that comes first."""
+"""The wait until a release may enter a stage."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from slipway.waiting.results import WaitOutcome, WaitResult
 
 
 class StageTrigger(PollingTrigger):
-    """Fires one WaitResult when it is worth asking at the gate again; who fires first is decided there.
+    """A trigger that fires one WaitResult when the release may enter; the operator then asks at the gate.
 
-    There is no deadline: the wait lasts as long as the run that is waited for, whose own waits have deadlines.
+    There is no deadline: the wait lasts as long as the other run, whose own waits have deadlines.
 
     :param ticket: the release and the stage, as Ticket.to_json gives it
     """
@@ -30,20 +30,20 @@ class StageTrigger(PollingTrigger):
         self._waits_for: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """:returns: the arguments that build this trigger again"""
+        """Return the arguments that build this trigger again."""
         return {**super().arguments(), "ticket": self.ticket.to_json()}
 
     async def goes_on(self, dag_id: str, run_id: str) -> bool:
-        """:returns: whether Airflow has the run and it has not ended"""
+        """Check whether Airflow has the run and it has not ended."""
         return await sync_to_async(runs.goes_on)(dag_id, run_id)
 
     async def look(self) -> TriggerEvent | None:
-        """:returns: the event that ends the wait; None while it goes on"""
+        """Return the event that ends the wait; None while it goes on."""
         client = await self.client(S3Hook)
         document = await read_document_async(client, self.ticket.bucket, self.ticket.key)
         board = self.ticket.board(document)
         verdict = await decide_async(self.ticket, board, self.goes_on)
-        # A release that is not in the line, because its run was thought to have ended, has to join it again.
+        # A release that was removed from the line, because its run seemed to have ended, has to join it again.
         in_line = any(one.run == self.ticket.entry.run for one in board[self.ticket.stage].waiting)
         if verdict.outcome is not Outcome.WAIT or not in_line:
             return WaitResult(WaitOutcome.REACHED, status=verdict.outcome.value).to_event()
@@ -51,7 +51,7 @@ class StageTrigger(PollingTrigger):
         return None
 
     def _say(self, verdict: StageVerdict) -> None:
-        # Once for each release that is waited for, not at every poll.
+        # Log once for each release that is waited for, not at every poll.
         if verdict.other and verdict.other.run_id != self._waits_for:
             self._waits_for = verdict.other.run_id
-            self.log.info("The stage %s waits for the run %s", self.ticket.stage, verdict.other.run_id)
+            self.log.info("Not in the stage %s yet: waiting for the run %s", self.ticket.stage, verdict.other.run_id)

@@ -13,7 +13,7 @@ from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.plan import pull_plan
 from slipway.quality.served import check_config
-from slipway.stages.mixin import OF_ENVIRONMENT, StageMixin, gate_by
+from slipway.stages.mixin import STAGE_OF, StageMixin, stage_gate
 from slipway.states import Environment
 from slipway.stress.order import StressOrder
 from slipway.stress.send import LoadOperator
@@ -44,9 +44,9 @@ class StressTestOperator(LoadOperator):
 
     def _refuse_during_release(self, order: StressOrder) -> None:
         """Refuse the load while a release tests its model there: it would change what the release measures."""
-        model, stage = order.model, OF_ENVIRONMENT[order.environment]
+        model, stage = order.model, STAGE_OF[order.environment]
         bucket = resolve(model.source.bucket, model.aws_conn_id)
-        holder = gate_by(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
+        holder = stage_gate(model.aws_conn_id).holder(bucket, names.board_key(model.prefix), stage)
         if holder:
             raise StressRefused(
                 "No load was sent",
@@ -67,7 +67,7 @@ class ReleaseStressOperator(StageMixin, LoadOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     @cached_property
     def order(self) -> StressOrder:
@@ -84,7 +84,7 @@ class ReleaseStressOperator(StageMixin, LoadOperator):
         :raises StressFailed: when a limit is broken or the report is incomplete
         :raises StressStopped: when the task is ended before all of the load is sent
         """
-        stage = OF_ENVIRONMENT[Environment.DEVELOPMENT]
+        stage = STAGE_OF[Environment.DEVELOPMENT]
         self.enter_stage(context, stage)
         endpoint = self.find(self.order)
         outputs = context["ti"].xcom_pull(task_ids="deploy_dev")["outputs"]

@@ -1,1 +1,1 @@
-"""The training job: created or adopted, waited for, stopped with its run."""
+"""The training job: created or adopted, waited for, and stopped when its task ends early."""

@@ -1,4 +1,4 @@
-"""Waiting for training jobs that nobody waits for: the doorbell of the reaper."""
+"""Orphaned training jobs, for which no task waits: the search for them, and the watcher of the reaper."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from slipway.names import TRAINING_JOB_PREFIX
 from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
 from slipway.waiting.watcher import Look, WatcherTrigger
 
-# A job this young belongs to a task that has hardly begun to wait for it.
+# The task of a job younger than this may not wait for it yet.
 GRACE = timedelta(seconds=20)
 
 
 class OrphanSearch:
-    """Finds this Airflow's running jobs that no task waits for; one List call, and tags read once for each job.
+    """Find this Airflow's running jobs that no task waits for: one List call, and tags read once for each job.
 
     :param hook: SageMaker
     :param tasks: the states of tasks and runs
@@ -29,10 +29,10 @@ class OrphanSearch:
         self._owners: dict[str, JobOwner] = {}
 
     def find(self, airflow: str | None) -> list[tuple[Resource, JobOwner]]:
-        """Look once.
+        """Search once.
 
         :param airflow: this Airflow's id; None finds nothing
-        :returns: the orphaned jobs and whose they were
+        :returns: the orphaned jobs and their owners
         :raises slipway.errors.AwsError: when a call fails
         """
         if airflow is None:
@@ -48,7 +48,7 @@ class OrphanSearch:
         known = self._owners.get(job.arn)
         if known and waits(known, self.tasks):
             return None
-        # Never seen, or adopted by another run since.
+        # It is a new job, or another run may have adopted it.
         owner = JobOwner.from_tags(self.hook.list_tags(job.arn))
         if owner is None or owner.airflow != airflow:
             self._owners.pop(job.arn, None)
@@ -58,9 +58,8 @@ class OrphanSearch:
 
 
 class OrphanWatcherTrigger(WatcherTrigger):
-    """Rings while a training job of this Airflow runs that no task waits for.
+    """Emit an event while a training job of this Airflow runs that no task waits for.
 
-    The event only says that it is worth looking: the reaper looks again by itself.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -73,15 +72,15 @@ class OrphanWatcherTrigger(WatcherTrigger):
         super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
 
     async def looks(self) -> AsyncGenerator[Look]:
-        """Search without end."""
+        """Search again and again."""
         search = self.search()
         while True:
-            # The states of tasks are asked for synchronously. A thread is fine for so rare a poll, but this loop waits.
+            # The search is synchronous: it gets a thread, which must not wait long. This loop waits instead.
             with without_patience():
                 orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
             yield [job.arn for job, _ in orphans], {"waiting": len(orphans)}
             await asyncio.sleep(self.poll_seconds)
 
     def search(self) -> OrphanSearch:
-        """:returns: a search with a client of its own"""
+        """Return a search with a new client."""
         return OrphanSearch(SageMakerHook(aws_conn_id=self.aws_conn_id), AirflowTasks())

@@ -1,4 +1,4 @@
-"""Which task of which Airflow waits for a training job, written on the job itself, and whether it still does."""
+"""Which task of which Airflow waits for a training job, as the job's tags say, and whether it still waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slipway.states import TrainingJobStatus
 if TYPE_CHECKING:
     from slipway.aws.sagemaker import SageMakerHook
 
-# Put on a job before it is stopped for a person, so that a cleared task knows it may train again.
+# Put on a job before it is stopped with its task, so that the task trains again when it is cleared.
 STOPPED_BY_TAG = "slipway:stopped-by"
 _TAGS = {"airflow": "slipway:airflow", "dag_id": "slipway:dag", "task_id": "slipway:task", "run_id": "slipway:run"}
 
@@ -25,8 +25,8 @@ _TAGS = {"airflow": "slipway:airflow", "dag_id": "slipway:dag", "task_id": "slip
 _TAG_VALUE_MAX_CHARS = 256
 _TAG_VALUE_SAFE = "_.:/+-@ "
 
-# The variable that tells this Airflow from any other that works in the same AWS account. It lives in the metadata
-# database, as the runs do that the tags name.
+# The variable that identifies this Airflow among those that use the same AWS account. Like the runs that the tags
+# name, it is in the metadata database.
 INSTANCE_VARIABLE = "slipway_airflow_id"
 
 
@@ -34,7 +34,7 @@ INSTANCE_VARIABLE = "slipway_airflow_id"
 class JobOwner:
     """The task that waits for a training job.
 
-    :param airflow: ``airflow_id()`` of the Airflow whose task it is
+    :param airflow: ``airflow_id()`` of the task's Airflow
     :param dag_id: the task's DAG
     :param task_id: the task
     :param run_id: the task's run
@@ -48,41 +48,39 @@ class JobOwner:
     def to_tags(self) -> dict[str, str]:
         """Write the owner as tags.
 
-        :returns: values by key; none where a run id is too long for a tag, so that nothing is ever taken for its job
+        :returns: values by key; none if a run id is too long for a tag: such a job has no owner
         """
         tags = {key: _escape(getattr(self, field)) for field, key in _TAGS.items()}
         return tags if all(len(value) <= _TAG_VALUE_MAX_CHARS for value in tags.values()) else {}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self | None:
-        """:param tags: a job's tags; :returns: the owner they name, if they do"""
+        """Read the owner from a job's tags, if they name one."""
         if not all(tags.get(key) for key in _TAGS.values()):
             return None
         return cls(**{field: _unescape(tags[key]) for field, key in _TAGS.items()})
 
     @property
     def task(self) -> tuple[str, str, str]:
-        """Task, DAG and run, for a log."""
+        """The task, its DAG and its run, for a log."""
         return self.task_id, self.dag_id, self.run_id
 
     def to_json(self) -> dict[str, str]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         return asdict(self)
 
 
 def airflow_id() -> str | None:
-    """:returns: what tells this Airflow from others; None before it has trained anything"""
+    """Return this Airflow's id, or None before its first training job."""
     found: Any = Variable.get(INSTANCE_VARIABLE, default=None)
     return found
 
 
 def ensure_airflow_id() -> str:
-    """Name this Airflow unless it has a name.
+    """Return this Airflow's id, and make one if there is none.
 
-    Two tasks that do so at once may put different names on their jobs. The one whose name does not last is then never
-    taken for an orphan: it is stopped by its trigger alone.
-
-    :returns: the name
+    Two tasks that make one at once may put different ids on their jobs. The job with the id that was overwritten is
+    never found as an orphan: only its trigger stops it.
     """
     if not airflow_id():
         Variable.set(INSTANCE_VARIABLE, uuid.uuid4().hex, description="Marks the training jobs of this Airflow")
@@ -90,31 +88,31 @@ def ensure_airflow_id() -> str:
 
 
 class TaskStates(Protocol):
-    """What has to be known about tasks and runs."""
+    """The states of tasks and runs that the search for orphans needs."""
 
     def task_state(self, owner: JobOwner) -> str | None:
-        """:returns: the task's state; ``removed`` if there is no such task"""
+        """Return the task's state; ``removed`` if there is no such task."""
 
     def run_is_open(self, owner: JobOwner) -> bool:
-        """:returns: whether the run exists and has not ended"""
+        """Tell whether the run exists and has not ended."""
 
 
 class AirflowTasks:
-    """Asks Airflow through the channel of the task or trigger that runs, which needs no credential."""
+    """Ask Airflow through the channel of the running task or trigger, which needs no credential."""
 
     def task_state(self, owner: JobOwner) -> str | None:
-        """:returns: the task's state; ``removed`` if there is no such task"""
+        """Return the task's state; ``removed`` if there is no such task."""
         return runs.task_state(owner.dag_id, owner.run_id, owner.task_id)
 
     def run_is_open(self, owner: JobOwner) -> bool:
-        """:returns: whether the run exists and has not ended"""
+        """Tell whether the run exists and has not ended."""
         return runs.goes_on(owner.dag_id, owner.run_id)
 
 
 def has_ended(task_state: str | None, *, run_is_open: bool) -> bool:
-    """Judge whether a task waits for its job no more, now or after a retry.
+    """Tell whether a task no longer waits for its job, now or after a retry.
 
-    A task whose worker or triggerer was lost is running, deferred or up for retry: its job runs on.
+    A task that has lost its worker or triggerer is running, deferred or up for retry: its job keeps running.
 
     :param task_state: the task's state; None before it is scheduled
     :param run_is_open: whether its run exists and has not ended
@@ -124,19 +122,19 @@ def has_ended(task_state: str | None, *, run_is_open: bool) -> bool:
 
 
 def waits(owner: JobOwner, tasks: TaskStates) -> bool:
-    """:returns: whether the owner of a job still waits for it"""
+    """Tell whether the owner of a job still waits for it."""
     return not has_ended(tasks.task_state(owner), run_is_open=tasks.run_is_open(owner))
 
 
 def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
-    """Stop a job that runs, marked so that its task, when it is cleared, trains again.
+    """Stop a running job, and mark it so that its task trains again when it is cleared.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 
     :param hook: SageMaker
     :param job_name: the job
-    :param owner: whose job it has to be; a job that another run has adopted is left alone
-    :returns: whether it ran and was stopped
+    :param owner: the expected owner; a job that another run has adopted is not stopped
+    :returns: whether it was running and was stopped
     :raises slipway.errors.AwsError: when a call fails
     """
     job = hook.describe_training_job(job_name)
@@ -149,7 +147,7 @@ def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None =
 
 
 def _escape(text: str) -> str:
-    """Quote what a tag's value may not hold, with = in place of %: run ids may have ~ in them."""
+    """Escape what a tag's value may not contain, with = in place of %; ~ is escaped too."""
     return quote(text, safe=_TAG_VALUE_SAFE).replace("~", "%7E").replace("%", "=")
 
 

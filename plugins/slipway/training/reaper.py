@@ -1,12 +1,12 @@
-"""The reaper: a training job that no task waits for any more is stopped, so that it is not paid for.
+"""The reaper: it stops training jobs that no task waits for any more, so that nobody pays for them.
 
-While its trigger runs, a task that is failed, cleared or deleted takes its job along (triggers/training.py). What
-that cannot see is for the reaper: the triggerer was down at that moment, the run timed out or was deleted before the
-task had deferred, or its worker was killed and nobody will retry it.
+When a task is failed, cleared or deleted, its trigger stops its job (training/wait.py). The reaper stops what the
+trigger cannot see: the triggerer was down at that moment, the run timed out or was deleted before the task had
+deferred, or the worker was killed and there is no retry left.
 
-A watcher (triggers/orphaned_jobs.py) rings when there is such a job, and this DAG looks again by itself. A job belongs
-to this Airflow only if its tags say so, and is left alone while its task may still come back for it: a lost worker or
-triggerer is no reason to stop what is being paid for.
+A watcher (training/orphans.py) emits an event when there is such a job, and this DAG searches again itself. A job
+belongs to this Airflow only if its tags say so. It is not stopped while its task may still wait for it: losing a worker
+or a triggerer stops no job.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# With the search's grace and the start of a run, a job ends well within a minute of its task.
+# With the search's grace period and the start of a run, a job is stopped within a minute after its task.
 POLL_SECONDS = 10.0
 
 
@@ -36,7 +36,7 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     """Build the reaper of every AWS connection.
 
     :param models: the models
-    :returns: a DAG called ``reaper`` for one connection, else one per connection named after it
+    :returns: one DAG called ``reaper`` for a single connection, else one for each connection, named after it
     """
     connections = sorted({model.aws_conn_id for model in models})
     return list(map(build_reaper_dag, connections, dag_ids(REAPER_DAG_ID, list(map(slug, connections)))))
@@ -67,11 +67,11 @@ def reap(hook: SageMakerHook, tasks: TaskStates, airflow: str | None) -> list[st
     :param tasks: the states of tasks and runs
     :param airflow: this Airflow's id; None if it has trained nothing
     :returns: the names of the jobs that were stopped
-    :raises slipway.errors.AwsError: when a call fails; the next ring tries again
+    :raises slipway.errors.AwsError: when a call fails; the next run tries again
     """
     stopped = []
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
         if stop_for_person(hook, job.name, owner):
-            log.warning("Stopped %s: %s of %s in %s waits for it no more", job.name, *owner.task)
+            log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
             stopped.append(job.name)
     return stopped

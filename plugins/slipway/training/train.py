@@ -1,4 +1,4 @@
-"""Training: one SageMaker training job per revision, created once, found again after any crash."""
+"""Training: one SageMaker training job for each revision, created once and adopted after any crash."""
 
 from __future__ import annotations
 
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
     from slipway.model.config import ModelConfig
 
-# Failures that say nothing about the job: no machine was to be had, or SageMaker itself broke down. For the latter it
-# offers a retry of its own, which a zip may ask for; what fails all the same is past that.
+# Failures that are not the job's fault: no instance was available, or SageMaker had an internal error.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/distributed-training-options.html
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_RetryStrategy.html
 _PASSING_REASONS = ("CapacityError", "InsufficientInstanceCapacity", "InternalServerError")
 _MAX_PASSING_JOBS = 3
 _MAX_JOBS = 9
@@ -56,14 +54,14 @@ _LOG_LINES = 20
 
 
 class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
-    """Creates the revision's training job, or adopts it if an earlier attempt did, and waits for it without a slot.
+    """Create the revision's training job, or adopt the one of an earlier attempt, and wait for it without a slot.
 
-    The job description is read inside execute() from the run's own copy of the zip: it is never rendered, logged or
-    handed on.
+    The parameters are read inside execute() from the run's own copy of the zip: they are never rendered, logged or
+    passed on.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
-    :param model: The model file's content.
-    :param quota_wait_seconds: How long to wait while a quota or throttling keeps the job from being created.
+    :param model: the model file
+    :param quota_wait_seconds: how long to wait while a quota or throttling prevents the job's creation
     """
 
     aws_hook_class = SageMakerHook  # type: ignore[assignment]
@@ -84,22 +82,22 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Create or adopt the job, and wait for it.
 
-        :param context: The task's Airflow context.
-        :returns: Name, ARN, artifact, image, final metrics and seconds of the completed job.
-        :raises slipway.errors.Superseded: When a newer release has taken this one's place.
-        :raises slipway.errors.NameConflict: When the name belongs to a job of another digest.
-        :raises slipway.errors.TrainingFailed: When the job failed, with SageMaker's reason and the last log lines.
-        :raises slipway.errors.TrainingStopped: When somebody or a runtime limit stopped the job.
+        :param context: the task's Airflow context
+        :returns: name, ARN, artifact, image, final metrics and seconds of the completed job
+        :raises slipway.errors.Superseded: when a newer release replaces this one
+        :raises slipway.errors.NameConflict: when a job of another digest has the name
+        :raises slipway.errors.TrainingFailed: when the job failed, with SageMaker's reason and the last log lines
+        :raises slipway.errors.TrainingStopped: when somebody or a runtime limit stopped the job
         """
         self.enter_stage(context, BoardStage.TRAIN)
         return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def resume(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
-        """Go on when the job has ended or its deadline has passed.
+        """Continue when the job has ended or its deadline has passed.
 
-        :param context: The task's Airflow context.
-        :param event: How the wait ended.
-        :returns: As execute.
+        :param context: the task's Airflow context
+        :param event: how the wait ended
+        :returns: as execute
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
@@ -108,12 +106,12 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def create_again(self, context: Context, event: Any, give_up_at: float) -> dict[str, Any]:
-        """Try again what a quota, throttling or an outage kept from being done.
+        """Try again after a quota, throttling or an outage prevented the job's creation.
 
-        :param context: The task's Airflow context.
-        :param event: That the time has come; of no other meaning.
-        :param give_up_at: When to give up, in seconds since the epoch.
-        :returns: As execute.
+        :param context: the task's Airflow context
+        :param event: the end of the pause; its content is not used
+        :param give_up_at: when to give up, in seconds since the epoch
+        :returns: as execute
         """
         return self._train(context, give_up_at=give_up_at)
 
@@ -122,7 +120,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         for attempt in count(1):
             name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
             try:
-                # A quota or an outage is waited out deferred, for longer than a call is and without a worker slot.
+                # The deferred wait for a quota or an outage is longer than a call's, and needs no worker slot.
                 with without_patience():
                     job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
@@ -134,7 +132,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             if status is TrainingJobStatus.COMPLETED:
                 return self._result(job)
             self._raise_unless_another(job, status, attempt)
-        raise AssertionError("the attempts are bounded")
+        raise AssertionError("the number of attempts is limited")
 
     def _owner(self, context: Context) -> JobOwner:
         dag_run = context["dag_run"]
@@ -146,12 +144,12 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             try:
                 self._create(plan, name, owner)
             except AwsError as error:
-                # Another attempt of this task was faster; what it made is adopted below.
+                # Another attempt of this task was faster; its job is adopted below.
                 if error.code != _NAME_TAKEN_CODE:
                     raise
             job = self._sagemaker.describe_training_job(name)
             if job is None:
-                raise SlipwayError("The training job is not there", resource=name, why="it was created a moment ago")
+                raise SlipwayError("The training job was created and cannot be found", resource=name)
         tags = self._sagemaker.list_tags(job["TrainingJobArn"])
         self._check_digest(plan, job, tags)
         if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner:
@@ -159,8 +157,8 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         return job
 
     def _adopt(self, job: Mapping[str, Any], owner: JobOwner) -> None:
-        """Put this run in the place of the one that made the job, so that nobody stops it with that one."""
-        self.log.info("%s was made for another run; this one waits for it now", job["TrainingJobName"])
+        """Make this run the job's owner, so that the job is not stopped with the run that created it."""
+        self.log.info("Another run created %s; this run waits for it now", job["TrainingJobName"])
         if tags := owner.to_tags():
             self._sagemaker.add_tags(job["TrainingJobArn"], tags)
 
@@ -178,12 +176,14 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         digest = tags.get(TAG_DIGEST)
         if digest != plan.digest:
             raise NameConflict(
-                "A training job of this name belongs to something else",
+                "Another release or program has a training job of this name",
                 resource=job["TrainingJobName"],
                 why=f"its digest is {digest}, this release's is {plan.digest}",
-                fix="upload the zip again: the new version gets a name of its own",
+                fix="upload the zip again: a new version gets a new name",
             )
-        self.log.info("The training job %s is ours and %s", job["TrainingJobName"], job["TrainingJobStatus"])
+        self.log.info(
+            "The training job %s belongs to this release; it is %s", job["TrainingJobName"], job["TrainingJobStatus"]
+        )
 
     def _try_later(self, error: AwsError, name: str, give_up_at: float) -> NoReturn:
         quota = error.code in _QUOTA_CODES
@@ -191,15 +191,15 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             raise error
         if time.time() >= give_up_at:
             raise TrainingFailed(
-                f"The training job could not be had within {self.quota_wait_seconds:.0f} s",
+                f"The training job could not be created within {self.quota_wait_seconds:.0f} s",
                 resource=name,
                 why=error.why,
-                fix="ask for a higher quota in the Service Quotas console, or wait for other jobs, and clear this task"
+                fix="ask for a higher quota in the Service Quotas console, or wait for other jobs; then clear this task"
                 if quota
-                else "clear this task when AWS answers again: a job that was created is found and adopted",
+                else "clear this task when AWS answers again; it adopts a job that was created",
             ) from error
         self.log.warning("%s. Waiting", error)
-        # Jobs that hold a quota take minutes: the back-off starts above the time between two polls.
+        # Jobs that use a quota run for minutes: the first pause is longer than the time between two polls.
         pause_seconds = backoff_seconds(3, base_seconds=self.model.timeouts.poll_seconds)
         self.defer(
             trigger=TimeDeltaTrigger(timedelta(seconds=pause_seconds)),
@@ -209,7 +209,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
 
     def _wait_for_job(self, job: Mapping[str, Any], owner: JobOwner) -> NoReturn:
         name = job["TrainingJobName"]
-        # SageMaker counts the run time from the start of training; the margin covers the way there and back.
+        # SageMaker counts the runtime from the start of training; the margin is for what comes before and after.
         condition = job["StoppingCondition"]
         limit_seconds = max(condition["MaxRuntimeInSeconds"], condition.get("MaxWaitTimeInSeconds", 0))
         limit_seconds += self.model.timeouts.training_margin_seconds
@@ -217,7 +217,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         if time.time() >= deadline:
             self._sagemaker.stop_training_job(name)
             raise TrainingStopped(
-                f"The training job did not end within {limit_seconds:.0f} s and has been stopped",
+                f"The training job did not end within {limit_seconds:.0f} s and was stopped",
                 resource=name,
                 why=f"it is {job['TrainingJobStatus']}, {job.get('SecondaryStatus')}",
                 fix="look at the job in the SageMaker console, then upload the zip again",
@@ -237,18 +237,18 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         )
 
     def _raise_unless_another(self, job: Mapping[str, Any], status: TrainingJobStatus, attempt: int) -> None:
-        """Return where a further job is due, raise the job's end as an error otherwise."""
+        """Raise the job's end as an error, unless another job must be tried."""
         name, reason = job["TrainingJobName"], job.get("FailureReason", "")
         if status is TrainingJobStatus.FAILED:
             if reason.startswith(_PASSING_REASONS) and attempt < _MAX_PASSING_JOBS:
-                self.log.warning("%s failed for SageMaker's own reasons: %s. Trying another job", name, reason)
+                self.log.warning("%s failed, which is not its own fault: %s. Trying another job", name, reason)
                 return
             raise TrainingFailed(
                 "The training job failed", resource=name, why=self._with_log(reason or "no reason given", name)
             )
         if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
             raise TrainingStopped(
-                f"The training job was ended by {limit} ({job['SecondaryStatus']})",
+                f"The training job reached {limit} ({job['SecondaryStatus']})",
                 resource=name,
                 why=self._with_log(reason or f"it ran for {job.get('TrainingTimeInSeconds')} s", name),
                 fix="raise the limit in trainingjob.json, or train less, and upload the zip again",
@@ -258,7 +258,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             self.log.info("%s was stopped when this task was failed or cleared. Training again", name)
             return
         raise TrainingStopped(
-            "The training job was stopped by somebody (Stopped)",
+            "Somebody stopped the training job (Stopped)",
             resource=name,
             why=reason or "SageMaker gives no reason",
             fix="upload the zip again",
@@ -272,7 +272,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         return "\n".join([reason, "The last lines of its log:", *lines]) if lines else reason
 
     def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        # What the provider's OpenLineage support reads, and no more of the description.
+        # Only what the provider's OpenLineage support reads.
         self.serialized_training_data = {key: job[key] for key in ("InputDataConfig", "ModelArtifacts") if key in job}
         return {
             "training_job_name": job["TrainingJobName"],

@@ -1,4 +1,4 @@
-"""Waiting for a training job: until it ends, until its deadline, or until a person takes the task away."""
+"""The wait for a training job: until it ends, until its deadline, or until a person ends the task."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from slipway.host import runs
 from slipway.training.owner import JobOwner, stop_for_person
 from slipway.waiting.waiter import PatientWaiterTrigger
 
-# Of a job's log, for each poll. More than a pipe takes would hold up the event loop, and every trigger with it, for as
-# long as the triggerer's other process has no time to read.
+# The most lines of a job's log for each poll. More than a pipe can hold would block the event loop, and so every
+# trigger, until the triggerer's other process reads them.
 MAX_LINES = 100
 
 
 class TrainingJobTrigger(PatientWaiterTrigger):
-    """Waits until a training job has ended and copies its log into the task's.
+    """Wait until a training job has ended, and copy its log into the task's log.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
 
-    :param job_name: The training job's name.
-    :param deadline: When to give up, in seconds since the epoch.
-    :param poll_seconds: Time between two polls.
-    :param owner: The task that waits, as JobOwner.to_json gives it; a job with another owner is not stopped.
+    :param job_name: the training job
+    :param deadline: when to give up, in seconds since the epoch
+    :param poll_seconds: time between two polls
+    :param owner: the task that waits, as JobOwner.to_json gives it; a job with another owner is not stopped
     """
 
     aws_hook_class = SageMakerHook
@@ -55,16 +55,16 @@ class TrainingJobTrigger(PatientWaiterTrigger):
         )
         self.job_name = job_name
         self.owner = JobOwner(**owner) if owner else None
-        # A restarted triggerer builds a new trigger, which begins at the head of the log again.
+        # A restarted triggerer makes a new trigger, which reads the log from the start again.
         self._tail = LogTail(job_name)
         self._logs_clients = AsyncExitStack()
         self._logs_client: Any = None
 
     async def observe(self, client: Any, response: dict[str, Any]) -> None:
-        """Copy the new lines of the job's log; a log that cannot be read is no reason to stop waiting.
+        """Copy the new lines of the job's log; an unreadable log does not end the wait.
 
-        :param client: SageMaker's client, unused here.
-        :param response: What DescribeTrainingJob answered.
+        :param client: SageMaker's client, unused here
+        :param response: the response of DescribeTrainingJob
         """
         try:
             if self._logs_client is None:
@@ -81,25 +81,25 @@ class TrainingJobTrigger(PatientWaiterTrigger):
                 self.log.warning("The job's log cannot be read now: %s", error)
 
     async def cleanup(self) -> None:
-        """Close the client of CloudWatch Logs; the job runs on."""
+        """Close the client of CloudWatch Logs; the job keeps running."""
         await self._logs_clients.aclose()
         self._logs_client = None
 
     async def on_kill(self) -> None:
         """Stop the job because a person failed, cleared or deleted the task.
 
-        Airflow calls this too when another triggerer has taken this trigger over after a lost heartbeat; the task then
-        still is deferred, and its job is left alone.
+        Airflow also calls this when another triggerer has taken over this trigger after a lost heartbeat. The task is
+        then still deferred, and its job keeps running.
         """
         state = await self._task_state()
         if state == TaskInstanceState.DEFERRED:
-            self.log.warning("Another triggerer waits for %s now: the job runs on", self.job_name)
+            self.log.warning("Another triggerer waits for %s now: the job keeps running", self.job_name)
             return
-        self.log.info("The task is %s by a person's hand: stopping the training job %s", state, self.job_name)
+        self.log.info("A person ended this task, which is now %s: stopping the training job %s", state, self.job_name)
         await sync_to_async(self._stop)()
 
     def _stop(self) -> None:
-        # The triggerer has one thread for this of all triggers; what is left undone here is the reaper's.
+        # The triggerer has one thread for this, for all triggers. The reaper stops what this cannot.
         with without_patience():
             stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-
-from slipway.approval.answers import DECIDED, QUESTION, UNPROVEN, Answer, Question, is_spoilt, proven_answer
-from slipway.approval.approve import COMMENT, POLL_LIMIT_SECONDS, comment_field
+from slipway.approval.answers import Answer, Question
+from slipway.approval.asking import AskingOperator
 from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
-from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.host.questions import put_question
 from slipway.model.approvers import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
-from slipway.request.uploader import uploader_under
-from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, Decider, TrialOutcome, TrialVerdict
-from slipway.trial import record as trial_record
 from slipway.trial.figures import TrialComparison, judge
-from slipway.trial.record import BY_RULE, TrialRecord, TrialRecordHook
+from slipway.trial.record import BY_RULE, STAGE, TrialRecord, TrialRecordHook
 from slipway.trial.wait import TrialDecisionTrigger
 
 if TYPE_CHECKING:
@@ -39,7 +31,7 @@ SUBJECT = "What shall become of the model on trial?"
 OPTIONS = {"Promote": TrialVerdict.PROMOTE, "Keep": TrialVerdict.KEEP, "Retire": TrialVerdict.RETIRE}
 
 
-class TrialDecisionSensor(StageMixin, HITLOperator):
+class TrialDecisionSensor(AskingOperator):
     """Decides upon a trial, and records the verdict with its figures on the model package.
 
     By rule it decides at once. A person is asked deferred, as HumanApprovalSensor asks: an answer is one that the API
@@ -50,100 +42,68 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
     :param model: the model file's content
     """
 
-    # Template fields are serialized: the guard reads the rules there.
-    template_fields = (*HITLOperator.template_fields, "rules")
-    operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
+    board_stage = BoardStage.PRD
+    trigger_class = TrialDecisionTrigger
     records = client(TrialRecordHook)
-    uploads = client(S3Hook)
+    operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
-        # Airflow hands the DAG's params on to every operator; they are no fields of this form.
-        kwargs.pop("params", None)
         self.trial = model.trial or Trial()
+        approvers = tuple(model.approval.rules().approvers)
         super().__init__(
             subject=SUBJECT,
             options=list(OPTIONS),
-            params={COMMENT: comment_field()},
-            response_timeout=timedelta(days=self.trial.answer_days),
+            rules=Rules((ApprovalStage(STAGE, approvers),), model.approval.allow_uploader),
+            home_bucket=model.source.bucket,
+            timeout_days=self.trial.answer_days,
+            execution_mode=model.execution_mode,
+            poll_seconds=model.timeouts.poll_seconds,
+            aws_conn_id=model.aws_conn_id,
             **kwargs,
         )
-        approvers = tuple(model.approval.rules().approvers)
-        self.rules = Rules((ApprovalStage(trial_record.STAGE, approvers),), model.approval.allow_uploader).to_json()
-        self.home_bucket = model.source.bucket
-        self.aws_conn_id = model.aws_conn_id
-        self.execution_mode = model.execution_mode
-        self.poll_seconds = min(model.timeouts.poll_seconds, POLL_LIMIT_SECONDS)
-        self.stage_poll_seconds = self.poll_seconds
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Decide, or ask and wait.
-
-        :param context: the task's Airflow context
-        :returns: the verdict
-        :raises slipway.errors.Superseded: when a newer release has come to production first
-        """
-        return self._go_on(context, {})
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after a wait.
-
-        :param context: the task's Airflow context
-        :param event: what the trigger saw, or Airflow's own notice of an answer
-        :returns: the verdict
-        """
-        return self._go_on(context, {"outcome": ApprovalOutcome.ANSWERED.value, **event})
-
-    def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        arn, outcome = pull_package_arn(context), event.get("outcome")
-        if outcome == ApprovalOutcome.REFUSED:
-            raise PermanentError("The Model Registry does not show the verdict", resource=arn, why=event["reason"])
+    def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
+        """As AskingOperator.go_on."""
+        arn = pull_package_arn(context)
         standing = self.records.trial_record(arn, pull_plan(context).digest)
         if standing and standing.stands:
-            return self._settle(context, arn, standing)
+            return self._finish(context, arn, standing)
         if newer := self.overtaken(context, BoardStage.PRD):
             if standing is None:
                 digest = pull_plan(context).digest
                 self.records.record_outcome(arn, TrialOutcome.SUPERSEDED, newer.run_id, digest=digest)
             self.leave_stages(context, BoardStage.PRD)
-            self.give_way(context, BoardStage.PRD, newer)
+            self.end_superseded(context, BoardStage.PRD, newer)
         figures = _comparison(context)
         if self.trial.decide is Decider.RULE:
-            said = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
-            return self._record(context, said.verdict, BY_RULE, BY_RULE, "; ".join(said.reasons))
-        question, is_new = self._question(context, arn)
-        if answer := proven_answer(context, question):
-            return self._record_answer(context, answer)
-        if outcome == ApprovalOutcome.TIMEOUT:
-            why = f"No answer within {self.trial.answer_days:g} days"
+            judgement = judge(figures, self.trial.rule, needs_truth=self.trial.ground_truth is not None)
+            return self._record(context, judgement.verdict, BY_RULE, BY_RULE, "; ".join(judgement.reasons))
+        # A verdict that left both variants in place may be followed by another, with a question of its own.
+        question = None if self.is_decided(context) else self.question(context)
+        answer = self.answer_to(context, question)
+        if answer is None and outcome == ApprovalOutcome.TIMEOUT:
+            why = f"No answer within {self.timeout_days:g} days"
             return self._record(context, TrialVerdict.KEEP, NOBODY, How.TIMEOUT.value, why)
-        if outcome == ApprovalOutcome.ANSWERED:
-            self.log.error(UNPROVEN)
-        if is_new or outcome in (ApprovalOutcome.ANSWERED, ApprovalOutcome.UNASKED):
-            self._ask(context, question, figures)
-            # To put a question may erase an answer from Airflow's screen, never from the state store.
-            if answer := proven_answer(context, question):
-                return self._record_answer(context, answer)
-        self._wait(context, question)
+        question = self.ensure_asked(context, question, answer, outcome)
+        # To ask may erase an answer from Airflow's screen, but not from the state store: look there again.
+        if answer := self.answer_to(context, question):
+            return self._record_answer(context, answer)
+        self.wait(context, question)
 
-    def _question(self, context: Context, arn: str) -> tuple[Question, bool]:
-        """:returns: the question that is open, or a new one after the former has been decided; whether it is new"""
-        store: Any = context["task_state_store"]
-        asked, decided = store.get(QUESTION), store.get(DECIDED)
-        former = Question.from_json(asked) if asked else None
-        if former and former.model_package_arn == arn and not decided and not is_spoilt(context, former):
-            return former, False
-        number = former.number if former else 0
-        while store.get(f"answer/{number}"):
-            number += 1
-        rules, home_bucket = Rules.from_json(self.rules), resolve(self.home_bucket, self.aws_conn_id)
-        plan = pull_plan(context)
-        uploader = uploader_under(rules, plan, home_bucket, self.uploads)
-        question = Question.about(self.records.candidate(arn, plan.digest), (), number=number, uploader=uploader)
-        store.set(QUESTION, question.to_json(), retention=timedelta(days=self.trial.answer_days + 1))
-        # Last: whoever is killed before has only left a question that nobody can answer.
-        if decided:
-            store.delete(DECIDED)
-        return question, True
+    def new_question(self, context: Context) -> Question:
+        """As AskingOperator.new_question."""
+        arn, digest = pull_package_arn(context), pull_plan(context).digest
+        return self.question_about(context, self.records.candidate(arn, digest), ())
+
+    def screen(self, context: Context, question: Question) -> str:
+        """As AskingOperator.screen."""
+        ti, figures = context["ti"], _comparison(context)
+        return (
+            f"### The trial, {figures.began} to {figures.ended}\n\n{figures.markdown()}\n\n"
+            "**Promote**: the new model takes all requests step by step, then becomes the live one. "
+            "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
+            f"Asked: {self.parsed_rules.wanted(())}. [The release]({run_url(ti.dag_id, ti.run_id)})"
+        )
 
     def _record_answer(self, context: Context, answer: Answer) -> dict[str, Any]:
         verdict = OPTIONS[answer.option]
@@ -167,56 +127,15 @@ class TrialDecisionSensor(StageMixin, HITLOperator):
         standing = self.records.record_verdict(arn, wanted, _comparison(context), digest=digest)
         if standing.verdict is not verdict:
             self.log.warning("Too late: %s. What stands is %s", wanted, standing)
-        return self._settle(context, arn, standing)
+        return self._finish(context, arn, standing)
 
-    def _settle(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
-        # From here on the guard tells whoever answers that it is decided, and by whom.
-        context["task_state_store"].set(
-            DECIDED,
-            {
-                "decision": record.verdict.value,
-                "decided_by": record.decided_by,
-                "decided_at": record.decided_at,
-                "how": record.how,
-                "model_package_arn": arn,
-            },
-        )
+    def _finish(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
+        decision = {"decision": record.verdict.value, "decided_by": record.decided_by}
+        self.note_decision(context, {**decision, "decided_at": record.decided_at, "how": record.how})
         self.hitl_summary_extra.update(record.to_xcom())
         ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
         self.log.info("%s", record)
         return record.to_xcom()
-
-    def _ask(self, context: Context, question: Question, figures: TrialComparison) -> None:
-        wanted = Rules.from_json(self.rules).wanted(())
-        ti = context["ti"]
-        self.body = (
-            f"### The trial, {figures.began} to {figures.ended}\n\n{figures.markdown()}\n\n"
-            "**Promote**: the new model takes all requests step by step, then becomes the live one. "
-            "**Keep**: both stay as they are. **Retire**: the live model has all requests again.\n\n"
-            f"Asked: {wanted}. [The release]({run_url(ti.dag_id, ti.run_id)})"
-        )
-        put_question(
-            ti_id=context["task_instance"].id,
-            options=self.options,
-            subject=self.subject,
-            body=self.body,
-            params=self.serialized_params,
-        )
-        self.log.info("Waiting: %s", wanted)
-
-    def _wait(self, context: Context, question: Question) -> NoReturn:
-        self.defer(
-            trigger=TrialDecisionTrigger(
-                ti_id=str(context["task_instance"].id),
-                model_package_arn=question.model_package_arn,
-                deadline=question.at + timedelta(days=self.trial.answer_days).total_seconds(),
-                ticket=self.ticket(context, BoardStage.PRD).to_json(),
-                poll_seconds=self.poll_seconds,
-                aws_conn_id=self.aws_conn_id,
-            ),
-            method_name="execute_complete",
-        )
-        raise AssertionError("defer() always raises")
 
 
 def _comparison(context: Context) -> TrialComparison:

@@ -17,7 +17,6 @@ from slipway.aws.patience import patient
 from slipway.aws.s3 import S3Store, bucket_and_key, uri
 from slipway.errors import PermanentError
 from slipway.quality.scoring import is_right
-from slipway.trial import ground_truth
 
 
 @dataclass(frozen=True)
@@ -147,17 +146,17 @@ class GroundTruth(S3Store):
         """
         known: dict[str, str] = {}
         for where, lines in self._objects(truth_uri, span):
-            known |= ground_truth.truths(lines, where)
+            known |= truths(lines, where)
         answered: dict[str, str] = {}
         if known:
             for where, lines in self._objects(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span):
-                answered |= ground_truth.answers(lines, where, since=span[0])
-        return ground_truth.compare(answered, known)
+                answered |= answers(lines, where, since=span[0])
+        return compare(answered, known)
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
         bucket, prefix = bucket_and_key(prefix_uri)
         left = _MAX_OBJECTS
-        for folder in ground_truth.hour_folders(prefix, *span):
+        for folder in hour_folders(prefix, *span):
             keys = [one.key for one in self.s3.objects(bucket, folder) if one.size_bytes]
             for key in keys[:left]:
                 data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)

@@ -25,13 +25,13 @@ LIVE = "slipway-trial-model-a"
 TRIAL = "slipway-trial-model-b"
 OUTCOME = "slipway-trial-outcome"
 
-_ENDS = {
+_POSSIBLE_OUTCOMES = {
     TrialVerdict.PROMOTE: (TrialOutcome.PROMOTED, TrialOutcome.SENT_BACK),
     TrialVerdict.KEEP: (TrialOutcome.KEPT,),
     TrialVerdict.RETIRE: (TrialOutcome.RETIRED,),
 }
 # After these the variants are as before the verdict, so that another one may follow.
-_OPEN_AGAIN = (TrialOutcome.KEPT, TrialOutcome.SENT_BACK)
+_NOT_FINAL = (TrialOutcome.KEPT, TrialOutcome.SENT_BACK)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TrialRecord:
     @property
     def stands(self) -> bool:
         """Whether the verdict is to be carried out, or was and is final."""
-        return self.outcome not in _OPEN_AGAIN
+        return self.outcome not in _NOT_FINAL
 
     def to_xcom(self) -> dict[str, Any]:
         """:returns: plain JSON"""
@@ -85,7 +85,7 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
     if record.how == How.AIRFLOW and not _is_proven(record, package):
         return None
     outcome, _, why = properties.get(OUTCOME, "").partition(": ")
-    if outcome and TrialOutcome(outcome) in _ENDS[record.verdict]:
+    if outcome and TrialOutcome(outcome) in _POSSIBLE_OUTCOMES[record.verdict]:
         record = TrialRecord(**{**vars(record), "outcome": TrialOutcome(outcome), "outcome_why": why})
     return record
 

@@ -125,28 +125,28 @@ class TrialSettleOperator(EndpointDeployOperator):
             # While the stack changes, or is half-way, the weights are where they have to be.
             self.has_vanished(stack)
             self.check_allowed(stack)
-            self._move(context, stack, deadline)
+            self._move_weights(context, stack, deadline)
         return self._finish(context, self._advance(context, deadline))
 
-    def _move(self, context: Context, stack: Stack, deadline: float) -> None:
+    def _move_weights(self, context: Context, stack: Stack, deadline: float) -> None:
         """Return once the endpoint's weights are those that the verdict asks for, or the trial's own again."""
-        if trigger := self._busy(deadline):
+        if trigger := self._wait_if_changing(deadline):
             self.defer(trigger=trigger, method_name="resume_trial", kwargs={"baking": False})
         endpoint = self._endpoint() or {}
         share = weights.trial_share(endpoint)
         if self._record.outcome is TrialOutcome.SENT_BACK:
-            self._end_sent_back(context, endpoint, stack, deadline)
+            self._finish_sent_back(context, endpoint, stack, deadline)
         if share is None or self._record.verdict is not TrialVerdict.PROMOTE:
             return
         if any(weights.same(share, step) for step in self.trial.steps):
             self._bake(context, share)
         if self._record.outcome is TrialOutcome.SENT_BACK:
-            self._end_sent_back(context, endpoint, stack, deadline)
+            self._finish_sent_back(context, endpoint, stack, deadline)
         step = weights.next_step(share, self.trial.steps)
         if step is not None:
             # Only now: changed bytes are no reason to leave the requests with a model that fails.
             self.check_artefacts(stack)
-            self._give(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
+            self._set_share(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
 
     def _bake(self, context: Context, share: float) -> None:
         """Return once a step has baked, whichever attempt began it; send the weights back if the model fails."""
@@ -186,10 +186,12 @@ class TrialSettleOperator(EndpointDeployOperator):
         self.records.record_outcome(self._package_arn, TrialOutcome.SENT_BACK, why, digest=self._plan.digest)
         self._record = record_of(self._package()) or self._record
 
-    def _end_sent_back(self, context: Context, endpoint: Mapping[str, Any], stack: Stack, deadline: float) -> NoReturn:
+    def _finish_sent_back(
+        self, context: Context, endpoint: Mapping[str, Any], stack: Stack, deadline: float
+    ) -> NoReturn:
         stated = weights.stated_share(stack.parameters)
         if stated is not None:
-            self._give(endpoint, stated, level=False, deadline=deadline)
+            self._set_share(endpoint, stated, level=False, deadline=deadline)
         self.leave_stages(context, BoardStage.PRD)
         raise TrialFailed(
             "The model on trial failed while it was promoted; the trial's weights are back",
@@ -198,7 +200,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             fix="clear decide_trial to decide again (retire takes the model away), or upload a better one",
         )
 
-    def _give(self, endpoint: Mapping[str, Any], share: float, *, level: bool, deadline: float) -> None:
+    def _set_share(self, endpoint: Mapping[str, Any], share: float, *, level: bool, deadline: float) -> None:
         """Return once the model on trial has this share of the requests."""
         changes = weights.changes(endpoint, share, level=level)
         if not changes:
@@ -266,7 +268,7 @@ class TrialSettleOperator(EndpointDeployOperator):
                 fix="nothing is left to do in this run",
             )
 
-    def _busy(self, deadline: float) -> Any:
+    def _wait_if_changing(self, deadline: float) -> Any:
         endpoint = self._endpoint()
         busy = endpoint is not None and EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY
         return self.endpoint_wait(deadline) if busy else None

@@ -63,7 +63,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         super().__init__(**kwargs)
         self.model = model
         self.skips = skips
-        self.pass_stages_of(model)
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Watch the trial.
@@ -79,7 +79,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         if pull_plan(context).rolls_back:
             self._nothing_to_watch(context, "a roll-back gives all requests to one model")
         if newer := self.overtaken(context, BoardStage.PRD):
-            self._end_superseded(context, newer)
+            self._end_trial(context, newer)
         endpoint = self._endpoint(context)
         if trial_share(endpoint) is None:
             self._nothing_to_watch(context, f"production has no variant {TRIAL_VARIANT}")
@@ -180,14 +180,14 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         return endpoint
 
-    def _end_superseded(self, context: Context, newer: Entry) -> NoReturn:
+    def _end_trial(self, context: Context, newer: Entry) -> NoReturn:
         record = self.records.trial_record(pull_package_arn(context), pull_plan(context).digest)
         if record is None:
             self.records.record_outcome(
                 pull_package_arn(context), TrialOutcome.SUPERSEDED, newer.run_id, digest=pull_plan(context).digest
             )
         self.leave_stages(context, BoardStage.PRD)
-        self.give_way(context, BoardStage.PRD, newer)
+        self.end_superseded(context, BoardStage.PRD, newer)
 
     def _nothing_to_watch(self, context: Context, why: str) -> NoReturn:
         self.log.info("There is no trial to watch: %s", why)

@@ -18,7 +18,7 @@ Look = tuple[Collection[Hashable] | None, dict[str, Any]]
 
 
 class WatcherTrigger(BaseEventTrigger):
-    """Emits an event for what needs attention, and again from time to time until it is handled; never ends.
+    """Emit an event for what needs attention, and again from time to time until it is handled; never ends.
 
     The event only starts the DAG, which looks again by itself. So an event that is lost, merged with another or sent
     twice changes nothing.
@@ -63,7 +63,7 @@ class WatcherTrigger(BaseEventTrigger):
                 # Airflow does not start a watcher again that has ended: only cancellation may end it.
                 failures += 1
                 log = self.log.warning if failures == 1 else self.log.debug
-                log("Cannot watch %s, asking again: %s", self.watched, error)
+                log("Cannot watch %s, trying again: %s", self.watched, error)
                 await asyncio.sleep(
                     backoff_seconds(failures, base_seconds=self.poll_seconds, limit_seconds=self.backoff_limit_seconds)
                 )

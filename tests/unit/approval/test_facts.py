@@ -70,7 +70,7 @@ def test_the_release_its_test_and_its_pages_are_named():
 
 def test_a_first_release_has_nothing_to_be_compared_with():
     text = markdown(facts(evaluation={"metrics": {"a": 1.0}, "gates": [], "live": None}, test={}))
-    assert "production is empty" in text
+    assert "production has no model" in text
 
 
 def test_what_comes_from_outside_is_shown_and_never_rendered():
@@ -83,7 +83,7 @@ def test_what_comes_from_outside_is_shown_and_never_rendered():
 def test_a_regression_shows_its_distance_instead_of_right_answers():
     text = markdown(facts(test={"rows": 40, "rmse": 1.25, "rmse_maximum": 2.0}))
     assert "| RMSE | 1.25 (gate ≤ 2) |" in text
-    assert "Right answers" not in text
+    assert "Correct predictions" not in text
 
 
 def test_a_stress_test_is_shown_with_its_limits_and_its_report():
@@ -100,11 +100,11 @@ def test_a_stress_test_is_shown_with_its_limits_and_its_report():
         "report": "s3://b/r",
     }
     text = markdown(facts(stress=stress))
-    assert "✓ kept its limits: 11000 of 11000 requests answered, p99 11 ms." in text
+    assert "✓ Kept its limits: 11000 of 11000 requests answered, p99 11 ms." in text
     assert "| p99_ms | 250 | 12.5 ✓ | 10 x 1000 |" in text
     assert f"[Stress report]({URL}/tasks/stress_dev), `s3://b/r`" in text
     assert "Stress test" not in markdown(facts())
-    assert "has left no result" in markdown(facts(stress_wanted=True))
+    assert "No result" in markdown(facts(stress_wanted=True))
 
 
 def test_a_comparison_with_the_live_model_is_shown():
@@ -121,8 +121,8 @@ def test_a_comparison_with_the_live_model_is_shown():
     text = markdown(facts(test={"champion": compared, "golden_rows": 12}))
     assert "| accuracy | 0.96 | 0.94 |" in text
     assert "| p99 latency, ms | 8 | 9 |" in text
-    assert "The same 200 rows. Rule: accuracy not worse by more than 0.02 ✓" in text
-    assert "| Golden set | all 12 rows right |" in text
+    assert "On the same 200 rows. Rule: accuracy not worse by more than 0.02 ✓" in text
+    assert "| Golden set | all 12 predictions correct |" in text
     failed = markdown(facts(test={"champion": compared | {"live": None, "live_p99_ms": None}}))
     assert "| accuracy | 0.96 | - |" in failed and "The live model failed" in failed
-    assert "Beside the live model" not in markdown(facts(test={"champion": None}))
+    assert "Compared with the live model" not in markdown(facts(test={"champion": None}))

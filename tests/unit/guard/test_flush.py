@@ -250,7 +250,7 @@ class TestAnApprover:
     @pytest.mark.parametrize("marked", [None, (DAG, RUN, "test_prd"), (DAG, "another", TASK)])
     def test_approves_nothing_that_was_not_named(self, airflow, marked):
         airflow.asks()
-        with refused(409, "Mark this task by itself"):
+        with refused(409, "Mark only this task"):
             airflow.marks("alice", SUCCESS, marked)
         assert airflow.answer() is None
 

@@ -44,7 +44,7 @@ def test_without_a_listener_it_is_not_active(real_server, target, moment, listen
 def test_without_its_middleware_it_is_not_active():
     (entry,) = SlipwayPlugin.fastapi_apps
     answer = TestClient(entry["app"]).get("/health")
-    assert (answer.status_code, answer.json()["why"]) == (503, "its middleware is not there")
+    assert (answer.status_code, answer.json()["why"]) == (503, "its middleware is missing")
 
 
 def test_a_database_that_is_away_proves_nothing(real_server, monkeypatch):
@@ -52,4 +52,4 @@ def test_a_database_that_is_away_proves_nothing(real_server, monkeypatch):
         raise OperationalError("select", {}, Exception("away"))
 
     monkeypatch.setattr(self_test, "_ATTEMPTS", {"a forged answer": away})
-    assert self_test.failure() == "the database did not let it test itself (OperationalError)"
+    assert self_test.failure() == "the database failed during its own test (OperationalError)"

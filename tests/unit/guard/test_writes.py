@@ -126,7 +126,7 @@ class TestATask:
         assert real_server.works("PUT", target, body, task=INTAKE)[0] == 204
         for other in (OWN, OTHERS):
             status, answer = real_server.works("PUT", target, body, task=other)
-            assert (status, "the intake alone" in answer["detail"]) == (403, True)
+            assert (status, "only the intake writes it" in answer["detail"]) == (403, True)
 
     def test_that_is_the_intake_alone_starts_what_bears_an_uploads_id(self, real_server):
         for task, expected in ((OTHERS, 403), (OWN, 403), (INTAKE, 204)):

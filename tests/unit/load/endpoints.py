@@ -1,4 +1,4 @@
-"""Endpoints that the load engine's tests send to: one in virtual time, one that speaks HTTP."""
+"""Endpoints for the load engine's tests: one in virtual time, one that speaks HTTP."""
 
 import asyncio
 import json

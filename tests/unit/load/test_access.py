@@ -1,4 +1,4 @@
-"""The way to AWS by botocore's settings."""
+"""Access to AWS by botocore's settings."""
 
 import botocore.session
 import pytest
@@ -11,7 +11,7 @@ from tests.unit.load.endpoints import HttpEndpoint, serving
 
 
 class Refusing(HttpEndpoint):
-    """STS, which lets nobody take a role."""
+    """An STS that denies every AssumeRole."""
 
     async def describe(self, request):
         error = "<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized</Message></Error>"

@@ -1,4 +1,4 @@
-"""The loops that send, in virtual time: exact, and without waiting."""
+"""The sending loops, in virtual time: exact, and without waiting."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ def driven(phase, processes=1, stall=(0, 0), error=None, stop_at=None):
 
 
 def milliseconds(histogram):
-    """Every recorded value, rounded to a tenth of a second's hundredth."""
+    """Every recorded value, rounded to a millisecond."""
     return [
         round(entry.value_iterated_to / 1000)
         for entry in histogram.get_recorded_iterator()

@@ -27,7 +27,7 @@ def newest_child():
 
 
 class Access:
-    """The way to the test's own server."""
+    """Access to the test's own server."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint

@@ -1,4 +1,4 @@
-"""Plans, their caps, and how they are divided."""
+"""Plans, their caps and their rows."""
 
 import json
 import math

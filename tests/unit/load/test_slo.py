@@ -1,4 +1,4 @@
-"""Limits, and who breaks them by how much."""
+"""Limits, and by how much a run breaks them."""
 
 import pytest
 

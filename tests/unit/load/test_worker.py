@@ -1,4 +1,4 @@
-"""One sending process, spoken to as the leading one does."""
+"""One sending process, which gets orders as from the process that starts it."""
 
 import json
 import os

@@ -29,7 +29,7 @@ def phase(stage, begins_seconds, seconds, variants=("model-a", "model-b"), error
 
 
 def load(*phases, endpoint="iris-production", ended=COMPLETED):
-    """What the engine would have written."""
+    """The document that the engine would write."""
     plan = Plan(endpoint, [Row("1", "2")], (LoadStage(10, 1000),))
     return json.loads(LoadResult(plan.summary(), START.isoformat(), ended, phases).to_json())
 

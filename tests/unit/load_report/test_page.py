@@ -1,4 +1,4 @@
-"""The page: complete in itself, plain about what is missing, and safe whatever the names in it are."""
+"""The page: it needs no other file, says what is missing, and is safe with any names."""
 
 import html.parser
 import re

@@ -1,4 +1,4 @@
-"""The sender's plots: what they say to those who cannot see them, and nothing where there is nothing."""
+"""The sender's plots: their descriptions, and None when there is nothing to show."""
 
 import re
 

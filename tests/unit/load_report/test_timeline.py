@@ -1,4 +1,4 @@
-"""Phases on one axis of time, in few points that lose no count."""
+"""Phases on one time axis, in few points that lose no count."""
 
 import pytest
 

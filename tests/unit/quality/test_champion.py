@@ -1,4 +1,4 @@
-"""A new model beside the live one: the rule of the model file, and what is said and kept."""
+"""The champion rule: comparisons that keep or break it, their message and their record."""
 
 import pytest
 

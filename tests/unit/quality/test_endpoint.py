@@ -1,4 +1,4 @@
-"""Trying an endpoint out: ours, right and fast enough, or a clear no."""
+"""The test of an endpoint: it passes, or the error says what is wrong and by how much."""
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
@@ -30,7 +30,7 @@ LIVE = "s3://bucket/live/model.tar.gz"
 
 
 class SageMaker:
-    """One endpoint; a row's second number less one is its class. In production there may be another, which adds."""
+    """An endpoint that predicts a row's second number minus one; one in production may add to that."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Evaluation: gates hold or name what failed."""
+"""Evaluation: gates pass, or the error names the gates that failed."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ LIVE = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/
 
 
 class Production:
-    """The stack of production and the registry, which agree."""
+    """The stack of production and the registry, with the same model."""
 
     def __init__(self, live: dict | None) -> None:
         self.live = live

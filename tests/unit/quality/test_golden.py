@@ -1,4 +1,4 @@
-"""The golden set: each row right, or named with what was expected and what came."""
+"""The golden set: every row is predicted correctly, or the error names it with both labels."""
 
 import pytest
 

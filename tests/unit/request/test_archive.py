@@ -1,4 +1,4 @@
-"""Every zip that is no request is refused, by member, by field and with what was expected."""
+"""Every invalid zip is refused, with the file, the field and what was expected."""
 
 import json
 import random
@@ -39,7 +39,7 @@ def _symlink() -> bytes:
 
 
 def _patched(offset: int, value: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
-    """The same bytes at an offset of every central directory entry."""
+    """Write these bytes at an offset of every central directory entry."""
     data = bytearray(zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), method=method))
     at = data.find(b"PK\x01\x02")
     while at >= 0:
@@ -49,7 +49,7 @@ def _patched(offset: int, value: bytes, method: int = zipfile.ZIP_STORED) -> byt
 
 
 def _lying_bomb() -> bytes:
-    """Ten megabytes announced as one kilobyte."""
+    """Ten megabytes, declared as one kilobyte."""
     data = bytearray(
         zip_of((JOB, b" " * 10_000_000), (DEPLOY, DEPLOY_TEXT), method=zipfile.ZIP_DEFLATED),
     )
@@ -65,37 +65,42 @@ def _corrupt() -> bytes:
 
 
 BAD_ZIPS = {
-    # what arrives as a zip
+    # the zip
     "empty": (b"", "trainingjob.zip", "", "expected a zip archive"),
     "no zip": (b"hello", "trainingjob.zip", "", "expected a zip archive"),
     "cut off": (request_zip()[:-30], "trainingjob.zip", "", "expected a zip archive"),
     "too large": (b"P" * (MAX_BYTES + 1), "trainingjob.zip", "", f"expected at most {MAX_BYTES} bytes"),
-    "corrupt": (_corrupt(), JOB, "", "expected an intact member"),
-    # its members
-    "no member": (zip_of(), JOB, "", "expected this member"),
-    "missing job": (zip_of((DEPLOY, DEPLOY_TEXT)), JOB, "", "expected this member"),
-    "missing deployment": (zip_of((JOB, JOB_TEXT)), DEPLOY, "", "expected this member"),
+    "corrupt": (_corrupt(), JOB, "", "expected an intact file"),
+    # its files
+    "no member": (zip_of(), JOB, "", "expected this file"),
+    "missing job": (zip_of((DEPLOY, DEPLOY_TEXT)), JOB, "", "expected this file"),
+    "missing deployment": (zip_of((JOB, JOB_TEXT)), DEPLOY, "", "expected this file"),
     "extra member": (
         zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), ("evil.py", "")),
         "evil.py",
         "",
-        "expected no member but",
+        "expected only",
     ),
-    "other case": (zip_of(("TrainingJob.json", JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "TrainingJob.json", "", "no member"),
-    "in a folder": (zip_of(("a/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "a/trainingjob.json", "", "no member but"),
-    "folder": (zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), ("a/", "")), "a/", "", "no member but"),
-    "traversal": (zip_of(("../" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "../trainingjob.json", "", "no member but"),
-    "absolute": (zip_of(("/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "/trainingjob.json", "", "no member but"),
-    "backslash": (zip_of(("..\\" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "..\\", "", "no member but"),
+    "other case": (
+        zip_of(("TrainingJob.json", JOB_TEXT), (DEPLOY, DEPLOY_TEXT)),
+        "TrainingJob.json",
+        "",
+        "expected only",
+    ),
+    "in a folder": (zip_of(("a/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "a/trainingjob.json", "", "expected only"),
+    "folder": (zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), ("a/", "")), "a/", "", "expected only"),
+    "traversal": (zip_of(("../" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "../trainingjob.json", "", "expected only"),
+    "absolute": (zip_of(("/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "/trainingjob.json", "", "expected only"),
+    "backslash": (zip_of(("..\\" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "..\\", "", "expected only"),
     "duplicate member": (
         zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), (JOB, JOB_TEXT)),
         JOB,
         "",
-        "expected the member once, found it 2 times",
+        "expected this file once, found it 2 times",
     ),
     "symlink": (_symlink(), DEPLOY, "", "expected a regular file"),
-    "encrypted": (_patched(8, b"\x01\x00"), JOB, "", "expected a readable member, found an encrypted one"),
-    "other compression": (_patched(10, b"\x0e\x00"), JOB, "", "expected it stored or deflated"),
+    "encrypted": (_patched(8, b"\x01\x00"), JOB, "", "expected a file without encryption, found an encrypted one"),
+    "other compression": (_patched(10, b"\x0e\x00"), JOB, "", "expected the method stored or deflated"),
     "member too large": (
         zip_of((JOB, b" " * (MAX_BYTES + 1)), (DEPLOY, DEPLOY_TEXT), method=zipfile.ZIP_DEFLATED),
         JOB,
@@ -108,7 +113,7 @@ BAD_ZIPS = {
         "",
         f"expected at most {MAX_BYTES} bytes unpacked",
     ),
-    "lying bomb": (_lying_bomb(), JOB, "", "expected an intact member"),
+    "lying bomb": (_lying_bomb(), JOB, "", "expected an intact file"),
     # their text
     "byte order mark": (request_zip(job=b"\xef\xbb\xbf" + JOB_TEXT.encode()), JOB, "", "found a byte order mark"),
     "not UTF-8": (request_zip(deploy=b'{"EndpointPrefix": "\xe4"}'), DEPLOY, "", "expected UTF-8 text, found the byte"),
@@ -158,8 +163,8 @@ BAD_ZIPS = {
     "hyperparameters as a list": (_job("HyperParameters", []), JOB, "HyperParameters", "an object of names and values"),
     "channels as an object": (_job("InputDataConfig", {}), JOB, "InputDataConfig", "expected a list"),
     "no channel": (_job("InputDataConfig", []), JOB, "InputDataConfig", "at least 1 entry"),
-    "no train channel": (_job("InputDataConfig.0.ChannelName", "x"), JOB, "InputDataConfig", "of the name train"),
-    "channel twice": (_job("InputDataConfig.1.ChannelName", "train"), JOB, "InputDataConfig", "of the name train"),
+    "no train channel": (_job("InputDataConfig.0.ChannelName", "x"), JOB, "InputDataConfig", "channel named train"),
+    "channel twice": (_job("InputDataConfig.1.ChannelName", "train"), JOB, "InputDataConfig", "channel named train"),
     "manifest": (
         _job("InputDataConfig.0.DataSource.S3DataSource.S3DataType", "ManifestFile"),
         JOB,
@@ -189,13 +194,13 @@ BAD_ZIPS = {
         _deploy("ProductionEndpoint.InitialVariantWeight", ...),
         DEPLOY,
         "ProductionEndpoint",
-        "expected InitialVariantWeight between 0 and 1",
+        "expected InitialVariantWeight above 0 and below 1",
     ),
     "whole weight on trial": (
         _deploy("ProductionEndpoint.InitialVariantWeight", 1),
         DEPLOY,
         "ProductionEndpoint",
-        "expected InitialVariantWeight between 0 and 1",
+        "expected InitialVariantWeight above 0 and below 1",
     ),
     "weight out of range": (
         _deploy("ProductionEndpoint.InitialVariantWeight", 1.5),
@@ -226,7 +231,7 @@ BAD_ZIPS = {
         _deploy("ProductionEndpoint.AutoScaling.MinCapacity", 11),
         DEPLOY,
         "ProductionEndpoint.AutoScaling",
-        "expected a MinCapacity that is not above MaxCapacity",
+        "expected a MinCapacity of at most MaxCapacity",
     ),
     "scaling without target": (
         _deploy("ProductionEndpoint.AutoScaling.TargetValue", ...),
@@ -256,7 +261,7 @@ def test_a_bad_zip_is_refused_by_member_field_and_expectation(case):
     assert len(str(refusal.value)) < 2500
 
 
-def test_a_name_behind_a_nul_byte_is_seen():
+def test_a_name_after_a_nul_byte_is_seen():
     plain = zip_of((JOB, JOB_TEXT), (DEPLOY + "#evil", DEPLOY_TEXT))
     with pytest.raises(RequestRefused, match="evil"):
         parse_zip(plain.replace(b"#evil", b"\0evil"))
@@ -282,14 +287,14 @@ def test_no_hyperparameter_is_repeated_in_a_message():
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_whatever_the_bytes_it_is_a_refusal_or_a_request(method):
-    """Damage everywhere: no other exception may come out."""
+    """Bytes are damaged everywhere; no other exception is raised."""
     whole = zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), method=method)
     dice = random.Random(20240131)
     refused = 0
     for _ in range(600):
         data = bytearray(whole)
         for _ in range(dice.choice((1, 1, 2, 8))):
-            # Mostly the headers, which are short beside the content.
+            # Mostly in the headers, which are much shorter than the content.
             at = dice.choice((dice.randrange(len(data)), dice.randrange(60), -dice.randrange(1, 200)))
             data[at] = dice.randrange(256)
         try:

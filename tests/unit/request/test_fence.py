@@ -1,4 +1,4 @@
-"""The lab's own zip becomes the parameters of a training job, with the server side's decisions in them."""
+"""The lab's own zip becomes the parameters of a training job, completed by the model file."""
 
 import pytest
 from botocore.session import get_session

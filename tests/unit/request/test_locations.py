@@ -1,4 +1,4 @@
-"""Places are found in any text; the spellings themselves are tested where the policy fences them."""
+"""Places are found in any text; test_policy.py tests their spellings."""
 
 import json
 from urllib.parse import quote

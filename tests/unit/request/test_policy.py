@@ -32,8 +32,8 @@ HOSTILE_JOBS = {
     "a longer bucket": (f"InputDataConfig.1.{S3_URI}", f"{MINE}-b/iris-model/x", "InputDataConfig[1]"),
     "another team's data": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/wine-model/input", "InputDataConfig[0]"),
     "a neighbour's data": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/iris-model2/input", "InputDataConfig[0]"),
-    "all that begins alike": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/iris-model", "InputDataConfig[0]"),
-    "up and away": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/iris-model/../wine-model/x", "InputDataConfig[0]"),
+    "every key with this prefix": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/iris-model", "InputDataConfig[0]"),
+    "a parent folder": (f"InputDataConfig.0.{S3_URI}", f"{MINE}/iris-model/../wine-model/x", "InputDataConfig[0]"),
     "output elsewhere": ("OutputDataConfig.S3OutputPath", "s3://elsewhere/iris-model", "OutputDataConfig.S3OutputPath"),
     "another key": ("OutputDataConfig.KmsKeyId", "alias/theirs", "OutputDataConfig.KmsKeyId"),
     "another volume key": ("ResourceConfig.VolumeKmsKeyId", "alias/theirs", "ResourceConfig.VolumeKmsKeyId"),
@@ -73,7 +73,7 @@ HOSTILE_DEPLOYMENTS = {
 }
 
 
-# What the tools in a container take for a place outside the policy.
+# What tools in a container read as a place outside the policy.
 HOSTILE_PLACES = [
     "s3://elsewhere/x",
     "S3://elsewhere/x",
@@ -94,7 +94,7 @@ HOSTILE_PLACES = [
     "https://s3.amazonaws.com/elsewhere/x",
     "https://s3.cn-north-1.amazonaws.com.cn/elsewhere/x",
     "elsewhere.s3.us-west-2.amazonaws.com/x",
-    # A bucket whose name begins as the service's host does.
+    # A bucket whose name begins like the host of S3.
     f"https://s3-elsewhere.s3.amazonaws.com/{MINE.removeprefix('s3://')}/iris-model/x",
     f"https://{MINE.removeprefix('s3://')}.s3.amazonaws.com.evil.com/iris-model/x",
     f"https://{MINE.removeprefix('s3://')}.s3.amazonaws.com@evil.com/iris-model/x",

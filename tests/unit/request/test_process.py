@@ -1,4 +1,4 @@
-"""An upload becomes a plan and a copy, once, however often the task runs."""
+"""An upload becomes one plan and one copy, however often the task runs."""
 
 import hashlib
 import logging
@@ -104,11 +104,11 @@ def test_two_versions_are_two_releases():
     assert plans[0].request_uri != plans[1].request_uri
 
 
-def test_metric_definitions_of_a_zip_are_passed_over_and_that_is_said(caplog):
+def test_metric_definitions_of_a_zip_are_ignored_and_the_log_says_so(caplog):
     job = training_job()
     job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "validation:merror", "Regex": "merror:(0)"}]
     for given, said in ((request_zip(job), 1), (request_zip(), 0)):
         caplog.clear()
         with caplog.at_level(logging.INFO, logger="slipway.request.process"):
             process_request(iris_model(), revision(given), s3=_store(given), aws=AWS)
-        assert caplog.text.count("MetricDefinitions of trainingjob.json are passed over") == said
+        assert caplog.text.count("MetricDefinitions of trainingjob.json are ignored") == said

@@ -1,4 +1,4 @@
-"""Who uploaded a zip is what S3 says when it is asked, whatever tasks have handed on."""
+"""The uploader of a zip is the one that S3 names, whatever XComs say."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def record(s3: DictStore, plan, **changes) -> None:
 
 def test_the_pinned_version_itself_says_it(s3, plan):
     assert uploader_of(plan, BUCKET, s3) == "dave"
-    # As an XCom that another DAG's task has written.
+    # An XCom that another DAG's task wrote.
     assert "uploader" not in plan.to_xcom()["revision"]
     forged = type(plan).from_xcom({**plan.to_xcom(), "revision": {**plan.revision.to_xcom(), "uploader": "bob"}})
     assert uploader_of(forged, BUCKET, s3) == "dave"
@@ -57,7 +57,7 @@ def test_once_the_version_is_gone_the_releases_own_record_says_it(s3, plan):
 
 
 def test_a_record_is_read_from_the_models_own_bucket(s3, plan):
-    """The plan, an XCom, names the bucket too."""
+    """The plan is an XCom and names a bucket too, which is not used."""
     forged = replace(plan, request_uri="s3://mallory/releases/iris-model/x/trainingjob.zip")
     s3.objects["mallory", revision_key("iris-model", plan.revision_id), None] = b'{"uploader": "bob"}'
     assert uploader_of(forged, BUCKET, deleted(s3)) == "dave"
@@ -69,7 +69,7 @@ def test_a_record_is_read_from_the_models_own_bucket(s3, plan):
 )
 def test_a_record_of_something_else_says_nothing(s3, plan, changes):
     record(deleted(s3), plan, **changes)
-    with pytest.raises(NotApproved, match="S3 has no such version any more"):
+    with pytest.raises(NotApproved, match="S3 no longer has this version"):
         uploader_under(STRICT, plan, BUCKET, s3)
     assert uploader_under(OPEN, plan, BUCKET, s3) is None
 

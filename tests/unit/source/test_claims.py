@@ -1,4 +1,4 @@
-"""Claims: a version belongs to one run, and a further attempt is a release of its own."""
+"""Claims: a version belongs to one run, and a new attempt is a new release."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def test_a_run_finds_its_own_claim_again(documents):
     assert documents.writes == 1
 
 
-def test_another_runs_claim_stands_in_the_way(documents):
+def test_a_version_with_the_claim_of_another_run_is_refused(documents):
     claim(documents, "one")
     standing = claim(documents, "two")
     assert isinstance(standing, Claim)
@@ -71,7 +71,7 @@ def test_a_new_attempt_at_what_was_never_released_is_the_first_and_the_newest(do
     claimed = claim(documents, "one", new_attempt=True)
     assert claimed.attempt == 1
     assert claimed.sequence > REVISION.sequence
-    # Killed after the claim, it keeps its place in the order.
+    # After a crash it keeps its sequence.
     assert claim(documents, "one", new_attempt=True) == claimed
 
 
@@ -90,11 +90,11 @@ def test_the_loser_of_a_race_sees_the_winner(documents):
     ("run_id", "kind"),
     [
         ("manual__1", AirflowFailException),
-        # Nothing is amiss where a person was faster than the upload's own run.
+        # Nothing is wrong: a person was faster than the run that the upload started.
         (names.auto_run_id("b", "k", "v1"), AirflowSkipException),
     ],
 )
-def test_the_refusal_names_the_run_and_the_way_out(run_id, kind):
+def test_the_refusal_names_the_run_and_the_fix(run_id, kind):
     standing = Claim(DAG, "s3__abc", "", "2026-05-01T12:00:00+00:00")
     error = refusal(replace(REVISION), standing, run_id)
     assert isinstance(error, kind)
@@ -103,8 +103,8 @@ def test_the_refusal_names_the_run_and_the_way_out(run_id, kind):
     assert "new_attempt" in str(error)
 
 
-def test_a_claim_of_the_future_is_not_handed_on(documents):
-    """Who inherited it would stand before every release that comes."""
+def test_a_sequence_in_the_future_is_not_taken_over(documents):
+    """The run that took it over would be newer than every later release."""
     claim(documents, "one")
     (key,) = documents.bodies
     forged = json.loads(documents.bodies[key]) | {"sequence": "9999-12-31T23:59:59+00:00"}

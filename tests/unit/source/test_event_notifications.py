@@ -1,4 +1,4 @@
-"""Notices of S3: which uploads they name, and when they have served."""
+"""S3's event notifications: which uploads they name, and when they are handled."""
 
 import json
 
@@ -13,7 +13,7 @@ UPLOAD = (IRIS, "v1")
 DONE = IntakeState().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
 
 
-def notice(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
+def notification(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
     return json.dumps(
         {
             "Records": [
@@ -25,15 +25,15 @@ def notice(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
 
 
 def test_every_version_of_the_bucket_is_named():
-    assert versions_named(notice(UPLOAD, (IRIS, "v2")), "uploads") == {UPLOAD, (IRIS, "v2")}
+    assert versions_named(notification(UPLOAD, (IRIS, "v2")), "uploads") == {UPLOAD, (IRIS, "v2")}
 
 
-def test_keys_are_written_as_in_a_form():
-    assert versions_named(notice(("a+b%2Bc/%C3%A4", "v1")), "uploads") == {("a b+c/ä", "v1")}
+def test_keys_are_url_encoded():
+    assert versions_named(notification(("a+b%2Bc/%C3%A4", "v1")), "uploads") == {("a b+c/ä", "v1")}
 
 
 def test_a_deletion_names_nothing():
-    assert versions_named(notice(UPLOAD, event="ObjectRemoved:DeleteMarkerCreated"), "uploads") == frozenset()
+    assert versions_named(notification(UPLOAD, event="ObjectRemoved:DeleteMarkerCreated"), "uploads") == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -47,25 +47,25 @@ def test_a_deletion_names_nothing():
         '{"Records": []}',
         '{"Records": [1]}',
         '{"Records": 5}',
-        notice(UPLOAD).replace("versionId", "nothing"),
-        notice(UPLOAD, bucket="another"),
+        notification(UPLOAD).replace("versionId", "nothing"),
+        notification(UPLOAD, bucket="another"),
     ],
 )
-def test_anything_else_is_no_notice(body):
+def test_anything_else_is_no_notification(body):
     assert versions_named(body, "uploads") is None
 
 
 @pytest.mark.parametrize(
-    ("versions", "intake", "listed", "served"),
+    ("versions", "intake", "listed", "handled"),
     [
         ({UPLOAD}, None, {UPLOAD}, False),  # before the first intake
         ({UPLOAD}, IntakeState(), {UPLOAD}, False),  # not committed yet
         ({UPLOAD}, DONE, {UPLOAD}, True),
         ({UPLOAD, (IRIS, "v2")}, DONE, {UPLOAD, (IRIS, "v2")}, False),  # one of two
-        ({UPLOAD}, IntakeState(), set(), True),  # deleted before it was taken in
-        ({("data.csv", "v1")}, None, set(), True),  # nothing that is ever released
+        ({UPLOAD}, IntakeState(), set(), True),  # deleted before it had a run
+        ({("data.csv", "v1")}, None, set(), True),  # never released
         (set(), None, set(), True),
     ],
 )
-def test_a_notice_has_served_when_each_of_its_uploads_has_its_run_or_needs_none(versions, intake, listed, served):
-    assert is_handled(versions, intake, listed, {IRIS}) is served
+def test_a_notification_is_handled_when_each_of_its_uploads_has_a_run_or_needs_none(versions, intake, listed, handled):
+    assert is_handled(versions, intake, listed, {IRIS}) is handled

@@ -1,4 +1,4 @@
-"""The intake: one run per upload, whatever fails in between; and the DAG that does it."""
+"""The intake: one run for each upload, also after crashes; and its DAG."""
 
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def refusal(status_code: int, reason: str) -> AirflowRuntimeError:
 
 
 class Bucket:
-    """Lists what it was told; knows the copies of earlier releases."""
+    """Lists these versions; has these copies of earlier releases."""
 
     def __init__(self, *versions: ObjectVersion, copies: tuple[str, ...] = ()) -> None:
         self.versions, self.copies, self.s3 = list(versions), copies, self
@@ -42,7 +42,7 @@ class Bucket:
 
 
 class Airflow:
-    """Keeps (DAG, run id) unique, as Airflow does; can be without a DAG, and can fail after the run was created."""
+    """Keeps (DAG, run id) unique, as Airflow does; may lack a DAG, and may fail after it created the run."""
 
     def __init__(self, *dag_ids: str) -> None:
         self.dag_ids, self.runs, self.attempts = set(dag_ids), {}, 0
@@ -63,7 +63,7 @@ class Airflow:
 
 @pytest.fixture
 def store():
-    """A bucket that had its first intake when it was empty."""
+    """The state of a bucket whose first intake found nothing."""
     empty = MemoryStore()
     take_in(source(), empty, Bucket(), Airflow().start)
     return empty
@@ -124,7 +124,7 @@ def test_one_models_refusal_neither_stops_the_others_nor_is_committed(store):
     assert store.entries[STATE_KEY]["done"] == {WINE: ["w1"]}
 
 
-def test_an_unknown_model_is_said_once_and_released_when_its_dag_appears(store, caplog):
+def test_an_unknown_model_is_logged_once_and_released_when_its_dag_appears(store, caplog):
     airflow, bucket = Airflow("iris-model", "wine"), Bucket(version("w1", WINE), version("w2", WINE, second=1))
     assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 2}
     take_in(source(), store, bucket, airflow.start)
@@ -147,7 +147,7 @@ def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over()
     bucket = Bucket(version("v1"), version("v2", second=1), version("w1", WINE), version("w2", WINE, second=1))
     assert take_in(source(), store, bucket, airflow.start) == {"started": 1, "waiting": 1}
     assert airflow.versions() == ["v2"]
-    # What comes after the first look is released whole, older than the model's DAG or not.
+    # All later uploads are released, also those that are older than the model's DAG.
     bucket.versions += [version("w3", WINE, second=2)]
     airflow.dag_ids.add("wine")
     take_in(source(**{WINE: "wine"}), store, bucket, airflow.start)
@@ -180,7 +180,7 @@ BROKEN = Stale("wine.yaml", "2026-05-01T12:00:00+00:00", "field prefix: expected
 
 
 def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
-    """The watcher does not ring for them again and again; what was released before is not forgotten."""
+    """The watcher emits no events for them, and what was released before stays done."""
     airflow, store = Airflow("iris-model", "wine"), MemoryStore()
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
     done = version("w0", WINE)
@@ -193,7 +193,7 @@ def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     (asset,) = dag.timetable.asset_condition.objects
     assert asset.watchers[0].trigger.keys == [names.source_key("iris-model")]
     assert "wine.yaml is broken" in dag.doc_md
-    # The file is right again.
+    # The file is correct again.
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET)])
     take_in(source, store, bucket, airflow.start)
     assert airflow.versions() == ["i1", "w1"]
@@ -221,6 +221,6 @@ def test_several_buckets_have_an_intake_each_with_names_that_stay():
     ids = [dag.dag_id for dag in build_intake_dags(models)]
     assert len(set(ids)) == 3
     assert all(each.startswith("intake-") for each in ids)
-    # The asset, and with it what is committed, is the same when further buckets come.
+    # The asset, and so the stored state, stays the same when other buckets are added.
     assert sources(models)[0].slug == sources(models[:1])[0].slug
     assert build_intake_dags([]) == []

@@ -27,7 +27,7 @@ class TaskInstance:
 
 
 class Source(S3VersionSensor):
-    """The sensor with an Airflow that has the runs of the test."""
+    """The sensor, with an Airflow that has every run."""
 
     run_exists = staticmethod(lambda dag_id, run_id: True)
 
@@ -89,7 +89,7 @@ def reached() -> dict:
     return WaitResult(WaitOutcome.REACHED).to_event().payload
 
 
-def test_without_a_wish_the_newest_version_of_the_models_key_is_pinned():
+def test_by_default_the_newest_version_of_the_models_key_is_pinned():
     revision = sensor(Bucket("v1", "v2")).execute(context(params={"bucket": "", "key": "", "version_id": ""}))
     assert Revision.from_xcom(revision) == Revision(
         "models", "k.zip", "v2", "etag", 1, WRITTEN, attempt=1, sequence=WRITTEN
@@ -110,7 +110,7 @@ def test_a_second_attempt_pins_the_version_of_the_first():
     assert sensor(bucket).execute(context(run_id="manual__2"))["version_id"] == "v2"
 
 
-def test_while_the_model_file_is_broken_nothing_begins_and_what_has_begun_goes_on():
+def test_while_the_model_file_is_broken_no_release_starts_and_started_ones_continue():
     bucket, store = Bucket("v1"), MemoryStore()
     why = "a.yaml is broken since noon"
     with pytest.raises(PermanentError, match="is broken since noon"):
@@ -135,7 +135,7 @@ def test_an_object_deleted_before_it_could_be_pinned_is_waited_for_again():
 
 
 @pytest.mark.parametrize("outcome", [WaitOutcome.TIMEOUT, WaitOutcome.REFUSED])
-def test_a_wait_in_vain_fails_with_the_reason(outcome):
+def test_a_failed_wait_fails_with_the_reason(outcome):
     with pytest.raises(PermanentError, match=r"s3://models/k\.zip.*nobody came"):
         sensor(Bucket()).execute_complete(context(), WaitResult(outcome, reason="nobody came").to_event().payload)
 
@@ -176,11 +176,11 @@ def test_a_new_attempt_is_a_release_of_its_own(given):
     assert second.attempt == 2
     assert second.revision_id != Revision.from_xcom(first).revision_id
     assert second.sequence > WRITTEN
-    # Killed after the claim: the second attempt of the task finds it.
+    # The task is killed after the claim; its second attempt finds the claim.
     assert Revision.from_xcom(sensor(bucket).execute(again)) == second
 
 
-def test_a_wish_that_is_neither_true_nor_false_is_refused():
+def test_a_new_attempt_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(PermanentError, match="new_attempt is true or false"):
         sensor(Bucket("v1")).execute(context(conf={"new_attempt": "no"}))
 
@@ -190,7 +190,7 @@ def test_an_upload_of_the_future_is_not_released():
         def sequence(self, revision):
             return "9999-12-31T23:59:59+00:00"
 
-    with pytest.raises(PermanentError, match="lies in the future"):
+    with pytest.raises(PermanentError, match="is in the future"):
         sensor(Later("v1")).execute(context())
 
 

@@ -1,4 +1,4 @@
-"""Which uploads need attention, and what stays committed."""
+"""Which uploads need attention, and what is stored as done."""
 
 import json
 
@@ -29,11 +29,11 @@ def test_open_are_versions_without_a_run_and_unknown_ones_not_announced():
     listed = [version("1"), version("2"), version("3", WINE), version("4", WINE), version("5", "training_jobs/x")]
     intake = IntakeState().with_done(listed[0]).with_announced(listed[2])
     assert [each.version_id for each in intake.open(listed, [IRIS])] == ["2", "4"]
-    # Its model has come: what was announced is to be released.
+    # Its model exists now: the announced version must be released.
     assert [each.version_id for each in intake.open(listed, [IRIS, WINE])] == ["2", "3", "4"]
 
 
-def test_a_released_version_is_announced_no_more():
+def test_a_released_version_is_no_longer_announced():
     intake = IntakeState().with_announced(version("1")).with_done(version("1"))
     assert intake == IntakeState(done=frozenset({(IRIS, "1")}))
 

@@ -1,4 +1,4 @@
-"""The doorbell and the wait for one object: what rings, what does not, and what a failing AWS changes."""
+"""The watcher of uploads and the wait for one object: which events they emit, and how they survive errors of AWS."""
 
 import asyncio
 import time
@@ -38,18 +38,17 @@ class S3Client:
         }
 
 
-def watch(client, store, *, rings=1):
+def watch(client, store):
     trigger = UploadWatcherTrigger(bucket="uploads", keys=[IRIS], aws_conn_id=None, poll_seconds=0.001)
     trigger.asset_state_store = store
     hook = AsyncHook(client)
     trigger.hook = lambda: hook
 
     async def events():
-        seen, stream = [], trigger.run()
-        while len(seen) < rings:
-            seen.append((await anext(stream)).payload)
+        stream = trigger.run()
+        event = await anext(stream)
         await stream.aclose()
-        return seen
+        return [event.payload]
 
     return asyncio.run(events()), hook
 
@@ -74,12 +73,12 @@ def test_serialization_round_trip(trigger):
     assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 
-def test_the_watcher_is_one_and_the_same_whatever_the_order_of_the_models():
+def test_the_order_of_the_models_does_not_change_the_watcher():
     one, other = (UploadWatcherTrigger(bucket="b", keys=keys) for keys in (["a", "b"], ["b", "a"]))
     assert UploadWatcherTrigger.hash(*one.serialize()) == UploadWatcherTrigger.hash(*other.serialize())
 
 
-def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
+def test_an_event_for_what_is_not_committed_and_one_listing_for_all_models():
     client = S3Client(["v1"], ["v1"], ["v1", "v2"])
     events, hook = watch(client, committed(NEW))
     assert events == [{"bucket": "uploads", "waiting": 1}]
@@ -87,13 +86,13 @@ def test_rings_for_what_is_not_committed_and_lists_all_models_at_once():
     assert hook.connections == 1
 
 
-def test_rings_before_the_first_intake_even_when_nothing_was_uploaded():
+def test_an_event_before_the_first_intake_even_when_nothing_was_uploaded():
     events, _ = watch(S3Client([]), MemoryStore())
     assert events == [{"bucket": "uploads", "waiting": 0}]
 
 
 @pytest.mark.parametrize("state", ["x", {"done": "x"}])
-def test_rings_for_a_state_that_cannot_be_read_so_that_the_intake_says_so(state):
+def test_an_event_for_a_state_that_cannot_be_read_so_that_the_intake_fails(state):
     events, hook = watch(S3Client(["v1"]), MemoryStore(**{STATE_KEY: state}))
     assert (events, hook.connections) == ([{"bucket": "uploads", "waiting": 0}], 1)
 
@@ -143,12 +142,12 @@ def test_the_wait_ends_at_the_deadline():
     assert result == WaitResult(WaitOutcome.TIMEOUT, reason="s3://b/k was not uploaded")
 
 
-def test_the_wait_outlasts_what_is_passing():
+def test_the_wait_goes_on_after_a_transient_error():
     result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
 
 
-def test_the_wait_outlasts_what_keeps_it_from_the_credentials_of_a_role():
+def test_the_wait_goes_on_when_the_credentials_of_a_role_cannot_be_had():
     result, hook = wait_for_object(THERE, refusals=[EndpointConnectionError(endpoint_url="https://sts")])
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
 
@@ -158,6 +157,6 @@ def test_the_wait_ends_when_aws_refuses():
     assert result.outcome is WaitOutcome.REFUSED
 
 
-def test_a_passing_error_does_not_outlast_the_deadline():
+def test_the_wait_ends_at_the_deadline_also_during_an_error():
     result, _ = wait_for_object(client_error("SlowDown", status=503), deadline_seconds=-1.0)
     assert result.outcome is WaitOutcome.TIMEOUT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.stages.board import LEASES, Board, BoardPlace, Entry, Outcome, enter, leave, overtaken_by
+from slipway.stages.board import EXCLUSIVE, Board, BoardPlace, Entry, Outcome, enter, leave, overtaken_by
 from slipway.states import BoardStage, ExecutionMode
 
 BEGIN = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_where_a_newer_release_has_been_an_older_one_is_too_late(been):
 
 
 @pytest.mark.parametrize("mode", ExecutionMode)
-@pytest.mark.parametrize("stage", sorted(LEASES))
+@pytest.mark.parametrize("stage", sorted(EXCLUSIVE))
 def test_in_no_mode_does_an_older_release_write_over_a_newer_one(mode, stage):
     board = entered(Board(), stage, 5, mode=mode)
     assert ask(board, stage, 3, mode)[1:] == (Outcome.OVERTAKEN, "run5")
@@ -145,7 +145,7 @@ class Releases:
         self.at = dict.fromkeys(range(6), 0)
         self.let_in: dict[int, BoardStage] = {}
         self.done: set[int] = set()
-        self.writers: dict[BoardStage, list[int]] = {stage: [] for stage in LEASES}
+        self.writers: dict[BoardStage, list[int]] = {stage: [] for stage in EXCLUSIVE}
 
     def move(self, number: int, action: str) -> None:
         if number in self.done:
@@ -169,7 +169,7 @@ class Releases:
         verdict = enter(self.board, stage, entry(number), self.mode, ended)
         self.board = Board.from_json(verdict.board.to_json())
         if verdict.outcome is Outcome.ENTERED:
-            if stage in LEASES and number not in self.let_in:
+            if stage in EXCLUSIVE and number not in self.let_in:
                 self.writers[stage].append(number)
             self.let_in[number] = stage
         elif verdict.outcome is Outcome.WAIT:

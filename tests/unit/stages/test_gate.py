@@ -152,7 +152,7 @@ def test_a_release_of_the_future_on_the_board_stands_in_nobodys_way(sequence, ca
     assert gate.overtaken(ticket(1)) is None
     assert gate.holder("bucket", KEY, BoardStage.DEV) is None
     assert gate.enter(ticket(1)).outcome is Outcome.ENTERED
-    assert "s3://bucket/releases/iris-model/stages.json: passed over" in caplog.text
+    assert "s3://bucket/releases/iris-model/stages.json names releases" in caplog.text
     assert "run9" in caplog.text
     # Written anew without it.
     assert {one.run_id for one in board(documents).entries()} == {"run1"}

@@ -1,4 +1,4 @@
-"""The load engine's way to AWS by a connection."""
+"""The load engine's access to AWS by a connection."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_no_credentials_are_an_error(monkeypatch):
 
 
 def test_a_load_never_waits_for_aws(monkeypatch, caplog):
-    """Nothing listens at the address of the environment, and a hook would ask again until its patience ends."""
+    """Nothing listens at the environment's address, and a hook would retry until its patience ends."""
     monkeypatch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "2")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LoadError, match="describe endpoint"):

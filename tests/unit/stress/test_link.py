@@ -15,5 +15,5 @@ def test_the_link_is_an_address_that_s3_lets_in(monkeypatch):
     address = urlsplit(StressReportLink().get_link(None, ti_key=ti))
     assert address.path.endswith("/stress/iris-model/r/report.html")
     assert parse_qs(address.query)["X-Amz-Expires"] == ["604800"]
-    # What Airflow keeps in the XCom of the task's own holds no signature.
+    # The XCom that the task pushes holds no signature.
     assert "X-Amz" not in str(ti.xcoms)

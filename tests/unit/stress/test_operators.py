@@ -25,7 +25,7 @@ def documents():
 
 @pytest.fixture
 def operator(documents, monkeypatch):
-    """Makes the release's task; what it sends is in `sent`, and ends as it is told."""
+    """Makes the release's task; its loads are recorded in `sent`, and end with `error` if given."""
 
     def made(config="ours", error=None):
         task = with_gate(ReleaseStressOperator(task_id="stress_dev", model=model()), documents)
@@ -78,6 +78,6 @@ def test_the_test_before_it_leaves_development_to_it(before_production, kept):
     assert tested._keeps_stage is kept
 
 
-def test_a_form_without_leave_is_refused():
+def test_a_form_for_an_unknown_endpoint_is_refused():
     with pytest.raises(StressRefused, match="no model file has an endpoint"):
         StressTestOperator(task_id="stress").execute(context({}, params={"endpoint": "somebody-elses"}))

@@ -1,4 +1,4 @@
-"""What a form asks for, and by whose leave."""
+"""What a form asks for, and what model files allow."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is kept of a stress test."""
+"""The files of a stress test's report, and its summary."""
 
 import json
 

@@ -61,7 +61,7 @@ def crash(*_, **__):
 
 @pytest.fixture
 def finished(monkeypatch):
-    """Ends a task's load of a kept or a broken limit, and keeps what is put; what is to go wrong is given by name."""
+    """Ends a task's load with a kept or a broken limit; records what is put; replaces functions given by name."""
 
     def end(*, broken=False, ended=COMPLETED, killed=False, **wrong):
         task, put = StressTestOperator(task_id="stress"), []

@@ -1,4 +1,4 @@
-"""The search for orphaned jobs and its doorbell: whose jobs ring, how little is asked, what a failing AWS changes."""
+"""Orphaned jobs: which ones the search finds, how many calls it makes, and how the watcher survives errors of AWS."""
 
 import asyncio
 from dataclasses import replace
@@ -35,7 +35,7 @@ class SageMaker:
 
 
 class Tasks:
-    """The states of tasks by run; a run is open unless it is named as ended."""
+    """The states of tasks by run; a run is open unless it is listed as ended."""
 
     def __init__(self, *ended: str, **states: str | None) -> None:
         self.ended, self.states = ended, states
@@ -70,7 +70,7 @@ def test_a_job_is_an_orphan_when_its_task_has_ended_or_its_run_is_gone(tasks, or
 
 
 @pytest.mark.parametrize("tags", [{}, {"slipway:digest": "d"}, replace(HERE, airflow="there").to_tags()])
-def test_a_job_of_another_airflow_or_of_nobody_is_none_of_ours(tags):
+def test_a_job_of_another_airflow_or_without_an_owner_is_not_found(tags):
     assert found(tags, Tasks()) == []
 
 
@@ -105,7 +105,7 @@ def test_serialization_round_trip():
     assert OrphanWatcherTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_rings_for_orphans_and_outlasts_every_error(monkeypatch):
+def test_an_event_for_orphans_and_no_error_ends_the_watch(monkeypatch):
     monkeypatch.setattr(orphans, "airflow_id", lambda: "here")
     look = Script([], client_error("ExpiredToken"), OSError("no network"), [(JOB, HERE)])
     made = []

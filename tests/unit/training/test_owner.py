@@ -1,4 +1,4 @@
-"""Who waits for a training job: what the tags hold, and in which states of Airflow somebody still waits."""
+"""The owner of a training job: how tags store it, and in which states of Airflow it still waits."""
 
 import re
 
@@ -34,7 +34,7 @@ def test_a_run_id_that_no_tag_holds_leaves_the_job_without_an_owner():
 
 
 @pytest.mark.parametrize("missing", sorted(OWNER.to_tags()))
-def test_a_job_with_a_tag_less_has_no_owner(missing):
+def test_a_job_that_lacks_a_tag_has_no_owner(missing):
     tags = OWNER.to_tags()
     del tags[missing]
     assert JobOwner.from_tags(tags) is None
@@ -44,12 +44,12 @@ def test_a_job_with_a_tag_less_has_no_owner(missing):
 @pytest.mark.parametrize("state", [None, *TaskInstanceState])
 def test_only_a_task_that_will_not_come_back_has_ended(state, run_is_open):
     final = {"success", "failed", "skipped", "upstream_failed", "removed"}
-    # As the API server says it: text.
+    # As text, which the API server sends.
     text = None if state is None else state.value
     assert has_ended(text, run_is_open=run_is_open) is (text in final or not run_is_open)
 
 
-def test_a_state_that_airflow_adds_one_day_is_no_reason_to_stop_a_job():
+def test_a_state_that_is_unknown_does_not_stop_a_job():
     with pytest.raises(ValueError, match="dreaming"):
         has_ended("dreaming", run_is_open=True)
 

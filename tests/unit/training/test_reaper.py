@@ -1,4 +1,4 @@
-"""The reaper: which jobs it stops, and the DAGs that do it."""
+"""The reaper: which jobs it stops, and its DAGs."""
 
 from dataclasses import replace
 from types import SimpleNamespace

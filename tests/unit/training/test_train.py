@@ -1,4 +1,4 @@
-"""The training task: one job per revision, whatever happens to the task."""
+"""The training task: one job for each revision, also after crashes."""
 
 import time
 from datetime import UTC, datetime
@@ -99,7 +99,7 @@ def operator(sagemaker):
 
 
 def ends(sagemaker, status: str, **fields):
-    """A wait at whose end the waited-for job has this status."""
+    """Build a wait after which the job has this status."""
 
     def wait(trigger):
         assert isinstance(trigger, TrainingJobTrigger)
@@ -188,14 +188,14 @@ def test_a_failed_job_fails_the_task_with_reason_and_log(operator, sagemaker):
     "reason",
     ["CapacityError: Unable to provision requested ML compute capacity", "InternalServerError: Please try again."],
 )
-def test_a_failure_of_sagemakers_own_is_tried_again_under_the_next_name(operator, sagemaker, reason):
+def test_a_failure_of_sagemaker_itself_is_tried_again_under_the_next_name(operator, sagemaker, reason):
     sagemaker.add(NAME, "Failed", FailureReason=reason)
     run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert sagemaker.created() == [SECOND]
 
 
 @pytest.mark.parametrize("reason", ["CapacityError: none left", "InternalServerError: again"])
-def test_failures_of_sagemakers_own_end_after_three_jobs(operator, sagemaker, reason):
+def test_failures_of_sagemaker_itself_end_after_three_jobs(operator, sagemaker, reason):
     wait = ends(sagemaker, "Failed", FailureReason=reason)
     with pytest.raises(TrainingFailed, match=reason):
         run_task(operator, context(xcoms()), wait=wait)
@@ -204,9 +204,9 @@ def test_failures_of_sagemakers_own_end_after_three_jobs(operator, sagemaker, re
 
 @pytest.mark.parametrize(
     ("secondary", "says"),
-    [("Stopped", r"stopped by somebody \(Stopped\)"), ("MaxRuntimeExceeded", "MaxRuntimeExceeded")],
+    [("Stopped", r"Somebody stopped the training job \(Stopped\)"), ("MaxRuntimeExceeded", "MaxRuntimeExceeded")],
 )
-def test_stopped_and_out_of_time_are_told_apart(operator, sagemaker, secondary, says):
+def test_a_stopped_job_and_one_out_of_time_have_different_errors(operator, sagemaker, secondary, says):
     sagemaker.add(NAME, "Stopped", SecondaryStatus=secondary)
     with pytest.raises(TrainingStopped, match=says):
         operator.execute(context(xcoms()))
@@ -269,7 +269,7 @@ def test_the_names_of_further_jobs_come_from_the_revision():
     assert training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, 2) == SECOND
 
 
-def test_nothing_of_the_request_is_templated_or_handed_on(operator, sagemaker):
+def test_nothing_of_the_request_is_templated_or_passed_on(operator, sagemaker):
     result = run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert "config" not in operator.template_fields
     assert "s3cret" not in repr(result)

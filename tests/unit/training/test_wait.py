@@ -1,4 +1,4 @@
-"""TrainingJobTrigger: what it serialises, what ends it, and when it stops the job."""
+"""TrainingJobTrigger: its serialization, what ends it, and when it stops the job."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ def test_the_waiter_knows_success_failure_and_in_between(response, state):
 @pytest.mark.parametrize(
     "state", ["failed", "success", "skipped", "scheduled", "queued", "running", "up_for_retry", None]
 )
-def test_a_task_taken_away_by_a_person_stops_the_job(state):
+def test_a_task_that_a_person_ends_stops_the_job(state):
     killed = trigger(Trigger)
     killed.state = state
     asyncio.run(killed.on_kill())
@@ -91,7 +91,7 @@ def test_the_end_of_the_triggerer_stops_nothing():
     assert closing.stopped == 0
 
 
-def test_a_job_that_floods_its_log_holds_up_no_other_trigger():
+def test_a_job_with_a_huge_log_does_not_block_other_triggers():
     told = []
 
     class Telling(TrainingJobTrigger):

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.approval import asking
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.errors import PermanentError, Superseded
 from slipway.model.approvers import Rules
@@ -13,7 +14,6 @@ from slipway.model.config import ModelConfig
 from slipway.registry.record import Candidate, How
 from slipway.stages.board import Entry
 from slipway.states import TrialOutcome, TrialVerdict
-from slipway.trial import decide
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.record import TrialRecord
@@ -57,7 +57,7 @@ class Records:
 def asked(monkeypatch):
     """The questions put to Airflow, in order."""
     questions = []
-    monkeypatch.setattr(decide, "put_question", lambda **detail: questions.append(detail))
+    monkeypatch.setattr(asking, "put_question", lambda **detail: questions.append(detail))
     return questions
 
 

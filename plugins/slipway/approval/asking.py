@@ -1,0 +1,252 @@
+"""The base of approve and decide_trial, which ask people a question, wait deferred, and read the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+
+from slipway.approval.answers import (
+    DECIDED,
+    QUESTION,
+    UNSIGNED_ANSWER,
+    Answer,
+    Question,
+    free_number,
+    has_unsigned_answer,
+    read_answer,
+    read_question,
+)
+from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.aws.clients import client
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import S3Hook
+from slipway.errors import PermanentError
+from slipway.host.questions import put_question
+from slipway.model.approvers import Approval, Rules
+from slipway.plan import ReleasePlan, pull_package_arn
+from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
+from slipway.request.uploader import uploader_under
+from slipway.stages.mixin import StageMixin
+from slipway.states import BoardStage, ExecutionMode
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+COMMENT = "comment"
+# A decision in the Model Registry must be noticed within ten seconds, whatever the model file says.
+POLL_LIMIT_SECONDS = 5.0
+
+
+class AskingOperator(StageMixin, HITLOperator):
+    """A question to people in Airflow; the task waits deferred, without a worker slot.
+
+    The question and the decision are in the task's state store, where the API server's guard reads them. The guard
+    signs each answer that it accepts; an answer without its signature is ignored, and the question is asked again. A
+    subclass says what it asks and what an answer does.
+
+    :param rules: who may answer, and whose approvals are needed
+    :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
+    :param timeout_days: days until the wait for an answer ends
+    :param execution_mode: whether a newer release takes this one's place while it waits
+    :param poll_seconds: time between two looks at the Model Registry; 5 at most
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+
+    # Template fields are serialized: the guard reads the rules there.
+    template_fields = (*HITLOperator.template_fields, "rules")
+
+    # The stage at which a newer release takes this one's place.
+    board_stage: BoardStage
+    trigger_class: type[ApprovalTrigger] = ApprovalTrigger
+    uploads = client(S3Hook)
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        home_bucket: str,
+        timeout_days: float,
+        execution_mode: ExecutionMode,
+        poll_seconds: float,
+        aws_conn_id: str | None,
+        **kwargs: Any,
+    ) -> None:
+        # Airflow gives every operator the DAG's params; they are not fields of this form.
+        kwargs.pop("params", None)
+        # No assigned users: Airflow would compare user ids, which are numbers with some auth managers. The guard
+        # compares names.
+        super().__init__(params={COMMENT: _comment_field()}, response_timeout=timedelta(days=timeout_days), **kwargs)
+        self.rules = rules.to_json()
+        self.home_bucket = home_bucket
+        self.timeout_days = timeout_days
+        self.execution_mode = execution_mode
+        self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
+        self.stage_poll_seconds = self.poll_seconds
+        self.aws_conn_id = aws_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask, unless it is decided already, and wait.
+
+        :param context: the task's Airflow context
+        :returns: the decision
+        :raises slipway.errors.Superseded: when a newer release has taken this one's place
+        """
+        return self.go_on(context, None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after a wait: record what has been decided, or wait for more.
+
+        :param context: the task's Airflow context
+        :param event: what the trigger saw, or Airflow's own notice of an answer
+        :returns: the decision
+        :raises PermanentError: when AWS does not show the model package
+        """
+        # Airflow's own event has no outcome; the answer itself is in the state store.
+        outcome = event.get("outcome", ApprovalOutcome.ANSWERED)
+        if outcome == ApprovalOutcome.REFUSED:
+            arn = pull_package_arn(context)
+            raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
+        return self.go_on(context, outcome)
+
+    # What a subclass defines.
+
+    def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
+        """Decide, ask or wait.
+
+        :param context: the task's Airflow context
+        :param outcome: why the wait ended; None before the first wait
+        :returns: the decision
+        """
+        raise NotImplementedError
+
+    def new_question(self, context: Context) -> Question:
+        """Make the question about this release; see question_about()."""
+        raise NotImplementedError
+
+    def screen(self, context: Context, question: Question) -> str:
+        """Write what people read before they answer, as Markdown."""
+        raise NotImplementedError
+
+    def send_notices(self, context: Context, question: Question) -> float | None:
+        """Send the notices that are due.
+
+        :returns: when to send the next one, in seconds since the epoch; None for never
+        """
+        return None
+
+    # What a subclass uses.
+
+    @property
+    def parsed_rules(self) -> Rules:
+        """Who may answer, and whose approvals are needed."""
+        return Rules.from_json(self.rules)
+
+    def question(self, context: Context) -> Question | None:
+        """Read the last question about this release's model package; None before the first one."""
+        question = read_question(context)
+        return question if question and question.model_package_arn == pull_package_arn(context) else None
+
+    def is_decided(self, context: Context) -> bool:
+        """Check whether the last question was decided."""
+        return bool(context["task_state_store"].get(DECIDED))
+
+    def question_about(self, context: Context, candidate: Candidate, approvals: Iterable[Approval]) -> Question:
+        """Make a new question.
+
+        :param context: the task's Airflow context
+        :param candidate: what is decided on
+        :param approvals: those given so far
+        """
+        uploader = self.uploader(self.plan(context))
+        return Question.about(candidate, approvals, number=free_number(context), uploader=uploader)
+
+    def uploader(self, plan: ReleasePlan) -> str | None:
+        """Find out who uploaded the zip; None where nobody can tell and the rules do not ask."""
+        return uploader_under(self.parsed_rules, plan, resolve(self.home_bucket, self.aws_conn_id), self.uploads)
+
+    def ensure_asked(
+        self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
+    ) -> Question:
+        """Ask, unless Airflow shows a question that people can answer.
+
+        :param context: the task's Airflow context
+        :param question: the open question
+        :param answer: the signed answer to it
+        :param outcome: why the wait ended
+        :returns: the question that is open now
+        """
+        if question is None:
+            return self.ask(context, self.new_question(context))
+        if answer is not None:
+            return question
+        if outcome == ApprovalOutcome.ANSWERED:
+            self.log.error(UNSIGNED_ANSWER)
+        if outcome in (ApprovalOutcome.ANSWERED, ApprovalOutcome.UNASKED):
+            self.ask(context, question)
+        if has_unsigned_answer(context, question):
+            # It takes the place of a signed answer, so nobody could answer this question any more.
+            self.log.error(UNSIGNED_ANSWER)
+            return self.ask(context, question.next(question.approvals))
+        return question
+
+    def ask(self, context: Context, question: Question) -> Question:
+        """Ask people; an answer that is already in the state store stays there."""
+        store: Any = context["task_state_store"]
+        # Stored first: the trigger notices a question that Airflow does not show, but nothing notices a lost answer.
+        store.set(QUESTION, question.to_json(), retention=timedelta(days=self.timeout_days + 1))
+        # Deleted second: an attempt that is killed in between asks a new question, so former answers do not count.
+        if self.is_decided(context):
+            store.delete(DECIDED)
+        self.body = self.screen(context, question)
+        put_question(
+            ti_id=context["task_instance"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            params=self.serialized_params,
+        )
+        self.log.info("Waiting: %s", self.parsed_rules.wanted(question.approvals))
+        return question
+
+    def answer_to(self, context: Context, question: Question | None) -> Answer | None:
+        """Read the signed answer to a question; None while there is none."""
+        return read_answer(context, question) if question else None
+
+    def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
+        """Store the decision: the guard tells later answerers who decided."""
+        context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
+
+    def ends_at(self, question: Question) -> float:
+        """Return the deadline of a question, in seconds since the epoch."""
+        return question.at + timedelta(days=self.timeout_days).total_seconds()
+
+    def wait(self, context: Context, question: Question) -> NoReturn:
+        """Wait for an answer, deferred."""
+        self.defer(
+            trigger=self.trigger_class(
+                ti_id=str(context["task_instance"].id),
+                model_package_arn=question.model_package_arn,
+                deadline=self.ends_at(question),
+                notice_at=self.send_notices(context, question),
+                ticket=self.ticket(context, self.board_stage).to_json(),
+                poll_seconds=self.poll_seconds,
+                aws_conn_id=self.aws_conn_id,
+            ),
+            method_name="execute_complete",
+        )
+
+
+def _comment_field() -> Param:
+    return Param(
+        None,
+        # Airflow's form disables its buttons while a field that may not be null is empty.
+        type=["null", "string"],
+        title="Comment",
+        description="Saved with the decision on the model package",
+        maxLength=APPROVAL_DESCRIPTION_MAX_CHARS,
+        source="task",
+    )
