@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from slipway.approval.answers import Answer, Question
-from slipway.model.approvers import ONLY_STAGE, Approval
+from slipway.model.approval_rules import ONLY_STAGE, Approval
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import APPROVE, Candidate, Decision
 from slipway.signed.orders import ORDER, Act, Order

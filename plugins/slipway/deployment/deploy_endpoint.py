@@ -31,7 +31,7 @@ from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
-from slipway.registry import approved
+from slipway.registry import approval_check
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
@@ -212,7 +212,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
             uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
-            decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
+            decision = approval_check.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.aws.patience import patient
 from slipway.errors import AlreadyDecided, SlipwayError
-from slipway.model.approvers import Approval
+from slipway.model.approval_rules import Approval
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import metadata_value
 from slipway.registry.record import (

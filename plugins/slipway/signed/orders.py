@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.errors import NotApproved
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
 from slipway.signed.proofs import Signer, Verifier, verifier
 

@@ -18,7 +18,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected, Superseded
-from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Message, Notice
 from slipway.plan import STRESS_DEV, ReleasePlan, Revision
 from slipway.registry.record import Candidate, Decision, How
