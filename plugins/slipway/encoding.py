@@ -1,8 +1,8 @@
 """Texts of one AWS API in the fields of the next: encoded within the field's alphabet, and read back unchanged.
 
-SageMaker takes any line as a metric's name, and Airflow nearly any text as a run id. Tags and a model package's metadata
-take letters, digits, spaces and ``_.:/=+-@``. So ``error (%)`` is kept as ``error =28=25=29``. A text of ASCII letters,
-digits, spaces and ``_.:/+-@`` stays as it is.
+SageMaker takes any line as the name of a metric, Airflow nearly any text as a run id. Tags and the metadata of a model
+package take letters, digits, spaces and ``_.:/=+-@``. So ``error (%)`` is kept as ``error =28=25=29``. A text of ASCII
+letters, digits, spaces and ``_.:/+-@`` stays as it is.
 """
 
 from __future__ import annotations

@@ -45,10 +45,11 @@ class Score:
         :raises slipway.errors.EndpointTestFailed: When an answer or a label is not one number.
         """
         try:
-            squares = [(float(answer.label) - float(answer.prediction)) ** 2 for answer in self.answers]
+            errors = [float(answer.label) - float(answer.prediction) for answer in self.answers]
         except ValueError as error:
             raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
-        return math.sqrt(statistics.fmean(squares))
+        # A product that is too large is infinite; a power would raise.
+        return math.sqrt(statistics.fmean(error * error for error in errors))
 
     @property
     def variants(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook, uri
 from slipway.encoding import encoded
+from slipway.json_numbers import json_value, number_of
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.registry.artefact import Artefact
 from slipway.registry.artefact_store import S3Artefacts
@@ -108,7 +109,10 @@ class RegisterModelOperator(BaseOperator):
         # The form may release an upload from another bucket, where Slipway only reads.
         bucket, key = plan.home_bucket, names.release_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
         self.s3.put_if_absent(
-            bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
+            bucket,
+            key,
+            json.dumps(json_value(metrics), sort_keys=True, allow_nan=False).encode(),
+            content_type="application/json",
         )
         return uri(bucket, key)
 
@@ -145,7 +149,7 @@ def package_parameters(
         VERSION_ID: encoded(plan.revision.version_id),
         **artefact.properties(),
         RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{encoded(run_id)}",
-        **{names.metric_key(name): repr(float(value)) for name, value in metrics},
+        **{names.metric_key(name): repr(number_of(value)) for name, value in metrics},
     }
     return {
         "ModelPackageGroupName": plan.model_package_group,

@@ -1,5 +1,7 @@
 """Scores of an endpoint's answers."""
 
+import math
+
 import pytest
 
 from slipway.errors import EndpointTestFailed
@@ -26,3 +28,7 @@ def test_regression_is_measured_by_distance():
 def test_regression_needs_numbers():
     with pytest.raises(EndpointTestFailed, match="not a number"):
         _ = Score([Prediction("a", "1.0", "a", 1)]).rmse
+
+
+def test_a_distance_that_is_too_large_to_square_is_infinite():
+    assert Score([Prediction("1e200", "-1e200", "a", 1)]).rmse == math.inf

@@ -1,5 +1,7 @@
 """Registration: one pending package per release."""
 
+import json
+import math
 from dataclasses import replace
 
 import boto3
@@ -86,6 +88,14 @@ def test_the_metrics_lie_beside_the_request():
     register.execute(context(xcoms()))
     [(bucket, key, _)] = register.s3.objects
     assert (bucket, key) == (BUCKET, f"releases/iris-model/{release_plan().revision_id}/metrics.json")
+
+
+def test_a_metric_that_is_no_number_is_kept_as_such():
+    register = operator()
+    register.execute(context(xcoms(train={**TRAINED, "metrics": {"validation:auc": "NaN", "a": 0.5}})))
+    [written] = register.s3.objects.values()
+    assert json.loads(written, parse_constant=pytest.fail) == {"validation:auc": "NaN", "a": 0.5}
+    assert math.isnan(metrics_of(register.registry.packages[0])["validation:auc"])
 
 
 def test_what_is_kept_of_an_upload_from_another_bucket_is_in_the_models_own():
