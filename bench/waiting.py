@@ -86,7 +86,7 @@ def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
 
     watched, watching = _counted(server, probe, {"what": "watch", "bucket": _BUCKET, "keys": keys, "polls": _POLLS})
     searched, searching = _counted(server, probe, {"what": "search", "polls": _POLLS})
-    if watched["rings"] or searched["rings"] or watched["versions"] != len(keys):
+    if watched["events"] or searched["events"] or watched["versions"] != len(keys):
         raise SystemExit(f"bench: the bucket is not idle: {watched}, {searched}")
     # One listing is made by the probe itself, to know what has been released.
     calls = per_hour(watching - 1, watched["polls"], WATCH_SECONDS)

@@ -49,27 +49,27 @@ async def watch(bucket: str, keys: list[str], polls: int) -> dict[str, int]:
     done = frozenset(
         version_key(version) for version in await asyncio.to_thread(s3.list_versions, bucket, list_prefixes(keys))
     )
-    state, rings = _State(IntakeState(done)), 0
+    state, events = _State(IntakeState(done)), 0
     trigger = UploadWatcherTrigger(bucket=bucket, keys=keys, poll_seconds=_POLL_SECONDS)
     trigger.asset_state_store = state  # type: ignore[assignment]  # the part of it that the trigger uses
 
     async def count_rings() -> None:
-        nonlocal rings
+        nonlocal events
         async for _ in trigger.run():
-            rings += 1
+            events += 1
 
     watching = asyncio.create_task(count_rings())
     while state.polls < polls and not watching.done():
         await asyncio.sleep(_POLL_SECONDS / 5)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-    return {"polls": state.polls, "rings": rings, "versions": len(done)}
+    return {"polls": state.polls, "events": events, "versions": len(done)}
 
 
 def search(polls: int) -> dict[str, int]:
     """Look for orphaned jobs as the reaper's trigger does."""
     orphans = OrphanSearch(SageMakerHook(), AirflowTasks())
-    return {"polls": polls, "rings": sum(len(orphans.find("bench")) for _ in range(polls))}
+    return {"polls": polls, "events": sum(len(orphans.find("bench")) for _ in range(polls))}
 
 
 def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
@@ -81,7 +81,7 @@ def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
     # The sensor does not read the context.
     found = sum(bool(sensor.poke({})) for _ in range(polls))
     holds = sensor.mode == "poke" and not sensor.deferrable
-    return {"polls": polls, "rings": found, "slots": int(holds), "poke_seconds": int(sensor.poke_interval)}
+    return {"polls": polls, "events": found, "slots": int(holds), "poke_seconds": int(sensor.poke_interval)}
 
 
 def watchers(include: str) -> dict[str, int]:

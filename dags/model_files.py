@@ -1,7 +1,6 @@
-"""Reports invalid model files as a DAG import error, without taking a valid model's release DAG along.
+"""Reports invalid model files as a DAG import error.
 
-Airflow keeps one import error per DAG file and hides every DAG of such a file, so the errors have a file of their own:
-this one makes no DAG.
+Airflow hides every DAG of a file that has an import error, so this file makes no DAG: the other models keep theirs.
 """
 
 from slipway.model.files import load_models

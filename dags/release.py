@@ -1,7 +1,7 @@
-"""One release DAG per model file in include/models; Airflow looks for that word in a file before it parses it.
+"""One release DAG for each model file in include/models.
 
-A broken model file is reported by model_files.py and costs the others nothing. Its own DAG stays as the file's last
-good version has it, so that running releases end.
+model_files.py reports broken model files. They do not affect the others. The DAG of a broken file is made from its
+last good version, so that running releases can end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from slipway.model.pipelines import pipelines
 from slipway.paths import model_copies_folder, models_folder
 from slipway.release_dag import build_release_dag
 
-# A task's process needs its own DAG only.
+# A task's process needs only its own DAG.
 # https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
 wanted = get_parsing_context().dag_id
 for pipeline in pipelines(models_folder(), model_copies_folder()):

@@ -1,4 +1,4 @@
-"""Teardown of one model: its stacks, endpoints, configs, models and Model Registry entries, never its uploads."""
+"""Teardown of one model: removes its stacks, endpoints, configs, models and Model Registry entries, not its uploads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.names import DAG_TAG, TEARDOWN_DAG_ID
 from slipway.paths import models_folder
 
 models, _ = load_models(models_folder())
-# An empty enum is no valid JSON schema.
+# An empty enum is not a valid JSON schema.
 choice: dict[str, Any] = {"enum": sorted(model.prefix for model in models)} if models else {}
 
 with DAG(
@@ -35,10 +35,10 @@ with DAG(
         ),
         "confirm": Param(
             type="string",
-            title="The model's name once more",
+            title="The model's name again",
             minLength=1,
-            description="Endpoints stop answering at once. Type the name to show that you mean it. Only the model's "
-            "approvers may.",
+            description="Type the name to confirm. The endpoints stop answering at once. Only the model's approvers "
+            "may do this.",
         ),
     },
 ):

@@ -151,7 +151,7 @@ def main() -> int:
 def print_how_to_go_on(console: Console, run_id: str | None) -> None:
     """Print, after Ctrl-C, how to come back: the release goes on in Airflow."""
     if run_id is None:
-        console.print("\nDemo ended. Airflow releases the zip if it was uploaded; 'make status' prints its address.")
+        console.print("\nDemo ended. Airflow releases the zip if it was uploaded. Airflow's address: make status")
     else:
         console.print(f"\nDemo ended. The release goes on in Airflow. To come back to it: make demo RUN={run_id}")
     console.print("Stop everything: make down. Releases go on after the next 'make up'.")

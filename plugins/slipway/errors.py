@@ -1,10 +1,10 @@
-"""What can go wrong, in one place: what failed, on which resource, why, and what to do about it."""
+"""All errors of Slipway: what failed, on which resource, why, and what to do about it."""
 
 from __future__ import annotations
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-# Answers that say "not now" and nothing about the request itself. HTTP 5xx counts as well.
+# Codes of answers that may be different later for the same request. HTTP 5xx counts as well.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 TRANSIENT_CODES = frozenset(
@@ -30,7 +30,7 @@ TRANSIENT_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
-# Answers that a second attempt with the same request and the same rights can only repeat.
+# Codes of answers that stay the same for the same request with the same rights.
 PERMANENT_CODES = frozenset(
     {
         "AccessDenied",
@@ -54,7 +54,7 @@ PERMANENT_CODES = frozenset(
 
 
 class SlipwayError(AirflowException):
-    """The base of every error Slipway raises.
+    """The base of every error that Slipway raises.
 
     :param what: what failed, as a clause without a full stop
     :param resource: the AWS resource, file or field it failed on
@@ -77,7 +77,7 @@ class SlipwayError(AirflowException):
 
 
 class PermanentError(SlipwayError, AirflowFailException):
-    """A failure that a retry cannot mend: Airflow fails the task at once."""
+    """A failure that a retry cannot fix: Airflow fails the task at once."""
 
 
 class RequestRefused(PermanentError):
@@ -93,11 +93,11 @@ class ModelFileError(PermanentError, ValueError):
 
 
 class NameConflict(PermanentError):
-    """Something of the wanted name exists already and belongs to another revision."""
+    """Something with this name exists already and belongs to another revision."""
 
 
 class TrainingFailed(PermanentError):
-    """The training job ended as Failed."""
+    """The training job ended with the status Failed."""
 
 
 class TrainingStopped(PermanentError):
@@ -109,7 +109,7 @@ class GateFailed(PermanentError):
 
 
 class StackFailed(PermanentError):
-    """A CloudFormation stack did not reach the wanted state."""
+    """A CloudFormation stack did not reach its target state."""
 
 
 class NotApproved(PermanentError):
@@ -121,27 +121,27 @@ class Rejected(PermanentError):
 
 
 class ArtefactChanged(PermanentError):
-    """A model's artefact is not the one on record, or nothing says which one it has to be; it is not served."""
+    """A model's artefact is not the one on record, or no artefact is on record: it is not served."""
 
 
 class RollBackRefused(PermanentError):
-    """Production cannot go back to what was asked for; nothing has been touched."""
+    """Production cannot be rolled back to this release; nothing has been changed."""
 
 
 class AlreadyDecided(PermanentError):
-    """Somebody has decided on this model before; the first decision stands."""
+    """This model has been decided on before; the first decision counts."""
 
 
 class UnsafeConfiguration(PermanentError):
-    """Airflow is configured so that nobody could tell who approved."""
+    """With this configuration of Airflow nobody could tell who approved."""
 
 
 class Skipped(SlipwayError, AirflowSkipException):
-    """There is nothing to do for this run, and nothing has failed: Airflow skips the task and what follows it."""
+    """There is nothing to do and nothing has failed: Airflow skips the task and those after it."""
 
 
 class Superseded(Skipped):
-    """A newer release has taken this one's place."""
+    """A newer release supersedes this one."""
 
 
 class ReleasedAlready(PermanentError):
@@ -149,31 +149,31 @@ class ReleasedAlready(PermanentError):
 
 
 class ReleasedMeanwhile(Skipped):
-    """The run that an upload started finds that a person was faster with this version."""
+    """A person has started a release of this version before the run of its upload."""
 
 
 class EndpointTestFailed(PermanentError):
-    """The endpoint does not serve this release, or serves it badly."""
+    """The endpoint does not serve this release, or its answers are not good enough."""
 
 
 class IntakeUnreadable(PermanentError):
-    """What the intake has noted about a bucket's uploads cannot be read."""
+    """The intake's record of a bucket's uploads cannot be read."""
 
 
 class StressRefused(PermanentError):
-    """No load is sent: nobody has allowed it, or it is not one."""
+    """No load is sent: it is not allowed, or the form describes none."""
 
 
 class StressFailed(PermanentError):
-    """The endpoint broke its limits under load, the load was not sent to its end, or its report could not be kept."""
+    """The endpoint broke its limits under load, the load was not sent completely, or its report could not be stored."""
 
 
 class StressStopped(SlipwayError):
-    """The task was ended while it sent load, by a person or with its worker."""
+    """The task was stopped while it sent load, by a person or together with its worker."""
 
 
 class TrialFailed(PermanentError):
-    """A trial in production has no verdict to carry out, or the model failed while it was promoted."""
+    """A trial in production has no verdict, or the model failed while it was promoted."""
 
 
 class AwsError(SlipwayError):
@@ -203,11 +203,11 @@ class AwsError(SlipwayError):
 
 
 class AwsRefused(AwsError, PermanentError):
-    """AWS refused a call for a reason that a retry cannot mend."""
+    """AWS refused a call for a reason that a retry cannot fix."""
 
 
 def translate(error: Exception, *, what: str, resource: str | None = None) -> AwsError:
-    """Turn a botocore error into an AwsError; hooks call it once, at the boundary.
+    """Turn a botocore error into an AwsError. Hooks call this once, at the boundary.
 
     :param error: a ClientError or any other BotoCoreError
     :param what: what was being done, as a clause
@@ -229,7 +229,7 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
             HTTPClientError | ConnectionError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
         )
         transient = isinstance(error, passing)
-        # A request that botocore itself finds wrong stays wrong.
+        # A request that botocore itself refuses stays wrong.
         kind = AwsRefused if isinstance(error, ParamValidationError) else AwsError
         return kind(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
     detail = error.response.get("Error", {})

@@ -1,4 +1,4 @@
-"""Every name Slipway gives, each a function of the model and of the revision, so that any task finds its work again."""
+"""Every name that Slipway gives: a function of model and revision, so that each attempt of a task finds its work."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TRIAL_VARIANT = "model-b"
 
 # The bucket that include/cfn/bootstrap.yaml makes; the placeholders are a model file's.
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
-# What every DAG of Slipway bears, in Airflow's list and for the guard of the API.
+# The tag of every DAG of Slipway; the guard knows them by it.
 DAG_TAG = "slipway"
-# The DAGs that there are beside the models' own. Several buckets or connections each have an intake or a reaper of
+# The DAGs beside the models' own. Several buckets or connections each have an intake or a reaper of
 # their own, with a suffix.
 INTAKE_DAG_ID = "intake"
 REAPER_DAG_ID = "reaper"
@@ -31,7 +31,7 @@ STRESS_TEST_DAG_ID = "stress_test"
 TEARDOWN_DAG_ID = "teardown"
 DAG_IDS = frozenset({INTAKE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
 
-# What the name of every training job begins with.
+# The beginning of every training job's name.
 TRAINING_JOB_PREFIX = "mlops-"
 
 _TIMESTAMP = "%Y-%m-%d-%H-%M-%S"
@@ -39,7 +39,7 @@ _TIMESTAMP_CHARS = len("2024-01-31-23-59-59")
 _REVISION_CHARS = 8
 _ATTEMPT_CHARS = len("-9")
 
-# What is left of the 63 characters once the rest of the longest name has its place.
+# What the longest name leaves of the 63 characters.
 PREFIX_MAX_CHARS = (
     SAGEMAKER_NAME_MAX_CHARS
     - len(f"{TRAINING_JOB_PREFIX}-")
@@ -64,12 +64,12 @@ def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-# What the ids of the runs begin with that uploads start.
+# The beginning of the run ids of uploads.
 AUTO_RUN_PREFIX = "s3__"
 
 
 def auto_run_id(bucket: str, key: str, version_id: str) -> str:
-    """Name the DAG run that an upload starts; Airflow keeps it unique, so a version starts one run at most."""
+    """Name the DAG run that an upload starts. Airflow keeps run ids unique, so a version starts at most one run."""
     return f"{AUTO_RUN_PREFIX}{revision_id(bucket, key, version_id)}"
 
 
@@ -103,7 +103,7 @@ def endpoint_name(endpoint_prefix: str, environment: Environment) -> str:
 
 
 def dashboard_name(endpoint: str, region: str) -> str:
-    """Name the dashboard of an endpoint, as endpoint.yaml does; an account's dashboards are of all regions."""
+    """Name the dashboard of an endpoint, as endpoint.yaml does; all regions share an account's dashboards."""
     return f"slipway-{endpoint}-{region}"
 
 
@@ -123,42 +123,42 @@ def endpoint_role(prefix: str) -> str:
 
 
 def source_key(prefix: str) -> str:
-    """The key a model's zip is uploaded to unless its model file says otherwise."""
+    """Return the key of a model's zip, unless its model file says otherwise."""
     return f"training_jobs/{prefix}/trainingjob.zip"
 
 
 def release_prefix(prefix: str, revision: str) -> str:
-    """The key prefix, in the source bucket, of everything a release keeps."""
+    """Return the key prefix, in the source bucket, of everything that a release keeps."""
     return f"releases/{prefix}/{revision}/"
 
 
 def revision_key(prefix: str, revision: str) -> str:
-    """The key of the document that says which object version a release was made from."""
+    """Return the key of the document that says which object version a release was made from."""
     return f"{release_prefix(prefix, revision)}revision.json"
 
 
 def request_key(prefix: str, revision: str) -> str:
-    """The key of a release's own copy of the zip."""
+    """Return the key of a release's own copy of the zip."""
     return f"{release_prefix(prefix, revision)}trainingjob.zip"
 
 
 def artefact_key(prefix: str, revision: str) -> str:
-    """The key of a release's own copy of its model, which training roles cannot write."""
+    """Return the key of a release's own copy of its model, which training roles cannot write."""
     return f"{release_prefix(prefix, revision)}model.tar.gz"
 
 
 def claim_key(prefix: str, revision: str) -> str:
-    """The key of the document that says which run a revision belongs to."""
+    """Return the key of the document that says which run a revision belongs to."""
     return f"{release_prefix(prefix, revision)}claim.json"
 
 
 def board_key(prefix: str) -> str:
-    """The key of the document that says which release is at which stage."""
+    """Return the key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"
 
 
 def template_key(name: str, digest: str) -> str:
-    """The key of a version of a template that an administrator has uploaded for Airflow to deploy.
+    """Return the key of a version of a template that an administrator has uploaded for Airflow to deploy.
 
     :param name: the file's name without its ending
     :param digest: SHA-256 of the file, hexadecimal
@@ -167,10 +167,10 @@ def template_key(name: str, digest: str) -> str:
 
 
 def stress_key(prefix: str, run_id: str, file: str) -> str:
-    """The key, in the source bucket, of a file of a stress test's report.
+    """Return the key, in the source bucket, of a file of a stress test's report.
 
     :param prefix: the model's prefix
-    :param run_id: Airflow's id of the run; what URLs would have to escape in it becomes a hyphen
+    :param run_id: Airflow's id of the run; characters that URLs would escape become hyphens
     :param file: the file's name
     """
     return f"stress/{prefix}/{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}/{file}"

@@ -1,4 +1,4 @@
-"""What one release is called and where it lives: the small JSON that tasks hand on to each other."""
+"""The names and places of one release: the small JSON that its tasks pass on to each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Revision:
 
     @property
     def revision_id(self) -> str:
-        """The identity of the release."""
+        """The id of this revision, which identifies the release."""
         return names.revision_id(self.bucket, self.key, self.version_id, self.attempt)
 
     @property
@@ -46,12 +46,12 @@ class Revision:
         return datetime.fromisoformat(self.last_modified)
 
     def to_xcom(self) -> dict[str, Any]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_xcom`` returned, with or without more than that"""
+        """Read what ``to_xcom`` returned; pass over fields that this version does not know."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: item for name, item in value.items() if name in known})
 
@@ -60,9 +60,9 @@ class Revision:
 class ReleasePlan:
     """Every name of one release, computed once; the XCom of ``process_request``.
 
-    ``sequence`` orders the releases of a model: when the zip was written, or released again, or production rolled back
-    to it. ``stacks`` and ``endpoints`` have the keys dev and prd. ``rolled_back_by`` is who ordered a roll-back, by
-    Airflow user name; None for a release.
+    :param sequence: orders the releases of a model: when the zip was written, released again, or rolled back to
+    :param stacks: names by dev and prd, as are ``endpoints``
+    :param rolled_back_by: the Airflow user name of who ordered a roll-back; None for a release
     """
 
     prefix: str
@@ -97,7 +97,7 @@ class ReleasePlan:
         return self.endpoints[environment.short]
 
     def tags(self) -> dict[str, str]:
-        """The tags of everything a release makes: whose it is, and from which bytes."""
+        """The tags of everything that a release makes: its model, and the bytes that it is made of."""
         return {
             TAG_MODEL_PREFIX: self.prefix,
             TAG_REVISION: self.revision_id,
@@ -107,20 +107,20 @@ class ReleasePlan:
         }
 
     def to_xcom(self) -> dict[str, Any]:
-        """:returns: plain JSON"""
+        """Return plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_xcom`` returned"""
+        """Read what ``to_xcom`` returned."""
         return cls(**{**value, "revision": Revision.from_xcom(value["revision"])})
 
 
 def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
-    """Read the plan of the running release, or of the one that production is rolled back to.
+    """Read the plan of the running release, or of the release that production is rolled back to.
 
     :param context: the task's Airflow context
-    :raises PermanentError: when the task that makes the plan has left none
+    :raises PermanentError: when the task that makes the plan has left no plan
     """
     return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if roll_back_target(context) else "process_request"))
 
@@ -130,7 +130,7 @@ def pull_package_arn(context: Mapping[str, Any]) -> str:
 
     :param context: the task's Airflow context
     :returns: the package's ARN
-    :raises PermanentError: when ``register`` has left none
+    :raises PermanentError: when ``register`` has left no result
     """
     return _pull(context, "register")["model_package_arn"]
 
@@ -148,9 +148,9 @@ def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
     value = context["ti"].xcom_pull(task_ids=task_id)
     if value is None:
         raise PermanentError(
-            "This task needs what an earlier one found out",
+            "This task needs the result of an earlier one",
             resource=task_id,
-            why="it has left no result in this run",
+            why="it has no result in this run",
             fix=f"clear {task_id} together with the tasks after it, instead of marking it success",
         )
     return value
@@ -158,23 +158,19 @@ def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
 
 # The field of the release DAG's form.
 ROLL_BACK_TO = "roll_back_to"
-
-
-# The task that works out what to deploy, and the one that deploys it: each checks the order itself.
+# The task that chooses what to roll back to, and the one that deploys it: each checks the order.
 ROLL_BACK = "roll_back"
+DEPLOY_PRD = "deploy_prd"
 # The task of a release that sends load to the development endpoint.
 STRESS_DEV = "stress_dev"
 
 
-DEPLOY_PRD = "deploy_prd"
-
-
 def roll_back_target_of(conf: Mapping[str, Any] | None) -> str | None:
-    """:returns: what a run with this conf rolls back to; None for a release"""
+    """Return what a run with this conf rolls back to; None for a release."""
     value = (conf or {}).get(ROLL_BACK_TO)
     return str(value) if value else None
 
 
 def roll_back_target(context: Mapping[str, Any]) -> str | None:
-    """:returns: what the running run rolls back to; None for a release"""
+    """Return what the running run rolls back to; None for a release."""
     return roll_back_target_of(getattr(context.get("dag_run"), "conf", None))

@@ -18,7 +18,7 @@ def guard_approvals(app: Any) -> Any:
     """Put the guard around the API server's routes.
 
     :param app: the rest of the API server
-    :returns: the guard; imported here because workers and schedulers load plugins too, and need neither it nor FastAPI
+    :returns: the guard; imported here because workers and schedulers load plugins too and do not need it
     """
     from slipway.guard.middleware import ApprovalGuard
 
@@ -26,7 +26,7 @@ def guard_approvals(app: Any) -> Any:
 
 
 async def guard_health(scope: Any, receive: Any, send: Any) -> None:
-    """Say whether approvals are guarded: an ASGI application, which imports the guard as guard_approvals does."""
+    """Serve whether approvals are guarded, as an ASGI application; imports the guard as ``guard_approvals`` does."""
     from slipway.guard.health import serve
 
     await serve(scope, receive, send)
@@ -45,18 +45,18 @@ def _warm_up() -> None:
 
 
 class SlipwayPlugin(AirflowPlugin):
-    """The links of Slipway's operators, for the webserver deserializes no others, and the guard of the approvals."""
+    """The guard of the approvals, and the links of operators: the API server deserializes only registered links."""
 
     name = "slipway"
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Import what the DAG files import, read the model files, and parse what hooks need of AWS's services.
+        """Import what the DAG files import, read the model files, and load botocore's descriptions of AWS services.
 
-        The scheduler and the DAG processor load plugins before they fork the processes of tasks and of DAG files. What
-        is here already each of those has at once; otherwise each takes a second or more for it.
+        The scheduler and the DAG processor load plugins before they fork the processes of tasks and DAG files. What is
+        loaded here saves each of those processes a second or more.
         """
-        # Airflow drops a plugin that raises here, and would serve its API without the guard.
+        # Airflow drops a plugin that raises an error here, and would serve its API without the guard.
         try:
             _warm_up()
         except Exception:

@@ -29,10 +29,10 @@ from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator
 from slipway.trial.watch import TrialWatchOperator
 
-# For what the hooks do not wait out themselves. Errors that a retry cannot mend fail a task at once.
+# For failures that the hooks do not wait out. Errors that a retry cannot fix fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
-# An approval is tried again because something cut it short: an answer right after the question does (docs/decisions.md,
-# 11). The wait must not double with every question that was ever asked, for somebody has decided and looks on.
+# An approval is retried when something interrupts it, such as an answer right after the question (docs/decisions.md,
+# 11). A person waits for the result, so the delay must not double with each question.
 _APPROVAL_RETRIES = {"retries": 10, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": False}
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
@@ -115,43 +115,43 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         chain(source, roll_back, deploy_prd)
         # Without a trial the two tasks in between are skipped.
         chain(watch_trial, collect_garbage)
-    # Not when the DAG is made: Airflow would copy the form for every class of every task, half the time of a parse.
-    # What a task sees is the same, https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/params.html
+    # Set last: otherwise Airflow copies the form for every class of every task, half the time of a parse. Tasks see the
+    # same, https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/params.html
     dag.params = ParamsDict(_form(model))
     return dag
 
 
 def _form(model: ModelConfig) -> dict[str, Param]:
-    """The form of "Trigger" in the UI; an upload fills it in by itself."""
+    """Build the form of "Trigger" in the UI; for an upload, the intake fills it in."""
     return {
         "bucket": Param(
             model.source.bucket,
             type="string",
             minLength=3,
             title="Bucket",
-            description="Versioned S3 bucket. {region} and {account} stand for those of the AWS connection.",
+            description="S3 bucket with versioning. {region} and {account} are those of the AWS connection.",
         ),
         "key": Param(model.source.key, type="string", minLength=1, title="Key", description="The zip's key."),
         "version_id": Param(
             None,
             type=["null", "string"],
             title="Version id",
-            description="Which version of the zip to release. Empty: the newest.",
+            description="The version of the zip to release. Empty: the newest.",
         ),
         "new_attempt": Param(
             False,
             type="boolean",
             title="New attempt",
-            description="Release the version although it has been released before: with a training job, a model "
-            "package and an approval of its own, and in the order of releases as if it were uploaded now.",
+            description="Release a version that has been released before: with a new training job, model package and "
+            "approval, as if it were uploaded now.",
         ),
         ROLL_BACK_TO: Param(
             None,
             type=["null", "string"],
             title="Roll back to",
-            description=f"Put an approved model back into production at once, without training: `{PREVIOUS}` for the "
-            "one before the present, or a model package's ARN or a revision's id. For approvers only; the fields above "
-            "do not count then. Empty: this run is a release.",
+            description=f"Put an earlier approved model back into production at once, without training: `{PREVIOUS}` "
+            "for the one before the live model, a model package's ARN or a revision's id. Only approvers may; the "
+            "fields above are ignored. Empty: this run is a release.",
         ),
     }
 
@@ -163,7 +163,7 @@ def _documentation(model: ModelConfig, stale: Stale | None) -> str:
         + (f" at most {gate.maximum:g}" if gate.maximum is not None else "")
         for gate in model.gates
     )
-    stress = "\n| stress_dev | load for the development endpoint, held against the model file's limits |"
+    stress = "\n| stress_dev | load for the development endpoint, compared with the model file's limits |"
     stress = stress if model.stress.before_production else ""
     notice = f"\n**Stale model file.** {stale.markdown}\n" if stale else ""
     return f"""\
@@ -171,25 +171,25 @@ def _documentation(model: ModelConfig, stale: Stale | None) -> str:
 {notice}
 {model.description}
 
-An upload to `s3://{model.source.bucket}/{model.source.key}` starts a release by itself. To release a version by hand,
-press Trigger and give its version id; leave it empty for the newest.
+An upload to `s3://{model.source.bucket}/{model.source.key}` starts a release. To release a version by hand, press
+Trigger and give its version id; leave it empty for the newest.
 
 To roll production back, press Trigger and write `{PREVIOUS}`, a model package's ARN or a revision's id into "Roll back
-to". Only {_people(model)} may. Nothing is trained, and no approval is asked for: the one on record has to suffice.
+to". Only {_people(model)} may. Nothing is trained and nobody is asked: the approval on record must be enough.
 
 | task | does |
 |---|---|
 | source | pins one version of the zip |
-| process_request | reads, checks and fences it; nothing has been started before this is through |
-| train | the SageMaker training job, created once for each version |
-| evaluate | the gates below |
-| register | a model package in the Model Registry, pending approval |
-| deploy_dev, test_dev | CloudFormation stack and trial of the development endpoint |{stress}
+| process_request | reads the zip and checks it against the model's policy, before anything is started |
+| train | runs the SageMaker training job, created once for each version |
+| evaluate | compares the metrics with the gates below |
+| register | creates a model package in the Model Registry, pending approval |
+| deploy_dev, test_dev | deploys the CloudFormation stack of the development endpoint, and tests it |{stress}
 | approve | {_people(model)} may approve or reject, within {model.approval.timeout_days:g} days |
-| roll_back | in a roll-back only, in place of all the above: which model, and that it may |
-| deploy_prd, test_prd | CloudFormation stack and trial of the production endpoint |
+| roll_back | only in a roll-back, instead of all the above: chooses the model and checks that it is approved |
+| deploy_prd, test_prd | deploys the CloudFormation stack of the production endpoint, and tests it |
 | watch_trial, decide_trial, settle_trial | {_trial(model)} |
-| collect_garbage | removes what superseded releases left; keeps {model.roll_back.keep_releases} of production's |
+| collect_garbage | removes what superseded releases left; keeps {model.roll_back.keep_releases} for roll-backs |
 
 Gates:
 
@@ -199,10 +199,10 @@ Gates:
 
 def _trial(model: ModelConfig) -> str:
     if model.trial is None:
-        return "nothing: the model file has no section trial, and an A/B test's weights stay as deployed"
+        return "nothing: the model file has no section trial; an A/B test's weights stay as deployed"
     who = _people(model) if model.trial.decide is Decider.PERSON else "the model file's rule"
     return (
-        f"an A/B test is watched for {model.trial.minutes:g} minutes; {who} may promote, keep or retire the new model"
+        f"watches an A/B test for {model.trial.minutes:g} minutes; then {who} may promote, keep or retire the new model"
     )
 
 

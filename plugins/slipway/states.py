@@ -1,4 +1,4 @@
-"""States and modes, as enums. A state that AWS adds one day raises instead of being taken for a known one."""
+"""States and modes, as enums. A state that AWS adds later raises an error; it is not taken for a known one."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ class _KnownState(StrEnum):
 
 
 class Environment(_KnownState):
-    """Where a model serves: spelt out in data, short in names."""
+    """Where a model serves: in full in data, short in names."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
     @property
     def short(self) -> str:
-        """The form that stack names and task ids carry: dev or prd."""
+        """The short form in stack names and task ids: dev or prd."""
         return "dev" if self is Environment.DEVELOPMENT else "prd"
 
 
 class ExecutionMode(_KnownState):
-    """What becomes of several releases of one model at once, in CodePipeline's words.
+    """What happens to several releases of one model at once, in CodePipeline's words.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html
     """
 
     SUPERSEDED = "SUPERSEDED"  # a newer release overtakes one that waits
     QUEUED = "QUEUED"  # one after the other, the oldest first
-    PARALLEL = "PARALLEL"  # independently of each other, except that an environment is written by one at a time
+    PARALLEL = "PARALLEL"  # independently of each other, except that one at a time writes an environment
 
 
 class BoardStage(_KnownState):
-    """The stages of a release that releases of one model meet at, in their order."""
+    """The stages at which releases of one model meet, in their order."""
 
     TRAIN = "train"
     DEV = "dev"
@@ -52,15 +52,15 @@ class Decider(_KnownState):
 
 
 class TrialVerdict(_KnownState):
-    """What is to become of the model on trial."""
+    """What to do with the model on trial."""
 
     PROMOTE = "promote"  # it becomes the live model, with all requests
     KEEP = "keep"  # both variants stay, with the trial's weights
-    RETIRE = "retire"  # it is taken away; the live model has all requests again
+    RETIRE = "retire"  # it is removed; the live model has all requests again
 
 
 class TrialOutcome(_KnownState):
-    """What became of the model on trial."""
+    """What happened to the model on trial."""
 
     PROMOTED = "promoted"
     KEPT = "kept"
@@ -70,7 +70,10 @@ class TrialOutcome(_KnownState):
 
 
 class TrainingJobStatus(_KnownState):
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html"""
+    """The states of a training job.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+    """
 
     IN_PROGRESS = "InProgress"
     COMPLETED = "Completed"
@@ -81,7 +84,10 @@ class TrainingJobStatus(_KnownState):
 
 
 class EndpointStatus(_KnownState):
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
+    """The states of an endpoint.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
+    """
 
     OUT_OF_SERVICE = "OutOfService"
     CREATING = "Creating"
@@ -94,7 +100,7 @@ class EndpointStatus(_KnownState):
     UPDATE_ROLLBACK_FAILED = "UpdateRollbackFailed"
 
 
-# States in which an endpoint answers requests, if only with the configuration before.
+# States in which an endpoint answers requests, some of them with the previous configuration.
 SERVING = frozenset(
     {
         EndpointStatus.IN_SERVICE,
@@ -103,7 +109,7 @@ SERVING = frozenset(
         EndpointStatus.ROLLING_BACK,
     }
 )
-# States in which an endpoint is being changed and takes no further change.
+# States in which an endpoint is being changed and accepts no other change.
 ON_THE_WAY = frozenset(
     {
         EndpointStatus.CREATING,
@@ -115,7 +121,10 @@ ON_THE_WAY = frozenset(
 
 
 class ModelApprovalStatus(_KnownState):
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html"""
+    """The approval states of a model package.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+    """
 
     APPROVED = "Approved"
     REJECTED = "Rejected"
@@ -123,7 +132,10 @@ class ModelApprovalStatus(_KnownState):
 
 
 class StackStatus(_KnownState):
-    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html"""
+    """The states of a stack.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
+    """
 
     CREATE_IN_PROGRESS = "CREATE_IN_PROGRESS"
     CREATE_FAILED = "CREATE_FAILED"
@@ -151,5 +163,5 @@ class StackStatus(_KnownState):
 
     @property
     def in_progress(self) -> bool:
-        """Whether CloudFormation is still at work; a change set under review is not."""
+        """Whether CloudFormation is still at work; a stack in review is not."""
         return self.value.endswith("_IN_PROGRESS") and self is not StackStatus.REVIEW_IN_PROGRESS

@@ -1,4 +1,4 @@
-"""The strict base of everything read from outside, and its errors in words a person can act on."""
+"""The strict base of everything read from outside, with errors that say how to fix them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 _FOUND_MAX_CHARS = 120
-# How far a message goes before it only counts what else is wrong.
+# How many problems a message describes; it only counts the others.
 _PROBLEMS_MAX = 5
 
 _EXPECTED = {
@@ -42,16 +42,16 @@ _EXPECTED = {
 
 
 class Strict(BaseModel):
-    """No unknown field, no silent conversion, no number without an end, no change afterwards."""
+    """The base model: no unknown fields, no silent conversion, only finite numbers, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 def wrong(expected: str, fix: str = "") -> PydanticCustomError:
-    """The error a validator raises.
+    """Build the error that a validator raises.
 
     :param expected: what the field should have held
-    :param fix: what to do, where that does not follow from ``expected``
+    :param fix: what to do, if that does not follow from ``expected``
     """
     return PydanticCustomError("slipway", "{expected}", {"expected": expected, "fix": fix})
 
@@ -63,13 +63,13 @@ def _not_null(value: Any) -> Any:
 
 
 _T = TypeVar("_T")
-# A field that may be missing but, once there, is never null.
+# A field that may be missing, but is never null.
 MayBeAbsent = Annotated[_T | None, BeforeValidator(_not_null)]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a document."""
+    """One problem of a document."""
 
     field: str
     expected: str
@@ -81,22 +81,22 @@ class Problem:
 
 
 def describe(error: ValidationError, schema: type[BaseModel], secret: frozenset[str] = frozenset()) -> str:
-    """Say what is wrong with a document, field by field.
+    """Describe what is wrong with a document, field by field.
 
     :param error: what pydantic raised
     :param schema: the model it raised it for
     :param secret: top-level fields whose values are never repeated
-    :returns: a sentence or two for each of the first problems
+    :returns: a sentence or two for each of the first problems, and how many others there are
     """
     details = error.errors(include_url=False)
     problems = [str(_problem(detail, schema, secret)) for detail in details[:_PROBLEMS_MAX]]
     if len(details) > _PROBLEMS_MAX:
-        problems.append(f"{len(details) - _PROBLEMS_MAX} more of the kind")
+        problems.append(f"and {len(details) - _PROBLEMS_MAX} more problems")
     return "; ".join(problems)
 
 
 def shown(value: Any) -> str:
-    """A value as a message may repeat it: short, and quoted where it is text.
+    """Return a value as a message may repeat it: short, and quoted if it is text.
 
     :param value: anything JSON or YAML can hold
     """
@@ -138,7 +138,7 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
 
 
 def shown_name(name: str) -> str:
-    """A name from outside as a message may repeat it: printable and short."""
+    """Return a name from outside as a message may repeat it: printable and short."""
     text = name if name.isprintable() and name.isascii() else ascii(name)
     return text if len(text) <= _FOUND_MAX_CHARS else f"{text[:_FOUND_MAX_CHARS]}…"
 
@@ -154,7 +154,7 @@ def _field_names(owner: type[BaseModel] | None) -> list[str]:
 
 
 def _follow(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[list[int | str], type[BaseModel] | None]:
-    """Walk an error's location: without the labels pydantic adds for unions, and to the model it ends in."""
+    """Return an error's location without the labels that pydantic adds for unions, and the model that it ends in."""
     path: list[int | str] = []
     owner: type[BaseModel] | None = schema
     for index, part in enumerate(loc):
@@ -170,7 +170,7 @@ def _follow(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[list[int
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model that an annotation such as ``list[X] | None`` is about."""
+    """Return the pydantic model in an annotation such as ``list[X] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if typing.get_origin(annotation) in (Union, types.UnionType, list, dict, Annotated):

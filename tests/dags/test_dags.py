@@ -1,4 +1,4 @@
-"""The DAG files: what Airflow makes of them, and what a broken model file costs."""
+"""The DAG files: the DAGs that Airflow makes of them, and what a broken model file does."""
 
 import os
 import shutil

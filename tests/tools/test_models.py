@@ -31,7 +31,7 @@ def test_make_says_which_file_is_broken(include, capsys):
     services._print_broken_models(Settings.from_environment(), Console(highlight=False, soft_wrap=True))
     said = capsys.readouterr().out
     assert said.count("Broken model file: ") == 2
-    assert "key.yaml): line 1, column 10: a key that is no text" in said
+    assert "key.yaml): line 1, column 10: a key that is not text" in said
 
 
 def test_a_check_that_fails_is_told(include, monkeypatch):

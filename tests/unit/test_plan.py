@@ -1,4 +1,4 @@
-"""What tasks hand on is plain JSON, there and back."""
+"""What tasks pass on is plain JSON, in both directions."""
 
 import json
 from types import SimpleNamespace

@@ -36,7 +36,7 @@ def loaded_anew():
 
 
 def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard(monkeypatch, loaded_anew):
-    """Airflow drops a plugin that raises when it is loaded, and serves without its middleware."""
+    """Airflow drops a plugin that raises an error when it is loaded, and serves without its middleware."""
 
     tried = []
 

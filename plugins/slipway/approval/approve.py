@@ -21,7 +21,7 @@ from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
 from slipway.registry.approved import check_counts
 from slipway.registry.artefact import Artefact, artefact_of
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, Decision, How
 from slipway.stages.mixin import superseded
 from slipway.states import BoardStage, ExecutionMode
@@ -45,7 +45,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
     operator_extra_links = (NewerReleaseLink(),)
     board_stage = BoardStage.APPROVE
-    registry = client(ModelRegistryHook)
+    registry = client(DecisionRecordHook)
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""The one door to Airflow's private SDK."""
+"""Airflow's private SDK, used here and nowhere else."""

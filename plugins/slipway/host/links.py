@@ -23,7 +23,7 @@ class _RunLink(BaseOperatorLink):
 
     @classmethod
     def persist(cls, context: Context | Mapping[str, Any], dag_id: str, run_id: str) -> None:
-        """Keep which run the link leads to; the XCom says it to everybody who asks by the API.
+        """Keep which run the link leads to, in an XCom that the API shows too.
 
         :param context: the task's Airflow context
         :param dag_id: the run's DAG
@@ -32,31 +32,31 @@ class _RunLink(BaseOperatorLink):
         context["ti"].xcom_push(key=cls.key, value={"dag_id": dag_id, "run_id": run_id})
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """:returns: the run's page; nothing where the task has named no run"""
+        """Return the address of the run's page; nothing if the task has named no run."""
         run = read_xcom(ti_key, self.key)
         return run_url(run["dag_id"], run["run_id"]) if run else ""
 
 
 class NewerReleaseLink(_RunLink):
-    """The release that has taken this one's place."""
+    """The newer release that supersedes this one."""
 
     name = "Newer release"
     key = "newer_release"
 
 
 class ReleasedByLink(_RunLink):
-    """The run that has this version already."""
+    """The run that has released this version."""
 
     name = "Release of this version"
     key = "released_by"
 
 
 def run_url(dag_id: str, run_id: str) -> str:
-    """Address a run's page in Airflow's UI.
+    """Return the address of a run's page in Airflow's UI.
 
     :param dag_id: the DAG
     :param run_id: the run
-    :returns: absolute where ``[api] base_url`` is
+    :returns: an absolute URL if ``[api] base_url`` is one
     """
     base_url: Any = conf.get("api", "base_url", fallback="")
     return f"{base_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"

@@ -75,7 +75,7 @@ def start(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
 def _count(dag_id: str, run_id: str, states: list[str] | None) -> int:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    # A count is 0 for a run that is not there, where asking for its state would be an error.
+    # The count of a missing run is 0; asking for its state would be an error.
     return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=states)
 
 

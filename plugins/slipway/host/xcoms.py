@@ -1,4 +1,4 @@
-"""What tasks have left for the links beside them."""
+"""The XComs that links read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def read_xcom(ti_key: TaskInstanceKey, key: str) -> Any:
 
     :param ti_key: the task instance
     :param key: the XCom's key
-    :returns: its value; None where there is none
+    :returns: its value; None if there is none
     """
     return XCom.get_value(key=key, ti_key=ti_key)

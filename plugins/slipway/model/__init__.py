@@ -1,1 +1,1 @@
-"""The model file, as one strict pydantic model."""
+"""The model file: read strictly, as one pydantic model."""

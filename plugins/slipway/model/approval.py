@@ -10,15 +10,15 @@ from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
 from slipway.model.fields import TopicArn, UserName, different_people, no_repetition
 from slipway.validation import Strict, wrong
 
-# What the metadata of a model package has room for beside the metrics.
+# The metadata of a model package has room for these beside the metrics.
 MAX_APPROVALS = 10
 Approvers = Annotated[list[UserName], Field(min_length=1), AfterValidator(different_people)]
 
 
 class ApprovalStageSettings(Strict):
-    """People of whom some must approve before the next stage is asked."""
+    """Approvers, and how many of them must approve before the next stage is asked."""
 
-    # Registry records keep stages apart by their names, see approvals_of in hooks/model_registry.py.
+    # Registry records keep stages apart by their names, see approvals_of in registry/record.py.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=40)]
     approvers: Approvers
     quorum: Annotated[int, Field(ge=1)] = 1
@@ -56,12 +56,12 @@ class ApprovalSettings(Strict):
         no_repetition([stage.name for stage in self.stages])
         different_people(self.rules().approvers)
         if sum(stage.quorum for stage in self.stages) > MAX_APPROVALS or self.quorum > MAX_APPROVALS:
-            # Each is an entry of the model package's metadata.
+            # Each approval is an entry of the model package's metadata.
             raise wrong(f"at most {MAX_APPROVALS} approvals in all", "ask fewer people")
         return _check_quorum(self) if self.approvers else self
 
     def rules(self) -> Rules:
-        """Who decides, in the form in which the rest of Slipway checks it."""
+        """Return who decides, in the form that the rest of Slipway checks."""
         if self.approvers:
             return Rules((ApprovalStage(ONLY_STAGE, tuple(self.approvers), self.quorum),), self.allow_uploader)
         stages = (ApprovalStage(stage.name, tuple(stage.approvers), stage.quorum) for stage in self.stages)

@@ -1,4 +1,4 @@
-"""Whose approvals a model needs, and whether those that were given suffice: arithmetic without Airflow or AWS."""
+"""Whose approvals a model needs, and whether the given ones are enough; without Airflow or AWS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Approval:
 
     :param by: the person's Airflow user name
     :param at: ISO 8601, UTC
-    :param how: the way it came in
+    :param how: the way in which it was given
     :param stage: the stage it was given for
     :param proof: the guard's signature, see slipway/signed/proofs.py
     """
@@ -33,21 +33,21 @@ class Approval:
 
 @dataclass(frozen=True)
 class ApprovalStage:
-    """People of whom some must approve before the next stage is asked."""
+    """Approvers, and how many of them must approve before the next stage is asked."""
 
     name: str
     approvers: tuple[str, ...]
     quorum: int = 1
 
     def approved_by(self, approvals: Iterable[Approval]) -> list[str]:
-        """:returns: who of the stage has approved, each person once, however often and under whichever names"""
+        """Return who of the stage has approved: each person once, also with several approvals or names."""
         names = (approval.by for approval in approvals if approval.stage == self.name)
         return each_once(name for name in names if name in self.approvers)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The ``approval`` section of a model file, as far as it says who decides.
+    """Who decides, from the section ``approval`` of a model file.
 
     :param stages: in the order in which they are asked
     :param allow_uploader: whether who uploaded the zip may approve its model
@@ -58,7 +58,7 @@ class Rules:
 
     @property
     def approvers(self) -> list[str]:
-        """Everybody who may answer at all, each once."""
+        """Everybody who may answer, each once."""
         return list(dict.fromkeys(name for stage in self.stages for name in stage.approvers))
 
     @property
@@ -67,10 +67,10 @@ class Rules:
         return sum(stage.quorum for stage in self.stages)
 
     def open_stage(self, approvals: Iterable[Approval]) -> ApprovalStage | None:
-        """Find the stage that is to be asked.
+        """Find the stage that is asked next.
 
-        :param approvals: those given so far
-        :returns: the first stage whose quorum is not reached; None when all are
+        :param approvals: the approvals so far
+        :returns: the first stage without its quorum; None when all have theirs
         """
         given = list(approvals)
         return next((stage for stage in self.stages if len(stage.approved_by(given)) < stage.quorum), None)
@@ -79,8 +79,8 @@ class Rules:
         """Say why somebody's approval cannot count now.
 
         :param name: the person's Airflow user name
-        :param approvals: those given so far
-        :param uploader: who uploaded the zip, as S3 has it
+        :param approvals: the approvals so far
+        :param uploader: who uploaded the zip, as S3 says
         :returns: the reason as a sentence; None when the approval counts
         """
         given = list(approvals)
@@ -88,7 +88,7 @@ class Rules:
         if stage is None:
             return "All approvals that the model file asks for have been given."
         if not self.allow_uploader and same_person(name, uploader):
-            return f"{name} uploaded this model, and its model file lets no uploader approve."
+            return f"{name} uploaded this model, and its model file does not let the uploader approve."
         if name not in stage.approvers:
             like = likeness(name, stage.approvers)
             return f"{shown_name(name)} is no approver of the stage {stage.name}; {self.wanted(given)}.{like}"
@@ -98,11 +98,11 @@ class Rules:
         return None
 
     def wanted(self, approvals: Iterable[Approval]) -> str:
-        """:returns: whose approval is wanted next, as a clause"""
+        """Return whose approval is needed next, as a clause."""
         given = list(approvals)
         stage = self.open_stage(given)
         if stage is None:
-            return "no approval is wanted any more"
+            return "no more approvals are needed"
         there = stage.approved_by(given)
         missing = stage.quorum - len(there)
         names = ", ".join(name for name in stage.approvers if not any(same_person(name, one) for one in there))
@@ -110,17 +110,17 @@ class Rules:
         return f"{missing} of {names} must approve{where}"
 
     def shortfall(self, approvals: Iterable[Approval], uploader: str | None) -> str | None:
-        """Say why the given approvals do not let a model into production.
+        """Say why the approvals are not enough for production.
 
-        :param approvals: those on record
-        :param uploader: who uploaded the zip, as S3 has it
-        :returns: the reason as a clause; None when they do
+        :param approvals: the approvals on record
+        :param uploader: who uploaded the zip, as S3 says
+        :returns: the reason as a clause; None when they are enough
         """
         counted = [item for item in approvals if self.allow_uploader or not same_person(item.by, uploader)]
         return self.wanted(counted) if self.open_stage(counted) else None
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON, as it is kept in the serialized DAG"""
+        """Return plain JSON, for the serialized DAG."""
         stages = [
             {"name": stage.name, "approvers": list(stage.approvers), "quorum": stage.quorum} for stage in self.stages
         ]
@@ -128,7 +128,7 @@ class Rules:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         stages = tuple(
             ApprovalStage(item["name"], tuple(item["approvers"]), item["quorum"]) for item in value["stages"]
         )

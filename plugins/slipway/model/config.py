@@ -29,13 +29,13 @@ from slipway.model.trial import Trial
 from slipway.states import ExecutionMode
 from slipway.validation import Strict, wrong
 
-# The folders that are Slipway's own: a model's roles write below its prefix.
+# Slipway's own folders in the bucket. A model's roles write below its prefix, so it must not be one of these.
 _FOLDERS = frozenset({"releases", "stress", "templates"})
 RESERVED_PREFIXES = names.DAG_IDS | _FOLDERS
 
 
 class ImageReference(Strict):
-    """A container of AWS's own, named as the SageMaker SDK names it."""
+    """A container image of AWS, by the SageMaker SDK's name."""
 
     algorithm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     version: Annotated[str, Field(min_length=1)] | None = None
@@ -72,7 +72,7 @@ def _role(name: str) -> str:
 
 
 class Roles(Strict):
-    """The roles that do the work; a zip never chooses them. Left out, they are those that include/cfn/ makes."""
+    """The roles that do the work; a zip never chooses them. The defaults are those that include/cfn/ makes."""
 
     training: RoleArn
     endpoint: RoleArn
@@ -87,7 +87,7 @@ class Vpc(Strict):
 
 
 class TrainingPolicy(Strict):
-    """The ceilings of one training job."""
+    """The limits of one training job."""
 
     max_instance_count: Annotated[int, Field(ge=1)] = 1
     max_runtime_seconds: Seconds
@@ -98,7 +98,7 @@ class TrainingPolicy(Strict):
 
 
 class EndpointPolicy(Strict):
-    """The ceilings of one endpoint, and its name."""
+    """The limits of one endpoint, and its name."""
 
     endpoint_prefix: Annotated[Name, Field(max_length=names.ENDPOINT_PREFIX_MAX_CHARS)]
     max_instance_count: Annotated[int, Field(ge=1)] = 1
@@ -140,7 +140,7 @@ class MetricGate(Strict):
 
 
 class EndpointTest(Strict):
-    """How an endpoint is tried once it is deployed."""
+    """How an endpoint is tested after its deployment."""
 
     data: S3Uri
     accuracy_minimum: Share | None = None
@@ -159,7 +159,7 @@ class EndpointTest(Strict):
 
 
 class RollBack(Strict):
-    """What is kept so that production can go back."""
+    """What is kept so that production can be rolled back."""
 
     keep_releases: Annotated[int, Field(ge=1, le=100)] = 5
 
@@ -199,7 +199,7 @@ class ModelConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _defaults_from_prefix(cls, data: Any) -> Any:
-        """Fill in what follows from the prefix, so that a file says it only where it differs."""
+        """Fill in what follows from the prefix, so that a file only says what differs."""
         prefix = data.get("prefix") if isinstance(data, Mapping) else None
         if not isinstance(prefix, str):
             return data
@@ -239,7 +239,7 @@ class ModelConfig(Strict):
         return self
 
     def resolved(self, identity: AwsIdentity) -> ModelConfig:
-        """Put account and region where the file has placeholders.
+        """Replace the placeholders by account and region.
 
         :param identity: the account and region of ``aws_conn_id``
         :returns: the same model without placeholders

@@ -1,4 +1,4 @@
-"""The kinds of value a model file holds, each with its rule and with the advice for who breaks it."""
+"""The kinds of values in a model file, each with its rule and what to do when it is broken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.aws.placeholders import PLACEHOLDERS
 from slipway.model.people import under_two_names
 from slipway.validation import shown_name, wrong
 
-# Tags by which Slipway recognises its own work, and AWS's.
+# The tags of Slipway and of AWS.
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 RESERVED_TAG_PREFIXES = ("slipway:", "aws:")
 
@@ -40,7 +40,7 @@ def _s3_uri(text: str) -> str:
 
 
 def _url_beginning(text: str) -> str:
-    # With the slash behind the host, for a longer host would begin alike.
+    # With the slash after the host: otherwise a longer host would match.
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:\d+)?/[^\s\"',;|]*", text) or text.startswith("s3"):
         raise wrong("the beginning of a URL up to a slash, and no S3 URI", "write https://HOST/, S3 in s3_prefixes")
     return text
@@ -59,14 +59,14 @@ def _tag_key(text: str) -> str:
 
 
 def _user_name(text: str) -> str:
-    # ASCII alone: what looks like an approver's name is one.
+    # Only ASCII, so that a name that looks like an approver's is the approver's.
     if not re.fullmatch(r"[A-Za-z0-9_.:/=+\-@]+( [A-Za-z0-9_.:/=+\-@]+)*", text):
         raise wrong("an Airflow user name of ASCII letters, digits and _.:/=+-@", "have that user renamed in Airflow")
     return text
 
 
 def different_people(names: list[str]) -> list[str]:
-    """Refuse a person under two names, who would count twice."""
+    """Refuse a person under two names, because that person would count twice."""
     no_repetition(names)
     if pair := under_two_names(names):
         raise wrong("every person under one name", f"{' and '.join(pair)} may be one person: remove one of them")
@@ -74,6 +74,7 @@ def different_people(names: list[str]) -> list[str]:
 
 
 def no_repetition(values: list[str]) -> list[str]:
+    """Refuse a list with an entry twice."""
     repeated = [value for value, count in Counter(values).items() if count > 1]
     if repeated:
         raise wrong("every entry once", f"remove the second {shown_name(repeated[0])}")
@@ -90,6 +91,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_tag_key)]
 UrlBeginning = Annotated[Text, AfterValidator(_url_beginning)]
 TopicArn = Annotated[Text, AfterValidator(_topic_arn)]
-# What a model package's metadata can hold of a name, unchanged.
+# A model package's metadata can hold such a name unchanged.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 UserName = Annotated[str, Field(max_length=64), AfterValidator(_user_name)]

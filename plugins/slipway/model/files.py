@@ -1,4 +1,4 @@
-"""Reading model files: each once, and a broken one costs only its own model."""
+"""Reading model files: each once, and a broken file only affects its own model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from slipway.validation import describe, shown_name
 
 _REFERENCE = "docs/model-file.md"
 _YOUNG_SECONDS = 2.0
-# What this process, or the one that it was forked from, has read. Every DAG file reads every model file each time that
-# Airflow parses it, and so does every task.
+# What this process, or the process that it was forked from, has read. Each parse of a DAG file and each task reads all
+# model files.
 _known: dict[Path, tuple[tuple[int, ...], ModelConfig]] = {}
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One model file, and what it gives: a model or an error."""
+    """One model file, with its model or its error."""
 
     path: Path
     model: ModelConfig | None = None
@@ -37,8 +37,7 @@ def load_model(path: Path) -> ModelConfig:
 
     :param path: a YAML file
     :returns: the model; the same object for the same file
-    :raises ModelFileError: naming the file, the field, what was expected and the fix; whatever the file holds or is,
-        nothing else is raised
+    :raises ModelFileError: naming the file, the field, what was expected and the fix; no file raises anything else
     """
     state = settled(path)
     if state is not None and (known := _known.get(path)) and known[0] == state:
@@ -48,7 +47,7 @@ def load_model(path: Path) -> ModelConfig:
     except ModelFileError:
         raise
     except Exception as error:
-        # Whatever a library raises over a file is that file's error: the other files are not to pay for it.
+        # Any other error of a library is this file's error, so that it does not affect the other files.
         raise ModelFileError(
             "The model file cannot be used",
             resource=shown_name(path.name),
@@ -61,7 +60,7 @@ def load_model(path: Path) -> ModelConfig:
 
 
 def settled(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file does; None where a change might not show yet, since clocks tick coarsely."""
+    """Return values that change with the file; None if it is so new that a change might not show in them."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -86,7 +85,7 @@ def _read(path: Path) -> ModelConfig:
 
 
 def is_model_file(path: Path) -> bool:
-    """:returns: whether a file's name is a model file's"""
+    """Tell whether a file has the name of a model file."""
     return path.suffix in (".yaml", ".yml")
 
 
@@ -118,11 +117,11 @@ def read_models(folder: Path) -> list[ModelFile]:
     """Read every model file of a folder.
 
     :param folder: usually include/models
-    :returns: what each file gives, by file name; of two files about one thing the second gives an error
+    :returns: each file with its model or error, by name; of two files with the same own field the second has an error
     :raises ModelFileError: when the folder cannot be listed
     """
     found: list[ModelFile] = []
-    # Which file has a field's value.
+    # The file that has a field's value.
     taken: dict[tuple[str, Any], str] = {}
     for path in model_files(folder):
         try:
@@ -138,10 +137,10 @@ def read_models(folder: Path) -> list[ModelFile]:
 
 
 def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
-    """Read every model file of a folder; a broken one costs only its own model.
+    """Read every model file of a folder; a broken file only affects its own model.
 
     :param folder: usually include/models
-    :returns: the models, and an error for each file that gives none
+    :returns: the models, and an error for each file without one
     """
     try:
         files = read_models(folder)
@@ -151,7 +150,7 @@ def load_models(folder: Path) -> tuple[list[ModelConfig], list[ModelFileError]]:
 
 
 def own_fields(model: ModelConfig) -> list[tuple[str, Any]]:
-    """Name the fields whose values no two models may share."""
+    """Return the fields whose values no two models may share."""
     # SageMaker compares endpoint names without regard to case.
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
     return [
@@ -165,8 +164,8 @@ def _refuse_clash(path: Path, own: list[tuple[str, Any]], taken: Mapping[tuple[s
     for field, value in own:
         if other := taken.get((field, value)):
             raise ModelFileError(
-                "Two model files are about the same thing",
+                "Two model files share a value",
                 resource=shown_name(path.name),
-                why=f"field {field}: expected a value of its own, found the one of {shown_name(other)}",
+                why=f"field {field}: expected a value of its own, found that of {shown_name(other)}",
                 fix=f"change {field} in one of the two files",
             )

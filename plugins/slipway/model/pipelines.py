@@ -1,7 +1,7 @@
-"""The pipelines there are: one for each model file, of its last good version while the file is broken.
+"""The pipelines: one for each model file, from its last good version while the file is broken.
 
-A release may run for days. If a slip in its model file took its DAG away, Airflow would start no further task of it.
-So each process that makes DAGs keeps a copy of every good model file, and makes the DAG of a broken file from it.
+A release may run for days, and without its DAG Airflow would start no more of its tasks. So each process that makes
+DAGs keeps a copy of every good model file, and makes the DAG of a broken file from the copy.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ STALE_TAG = "stale model file"
 
 @dataclass(frozen=True)
 class Stale:
-    """Why a pipeline is of an earlier version of its model file.
+    """Why a pipeline is made from an earlier version of its model file.
 
     :param file: the file's name
-    :param since: when the file was changed to what it is; ISO 8601, UTC
+    :param since: when the file was changed; ISO 8601, UTC
     :param why: what is wrong with it
     """
 
@@ -39,13 +39,13 @@ class Stale:
 
     def __str__(self) -> str:
         return (
-            f"{self.file} is broken since {self.since}: {self.why} Running releases go on by its last good version; "
-            "no new one begins until the file is right."
+            f"{self.file} is broken since {self.since}: {self.why} Running releases continue with its last good "
+            "version; no release starts until the file is fixed."
         )
 
     @property
     def markdown(self) -> str:
-        """The same, literally: what a file holds is no Markdown."""
+        """The same as code, because the text of a file is not Markdown."""
         return f"`{str(self).replace('`', chr(39))}`"
 
 
@@ -53,7 +53,7 @@ class Stale:
 class Pipeline:
     """One model's pipeline.
 
-    :param stale: None while the model is what its file says
+    :param stale: None while the file is valid
     """
 
     model: ModelConfig
@@ -61,13 +61,12 @@ class Pipeline:
 
 
 def pipelines(folder: Path, copies: Path) -> list[Pipeline]:
-    """Read the model files, keep a copy of each good one, and fall back on the copy of a broken one.
+    """Read the model files, keep a copy of each good one, and use the copy of a broken one.
 
-    A file that was removed has no pipeline: its copy goes with it. A folder that cannot be listed says nothing about
-    its files, so every copy stands in.
+    The copy of a removed file is removed too. If the folder cannot be listed, all copies are used.
 
     :param folder: usually include/models
-    :param copies: where the copies are; made if need be
+    :param copies: the folder of the copies; made if it is missing
     """
     place = copies / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     try:
@@ -87,15 +86,15 @@ def pipelines(folder: Path, copies: Path) -> list[Pipeline]:
 
 
 def _clashes(old: ModelConfig, others: Iterable[Pipeline]) -> bool:
-    """Tell whether another file has taken over what a copy is about."""
+    """Tell whether another file has a value that must be a copy's own."""
     taken = {field for other in others for field in own_fields(other.model)}
     return not taken.isdisjoint(own_fields(old))
 
 
 def _keep(path: Path, copy: Path) -> None:
-    """Copy a good file, unless the copy is the same. It goes without where the copies' folder cannot be written."""
+    """Copy a good file, unless the copy is the same. Do nothing if the copies' folder cannot be written."""
     before = settled(path)
-    # What is being written just now may be half of it and valid all the same.
+    # A file that is being written may be incomplete and still valid.
     if before is None:
         return
     with contextlib.suppress(OSError, ModelFileError):
@@ -108,7 +107,7 @@ def _keep(path: Path, copy: Path) -> None:
         copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("wb", dir=copy.parent, suffix=".new", delete=False) as new:
             new.write(text.encode())
-        # So that the next look need not read both.
+        # So that the next comparison need not read both files.
         os.utime(new.name, ns=(found.st_atime_ns, found.st_mtime_ns))
         Path(new.name).replace(copy)
 
@@ -117,7 +116,7 @@ def _last_good(copy: Path) -> ModelConfig | None:
     try:
         return load_model(copy)
     except ModelFileError:
-        # There is none, or this version of Slipway has other rules.
+        # There is no copy, or this version of Slipway has other rules.
         return None
 
 
@@ -135,7 +134,7 @@ def _listed(place: Path) -> list[Path]:
 
 
 def _changed_at(path: Path) -> str:
-    """When a file became what it is, which a file's own times say to every process and machine that reads it."""
+    """Return when a file was changed, by its own times, which are the same for all processes and machines."""
     for look in (path.stat, path.lstat):
         with contextlib.suppress(OSError):
             found = look()

@@ -12,12 +12,12 @@ from pydantic import AfterValidator, Field, model_validator
 from slipway.model.fields import S3Uri, Share, TopicArn
 from slipway.validation import Strict, wrong
 
-# deployment/endpoint.yaml has so many parameters ScalingSchedule….
+# The number of parameters ScalingSchedule… in deployment/endpoint.yaml.
 MAX_SCHEDULES = 4
-# SageMaker puts its metrics each minute; CloudWatch takes multiples of it.
+# SageMaker puts its metrics each minute; CloudWatch takes multiples of a minute.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _PERIODS_SECONDS = (60, 120, 180, 240, 300, 600, 900)
-# A metric of the last minute is put after it, and alarms are evaluated once a minute; AWS names no delay.
+# A minute's metric is put after the minute, and alarms are evaluated once a minute; AWS names no delay.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 _DELAY_SECONDS = 60
 
@@ -37,7 +37,7 @@ class Strategy(StrEnum):
 
     @property
     def bounds_percent(self) -> tuple[int, int]:
-        """What share of the fleet a step may be.
+        """The smallest and the largest share of the fleet that a step may have.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_RollingUpdatePolicy.html
@@ -46,7 +46,7 @@ class Strategy(StrEnum):
 
 
 class Alarms(Strict):
-    """When the production endpoint is ill: bounds on its metrics, each an alarm for each variant.
+    """Bounds on the production endpoint's metrics: each is an alarm for each variant.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
     """
@@ -73,9 +73,9 @@ class Alarms(Strict):
 
     @property
     def seconds_to_fire(self) -> int:
-        """How long it takes at most until a metric that is bad sets an alarm off.
+        """How long it takes at most until a bad metric sets off an alarm.
 
-        An alarm looks at whole periods, so the one in which the metric became bad may not count, and looks late.
+        An alarm looks at whole periods, so the one in which the metric became bad may not count.
         """
         return self.period_seconds * (self.periods + 1) + _DELAY_SECONDS
 
@@ -119,7 +119,7 @@ class Guardrails(Strict):
 
     @property
     def steps(self) -> int:
-        """After how many steps the alarms are watched; with step_instances, whose number depends on the fleet, two."""
+        """After how many steps the alarms are watched; two with step_instances, whose number depends on the fleet."""
         if self.strategy is Strategy.ALL_AT_ONCE:
             return 1
         if self.strategy is Strategy.CANARY or self.step_percent is None:
@@ -128,19 +128,19 @@ class Guardrails(Strict):
 
 
 def check_alarms(alarms: Alarms | None, deployment: Guardrails | None, topic: str | None, stack_seconds: float) -> None:
-    """Refuse alarms that nobody would hear of, and guardrails that could not work.
+    """Refuse alarms that tell nobody, and guardrails that cannot work.
 
     :param alarms: the model file's
     :param deployment: the model file's
-    :param topic: who is told where the alarms name no topic of their own
+    :param topic: who is told if the alarms name no topic of their own
     :param stack_seconds: how long a change of a stack may take
-    :raises PydanticCustomError: saying what is expected and how to mend it
+    :raises PydanticCustomError: saying what is expected and how to fix it
     """
     if deployment is None:
         if alarms and not (alarms.topic or topic):
             raise wrong(
                 "alarms.topic or approval.topic beside alarms that guard no deployment",
-                "name an SNS topic, such as slipway-releases of bootstrap.yaml: nobody would hear of the alarms",
+                "name an SNS topic, such as slipway-releases of bootstrap.yaml: otherwise the alarms tell nobody",
             )
         return
     if alarms is None:
@@ -166,7 +166,7 @@ def _time_zone(name: str) -> str:
 
 
 class ScheduledAction(Strict):
-    """A change of the bounds between which production is scaled, by the clock.
+    """A scheduled change of the bounds between which production is scaled.
 
     https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-scheduled-scaling.html
     """
@@ -192,7 +192,7 @@ class ScheduledAction(Strict):
 
 
 class Champion(Strict):
-    """By how much a model has to be better than the live one, or may be worse, on the same held-out rows."""
+    """How much better than the live model a new one must be, or how much worse it may be, on the same held-out rows."""
 
     better_by_at_least: Annotated[float, Field(ge=0)] | None = None
     not_worse_than: Annotated[float, Field(ge=0)] | None = None
@@ -209,7 +209,7 @@ class Champion(Strict):
 
 
 class GoldenSet(Strict):
-    """Rows that every release has to answer rightly."""
+    """Rows that every release must predict correctly."""
 
     data: S3Uri
     tolerance: Annotated[float, Field(ge=0)] | None = None

@@ -17,7 +17,7 @@ _DEFAULTS = Caps()
 _CONCURRENCY = Arrivals(1, 1).concurrency
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
-# CloudWatch has a minute's metrics once it has ended, and target tracking scales in after many.
+# CloudWatch has a minute's metrics after the minute, and target tracking scales in after many minutes.
 WatchSeconds = Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -31,7 +31,7 @@ class StressCaps(Strict):
 
 
 class StressSlo(Strict):
-    """What an endpoint has to keep to in each phase of a load; errors are allowed only by a limit."""
+    """The limits of an endpoint in each phase of a load; without a limit for errors none is allowed."""
 
     max_error_share: Share | None = None
     p99_ms: Positive | None = None
@@ -39,7 +39,7 @@ class StressSlo(Strict):
 
 
 class StressStage(Strict):
-    """So many requests in flight until so many have been sent."""
+    """A number of requests in flight, until a number of them has been sent."""
 
     concurrency: Count
     requests: Count
@@ -78,15 +78,15 @@ class Stress(Strict):
         if self.before_production and not self.allowed:
             raise wrong("allowed: true with before_production", "allow the load, or leave before_production out")
         if self.before_production and self.slo == StressSlo():
-            raise wrong("at least one limit in slo with before_production", "say what the endpoint has to keep to")
+            raise wrong("at least one limit in slo with before_production", "say which limits the endpoint must keep")
         return self
 
     def load_caps(self) -> Caps:
-        """:returns: the caps, as the load engine holds plans against them"""
+        """Return the caps, as the load engine checks them."""
         return Caps(**self.caps.model_dump())
 
     def phases(self) -> tuple[Phase, ...]:
-        """:returns: the load that is sent unless another is asked for; the lab's where the file names none"""
+        """Return the load that is sent unless a form asks for another; the lab's if the file names none."""
         if self.rate_rps is not None and self.duration_seconds is not None:
             return (arrivals(self.rate_rps, self.duration_seconds, self.load_caps()),)
         if self.stages:
@@ -95,10 +95,10 @@ class Stress(Strict):
 
 
 def arrivals(rate_rps: float, duration_seconds: float, caps: Caps) -> Arrivals:
-    """A constant rate, with as many requests in flight as the caps let it have.
+    """Build a load of a constant rate, with as many requests in flight as the caps allow.
 
     :param rate_rps: requests due each second
     :param duration_seconds: for how long
-    :param caps: of the model
+    :param caps: the model's caps
     """
     return Arrivals(rate_rps, duration_seconds, min(_CONCURRENCY, caps.max_concurrency))

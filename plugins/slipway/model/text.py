@@ -1,4 +1,4 @@
-"""The text of a model file: read within limits, and understood as YAML without tags and dates."""
+"""The text of a model file: read within limits, and parsed as YAML without tags and dates."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from slipway.errors import ModelFileError
 from slipway.validation import shown_name
 
 MAX_BYTES = 256 * 1024
-# As in a zip's JSON: a thousand times what any model needs.
+# As in a zip's JSON: a thousand times what a model needs.
 MAX_VALUES = 5000
 MAX_LEVELS = 20
 _NUMBER_MAX_CHARS = 40
-# What a database column and msgpack, by which Airflow's processes talk, can hold of a whole number.
+# The largest whole number of a database column, and of msgpack, which Airflow's processes use.
 _INT_LIMIT = 2**63
-# What PostgreSQL, JSON or a screen cannot hold: control characters other than tab and line feed, and surrogates.
+# Not possible in PostgreSQL, JSON or on a screen: control characters except tab and line feed, and surrogates.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
-# libyaml takes a tenth of the time.
+# libyaml needs a tenth of the time.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _resolver, _constructor = yaml.resolver.Resolver(), yaml.constructor.SafeConstructor()
 _CONSTRUCT = {
@@ -37,7 +37,7 @@ _CONSTRUCT = {
 
 
 def read_text(path: Path) -> str:
-    """Read a file of limited size, and nothing that is no file: a FIFO would be waited for, a device has no end.
+    """Read a regular file of limited size: reading a FIFO would wait, and a device has no end.
 
     :param path: the file
     :raises ModelFileError: when it cannot be read, is too large, or is not UTF-8
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unreadable(path, "it is no regular file")
             with open(descriptor, "rb", closefd=False) as file:
-                # One byte more tells too large from just right.
+                # One byte more, to notice a file that is too large.
                 data = file.read(MAX_BYTES + 1)
         finally:
             os.close(descriptor)
@@ -74,9 +74,9 @@ def _unreadable(path: Path, why: str) -> ModelFileError:
 
 
 def parse(text: str, name: str) -> Any:
-    """Understand a text as YAML: mappings with text as keys, lists, text, numbers, true, false and null.
+    """Parse a text as YAML: mappings with text as keys, lists, text, numbers, true, false and null.
 
-    Built from the parser's events, so that limits hold before anything is built, and nothing recurses.
+    Built from the parser's events, so that limits are checked before anything is built, without recursion.
     https://yaml.org/spec/1.1/#id861435
 
     :param text: one document
@@ -102,15 +102,15 @@ def parse(text: str, name: str) -> Any:
 
 
 def _without_aliases(events: Iterator[Any]) -> Iterator[Any]:
-    """Put what an anchor stands for in the place of each alias, so that limits count it as often as it is used."""
+    """Replace each alias by the events of its anchor, so that limits count them each time."""
     known: dict[str, list[Any]] = {}
-    # Anchored values that are being read, the innermost last.
+    # The anchored values being read, the innermost last.
     reading: list[_Anchored] = []
     for event in events:
         replayed = [event]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in known:
-                _refuse(event, f"the alias *{event.anchor} stands for nothing, or for what it is part of")
+                _refuse(event, f"the alias *{event.anchor} stands for nothing, or for a value that contains it")
             replayed = known[event.anchor]
         elif isinstance(event, yaml.NodeEvent) and event.anchor:
             reading.append(_Anchored(event.anchor))
@@ -139,12 +139,12 @@ class _Builder:
 
     def __init__(self) -> None:
         self._documents: list[Any] = []
-        # Open lists and mappings, the innermost last; the key that waits for its value beside each mapping.
+        # Open lists and mappings, the innermost last, each with the key whose value comes next.
         self._open: list[tuple[list[Any] | dict[str, Any], list[str]]] = [(self._documents, [])]
         self._values = 0
 
     def build(self, events: Iterator[Any]) -> Any:
-        """:returns: what the document holds"""
+        """Return the document's value."""
         for event in events:
             match event:
                 case yaml.ScalarEvent() | yaml.CollectionStartEvent() if event.tag is not None:
@@ -182,7 +182,7 @@ class _Builder:
         elif key:
             parent[key.pop()] = value
         elif not isinstance(value, str):
-            _refuse(event, "a key that is no text: put it in quotes")
+            _refuse(event, "a key that is not text: put it in quotes")
         elif value in parent:
             _refuse(event, f"the key {value[:60]!a} appears twice")
         else:
@@ -190,7 +190,7 @@ class _Builder:
 
 
 def _scalar(event: Any) -> Any:
-    # Dates, binary data and merge keys stay text: no field is one of these.
+    # Dates, binary data and merge keys stay text: no field needs them.
     construct = _CONSTRUCT.get(_resolver.resolve(yaml.ScalarNode, event.value, event.implicit))
     if construct is None:
         return event.value
@@ -199,7 +199,7 @@ def _scalar(event: Any) -> Any:
     try:
         value = construct(yaml.ScalarNode("", event.value))
     except ValueError as error:
-        _refuse(event, f"{shown_name(event.value)} is no number: {error}")
+        _refuse(event, f"{shown_name(event.value)} is not a number: {error}")
     if isinstance(value, int) and not -_INT_LIMIT <= value < _INT_LIMIT:
         _refuse(event, f"a whole number of more than 64 bits, {shown_name(event.value)}")
     return value

@@ -10,14 +10,14 @@ from pydantic import AfterValidator, Field
 from slipway.model.fields import S3Uri, no_repetition
 from slipway.validation import Strict, shown_name, wrong
 
-# Names by which SageMaker's training toolkit is told which code to run, in an image that has it.
+# Names that tell SageMaker's training toolkit which code to run, in an image that has it.
 # https://github.com/aws/sagemaker-training-toolkit#how-a-script-is-executed-inside-the-container
 _TOOLKIT_PREFIX = "sagemaker"
 _TOOLKIT_NAMES = frozenset({"default_user_module_name"})
 
 
 def is_of_the_toolkit(name: str) -> bool:
-    """:returns: whether a hyperparameter or environment variable of this name may make an image run other code"""
+    """Tell whether a hyperparameter or environment variable of this name may make an image run other code."""
     plain = name.strip().lower()
     return plain.startswith(_TOOLKIT_PREFIX) or plain in _TOOLKIT_NAMES
 
@@ -34,7 +34,7 @@ def _one_group(text: str) -> str:
     except re.error as error:
         raise wrong("a regular expression", f"correct it: {error}") from None
     if groups != 1:
-        raise wrong("a regular expression with one group, the value", "put the number, and nothing else, in brackets")
+        raise wrong("a regular expression with one group, the value", "put only the number in brackets")
     return text
 
 
@@ -51,7 +51,7 @@ Metrics = Annotated[
 
 
 class ScriptMode(Strict):
-    """Leave for zips to bring code of their own to an allowed image, and where that code may lie.
+    """Allows zips to bring their own code to an allowed image, and says where that code may be.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-training-container.html
     """

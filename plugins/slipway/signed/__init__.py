@@ -1,1 +1,1 @@
-"""What a person ordered or answered, with the signature of the API server under it."""
+"""What a person ordered or answered, signed by the API server."""

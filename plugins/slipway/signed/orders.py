@@ -1,9 +1,8 @@
-"""Orders: what only an approver may start, and how the tasks of the run know who did.
+"""Orders: only an approver may start certain runs, and the run's tasks can tell who did.
 
-The API server's guard writes and signs the order in the transaction that starts the run, so that it exists if and only
-if an approver started it through the API: see slipway/guard. What a run's row says about who triggered it is
-not enough: a command line writes the name of an operating system's user there, and a run that another run starts
-inherits it.
+The API server's guard (slipway/guard) writes and signs the order in the transaction that starts the run. So the order
+exists only if an approver started the run through the API. The user in Airflow's row of the run is not enough: a
+command line writes the operating system's user there, and a run that another run starts inherits it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"
-# Long enough for a night of retries. Whoever clears the run's tasks later repeats nothing.
+# Long enough for a night of retries. Clearing the run's tasks later repeats nothing.
 VALID_FOR = timedelta(hours=24)
 
 
@@ -39,7 +38,7 @@ class Order:
     :param act: what is ordered
     :param by: the person's Airflow user name
     :param at: ISO 8601, UTC
-    :param target: what the form said
+    :param target: what it is done to, as the form says
     :param proof: the guard's signature, see slipway/signed/proofs.py
     """
 
@@ -50,11 +49,11 @@ class Order:
     proof: str = ""
 
     def signed(self, signer: Signer, dag_id: str, run_id: str) -> Self:
-        """:returns: this order with the guard's signature for this run"""
+        """Return this order with the guard's signature for this run."""
         return replace(self, proof=signer.sign(*self._statement(dag_id, run_id)))
 
     def is_proven(self, keys: Verifier, dag_id: str, run_id: str) -> bool:
-        """:returns: whether the guard has written it, for this run"""
+        """Tell whether the guard has signed it, for this run."""
         return keys.holds(self.proof, *self._statement(dag_id, run_id))
 
     def _statement(self, dag_id: str, run_id: str) -> tuple[str, ...]:
@@ -62,25 +61,25 @@ class Order:
 
     @property
     def ends_at(self) -> datetime:
-        """When it ceases to allow anything."""
+        """When it ends."""
         return datetime.fromisoformat(self.at) + VALID_FOR
 
     def to_json(self) -> dict[str, Any]:
-        """:returns: plain JSON for the state store"""
+        """Return plain JSON for the state store."""
         return {**asdict(self), "act": self.act.value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """:param value: what ``to_json`` returned"""
+        """Read what ``to_json`` returned."""
         return cls(**{**value, "act": Act(value["act"])})
 
 
 def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Order:
-    """Refuse to go on unless an approver has ordered it, lately.
+    """Refuse to go on unless an approver has ordered it within the last 24 hours.
 
     :param context: the context of a task that needs the order
     :param act: what the task does
-    :param target: what it does it to, by the run's form
+    :param target: what it does it to, as the run's form says
     :param rules: who may approve, by the model file as it is now
     :returns: the order
     :raises NotApproved: saying what is wrong with the order
@@ -89,7 +88,7 @@ def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Or
     if order is None:
         why = "nobody is on record as having started this run through Airflow's API"
     elif not order.is_proven(verifier(), run.dag_id, run.run_id):
-        why = f"the order said to be {order.by}'s bears no signature of Airflow's API server for this run"
+        why = f"the order in the name of {order.by} has no signature of Airflow's API server for this run"
     elif (order.act, order.target) != (act, target):
         why = f"{order.by} ordered to {order.act} ({order.target}), this run is to {act} ({target})"
     elif order.by not in rules.approvers:
@@ -102,8 +101,8 @@ def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Or
         f"Only an approver may {act}",
         resource=target,
         why=why,
-        fix=f"an approver ({', '.join(rules.approvers)}) triggers the DAG anew, in the UI or by the API; a command "
-        "line and other runs do not say who wants it",
+        fix=f"an approver ({', '.join(rules.approvers)}) triggers the DAG again, in the UI or by the API; a command "
+        "line and other runs do not tell who ordered it",
     )
 
 
@@ -112,5 +111,5 @@ def _read(context: Mapping[str, Any]) -> Order | None:
     try:
         return Order.from_json(value) if value else None
     except (TypeError, ValueError, KeyError):
-        # No order of the guard's.
+        # The guard has not written this.
         return None

@@ -1,7 +1,7 @@
-"""Signatures by which a task knows that the API server's guard has written an answer or an order, and nobody else.
+"""Signatures: they prove to a task that the API server's guard has written an answer or an order.
 
-The API server alone knows who calls, so it alone holds the signing key; tasks hold the public keys. A state store, an
-XCom or the Model Registry may be written by others: what bears no signature counts for nothing.
+Only the API server knows who calls, so only it has the signing key; tasks have the public keys. Others may write to
+state stores, XComs and the Model Registry, so an entry without a signature does not count.
 https://cryptography.io/en/latest/hazmat/primitives/asymmetric/ed25519/
 """
 
@@ -28,9 +28,9 @@ SECTION = "slipway"
 SIGNING_KEY = "approval_signing_key"
 PUBLIC_KEYS = "approval_public_keys"
 _HOW_TO_MAKE = "make a pair with `python -m slipway.signed.proofs`; docs/approval.md says who gets which"
-# So that no signature of ours means anything in another place or to a later format.
+# So that no signature is valid for another purpose or a later format.
 _PURPOSE = "slipway guard 1"
-# 8 bytes tell the questions of one model package apart; the signature binds everything else.
+# 8 bytes are enough to tell the questions of one model package apart; the signature covers everything else.
 _ASKED_BYTES = 8
 _ASKED_CHARS = 11
 
@@ -49,13 +49,13 @@ class TaskPlace:
 
     @classmethod
     def of(cls, ti: object) -> TaskPlace:
-        """:param ti: a task instance, Airflow's model of one or a task's own"""
+        """Read the place of a task instance: Airflow's model of one, or a task's own."""
         index = getattr(ti, "map_index", None)
         dag_id, run_id, task_id = (str(getattr(ti, name)) for name in ("dag_id", "run_id", "task_id"))
         return cls(dag_id, run_id, task_id, -1 if index is None else index)
 
     def asked(self, number: int) -> str:
-        """:returns: a short name of the task's question of this number"""
+        """Return a short name for the task's question of this number."""
         text = "\0".join((self.dag_id, self.run_id, self.task_id, str(self.map_index), str(number)))
         return _encode(hashlib.sha256(text.encode()).digest()[:_ASKED_BYTES])
 
@@ -64,17 +64,17 @@ class TaskPlace:
 class Signer:
     """Signs what the guard has let through.
 
-    :param key: the API server's own
+    :param key: the API server's signing key
     """
 
     key: Ed25519PrivateKey
 
     def sign(self, *statement: str) -> str:
-        """:returns: the signature of these texts, in letters that a package's metadata may hold"""
+        """Return the signature of these texts, in characters that a package's metadata may hold."""
         return _encode(self.key.sign(_message(statement)))
 
     def prove(self, asked: str, *statement: str) -> str:
-        """:returns: as sign, led by the question that was answered, which is signed too"""
+        """Return the question's short name, followed by the signature of that name and these texts."""
         return asked + self.sign(asked, *statement)
 
 
@@ -82,13 +82,13 @@ class Signer:
 class Verifier:
     """Tells whether the guard has signed something.
 
-    :param keys: the signing key's public half, and those of former keys
+    :param keys: the public halves of the signing key and of former ones
     """
 
     keys: tuple[Ed25519PublicKey, ...]
 
     def holds(self, signature: str, *statement: str) -> bool:
-        """:returns: whether one of the keys has signed exactly these texts"""
+        """Tell whether one of the keys has signed exactly these texts."""
         try:
             given = _decode(signature)
         except (binascii.Error, ValueError):
@@ -96,11 +96,11 @@ class Verifier:
         return any(_verified(key, given, _message(statement)) for key in self.keys)
 
     def proves(self, proof: str, *statement: str) -> bool:
-        """:returns: whether ``Signer.prove`` has made this of these texts, for whichever question"""
+        """Tell whether ``Signer.prove`` has made this of these texts, for any question."""
         return self.holds(proof[_ASKED_CHARS:], proof[:_ASKED_CHARS], *statement)
 
     def answers(self, proof: str, asked: str, *statement: str) -> bool:
-        """:returns: as proves, for this question alone"""
+        """Tell whether ``Signer.prove`` has made this of these texts, for this question."""
         return proof[:_ASKED_CHARS] == asked and self.proves(proof, *statement)
 
 
@@ -108,8 +108,8 @@ class Verifier:
 def signer() -> Signer:
     """Read the API server's signing key.
 
-    :raises UnsafeConfiguration: when there is none, or it is not one of the public keys, so that no task would
-        believe what it signs
+    :raises UnsafeConfiguration: when there is none, or its public half is not among the public keys, so that no task
+        would accept what it signs
     """
     text = conf.get(SECTION, SIGNING_KEY, fallback="").strip()
     key = _key(SIGNING_KEY, text, Ed25519PrivateKey.from_private_bytes)
@@ -118,7 +118,7 @@ def signer() -> Signer:
             "Approvals cannot be proved",
             resource=f"[{SECTION}] {PUBLIC_KEYS}",
             why=f"the public half of [{SECTION}] {SIGNING_KEY} is not among them",
-            fix=f"put {_encode(_raw(key.public_key()))} there, for the API server and for all that run tasks",
+            fix=f"put {_encode(_raw(key.public_key()))} there, for the API server and for everything that runs tasks",
         )
     return Signer(key)
 
@@ -135,7 +135,7 @@ def verifier() -> Verifier:
 
 
 def new_keys() -> tuple[str, str]:
-    """:returns: a new signing key and its public half, as the two options take them"""
+    """Return a new signing key and its public half, as the two options take them."""
     key = Ed25519PrivateKey.generate()
     return _encode(key.private_bytes_raw()), _encode(_raw(key.public_key()))
 

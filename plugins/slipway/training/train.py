@@ -43,7 +43,7 @@ _MAX_JOBS = 9
 _QUOTA_CODES = ("ResourceLimitExceeded", "LimitExceeded", "LimitExceededException")
 _NAME_TAKEN_CODE = "ResourceInUse"
 
-# SecondaryStatus tells a job that somebody stopped from one that a limit of its own ended.
+# SecondaryStatus says whether a person or one of the job's own limits stopped it.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
 _LIMITS = {
     "MaxRuntimeExceeded": "MaxRuntimeInSeconds of its StoppingCondition",

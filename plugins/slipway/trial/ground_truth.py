@@ -16,7 +16,7 @@ from typing import Any
 from slipway.aws.patience import patient
 from slipway.aws.s3 import S3Store, bucket_and_key, uri
 from slipway.errors import PermanentError
-from slipway.quality.scoring import is_right
+from slipway.load.rows import is_right
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ def _server() -> Iterator[RealServer]:
 
 @pytest.fixture
 def real_server(_server: RealServer) -> RealServer:
-    """Airflow's API server with the guard around it; tests leave it as they find it."""
-    # Other tests take the listeners away.
+    """Airflow's API server with the guard around it; tests must leave it unchanged."""
+    # Other tests remove the listeners.
     guard_flushes()
     guard_statements()
     return _server

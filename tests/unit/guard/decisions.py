@@ -1,4 +1,4 @@
-"""What has been decided about each route of Airflow's that is no plain reading one.
+"""What has been decided about each route of Airflow that does not only read.
 
 A route that is not here fails test_decisions.py: look at what it writes, then add it.
 """
@@ -15,7 +15,7 @@ from tests.unit.guard.real_server import IRIS, RUN
 
 @dataclass(frozen=True)
 class Harmless:
-    """Whoever Airflow lets do it may: it approves nothing, and hides nothing.
+    """Everybody whom Airflow allows may do it: it approves nothing and hides nothing.
 
     :param why: what it comes to
     """
@@ -25,7 +25,7 @@ class Harmless:
 
 @dataclass(frozen=True)
 class Guarded:
-    """Refused to who is no approver, or not the owner, as this request shows.
+    """Refused to everybody but approvers or the owner, as this request shows.
 
     :param target: the path with Slipway's own things in it
     :param body: a body that Airflow would take
@@ -150,7 +150,7 @@ PUBLIC: dict[str, Harmless | Guarded] = {
     "PATCH /api/v2/pools": STOPS_AT_MOST,
     "PATCH /api/v2/pools/{pool_name:path}": STOPS_AT_MOST,
     "DELETE /api/v2/pools/{pool_name:path}": STOPS_AT_MOST,
-    # It is there already; test_writes.py writes it for the first time.
+    # It exists already; test_writes.py writes it for the first time.
     "POST /api/v2/variables": Guarded("/api/v2/variables", _VARIABLE, 409),
     "PATCH /api/v2/variables": Guarded("/api/v2/variables", _update(_VARIABLE)),
     "PATCH /api/v2/variables/{variable_key:path}": Guarded(f"/api/v2/variables/{INSTANCE_VARIABLE}", _VARIABLE),

@@ -1,4 +1,4 @@
-"""Airflow's own API server in this process, with the guard around it, on a database that has a release which waits."""
+"""Airflow's own API server in this process, with the guard around it, on a database with a release that waits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SETTINGS = {
     "AIRFLOW__API_AUTH__JWT_SECRET": "x" * 64,
     "AIRFLOW__API__SECRET_KEY": "y" * 64,
 }
-# What nobody else may change in any way. A run more, or a connection of one's own, is anybody's to make.
+# What nobody else may change. Everybody may add a run, or a connection of another name.
 _WATCHED = {
     "XComs": select(XComModel.__table__),
     "what tasks remember": select(TaskStateStoreModel.__table__),
@@ -99,7 +99,7 @@ class RealServer:
         user: str | None = "bob",
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Send a request as uvicorn would hand it over, whose path nobody has tidied up.
+        """Send a request as uvicorn would pass it on, with its path unchanged.
 
         :param target: path and query as they stand in the request line
         :param user: whose token it bears
@@ -159,14 +159,14 @@ class RealServer:
             return sent[0]["status"], text
 
     def watched(self) -> dict[str, list[Any]]:
-        """What nobody but its owner may change, as it is."""
+        """What only its owner may change, as it is now."""
         with create_session(scoped=False) as session:
             return {name: [tuple(row) for row in session.execute(rows)] for name, rows in _WATCHED.items()}
 
 
 @contextmanager
 def serving() -> Iterator[RealServer]:
-    """Make the database, start the server, and take both away again."""
+    """Make the database, start the server, and remove both afterwards."""
     before = {name: os.environ.get(name) for name in SETTINGS}
     os.environ.update(SETTINGS)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Every route of Airflow's API server has been decided upon, and no form of its path leads past the decision."""
+"""There is a decision about every route of Airflow's API server, and no form of a path evades it."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.unit.guard.decisions import PUBLIC, WORKERS, Guarded
 from tests.unit.guard.real_server import FOREIGN
 
 _READING = {"GET", "HEAD", "OPTIONS"}
-# In the path as it is sent: each is answered 400.
+# In the path as it is sent: the answer to each is 400.
 CONTROLS = ("%0A", "%0a", "%0D%0A", "%00", "%7F", "%C2%85", "%250A", "%2500")
 OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 
@@ -35,7 +35,7 @@ def execution_routes(server) -> list:
 
 
 def filled(server, text: str) -> str:
-    """A path for any route: Slipway's own things in the place of its parameters."""
+    """A path for any route, with names of Slipway as its parameters."""
     known = {"asset": server.asset_id, "asset_name": quote(server.asset_name), "asset_uri": quote(server.asset_name)}
     known |= {"approve": server.tasks["iris-model", "approve"], "dag_id": "iris-model", "dag_run_id": "manual__1"}
     known |= {"run_id": "manual__1", "task_id": "approve", "asset_id": server.asset_id, "map_index": -1}
@@ -44,7 +44,7 @@ def filled(server, text: str) -> str:
 
 
 def odd(target: str) -> Iterator[str]:
-    """The same path in other words; some mean it, and some mean something else."""
+    """Other spellings of a path; some mean the same, some mean something else."""
     path, mark, query = target.partition("?")
     head, _, last = path.rpartition("/")
     letter = last[0] if last else "a"
@@ -72,7 +72,7 @@ def odd(target: str) -> Iterator[str]:
 
 @pytest.fixture
 def unchanged(real_server):
-    """Whatever a test tries, what is watched must be as before."""
+    """After each test, what is watched must be as before."""
     before = real_server.watched()
     yield
     assert real_server.watched() == before

@@ -1,4 +1,4 @@
-"""What may be flushed about an approval, and by whom; against real sessions on Airflow's own tables."""
+"""Who may flush which changes of an approval; with real sessions on Airflow's own tables."""
 
 import json
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ def engine(tmp_path_factory):
 
 
 def marking(task: tuple[str, str, str] | None) -> Route:
-    """The route of a request that marks this task by itself."""
+    """The route of a request that marks only this task."""
     if task is None:
         return Route()
     parameters = dict(zip(("dag_id", "dag_run_id", "task_id"), task, strict=True))
@@ -87,7 +87,7 @@ class Airflow:
             connection.execute(insert(HITLDetail.__table__).values(ti_id=self.ti_id, created_at=NOW, **detail))
 
     def changes(self, who: str | None, change, marked=None) -> None:
-        """Change something as a request of this person's would."""
+        """Change something as a request of this person would."""
         token = current_caller.set(Caller(who, marking(marked)))
         try:
             with Session(self.engine) as session:
@@ -398,7 +398,7 @@ class TestATrial:
 
     def test_who_uploaded_the_model_promotes_it_only_where_the_rules_let_them(self, trial):
         trial.rules = {TASK: Rules((ApprovalStage(ONLY_STAGE, ("dave",)),), allow_uploader=False)}
-        with refused(403, "lets no uploader approve"):
+        with refused(403, "does not let the uploader approve"):
             trial.answers("dave", "Promote")
         trial.answers("dave", "Retire")
         assert trial.answer().option == "Retire"

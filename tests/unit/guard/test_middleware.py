@@ -1,4 +1,4 @@
-"""The guard around the API server: whom it announces, what it adds, and when it lets nothing be changed."""
+"""The guard around the API server: who it says is calling, what it adds, and when it refuses every change."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def nothing_stays_installed():
 
 @pytest.fixture(autouse=True)
 def proved(monkeypatch):
-    """There is no database here to try anything with; test_self_test.py tries it."""
+    """There is no database here; test_self_test.py has one."""
     monkeypatch.setattr(self_test, "failure", lambda: None)
 
 
@@ -58,7 +58,7 @@ class Server:
 
 
 def request(server: Server, method: str, path: str, root_path: str = "", raw: bytes = b""):
-    """:returns: status, body and headers"""
+    """Send a request; return status, body and headers."""
     sent = []
 
     async def send(message):

@@ -38,7 +38,7 @@ def engine(tmp_path_factory):
 
 @pytest.fixture
 def start(engine, monkeypatch):
-    """Start a run as a request of somebody's would; gives the orders on record."""
+    """Start a run as a request of this person would; return the orders on record."""
     rules = {"iris-model": RULES, "unreadable": {"approve": None}}
     for module in (approvals, orders):
         monkeypatch.setattr(module, "rules_by_task", lambda dag_id, session: rules.get(dag_id, {}))

@@ -1,4 +1,4 @@
-"""What a request's path has led to, and which paths lead nowhere."""
+"""The endpoint that a request has reached, and paths that reach none."""
 
 import pytest
 from airflow.api_fastapi.core_api.routes.public import hitl, task_instances

@@ -1,4 +1,4 @@
-"""Whether the guard is there is tried, not believed; on Airflow's own server."""
+"""The guard's own test, on Airflow's own server."""
 
 import pytest
 from fastapi.testclient import TestClient

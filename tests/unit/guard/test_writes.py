@@ -1,4 +1,4 @@
-"""Who writes what Slipway remembers, told where the statement meets the database; on Airflow's own server."""
+"""Who may write what Slipway remembers; on Airflow's own server."""
 
 import json
 from functools import partial
@@ -31,7 +31,7 @@ TABLE = TaskStateStoreModel.__table__
 
 
 def as_caller(who, change) -> None:
-    """Change something in a session of a request's, and take it back."""
+    """Change something in a request's session, and roll it back."""
     token = current_caller.set(who)
     try:
         with create_session(scoped=False) as session:
@@ -75,7 +75,7 @@ def test_however_it_is_written_it_is_refused(real_server, change):
     before = real_server.watched()
     assert refused(Caller("alice", administrator=True), change)
     assert real_server.watched() == before
-    # Nobody's request: the scheduler's, a command line's.
+    # Without a request: the scheduler, a command line.
     as_caller(None, lambda session: session.execute(update(TABLE).values(value="1")))
 
 
@@ -194,7 +194,7 @@ class TestAPerson:
 
     @pytest.mark.parametrize("first", [DagModel, DagTag, DagVersion, SerializedDagModel])
     def test_deletes_what_is_theirs_to_delete(self, real_server, monkeypatch, first):
-        """An approver a release, an administrator a DAG without approvals; taken back here.
+        """Approvers delete a release, administrators a DAG without approvals; rolled back here.
 
         Airflow deletes table by table, in an order that is another one in each process.
         """
@@ -278,6 +278,6 @@ def test_an_intake_is_known_by_the_buckets_that_model_files_name(monkeypatch, tm
     assert belongings.is_intake("intake-mlops-region-account-99bae6", "start_releases")
     assert not belongings.is_intake("intake", "start_releases")
     assert not belongings.is_intake("intake-other", "start_releases")
-    # While one is broken, its bucket is not known: the name decides, so that the others' intakes go on.
+    # The bucket of a broken file is not known: then the DAG's name decides, so that the other intakes continue.
     (tmp_path / "wine-model.yaml").write_text("prefix: {{ name }}")
     assert belongings.is_intake("intake-other", "start_releases")

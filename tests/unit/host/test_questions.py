@@ -1,4 +1,4 @@
-"""Whether a question has been answered, as Airflow's own channel tells."""
+"""Questions, as Airflow answers in the task's own channel."""
 
 from types import SimpleNamespace
 from uuid import uuid4

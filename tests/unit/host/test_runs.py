@@ -1,4 +1,4 @@
-"""Whether a run goes on, as Airflow's own channel tells."""
+"""Runs and their tasks, as Airflow answers in the task's own channel."""
 
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType

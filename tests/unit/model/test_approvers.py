@@ -1,4 +1,4 @@
-"""Whose approvals count, and whether they suffice."""
+"""Whose approvals count, and whether they are enough."""
 
 import pytest
 
@@ -59,13 +59,13 @@ def test_the_uploader_is_refused_where_the_rules_say_so():
     assert "alice uploaded this model" in rules.refusal("alice", [], "alice")
     assert rules.refusal("carol", [], "alice") is None
     assert ONE.refusal("alice", [], "alice") is None
-    # On record all the same, by a model file that allowed it then.
+    # On record from a time when the model file allowed it.
     assert rules.shortfall(given("alice"), "alice") == "1 of alice, carol must approve"
 
 
 @pytest.mark.parametrize("second", ["Alice", "\u0430lice", "alice@corp", "CORP\\alice"])
 def test_a_person_on_record_under_two_names_counts_once(second):
-    """Rules of before, or a record that somebody has written to: the model file refuses such approvers."""
+    """Former rules, or a forged record: the model file itself refuses such approvers."""
     rules = Rules((ApprovalStage(ONLY_STAGE, ("alice", second, "carol"), 2),))
     assert rules.shortfall(given("alice", second), None) == "1 of carol must approve"
     assert "has approved already as alice" in rules.refusal(second, given("alice"), None)

@@ -22,7 +22,7 @@ def test_the_shipped_file_is_the_labs_pipeline():
     assert model.approval.subject == "Shall this model be put into production?"
     assert model.approval.timeout_days == 7
     assert [gate.metric for gate in model.gates] == ["validation:merror"]
-    # Production is watched out of the box, and somebody hears of it.
+    # Production has alarms from the start, and they tell somebody.
     assert model.alarms and model.approval.topic
 
 

@@ -1,4 +1,4 @@
-"""Model files are read once, each mistake names its file, and a broken file costs only its own model."""
+"""Model files are read once, each mistake names its file, and a broken file only affects its own model."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path, read):
 
 
 def test_a_young_file_is_read_each_time(tmp_path, read):
-    """Two changes within a tick of the clock look like one."""
+    """Two changes within one tick of the clock cannot be told apart."""
     path = write_model(tmp_path, iris())
     for _ in range(2):
         load_model(path)
@@ -125,10 +125,10 @@ def test_two_files_never_share_a_name(field, changes, tmp_path):
     models, errors = load_models(tmp_path)
     assert len(models) == 1
     assert errors[0].resource == "b.yaml"
-    assert f"field {field}: expected a value of its own, found the one of a.yaml" in str(errors[0])
+    assert f"field {field}: expected a value of its own, found that of a.yaml" in str(errors[0])
 
 
-# What YAML, a person or a program may put where a value belongs.
+# What YAML, a person or a program may write as a value.
 NASTY = st.one_of(
     st.none(),
     st.booleans(),

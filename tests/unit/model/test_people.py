@@ -1,4 +1,4 @@
-"""One person's names are told from two persons', whoever spells them."""
+"""Whether two names may be one person's."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""A broken model file keeps the DAG of its last good version, whichever process looks, and no longer than it should."""
+"""A broken model file keeps the DAG of its last good version, in every process, and only while the file is broken."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The model file's stress section: no load by itself, and none beyond its caps."""
+"""The model file's stress section: no load by default, and none above its caps."""
 
 import pytest
 from pydantic import ValidationError

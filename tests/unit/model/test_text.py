@@ -1,4 +1,4 @@
-"""The text of a model file: everything YAML can do to a reader ends as that file's error, with line and column."""
+"""The text of a model file: whatever is wrong with it becomes that file's error, with line and column."""
 
 import os
 import socket
@@ -24,16 +24,16 @@ def test_a_model_file_means_what_yaml_says():
 @pytest.mark.parametrize(
     ("text", "line", "column", "expected"),
     [
-        ("a: 1\nprefix: {{ name }}", 2, 10, "a key that is no text"),
-        ("? [a, b]\n: 1", 1, 3, "a key that is no text"),
-        ("1: x", 1, 1, "a key that is no text: put it in quotes"),
-        ("yes: x", 1, 1, "a key that is no text"),
+        ("a: 1\nprefix: {{ name }}", 2, 10, "a key that is not text"),
+        ("? [a, b]\n: 1", 1, 3, "a key that is not text"),
+        ("1: x", 1, 1, "a key that is not text: put it in quotes"),
+        ("yes: x", 1, 1, "a key that is not text"),
         ("a: !!int x", 1, 4, "the tag tag:yaml.org,2002:int is not allowed"),
         ("a: !!python/object/apply:os.system ['true']", 1, 4, "is not allowed"),
         ("a: ! x", 1, 4, "the tag ! is not allowed"),
         ("a: " + "1" * 5000, 1, 4, "a number of more than 40 characters"),
         ("a: 9223372036854775808", 1, 4, "a whole number of more than 64 bits"),
-        ("a: &x [*x]", 1, 8, "the alias *x stands for nothing, or for what it is part of"),
+        ("a: &x [*x]", 1, 8, "the alias *x stands for nothing, or for a value that contains it"),
         (BOMB, 1, 4, "more than 5000 values"),
         ("a: *x", 1, 4, "the alias *x stands for nothing"),
         ("[" * 100_000, 1, 21, "more than 20 levels"),

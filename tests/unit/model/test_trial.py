@@ -1,4 +1,4 @@
-"""The model file's trial: defaults that promote nothing by themselves, and steps that end with all requests."""
+"""The model file's trial: defaults that promote nothing, and steps that end with all requests."""
 
 import pytest
 from pydantic import ValidationError

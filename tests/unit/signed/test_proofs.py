@@ -1,4 +1,4 @@
-"""The guard's signatures: made with one key, believed by its public half alone."""
+"""The guard's signatures: made with a private key, checked with its public half."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_after_a_rotation_former_signatures_hold_until_their_key_is_taken_away(k
     (old, old_public), (new, new_public) = new_keys(), new_keys()
     keys(old, old_public)
     former = signer().sign(*STATEMENT)
-    # First everybody learns the new key, then the API server signs with it.
+    # First all get the new public key, then the API server signs with the new key.
     keys(old, new_public, old_public)
     assert verifier().holds(former, *STATEMENT)
     keys(new, new_public, old_public)

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway import names
+from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError, ReleasedAlready
 from slipway.plan import Revision
 from slipway.source.pin import S3VersionSensor
@@ -191,3 +192,11 @@ def test_an_upload_of_the_future_is_not_released():
 
     with pytest.raises(PermanentError, match="is in the future"):
         sensor(Later("v1")).execute(context())
+
+
+def test_versions_and_claims_share_the_sensors_client():
+    made = sensor(Bucket())
+    del made.__dict__["versions"]
+    assert isinstance(made.hook, S3Hook)
+    assert made.versions.s3 is made.hook
+    assert made.claims._documents is made.hook

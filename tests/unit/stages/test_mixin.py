@@ -71,7 +71,7 @@ def run() -> Run:
 @pytest.fixture
 def registry(monkeypatch) -> Registry:
     registry = Registry()
-    monkeypatch.setattr(mixin, "ModelRegistryHook", registry)
+    monkeypatch.setattr(mixin, "DecisionRecordHook", registry)
     return registry
 
 
