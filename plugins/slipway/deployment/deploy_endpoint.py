@@ -87,21 +87,21 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         # First of all: a roll-back without an approver's order must not enter the stage.
         self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, STAGE_OF[self.environment])
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Continue after a wait, as CloudFormationDeployOperator.resume."""
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
-    def _consequences(self, context: Context) -> Iterator[None]:
+    def _handle_failures(self, context: Context) -> Iterator[None]:
         """Reject the model package of a superseded release, and notify people of a changed artefact."""
         try:
             yield
         except ArtefactChanged as error:
-            served_artefacts.tell(error, self.model, context, self.task_id)
+            served_artefacts.notify_changed(error, self.model, context, self.task_id)
             raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
@@ -156,7 +156,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             return None
         if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
             self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
-        elif stack is None or not self._share_requests(endpoint, stack):
+        elif stack is None or not self._restore_weights(endpoint, stack):
             return None
         return self.endpoint_wait(deadline)
 
@@ -177,7 +177,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Return whether both variants need the same number of instances before the stack changes."""
         return False
 
-    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+    def _restore_weights(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
         """Change the variants' weights if needed, and return whether that was needed."""
         share = self.wanted_share(stack)
         if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):

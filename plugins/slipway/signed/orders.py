@@ -20,7 +20,7 @@ from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"
-# Long enough for a night of retries. Clearing the run's tasks later repeats nothing.
+# Retries may go on overnight. A task that is cleared later needs a new order.
 VALID_FOR = timedelta(hours=24)
 
 
