@@ -11,7 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.config import RESERVED_PREFIXES
 from slipway.model.files import load_models
 from slipway.model.pipelines import STALE_TAG

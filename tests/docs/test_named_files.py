@@ -29,3 +29,13 @@ def test_the_tree_shows_every_room():
     assert {room for room in rooms if f"{room}/" not in text} == set()
     loose = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
     assert {name for name in loose if name not in text} == set()
+
+
+PLACES = "tests|plugins|dags|include|local_aws|tools|bench|demo|docs"
+PATH = re.compile(rf"`((?:{PLACES})/[\w./-]+?)(?:::\w+)?/?`")
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+def test_every_path_on_every_page_is_there(page):
+    named = set(PATH.findall(page.read_text()))
+    assert {path for path in named if not (ROOT / path).exists()} == set()

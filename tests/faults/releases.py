@@ -11,7 +11,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
-from slipway.model.approvers import ONLY_STAGE
+from slipway.model.approval_rules import ONLY_STAGE
 from slipway.model.config import ModelConfig
 from slipway.plan import pull_revision
 from slipway.quality.endpoint import EndpointTestOperator

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from botocore.credentials import ReadOnlyCredentials
 
-from slipway.load.drive import Drive
 from slipway.load.phases import Share
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender, NoReply, Reply
+from slipway.load.sending_loops import Drive
 from slipway.load.signing import RequestSigner, Target
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.sagemaker_cases import ROWS

@@ -15,7 +15,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.approval.wait import ApprovalTrigger
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AwsError, Rejected
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan
 from slipway.registry.hook import ModelRegistryHook

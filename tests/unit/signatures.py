@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from slipway.approval.answers import Answer, Question
-from slipway.model.approvers import ONLY_STAGE, Approval
-from slipway.registry.hook import ModelRegistryHook
+from slipway.model.approval_rules import ONLY_STAGE, Approval
+from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import APPROVE, Candidate, Decision
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import TaskPlace, signer
@@ -36,7 +36,7 @@ def signed_approval(
 
 def record_decision(arn: str, digest: str, *, approved: bool = True, by: str = "alice") -> Decision:
     """Record what one person has decided, as the task approve does once the guard has let them through."""
-    registry, at = ModelRegistryHook(aws_conn_id=None), "2026-05-02T08:00:00+00:00"
+    registry, at = DecisionRecordHook(aws_conn_id=None), "2026-05-02T08:00:00+00:00"
     given = [signed_approval(registry.candidate(arn, digest), by, at=at)] if approved else []
     return registry.record_decision(
         arn, approved=approved, decided_by=by, how="Airflow", comment="", digest=digest, decided_at=at, approvals=given

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from slipway.model.approvers import Approval
+from slipway.model.approval_rules import Approval
 from slipway.registry.record import APPROVE, REJECT, Candidate, How
 from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
 

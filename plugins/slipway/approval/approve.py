@@ -16,12 +16,12 @@ from slipway.aws.clients import client
 from slipway.aws.identity import identity
 from slipway.errors import AlreadyDecided, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.model.approvers import Approval, Rules
+from slipway.model.approval_rules import Approval, Rules
 from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
-from slipway.registry.approved import check_counts
+from slipway.registry.approval_check import check_counts
 from slipway.registry.artefact import Artefact, artefact_of
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, Decision, How
 from slipway.stages.mixin import superseded
 from slipway.states import BoardStage, ExecutionMode
@@ -45,7 +45,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
     operator_extra_links = (NewerReleaseLink(),)
     board_stage = BoardStage.APPROVE
-    registry = client(ModelRegistryHook)
+    registry = client(DecisionRecordHook)
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.host.questions import put_question
-from slipway.model.approvers import Approval, Rules
+from slipway.model.approval_rules import Approval, Rules
 from slipway.plan import ReleasePlan, pull_package_arn
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under

@@ -79,7 +79,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             self.log.warning("%s. Production's artefacts were not compared with those on record", error)
             return
         for one in changed:
-            served_artefacts.tell(one, self.model, context, self.task_id)
+            served_artefacts.notify_changed(one, self.model, context, self.task_id)
         if changed:
             raise changed[0]
 

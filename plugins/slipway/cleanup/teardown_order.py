@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.errors import NotApproved
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.signed import orders
 
 # The field of the DAG's form, and the task that removes things.

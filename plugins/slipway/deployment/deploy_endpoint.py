@@ -31,7 +31,7 @@ from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
-from slipway.registry import approved
+from slipway.registry import approval_check
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
@@ -87,21 +87,21 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         # First of all: a roll-back without an approver's order must not enter the stage.
         self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, STAGE_OF[self.environment])
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Continue after a wait, as CloudFormationDeployOperator.resume."""
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
-    def _consequences(self, context: Context) -> Iterator[None]:
+    def _handle_failures(self, context: Context) -> Iterator[None]:
         """Reject the model package of a superseded release, and notify people of a changed artefact."""
         try:
             yield
         except ArtefactChanged as error:
-            served_artefacts.tell(error, self.model, context, self.task_id)
+            served_artefacts.notify_changed(error, self.model, context, self.task_id)
             raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
@@ -156,7 +156,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             return None
         if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
             self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
-        elif stack is None or not self._share_requests(endpoint, stack):
+        elif stack is None or not self._restore_weights(endpoint, stack):
             return None
         return self.endpoint_wait(deadline)
 
@@ -177,7 +177,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Return whether both variants need the same number of instances before the stack changes."""
         return False
 
-    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+    def _restore_weights(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
         """Change the variants' weights if needed, and return whether that was needed."""
         share = self.wanted_share(stack)
         if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
@@ -212,7 +212,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         if self.environment is Environment.PRODUCTION:
             rules = self.model.approval.rules()
             uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
-            decision = approved.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
+            decision = approval_check.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
         checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id

@@ -21,7 +21,7 @@ from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import ReleasePlan, roll_back_target
-from slipway.registry import approved, artefact
+from slipway.registry import approval_check, artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
@@ -142,7 +142,7 @@ class RollBackOperator(StageMixin, BaseOperator):
             self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
         rules = self.model.approval.rules()
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
-        approved.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
+        approval_check.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
         self._check_artefact(package)
         return replace(plan, sequence=order.at, rolled_back_by=order.by)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.errors import NotApproved
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ReleasePlan, roll_back_target
 from slipway.signed import orders
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.guard import own_writes
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
 
 # The class name of slipway.approval.approve.HumanApprovalSensor, whose import would cost every start a second.

@@ -12,7 +12,7 @@ from airflow.api_fastapi.execution_api.security import _REQUEST_SCOPE_TOKEN_KEY 
 from fastapi import HTTPException, Request
 from fastapi.security import HTTPBearer
 
-from slipway.guard.routes import Route
+from slipway.guard.matched_route import Route
 
 _bearer_scheme = HTTPBearer(auto_error=False)
 # What the simple auth manager and Flask-AppBuilder call the role that may do everything.

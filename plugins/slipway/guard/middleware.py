@@ -14,10 +14,10 @@ from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 
 from slipway.errors import UnsafeConfiguration
-from slipway.guard import answers, self_test
+from slipway.guard import replies, self_test
 from slipway.guard.caller import Caller, TaskCaller, current_caller, identify
 from slipway.guard.flush import guard_flushes
-from slipway.guard.routes import Route, has_control_character
+from slipway.guard.matched_route import Route, has_control_character
 from slipway.guard.writes import guard_statements
 from slipway.signed import proofs
 
@@ -126,8 +126,8 @@ class _AnswerSender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and isinstance(self._caller, Caller):
             status = HTTPStatus(message["status"])
-            if answers.may_replace(self._caller.route, status):
-                await self._replace(await run_in_threadpool(answers.replacement, self._caller, status))
+            if replies.may_replace(self._caller.route, status):
+                await self._replace(await run_in_threadpool(replies.replacement, self._caller, status))
         if not self._replaced:
             await self._send(message)
 

@@ -17,7 +17,7 @@ from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
 from slipway.guard.caller import Caller, TaskCaller
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.plan import roll_back_target_of
 from slipway.signed.orders import ORDER, Act, Order
 from slipway.signed.proofs import signer

@@ -15,12 +15,12 @@ from typing import Any
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.access import Access
-from slipway.load.book import Book
 from slipway.load.errors import LoadError
 from slipway.load.phases import Phase, phase_to_json, shares
 from slipway.load.plan import Plan
 from slipway.load.processes import Process
 from slipway.load.result import COMPLETED, LoadResult, PhaseResult, Second
+from slipway.load.seconds import Book
 from slipway.load.tally import Tally
 
 _CREDENTIALS_SECONDS = 20.0

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.load.drive import ABANDONED
 from slipway.load.phases import phase_names
 from slipway.load.plan import figure
 from slipway.load.result import LoadResult, PhaseResult
+from slipway.load.sending_loops import ABANDONED
 from slipway.load.tally import milliseconds
 
 

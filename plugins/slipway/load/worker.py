@@ -16,11 +16,11 @@ from typing import Any
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.answers import Answers
-from slipway.load.drive import Drive
 from slipway.load.phases import Share
 from slipway.load.plan import MAX_ROWS_MIB
 from slipway.load.rows import Row
 from slipway.load.sender import HttpSender
+from slipway.load.sending_loops import Drive
 from slipway.load.signing import RequestSigner, Target
 
 # A line of input holds all rows, which have a limit of their own, and little else.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
 from slipway.aws.placeholders import AwsIdentity
-from slipway.model.approval import ApprovalSettings
+from slipway.model.approval_settings import ApprovalSettings
 from slipway.model.fields import (
     InstanceType,
     Name,

@@ -16,7 +16,7 @@ from slipway.aws.sns import SnsPublishHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from slipway.model.approval import ApprovalSettings
+    from slipway.model.approval_settings import ApprovalSettings
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from datetime import UTC
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.model.approvers import Approval
+from slipway.model.approval_rules import Approval
 from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus

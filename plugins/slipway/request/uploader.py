@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from slipway import names
 from slipway.aws.s3 import uri
 from slipway.errors import NotApproved, PermanentError, SlipwayError
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES
 

@@ -14,13 +14,13 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.errors import NotApproved
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
 from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"
-# Long enough for a night of retries. Clearing the run's tasks later repeats nothing.
+# Retries may go on overnight. A task that is cleared later needs a new order.
 VALID_FOR = timedelta(hours=24)
 
 

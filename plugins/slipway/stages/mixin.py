@@ -12,7 +12,7 @@ from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, 
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.plan import ReleasePlan, pull_plan
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, How
 from slipway.stages.board import Entry, Outcome
 from slipway.stages.gate import StageGate, Ticket
@@ -154,7 +154,7 @@ class StageMixin(BaseOperator):
         if not registration:
             return
         try:
-            ModelRegistryHook(aws_conn_id=self.aws_conn_id).record_decision(
+            DecisionRecordHook(aws_conn_id=self.aws_conn_id).record_decision(
                 registration["model_package_arn"],
                 approved=False,
                 decided_by=NOBODY,

@@ -126,7 +126,7 @@ def waits(owner: JobOwner, tasks: TaskStates) -> bool:
     return not has_ended(tasks.task_state(owner), run_is_open=tasks.run_is_open(owner))
 
 
-def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
+def stop_and_mark(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
     """Stop a running job, and mark it so that its task trains again when it is cleared.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html

@@ -12,7 +12,7 @@ from slipway.aws.clients import client
 from slipway.aws.links import ModelPackageLink
 from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.model.approvers import ApprovalStage, Rules
+from slipway.model.approval_rules import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How

@@ -3,7 +3,7 @@
 import json
 
 from slipway.approval.answers import Answer, Question
-from slipway.model.approvers import Approval
+from slipway.model.approval_rules import Approval
 from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST
 from slipway.registry.record import Candidate, How, approval_properties, approvals_of
 from tests.unit.signatures import signed_approval

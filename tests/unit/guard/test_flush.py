@@ -22,8 +22,8 @@ from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.guard import approvals, flush
 from slipway.guard.caller import Caller, current_caller
 from slipway.guard.flush import guard_flushes, unguard_flushes
-from slipway.guard.routes import Route
-from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
+from slipway.guard.matched_route import Route
+from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.registry.record import How
 
 DAG, RUN, TASK = "iris-model", "s3__1", "approve"

@@ -11,11 +11,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from slipway.errors import UnsafeConfiguration
-from slipway.guard import answers, middleware, self_test
+from slipway.guard import middleware, replies, self_test
 from slipway.guard.caller import Caller, TaskCaller, current_caller
 from slipway.guard.flush import check_flush, unguard_flushes
+from slipway.guard.matched_route import Route
 from slipway.guard.middleware import ApprovalGuard
-from slipway.guard.routes import Route
 from slipway.guard.writes import check_statement, unguard_statements
 from slipway.plugin import SlipwayPlugin
 
@@ -157,7 +157,7 @@ def test_what_a_page_says_itself_stays(alice_calls):
 
 
 def test_an_answer_that_is_replaced_is_so_as_a_whole(alice_calls, monkeypatch):
-    monkeypatch.setattr(answers, "replacement", lambda caller, status: (status, f"not {caller}"))
+    monkeypatch.setattr(replies, "replacement", lambda caller, status: (status, f"not {caller}"))
     assert request(Server(409, update_hitl_detail), "PATCH", TASK)[:2] == (409, b'{"detail":"not alice"}')
     assert request(Server(200, update_hitl_detail), "PATCH", TASK)[:2] == (200, b"its own")
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from slipway.guard import approvals, orders
 from slipway.guard.caller import TOKEN_KEY, Caller, TaskCaller, current_caller
 from slipway.guard.flush import guard_flushes, unguard_flushes
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.signed.orders import Act, Order
 from slipway.signed.proofs import verifier
 

@@ -6,7 +6,7 @@ import pytest
 
 from slipway import names
 from slipway.errors import ModelFileError
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.model.config import ModelConfig
 from slipway.model.fields import RESERVED_TAG_PREFIXES
 from slipway.model.files import load_model

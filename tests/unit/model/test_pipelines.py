@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.pipelines import STALE_TAG, pipelines
 from slipway.release_dag import build_release_dag
 from tests.unit.model.test_files import aged

@@ -7,8 +7,8 @@ import pytest
 from botocore.validate import ParamValidator
 
 from slipway.deployment.history import BEFORE, COLLECTED, ROLLED_BACK
-from slipway.model.approval import MAX_APPROVALS
-from slipway.model.approvers import ONLY_STAGE, Approval
+from slipway.model.approval_rules import ONLY_STAGE, Approval
+from slipway.model.approval_settings import MAX_APPROVALS
 from slipway.model.config import ModelConfig
 from slipway.model.serving import Champion
 from slipway.quality.champion import compare

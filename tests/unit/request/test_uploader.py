@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from slipway.errors import AwsError, NotApproved
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.names import revision_key
 from slipway.plan import Revision
 from slipway.request.process import process_request

@@ -8,7 +8,7 @@ import pytest
 from slipway.cleanup import teardown_order
 from slipway.deployment import roll_back_order
 from slipway.errors import NotApproved
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.plan import roll_back_target, roll_back_target_of
 from slipway.signed.orders import ORDER, VALID_FOR, Act, Order
 from tests.unit.scripted_aws import MemoryStore

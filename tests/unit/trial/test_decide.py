@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from slipway.approval import asking
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.errors import PermanentError, Superseded
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.model.config import ModelConfig
 from slipway.registry.record import Candidate, How
 from slipway.stages.board import Entry

@@ -3,8 +3,8 @@
 import pytest
 
 from slipway.errors import NotApproved
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
-from slipway.registry.approved import check_approved
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
+from slipway.registry.approval_check import check_approved
 from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST
 from slipway.registry.record import APPROVAL_PREFIX, DECISION, Candidate, approval_properties
 from tests.unit.signatures import signed_approval

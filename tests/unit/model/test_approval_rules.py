@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.model.approvers import ONLY_STAGE, Approval, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 
 ONE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 TWO_OF_THREE = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol", "erin"), 2),))

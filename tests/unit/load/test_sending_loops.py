@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from slipway.load.answers import Answers
-from slipway.load.drive import ABANDONED, Drive
 from slipway.load.phases import Arrivals, LoadStage, shares
 from slipway.load.rows import Row
 from slipway.load.sender import Reply
+from slipway.load.sending_loops import ABANDONED, Drive
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 
 ROWS = [Row("1", "1,a"), Row("2", "2,b"), Row("0", "3,c")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from slipway.model.approvers import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
 from slipway.model.fields import TopicArn, UserName, different_people, no_repetition
 from slipway.validation import Strict, wrong
 

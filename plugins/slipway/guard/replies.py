@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, rules_by_task
 from slipway.guard.caller import Caller
-from slipway.guard.routes import ANSWER, MARK_TASK_DRY_RUN, Route
+from slipway.guard.matched_route import ANSWER, MARK_TASK_DRY_RUN, Route
 
 
 def may_replace(route: Route, status: HTTPStatus) -> bool:

@@ -1,6 +1,6 @@
 """Reports of several processes, put together by the second."""
 
-from slipway.load.book import Book
+from slipway.load.seconds import Book
 from slipway.load.tally import Tally, milliseconds
 
 

@@ -3,7 +3,7 @@
 import pytest
 from airflow.api_fastapi.core_api.routes.public import hitl, task_instances
 
-from slipway.guard.routes import ANSWER, MARK_TASK, MARK_TASK_DRY_RUN, Route, has_control_character
+from slipway.guard.matched_route import ANSWER, MARK_TASK, MARK_TASK_DRY_RUN, Route, has_control_character
 
 PARAMETERS = {"dag_id": "iris-model", "dag_run_id": "s3__1", "task_id": "approve"}
 NAMED = ("iris-model", "s3__1", "approve")

@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway.aws.identity import same_principal
 from slipway.errors import NotApproved
-from slipway.model.approvers import Rules
+from slipway.model.approval_rules import Rules
 from slipway.registry.record import HOW_OUTSIDE, UNKNOWN, Decision, approvals_of, decision_of
 
 _NEEDED = "Production needs an approval on record"
