@@ -147,6 +147,14 @@ def artefact_key(prefix: str, revision: str) -> str:
     return f"{release_prefix(prefix, revision)}model.tar.gz"
 
 
+def request_beside(artefact: str) -> str:
+    """Return the key of the zip of the release that an artefact belongs to.
+
+    :param artefact: what artefact_key returned
+    """
+    return f"{artefact.rpartition('/')[0]}/trainingjob.zip"
+
+
 def claim_key(prefix: str, revision: str) -> str:
     """Return the key of the document that says which run a revision belongs to."""
     return f"{release_prefix(prefix, revision)}claim.json"

@@ -15,6 +15,7 @@ from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.measurable import check_measurable
 from slipway.request.uploader import revision_document
 from slipway.states import Environment
 
@@ -45,7 +46,7 @@ def process_request(
     :param revision: what ``source`` pinned
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
-    :raises RequestRefused: when the zip is invalid, or the policy does not allow it
+    :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
     :raises NameConflict: when the run's prefix already has another zip
     """
     if revision.size_bytes > MAX_BYTES:
@@ -58,6 +59,7 @@ def process_request(
     key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
+    check_measurable(fenced)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
         log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):

@@ -20,6 +20,7 @@ from slipway.load.plan import Plan
 from slipway.quality.held_out import HeldOutHook
 from slipway.states import SERVING, EndpointStatus
 from slipway.stress import report_files
+from slipway.stress.answers import answers_under_load
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
 from slipway.stress.report_hook import StressReportHook
@@ -99,7 +100,7 @@ class LoadOperator(BaseOperator):
         """
         from slipway.load.slo import Slo, judge_load
 
-        conn_id, plan = order.model.aws_conn_id, self._plan(order)
+        conn_id, plan = order.model.aws_conn_id, self._plan(order, endpoint)
         place = _ReportPlace.of(order.model, context["run_id"])
         # Before the load is sent: a task that is told to end has no time for it.
         report_files.prepare()
@@ -133,10 +134,16 @@ class LoadOperator(BaseOperator):
             )
         return endpoint
 
-    def _plan(self, order: StressOrder) -> Plan:
+    def _plan(self, order: StressOrder, endpoint: Mapping[str, Any]) -> Plan:
         from slipway.load.dataset import MAX_ROWS
 
         conn_id = order.model.aws_conn_id
+        answers = answers_under_load(
+            endpoint,
+            min_accuracy=order.limits["min_accuracy"],
+            target_variant=order.target_variant,
+            aws_conn_id=conn_id,
+        )
         rows = HeldOutHook(aws_conn_id=conn_id).rows(resolve(order.data, conn_id), MAX_ROWS)
         plan = Plan(
             endpoint_name=order.endpoint_name,
@@ -145,6 +152,7 @@ class LoadOperator(BaseOperator):
             target_variant=order.target_variant,
             caps=order.caps,
             drain_seconds=DRAIN_SECONDS,
+            answers=answers,
         )
         try:
             plan.check()

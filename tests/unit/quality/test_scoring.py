@@ -3,6 +3,7 @@
 import pytest
 
 from slipway.errors import EndpointTestFailed
+from slipway.load.answers import Answers
 from slipway.quality.scoring import Prediction, Score
 
 
@@ -26,3 +27,22 @@ def test_regression_is_measured_by_distance():
 def test_regression_needs_numbers():
     with pytest.raises(EndpointTestFailed, match="not a number"):
         _ = Score([Prediction("a", "1.0", "a", 1)]).rmse
+
+
+def test_what_a_prediction_means_follows_from_the_variant_that_made_it():
+    margin, share = Answers.MARGIN, Answers.PROBABILITY
+    score = Score([Prediction("1", "0.3", "model-a", 1, margin), Prediction("0", "0.3", "model-b", 1, share)])
+    assert score.correct == 2
+
+
+@pytest.mark.parametrize("prediction", ["nan", "inf", "0.1,0.9", "1e300"])
+def test_no_distance_is_told_instead_of_a_figure_that_is_none(prediction):
+    with pytest.raises(EndpointTestFailed, match="not a number"):
+        _ = Score([Prediction("1", prediction, "a", 1)]).rmse
+
+
+def test_answers_that_name_no_class_have_no_accuracy():
+    numbers = Score([Prediction("1", "1.0", "a", 1, Answers.NUMBER)])
+    numbers.check(regression=True)
+    with pytest.raises(EndpointTestFailed, match="name no classes"):
+        numbers.check(regression=False)
