@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from slipway import names
+from slipway.encoding import encoded
 from slipway.errors import PermanentError
 from slipway.states import Environment
 
@@ -103,7 +104,7 @@ class ReleasePlan:
             TAG_REVISION: self.revision_id,
             TAG_DIGEST: self.digest,
             TAG_SEQUENCE: self.sequence,
-            TAG_VERSION_ID: self.revision.version_id,
+            TAG_VERSION_ID: encoded(self.revision.version_id),
         }
 
     def to_xcom(self) -> dict[str, Any]:
