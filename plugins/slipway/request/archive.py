@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import stat
 import struct
@@ -15,11 +16,21 @@ from typing import Any, NoReturn
 from slipway.errors import RequestRefused
 from slipway.validation import shown_name
 
+log = logging.getLogger(__name__)
+
 MEMBERS = ("trainingjob.json", "deployment.json")
 MAX_BYTES = 1024 * 1024
+# The two files, and what a file manager adds to them.
+MAX_MEMBERS = 20
 # The largest request that CreateTrainingJob accepts has a few hundred values.
 MAX_VALUES = 5_000
 MAX_DEPTH = 20
+
+# Files that macOS, Windows and KDE keep beside a folder's own. Windows does not tell capitals apart.
+# https://en.wikipedia.org/wiki/Resource_fork#The_Macintosh_file_system
+# https://learn.microsoft.com/en-us/windows/win32/shell/how-to-customize-folders-with-desktop-ini
+_LEFTOVERS = frozenset({".ds_store", ".localized", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory"})
+_MAC_FOLDER, _APPLE_DOUBLE = "__MACOSX/", "._"
 
 # With other methods the archive decides how much memory the reader needs; no tool uses them by default.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -40,7 +51,7 @@ _BROKEN = (
 
 
 def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
-    """Read the two documents of a release request.
+    """Read the two documents of a release request; what file managers add to a zip is never unpacked.
 
     :param data: the zip
     :returns: each file's JSON object by the file's name
@@ -70,41 +81,65 @@ def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> N
 
 
 def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Check names, number, kinds and declared sizes of the files in the zip, and return them by name."""
-    fix = f"zip exactly {' and '.join(MEMBERS)}, at the top level"
+    """Check names, number, kinds and declared sizes of the files in the zip, and return the two by name."""
     infos = archive.infolist()
+    if len(infos) > MAX_MEMBERS:
+        why = f"expected {' and '.join(MEMBERS)}, found {len(infos)} files, more than {MAX_MEMBERS}"
+        refuse("trainingjob.zip", why, "zip only the two files")
     # Only the original name has what follows a NUL byte.
     counts = Counter(info.orig_filename for info in infos)
+    passed_over = [name for name in counts if _is_leftover(name)]
     for name, count in counts.items():
-        if name not in MEMBERS:
-            refuse(shown_name(name), f"expected only {' and '.join(MEMBERS)}, found this file too", fix)
+        if name not in MEMBERS and name not in passed_over:
+            refuse(shown_name(name), f"expected only {' and '.join(MEMBERS)}, found this file too", _fix(name))
         if count > 1:
-            refuse(name, f"expected this file once, found it {count} times", fix)
+            refuse(shown_name(name), f"expected this file once, found it {count} times", _fix(name))
     for name in MEMBERS:
         if name not in counts:
-            refuse(name, "expected this file, found no file of this name", fix)
+            refuse(name, "expected this file, found no file of this name", _fix(name))
     for info in infos:
         _check_member(info)
+    if passed_over:
+        log.info("Passed over in trainingjob.zip: %s", ", ".join(shown_name(name) for name in passed_over))
     return {info.filename: info for info in infos}
 
 
+def _is_leftover(name: str) -> bool:
+    """Tell whether this is a file that no one zipped on purpose: the system keeps it beside the others."""
+    if not name.isprintable() or "\\" in name or not {"..", "."}.isdisjoint(name.split("/")):
+        return False
+    if name.startswith(_MAC_FOLDER):
+        return True
+    return "/" not in name and (name.lower() in _LEFTOVERS or name.startswith(_APPLE_DOUBLE))
+
+
+def _fix(name: str) -> str:
+    if "/" in name:
+        return f"zip {' and '.join(MEMBERS)} themselves, not the folder that they are in"
+    return f"zip exactly {' and '.join(MEMBERS)}, at the top level"
+
+
 def _check_member(info: zipfile.ZipInfo) -> None:
+    name = shown_name(info.filename)
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind and kind != stat.S_IFREG:
-        refuse(info.filename, "expected a regular file, found a link, folder or device", "zip the file itself")
+    regular = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
+    if kind and kind != regular:
+        refuse(name, "expected a regular file, found a link, folder or device", "zip the file itself")
     if info.flag_bits & _ENCRYPTED_FLAGS:
-        refuse(info.filename, "expected a file without encryption, found an encrypted one", "zip it without a password")
+        refuse(name, "expected a file without encryption, found an encrypted one", "zip it without a password")
     if info.compress_type not in _METHODS:
         found = f"compression method {info.compress_type}"
-        refuse(
-            info.filename, f"expected the method stored or deflated, found {found}", "zip it with the default method"
-        )
+        refuse(name, f"expected the method stored or deflated, found {found}", "zip it with the default method")
     if info.file_size > MAX_BYTES:
         _refuse_size(info, f"{info.file_size} declared")
 
 
 def _refuse_size(info: zipfile.ZipInfo, found: str) -> NoReturn:
-    refuse(info.filename, f"expected at most {MAX_BYTES} bytes unpacked, found {found}", "upload a smaller file")
+    refuse(
+        shown_name(info.filename),
+        f"expected at most {MAX_BYTES} bytes unpacked, found {found}",
+        "upload a smaller file",
+    )
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
