@@ -69,6 +69,8 @@ class SlipwayError(AirflowException):
         self.resource = resource
         self.why = why
         self.fix = fix
+        # Whether the task's log has it: an error may pass several methods that would log it.
+        self.in_log = False
         message = f"{what} ({resource})" if resource else what
         message = f"{message}: {why}" if why else message
         if fix:
