@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 # Codes of answers that may be different later for the same request. HTTP 5xx counts as well.
@@ -88,6 +90,27 @@ class RequestRefused(PermanentError):
 
 class PolicyViolation(RequestRefused):
     """The zip is well formed but asks for something that the model's policy does not allow."""
+
+
+# What a refusal is about where it names no file in the zip.
+_ZIP = "trainingjob.zip"
+
+
+def together(refusals: Sequence[RequestRefused]) -> RequestRefused:
+    """Make one error of all that is wrong with a zip, with a line for each problem.
+
+    :param refusals: at least one
+    """
+    first = refusals[0]
+    if len(refusals) == 1:
+        return first
+    problems = [
+        line if one.resource == _ZIP else f"{one.resource}: {line}"
+        for one in refusals
+        for line in (one.why or "").splitlines()
+    ]
+    fixes = dict.fromkeys(one.fix for one in refusals if one.fix)
+    return type(first)(first.what, resource=_ZIP, why="\n".join(problems), fix="; ".join(fixes))
 
 
 class ModelFileError(PermanentError, ValueError):

@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from slipway.errors import RequestRefused
@@ -50,23 +51,39 @@ _BROKEN = (
 )
 
 
-def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
-    """Read the two documents of a release request; what file managers add to a zip is never unpacked.
+@dataclass(frozen=True)
+class Archive:
+    """What a zip holds.
+
+    :param texts: the content of each of the two files that can be read, by its name
+    :param refusals: what is wrong with the others
+    """
+
+    texts: dict[str, bytes]
+    refusals: list[RequestRefused]
+
+
+def read_archive(data: bytes) -> Archive:
+    """Read the two files of a release request; what file managers add to a zip is never unpacked.
 
     :param data: the zip
-    :returns: each file's JSON object by the file's name
-    :raises RequestRefused: with the file and what was expected
+    :raises RequestRefused: when no file of it can be read
     """
     if len(data) > MAX_BYTES:
         refuse("trainingjob.zip", f"expected at most {MAX_BYTES} bytes, found {len(data)}", "upload a smaller zip")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _checked_members(archive)
-            texts = {name: _read_member(archive, members[name]) for name in MEMBERS}
+            members, refusals = _checked_members(archive)
+            texts = {}
+            for name, info in members.items():
+                try:
+                    texts[name] = _read_member(archive, info)
+                except RequestRefused as refusal:
+                    refusals.append(refusal)
     except _BROKEN as error:
         why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refuse("trainingjob.zip", why, f"zip {' and '.join(MEMBERS)} and upload again", error)
-    return {name: _parse(name, text) for name, text in texts.items()}
+    return Archive(texts, refusals)
 
 
 def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
@@ -77,31 +94,41 @@ def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> N
     :param fix: what the uploader can do
     :param cause: the exception that showed the problem
     """
-    raise RequestRefused("The uploaded zip is refused", resource=member, why=why, fix=fix) from cause
+    raise _refusal(member, why, fix) from cause
 
 
-def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Check names, number, kinds and declared sizes of the files in the zip, and return the two by name."""
+def _refusal(member: str, why: str, fix: str) -> RequestRefused:
+    return RequestRefused("The uploaded zip is refused", resource=member, why=why, fix=fix)
+
+
+def _checked_members(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[RequestRefused]]:
+    """Check names, number, kinds and declared sizes of the files in the zip.
+
+    :returns: those of the two files that may be read, by name; and what is wrong with all others
+    """
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
         why = f"expected {' and '.join(MEMBERS)}, found {len(infos)} files, more than {MAX_MEMBERS}"
         refuse("trainingjob.zip", why, "zip only the two files")
     # Only the original name has what follows a NUL byte.
     counts = Counter(info.orig_filename for info in infos)
-    passed_over = [name for name in counts if _is_leftover(name)]
-    for name, count in counts.items():
-        if name not in MEMBERS and name not in passed_over:
-            refuse(shown_name(name), f"expected only {' and '.join(MEMBERS)}, found this file too", _fix(name))
-        if count > 1:
-            refuse(shown_name(name), f"expected this file once, found it {count} times", _fix(name))
-    for name in MEMBERS:
-        if name not in counts:
-            refuse(name, "expected this file, found no file of this name", _fix(name))
-    for info in infos:
-        _check_member(info)
+    refusals = [
+        _refusal(name, "expected this file, found no file of this name", _fix(name))
+        for name in MEMBERS
+        if name not in counts
+    ]
+    readable = {}
+    for info in {info.orig_filename: info for info in infos}.values():
+        try:
+            _check_member(info, counts[info.orig_filename])
+        except RequestRefused as refusal:
+            refusals.append(refusal)
+        else:
+            readable[info.orig_filename] = info
+    passed_over = [name for name in readable if name not in MEMBERS]
     if passed_over:
         log.info("Passed over in trainingjob.zip: %s", ", ".join(shown_name(name) for name in passed_over))
-    return {info.filename: info for info in infos}
+    return {name: readable[name] for name in MEMBERS if name in readable}, refusals
 
 
 def _is_leftover(name: str) -> bool:
@@ -119,8 +146,12 @@ def _fix(name: str) -> str:
     return f"zip exactly {' and '.join(MEMBERS)}, at the top level"
 
 
-def _check_member(info: zipfile.ZipInfo) -> None:
-    name = shown_name(info.filename)
+def _check_member(info: zipfile.ZipInfo, count: int) -> None:
+    name = shown_name(info.orig_filename)
+    if info.orig_filename not in MEMBERS and not _is_leftover(info.orig_filename):
+        refuse(name, f"expected only {' and '.join(MEMBERS)}, found this file too", _fix(info.orig_filename))
+    if count > 1:
+        refuse(name, f"expected this file once, found it {count} times", _fix(name))
     kind = stat.S_IFMT(info.external_attr >> 16)
     regular = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
     if kind and kind != regular:
@@ -157,8 +188,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return content
 
 
-def _parse(member: str, content: bytes) -> dict[str, Any]:
-    """Parse one file as strict JSON. https://www.rfc-editor.org/rfc/rfc8259"""
+def parse(member: str, content: bytes) -> dict[str, Any]:
+    """Parse one file as strict JSON. https://www.rfc-editor.org/rfc/rfc8259
+
+    :param member: the file's name
+    :param content: the file
+    :raises RequestRefused: with what was expected
+    """
     if content.startswith(b"\xef\xbb\xbf"):
         refuse(member, "expected JSON from the first byte on, found a byte order mark", "save it as UTF-8 without BOM")
     try:

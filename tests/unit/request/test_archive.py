@@ -296,7 +296,7 @@ def test_a_bad_zip_is_refused_by_member_field_and_expectation(case):
     with pytest.raises(RequestRefused) as refusal:
         parse_zip(data)
     assert isinstance(refusal.value, PermanentError)
-    assert member in refusal.value.resource
+    assert member in f"{refusal.value.resource} {refusal.value.why}"
     assert field in refusal.value.why
     assert expectation in refusal.value.why
     assert refusal.value.fix
@@ -350,7 +350,40 @@ def test_the_refusal_of_a_zipped_folder_says_what_to_zip_instead():
 def test_many_problems_are_counted_not_listed():
     with pytest.raises(RequestRefused, match="more problems") as refusal:
         parse_zip(request_zip(job={f"field{index}": index for index in range(4000)}))
-    assert len(str(refusal.value)) < 4000
+    assert len(str(refusal.value)) < 16_000
+
+
+def test_everything_that_is_wrong_with_the_files_is_in_one_refusal():
+    job = changed(changed(training_job(), "ResourceConfig.InstanceCount", "1"), "ResourceConfig.instance_type", "x")
+    job = changed(changed(job, "AlgorithmSpecification.TrainingInputMode", "Fil"), "RoleArn", None)
+    for index in range(4):
+        job = changed(job, f"HyperParameters.h{index}", index)
+    deploy = changed(deployment(), "ProductionEndpoint.AutoScaling.MinCapacity", 11)
+    for field in ("InferenceMonitoringSampling", "InferenceMonitoringOutputBucket"):
+        deploy = changed(deploy, f"DevelopmentEndpoint.{field}", ...)
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(zip_of((JOB, json.dumps(job)), (DEPLOY, json.dumps(deploy)), ("notes.txt", "")))
+    lines = refusal.value.why.splitlines()
+    for expected in [
+        "notes.txt: expected only",
+        "trainingjob.json: field ResourceConfig.InstanceCount: expected a whole number, found the text '1'",
+        "(did you mean InstanceType?)",
+        "TrainingInputMode: expected 'File', 'Pipe' or 'FastFile', found the text 'Fil' (did you mean File?)",
+        "trainingjob.json: field RoleArn: expected a value, found null",
+        *(f"trainingjob.json: field HyperParameters.h{index}: expected text" for index in range(4)),
+        "deployment.json: field ProductionEndpoint.AutoScaling: expected a MinCapacity of at most MaxCapacity",
+        "InferenceMonitoringSampling, 0 to 100",
+        "InferenceMonitoringOutputBucket, an S3 URI",
+    ]:
+        assert any(expected in line for line in lines), expected
+    assert refusal.value.resource == "trainingjob.zip"
+
+
+def test_a_file_that_is_no_json_does_not_hide_what_is_wrong_with_the_other():
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(request_zip(job="{'a': 1}", deploy=changed(deployment(), "EndpointPrefix", "a_b")))
+    assert "trainingjob.json: expected valid JSON" in refusal.value.why
+    assert "deployment.json: field EndpointPrefix" in refusal.value.why
 
 
 def test_no_hyperparameter_is_repeated_in_a_message():
