@@ -24,6 +24,7 @@ from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
 from slipway.stress.operators import ReleaseStressOperator
+from slipway.task_errors import with_error_block
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator
@@ -56,6 +57,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     ) as dag:
 
         @task(task_id="process_request")
+        @with_error_block
         def read_request() -> dict[str, Any]:
             from slipway.plan import pull_revision
             from slipway.request.process import process_request

@@ -18,6 +18,7 @@ from slipway.model.pipelines import STALE_TAG
 from slipway.names import DAG_IDS, DAG_TAG
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
+from slipway.task_errors import TaskErrors, with_error_block
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
@@ -262,3 +263,10 @@ def test_dag_files_import_nothing_slow():
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.split() == []
+
+
+def test_the_errors_of_every_task_are_logged_as_a_block(shipped):
+    told = with_error_block(bag).__code__
+    for dag in shipped.dags.values():
+        for task in dag.tasks:
+            assert isinstance(task, TaskErrors) or task.python_callable.__code__ is told, task

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
@@ -19,6 +17,7 @@ from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
+from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 
-class EvaluateOperator(BaseOperator):
+class EvaluateOperator(TaskErrors):
     """Stop the release when a final metric is outside its gate.
 
     :param model: The model file's content.

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
-from airflow.sdk import BaseOperator
 
 from slipway import names
 from slipway.aws.clients import client
@@ -23,6 +22,7 @@ from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION, RUN, VERSION_ID, metadata_value
 from slipway.states import ModelApprovalStatus
+from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +37,7 @@ _MAX_METRICS = 13
 _METRICS_FILE = "metrics.json"
 
 
-class RegisterModelOperator(BaseOperator):
+class RegisterModelOperator(TaskErrors):
     """Creates the release's model package as PendingManualApproval, or adopts that of an earlier attempt.
 
     The package is of the release's own copy of the artefact and records its bytes. Training jobs cannot write there,

@@ -36,6 +36,7 @@ from slipway.source.uploads import (
 )
 from slipway.source.versions import ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
+from slipway.task_errors import with_error_block
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
+        @with_error_block
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
             versions = S3Versions(aws_conn_id=source.aws_conn_id)
             return take_in(source, asset_state_store[uploads], versions, runs.start)

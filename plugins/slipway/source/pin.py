@@ -22,6 +22,7 @@ from slipway.source.claims import Claim, Claims, refusal
 from slipway.source.versions import S3Versions
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
+from slipway.task_errors import TaskErrors
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 PINNED = "revision"
 
 
-class S3VersionSensor(S3KeySensor):
+class S3VersionSensor(TaskErrors, S3KeySensor):
     """Wait for an object without a worker slot, pin one version and claim it; the XCom is a Revision.
 
     Each of ``bucket``, ``key`` and ``version_id`` comes from the run's conf, else from its params, else from the model.

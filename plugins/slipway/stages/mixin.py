@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
-
 from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
@@ -18,6 +16,7 @@ from slipway.stages.board import Entry, Outcome
 from slipway.stages.gate import StageGate, Ticket
 from slipway.stages.wait import StageTrigger
 from slipway.states import BoardStage, Environment, ExecutionMode
+from slipway.task_errors import TaskErrors
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def stage_gate(aws_conn_id: str | None) -> StageGate:
     return StageGate(S3Documents(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
-class StageMixin(BaseOperator):
+class StageMixin(TaskErrors):
     """An operator whose work belongs to a stage; execute() begins with enter_stage().
 
     The tasks of a release that was overtaken are skipped: nothing has failed, so nobody needs an alarm. The link and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperatorLink
 
 from slipway import names
 from slipway.aws.identity import resolve
@@ -24,6 +24,7 @@ from slipway.stress.answers import answers_under_load
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
 from slipway.stress.report_hook import StressReportHook
+from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ class _ReportPlace:
         self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
 
 
-class LoadOperator(BaseOperator):
+class LoadOperator(TaskErrors):
     """Send load from this process and those it starts; the task keeps its worker slot until the load has ended."""
 
     operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())
