@@ -143,8 +143,8 @@ class Survey:
         return by_revision, deployed
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        claimed = self._documents.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
-        claim = Claim(**claimed) if claimed else None
+        key = names.claim_key(self.prefix, revision_id)
+        claim = Claim.of(self._documents.read(self.bucket, key), uri(self.bucket, key))
         pinned = self._documents.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
         status = package.get("ModelApprovalStatus") if package else None
         return Past(

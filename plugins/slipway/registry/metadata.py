@@ -10,6 +10,9 @@ from typing import Any
 METADATA_VALUE_MAX_CHARS = 256
 _METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
+# The format version of all of Slipway's entries, as slipway/stored.py explains it.
+FORMAT = "slipway-format"
+FORMAT_CURRENT = "1"
 DIGEST = "slipway-digest"
 ARTEFACT_SHA256 = "slipway-artefact-sha256"
 REVISION = "slipway-revision"
