@@ -48,9 +48,12 @@ class Claim:
         if document.content is None:
             return None
         try:
-            return known(cls, document.content)
+            claim = known(cls, document.content)
         except TypeError as error:
             raise unreadable(resource, repr(error)) from error
+        if faulty := [name for name, value in vars(claim).items() if not isinstance(value, str)]:
+            raise unreadable(resource, f"{', '.join(faulty)} must be text")
+        return claim
 
 
 class Claims:

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.registry.test_approved import package
 
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
@@ -13,6 +12,7 @@ from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus
 from tests.unit.model.test_serving import ALARMS, CANARY, with_sections
+from tests.unit.registry.test_approved import package
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
 
