@@ -32,6 +32,7 @@ from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, ExecutionMode
+from slipway.stored import versioned
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -218,7 +219,9 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
         """Store the decision: the guard tells later answerers who decided."""
-        context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
+        context["task_state_store"].set(
+            DECIDED, versioned({**decision, "model_package_arn": pull_package_arn(context)})
+        )
 
     def ends_at(self, question: Question) -> float:
         """Return the deadline of a question, in seconds since the epoch."""

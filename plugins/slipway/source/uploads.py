@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from slipway.source.versions import ObjectVersion
+from slipway.stored import versioned
 
 # The default prefix of a model's zip: one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
@@ -52,7 +53,7 @@ class IntakeState:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return {"done": _grouped(self.done), "announced": _grouped(self.announced)}
+        return versioned({"done": _grouped(self.done), "announced": _grouped(self.announced)})
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:

@@ -26,6 +26,7 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.quality.served import answers_of, containers
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
+from slipway.stored import versioned
 from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.ground_truth import GroundTruth
 from slipway.trial.metrics import TrialMetrics
@@ -137,7 +138,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
         if not watch or watch["config"] != config or watch["after"] != again:
-            watch = {"config": config, "after": again, "began": time.time()}
+            watch = versioned({"config": config, "after": again, "began": time.time()})
             store.set(WATCH, watch)
         return float(watch["began"])
 
