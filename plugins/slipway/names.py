@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
-from slipway.encoding import METADATA_KEY_MAX_CHARS, decoded, encoded, fits
+from slipway.formats.encoding import METADATA_KEY_MAX_CHARS, decoded, encoded, fits
 from slipway.states import Environment
 
 # Training jobs, models, endpoint configs and endpoints share this limit.

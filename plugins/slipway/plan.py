@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Self
 
 from slipway import names
-from slipway.encoding import encoded
 from slipway.errors import PermanentError
+from slipway.formats.encoding import encoded
+from slipway.formats.stored import known, versioned
 from slipway.states import Environment
-from slipway.stored import known, versioned
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
 TAG_REVISION = "slipway:revision"

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Approval
 from slipway.registry.record import APPROVE, REJECT, Candidate, How
 from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
-from slipway.stored import known, versioned
 
 # Entries of the task's state store.
 QUESTION = "asked"

@@ -25,6 +25,7 @@ from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
+from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.model.approval_rules import Approval, Rules
 from slipway.plan import ReleasePlan, pull_package_arn
@@ -32,7 +33,6 @@ from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, ExecutionMode
-from slipway.stored import versioned
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

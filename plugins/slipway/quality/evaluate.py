@@ -11,13 +11,13 @@ from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
-from slipway.json_numbers import json_value, number_of, number_text
+from slipway.formats.json_numbers import json_value, number_of, number_text
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

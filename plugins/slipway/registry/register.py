@@ -14,8 +14,9 @@ from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook, uri
-from slipway.encoding import encoded
-from slipway.json_numbers import json_value, number_of
+from slipway.formats.encoding import encoded
+from slipway.formats.json_numbers import json_value, number_of
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.registry.artefact import Artefact
 from slipway.registry.artefact_store import S3Artefacts
@@ -30,7 +31,6 @@ from slipway.registry.metadata import (
     metadata_value,
 )
 from slipway.states import ModelApprovalStatus
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -10,8 +10,8 @@ from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import S3Hook, uri
-from slipway.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.errors import ModelFileError, NameConflict, PermanentError
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse

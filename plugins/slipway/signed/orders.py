@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.errors import NotApproved
+from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
 from slipway.signed.proofs import Signer, Verifier, verifier
-from slipway.stored import known, versioned
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"

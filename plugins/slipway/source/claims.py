@@ -11,10 +11,10 @@ from slipway import names
 from slipway.aws.documents import Document, Documents, unreadable
 from slipway.aws.s3 import uri
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
+from slipway.formats.stored import known, versioned
 from slipway.host.links import run_url
 from slipway.plan import Revision
 from slipway.stages import sequences
-from slipway.stored import known, versioned
 
 _MAX_ATTEMPTS = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from slipway.formats.stored import versioned
 from slipway.source.versions import ObjectVersion
-from slipway.stored import versioned
 
 # The default prefix of a model's zip: one List call covers all models.
 COMMON_PREFIX = "training_jobs/"

@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from slipway.formats.stored import FORMAT_VERSION, known, unknown, versioned
 from slipway.states import BoardStage, ExecutionMode
-from slipway.stored import FORMAT_VERSION, known, unknown, versioned
 
 RunKey = tuple[str, str]  # DAG id, run id
 

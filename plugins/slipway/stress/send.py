@@ -15,6 +15,7 @@ from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.host.task_errors import TaskErrors
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
 from slipway.quality.held_out import HeldOutHook
@@ -24,7 +25,6 @@ from slipway.stress.answers import answers_under_load
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
 from slipway.stress.report_hook import StressReportHook
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from airflow.sdk import Variable
 from airflow.utils.state import State, TaskInstanceState
 
-from slipway.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
 from slipway.host import runs
 from slipway.states import TrainingJobStatus
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, task
 
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.host.task_errors import with_error_block
 from slipway.names import REAPER_DAG_ID
-from slipway.task_errors import with_error_block
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_and_mark
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.formats.stored import known
 from slipway.host import runs
-from slipway.stored import known
 from slipway.training.owner import JobOwner, stop_and_mark
 from slipway.waiting.waiter import PatientWaiterTrigger
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from slipway.formats.stored import known, versioned
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.states import TrialVerdict
-from slipway.stored import known, versioned
 
 if TYPE_CHECKING:
     from slipway.model.trial import TrialRule

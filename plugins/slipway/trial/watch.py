@@ -19,6 +19,7 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.deployment.weights import trial_share
 from slipway.errors import AwsError, TrialFailed
+from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
@@ -26,7 +27,6 @@ from slipway.plan import pull_package_arn, pull_plan
 from slipway.quality.served import answers_of, containers
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
-from slipway.stored import versioned
 from slipway.trial.figures import TrialComparison, VariantFigures
 from slipway.trial.ground_truth import GroundTruth
 from slipway.trial.metrics import TrialMetrics

@@ -11,6 +11,7 @@ import pytest
 from slipway.approval.answers import Answer, Question
 from slipway.aws.documents import Document
 from slipway.errors import PermanentError
+from slipway.formats.stored import FORMAT_VERSION
 from slipway.plan import ReleasePlan, Revision
 from slipway.registry.record import approvals_of, decision_of
 from slipway.signed.orders import Order
@@ -20,7 +21,6 @@ from slipway.source.uploads import IntakeState
 from slipway.stages.board import Board
 from slipway.stages.gate import StageGate, Ticket
 from slipway.states import BoardStage, TrialOutcome
-from slipway.stored import FORMAT_VERSION
 from slipway.training.wait import TrainingJobTrigger
 from slipway.trial.figures import TrialComparison
 from slipway.trial.record import record_of
