@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
-from slipway.encoding import METADATA_KEY_MAX_CHARS, decoded, encoded, fits
+from slipway.formats.encoding import METADATA_KEY_MAX_CHARS, decoded, encoded, fits
 from slipway.states import Environment
 
 # Training jobs, models, endpoint configs and endpoints share this limit.
@@ -165,6 +165,14 @@ def request_key(prefix: str, revision: str) -> str:
 def artefact_key(prefix: str, revision: str) -> str:
     """Return the key of a release's own copy of its model, which training roles cannot write."""
     return f"{release_prefix(prefix, revision)}model.tar.gz"
+
+
+def request_beside(artefact: str) -> str:
+    """Return the key of the zip of the release that an artefact belongs to.
+
+    :param artefact: what artefact_key returned
+    """
+    return f"{artefact.rpartition('/')[0]}/trainingjob.zip"
 
 
 def claim_key(prefix: str, revision: str) -> str:

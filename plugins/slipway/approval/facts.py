@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.json_numbers import number_of, number_text
+from slipway.formats.json_numbers import number_of, number_text
 from slipway.model.approval_rules import Approval
 from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import GateFailed
-from slipway.json_numbers import json_value, number_text
+from slipway.formats.json_numbers import json_value, number_text
 from slipway.model.serving import Champion
 from slipway.quality.scoring import Score
 

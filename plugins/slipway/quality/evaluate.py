@@ -7,13 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
-from slipway.json_numbers import json_value, number_of, number_text
+from slipway.formats.json_numbers import json_value, number_of, number_text
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.hook import ModelRegistryHook
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 
-class EvaluateOperator(BaseOperator):
+class EvaluateOperator(TaskErrors):
     """Stop the release when a final metric is outside its gate.
 
     :param model: The model file's content.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slipway.json_numbers import number_text
+from slipway.formats.json_numbers import number_text
 
 if TYPE_CHECKING:
     from slipway.model.config import EndpointTest, MetricGate

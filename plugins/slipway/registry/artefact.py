@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.aws.s3 import bucket_and_key
-from slipway.encoding import decoded, encoded
 from slipway.errors import ArtefactChanged
+from slipway.formats.encoding import decoded, encoded
 from slipway.registry.metadata import ARTEFACT_SHA256
 
 # Entries of a model package's metadata, written by `register`.

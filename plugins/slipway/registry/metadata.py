@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway import names
-from slipway.encoding import METADATA_VALUE_MAX_CHARS
+from slipway.formats.encoding import METADATA_VALUE_MAX_CHARS
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 _METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
+# The format version of all of Slipway's entries, as slipway/formats/stored.py explains it.
+FORMAT = "slipway-format"
+FORMAT_CURRENT = "1"
 DIGEST = "slipway-digest"
 ARTEFACT_SHA256 = "slipway-artefact-sha256"
 REVISION = "slipway-revision"

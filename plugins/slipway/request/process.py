@@ -10,12 +10,13 @@ from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import S3Hook, uri
-from slipway.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.errors import ModelFileError, NameConflict, PermanentError
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.measurable import check_measurable
 from slipway.request.uploader import revision_document
 from slipway.states import Environment
 from slipway.validation import shown_name
@@ -47,7 +48,7 @@ def process_request(
     :param revision: what ``source`` pinned
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
-    :raises RequestRefused: when the zip is invalid, or the policy does not allow it
+    :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
     :raises ModelFileError: when a metric of the model file has a name that the Model Registry cannot keep
     :raises NameConflict: when the run's prefix already has another zip
     """
@@ -61,6 +62,7 @@ def process_request(
     key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
+    check_measurable(fenced)
     _check_names(model, revision)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
         log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from airflow.sdk import Variable
 from airflow.utils.state import State, TaskInstanceState
 
-from slipway.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
 from slipway.host import runs
 from slipway.states import TrainingJobStatus
 
@@ -124,7 +124,7 @@ def waits(owner: JobOwner, tasks: TaskStates) -> bool:
     return not has_ended(tasks.task_state(owner), run_is_open=tasks.run_is_open(owner))
 
 
-def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
+def stop_and_mark(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
     """Stop a running job, and mark it so that its task trains again when it is cleared.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html

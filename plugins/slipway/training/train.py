@@ -18,8 +18,8 @@ from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
+from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.links import NewerReleaseLink
-from slipway.json_numbers import json_value, number_of
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
 from slipway.request.fence import load_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slipway.encoding import decoded
+from slipway.formats.encoding import decoded
 from slipway.names import endpoint_name, model_package_group, source_key, stack_name
 from slipway.plan import TAG_REVISION
 from slipway.registry.metadata import REVISION, RUN

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from slipway.errors import GateFailed
-from slipway.json_numbers import json_value
+from slipway.formats.json_numbers import json_value
 from slipway.model.config import MetricGate
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.quality.gates import judge_metrics

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from local_aws.framework.validation import Validator
 from slipway import names
-from slipway.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
 
 MODEL = get_session().get_service_model("sagemaker")
 SIMPLE = st.from_regex(r"[A-Za-z0-9_.:/+@-]([A-Za-z0-9_.:/+@ -]{0,110}[A-Za-z0-9_.:/+@-])?", fullmatch=True)

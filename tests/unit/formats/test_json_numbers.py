@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.json_numbers import json_value, number_of, number_text
+from slipway.formats.json_numbers import json_value, number_of, number_text
 
 
 @given(st.floats())
