@@ -15,7 +15,9 @@ _URL = re.compile(
     rf"(?<![a-z0-9+.-])(?=(?P<all>(?P<scheme>[a-z0-9+.-]+):(?P<slashes>/+)(?P<rest>{_REST})))", re.IGNORECASE
 )
 # A host counts without a scheme too: tools add the scheme.
-_AWS = r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?"
+# Buckets of before 2018 may have capitals and underscores in their names.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_AWS = r"[a-z0-9][a-z0-9._-]*\.amazonaws\.com(\.cn)?"
 _HOST = re.compile(
     rf"(?<![a-z0-9.-])(?=(?P<all>(?P<host>{_AWS})(?![a-z0-9.-])(:\d+)?(?P<path>/{_REST})?))", re.IGNORECASE
 )
@@ -93,7 +95,7 @@ def _in(text: str) -> Iterator[Location]:
 
 
 def _uri(bucket: str, key: str) -> str | None:
-    return f"s3://{bucket}/{key}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", bucket) else None
+    return f"s3://{bucket}/{key}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket) else None
 
 
 def _is_s3_host(host: str) -> bool:

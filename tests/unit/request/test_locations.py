@@ -38,3 +38,10 @@ def test_a_place_is_found_behind_what_encodes_it(spelling, encodings, before):
 def test_a_place_that_names_no_bucket_has_no_uri():
     assert locations("https://example.com/x") == [Location("https://example.com/x")]
     assert locations("nothing") == []
+
+
+def test_a_bucket_of_before_2018_is_not_taken_for_the_end_of_its_name():
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html: they may have underscores."""
+    assert "s3://foo_bar/key" in {place.uri for place in locations("foo_bar.s3.amazonaws.com/key")}
+    assert "s3://bar/key" in {place.uri for place in locations("_bar.s3.amazonaws.com/key")}
+    assert [place.uri for place in locations("s3://foo_bar/key")] == ["s3://foo_bar/key"]
