@@ -194,15 +194,19 @@ def template_key(name: str, digest: str) -> str:
     return f"templates/{name}-{digest[:16]}.yaml"
 
 
+# The run ids that Airflow makes, such as manual__2026-05-01T12:00:00.123456+00:00_AbCdEfGh.
+_OF_A_TIME = re.compile(r"\w+__[\d-]+T[\d:.]+\+00:00\w*", re.ASCII)
+
+
 def stress_key(prefix: str, run_id: str, file: str) -> str:
     """Return the key, in the source bucket, of a file of a stress test's report.
 
     :param prefix: the model's prefix
-    :param run_id: Airflow's id of the run; characters that URLs would escape become hyphens, and other characters than
-        those of Airflow's own run ids add a hash, so that no two runs share a folder
+    :param run_id: Airflow's id of the run; characters that URLs would escape become hyphens, and a hash is added unless
+        Airflow made the id from a time, so that no two runs share a folder
     :param file: the file's name
     """
     folder = re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
-    if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", run_id):
+    if folder != run_id and not _OF_A_TIME.fullmatch(run_id):
         folder = f"{folder}-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
     return f"stress/{prefix}/{folder}/{file}"

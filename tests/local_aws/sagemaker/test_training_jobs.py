@@ -76,6 +76,16 @@ def test_the_containers_own_metrics_are_computed_beside_those_of_xgboost(local_a
     assert metrics["validation:accuracy"] == pytest.approx(1 - metrics["validation:merror"], abs=1e-4)
 
 
+def test_a_channels_key_may_have_a_space(local_aws, sagemaker):
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html: the pattern of S3Uri."""
+    name, train = unique("space"), channel("new data", PREFIX) | {"ChannelName": "train"}
+    key = f"{PREFIX}/input/new data/a.csv"
+    local_aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"0,1,2\n1,2,3\n2,3,4\n")
+    sagemaker.create_training_job(**training_request(name, PREFIX, InputDataConfig=[train]))
+    job = wait_for_job(local_aws, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+
+
 def test_transitions_follow_each_other(finished):
     transitions = finished[1]["SecondaryStatusTransitions"]
     names = [transition["Status"] for transition in transitions]

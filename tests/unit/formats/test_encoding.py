@@ -66,6 +66,6 @@ def test_the_limits_are_those_of_botocores_model():
 
 
 def test_reports_of_runs_whose_ids_differ_in_a_character_are_in_different_folders():
-    reports = {names.stress_key("m", run_id, "report.html") for run_id in ("a~b", "a-b", "a b", "a(b")}
-    assert len(reports) == 4
+    reports = {names.stress_key("m", run_id, "report.html") for run_id in ("a~b", "a-b", "a b", "a(b", "a:b", "a+b")}
+    assert len(reports) == 6
     assert all(re.fullmatch(r"[\w./-]+", report) for report in reports)
