@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 # Codes of answers that may be different later for the same request. HTTP 5xx counts as well.
@@ -75,6 +77,8 @@ class SlipwayError(AirflowException):
         self.resource = resource
         self.why = why
         self.fix = fix
+        # Whether the task's log has it: an error may pass several methods that would log it.
+        self.in_log = False
         message = f"{what} ({resource})" if resource else what
         message = f"{message}: {why}" if why else message
         if fix:
@@ -92,6 +96,27 @@ class RequestRefused(PermanentError):
 
 class PolicyViolation(RequestRefused):
     """The zip is well formed but asks for something that the model's policy does not allow."""
+
+
+# What a refusal is about where it names no file in the zip.
+_ZIP = "trainingjob.zip"
+
+
+def together(refusals: Sequence[RequestRefused]) -> RequestRefused:
+    """Make one error of all that is wrong with a zip, with a line for each problem.
+
+    :param refusals: at least one
+    """
+    first = refusals[0]
+    if len(refusals) == 1:
+        return first
+    problems = [
+        line if one.resource == _ZIP else f"{one.resource}: {line}"
+        for one in refusals
+        for line in (one.why or "").splitlines()
+    ]
+    fixes = dict.fromkeys(one.fix for one in refusals if one.fix)
+    return type(first)(first.what, resource=_ZIP, why="\n".join(problems), fix="; ".join(fixes))
 
 
 class ModelFileError(PermanentError, ValueError):

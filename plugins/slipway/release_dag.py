@@ -13,6 +13,7 @@ from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import PREVIOUS
+from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
@@ -56,6 +57,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     ) as dag:
 
         @task(task_id="process_request")
+        @with_error_block
         def read_request() -> dict[str, Any]:
             from slipway.plan import pull_revision
             from slipway.request.process import process_request

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union
 
@@ -14,7 +15,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 _FOUND_MAX_CHARS = 120
 # How many problems a message describes; it only counts the others.
-_PROBLEMS_MAX = 5
+_PROBLEMS_MAX = 20
+
+# The values that pydantic lists for a choice.
+_CHOICE = re.compile(r"'([^']*)'")
 
 _EXPECTED = {
     "string_type": "text",
@@ -86,13 +90,29 @@ def describe(error: ValidationError, schema: type[BaseModel], secret: frozenset[
     :param error: what pydantic raised
     :param schema: the model it raised it for
     :param secret: top-level fields whose values are never repeated
-    :returns: a sentence or two for each of the first problems, and how many others there are
+    :returns: a line for each of the first problems, and how many others there are
     """
     details = error.errors(include_url=False)
-    problems = [str(_problem(detail, schema, secret)) for detail in details[:_PROBLEMS_MAX]]
-    if len(details) > _PROBLEMS_MAX:
-        problems.append(f"and {len(details) - _PROBLEMS_MAX} more problems")
-    return "; ".join(problems)
+    return "\n".join(shortened([_problem(detail, schema, secret) for detail in details]))
+
+
+def shortened(problems: Sequence[Any]) -> list[str]:
+    """Return the first problems as texts, and how many others there are."""
+    texts = [str(problem) for problem in problems[:_PROBLEMS_MAX]]
+    if len(problems) > _PROBLEMS_MAX:
+        texts.append(f"and {len(problems) - _PROBLEMS_MAX} more problems")
+    return texts
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one is nearest to, whatever its capitals, underscores and hyphens."""
+    plain = {_plain(one): one for one in known}
+    near = difflib.get_close_matches(_plain(name[:_FOUND_MAX_CHARS]), plain, n=1)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def shown(value: Any) -> str:
@@ -122,8 +142,8 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
         return Problem(field, "a value", "nothing", f"add the field {path[-1]}")
     if kind == "extra_forbidden":
         known = _field_names(owner)
-        near = difflib.get_close_matches(str(path[-1])[:_FOUND_MAX_CHARS], known, n=1)
-        advice = f"did you mean {near[0]}?" if near else "remove it"
+        near = nearest(str(path[-1]), known)
+        advice = f"did you mean {near}?" if near else "remove it"
         return Problem(shown_name(field), f"one of the fields {', '.join(known)}", "an unknown field", advice)
     hidden = bool(path) and path[0] in secret
     found = f"a value of type {type(detail['input']).__name__}" if hidden else shown(detail["input"])
@@ -131,10 +151,18 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
         expected = str(context["error"])
     else:
         expected = _EXPECTED.get(kind, detail["msg"]).format_map(context)
-    fix = context.get("fix") or (
-        "put the value in quotes" if kind == "string_type" else f"give {shown_name(_dotted(path[-1:]))} such a value"
-    )
+    fix = context.get("fix") or _advice(kind, detail["input"], context, hidden=hidden)
+    fix = fix or f"give {shown_name(_dotted(path[-1:]))} such a value"
     return Problem(shown_name(field), expected, found, fix)
+
+
+def _advice(kind: str, value: Any, context: Mapping[str, Any], *, hidden: bool) -> str | None:
+    if kind == "string_type":
+        return "put the value in quotes"
+    if kind not in ("literal_error", "enum") or hidden or not isinstance(value, str):
+        return None
+    near = nearest(value, _CHOICE.findall(context["expected"]))
+    return f"did you mean {near}?" if near else None
 
 
 def shown_name(name: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
+from slipway.host.task_errors import TaskErrors, with_error_block
 from slipway.model.approval_rules import Rules
 from slipway.model.config import RESERVED_PREFIXES
 from slipway.model.files import load_models
@@ -262,3 +263,10 @@ def test_dag_files_import_nothing_slow():
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.split() == []
+
+
+def test_the_errors_of_every_task_are_logged_as_a_block(shipped):
+    told = with_error_block(bag).__code__
+    for dag in shipped.dags.values():
+        for task in dag.tasks:
+            assert isinstance(task, TaskErrors) or task.python_callable.__code__ is told, task

@@ -55,7 +55,10 @@ names = st.sampled_from(
         "trainingjob.json\0.txt",
         "deployment.json ",
         "d\u0435ployment.json",
+        "__MACOSX/",
         "__MACOSX/._deployment.json",
+        "__MACOSX/../deployment.json",
+        ".DS_Store",
     ]
 ) | st.text(min_size=1, max_size=30)
 values = st.recursive(

@@ -247,7 +247,7 @@ class S3Store:
 
 
 def _decoded(value: str) -> str:
-    """Decode metadata: S3 returns characters outside ASCII encoded by RFC 2047.
+    """Decode metadata: S3 returns characters outside ASCII encoded by RFC 2047. What is malformed stays as it is.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
     """
@@ -255,7 +255,8 @@ def _decoded(value: str) -> str:
         text = str(make_header(decode_header(value)))
     except (HeaderParseError, LookupError, ValueError):
         text = value
-    return "".join(one for one in text if one.isprintable()).strip()
+    spaced = "".join(" " if one.isspace() else one for one in text if one.isspace() or one.isprintable())
+    return " ".join(spaced.split())
 
 
 def _version(version_id: str | None) -> dict[str, str]:

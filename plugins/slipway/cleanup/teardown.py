@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator
 
 from slipway.cleanup import teardown_order
 from slipway.cleanup.model_resources import ModelResources, OwnedResource, RemovalStep
 from slipway.errors import PermanentError, StackFailed
+from slipway.host.task_errors import TaskErrors
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
 from slipway.paths import models_folder
@@ -54,7 +54,7 @@ def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-class _ModelResourcesOperator(BaseOperator):
+class _ModelResourcesOperator(TaskErrors):
     """The base of the operators that work on the resources of the model in the run's form."""
 
     def model_resources(self, model: ModelConfig) -> ModelResources:

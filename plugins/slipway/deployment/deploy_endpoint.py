@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import paths
+from slipway.aws.autoscaling import AutoScalingHook
 from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
@@ -22,6 +23,7 @@ from slipway.deployment import (
     history,
     parameters,
     roll_back_order,
+    scaling,
     served_artefacts,
     weights,
 )
@@ -58,6 +60,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
+    _autoscaling = client(AutoScalingHook)
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
@@ -139,7 +142,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
-        return parameters.suspension(stack.parameters, self.parameters_for(stack))
+        if found := scaling.drift(stack, self._autoscaling):
+            self.log.warning("Auto scaling is not as the stack says, registering again: %s", "; ".join(found))
+        return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=bool(found))
 
     def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that register the variants again, or None if they are registered."""
@@ -273,6 +278,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             self.check_may_apply(stack)
         checks.check_revision(stack.outputs, self._plan, stack.name)
         checks.check_served(self._endpoint(), stack.outputs, stack.name)
+        scaling.check_scaled(scaling.drift(stack, self._autoscaling), stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Return why the stack failed, with the alarms that rolled the endpoint back."""

@@ -14,6 +14,7 @@ from slipway.aws.links import CloudFormationStackLink
 from slipway.aws.stacks import Stack
 from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.errors import NameConflict, StackFailed
+from slipway.host.task_errors import TaskErrors
 from slipway.states import StackStatus
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _FOR_A_PERSON = (StackStatus.UPDATE_FAILED, StackStatus.IMPORT_ROLLBACK_FAILED)
 _NOT_DEPLOYED = "The stack was not deployed"
 
 
-class StackOperator(AwsBaseOperator[CloudFormationHook]):
+class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
     """The base of operators on one stack: waits, repairs, and errors that say what to do.
 
     Every wait is a deferral, after which the subclass's ``resume`` continues.

@@ -180,7 +180,7 @@ def _check_detail(caller: Caller, approval: GuardedApproval, detail: HITLDetail)
             f"{approval.ti.task_id} has ended without a decision. Clear it, and answer the question that it asks then."
         )
     option = (detail.chosen_options or [""])[0]
-    comment = str((detail.params_input or {}).get("comment") or "")
+    comment = (detail.params_input or {}).get("comment") or ""
     if problem := comment_problem(comment):
         raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, problem)
     _give(caller, approval, question, option, How.AIRFLOW, comment=comment)

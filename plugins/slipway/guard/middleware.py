@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 
 from slipway.errors import UnsafeConfiguration
 from slipway.guard import replies, self_test
+from slipway.guard.bodies import read_body, text_problem
 from slipway.guard.caller import Caller, TaskCaller, current_caller, identify
 from slipway.guard.flush import guard_flushes
 from slipway.guard.matched_route import Route, has_control_character
@@ -76,6 +77,10 @@ class ApprovalGuard:
         reads = scope["method"] in _READING
         if not reads and (why := await self._why_unproved()):
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
+        if not reads and not _is_execution(scope):
+            body, receive = await read_body(receive)
+            if problem := text_problem(body):
+                return await _answer(HTTPStatus.UNPROCESSABLE_ENTITY, problem)(scope, receive, send)
         token = current_caller.set(caller := await _caller_of(scope, reads=reads))
         try:
             await self.app(scope, receive, _AnswerSender(caller, scope, receive, send))
@@ -95,10 +100,14 @@ class ApprovalGuard:
 
 
 async def _caller_of(scope: Scope, *, reads: bool) -> Caller | TaskCaller:
-    if f"{get_route_path(scope)}/".startswith(f"{_EXECUTION_API}/"):
+    if _is_execution(scope):
         return TaskCaller(scope)
     # A request that only reads changes nothing, so it needs no name.
     return Caller(None, Route(scope)) if reads else await identify(Request(scope))
+
+
+def _is_execution(scope: Scope) -> bool:
+    return f"{get_route_path(scope)}/".startswith(f"{_EXECUTION_API}/")
 
 
 class _HeaderSender:

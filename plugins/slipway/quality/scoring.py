@@ -59,10 +59,11 @@ class Score:
         :raises slipway.errors.EndpointTestFailed: When an answer or a label is not one number.
         """
         try:
-            squares = [answer.distance**2 for answer in self.answers]
-        except (ValueError, OverflowError) as error:
+            errors = [float(answer.label) - float(answer.prediction) for answer in self.answers]
+        except ValueError as error:
             raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
-        return math.sqrt(statistics.fmean(squares))
+        # A product that is too large is infinite; a power would raise.
+        return math.sqrt(statistics.fmean(error * error for error in errors))
 
     def check(self, *, regression: bool) -> None:
         """Check that these answers have an rmse, or an accuracy.

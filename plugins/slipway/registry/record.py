@@ -156,14 +156,16 @@ def decision_properties(decision: Decision) -> dict[str, str]:
     }
 
 
-def comment_problem(text: str) -> str | None:
+def comment_problem(text: Any) -> str | None:
     """Say why a comment cannot be kept with a decision, so that its author can correct it.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 
-    :param text: the comment
+    :param text: the comment, as it was sent
     :returns: the reason as a sentence; None when it can be kept as it is
     """
+    if not isinstance(text, str):
+        return f"The comment must be text, not {type(text).__name__}."
     if len(text) > APPROVAL_DESCRIPTION_MAX_CHARS:
         return f"The comment has {len(text)} characters, at most {APPROVAL_DESCRIPTION_MAX_CHARS} can be kept."
     for place, character in enumerate(text, 1):

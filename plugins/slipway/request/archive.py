@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import stat
 import struct
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from slipway.errors import RequestRefused
 from slipway.validation import shown_name
 
+log = logging.getLogger(__name__)
+
 MEMBERS = ("trainingjob.json", "deployment.json")
 MAX_BYTES = 1024 * 1024
+# The two files, and what a file manager adds to them.
+MAX_MEMBERS = 20
 # The largest request that CreateTrainingJob accepts has a few hundred values.
 MAX_VALUES = 5_000
 MAX_DEPTH = 20
+
+# Files that macOS, Windows and KDE keep beside a folder's own. Windows does not tell capitals apart.
+# https://en.wikipedia.org/wiki/Resource_fork#The_Macintosh_file_system
+# https://learn.microsoft.com/en-us/windows/win32/shell/how-to-customize-folders-with-desktop-ini
+_LEFTOVERS = frozenset({".ds_store", ".localized", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory"})
+_MAC_FOLDER, _APPLE_DOUBLE = "__MACOSX/", "._"
 
 # With other methods the archive decides how much memory the reader needs; no tool uses them by default.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -39,23 +51,39 @@ _BROKEN = (
 )
 
 
-def read_documents(data: bytes) -> dict[str, dict[str, Any]]:
-    """Read the two documents of a release request.
+@dataclass(frozen=True)
+class Archive:
+    """What a zip holds.
+
+    :param texts: the content of each of the two files that can be read, by its name
+    :param refusals: what is wrong with the others
+    """
+
+    texts: dict[str, bytes]
+    refusals: list[RequestRefused]
+
+
+def read_archive(data: bytes) -> Archive:
+    """Read the two files of a release request; what file managers add to a zip is never unpacked.
 
     :param data: the zip
-    :returns: each file's JSON object by the file's name
-    :raises RequestRefused: with the file and what was expected
+    :raises RequestRefused: when no file of it can be read
     """
     if len(data) > MAX_BYTES:
         refuse("trainingjob.zip", f"expected at most {MAX_BYTES} bytes, found {len(data)}", "upload a smaller zip")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _checked_members(archive)
-            texts = {name: _read_member(archive, members[name]) for name in MEMBERS}
+            members, refusals = _checked_members(archive)
+            texts = {}
+            for name, info in members.items():
+                try:
+                    texts[name] = _read_member(archive, info)
+                except RequestRefused as refusal:
+                    refusals.append(refusal)
     except _BROKEN as error:
         why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refuse("trainingjob.zip", why, f"zip {' and '.join(MEMBERS)} and upload again", error)
-    return {name: _parse(name, text) for name, text in texts.items()}
+    return Archive(texts, refusals)
 
 
 def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> NoReturn:
@@ -66,45 +94,83 @@ def refuse(member: str, why: str, fix: str, cause: Exception | None = None) -> N
     :param fix: what the uploader can do
     :param cause: the exception that showed the problem
     """
-    raise RequestRefused("The uploaded zip is refused", resource=member, why=why, fix=fix) from cause
+    raise _refusal(member, why, fix) from cause
 
 
-def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Check names, number, kinds and declared sizes of the files in the zip, and return them by name."""
-    fix = f"zip exactly {' and '.join(MEMBERS)}, at the top level"
+def _refusal(member: str, why: str, fix: str) -> RequestRefused:
+    return RequestRefused("The uploaded zip is refused", resource=member, why=why, fix=fix)
+
+
+def _checked_members(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[RequestRefused]]:
+    """Check names, number, kinds and declared sizes of the files in the zip.
+
+    :returns: those of the two files that may be read, by name; and what is wrong with all others
+    """
     infos = archive.infolist()
+    if len(infos) > MAX_MEMBERS:
+        why = f"expected {' and '.join(MEMBERS)}, found {len(infos)} files, more than {MAX_MEMBERS}"
+        refuse("trainingjob.zip", why, "zip only the two files")
     # Only the original name has what follows a NUL byte.
     counts = Counter(info.orig_filename for info in infos)
-    for name, count in counts.items():
-        if name not in MEMBERS:
-            refuse(shown_name(name), f"expected only {' and '.join(MEMBERS)}, found this file too", fix)
-        if count > 1:
-            refuse(name, f"expected this file once, found it {count} times", fix)
-    for name in MEMBERS:
-        if name not in counts:
-            refuse(name, "expected this file, found no file of this name", fix)
-    for info in infos:
-        _check_member(info)
-    return {info.filename: info for info in infos}
+    refusals = [
+        _refusal(name, "expected this file, found no file of this name", _fix(name))
+        for name in MEMBERS
+        if name not in counts
+    ]
+    readable = {}
+    for info in {info.orig_filename: info for info in infos}.values():
+        try:
+            _check_member(info, counts[info.orig_filename])
+        except RequestRefused as refusal:
+            refusals.append(refusal)
+        else:
+            readable[info.orig_filename] = info
+    passed_over = [name for name in readable if name not in MEMBERS]
+    if passed_over:
+        log.info("Passed over in trainingjob.zip: %s", ", ".join(shown_name(name) for name in passed_over))
+    return {name: readable[name] for name in MEMBERS if name in readable}, refusals
 
 
-def _check_member(info: zipfile.ZipInfo) -> None:
+def _is_leftover(name: str) -> bool:
+    """Tell whether this is a file that no one zipped on purpose: the system keeps it beside the others."""
+    if not name.isprintable() or "\\" in name or not {"..", "."}.isdisjoint(name.split("/")):
+        return False
+    if name.startswith(_MAC_FOLDER):
+        return True
+    return "/" not in name and (name.lower() in _LEFTOVERS or name.startswith(_APPLE_DOUBLE))
+
+
+def _fix(name: str) -> str:
+    if "/" in name:
+        return f"zip {' and '.join(MEMBERS)} themselves, not the folder that they are in"
+    return f"zip exactly {' and '.join(MEMBERS)}, at the top level"
+
+
+def _check_member(info: zipfile.ZipInfo, count: int) -> None:
+    name = shown_name(info.orig_filename)
+    if info.orig_filename not in MEMBERS and not _is_leftover(info.orig_filename):
+        refuse(name, f"expected only {' and '.join(MEMBERS)}, found this file too", _fix(info.orig_filename))
+    if count > 1:
+        refuse(name, f"expected this file once, found it {count} times", _fix(name))
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind and kind != stat.S_IFREG:
-        refuse(info.filename, "expected a regular file, found a link, folder or device", "zip the file itself")
+    regular = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
+    if kind and kind != regular:
+        refuse(name, "expected a regular file, found a link, folder or device", "zip the file itself")
     if info.flag_bits & _ENCRYPTED_FLAGS:
-        refuse(info.filename, "expected a file without encryption, found an encrypted one", "zip it without a password")
+        refuse(name, "expected a file without encryption, found an encrypted one", "zip it without a password")
     if info.compress_type not in _METHODS:
         found = f"compression method {info.compress_type}"
-        refuse(
-            info.filename, f"expected the method stored or deflated, found {found}", "zip it with the default method"
-        )
+        refuse(name, f"expected the method stored or deflated, found {found}", "zip it with the default method")
     if info.file_size > MAX_BYTES:
         _refuse_size(info, f"{info.file_size} declared")
 
 
 def _refuse_size(info: zipfile.ZipInfo, found: str) -> NoReturn:
-    refuse(info.filename, f"expected at most {MAX_BYTES} bytes unpacked, found {found}", "upload a smaller file")
+    refuse(
+        shown_name(info.filename),
+        f"expected at most {MAX_BYTES} bytes unpacked, found {found}",
+        "upload a smaller file",
+    )
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -122,8 +188,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return content
 
 
-def _parse(member: str, content: bytes) -> dict[str, Any]:
-    """Parse one file as strict JSON. https://www.rfc-editor.org/rfc/rfc8259"""
+def parse(member: str, content: bytes) -> dict[str, Any]:
+    """Parse one file as strict JSON. https://www.rfc-editor.org/rfc/rfc8259
+
+    :param member: the file's name
+    :param content: the file
+    :raises RequestRefused: with what was expected
+    """
     if content.startswith(b"\xef\xbb\xbf"):
         refuse(member, "expected JSON from the first byte on, found a byte order mark", "save it as UTF-8 without BOM")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -11,11 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
-from slipway.errors import NameConflict
+from slipway.errors import NameConflict, RequestRefused, together
 from slipway.model.config import ImageReference, ModelConfig
 from slipway.plan import ReleasePlan
 from slipway.request import guardrails, images, policy
-from slipway.request.archive import MAX_BYTES, read_documents, refuse
+from slipway.request.archive import MAX_BYTES, parse, read_archive, refuse
 from slipway.request.schema import Deployment, EndpointSettings, TrainingJob, to_parameters
 from slipway.states import Environment
 from slipway.validation import describe
@@ -95,14 +96,15 @@ def parse_zip(data: bytes) -> ReleaseRequest:
     """Read and validate a zip, which may be hostile.
 
     :param data: the zip
-    :raises RequestRefused: with the file, the field and what was expected
+    :raises RequestRefused: with everything that is wrong: the file, the field and what was expected
     """
-    documents = read_documents(data)
-    return ReleaseRequest(
-        training_job=_validated("trainingjob.json", TrainingJob, documents),
-        deployment=_validated("deployment.json", Deployment, documents),
-        digest=hashlib.sha256(data).hexdigest(),
-    )
+    archive = read_archive(data)
+    refusals = list(archive.refusals)
+    training_job = _validated("trainingjob.json", TrainingJob, archive.texts, refusals)
+    deployment = _validated("deployment.json", Deployment, archive.texts, refusals)
+    if refusals or training_job is None or deployment is None:
+        raise together(refusals)
+    return ReleaseRequest(training_job, deployment, digest=hashlib.sha256(data).hexdigest())
 
 
 def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:
@@ -111,12 +113,16 @@ def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> Fenc
     :param request: what the zip asks for
     :param model: the model file
     :param aws: account and region, for its placeholders
-    :raises PolicyViolation: with what is not allowed
+    :raises PolicyViolation: with everything that is not allowed
     """
     model = model.resolved(aws)
     wanted = policy.requested_image(request.training_job, aws.region)
-    policy.enforce(request.training_job, request.deployment, model.policy, wanted, aws.region)
-    guardrails.check_request(model, request.deployment.production_endpoint)
+    refusals = [
+        *policy.refusals(request.training_job, request.deployment, model.policy, wanted, aws.region),
+        *guardrails.refusals(model, request.deployment.production_endpoint),
+    ]
+    if refusals:
+        raise together(refusals)
     image = _chosen_image(request, model, wanted, aws)
     return FencedRequest(
         request=request, model=model, image=image, training_parameters=_parameters(request.training_job, model, image)
@@ -158,11 +164,21 @@ def check_digest(data: bytes, digest: str, uri: str) -> None:
         )
 
 
-def _validated(member: str, schema: type[_Schema], documents: dict[str, dict[str, Any]]) -> _Schema:
+def _validated(
+    member: str, schema: type[_Schema], texts: Mapping[str, bytes], refusals: list[RequestRefused]
+) -> _Schema | None:
+    """Read one file; None where it is missing or wrong, which is then among the refusals."""
+    if member not in texts:
+        return None
     try:
-        return schema.model_validate(documents[member])
-    except ValidationError as error:
-        refuse(member, describe(error, schema, _SECRET_FIELDS), "correct the file, zip it and upload it again", error)
+        try:
+            return schema.model_validate(parse(member, texts[member]))
+        except ValidationError as error:
+            why = describe(error, schema, _SECRET_FIELDS)
+            refuse(member, why, "correct the file, zip it and upload it again", error)
+    except RequestRefused as refusal:
+        refusals.append(refusal)
+    return None
 
 
 def _chosen_image(request: ReleaseRequest, model: ModelConfig, wanted: str, aws: AwsIdentity) -> str:

@@ -14,23 +14,26 @@ SIZES = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Deploymen
 _EXCLUDED_INSTANCES = "ml.inf1."
 
 
-def check_request(model: ModelConfig, production: EndpointSettings) -> None:
-    """Refuse a zip whose production endpoint could not be updated or scaled as the model file says.
+def refusals(model: ModelConfig, production: EndpointSettings) -> list[PolicyViolation]:
+    """Return why a zip's production endpoint could not be updated or scaled as the model file says.
 
     :param model: the model file
     :param production: the zip's production endpoint
-    :raises PolicyViolation: with the field, what is expected and AWS's page
+    :returns: with the field, what is expected and AWS's page; none for a good zip
     """
     found = [*_excluded(model.deployment, production), *_unscaled(model.scaling_schedule, production)]
     if model.deployment:
         found += wrong_sizes(model.deployment, _fleet_sizes(model.scaling_schedule, production))
-    if found:
-        raise PolicyViolation(
+    if not found:
+        return []
+    return [
+        PolicyViolation(
             "The production endpoint cannot be deployed as the model file says",
             resource="deployment.json, ProductionEndpoint",
-            why="; ".join(found),
+            why="\n".join(found),
             fix="change the zip, or deployment and scaling_schedule in the model file",
         )
+    ]
 
 
 def _excluded(deployment: Guardrails | None, production: EndpointSettings) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Self
 
 from slipway.errors import PolicyViolation
 from slipway.model.config import ImageReference, Policy
@@ -16,9 +17,8 @@ from slipway.request import images
 from slipway.request.locations import locations
 from slipway.request.schema import Deployment, EndpointSettings, ImageName, TrainingJob, VpcConfig
 from slipway.states import Environment
-from slipway.validation import shown, shown_name
+from slipway.validation import nearest, shortened, shown, shown_name
 
-_SHOWN_MAX = 5
 # The hyperparameters that tell the training toolkit which code to run, and the folder of a container's channels.
 # https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
@@ -35,20 +35,23 @@ class Violation:
     field: str
     allowed: str
     found: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.member}, field {self.field}: expected {self.allowed}, found {self.found}"
+        return f"{self.member}, field {self.field}: expected {self.allowed}, found {self.found}{self.hint}"
 
 
-def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image: str, region: str) -> None:
-    """Refuse a request that asks for more than its model's policy allows.
+def refusals(
+    training: TrainingJob, deployment: Deployment, policy: Policy, image: str, region: str
+) -> list[PolicyViolation]:
+    """Return where a request asks for more than its model's policy allows.
 
     :param training: trainingjob.json
     :param deployment: deployment.json
     :param policy: the policy without placeholders
     :param image: the URI of the image the zip asks for
     :param region: the region of image references
-    :raises PolicyViolation: with every field, what is allowed and what was found
+    :returns: one error with every field, what is allowed and what was found; none for a good request
     """
     found = [
         *_violations("trainingjob.json", _identities(training, policy, image, region)),
@@ -59,16 +62,28 @@ def enforce(training: TrainingJob, deployment: Deployment, policy: Policy, image
         *_violations("deployment.json", _endpoints(deployment, policy)),
     ]
     if not found:
-        return
-    text = "; ".join(str(violation) for violation in found[:_SHOWN_MAX])
-    if len(found) > _SHOWN_MAX:
-        text += f"; and {len(found) - _SHOWN_MAX} more"
-    raise PolicyViolation(
-        "The model's policy does not allow this request",
-        resource="trainingjob.zip",
-        why=text,
-        fix="change the zip, or the policy in the model file",
-    )
+        return []
+    return [
+        PolicyViolation(
+            "The model's policy does not allow this request",
+            resource="trainingjob.zip",
+            why="\n".join(shortened([str(violation) for violation in found])),
+            fix="change the zip, or the policy in the model file",
+        )
+    ]
+
+
+class _OneOf(str):
+    """The text of a choice, which remembers its values for a hint."""
+
+    values: tuple[str, ...]
+
+    def __new__(cls, values: Iterable[str]) -> Self:
+        values = tuple(values)
+        listed = ", ".join(values)
+        text = super().__new__(cls, f"one of {listed}" if listed else "none: the policy allows no value")
+        text.values = values
+        return text
 
 
 _Finding = tuple[str, str, object]  # field, what is allowed, what was found
@@ -76,7 +91,8 @@ _Finding = tuple[str, str, object]  # field, what is allowed, what was found
 
 def _violations(member: str, findings: Iterable[_Finding]) -> Iterator[Violation]:
     for field, allowed, value in findings:
-        yield Violation(member, field, allowed, shown(value))
+        near = nearest(str(value), allowed.values) if isinstance(allowed, _OneOf) else None
+        yield Violation(member, field, allowed, shown(value), f" (did you mean {near}?)" if near else "")
 
 
 def requested_image(training: TrainingJob, region: str) -> str:
@@ -93,10 +109,10 @@ def requested_image(training: TrainingJob, region: str) -> str:
 
 def _identities(training: TrainingJob, policy: Policy, image: str, region: str) -> Iterator[_Finding]:
     if training.role_arn is not None and training.role_arn not in policy.roles:
-        yield "RoleArn", _one_of(policy.roles), training.role_arn
+        yield "RoleArn", _OneOf(policy.roles), training.role_arn
     instance_type = training.resource_config.instance_type
     if not _image_allowed(image, policy, region, instance_type):
-        allowed = _one_of(
+        allowed = _OneOf(
             [entry if isinstance(entry, str) else _reference_text(entry) for entry in policy.images],
         )
         yield "AlgorithmSpecification.TrainingImage", allowed, image
@@ -158,7 +174,7 @@ def _size(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
     seconds = max(condition.max_runtime_in_seconds, condition.max_wait_time_in_seconds or 0)
     longest = "MaxWaitTimeInSeconds" if condition.max_wait_time_in_seconds else "MaxRuntimeInSeconds"
     if resources.instance_type not in policy.instance_types:
-        yield "ResourceConfig.InstanceType", _one_of(policy.instance_types), resources.instance_type
+        yield "ResourceConfig.InstanceType", _OneOf(policy.instance_types), resources.instance_type
     if resources.instance_count > ceiling.max_instance_count:
         yield "ResourceConfig.InstanceCount", f"at most {ceiling.max_instance_count}", resources.instance_count
     if resources.volume_size_in_gb > ceiling.max_volume_gb:
@@ -186,12 +202,12 @@ def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
             yield field, "no such field, or the policy's own key", key
     for name in training.environment or {}:
         if name not in policy.training.environment:
-            yield f"Environment.{shown_name(name)}", _one_of(policy.training.environment), "another name"
+            yield f"Environment.{shown_name(name)}", _OneOf(policy.training.environment), name
     for index, tag in enumerate(training.tags or []):
         if tag.key.lower().startswith(RESERVED_TAG_PREFIXES):
             yield f"Tags[{index}].Key", f"no tag that begins with {' or '.join(RESERVED_TAG_PREFIXES)}", tag.key
         elif tag.key not in policy.tags:
-            yield f"Tags[{index}].Key", _one_of(policy.tags), tag.key
+            yield f"Tags[{index}].Key", _OneOf(policy.tags), tag.key
 
 
 def _code(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
@@ -258,7 +274,7 @@ def _endpoints(deployment: Deployment, policy: Policy) -> Iterator[_Finding]:
 def _endpoint(settings: EndpointSettings, policy: Policy) -> Iterator[_Finding]:
     ceiling = policy.endpoint.max_instance_count
     if settings.instance_type not in policy.instance_types:
-        yield "InstanceType", _one_of(policy.instance_types), settings.instance_type
+        yield "InstanceType", _OneOf(policy.instance_types), settings.instance_type
     if settings.initial_instance_count > ceiling:
         yield "InitialInstanceCount", f"at most {ceiling}", settings.initial_instance_count
     if settings.auto_scaling and settings.auto_scaling.max_capacity > ceiling:
@@ -266,11 +282,6 @@ def _endpoint(settings: EndpointSettings, policy: Policy) -> Iterator[_Finding]:
     place = settings.inference_monitoring_output_bucket
     if place is not None and not _below(place, policy.s3_prefixes):
         yield "InferenceMonitoringOutputBucket", f"a place below {' or '.join(policy.s3_prefixes)}", place
-
-
-def _one_of(values: Iterable[str]) -> str:
-    listed = ", ".join(values)
-    return f"one of {listed}" if listed else "none: the policy allows no value"
 
 
 def _reference_text(reference: ImageReference) -> str:

@@ -206,17 +206,17 @@ class EndpointSettings(_Document):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.inference_monitoring:
-            if self.inference_monitoring_sampling is None:
-                raise wrong("InferenceMonitoringSampling, 0 to 100, with InferenceMonitoring true", "add it")
-            if self.inference_monitoring_output_bucket is None:
-                raise wrong("InferenceMonitoringOutputBucket, an S3 URI, with InferenceMonitoring true", "add it")
+        missing = {}
+        if self.inference_monitoring and self.inference_monitoring_sampling is None:
+            missing["InferenceMonitoringSampling, 0 to 100, with InferenceMonitoring true"] = "add it"
+        if self.inference_monitoring and self.inference_monitoring_output_bucket is None:
+            missing["InferenceMonitoringOutputBucket, an S3 URI, with InferenceMonitoring true"] = "add it"
         # Without this rule, a missing weight would give all traffic to the new model.
         if self.ab_tests and not 0 < (self.initial_variant_weight or 0) < 1:
-            raise wrong(
-                "InitialVariantWeight above 0 and below 1 with ABTests true",
-                "give the new model's share of the traffic, or set ABTests to false",
-            )
+            advice = "give the new model's share of the traffic, or set ABTests to false"
+            missing["InitialVariantWeight above 0 and below 1 with ABTests true"] = advice
+        if missing:
+            raise wrong("; and ".join(missing), "; ".join(dict.fromkeys(missing.values())))
         return self
 
 

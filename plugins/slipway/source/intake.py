@@ -24,6 +24,7 @@ from slipway.aws.identity import resolve
 from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable
 from slipway.host import runs
+from slipway.host.task_errors import with_error_block
 from slipway.source.uploads import (
     ASSET_PREFIX,
     INTAKE_TASK_ID,
@@ -143,6 +144,7 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
     with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
+        @with_error_block
         def start_releases(*, asset_state_store: Any = None) -> dict[str, int]:
             versions = S3Versions(aws_conn_id=source.aws_conn_id)
             return take_in(source, asset_state_store[uploads], versions, runs.start)

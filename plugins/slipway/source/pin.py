@@ -17,6 +17,7 @@ from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
 from slipway.source.versions import S3Versions
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 PINNED = "revision"
 
 
-class S3VersionSensor(S3KeySensor):
+class S3VersionSensor(TaskErrors, S3KeySensor):
     """Wait for an object without a worker slot, pin one version and claim it; the XCom is a Revision.
 
     Each of ``bucket``, ``key`` and ``version_id`` comes from the run's conf, else from its params, else from the model.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
-
 from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, How
@@ -36,7 +35,7 @@ def stage_gate(aws_conn_id: str | None) -> StageGate:
     return StageGate(S3Documents(aws_conn_id=aws_conn_id), runs.goes_on)
 
 
-class StageMixin(BaseOperator):
+class StageMixin(TaskErrors):
     """An operator whose work belongs to a stage; execute() begins with enter_stage().
 
     The tasks of a release that was overtaken are skipped: nothing has failed, so nobody needs an alarm. The link and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperatorLink
 
 from slipway import names
 from slipway.aws.identity import resolve
@@ -15,6 +15,7 @@ from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.host.task_errors import TaskErrors
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
 from slipway.quality.held_out import HeldOutHook
@@ -70,7 +71,7 @@ class _ReportPlace:
         self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
 
 
-class LoadOperator(BaseOperator):
+class LoadOperator(TaskErrors):
     """Send load from this process and those it starts; the task keeps its worker slot until the load has ended."""
 
     operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())

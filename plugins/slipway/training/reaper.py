@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, task
 
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.host.task_errors import with_error_block
 from slipway.names import REAPER_DAG_ID
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_and_mark
@@ -53,6 +54,7 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
     with watcher_dag(dag_id, orphans, __doc__) as dag:
 
         @task
+        @with_error_block
         def stop_orphans() -> list[str]:
             return reap(SageMakerHook(aws_conn_id=aws_conn_id), AirflowTasks(), airflow_id())
 

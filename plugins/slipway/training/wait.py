@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.formats.stored import known
 from slipway.host import runs
 from slipway.training.owner import JobOwner, stop_and_mark
 from slipway.waiting.waiter import PatientWaiterTrigger
@@ -54,7 +55,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
             **connection,
         )
         self.job_name = job_name
-        self.owner = JobOwner(**owner) if owner else None
+        self.owner = known(JobOwner, owner) if owner else None
         # A restarted triggerer makes a new trigger, which reads the log from the start again.
         self._tail = LogTail(job_name)
         self._logs_clients = AsyncExitStack()

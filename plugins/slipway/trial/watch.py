@@ -19,6 +19,7 @@ from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.deployment.weights import trial_share
 from slipway.errors import AwsError, TrialFailed
+from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
@@ -137,7 +138,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
         if not watch or watch["config"] != config or watch["after"] != again:
-            watch = {"config": config, "after": again, "began": time.time()}
+            watch = versioned({"config": config, "after": again, "began": time.time()})
             store.set(WATCH, watch)
         return float(watch["began"])
 

@@ -133,9 +133,12 @@ def test_it_is_proved_once_and_again_while_it_fails(alice_calls, monkeypatch):
     async def send(message):
         statuses.append(message.get("status"))
 
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
     async def calls():
         for _ in range(3):
-            await guard({"type": "http", "method": "PUT", "path": TASK, "headers": []}, None, send)
+            await guard({"type": "http", "method": "PUT", "path": TASK, "headers": []}, receive, send)
 
     asyncio.run(calls())
     assert [status for status in statuses if status] == [503, 200, 200]

@@ -1,6 +1,7 @@
 """Every invalid zip is refused, with the file, the field and what was expected."""
 
 import json
+import logging
 import random
 import stat
 import struct
@@ -10,7 +11,7 @@ import zipfile
 import pytest
 
 from slipway.errors import PermanentError, RequestRefused
-from slipway.request.archive import MAX_BYTES, MAX_VALUES
+from slipway.request.archive import MAX_BYTES, MAX_MEMBERS, MAX_VALUES
 from slipway.request.fence import parse_zip
 from tests.unit.request_samples import changed, deployment, request_zip, training_job, zip_of
 
@@ -58,6 +59,17 @@ def _lying_bomb() -> bytes:
     return bytes(data)
 
 
+def _with(*more: tuple[str | zipfile.ZipInfo, str | bytes]) -> bytes:
+    """The two files, and more beside them."""
+    return zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), *more, method=zipfile.ZIP_DEFLATED)
+
+
+def _of_kind(name: str, kind: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (kind | 0o755) << 16
+    return info
+
+
 def _corrupt() -> bytes:
     data = bytearray(request_zip())
     data[data.find(b"AlgorithmSpecification")] ^= 0xFF
@@ -92,6 +104,36 @@ BAD_ZIPS = {
     "traversal": (zip_of(("../" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "../trainingjob.json", "", "expected only"),
     "absolute": (zip_of(("/" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "/trainingjob.json", "", "expected only"),
     "backslash": (zip_of(("..\\" + JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT)), "..\\", "", "expected only"),
+    "a whole folder": (
+        zip_of(("iris/", ""), ("iris/" + JOB, JOB_TEXT), ("iris/" + DEPLOY, DEPLOY_TEXT), ("__MACOSX/iris/._a", "")),
+        "iris/",
+        "",
+        "expected only",
+    ),
+    "leftover that leads elsewhere": (_with(("__MACOSX/../../evil", "")), "evil", "", "expected only"),
+    "leftover with a backslash": (_with(("__MACOSX/..\\evil", "")), "evil", "", "expected only"),
+    "leftover elsewhere": (_with(("a/.DS_Store", "")), "a/.DS_Store", "", "expected only"),
+    "leftover with a line break": (_with(("._a\nb", "")), "._a", "", "expected only"),
+    "hidden file": (_with((".env", "")), ".env", "", "expected only"),
+    "leftover that is a link": (
+        _with((_of_kind(".DS_Store", stat.S_IFLNK), "/etc/passwd")),
+        ".DS_Store",
+        "",
+        "expected a regular file",
+    ),
+    "leftover twice": (_with((".DS_Store", ""), (".DS_Store", "")), ".DS_Store", "", "expected this file once"),
+    "leftover bomb": (
+        _with(("__MACOSX/._a", b" " * 10_000_000)),
+        "__MACOSX/._a",
+        "",
+        f"expected at most {MAX_BYTES} bytes unpacked",
+    ),
+    "many leftovers": (
+        _with(*((f"__MACOSX/._{index}", "") for index in range(MAX_MEMBERS))),
+        "trainingjob.zip",
+        "",
+        f"more than {MAX_MEMBERS}",
+    ),
     "duplicate member": (
         zip_of((JOB, JOB_TEXT), (DEPLOY, DEPLOY_TEXT), (JOB, JOB_TEXT)),
         JOB,
@@ -254,7 +296,7 @@ def test_a_bad_zip_is_refused_by_member_field_and_expectation(case):
     with pytest.raises(RequestRefused) as refusal:
         parse_zip(data)
     assert isinstance(refusal.value, PermanentError)
-    assert member in refusal.value.resource
+    assert member in f"{refusal.value.resource} {refusal.value.why}"
     assert field in refusal.value.why
     assert expectation in refusal.value.why
     assert refusal.value.fix
@@ -272,10 +314,76 @@ def test_the_usual_ways_to_zip_are_read(method):
     assert parse_zip(zip_of((DEPLOY, DEPLOY_TEXT), (JOB, JOB_TEXT), method=method)).training_job
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(
+            [
+                (_of_kind("__MACOSX/", stat.S_IFDIR), ""),
+                ("__MACOSX/._trainingjob.json", b"\0\5\x16\7"),
+                (".DS_Store", b"\0\0\0\1Bud1"),
+                ("__MACOSX/._.DS_Store", b"\0\5\x16\7"),
+            ],
+            id="Finder",
+        ),
+        pytest.param([("._trainingjob.json", b"\0\5\x16\7"), (".localized", "")], id="macOS' zip on another disk"),
+        pytest.param([("Thumbs.db", b"\xd0\xcf"), ("Desktop.ini", b"[.ShellClassInfo]")], id="Windows"),
+        pytest.param([(".directory", b"[Desktop Entry]")], id="KDE"),
+    ],
+)
+def test_what_file_managers_add_is_passed_over_with_a_line_in_the_log(more, caplog):
+    caplog.set_level(logging.INFO)
+    assert parse_zip(_with(*more)) != parse_zip(_with())
+    assert parse_zip(_with(*more)).training_job == parse_zip(_with()).training_job
+    for member, _ in more:
+        assert getattr(member, "filename", member) in caplog.text
+    caplog.clear()
+    parse_zip(_with())
+    assert not caplog.records
+
+
+def test_the_refusal_of_a_zipped_folder_says_what_to_zip_instead():
+    with pytest.raises(RequestRefused, match="themselves, not the folder"):
+        parse_zip(BAD_ZIPS["a whole folder"][0])
+
+
 def test_many_problems_are_counted_not_listed():
     with pytest.raises(RequestRefused, match="more problems") as refusal:
         parse_zip(request_zip(job={f"field{index}": index for index in range(4000)}))
-    assert len(str(refusal.value)) < 4000
+    assert len(str(refusal.value)) < 16_000
+
+
+def test_everything_that_is_wrong_with_the_files_is_in_one_refusal():
+    job = changed(changed(training_job(), "ResourceConfig.InstanceCount", "1"), "ResourceConfig.instance_type", "x")
+    job = changed(changed(job, "AlgorithmSpecification.TrainingInputMode", "Fil"), "RoleArn", None)
+    for index in range(4):
+        job = changed(job, f"HyperParameters.h{index}", index)
+    deploy = changed(deployment(), "ProductionEndpoint.AutoScaling.MinCapacity", 11)
+    for field in ("InferenceMonitoringSampling", "InferenceMonitoringOutputBucket"):
+        deploy = changed(deploy, f"DevelopmentEndpoint.{field}", ...)
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(zip_of((JOB, json.dumps(job)), (DEPLOY, json.dumps(deploy)), ("notes.txt", "")))
+    lines = refusal.value.why.splitlines()
+    for expected in [
+        "notes.txt: expected only",
+        "trainingjob.json: field ResourceConfig.InstanceCount: expected a whole number, found the text '1'",
+        "(did you mean InstanceType?)",
+        "TrainingInputMode: expected 'File', 'Pipe' or 'FastFile', found the text 'Fil' (did you mean File?)",
+        "trainingjob.json: field RoleArn: expected a value, found null",
+        *(f"trainingjob.json: field HyperParameters.h{index}: expected text" for index in range(4)),
+        "deployment.json: field ProductionEndpoint.AutoScaling: expected a MinCapacity of at most MaxCapacity",
+        "InferenceMonitoringSampling, 0 to 100",
+        "InferenceMonitoringOutputBucket, an S3 URI",
+    ]:
+        assert any(expected in line for line in lines), expected
+    assert refusal.value.resource == "trainingjob.zip"
+
+
+def test_a_file_that_is_no_json_does_not_hide_what_is_wrong_with_the_other():
+    with pytest.raises(RequestRefused) as refusal:
+        parse_zip(request_zip(job="{'a': 1}", deploy=changed(deployment(), "EndpointPrefix", "a_b")))
+    assert "trainingjob.json: expected valid JSON" in refusal.value.why
+    assert "deployment.json: field EndpointPrefix" in refusal.value.why
 
 
 def test_no_hyperparameter_is_repeated_in_a_message():

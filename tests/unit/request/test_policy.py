@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from slipway.errors import PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.request.fence import fence, parse_zip
+from tests.unit.model.test_serving import ALARMS, CANARY, with_sections
 from tests.unit.request_samples import AWS, changed, deployment, iris_model, request_zip, training_job
 
 S3_URI = "DataSource.S3DataSource.S3Uri"
@@ -205,9 +206,25 @@ def test_every_violation_is_named_up_to_a_number():
         _fence(job, deploy)
     assert "ResourceConfig.InstanceCount" in refusal.value.why
     assert "EndpointPrefix" in refusal.value.why
-    tags = [{"Key": f"aws:{index}", "Value": ""} for index in range(9)]
-    with pytest.raises(PolicyViolation, match="and 4 more"):
+    tags = [{"Key": f"aws:{index}", "Value": ""} for index in range(29)]
+    with pytest.raises(PolicyViolation, match="and 9 more problems"):
         _fence(changed(training_job(), "Tags", tags))
+
+
+def test_policy_and_guardrails_answer_together_with_the_nearest_allowed_value():
+    model = with_sections(alarms=ALARMS, deployment=CANARY)
+    job = changed(training_job(), "ResourceConfig.InstanceType", "ml.m4.xlrge")
+    with pytest.raises(PolicyViolation) as refusal:
+        _fence(changed(job, "ResourceConfig.InstanceCount", 100), changed(deployment(), "EndpointPrefix", "x"), model)
+    lines = refusal.value.why.splitlines()
+    for expected in [
+        "trainingjob.json, field ResourceConfig.InstanceType: expected one of",
+        "(did you mean ml.m4.xlarge?)",
+        "trainingjob.json, field ResourceConfig.InstanceCount: expected at most",
+        "deployment.json, field EndpointPrefix: expected iris-model, found the text 'x'",
+        "deployment.json, ProductionEndpoint: field ABTests: expected false",
+    ]:
+        assert any(expected in line for line in lines), expected
 
 
 def test_count_times_runtime_has_a_ceiling_of_its_own():

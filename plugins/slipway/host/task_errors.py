@@ -1,0 +1,69 @@
+"""How a failed task tells a person what to do: an ERROR block in its log, before Airflow's traceback."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from slipway.errors import SlipwayError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+def with_error_block(function: Callable[P, T]) -> Callable[P, T]:
+    """Log a block for each Slipway error that leaves a task's function.
+
+    Airflow offers nothing earlier: its callbacks and listeners run after it has logged the traceback.
+    https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/callbacks.html
+
+    :param function: of a task, or a method that Airflow calls
+    :returns: the function with the block
+    """
+
+    @functools.wraps(function)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except SlipwayError as error:
+            log_error(error)
+            raise
+
+    return told
+
+
+def log_error(error: SlipwayError) -> None:
+    """Log what failed, where, why and what to do, a line each; once for each error, and nothing for a skipped task.
+
+    :param error: what is about to leave the task
+    """
+    if error.in_log or isinstance(error, AirflowSkipException):
+        return
+    error.in_log = True
+    for label, text in (("What", error.what), ("Where", error.resource), ("Why", error.why), ("Fix", error.fix)):
+        # One problem of a zip is one line.
+        for line in (text or "").splitlines():
+            if line.strip():
+                log.error("%-6s %s", f"{label}:", line.strip())
+
+
+class TaskErrors(BaseOperator):
+    """The base of every operator of Slipway: its errors are logged as a block, also after a deferral."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A subclass's own execute() replaces that of its base, so each is wrapped.
+        if "execute" in cls.__dict__:
+            cls.execute = with_error_block(cls.execute)  # type: ignore[method-assign]
+
+    @with_error_block
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Continue after a deferral."""
+        return super().resume_execution(next_method, next_kwargs, context)
