@@ -26,7 +26,7 @@ from slipway.trial.figures import TrialComparison
 from slipway.trial.record import record_of
 from tests.unit.stage_runs import MemoryDocuments
 
-FOLDER = Path(__file__).parent / "fixtures" / "documents"
+FOLDER = Path(__file__).parents[1] / "fixtures" / "documents"
 LATER = {"written_by_a_later_version": {"with": ["members"]}}
 # Objects whose members are data: their names are keys of uploads, stages' environments, metadata entries.
 DATA = {"done", "announced", "stacks", "endpoints", "CustomerMetadataProperties"}
