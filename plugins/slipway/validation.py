@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 _FOUND_MAX_CHARS = 120
+# https://docs.oracle.com/javase/8/docs/api/java/util/regex/Pattern.html#lt
+_LINE_END = re.compile("[\n\r\u0085\u2028\u2029]")
 # How many problems a message describes; it only counts the others.
 _PROBLEMS_MAX = 20
 
@@ -58,6 +60,13 @@ def wrong(expected: str, fix: str = "") -> PydanticCustomError:
     :param fix: what to do, if that does not follow from ``expected``
     """
     return PydanticCustomError("slipway", "{expected}", {"expected": expected, "fix": fix})
+
+
+def one_line(text: str) -> str:
+    """Refuse text of several lines: AWS's patterns are Java's, whose dot matches no end of a line."""
+    if _LINE_END.search(text):
+        raise wrong("text of one line", "write it in one line; in YAML in quotes, for | adds an end of line")
+    return text
 
 
 def _not_null(value: Any) -> Any:

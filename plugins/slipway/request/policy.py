@@ -198,7 +198,7 @@ def _server_side(training: TrainingJob, policy: Policy) -> Iterator[_Finding]:
         ("OutputDataConfig.KmsKeyId", training.output_data_config.kms_key_id, policy.kms_key),
         ("ResourceConfig.VolumeKmsKeyId", training.resource_config.volume_kms_key_id, policy.volume_kms_key),
     ):
-        if key is not None and key != own:
+        if key and key != own:
             yield field, "no such field, or the policy's own key", key
     for name in training.environment or {}:
         if name not in policy.training.environment:

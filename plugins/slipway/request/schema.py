@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_pascal
 
 from slipway import names
 from slipway.states import Environment
-from slipway.validation import MayBeAbsent, Strict, wrong
+from slipway.validation import MayBeAbsent, Strict, one_line, wrong
 
 
 class _Document(Strict):
@@ -20,10 +20,27 @@ class _Document(Strict):
     model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=False)
 
 
+# Patterns and lengths are those of botocore's model of SageMaker; tests/unit/request/test_schema.py compares them.
 Count = Annotated[int, Field(ge=1)]
-Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\x00-\x20]+$", max_length=1024)]
+Line = Annotated[str, AfterValidator(one_line)]
+# Without AWS's https: the policy allows prefixes of s3://. Which buckets and keys are allowed is its decision, too.
+Uri = Annotated[Line, Field(pattern=r"^s3://[^/]+/?[\s\S]*$", max_length=1024)]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
-KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2048)]
+# Tools write an empty text where they mean no key of their own.
+KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]*$", max_length=2048)]
+_TAG_TEXT = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_KEY_MAX_BYTES = 1024
+# What SageMaker puts behind the path, below the job's name.
+_ARTEFACT = f"/{'n' * names.SAGEMAKER_NAME_MAX_CHARS}/output/model.tar.gz"
+
+
+def _leaves_room(uri: str) -> str:
+    room = _KEY_MAX_BYTES - len(_ARTEFACT)
+    if len(uri.partition("://")[2].partition("/")[2].rstrip("/").encode()) > room:
+        raise wrong(f"a prefix of at most {room} bytes", "shorten it: the artefact's key begins with it")
+    return uri
 
 
 class ImageName(Strict):
@@ -43,8 +60,8 @@ Image = Annotated[
 class MetricDefinition(_Document):
     """A metric that SageMaker would read from a custom container's log; accepted in zips, and ignored."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255)]
-    regex: Annotated[str, Field(min_length=1, max_length=500)]
+    name: Annotated[Line, Field(min_length=1, max_length=255)]
+    regex: Annotated[Line, Field(min_length=1, max_length=500)]
 
 
 class AlgorithmSpecification(_Document):
@@ -77,7 +94,7 @@ class ShuffleConfig(_Document):
 class Channel(_Document):
     channel_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
     data_source: DataSource
-    content_type: MayBeAbsent[Annotated[str, Field(max_length=256)]] = None
+    content_type: MayBeAbsent[Annotated[Line, Field(max_length=256)]] = None
     compression_type: MayBeAbsent[Literal["None", "Gzip"]] = None
     record_wrapper_type: MayBeAbsent[Literal["None", "RecordIO"]] = None
     input_mode: MayBeAbsent[Literal["File", "Pipe", "FastFile"]] = None
@@ -87,7 +104,7 @@ class Channel(_Document):
 class OutputDataConfig(_Document):
     """The place of the artefact, which is always compressed, because endpoints load an archive."""
 
-    s3_output_path: Uri
+    s3_output_path: Annotated[Uri, AfterValidator(_leaves_room)]
     kms_key_id: MayBeAbsent[KmsKey] = None
     compression_type: MayBeAbsent[Literal["GZIP"]] = None
 
@@ -97,7 +114,7 @@ class ResourceConfig(_Document):
 
     instance_type: InstanceType
     instance_count: Count
-    volume_size_in_gb: Count = Field(alias="VolumeSizeInGB")
+    volume_size_in_gb: Annotated[int, Field(ge=0)] = Field(alias="VolumeSizeInGB")
     volume_kms_key_id: MayBeAbsent[KmsKey] = None
 
 
@@ -108,17 +125,20 @@ class StoppingCondition(_Document):
 
 class CheckpointConfig(_Document):
     s3_uri: Uri
-    local_path: MayBeAbsent[Annotated[str, Field(max_length=4096)]] = None
+    local_path: MayBeAbsent[Annotated[Line, Field(max_length=4096)]] = None
+
+
+NetworkId = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]+$", max_length=32)]
 
 
 class VpcConfig(_Document):
-    security_group_ids: Annotated[list[str], Field(min_length=1, max_length=5)]
-    subnets: Annotated[list[str], Field(min_length=1, max_length=16)]
+    security_group_ids: Annotated[list[NetworkId], Field(min_length=1, max_length=5)]
+    subnets: Annotated[list[NetworkId], Field(min_length=1, max_length=16)]
 
 
 class RequestTag(_Document):
-    key: Annotated[str, Field(min_length=1, max_length=128)]
-    value: Annotated[str, Field(max_length=256)]
+    key: Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
+    value: Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
 
 
 def _unique_channels(channels: list[Channel]) -> list[Channel]:
@@ -145,12 +165,16 @@ class TrainingJob(_Document):
     stopping_condition: StoppingCondition
     hyper_parameters: MayBeAbsent[
         Annotated[
-            dict[Annotated[str, Field(max_length=256)], Annotated[str, Field(max_length=2500)]], Field(max_length=100)
+            dict[Annotated[Line, Field(max_length=256)], Annotated[Line, Field(max_length=2500)]], Field(max_length=100)
         ]
     ] = None
     environment: MayBeAbsent[
         Annotated[
-            dict[Annotated[str, Field(max_length=512)], Annotated[str, Field(max_length=512)]], Field(max_length=100)
+            dict[
+                Annotated[str, Field(max_length=512, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")],
+                Annotated[str, Field(max_length=512)],
+            ],
+            Field(max_length=100),
         ]
     ] = None
     vpc_config: MayBeAbsent[VpcConfig] = None
@@ -197,7 +221,7 @@ class EndpointSettings(_Document):
 
     inference_monitoring: bool
     inference_monitoring_sampling: Annotated[int, Field(ge=0, le=100)] | None = None
-    inference_monitoring_output_bucket: Uri | None = None
+    inference_monitoring_output_bucket: Annotated[Uri, Field(max_length=512)] | None = None
     ab_tests: bool = Field(alias="ABTests")
     instance_type: InstanceType
     initial_instance_count: Count

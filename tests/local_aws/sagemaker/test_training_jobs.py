@@ -64,6 +64,18 @@ def test_a_metric_that_is_no_number_is_a_text_as_in_the_json_of_aws(local_aws, s
     assert (job["TrainingJobStatus"], metrics["validation:auc"]) == ("Completed", "NaN")
 
 
+def test_the_containers_own_metrics_are_computed_beside_those_of_xgboost(local_aws, sagemaker):
+    name = unique("own-metrics")
+    parameters = {"objective": "multi:softmax", "num_class": "3", "num_round": "9", "early_stopping_rounds": "2"}
+    parameters["eval_metric"] = "accuracy,merror,mse,f1"
+    sagemaker.create_training_job(**training_request(name, PREFIX, HyperParameters=parameters))
+    job = wait_for_job(local_aws, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    metrics = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    assert {f"validation:{metric}" for metric in ("accuracy", "merror", "mse", "f1")} <= set(metrics)
+    assert metrics["validation:accuracy"] == pytest.approx(1 - metrics["validation:merror"], abs=1e-4)
+
+
 def test_transitions_follow_each_other(finished):
     transitions = finished[1]["SecondaryStatusTransitions"]
     names = [transition["Status"] for transition in transitions]

@@ -4,7 +4,7 @@ import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from slipway.errors import NameConflict, PolicyViolation
+from slipway.errors import NameConflict, PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.request.fence import fence, load_request, parse_zip
 from slipway.request.process import process_request
@@ -137,3 +137,37 @@ def test_a_stricter_policy_counts_for_a_running_release(released):
     model = ModelConfig.model_validate(changed(iris_model().model_dump(), "policy.instance_types", ["ml.m5.large"]))
     with pytest.raises(PolicyViolation):
         load_request(store, plan, model, AWS)
+
+
+def test_a_channel_may_have_a_space_in_its_key():
+    uri = f"s3://{BUCKET}/iris-model/input/new data"
+    job = changed(training_job(), "InputDataConfig.0.DataSource.S3DataSource.S3Uri", uri)
+    parameters = fence(parse_zip(request_zip(job)), iris_model(), AWS).training_parameters
+    assert parameters["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == uri
+    elsewhere = changed(training_job(), "InputDataConfig.0.DataSource.S3DataSource.S3Uri", f"s3://{BUCKET}/other data/")
+    with pytest.raises(PolicyViolation, match="expected a place below"):
+        fence(parse_zip(request_zip(elsewhere)), iris_model(), AWS)
+
+
+@pytest.mark.parametrize("own", [None, "alias/artefacts"])
+def test_an_empty_key_means_none_of_its_own(own):
+    model = ModelConfig.model_validate(changed(iris_model().model_dump(), "policy.kms_key", own))
+    job = changed(training_job(), "OutputDataConfig.KmsKeyId", "")
+    parameters = fence(parse_zip(request_zip(job)), model, AWS).training_parameters
+    assert parameters["OutputDataConfig"]["KmsKeyId"] == (own or "")
+    job = changed(training_job(), "OutputDataConfig.KmsKeyId", "alias/other")
+    with pytest.raises(PolicyViolation, match="KmsKeyId"):
+        fence(parse_zip(request_zip(job)), model, AWS)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Tags", [{"Key": "team", "Value": "data & science"}]),
+        ("HyperParameters.eta", "0.1\n0.2"),
+        ("Environment", {"1ST": "x"}),
+    ],
+)
+def test_what_the_next_api_refuses_is_refused_with_the_zip(field, value):
+    with pytest.raises(RequestRefused, match=field.partition(".")[0]):
+        parse_zip(request_zip(changed(training_job(), field, value)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_aws.compute.algorithms.xgboost.errors import UserError
-from local_aws.compute.algorithms.xgboost.metrics import METRICS, THRESHOLD_METRICS
+from local_aws.compute.algorithms.xgboost.metrics import CUSTOM_METRICS, METRICS, THRESHOLD_METRICS
 
 OBJECTIVES = (
     "binary:hinge",
@@ -220,8 +220,9 @@ def _check_metrics(values: Mapping[str, Any]) -> None:
             )
         if at and not threshold.rstrip("-").replace(".", "", 1).isdigit():
             raise UserError(f"Threshold value 't' in '{name}@t' expects float input.")
-        if name not in METRICS:
-            raise UserError(f"Hyperparameter eval_metric: value {values['eval_metric']} not in range {list(METRICS)}")
+        known = [*METRICS, *CUSTOM_METRICS]
+        if name not in known:
+            raise UserError(f"Hyperparameter eval_metric: value {values['eval_metric']} not in range {known}")
 
 
 def _check_constraints(values: Mapping[str, Any]) -> None:

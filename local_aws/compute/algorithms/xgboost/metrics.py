@@ -29,6 +29,23 @@ METRICS = (
     "tweedie-nloglik",
 )
 
+# The container computes these itself: custom_metrics.py.
+CUSTOM_METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "f1_binary",
+    "f1_macro",
+    "mse",
+    "precision",
+    "precision_macro",
+    "precision_micro",
+    "r2",
+    "recall",
+    "recall_macro",
+    "recall_micro",
+)
+
 # Metrics that take a threshold as in error@0.7.
 THRESHOLD_METRICS = ("error", "map", "ndcg", "pre")
 
@@ -38,7 +55,7 @@ THRESHOLD_METRICS = ("error", "map", "ndcg", "pre")
 METRIC_DEFINITIONS = tuple(
     (f"{channel}:{metric}", rf"^\[[0-9]+\].*#011{channel}-{re.escape(metric)}(?:@[^:#]+)?:(\S+?)(?:#011|$)")
     for channel in ("train", "validation")
-    for metric in METRICS
+    for metric in (*METRICS, *CUSTOM_METRICS)
 )
 
 # Up to XGBoost 1.2 the default for classification is the error rate, from 1.3 on the log loss:

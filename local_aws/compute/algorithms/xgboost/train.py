@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_aws.compute.algorithms.xgboost.custom_metrics import MAXIMIZED, custom_metric
 from local_aws.compute.algorithms.xgboost.errors import UserError
 from local_aws.compute.algorithms.xgboost.hyperparameters import validate
-from local_aws.compute.algorithms.xgboost.metrics import default_metric, version_number
+from local_aws.compute.algorithms.xgboost.metrics import CUSTOM_METRICS, default_metric, version_number
 
 # XGBoost's messages about data and values that the user can fix; all others are failures of the algorithm.
 _USER_ERRORS = (
@@ -126,8 +127,12 @@ def train(tag: str) -> None:
         raise UserError("Hyperparameter early_stopping_rounds: needs a validation channel")
     booster_values = {name: value for name, value in values.items() if name not in _TRAINING_ONLY}
     booster_values |= _tree_method(values, tag, matrices[0][0].num_row())
-    default = default_metric(values.get("objective", "reg:squarederror"), tag)
-    if metrics := values.get("eval_metric") or ([default] if default else []):
+    objective = values.get("objective", "reg:squarederror")
+    default = default_metric(objective, tag)
+    wanted = values.get("eval_metric", [])
+    custom = [metric for metric in wanted if metric in CUSTOM_METRICS]
+    # As in the container, the objective's default metric is computed where only such of the container are wanted.
+    if metrics := [metric for metric in wanted if metric not in custom] or ([default] if default else []):
         booster_values["eval_metric"] = metrics
     termination = _Termination()
     if values.get("save_model_on_termination") == "true":
@@ -138,7 +143,10 @@ def train(tag: str) -> None:
             matrices[0][0],
             num_boost_round=values["num_round"],
             evals=matrices,
+            custom_metric=custom_metric(custom, objective) if custom else None,
             early_stopping_rounds=values.get("early_stopping_rounds"),
+            # Training stops early by the last metric, and xgboost knows its own only.
+            maximize=custom[-1] in MAXIMIZED if custom else None,
             callbacks=[_monitor(termination)],
             verbose_eval=False,
         )
