@@ -40,6 +40,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from rich.console import Console
 
     from slipway.aws.placeholders import AwsIdentity
+    from slipway.aws.sagemaker import SageMakerHook
     from slipway.errors import SlipwayError
     from slipway.load import command
     from slipway.load.access import SessionAccess
@@ -49,6 +50,7 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     from slipway.load.slo import Slo
     from slipway.model.files import load_models
     from slipway.stress import report_files
+    from slipway.stress.answers import answers_under_load
     from slipway.stress.order import StressOrder, owner
 
     # Airflow, which reading model files imports, makes botocore log where it found credentials; Airflow's own log level
@@ -72,7 +74,12 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
         # The command line may lower what the model file allows.
         caps: Any = {name: min(asked[name], most[name]) for name in most}
         began = datetime.now(UTC)
-        plan = command.plan_of(given, read_rows(given.data, session), Caps(**caps), order.phases)
+        described = SageMakerHook(aws_conn_id=None).describe_endpoint(endpoint)
+        answers = described and answers_under_load(
+            described, min_accuracy=given.min_accuracy, target_variant=given.variant or None, aws_conn_id=None
+        )
+        rows = read_rows(given.data, session)
+        plan = command.plan_of(given, rows, Caps(**caps), order.phases, answers=answers or {})
         result = command.run(plan, SessionAccess(session), console)
     except (LoadError, SlipwayError) as error:
         console.print(str(error), style="red", soft_wrap=True)

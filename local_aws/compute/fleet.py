@@ -99,7 +99,7 @@ class Instance:
     def wait_ready(self) -> None:
         """Return once the server has answered /ping for the first time.
 
-        :raises ContainerFailed: it never will
+        :raises ContainerFailed: when the server fails to start or is closed
         """
         with self._changed:
             self._changed.wait_for(lambda: self._was_ready or self._failure or self._closing)
@@ -227,7 +227,7 @@ class Fleet:
     def acquire(self, lost: Instance | None = None) -> tuple[Instance, int] | None:
         """Count a request in at the next instance that takes one; None if there is none.
 
-        :param lost: an instance that has just gone and may not have noticed it
+        :param lost: an instance that has ended but may still count as healthy
         """
         start = next(self._turn)
         for offset in range(len(self.instances)):

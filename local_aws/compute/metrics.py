@@ -65,7 +65,7 @@ class FinalMetrics:
         try:
             answer: dict[str, Any] = json.loads(output)
         except ValueError:
-            return ["Metrics: none were taken, for the process that looked for them came to a limit of its own."]
+            return ["Metrics: none, because the process that searched the log for them failed or ran out of time."]
         self._values = tuple(
             FinalMetric(name, value, datetime.fromtimestamp(when, UTC))
             for name, (value, when) in answer["found"].items()

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
 """
 
+import math
 import re
 import unicodedata
 from datetime import datetime
@@ -136,6 +137,9 @@ def project(shape: Any, value: Any) -> Any:
         return [project(shape.member, item) for item in value]
     if shape.type_name == "map":
         return {key: project(shape.value, item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        # https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html: JSON has no such number.
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value.timestamp() if isinstance(value, datetime) else value
 
 

@@ -50,7 +50,7 @@ async def body_of(receive: Receive, most: int | None = None) -> bytes | None:
 
 
 def replayed(messages: Iterable[dict[str, Any]], receive: Receive) -> Receive:
-    """Give messages that were read before once more, and then what comes after them.
+    """Return a receive function that repeats messages that were read already, then reads on.
 
     :param messages: those that were read
     :param receive: gives the next ones, such as the client's end

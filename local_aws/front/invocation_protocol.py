@@ -29,7 +29,7 @@ from local_aws.host.requests import HttpRequest
 Answered = Callable[[HttpRequest, AsgiScope], Awaitable[tuple[int, dict[str, str], bytes]]]
 _START = b"POST /endpoints/"
 _REQUEST = re.compile(rb"POST (/endpoints/[A-Za-z0-9-]+/invocations) HTTP/1\.1")
-# The server gets bodies above InvokeEndpoint's limit, and requests that ask for more than an answer.
+# The server gets bodies above InvokeEndpoint's limit, and requests with Expect or Upgrade.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 7 * 1024 * 1024
 _NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"}) | TELLTALE

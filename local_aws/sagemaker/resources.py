@@ -43,17 +43,17 @@ class ResourceKind:
 
     @classmethod
     def models(cls, store: Store) -> "ResourceKind":
-        """Return the kind of CreateModel."""
+        """Return the kind of resource that CreateModel makes."""
         return cls(store.collection("models"), "model", "model")
 
     @classmethod
     def endpoint_configs(cls, store: Store) -> "ResourceKind":
-        """Return the kind of CreateEndpointConfig."""
+        """Return the kind of resource that CreateEndpointConfig makes."""
         return cls(store.collection("endpoint_configs"), "endpoint-config", "endpoint configuration")
 
     @classmethod
     def endpoints(cls, store: Store) -> "ResourceKind":
-        """Return the kind of CreateEndpoint."""
+        """Return the kind of resource that CreateEndpoint makes."""
         return cls(store.collection("endpoints"), "endpoint", "endpoint")
 
     def arn(self, scope: Scope, name: str) -> str:
@@ -108,7 +108,7 @@ class ResourceKind:
 
 
 def without(parameters: dict[str, Any], *members: str) -> dict[str, Any]:
-    """Copy a request's parameters.
+    """Return a request's parameters without these members.
 
     :param parameters: of a request
     :param members: those to leave out

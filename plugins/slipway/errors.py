@@ -33,6 +33,8 @@ TRANSIENT_CODES = frozenset(
     }
 )
 # Codes of answers that stay the same for the same request with the same rights.
+# InvalidObjectState: the object is archived.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 PERMANENT_CODES = frozenset(
     {
         "AccessDenied",
@@ -41,7 +43,11 @@ PERMANENT_CODES = frozenset(
         "IncompleteSignature",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidObjectState",
         "InvalidParameterValue",
+        "KMS.DisabledException",
+        "KMS.KMSInvalidStateException",
+        "KMS.NotFoundException",
         "NoSuchBucket",
         "NotAuthorized",
         "OptInRequired",

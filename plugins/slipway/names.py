@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
+from slipway.formats.encoding import METADATA_KEY_MAX_CHARS, decoded, encoded, fits
 from slipway.states import Environment
 
 # Training jobs, models, endpoint configs and endpoints share this limit.
@@ -112,6 +113,25 @@ def model_package_group(prefix: str) -> str:
     return f"mlops-{prefix}"
 
 
+# The beginning of the keys of a model package's metadata that hold the training job's metrics.
+_METRIC_PREFIX = "metric/"
+
+
+def keeps_metric(name: str) -> bool:
+    """Tell whether a model package can keep a metric of this name, so that it reads back."""
+    return fits(name, METADATA_KEY_MAX_CHARS - len(_METRIC_PREFIX))
+
+
+def metric_key(name: str) -> str:
+    """Return the metadata key of a metric that ``keeps_metric`` accepts."""
+    return f"{_METRIC_PREFIX}{encoded(name)}"
+
+
+def metric_of_key(key: str) -> str | None:
+    """Return the name of the metric that a metadata key holds; None for the key of something else."""
+    return decoded(key.removeprefix(_METRIC_PREFIX)) if key.startswith(_METRIC_PREFIX) else None
+
+
 def training_role(prefix: str) -> str:
     """Name the role that SageMaker trains a model as; include/cfn/model.yaml makes it."""
     return f"slipway-training-{prefix}"
@@ -147,6 +167,14 @@ def artefact_key(prefix: str, revision: str) -> str:
     return f"{release_prefix(prefix, revision)}model.tar.gz"
 
 
+def request_beside(artefact: str) -> str:
+    """Return the key of the zip of the release that an artefact belongs to.
+
+    :param artefact: what artefact_key returned
+    """
+    return f"{artefact.rpartition('/')[0]}/trainingjob.zip"
+
+
 def claim_key(prefix: str, revision: str) -> str:
     """Return the key of the document that says which run a revision belongs to."""
     return f"{release_prefix(prefix, revision)}claim.json"
@@ -170,7 +198,11 @@ def stress_key(prefix: str, run_id: str, file: str) -> str:
     """Return the key, in the source bucket, of a file of a stress test's report.
 
     :param prefix: the model's prefix
-    :param run_id: Airflow's id of the run; characters that URLs would escape become hyphens
+    :param run_id: Airflow's id of the run; characters that URLs would escape become hyphens, and other characters than
+        those of Airflow's own run ids add a hash, so that no two runs share a folder
     :param file: the file's name
     """
-    return f"stress/{prefix}/{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}/{file}"
+    folder = re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
+    if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", run_id):
+        folder = f"{folder}-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
+    return f"stress/{prefix}/{folder}/{file}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from slipway import names
 from slipway.errors import PermanentError
+from slipway.formats.encoding import encoded
+from slipway.formats.stored import known, versioned
 from slipway.states import Environment
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
@@ -47,13 +49,12 @@ class Revision:
 
     def to_xcom(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        return versioned(asdict(self))
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """Read what ``to_xcom`` returned; pass over fields that this version does not know."""
-        known = {one.name for one in fields(cls)}
-        return cls(**{name: item for name, item in value.items() if name in known})
+        """Read what ``to_xcom`` returned."""
+        return known(cls, value)
 
 
 @dataclass(frozen=True)
@@ -103,17 +104,17 @@ class ReleasePlan:
             TAG_REVISION: self.revision_id,
             TAG_DIGEST: self.digest,
             TAG_SEQUENCE: self.sequence,
-            TAG_VERSION_ID: self.revision.version_id,
+            TAG_VERSION_ID: encoded(self.revision.version_id),
         }
 
     def to_xcom(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        return versioned(asdict(self))
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_xcom`` returned."""
-        return cls(**{**value, "revision": Revision.from_xcom(value["revision"])})
+        return known(cls, {**value, "revision": Revision.from_xcom(value["revision"])})
 
 
 def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:

@@ -13,6 +13,7 @@ from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import PREVIOUS
+from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
@@ -24,7 +25,6 @@ from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment
 from slipway.stress.operators import ReleaseStressOperator
-from slipway.task_errors import with_error_block
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
 from slipway.trial.settle import TrialSettleOperator

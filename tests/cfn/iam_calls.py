@@ -91,6 +91,8 @@ ALLOWED: dict[str, Call] = {
         {NAMESPACE: "sagemaker"},
     ),
     "see scaling": (AIRFLOW, "application-autoscaling:DescribeScalingActivities", "*", {}),
+    "see scaling policies": (AIRFLOW, "application-autoscaling:DescribeScalingPolicies", "*", {}),
+    "see scheduled actions": (AIRFLOW, "application-autoscaling:DescribeScheduledActions", "*", {}),
     "read a job's log": (AIRFLOW, "logs:GetLogEvents", log("TrainingJobs:log-stream:1"), {}),
     "hear of uploads": (AIRFLOW, "sqs:ReceiveMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:slipway-uploads", {}),
     "say which alarm went off": (AIRFLOW, "cloudwatch:DescribeAlarmHistory", alarm("slipway-iris-5xx"), {}),

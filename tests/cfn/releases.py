@@ -48,12 +48,14 @@ class Model:
         """Give an operator the model's board, on which every other run has ended."""
         return with_gate(operator, self.documents, goes_on=lambda dag_id, run_id: False)
 
-    def release(self, trained_url: str, *, uploaded_now: bool = False, **production: object) -> "Release":
+    def release(
+        self, trained_url: str, *, uploaded_now: bool = False, job: dict | None = None, **production: object
+    ) -> "Release":
         """Upload a zip whose production endpoint is changed as given, and register the model it made."""
-        return Release(self, self.upload(uploaded_now=uploaded_now, **production), trained_url)
+        return Release(self, self.upload(uploaded_now=uploaded_now, job=job, **production), trained_url)
 
-    def upload(self, *, uploaded_now: bool = False, **production: object) -> ReleasePlan:
-        """Upload a zip whose production endpoint is changed as given."""
+    def upload(self, *, uploaded_now: bool = False, job: dict | None = None, **production: object) -> ReleasePlan:
+        """Upload a zip with this training job, or the lab's, whose production endpoint is changed as given."""
         document = deployment()
         document["EndpointPrefix"] = self.prefix
         document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
@@ -62,7 +64,7 @@ class Model:
         self.releases += 1
         # Each zip needs content of its own, so that its digest differs.
         document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
-        data = request_zip(deploy=document)
+        data = request_zip(job, document)
         version = self.aws.client("s3").put_object(Bucket=BUCKET, Key=self.config.source.key, Body=data)["VersionId"]
         moment = (datetime.now(UTC) if uploaded_now else FIRST + timedelta(days=self.releases)).isoformat()
         pinned = replace(revision(data, version), key=self.config.source.key, last_modified=moment)

@@ -185,6 +185,39 @@ def test_a_failed_change_of_the_instance_type_leaves_what_was_with_its_scaling(a
     assert {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}["Revision"] == good.plan.revision_id
 
 
+def deregister(client, target):
+    client.deregister_scalable_target(**target)
+
+
+def delete_policy(client, target):
+    (policy,) = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=target["ResourceId"])[
+        "ScalingPolicies"
+    ]
+    client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
+
+
+def raise_the_ceiling(client, target):
+    client.register_scalable_target(**target, MaxCapacity=9)
+
+
+@pytest.mark.parametrize("by_hand", [deregister, delete_policy, raise_the_ceiling])
+@pytest.mark.parametrize("again", [False, True], ids=["the next release", "the same one again"])
+def test_scaling_that_was_changed_by_hand_is_put_right(aws, model, by_hand, again):
+    first = model.release(model_data(aws), ABTests=False).approve()
+    first.deploy(PRD)
+    client = aws.client("application-autoscaling")
+    before = scalable_targets(aws, first)["variant/model-a"]
+    by_hand(client, {key: before[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")})
+
+    last = first if again else model.release(model_data(aws, label_shift=1), ABTests=False).approve()
+    last.deploy(PRD)
+    after = scalable_targets(aws, last)["variant/model-a"]
+    assert (after["MinCapacity"], after["MaxCapacity"]) == (before["MinCapacity"], before["MaxCapacity"])
+    policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=before["ResourceId"])
+    assert [one["PolicyName"] for one in policies["ScalingPolicies"]] == [f"{last.plan.endpoint(PRD)}-model-a"]
+    assert last.deploy(PRD)["change"] == "unchanged"
+
+
 def test_an_update_that_somebody_else_began_is_waited_for(aws, model):
     first = model.release(model_data(aws), ABTests=False).approve()
     first.deploy(PRD)

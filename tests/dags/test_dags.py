@@ -11,6 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
+from slipway.host.task_errors import TaskErrors, with_error_block
 from slipway.model.approval_rules import Rules
 from slipway.model.config import RESERVED_PREFIXES
 from slipway.model.files import load_models
@@ -18,7 +19,6 @@ from slipway.model.pipelines import STALE_TAG
 from slipway.names import DAG_IDS, DAG_TAG
 from slipway.paths import models_folder
 from slipway.release_dag import build_release_dag
-from slipway.task_errors import TaskErrors, with_error_block
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"

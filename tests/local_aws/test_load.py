@@ -7,11 +7,12 @@ import botocore.session
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from slipway.load.answers import is_right
 from slipway.load.dataset import read_rows
 from slipway.load.engine import Engine
 from slipway.load.phases import Arrivals, LoadStage
 from slipway.load.plan import Plan
-from slipway.load.rows import Row, is_right, parse_row
+from slipway.load.rows import Row, parse_row
 from slipway.load.signing import Target
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
@@ -40,7 +41,7 @@ def endpoint(local_aws):
 
 @pytest.fixture(scope="module")
 def rows():
-    return [parse_row(line) for line in cases.csv(seed=8).splitlines()]
+    return [parse_row(line, "rows.csv") for line in cases.csv(seed=8).splitlines()]
 
 
 class Access:

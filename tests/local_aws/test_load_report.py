@@ -61,7 +61,7 @@ def counted(evidence) -> float:
 
 
 def test_what_the_sender_counts_is_what_aws_saw(fast_aws, endpoint):
-    rows = [parse_row(line) for line in cases.csv(seed=8).splitlines()]
+    rows = [parse_row(line, "rows.csv") for line in cases.csv(seed=8).splitlines()]
     began = datetime.now(UTC)
     result = Engine(Plan(endpoint, rows, (Arrivals(RATE, SECONDS),), processes=1), Access(fast_aws)).run()
     (phase,) = result.phases

@@ -37,7 +37,7 @@ def race(count: int, runner):
 
     def run(number: int):
         hook = S3Documents(aws_conn_id=None)
-        hook.conn  # noqa: B018
+        hook.s3.conn  # noqa: B018
         barrier.wait(60)
         return runner(hook, number)
 

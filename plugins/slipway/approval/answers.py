@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Approval
 from slipway.registry.record import APPROVE, REJECT, Candidate, How
 from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
@@ -75,13 +76,13 @@ class Question:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return {**asdict(self), "approvals": [asdict(approval) for approval in self.approvals]}
+        return versioned({**asdict(self), "approvals": [asdict(approval) for approval in self.approvals]})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        approvals = tuple(Approval(**item) for item in value.get("approvals", ()))
-        return cls(**{**value, "approvals": approvals})
+        approvals = tuple(known(Approval, item) for item in value.get("approvals", ()))
+        return known(cls, {**value, "approvals": approvals})
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,12 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return {**asdict(self), "how": self.how.value}
+        return versioned({**asdict(self), "how": self.how.value})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return cls(**{**value, "how": How(value["how"])})
+        return known(cls, {**value, "how": How(value["how"])})
 
     def __str__(self) -> str:
         did = f"answered {self.option}" if self.option else f"{'approved' if self.approve else 'rejected'} it"

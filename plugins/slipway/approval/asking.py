@@ -25,6 +25,7 @@ from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
+from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.model.approval_rules import Approval, Rules
 from slipway.plan import ReleasePlan, pull_package_arn
@@ -218,7 +219,9 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
         """Store the decision: the guard tells later answerers who decided."""
-        context["task_state_store"].set(DECIDED, {**decision, "model_package_arn": pull_package_arn(context)})
+        context["task_state_store"].set(
+            DECIDED, versioned({**decision, "model_package_arn": pull_package_arn(context)})
+        )
 
     def ends_at(self, question: Question) -> float:
         """Return the deadline of a question, in seconds since the epoch."""

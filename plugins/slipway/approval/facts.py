@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.formats.json_numbers import number_of, number_text
 from slipway.model.approval_rules import Approval
 from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact
@@ -58,7 +59,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else "-"
+    """Write a number from an XCom, where NaN and the infinities are texts."""
+    return number_text(number_of(value)) if isinstance(value, int | float | str) else "-"
 
 
 def _identity(facts: Facts) -> str:

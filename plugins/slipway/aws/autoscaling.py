@@ -26,6 +26,23 @@ class ScalableTarget:
 
 
 @dataclass(frozen=True)
+class VariantScaling:
+    """How Application Auto Scaling scales one variant.
+
+    :param minimum: instances at least; None where the variant is no scalable target
+    :param maximum: instances at most; None where the variant is no scalable target
+    :param policies: the configuration of each target tracking policy, by the policy's name
+    :param schedules: each scheduled action as AWS describes it, by its name
+    """
+
+    variant: str
+    minimum: int | None
+    maximum: int | None
+    policies: Mapping[str, Mapping[str, Any]]
+    schedules: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class ScalingActivity:
     """One change of a variant's instance count.
 
@@ -68,6 +85,47 @@ class AutoScalingHook(AwsHook):
             for target in listed
             if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
         ]
+
+    @patient
+    def scaling(self, endpoint_name: str, variants: Sequence[str]) -> list[VariantScaling]:
+        """Describe how the variants of an endpoint are scaled: one call, and two for each variant.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalingPolicies.html
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScheduledActions.html
+
+        :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
+        :returns: one for each variant
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        ids = {variant: f"endpoint/{endpoint_name}/variant/{variant}" for variant in variants}
+        with aws_call("describe the auto scaling of", endpoint_name):
+            listed = self._pages("describe_scalable_targets", "ScalableTargets", ResourceIds=list(ids.values()))
+            targets = {target["ResourceId"]: target for target in listed}
+            return [
+                VariantScaling(
+                    variant,
+                    targets.get(resource_id, {}).get("MinCapacity"),
+                    targets.get(resource_id, {}).get("MaxCapacity"),
+                    {
+                        policy["PolicyName"]: policy.get("TargetTrackingScalingPolicyConfiguration", {})
+                        for policy in self._pages(
+                            "describe_scaling_policies", "ScalingPolicies", ResourceId=resource_id
+                        )
+                    },
+                    {
+                        action["ScheduledActionName"]: action
+                        for action in self._pages(
+                            "describe_scheduled_actions", "ScheduledActions", ResourceId=resource_id
+                        )
+                    },
+                )
+                for variant, resource_id in ids.items()
+            ]
+
+    def _pages(self, operation: str, member: str, **arguments: Any) -> list[Mapping[str, Any]]:
+        pages = self.conn.get_paginator(operation).paginate(ServiceNamespace=_NAMESPACE, **arguments)
+        return [item for page in pages for item in page[member]]
 
     @patient
     def activities(

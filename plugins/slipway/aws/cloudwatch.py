@@ -123,7 +123,8 @@ def series_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) -> 
     points: dict[str, dict[datetime, float]] = {}
     for answer in answers:
         for result in answer["MetricDataResults"]:
-            points.setdefault(result["Id"], {}).update(zip(result["Timestamps"], result["Values"], strict=True))
+            pairs = zip(result["Timestamps"], result["Values"], strict=True)
+            points.setdefault(result["Id"], {}).update((at, value) for at, value in pairs if math.isfinite(value))
     found = []
     for number, (_, metric, unit, statistic, variant) in enumerate(_all_series(variants)):
         if minutes := sorted(points.get(f"q{number}", {}).items()):

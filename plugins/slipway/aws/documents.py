@@ -116,9 +116,13 @@ def _document(data: bytes, etag: str, resource: str) -> Document:
 
 
 def unreadable(resource: str, why: str) -> PermanentError:
-    """Build the error about a document that Slipway has not written."""
+    """Build the error about a document that this version of Slipway cannot read."""
     return PermanentError(
-        "The document is not Slipway's", resource=resource, why=why, fix="delete it: the next run makes a new one"
+        "This version of Slipway cannot read the document",
+        resource=resource,
+        why=why,
+        fix="if a newer version wrote it, install that one here too; otherwise restore an earlier version of the "
+        "object (aws s3api list-object-versions). Keep the document: it says which run has what",
     )
 
 

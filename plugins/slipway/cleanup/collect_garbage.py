@@ -15,7 +15,7 @@ from slipway.cleanup.rules import InUse, Past
 from slipway.cleanup.survey import Survey
 from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
-from slipway.errors import AwsError, SlipwayError
+from slipway.errors import SlipwayError
 from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, roll_back_target
 from slipway.registry.artefact_store import S3Artefacts
@@ -63,11 +63,14 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             return self._collect(context)
         except SlipwayError as error:
             self.log.warning("%s. The next release collects the rest", error)
-            return {}
+        except Exception:
+            # Production serves, so nothing that a collection meets fails the release (docs/decisions.md, 29).
+            self.log.exception("The collection ended. The next release collects the rest")
+        return {}
 
     def _check_production(self, context: Context) -> None:
-        plan = pull_plan(context)
         try:
+            plan = pull_plan(context)
             stack = CloudFormationHook(aws_conn_id=self.aws_conn_id).describe_stack(plan.stack(Environment.PRODUCTION))
             served = served_artefacts.ServedArtefacts(
                 plan.model_package_group,
@@ -75,23 +78,26 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
                 S3Artefacts(aws_conn_id=self.aws_conn_id),
             )
             changed = served.changed(data_urls(stack.parameters)) if stack else []
-        except AwsError as error:
+        except SlipwayError as error:
             self.log.warning("%s. Production's artefacts were not compared with those on record", error)
             return
+        except Exception:
+            self.log.exception("Production's artefacts were not compared with those on record")
+            return
         for one in changed:
-            served_artefacts.tell(one, self.model, context, self.task_id)
+            served_artefacts.notify_changed(one, self.model, context, self.task_id)
         if changed:
             raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
         ticket = self.ticket(context, BoardStage.PRD)
-        if self.gate.enter(ticket).outcome is not Outcome.ENTERED:
-            self.gate.leave(ticket)
+        try:
+            if self.gate.enter(ticket).outcome is Outcome.ENTERED:
+                return self._sweep(pull_plan(context))
             self.log.info("Another run holds production: this run collects nothing")
             return {}
-        collected = self._sweep(pull_plan(context))
-        self.leave_stages(context, BoardStage.PRD)
-        return collected
+        finally:
+            self.leave_stages(context, BoardStage.PRD)
 
     def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:
         survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -10,20 +11,22 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.documents import S3Documents
+from slipway.aws.documents import S3Documents, unreadable
 from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
-from slipway.errors import SlipwayError
+from slipway.errors import PermanentError, SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
+
+log = logging.getLogger(__name__)
 
 _MAX_JOBS = 9
 
@@ -143,19 +146,37 @@ class Survey:
         return by_revision, deployed
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        claimed = self._documents.read(self.bucket, names.claim_key(self.prefix, revision_id)).content
-        claim = Claim(**claimed) if claimed else None
-        pinned = self._documents.read(self.bucket, names.revision_key(self.prefix, revision_id)).content
+        home = uri(self.bucket, names.release_prefix(self.prefix, revision_id))
+        try:
+            claim, pinned = self._claim(revision_id), self._revision(revision_id)
+        except PermanentError as error:
+            # Without a sequence nothing of it is removed.
+            log.warning("%s. Everything of this release is kept", error)
+            return Past(revision_id, None, True, home)
         status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,
             claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
-            uri(self.bucket, names.release_prefix(self.prefix, revision_id)),
+            home,
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,
-            tuple(self._outputs(Revision.from_xcom(pinned))) if pinned else (),
+            tuple(self._outputs(pinned)) if pinned else (),
         )
+
+    def _claim(self, revision_id: str) -> Claim | None:
+        key = names.claim_key(self.prefix, revision_id)
+        return Claim.of(self._documents.read(self.bucket, key), uri(self.bucket, key))
+
+    def _revision(self, revision_id: str) -> Revision | None:
+        key = names.revision_key(self.prefix, revision_id)
+        pinned = self._documents.read(self.bucket, key).content
+        try:
+            found = Revision.from_xcom(pinned) if pinned is not None else None
+            # The training jobs' names need it.
+            return found if found and found.written_at else None
+        except (TypeError, ValueError) as error:
+            raise unreadable(uri(self.bucket, key), repr(error)) from error
 
     def _outputs(self, revision: Revision) -> Iterator[str]:
         """Return the folders that the release's training jobs wrote; SageMaker keeps job descriptions for good."""

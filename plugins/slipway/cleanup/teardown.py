@@ -13,11 +13,11 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from slipway.cleanup import teardown_order
 from slipway.cleanup.model_resources import ModelResources, OwnedResource, RemovalStep
 from slipway.errors import PermanentError, StackFailed
+from slipway.host.task_errors import TaskErrors
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.states import StackStatus
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

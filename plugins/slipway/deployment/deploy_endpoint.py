@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import paths
+from slipway.aws.autoscaling import AutoScalingHook
 from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
@@ -22,6 +23,7 @@ from slipway.deployment import (
     history,
     parameters,
     roll_back_order,
+    scaling,
     served_artefacts,
     weights,
 )
@@ -58,6 +60,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
+    _autoscaling = client(AutoScalingHook)
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
@@ -87,21 +90,21 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         # First of all: a roll-back without an approver's order must not enter the stage.
         self._check_ordered(context, pull_plan(context))
         self.enter_stage(context, STAGE_OF[self.environment])
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().execute(context)
 
     def resume(self, context: Context, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Continue after a wait, as CloudFormationDeployOperator.resume."""
-        with self._consequences(context):
+        with self._handle_failures(context):
             return super().resume(context, *args, **kwargs)
 
     @contextmanager
-    def _consequences(self, context: Context) -> Iterator[None]:
+    def _handle_failures(self, context: Context) -> Iterator[None]:
         """Reject the model package of a superseded release, and notify people of a changed artefact."""
         try:
             yield
         except ArtefactChanged as error:
-            served_artefacts.tell(error, self.model, context, self.task_id)
+            served_artefacts.notify_changed(error, self.model, context, self.task_id)
             raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
@@ -139,7 +142,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
-        return parameters.suspension(stack.parameters, self.parameters_for(stack))
+        if found := scaling.drift(stack, self._autoscaling):
+            self.log.warning("Auto scaling is not as the stack says, registering again: %s", "; ".join(found))
+        return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=bool(found))
 
     def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that register the variants again, or None if they are registered."""
@@ -156,7 +161,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             return None
         if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
             self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
-        elif stack is None or not self._share_requests(endpoint, stack):
+        elif stack is None or not self._restore_weights(endpoint, stack):
             return None
         return self.endpoint_wait(deadline)
 
@@ -177,7 +182,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Return whether both variants need the same number of instances before the stack changes."""
         return False
 
-    def _share_requests(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+    def _restore_weights(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
         """Change the variants' weights if needed, and return whether that was needed."""
         share = self.wanted_share(stack)
         if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
@@ -273,6 +278,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             self.check_may_apply(stack)
         checks.check_revision(stack.outputs, self._plan, stack.name)
         checks.check_served(self._endpoint(), stack.outputs, stack.name)
+        scaling.check_scaled(scaling.drift(stack, self._autoscaling), stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Return why the stack failed, with the alarms that rolled the endpoint back."""

@@ -147,7 +147,9 @@ def settled(deployed: Mapping[str, str], verdict: TrialVerdict, live_package_arn
     return {**wanted, **alone, SCALING_SUSPENDED: "false"}
 
 
-def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str] | None:
+def suspension(
+    deployed: Mapping[str, str], wanted: Mapping[str, str], *, register_again: bool = False
+) -> dict[str, str] | None:
     """Compute the parameters that deregister the variants from auto scaling, if a change needs that first.
 
     SageMaker refuses an update that removes a scalable variant or changes its instance type, and CloudFormation
@@ -156,11 +158,13 @@ def suspension(deployed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[s
 
     :param deployed: the stack's current parameters
     :param wanted: its parameters after the change
+    :param register_again: whether auto scaling has drifted from the stack: CloudFormation does not touch a target that
+        the stack has already, so it must be removed and made again
     :returns: parameters that only deregister the variants; None if that is not needed
     """
     scalable = deployed.get("AutoScaling") == "true" and deployed.get(SCALING_SUSPENDED) != "true"
     loses_trial = bool(deployed.get("ModelBDataUrl")) and not wanted.get("ModelBDataUrl")
-    if scalable and (loses_trial or deployed["InstanceType"] != wanted["InstanceType"]):
+    if scalable and (register_again or loses_trial or deployed["InstanceType"] != wanted["InstanceType"]):
         return {**deployed, SCALING_SUSPENDED: "true"}
     return None
 

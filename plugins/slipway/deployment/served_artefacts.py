@@ -58,7 +58,7 @@ class ServedArtefacts:
         return found
 
 
-def tell(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
+def notify_changed(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
     """Notify the people who are told of the model's approvals that an artefact has changed.
 
     :param error: what has changed

@@ -14,8 +14,8 @@ from slipway.aws.links import CloudFormationStackLink
 from slipway.aws.stacks import Stack
 from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.errors import NameConflict, StackFailed
+from slipway.host.task_errors import TaskErrors
 from slipway.states import StackStatus
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from slipway.load import command
 from slipway.load.access import SessionAccess
+from slipway.load.answers import answers_for
 from slipway.load.dataset import read_rows
 from slipway.load.errors import LoadError
 
@@ -22,10 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = command.parser("python -m slipway.load")
     options.add_argument("--report", type=Path, help="where to write the report; a new file in the current folder")
+    options.add_argument("--objective", help="XGBoost's objective, which says what an answer means")
     given, console = options.parse_args(arguments), Console()
     session = botocore.session.get_session()
     try:
-        plan = command.plan_of(given, read_rows(given.data, session), command.caps_of(given))
+        answers = {"": answers_for(given.objective)}
+        plan = command.plan_of(given, read_rows(given.data, session), command.caps_of(given), answers=answers)
         result = command.run(plan, SessionAccess(session), console)
     except LoadError as error:
         console.print(str(error), style="red", soft_wrap=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from rich.console import Console
 
 from slipway.load.access import Access
+from slipway.load.answers import Answers
 from slipway.load.display import Display
 from slipway.load.engine import Engine
 from slipway.load.phases import LAB_STAGES, Arrivals, Phase, parse_stages
@@ -40,7 +41,7 @@ def parser(
         "--data",
         required=data is None,
         default=data,
-        help="labelled rows, label first: a CSV file or s3://BUCKET/PREFIX",
+        help="labelled rows, label first: a CSV file, s3://BUCKET/KEY or s3://BUCKET/FOLDER/",
     )
     load = made.add_mutually_exclusive_group()
     load.add_argument("--stages", help="CONCURRENCY:REQUESTS,…, such as the lab's 10:1000,100:10000,150:100000")
@@ -78,13 +79,21 @@ def caps_of(given: argparse.Namespace) -> Caps:
     return Caps(**{field.name: getattr(given, field.name) for field in fields(Caps)})
 
 
-def plan_of(given: argparse.Namespace, rows: Sequence[Row], caps: Caps, default: Sequence[Phase] = LAB_STAGES) -> Plan:
+def plan_of(
+    given: argparse.Namespace,
+    rows: Sequence[Row],
+    caps: Caps,
+    default: Sequence[Phase] = LAB_STAGES,
+    *,
+    answers: Mapping[str, Answers],
+) -> Plan:
     """Return the plan that a command line asks for.
 
     :param given: what the parser read
     :param rows: what to send
     :param caps: how much may be asked for
     :param default: the load when the command line has no stages and no rate
+    :param answers: what the variants answer, by name
     :raises LoadRefused: when the stages cannot be read
     """
     phases = default
@@ -99,6 +108,7 @@ def plan_of(given: argparse.Namespace, rows: Sequence[Row], caps: Caps, default:
         target_variant=given.variant or None,
         caps=caps,
         processes=given.processes,
+        answers=answers,
     )
 
 

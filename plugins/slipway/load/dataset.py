@@ -1,17 +1,18 @@
-"""Read labelled rows from a file or from the objects below an S3 prefix."""
+"""Read labelled rows from a file or from S3."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.load.errors import LoadError
+from slipway.load.errors import UnreadableRows
+from slipway.load.objects import s3_lines, text_lines
 from slipway.load.plan import fitting
 from slipway.load.rows import Row, parse_row
 
@@ -23,34 +24,30 @@ def read_rows(source: str, session: botocore.session.Session) -> list[Row]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
 
-    :param source: a path, or ``s3://BUCKET/PREFIX``
+    :param source: a path, ``s3://BUCKET/KEY`` or ``s3://BUCKET/FOLDER/``
     :param session: for S3
-    :raises LoadError: when the source cannot be read, or a line is not a row
+    :raises UnreadableRows: when the source cannot be read, or a line is not a row
     """
-    try:
+    with _reading(source):
         lines = _s3_lines(source, session) if source.startswith("s3://") else _file_lines(Path(source))
-        return fitting(_row(line, source) for line in islice(lines, MAX_ROWS))
+        return fitting(parse_row(line, where) for where, line in islice(lines, MAX_ROWS))
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, BotoCoreError, ClientError) as error:
-        raise LoadError(f"Cannot read the rows of {source}: {error}") from error
+        raise UnreadableRows(where, str(error)) from error
 
 
-def _row(line: str, source: str) -> Row:
-    row = parse_row(line)
-    if row is None:
-        raise LoadError(f"{source} has a line that is not a label and its features: {line[:80]!r}")
-    return row
+def _file_lines(path: Path) -> Iterator[tuple[str, str]]:
+    with path.open("rb") as file:
+        for line in text_lines(file, str(path)):
+            yield str(path), line
 
 
-def _file_lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
-        yield from filter(None, map(str.strip, file))
-
-
-def _s3_lines(uri: str, session: botocore.session.Session) -> Iterator[str]:
+def _s3_lines(uri: str, session: botocore.session.Session) -> Iterator[tuple[str, str]]:
     client: Any = session.create_client("s3")
-    parts = urlsplit(uri)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"))
-    for page in pages:
-        for item in page.get("Contents", []):
-            body = client.get_object(Bucket=parts.netloc, Key=item["Key"])["Body"]
-            yield from (line.decode() for line in body.iter_lines() if line.strip())
+    bucket, _, place = uri.removeprefix("s3://").partition("/")
+    return s3_lines(client, bucket, place, _reading)

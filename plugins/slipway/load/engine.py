@@ -101,6 +101,7 @@ class Engine:
         job = {
             "target": asdict(target),
             "rows": [[row.label, row.features] for row in plan.sent_rows],
+            "answers": dict(plan.answers),
             "timeout_seconds": plan.timeout_seconds,
             "drain_seconds": plan.drain_seconds,
             "credentials": _texts(credentials),

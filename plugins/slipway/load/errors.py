@@ -9,3 +9,16 @@ class LoadError(Exception):
 
 class LoadRefused(LoadError):
     """The plan is above its caps, or cannot be sent."""
+
+
+class UnreadableRows(LoadError):
+    """A file or an object does not hold rows; reading it again does not help.
+
+    :param where: its path or URI
+    :param why: what is wrong with it
+    """
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where = where
+        self.why = why
+        super().__init__(f"Cannot read the rows of {where}: {why}")

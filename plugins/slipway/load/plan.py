@@ -6,12 +6,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from slipway.load.answers import Answers
 from slipway.load.errors import LoadRefused
 from slipway.load.phases import LAB_STAGES, Arrivals, Phase, phase_to_json
 from slipway.load.rows import Row
@@ -54,6 +55,7 @@ class Plan:
     :param timeout_seconds: for one answer; InvokeEndpoint gives a model 60 s
     :param processes: how many send; None for as many as the phase needs, at most one for each core
     :param drain_seconds: how long requests in flight may still take once the load is stopped
+    :param answers: what the variants answer, by name; under the empty name for all others
     """
 
     endpoint_name: str
@@ -64,6 +66,7 @@ class Plan:
     timeout_seconds: float = 65
     processes: int | None = None
     drain_seconds: float = DRAIN_SECONDS
+    answers: Mapping[str, Answers] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check the plan against its caps, and check that it can be sent at all.

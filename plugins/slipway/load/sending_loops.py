@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 
+from slipway.load.answers import Answers, is_right
 from slipway.load.phases import Share
 from slipway.load.plan import DRAIN_SECONDS
-from slipway.load.rows import Row, is_right
+from slipway.load.rows import Row
 from slipway.load.sender import NoReply, Sender
 from slipway.load.tally import Tally
 
@@ -30,6 +31,7 @@ class Drive:
     :param starts_at: when the phase begins, by the clock
     :param clock: returns seconds; the same for all processes of a machine
     :param sleep: waits so many seconds
+    :param answers: what the variants answer, by name; under the empty name for all others
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Drive:
         starts_at: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        answers: Mapping[str, Answers] = {},
     ) -> None:
         self._share = share
         self._rows = [(row.label, row.features.encode()) for row in rows]
         self._sender = sender
         self._starts_at = starts_at
+        self._answers = answers
         self._clock = clock
         self._sleep = sleep
         self._numbers = iter(range(share.first, share.requests, share.step))
@@ -115,9 +119,11 @@ class Drive:
             self._tally.errors[ABANDONED] += 1
             raise
         now = self._clock()
-        self._tally.answer(reply.variant, _correct(label, reply.body), now - (sent if due is None else due), now - sent)
+        answers = self._answers.get(reply.variant) or self._answers.get("", Answers.UNKNOWN)
+        correct = _correct(label, reply.body, answers)
+        self._tally.answer(reply.variant, correct, now - (sent if due is None else due), now - sent)
 
 
 @lru_cache(maxsize=65_536)
-def _correct(label: str, body: bytes) -> bool:
-    return is_right(label, body.decode(errors="replace"))
+def _correct(label: str, body: bytes, answers: Answers) -> bool:
+    return is_right(label, body.decode(errors="replace"), answers)

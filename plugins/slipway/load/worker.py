@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.credentials import ReadOnlyCredentials
 
+from slipway.load.answers import Answers
 from slipway.load.phases import Share
 from slipway.load.plan import MAX_ROWS_MIB
 from slipway.load.rows import Row
@@ -52,6 +53,7 @@ class LoadWorker:
         target = Target(**job["target"])
         signer = RequestSigner(target, ReadOnlyCredentials(*job["credentials"]))
         rows = [Row(*row) for row in job["rows"]]
+        answers = {variant: Answers(kind) for variant, kind in job["answers"].items()}
         # A phase that fails ends the process: the process that started it sees the end and stops waiting.
         async with HttpSender(target, signer, job["timeout_seconds"]) as sender, asyncio.TaskGroup() as phases:
             _say({"ready": True})
@@ -59,7 +61,7 @@ class LoadWorker:
                 if "credentials" in order:
                     signer.renew(ReadOnlyCredentials(*order["credentials"]))
                 if "share" in order:
-                    self._drive = Drive(Share(**order["share"]), rows, sender, order["starts_at"])
+                    self._drive = Drive(Share(**order["share"]), rows, sender, order["starts_at"], answers=answers)
                     phases.create_task(self._phase(self._drive, order["starts_at"], job["drain_seconds"]))
                 if "stop" in order:
                     self._stop()

@@ -110,7 +110,7 @@ def _without_aliases(events: Iterator[Any]) -> Iterator[Any]:
         replayed = [event]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in known:
-                _refuse(event, f"the alias *{event.anchor} stands for nothing, or for a value that contains it")
+                _refuse(event, f"the alias *{event.anchor} is undefined, or refers to a value that contains it")
             replayed = known[event.anchor]
         elif isinstance(event, yaml.NodeEvent) and event.anchor:
             reading.append(_Anchored(event.anchor))

@@ -38,13 +38,20 @@ def _one_group(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    # AWS's pattern for both texts is Java's .+, whose dot matches no end of a line. YAML's | adds one at the end.
+    if re.search(r"[\n\r\u0085\u2028\u2029]", text):
+        raise wrong("text of one line", "write it in one line, in quotes")
+    return text
+
+
 EnvironmentName = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_environment_name)]
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AlgorithmSpecification.html
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_MetricDefinition.html
 Metrics = Annotated[
     dict[
-        Annotated[str, Field(min_length=1, max_length=255)],
-        Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_group)],
+        Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_one_line)],
+        Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line), AfterValidator(_one_group)],
     ],
     Field(max_length=40),
 ]

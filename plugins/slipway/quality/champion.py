@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import GateFailed
+from slipway.formats.json_numbers import json_value, number_text
 from slipway.model.serving import Champion
 from slipway.quality.scoring import Score
 
@@ -33,16 +35,18 @@ class ChampionComparison:
 
     def to_xcom(self) -> dict[str, Any]:
         """Return the comparison as plain JSON; it is part of the XCom of ``test_dev``."""
-        return {
-            "metric": self.metric,
-            "rows": self.rows,
-            "candidate": self.candidate,
-            "candidate_p99_ms": self.candidate_p99_ms,
-            "live": self.live,
-            "live_p99_ms": self.live_p99_ms,
-            "rule": self.rule,
-            "passed": not self.misses,
-        }
+        return json_value(
+            {
+                "metric": self.metric,
+                "rows": self.rows,
+                "candidate": self.candidate,
+                "candidate_p99_ms": self.candidate_p99_ms,
+                "live": self.live,
+                "live_p99_ms": self.live_p99_ms,
+                "rule": self.rule,
+                "passed": not self.misses,
+            }
+        )
 
     def record(self) -> Mapping[str, str]:
         """Return what the model package records beside the metrics of the training job."""
@@ -93,6 +97,9 @@ def compare(rule: Champion, candidate: Score, live: Score | None, *, regression:
 
 
 def _quality(rule: Champion, metric: str, ours: float, theirs: float) -> list[str]:
+    if not math.isfinite(theirs):
+        # The live model's rmse is no number, so every number is better.
+        return [] if math.isfinite(ours) else [f"its {metric} is {number_text(ours)}"]
     # Rounded: 0.96 - 0.95 is less than 0.01 in floating point.
     better = round((theirs - ours) if metric == _RMSE else (ours - theirs), 9)
     wanted = rule.better_by_at_least if rule.better_by_at_least is not None else -(rule.not_worse_than or 0)

@@ -11,11 +11,13 @@ from airflow.sdk import BaseOperator
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.parameters import candidate
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed
 from slipway.host.links import NewerReleaseLink
+from slipway.load.answers import Answers
 from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
@@ -23,7 +25,7 @@ from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
 from slipway.quality.held_out import HeldOutHook
 from slipway.quality.scoring import Prediction, Score
-from slipway.quality.served import check_config, variant_serving
+from slipway.quality.served import Containers, answers_of, check_config, containers, data_urls, variant_serving
 from slipway.registry.hook import ModelRegistryHook
 from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import ON_THE_WAY, SERVING, EndpointStatus, Environment, ExecutionMode
@@ -54,6 +56,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     hook = client(SageMakerHook)
     held_out = client(HeldOutHook)
     registry = client(ModelRegistryHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -111,20 +114,22 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         registered = self._data_url(plan)
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
-        ours = variant_serving(registered, self._served(endpoint), name)
+        served = containers(self.hook, endpoint)
+        ours = variant_serving(registered, data_urls(served), name)
+        answers = answers_of(served, self.s3)
         test = self.model.test
         rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
-        score = self._ask(name, rows)
+        score = self._ask(name, rows, answers)
         figures, misses = judge_answers(test, score)
         result = {"endpoint_name": name, **figures}
         self.log.info("%s", result)
         if misses:
             raise EndpointTestFailed("The endpoint misses its gates", resource=name, why="; ".join(misses))
-        result |= self._test_golden_set(name, ours)
+        result |= self._test_golden_set(name, answers, ours)
         if self.environment is Environment.DEVELOPMENT:
             if len(score.variants) > 1:
-                score = self._ask(name, rows, ours)
+                score = self._ask(name, rows, answers, ours)
             result["champion"] = self._compare(context, rows, score, registered)
         if not self._keeps_stage:
             self.leave_stages(context, STAGE_OF[self.environment])
@@ -160,17 +165,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             kwargs={"deadline": deadline},
         )
 
-    def _served(self, endpoint: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Return the artefacts behind each variant of an endpoint."""
-        config = self.hook.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
-        served = {}
-        for variant in config.get("ProductionVariants", []):
-            model = self.hook.describe_model(variant["ModelName"]) or {}
-            containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
-            served[variant["VariantName"]] = [item["ModelDataUrl"] for item in containers if "ModelDataUrl" in item]
-        return served
-
-    def _test_golden_set(self, name: str, variant: str) -> dict[str, Any]:
+    def _test_golden_set(self, name: str, answers: Mapping[str, Answers], variant: str) -> dict[str, Any]:
         if self.model.golden is None:
             return {}
         place = resolve(self.model.golden.data, self.model.aws_conn_id)
@@ -181,45 +176,52 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 resource=place,
                 fix="keep the most important rows",
             )
-        golden.check(self._ask(name, rows, variant).answers, self.model.golden.tolerance, name)
+        golden.check(self._ask(name, rows, answers, variant).answers, self.model.golden.tolerance, name)
         return {"golden_rows": len(rows)}
 
     def _compare(self, context: Context, rows: Sequence[Row], score: Score, registered: str) -> dict[str, Any] | None:
         """Compare with the live model on the same rows; None without a rule or without another live model."""
         plan, rule = pull_plan(context), self.model.champion
         name = plan.endpoint(Environment.PRODUCTION)
-        if rule is None or not self._has_champion(name, registered):
+        served = {} if rule is None else self._champion(name, registered)
+        if rule is None or not served:
             return None
+        regression = self.model.test.rmse_maximum is not None
         try:
-            live = self._ask(name, rows, LIVE_VARIANT)
+            live = self._ask(name, rows, answers_of(served, self.s3), LIVE_VARIANT)
+            live.check(regression=regression)
         except EndpointTestFailed as error:
             self.log.warning("The live model failed, so every candidate is better: %s", error)
             live = None
-        found = champion.compare(rule, score, live, regression=self.model.test.rmse_maximum is not None)
+        found = champion.compare(rule, score, live, regression=regression)
         self.log.info("Comparison with the live model: %s", found.to_xcom())
         self.registry.record_test(pull_package_arn(context), found.record(), digest=plan.digest)
         found.check(plan.prefix)
         return found.to_xcom()
 
-    def _has_champion(self, name: str, registered: str) -> bool:
+    def _champion(self, name: str, registered: str) -> dict[str, Containers]:
+        """Return the containers of production if another model is live there; otherwise nothing."""
         endpoint = self.hook.describe_endpoint(name)
         if endpoint is None or EndpointStatus(endpoint["EndpointStatus"]) not in SERVING:
             self.log.info("Nothing is live in production, so the model is not compared")
-            return False
-        live = self._served(endpoint).get(LIVE_VARIANT, [])
+            return {}
+        served = containers(self.hook, endpoint)
+        live = data_urls(served).get(LIVE_VARIANT, [])
         if not live or registered in live:
             self.log.info("No other model is live in production, so the model is not compared")
-            return False
-        return True
+            return {}
+        return served
 
-    def _ask(self, name: str, rows: Sequence[Row], variant: str | None = None) -> Score:
-        return Score([self._invoke(name, row, variant) for row in rows])
+    def _ask(self, name: str, rows: Sequence[Row], answers: Mapping[str, Answers], variant: str | None = None) -> Score:
+        return Score([self._invoke(name, row, answers, variant) for row in rows])
 
-    def _invoke(self, name: str, row: Row, variant: str | None) -> Prediction:
+    def _invoke(self, name: str, row: Row, answers: Mapping[str, Answers], variant: str | None) -> Prediction:
         try:
             answer = self.hook.invoke_endpoint(name, row.features.encode(), target_variant=variant)
         except AwsError as error:
             if error.code != "ModelError":
                 raise
             raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
-        return Prediction(row.label, answer.body.decode().strip(), answer.variant or "", answer.latency_ms)
+        by = answer.variant or variant or ""
+        text = answer.body.decode(errors="replace").strip()
+        return Prediction(row.label, text, by, answer.latency_ms, answers.get(by, Answers.UNKNOWN))

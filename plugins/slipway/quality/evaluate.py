@@ -11,12 +11,13 @@ from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
+from slipway.formats.json_numbers import json_value, number_of, number_text
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,13 +46,15 @@ class EvaluateOperator(TaskErrors):
         :returns: The metrics, the gates with their results, and the live model with its metrics.
         :raises slipway.errors.GateFailed: Naming every gate that failed and the metric's value.
         """
-        metrics: dict[str, float] = context["ti"].xcom_pull(task_ids="train")["metrics"]
+        trained = context["ti"].xcom_pull(task_ids="train")
+        metrics = {name: number_of(value) for name, value in trained["metrics"].items()}
         gates = judge_metrics(self.model.gates, metrics)
         live = self._live(pull_plan(context))
         for gate in gates:
             self.log.info("%s", gate)
         for name, value in (live or {}).get("metrics", {}).items():
-            self.log.info("%s is %s here and %g in the live model", name, metrics.get(name, "not reported"), value)
+            here = number_text(metrics[name]) if name in metrics else "not reported"
+            self.log.info("%s is %s here and %s in the live model", name, here, number_text(value))
         if failed := [gate for gate in gates if not gate.passed]:
             raise GateFailed(
                 "The model does not pass its gates",
@@ -60,7 +63,7 @@ class EvaluateOperator(TaskErrors):
                 fix="train a better model, or change gates in the model file, and upload the zip again; a metric of an "
                 "image of your own is defined by metrics in the model file",
             )
-        return {"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live}
+        return json_value({"metrics": metrics, "gates": [asdict(gate) for gate in gates], "live": live})
 
     def _live(self, plan: ReleasePlan) -> dict[str, Any] | None:
         """Return the model that production serves now, or None where that is this release's own."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slipway.formats.json_numbers import number_text
+
 if TYPE_CHECKING:
     from slipway.model.config import EndpointTest, MetricGate
     from slipway.quality.scoring import Score
@@ -28,12 +30,12 @@ class GateResult:
             for name, bound in (("minimum", self.minimum), ("maximum", self.maximum))
             if bound is not None
         ]
-        value = "not reported" if self.value is None else f"{self.value:g}"
+        value = "not reported" if self.value is None else number_text(self.value)
         return f"{self.metric} is {value}, {' and '.join(bounds)}: {'passed' if self.passed else 'failed'}"
 
 
 def judge_metrics(gates: Iterable[MetricGate], metrics: Mapping[str, float]) -> list[GateResult]:
-    """Check the metrics against every gate; a metric that is missing or not a number fails its gate.
+    """Check the metrics against every gate; a metric that is missing or no finite number fails its gate.
 
     :param gates: The gates of the model file.
     :param metrics: Final metrics by name.
@@ -45,7 +47,7 @@ def judge_metrics(gates: Iterable[MetricGate], metrics: Mapping[str, float]) -> 
 def _judge_metric(gate: MetricGate, value: float | None) -> GateResult:
     passed = (
         value is not None
-        and not math.isnan(value)
+        and math.isfinite(value)
         and (gate.minimum is None or value >= gate.minimum)
         and (gate.maximum is None or value <= gate.maximum)
     )
@@ -69,7 +71,8 @@ def judge_answers(test: EndpointTest, score: Score) -> tuple[dict[str, Any], lis
     if test.rmse_maximum is not None:
         result |= {"rmse": score.rmse, "rmse_maximum": test.rmse_maximum}
         if not score.rmse <= test.rmse_maximum:
-            misses.append(f"rmse {score.rmse:.4g} is {score.rmse - test.rmse_maximum:.4g} above {test.rmse_maximum:g}")
+            above = f"{score.rmse - test.rmse_maximum:.4g} above" if math.isfinite(score.rmse) else "not at most"
+            misses.append(f"rmse {number_text(score.rmse)} is {above} {test.rmse_maximum:g}")
     if test.accuracy_minimum is not None:
         result |= {"correct": score.correct, "accuracy": score.accuracy, "accuracy_minimum": test.accuracy_minimum}
         if score.accuracy < test.accuracy_minimum:

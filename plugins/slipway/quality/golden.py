@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slipway.errors import EndpointTestFailed
-from slipway.load.rows import is_right
 from slipway.quality.scoring import Prediction
 
 # A person must be able to check the set row by row.
@@ -40,9 +39,9 @@ def check(answers: Sequence[Prediction], tolerance: float | None, endpoint_name:
 
 def _holds(answer: Prediction, tolerance: float | None) -> bool:
     if tolerance is None:
-        return is_right(answer.label, answer.prediction)
+        return answer.right
     try:
-        return abs(float(answer.label) - float(answer.prediction.strip().strip("[]"))) <= tolerance
+        return answer.distance <= tolerance
     except ValueError:
         return False
 

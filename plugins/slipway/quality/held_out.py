@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -11,6 +11,8 @@ from slipway.aws.patience import patient
 from slipway.aws.s3 import bucket_and_key
 from slipway.aws.session import AwsHook
 from slipway.errors import EndpointTestFailed
+from slipway.load.errors import UnreadableRows
+from slipway.load.objects import s3_lines
 from slipway.load.rows import Row, parse_row
 
 
@@ -24,35 +26,31 @@ class HeldOutHook(AwsHook):
 
     @patient
     def rows(self, data_uri: str, limit: int) -> list[Row]:
-        """Read the first rows of the objects below an S3 prefix.
+        """Read the first rows of an object, or of the objects in a folder.
 
-        :param data_uri: An object's URI or a prefix: s3://BUCKET/PREFIX.
+        :param data_uri: s3://BUCKET/KEY or s3://BUCKET/FOLDER/.
         :param limit: How many rows at most.
         :returns: The rows, at least one.
-        :raises slipway.errors.EndpointTestFailed: When there is no row, or a row has no label and features.
-        :raises slipway.errors.AwsError: When a call fails.
+        :raises slipway.errors.EndpointTestFailed: When there is no row, or an object does not hold rows.
+        :raises slipway.errors.AwsError: When a call fails; it names the object.
         """
-        with aws_call("read the held-out rows", data_uri):
-            lines = list(islice(self._lines(data_uri), limit))
-        if not lines:
-            raise EndpointTestFailed(
-                "There are no held-out rows", resource=data_uri, fix="upload them, or correct the model file"
-            )
-        return [_row(line, data_uri) for line in lines]
-
-    def _lines(self, data_uri: str) -> Iterator[str]:
         client: Any = self.conn
-        bucket, prefix = bucket_and_key(data_uri)
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page.get("Contents", []):
-                body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"]
-                yield from (line.decode().strip() for line in body.iter_lines() if line.strip())
-
-
-def _row(line: str, data_uri: str) -> Row:
-    row = parse_row(line)
-    if row is None:
-        raise EndpointTestFailed(
-            "A held-out row is not a label and its features", resource=data_uri, why=f"found {line[:80]!r}"
-        )
-    return row
+        bucket, place = bucket_and_key(data_uri)
+        with aws_call("list the held-out rows", data_uri):
+            lines = s3_lines(client, bucket, place, partial(aws_call, "read the held-out rows"))
+            try:
+                rows = [parse_row(line, where) for where, line in islice(lines, limit)]
+            except UnreadableRows as error:
+                raise EndpointTestFailed(
+                    "Cannot read the held-out rows",
+                    resource=error.where,
+                    why=error.why,
+                    fix="write CSV in UTF-8, the label first and without a header, then clear this task",
+                ) from error
+        if not rows:
+            raise EndpointTestFailed(
+                "There are no held-out rows",
+                resource=data_uri,
+                fix="upload them, or name an object, or a folder with a / at the end, in the model file",
+            )
+        return rows

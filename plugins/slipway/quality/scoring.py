@@ -9,17 +9,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.errors import EndpointTestFailed
-from slipway.load.rows import is_right
+from slipway.load.answers import Answers, is_right, number
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row: its label, what the endpoint predicted, by which variant, and how long it took."""
+    """One row: its label, what the endpoint predicted, by which variant, how long it took, and what it means."""
 
     label: str
     prediction: str
     variant: str
     latency_ms: float
+    answers: Answers = Answers.UNKNOWN
+
+    @property
+    def right(self) -> bool:
+        """Whether the endpoint predicted the label's class."""
+        return is_right(self.label, self.prediction, self.answers)
+
+    @property
+    def distance(self) -> float:
+        """How far the prediction is from the label.
+
+        :raises ValueError: When one of them is not one finite number.
+        """
+        return abs(number(self.label) - number(self.prediction))
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class Score:
     @property
     def correct(self) -> int:
         """The number of rows with the correct class."""
-        return sum(is_right(answer.label, answer.prediction) for answer in self.answers)
+        return sum(answer.right for answer in self.answers)
 
     @property
     def accuracy(self) -> float:
@@ -45,10 +59,22 @@ class Score:
         :raises slipway.errors.EndpointTestFailed: When an answer or a label is not one number.
         """
         try:
-            squares = [(float(answer.label) - float(answer.prediction)) ** 2 for answer in self.answers]
+            errors = [float(answer.label) - float(answer.prediction) for answer in self.answers]
         except ValueError as error:
             raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
-        return math.sqrt(statistics.fmean(squares))
+        # A product that is too large is infinite; a power would raise.
+        return math.sqrt(statistics.fmean(error * error for error in errors))
+
+    def check(self, *, regression: bool) -> None:
+        """Check that these answers have an rmse, or an accuracy.
+
+        :param regression: which of the two is needed
+        :raises slipway.errors.EndpointTestFailed: When they have not.
+        """
+        if regression:
+            _ = self.rmse
+        elif not all(answer.answers.name_a_class for answer in self.answers):
+            raise EndpointTestFailed("The answers name no classes", why="the model was trained for another task")
 
     @property
     def variants(self) -> dict[str, int]:

@@ -1,11 +1,78 @@
-"""Check that an endpoint serves the release it was deployed for, and not the release before."""
+"""Find out what an endpoint serves: whether it is the release it was deployed for, and what its answers mean."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from slipway.errors import EndpointTestFailed
+from slipway import names
+from slipway.aws.s3 import S3Hook, bucket_and_key
+from slipway.errors import EndpointTestFailed, PermanentError
+from slipway.load.answers import Answers, answers_for, objective_of
+from slipway.request.archive import MAX_BYTES
+from slipway.request.fence import parse_zip
+
+log = logging.getLogger(__name__)
+
+Containers = Sequence[Mapping[str, Any]]
+
+
+class ModelReader(Protocol):
+    """The part of SageMaker that is needed to look behind an endpoint."""
+
+    def describe_endpoint_config(self, name: str) -> dict[str, Any] | None:
+        """Return what DescribeEndpointConfig answered."""
+
+    def describe_model(self, name: str) -> dict[str, Any] | None:
+        """Return what DescribeModel answered."""
+
+
+def containers(sagemaker: ModelReader, endpoint: Mapping[str, Any]) -> dict[str, Containers]:
+    """Return the containers behind each variant of an endpoint; the last one gives the answer.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModel.html
+
+    :param sagemaker: usually a SageMakerHook
+    :param endpoint: what DescribeEndpoint answered
+    """
+    config = sagemaker.describe_endpoint_config(endpoint["EndpointConfigName"]) or {}
+    found: dict[str, Containers] = {}
+    for variant in config.get("ProductionVariants", []):
+        model = sagemaker.describe_model(variant["ModelName"]) or {}
+        primary = [model["PrimaryContainer"]] if "PrimaryContainer" in model else []
+        found[variant["VariantName"]] = [*primary, *model.get("Containers", [])]
+    return found
+
+
+def data_urls(served: Mapping[str, Containers]) -> dict[str, list[str]]:
+    """Return the artefacts behind each variant."""
+    return {
+        variant: [item["ModelDataUrl"] for item in items if "ModelDataUrl" in item] for variant, items in served.items()
+    }
+
+
+def answers_of(served: Mapping[str, Containers], s3: S3Hook) -> dict[str, Answers]:
+    """Return what each variant answers, by its image and by the hyperparameters that its release was trained with.
+
+    :param served: the containers behind each variant
+    :param s3: reads the release's copy of the request, which lies beside its artefact
+    :raises slipway.errors.AwsError: when a call fails
+    """
+    return {variant: _answers(items[-1], s3) if items else Answers.UNKNOWN for variant, items in served.items()}
+
+
+def _answers(container: Mapping[str, Any], s3: S3Hook) -> Answers:
+    image, url = container.get("Image", ""), container.get("ModelDataUrl", "")
+    if objective_of(image, {}) is None:
+        return Answers.UNKNOWN
+    bucket, key = bucket_and_key(url)
+    try:
+        request = parse_zip(s3.read_version(bucket, names.request_beside(key), max_bytes=MAX_BYTES))
+    except PermanentError as error:
+        log.warning("The answers of %s are read by their form, because its request cannot be read: %s", url, error)
+        return Answers.UNKNOWN
+    return answers_for(objective_of(image, request.training_job.hyper_parameters or {}))
 
 
 def check_config(endpoint: Mapping[str, Any], outputs: Mapping[str, str], revision_id: str) -> None:

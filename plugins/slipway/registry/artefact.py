@@ -8,7 +8,8 @@ from typing import Any
 
 from slipway.aws.s3 import bucket_and_key
 from slipway.errors import ArtefactChanged
-from slipway.registry.metadata import ARTEFACT_SHA256, metadata_value
+from slipway.formats.encoding import decoded, encoded
+from slipway.registry.metadata import ARTEFACT_SHA256
 
 # Entries of a model package's metadata, written by `register`.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
@@ -46,8 +47,8 @@ class Artefact:
         return {
             _SHA256: self.sha256,
             _SIZE: str(self.size_bytes),
-            _ETAG: metadata_value(self.etag),
-            _VERSION_ID: metadata_value(self.version_id),
+            _ETAG: encoded(self.etag),
+            _VERSION_ID: encoded(self.version_id),
         }
 
 
@@ -72,8 +73,8 @@ def artefact_of(package: Mapping[str, Any]) -> Artefact | None:
     return Artefact(
         uri=data_url(package),
         size_bytes=int(properties[_SIZE]),
-        etag=properties[_ETAG],
-        version_id=properties[_VERSION_ID],
+        etag=decoded(properties[_ETAG]),
+        version_id=decoded(properties[_VERSION_ID]),
         sha256=properties[_SHA256],
     )
 

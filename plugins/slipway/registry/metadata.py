@@ -6,16 +6,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from slipway import names
+from slipway.formats.encoding import METADATA_VALUE_MAX_CHARS
+
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-METADATA_VALUE_MAX_CHARS = 256
 _METADATA_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
+# The format version of all of Slipway's entries, as slipway/formats/stored.py explains it.
+FORMAT = "slipway-format"
+FORMAT_CURRENT = "1"
 DIGEST = "slipway-digest"
 ARTEFACT_SHA256 = "slipway-artefact-sha256"
 REVISION = "slipway-revision"
 VERSION_ID = "slipway-version-id"
 RUN = "slipway-run"
-METRIC_PREFIX = "metric/"
 TEST_PREFIX = "test/"
 
 
@@ -37,8 +41,5 @@ def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
     :returns: values by metric name
     """
     properties = package.get("CustomerMetadataProperties", {})
-    return {
-        key.removeprefix(METRIC_PREFIX): float(value)
-        for key, value in properties.items()
-        if key.startswith(METRIC_PREFIX)
-    }
+    found = ((names.metric_of_key(key), value) for key, value in properties.items())
+    return {name: float(value) for name, value in found if name is not None}

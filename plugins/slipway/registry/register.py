@@ -14,24 +14,34 @@ from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook, uri
+from slipway.formats.encoding import encoded
+from slipway.formats.json_numbers import json_value, number_of
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
 from slipway.registry.artefact import Artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.metadata import DIGEST, METRIC_PREFIX, REVISION, RUN, VERSION_ID, metadata_value
+from slipway.registry.metadata import (
+    DIGEST,
+    FORMAT,
+    FORMAT_CURRENT,
+    REVISION,
+    RUN,
+    VERSION_ID,
+    metadata_value,
+)
 from slipway.states import ModelApprovalStatus
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model.config import ModelConfig
 
-# CustomerMetadataProperties hold 50 entries. The others are for the revision (4), the artefact (4), the decision (4),
+# A package has 50 entries. Others: the format (1), the revision (4), the artefact (4), the decision (4),
 # its approvals (10) and an answer that came late (1), the test beside the live model (5), the trial (6), and what
 # production did with it (3). All metrics are in the file beside the request.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
-_MAX_METRICS = 13
+_MAX_METRICS = 12
 _METRICS_FILE = "metrics.json"
 
 
@@ -104,9 +114,13 @@ class RegisterModelOperator(TaskErrors):
         return kept
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
-        bucket, key = plan.revision.bucket, names.release_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
+        # The form may release an upload from another bucket, where Slipway only reads.
+        bucket, key = plan.home_bucket, names.release_prefix(plan.prefix, plan.revision_id) + _METRICS_FILE
         self.s3.put_if_absent(
-            bucket, key, json.dumps(metrics, sort_keys=True).encode(), content_type="application/json"
+            bucket,
+            key,
+            json.dumps(json_value(metrics), sort_keys=True, allow_nan=False).encode(),
+            content_type="application/json",
         )
         return uri(bucket, key)
 
@@ -134,14 +148,17 @@ def package_parameters(
     :param run_id: the run
     :returns: the operation's parameters
     """
-    metrics = sorted(trained["metrics"].items(), key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
+    # A name that has no key is in the file only: the training job is paid for, so nothing fails for it here.
+    keepable = [(name, value) for name, value in trained["metrics"].items() if names.keeps_metric(name)]
+    metrics = sorted(keepable, key=lambda metric: metric[0] not in gated)[:_MAX_METRICS]
     properties = {
+        FORMAT: FORMAT_CURRENT,
         DIGEST: plan.digest,
         REVISION: plan.revision_id,
-        VERSION_ID: plan.revision.version_id,
+        VERSION_ID: encoded(plan.revision.version_id),
         **artefact.properties(),
-        RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{run_id}",
-        **{f"{METRIC_PREFIX}{name}": repr(float(value)) for name, value in metrics},
+        RUN: f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{encoded(run_id)}",
+        **{names.metric_key(name): repr(number_of(value)) for name, value in metrics},
     }
     return {
         "ModelPackageGroupName": plan.model_package_group,

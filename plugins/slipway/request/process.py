@@ -10,13 +10,16 @@ from slipway import names
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import S3Hook, uri
-from slipway.errors import NameConflict, PermanentError
+from slipway.errors import ModelFileError, NameConflict, PermanentError
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
+from slipway.request.measurable import check_measurable
 from slipway.request.uploader import revision_document
 from slipway.states import Environment
+from slipway.validation import shown_name
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ def process_request(
     :param revision: what ``source`` pinned
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
-    :raises RequestRefused: when the zip is invalid, or the policy does not allow it
+    :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
+    :raises ModelFileError: when a metric of the model file has a name that the Model Registry cannot keep
     :raises NameConflict: when the run's prefix already has another zip
     """
     if revision.size_bytes > MAX_BYTES:
@@ -58,6 +62,8 @@ def process_request(
     key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
     fenced = fence(parse_zip(data), model, aws)
+    check_measurable(fenced)
+    _check_names(model, revision)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
         log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
@@ -104,6 +110,25 @@ def plan_again(
             fix="find out who wrote it, and roll back to another release",
         )
     return _plan(fence(parse_zip(data), model, aws), revision, revision_id, uri(bucket, key))
+
+
+def _check_names(model: ModelConfig, revision: Revision) -> None:
+    """Refuse names that a later API cannot keep, before anything costs money."""
+    if lost := [name for name in model.metrics if not names.keeps_metric(name)]:
+        raise ModelFileError(
+            "The Model Registry cannot keep the names of these metrics",
+            resource=f"metrics of {model.prefix}",
+            why="; ".join(map(shown_name, lost)),
+            fix="give them shorter names in the model file: up to 121 of the characters A-Z, a-z, 0-9, _.:/+-@ and "
+            "space; any other character counts as three for each of its bytes in UTF-8",
+        )
+    if not fits(revision.version_id, TAG_VALUE_MAX_CHARS):
+        raise PermanentError(
+            "A tag cannot keep this VersionId",
+            resource=uri(revision.bucket, revision.key),
+            why=f"it has {len(revision.version_id)} characters",
+            fix="upload the zip to a bucket of Amazon S3",
+        )
 
 
 def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:

@@ -14,13 +14,14 @@ from enum import StrEnum
 from typing import Any, Self
 
 from slipway.errors import NotApproved
+from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
 from slipway.signed.proofs import Signer, Verifier, verifier
 
 # The entry of the ordered tasks' state stores that holds the order.
 ORDER = "ordered"
-# Long enough for a night of retries. Clearing the run's tasks later repeats nothing.
+# Retries may go on overnight. A task that is cleared later needs a new order.
 VALID_FOR = timedelta(hours=24)
 
 
@@ -66,12 +67,12 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return {**asdict(self), "act": self.act.value}
+        return versioned({**asdict(self), "act": self.act.value})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return cls(**{**value, "act": Act(value["act"])})
+        return known(cls, {**value, "act": Act(value["act"])})
 
 
 def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Order:

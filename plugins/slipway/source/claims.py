@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any, Self
 
 from slipway import names
-from slipway.aws.documents import Documents
+from slipway.aws.documents import Document, Documents, unreadable
 from slipway.aws.s3 import uri
 from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
+from slipway.formats.stored import known, versioned
 from slipway.host.links import run_url
 from slipway.plan import Revision
 from slipway.stages import sequences
@@ -29,6 +31,29 @@ class Claim:
     run_id: str
     sequence: str
     claimed_at: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return versioned(asdict(self))
+
+    @classmethod
+    def of(cls, document: Document, resource: str) -> Self | None:
+        """Read a claim document.
+
+        :param document: what was read
+        :param resource: its S3 URI
+        :returns: None where there is no document
+        :raises PermanentError: when the document is no claim
+        """
+        if document.content is None:
+            return None
+        try:
+            claim = known(cls, document.content)
+        except TypeError as error:
+            raise unreadable(resource, repr(error)) from error
+        if faulty := [name for name, value in vars(claim).items() if not isinstance(value, str)]:
+            raise unreadable(resource, f"{', '.join(faulty)} must be text")
+        return claim
 
 
 class Claims:
@@ -74,7 +99,7 @@ class Claims:
         now = datetime.now(UTC).isoformat()
         while True:
             document = self._documents.read(self._bucket, key)
-            standing = Claim(**document.content) if document.content else None
+            standing = Claim.of(document, uri(self._bucket, key))
             if standing and (standing.dag_id, standing.run_id) == (dag_id, run_id):
                 return standing
             if standing and (new_attempt or self._run_exists(standing.dag_id, standing.run_id)):
@@ -83,7 +108,7 @@ class Claims:
             if standing and not sequences.fault(standing.sequence):
                 sequence = standing.sequence
             mine = Claim(dag_id, run_id, now if new_attempt else sequence, now)
-            if self._documents.write(self._bucket, key, asdict(mine), etag=document.etag):
+            if self._documents.write(self._bucket, key, mine.to_json(), etag=document.etag):
                 return mine
 
 

@@ -24,6 +24,7 @@ from slipway.aws.identity import resolve
 from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable
 from slipway.host import runs
+from slipway.host.task_errors import with_error_block
 from slipway.source.uploads import (
     ASSET_PREFIX,
     INTAKE_TASK_ID,
@@ -36,7 +37,6 @@ from slipway.source.uploads import (
 )
 from slipway.source.versions import ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
-from slipway.task_errors import with_error_block
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
 from slipway.source.versions import S3Versions
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
-from slipway.task_errors import TaskErrors
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from slipway.formats.stored import versioned
 from slipway.source.versions import ObjectVersion
 
 # The default prefix of a model's zip: one List call covers all models.
@@ -52,7 +53,7 @@ class IntakeState:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return {"done": _grouped(self.done), "announced": _grouped(self.announced)}
+        return versioned({"done": _grouped(self.done), "announced": _grouped(self.announced)})
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:

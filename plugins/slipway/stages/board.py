@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from slipway.formats.stored import FORMAT_VERSION, known, unknown, versioned
 from slipway.states import BoardStage, ExecutionMode
 
 RunKey = tuple[str, str]  # DAG id, run id
@@ -33,6 +34,7 @@ class Entry:
     :param sequence: its place in the order of the model's releases; ISO 8601
     :param since: when it came, or when it last entered; ISO 8601
     :param rolls_back: whether it puts an earlier release back into production
+    :param more: members that a newer version of Slipway wrote; they are kept
     """
 
     dag_id: str
@@ -41,6 +43,7 @@ class Entry:
     sequence: str
     since: str
     rolls_back: bool = False
+    more: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def run(self) -> RunKey:
@@ -56,14 +59,27 @@ class Entry:
         """Check whether this release is newer than another one."""
         return self.order > other.order
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return _with_more(asdict(self))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` returned."""
+        return known(cls, {**value, "more": unknown(cls, value)})
+
 
 @dataclass(frozen=True)
 class BoardPlace:
-    """One stage: the release that holds it, those that wait, and the newest that has ever entered."""
+    """One stage: the release that holds it, those that wait, and the newest that has ever entered.
+
+    :param more: members that a newer version of Slipway wrote; they are kept
+    """
 
     holder: Entry | None = None
     waiting: tuple[Entry, ...] = ()
     newest: Entry | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def entries(self) -> list[Entry]:
         """Return every release on it."""
@@ -72,31 +88,48 @@ class BoardPlace:
     def ignoring(self, entries: Collection[Entry]) -> BoardPlace:
         """Return a copy without any trace of these releases."""
         holder, newest = (None if one in entries else one for one in (self.holder, self.newest))
-        return BoardPlace(holder, tuple(one for one in self.waiting if one not in entries), newest)
+        waiting = tuple(one for one in self.waiting if one not in entries)
+        return replace(self, holder=holder, waiting=waiting, newest=newest)
 
     def without(self, runs: Collection[RunKey]) -> BoardPlace:
         """Return a copy in which these runs have left; ``newest`` stays."""
         holder = None if self.holder and self.holder.run in runs else self.holder
         return replace(self, holder=holder, waiting=tuple(one for one in self.waiting if one.run not in runs))
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        plain = {name: one and one.to_json() for name, one in (("holder", self.holder), ("newest", self.newest))}
+        return {**plain, "waiting": [one.to_json() for one in self.waiting], **self.more}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` returned."""
+        holder, newest = (Entry.from_json(one) if one else None for one in (value["holder"], value["newest"]))
+        return cls(holder, tuple(map(Entry.from_json, value["waiting"])), newest, unknown(cls, value))
+
 
 @dataclass(frozen=True)
 class Board:
-    """All stages of one model."""
+    """All stages of one model.
+
+    :param more: members that a newer version of Slipway wrote; they are kept
+    """
 
     places: Mapping[BoardStage, BoardPlace] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, stage: BoardStage) -> BoardPlace:
         return self.places.get(stage, BoardPlace())
 
     def set(self, stage: BoardStage, place: BoardPlace) -> Board:
         """Return a copy with another place for the stage."""
-        return Board({**self.places, stage: place})
+        return replace(self, places={**self.places, stage: place})
 
     def without(self, runs: Collection[RunKey], stages: Iterable[BoardStage] = tuple(BoardStage)) -> Board:
         """Return a copy in which these runs have left these stages."""
         gone = set(stages)
-        return Board({stage: place.without(runs) if stage in gone else place for stage, place in self.places.items()})
+        places = {stage: place.without(runs) if stage in gone else place for stage, place in self.places.items()}
+        return replace(self, places=places)
 
     def entries(self) -> list[Entry]:
         """Return every release on it."""
@@ -104,16 +137,19 @@ class Board:
 
     def ignoring(self, entries: Collection[Entry]) -> Board:
         """Return a copy without any trace of these releases."""
-        return Board({stage: place.ignoring(entries) for stage, place in self.places.items()})
+        return replace(self, places={stage: place.ignoring(entries) for stage, place in self.places.items()})
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, with the stages in their order."""
-        return {stage.value: asdict(self.places[stage]) for stage in BoardStage if stage in self.places}
+        places = {stage.value: self.places[stage].to_json() for stage in BoardStage if stage in self.places}
+        return versioned({**places, **self.more})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Self:
         """Read what ``to_json`` returned; None stands for a model without releases."""
-        return cls({BoardStage(name): _place(fields) for name, fields in (value or {}).items()})
+        stages, given = set(BoardStage), value or {}
+        places = {BoardStage(name): BoardPlace.from_json(fields) for name, fields in given.items() if name in stages}
+        return cls(places, {name: one for name, one in given.items() if name not in {*stages, FORMAT_VERSION}})
 
 
 class Outcome(StrEnum):
@@ -206,7 +242,5 @@ def _let_in(board: Board, stage: BoardStage, me: Entry, mode: ExecutionMode) -> 
     return StageVerdict(board.set(stage, replace(place, holder=holder, newest=newest)), Outcome.ENTERED)
 
 
-def _place(fields: Mapping[str, Any]) -> BoardPlace:
-    entry = Entry(**fields["holder"]) if fields["holder"] else None
-    newest = Entry(**fields["newest"]) if fields["newest"] else None
-    return BoardPlace(entry, tuple(Entry(**each) for each in fields["waiting"]), newest)
+def _with_more(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: item for name, item in plain.items() if name != "more"}, **plain["more"]}

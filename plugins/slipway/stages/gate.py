@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -58,7 +58,13 @@ class Ticket:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self) | {"stage": self.stage.value, "mode": self.mode.value}
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "stage": self.stage.value,
+            "mode": self.mode.value,
+            "entry": self.entry.to_json(),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -68,7 +74,7 @@ class Ticket:
             value["key"],
             BoardStage(value["stage"]),
             ExecutionMode(value["mode"]),
-            Entry(**value["entry"]),
+            Entry.from_json(value["entry"]),
         )
 
     def overtaken_by(self, document: Document) -> Entry | None:

@@ -9,6 +9,7 @@ from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
+from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, How
@@ -16,7 +17,6 @@ from slipway.stages.board import Entry, Outcome
 from slipway.stages.gate import StageGate, Ticket
 from slipway.stages.wait import StageTrigger
 from slipway.states import BoardStage, Environment, ExecutionMode
-from slipway.task_errors import TaskErrors
 from slipway.waiting.results import WaitOutcome, WaitResult
 
 if TYPE_CHECKING:

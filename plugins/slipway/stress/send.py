@@ -15,15 +15,16 @@ from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import uri
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStopped
+from slipway.host.task_errors import TaskErrors
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
 from slipway.quality.held_out import HeldOutHook
 from slipway.states import SERVING, EndpointStatus
 from slipway.stress import report_files
+from slipway.stress.answers import answers_under_load
 from slipway.stress.link import StressReportLink
 from slipway.stress.order import StressOrder
 from slipway.stress.report_hook import StressReportHook
-from slipway.task_errors import TaskErrors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ class LoadOperator(TaskErrors):
         """
         from slipway.load.slo import Slo, judge_load
 
-        conn_id, plan = order.model.aws_conn_id, self._plan(order)
+        conn_id, plan = order.model.aws_conn_id, self._plan(order, endpoint)
         place = _ReportPlace.of(order.model, context["run_id"])
         # Before the load is sent: a task that is told to end has no time for it.
         report_files.prepare()
@@ -134,10 +135,16 @@ class LoadOperator(TaskErrors):
             )
         return endpoint
 
-    def _plan(self, order: StressOrder) -> Plan:
+    def _plan(self, order: StressOrder, endpoint: Mapping[str, Any]) -> Plan:
         from slipway.load.dataset import MAX_ROWS
 
         conn_id = order.model.aws_conn_id
+        answers = answers_under_load(
+            endpoint,
+            min_accuracy=order.limits["min_accuracy"],
+            target_variant=order.target_variant,
+            aws_conn_id=conn_id,
+        )
         rows = HeldOutHook(aws_conn_id=conn_id).rows(resolve(order.data, conn_id), MAX_ROWS)
         plan = Plan(
             endpoint_name=order.endpoint_name,
@@ -146,6 +153,7 @@ class LoadOperator(TaskErrors):
             target_variant=order.target_variant,
             caps=order.caps,
             drain_seconds=DRAIN_SECONDS,
+            answers=answers,
         )
         try:
             plan.check()

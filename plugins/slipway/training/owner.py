@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import quote, unquote
 
 from airflow.sdk import Variable
 from airflow.utils.state import State, TaskInstanceState
 
+from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, decoded, encoded, fits
 from slipway.host import runs
 from slipway.states import TrainingJobStatus
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 # Put on a job before it is stopped with its task, so that the task trains again when it is cleared.
 STOPPED_BY_TAG = "slipway:stopped-by"
 _TAGS = {"airflow": "slipway:airflow", "dag_id": "slipway:dag", "task_id": "slipway:task", "run_id": "slipway:run"}
-
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
-_TAG_VALUE_MAX_CHARS = 256
-_TAG_VALUE_SAFE = "_.:/+-@ "
 
 # The variable that identifies this Airflow among those that use the same AWS account. Like the runs that the tags
 # name, it is in the metadata database.
@@ -50,15 +46,17 @@ class JobOwner:
 
         :returns: values by key; none if a run id is too long for a tag: such a job has no owner
         """
-        tags = {key: _escape(getattr(self, field)) for field, key in _TAGS.items()}
-        return tags if all(len(value) <= _TAG_VALUE_MAX_CHARS for value in tags.values()) else {}
+        values = {key: getattr(self, field) for field, key in _TAGS.items()}
+        if not all(fits(value, TAG_VALUE_MAX_CHARS) for value in values.values()):
+            return {}
+        return {key: encoded(value) for key, value in values.items()}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self | None:
         """Read the owner from a job's tags, if they name one."""
         if not all(tags.get(key) for key in _TAGS.values()):
             return None
-        return cls(**{field: _unescape(tags[key]) for field, key in _TAGS.items()})
+        return cls(**{field: decoded(tags[key]) for field, key in _TAGS.items()})
 
     @property
     def task(self) -> tuple[str, str, str]:
@@ -126,7 +124,7 @@ def waits(owner: JobOwner, tasks: TaskStates) -> bool:
     return not has_ended(tasks.task_state(owner), run_is_open=tasks.run_is_open(owner))
 
 
-def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
+def stop_and_mark(hook: SageMakerHook, job_name: str, owner: JobOwner | None = None) -> bool:
     """Stop a running job, and mark it so that its task trains again when it is cleared.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
@@ -144,12 +142,3 @@ def stop_for_person(hook: SageMakerHook, job_name: str, owner: JobOwner | None =
         return False
     hook.add_tags(job["TrainingJobArn"], {STOPPED_BY_TAG: "airflow"})
     return hook.stop_training_job(job_name)
-
-
-def _escape(text: str) -> str:
-    """Escape what a tag's value may not contain, with = in place of %; ~ is escaped too."""
-    return quote(text, safe=_TAG_VALUE_SAFE).replace("~", "%7E").replace("%", "=")
-
-
-def _unescape(value: str) -> str:
-    return unquote(value.replace("=", "%"))

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, task
 
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.host.task_errors import with_error_block
 from slipway.names import REAPER_DAG_ID
-from slipway.task_errors import with_error_block
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
-from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_for_person
+from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_and_mark
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def reap(hook: SageMakerHook, tasks: TaskStates, airflow: str | None) -> list[st
     """
     stopped = []
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
-        if stop_for_person(hook, job.name, owner):
+        if stop_and_mark(hook, job.name, owner):
             log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
             stopped.append(job.name)
     return stopped

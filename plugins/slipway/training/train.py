@@ -18,6 +18,7 @@ from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
+from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.links import NewerReleaseLink
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST, ReleasePlan, pull_plan
@@ -279,6 +280,9 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             "training_job_arn": job["TrainingJobArn"],
             "model_data_url": job["ModelArtifacts"]["S3ModelArtifacts"],
             "image": job["AlgorithmSpecification"]["TrainingImage"],
-            "metrics": {metric["MetricName"]: float(metric["Value"]) for metric in job.get("FinalMetricDataList", [])},
+            "metrics": {
+                metric["MetricName"]: json_value(number_of(metric.get("Value")))
+                for metric in job.get("FinalMetricDataList", [])
+            },
             "seconds": job.get("TrainingTimeInSeconds", 0),
         }

@@ -12,8 +12,9 @@ from slipway.aws.calls import call_error
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.formats.stored import known
 from slipway.host import runs
-from slipway.training.owner import JobOwner, stop_for_person
+from slipway.training.owner import JobOwner, stop_and_mark
 from slipway.waiting.waiter import PatientWaiterTrigger
 
 # The most lines of a job's log for each poll. More than a pipe can hold would block the event loop, and so every
@@ -54,7 +55,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
             **connection,
         )
         self.job_name = job_name
-        self.owner = JobOwner(**owner) if owner else None
+        self.owner = known(JobOwner, owner) if owner else None
         # A restarted triggerer makes a new trigger, which reads the log from the start again.
         self._tail = LogTail(job_name)
         self._logs_clients = AsyncExitStack()
@@ -104,7 +105,7 @@ class TrainingJobTrigger(PatientWaiterTrigger):
     def _stop(self) -> None:
         # The triggerer has one thread for this, for all triggers. The reaper stops what this cannot.
         with without_patience():
-            stop_for_person(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
+            stop_and_mark(cast("SageMakerHook", self.hook()), self.job_name, self.owner)
 
     async def _task_state(self) -> str | None:
         """Return the task's state by the API server; ``removed`` if the task or its run is gone."""

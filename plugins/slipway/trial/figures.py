@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from slipway.formats.stored import known, versioned
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.states import TrialVerdict
 
@@ -67,12 +68,12 @@ class TrialComparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        return versioned(asdict(self))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        live, trial = (VariantFigures(**value[name]) for name in ("live", "trial"))
+        live, trial = (known(VariantFigures, value[name]) for name in ("live", "trial"))
         return cls(live, trial, value["began"], value["ended"])
 
     def markdown(self) -> str:

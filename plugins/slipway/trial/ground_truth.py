@@ -7,7 +7,9 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merg
 from __future__ import annotations
 
 import base64
+import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,9 @@ from typing import Any
 from slipway.aws.patience import patient
 from slipway.aws.s3 import S3Store, bucket_and_key, uri
 from slipway.errors import PermanentError
-from slipway.load.rows import is_right
+from slipway.load.answers import Answers, is_right, predictions
+from slipway.load.errors import UnreadableRows
+from slipway.load.objects import is_data, text_lines
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,14 @@ class Hits:
 
     labelled: int = 0
     right: int = 0
+
+
+@dataclass(frozen=True)
+class Captured:
+    """The body of an answer, and its content type: the one that the caller's Accept asked for."""
+
+    body: str
+    content_type: str = ""
 
 
 def hour_folders(prefix: str, began: float, ended: float) -> list[str]:
@@ -53,7 +65,7 @@ def truths(lines: Iterable[str], where: str) -> dict[str, str]:
     return {event_id: text for event_id, text, _ in _records(lines, where, _truth)}
 
 
-def answers(lines: Iterable[str], where: str, *, since: float) -> dict[str, str]:
+def captured(lines: Iterable[str], where: str, *, since: float) -> dict[str, Captured]:
     """Read captured answers.
 
     :param lines: JSON Lines
@@ -62,25 +74,28 @@ def answers(lines: Iterable[str], where: str, *, since: float) -> dict[str, str]
     :returns: the answers, by inference id where the caller gave one, otherwise by event id
     :raises PermanentError: when a line has another layout
     """
-    return {event_id: text for event_id, text, at in _records(lines, where, _answer) if at is None or at >= since}
+    return {event_id: one for event_id, one, at in _records(lines, where, _answer) if at is None or at >= since}
 
 
-def compare(answered: Mapping[str, str], known: Mapping[str, str]) -> Hits:
+def compare(answered: Mapping[str, Captured], known: Mapping[str, str], answers: Answers = Answers.UNKNOWN) -> Hits:
     """Compare answers with the truth; each row of a request counts.
 
     :param answered: answers by event id
     :param known: truth by event id
+    :param answers: what the model answers
     """
     labelled = right = 0
     for event_id, answer in answered.items():
         if event_id not in known:
             continue
-        rows, labels = answer.split(), known[event_id].split()
+        truth = known[event_id]
+        rows = predictions(answer.body, answer.content_type, answers)
+        labels = truth.split() if answers is Answers.UNKNOWN else re.split(r"[\s,]+", truth)
         if len(rows) != len(labels):
             # It is one row, and its answer contains blanks.
-            rows, labels = [answer], [known[event_id]]
+            rows, labels = [answer.body], [truth]
         labelled += len(labels)
-        right += sum(is_right(label, row) for row, label in zip(rows, labels, strict=True))
+        right += sum(is_right(label, row, answers) for row, label in zip(rows, labels, strict=True))
     return Hits(labelled, right)
 
 
@@ -88,28 +103,28 @@ def _truth(record: Mapping[str, Any]) -> tuple[str, str, float | None]:
     return record["eventMetadata"]["eventId"], _text(record["groundTruthData"]), None
 
 
-def _answer(record: Mapping[str, Any]) -> tuple[str, str, float | None]:
+def _answer(record: Mapping[str, Any]) -> tuple[str, Captured, float | None]:
     about = record["eventMetadata"]
     at = datetime.fromisoformat(about["inferenceTime"]).timestamp() if "inferenceTime" in about else None
-    return about.get("inferenceId") or about["eventId"], _text(record["captureData"]["endpointOutput"]), at
+    output = record["captureData"]["endpointOutput"]
+    answer = Captured(_text(output), output.get("observedContentType") or "")
+    return about.get("inferenceId") or about["eventId"], answer, at
 
 
 def _text(part: Mapping[str, Any]) -> str:
     # Data capture keeps content types that are not configured as CSV or JSON in base64.
     data = part["data"]
-    return (base64.b64decode(data).decode() if part.get("encoding") == "BASE64" else str(data)).strip()
+    return (base64.b64decode(data).decode("utf-8-sig") if part.get("encoding") == "BASE64" else str(data)).strip()
 
 
-def _records(lines: Iterable[str], where: str, read: Any) -> Iterator[tuple[str, str, float | None]]:
+def _records(lines: Iterable[str], where: str, read: Any) -> Iterator[tuple[str, Any, float | None]]:
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
         try:
             yield read(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise PermanentError(
                 "Cannot read a record",
-                resource=f"{where} line {number}",
+                resource=f"{where} record {number}",
                 why=repr(error),
                 fix="write it in SageMaker Model Monitor's layout, or remove it; then clear this task",
             ) from error
@@ -125,7 +140,13 @@ class GroundTruth(S3Store):
 
     @patient
     def hits(
-        self, capture_uri: str, truth_uri: str, endpoint_name: str, variant: str, span: tuple[float, float]
+        self,
+        capture_uri: str,
+        truth_uri: str,
+        endpoint_name: str,
+        variant: str,
+        span: tuple[float, float],
+        answers: Answers,
     ) -> Hits:
         """Count the correct answers of one variant.
 
@@ -139,24 +160,38 @@ class GroundTruth(S3Store):
         :param endpoint_name: the endpoint
         :param variant: the variant
         :param span: when the answers were given, in seconds since the epoch
+        :param answers: what the variant answers
         :raises PermanentError: when an object has another layout
         :raises slipway.errors.AwsError: when a call fails
         """
         known: dict[str, str] = {}
         for where, lines in self._objects(truth_uri, span):
             known |= truths(lines, where)
-        answered: dict[str, str] = {}
+        answered: dict[str, Captured] = {}
         if known:
             for where, lines in self._objects(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span):
-                answered |= answers(lines, where, since=span[0])
-        return compare(answered, known)
+                answered |= captured(lines, where, since=span[0])
+        return compare(answered, known, answers)
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
         bucket, prefix = bucket_and_key(prefix_uri)
         left = _MAX_OBJECTS
         for folder in hour_folders(prefix, *span):
-            keys = [one.key for one in self.s3.objects(bucket, folder) if one.size_bytes]
+            found = self.s3.objects(bucket, folder)
+            keys = [one.key for one in found if one.size_bytes and is_data(one.key[len(folder) :])]
             for key in keys[:left]:
                 data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
-                yield uri(bucket, key), data.decode().splitlines()
+                yield uri(bucket, key), _lines(data, uri(bucket, key))
             left -= len(keys[:left])
+
+
+def _lines(data: bytes, where: str) -> list[str]:
+    try:
+        return list(text_lines(io.BytesIO(data), where))
+    except UnreadableRows as error:
+        raise PermanentError(
+            "Cannot read the object",
+            resource=where,
+            why=error.why,
+            fix="write JSON Lines in UTF-8, or remove it; then clear this task",
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +61,7 @@ def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) ->
     values: dict[str, list[float]] = {}
     for answer in answers:
         for result in answer["MetricDataResults"]:
-            values.setdefault(result["Id"], []).extend(result["Values"])
+            values.setdefault(result["Id"], []).extend(filter(math.isfinite, result["Values"]))
 
     def total(name: str) -> int:
         return round(sum(values.get(name, ())))

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.aws.patience import patient
 from slipway.registry.hook import ModelRegistryHook
-from slipway.registry.metadata import metadata_value
+from slipway.registry.metadata import FORMAT, FORMAT_CURRENT, metadata_value
 from slipway.registry.record import HOW_OUTSIDE, Candidate, How
 from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
@@ -102,6 +102,7 @@ def verdict_properties(record: TrialRecord, figures: TrialComparison) -> dict[st
     """Return the metadata of a verdict and its figures."""
     decided = "/".join((record.verdict.value, record.decided_at, record.how, record.proof, record.decided_by))
     return {
+        FORMAT: FORMAT_CURRENT,
         VERDICT: record.verdict.value,
         DECIDED: metadata_value(decided),
         WHY: metadata_value(record.why),

@@ -61,7 +61,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :raises slipway.errors.StackFailed: when the stack cannot be changed
         """
         self.enter_stage(context, BoardStage.PRD)
-        with self._consequences(context):
+        with self._handle_failures(context):
             self.prepare(context)
             return self._settle(context, time.time() + self.timeout_seconds)
 
@@ -78,7 +78,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         :returns: what execute() returns
         """
         result = WaitResult.from_event(event)
-        with self._consequences(context):
+        with self._handle_failures(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
                 raise AwsError("Cannot read the trial's state", resource=self._endpoint_name, why=result.reason)

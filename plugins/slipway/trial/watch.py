@@ -14,13 +14,17 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
+from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.deployment.weights import trial_share
 from slipway.errors import AwsError, TrialFailed
+from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
+from slipway.load.answers import Answers
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 from slipway.plan import pull_package_arn, pull_plan
+from slipway.quality.served import answers_of, containers
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
 from slipway.trial.figures import TrialComparison, VariantFigures
@@ -58,6 +62,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
     records = client(TrialRecordHook)
     metrics = client(TrialMetrics)
     truth = client(GroundTruth)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, skips: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -133,7 +138,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
         if not watch or watch["config"] != config or watch["after"] != again:
-            watch = {"config": config, "after": again, "began": time.time()}
+            watch = versioned({"config": config, "after": again, "began": time.time()})
             store.set(WATCH, watch)
         return float(watch["began"])
 
@@ -152,7 +157,13 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             self.log.warning("The endpoint captures no data, so ground truth cannot be used")
             return figures
         where = resolve(prefix, self.model.aws_conn_id)
-        hits = {name: self.truth.hits(capture, where, endpoint["EndpointName"], name, span) for name in figures}
+        answers = answers_of(containers(self.sagemaker, endpoint), self.s3)
+        hits = {
+            name: self.truth.hits(
+                capture, where, endpoint["EndpointName"], name, span, answers.get(name, Answers.UNKNOWN)
+            )
+            for name in figures
+        }
         return {
             name: replace(one, labelled=hits[name].labelled, right=hits[name].right) for name, one in figures.items()
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from slipway.formats.encoding import decoded
 from slipway.names import endpoint_name, model_package_group, source_key, stack_name
 from slipway.plan import TAG_REVISION
 from slipway.registry.metadata import REVISION, RUN
@@ -96,7 +97,7 @@ def _package(prefix: str, described: dict[str, Any]) -> Package:
         arn=described["ModelPackageArn"],
         prefix=prefix,
         revision=properties[REVISION],
-        run_id=properties[RUN].rpartition("/")[2],
+        run_id=decoded(properties[RUN].rpartition("/")[2]),
         status=described["ModelApprovalStatus"],
         late=properties.get(LATE_ANSWER, ""),
     )

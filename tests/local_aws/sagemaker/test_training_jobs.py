@@ -52,6 +52,18 @@ def test_job_completes_with_artifact_metrics_and_times(local_aws, finished):
         assert "xgboost-model" in archive.getnames()
 
 
+def test_a_metric_that_is_no_number_is_a_text_as_in_the_json_of_aws(local_aws, sagemaker):
+    """https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html: NaN is a text in JSON; auc needs two classes."""
+    name, prefix, s3 = unique("one-class"), "one-class", local_aws.client("s3")
+    for channel_name, rows in (("train", "0,1\n1,2\n0,1\n1,2\n"), ("validation", "1,2\n1,1\n")):
+        s3.put_object(Bucket=BUCKET, Key=f"{prefix}/input/{channel_name}/data.csv", Body=rows.encode())
+    parameters = {"objective": "binary:logistic", "num_round": "2", "eval_metric": "auc"}
+    sagemaker.create_training_job(**training_request(name, prefix, HyperParameters=parameters))
+    job = wait_for_job(local_aws, name)
+    metrics = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    assert (job["TrainingJobStatus"], metrics["validation:auc"]) == ("Completed", "NaN")
+
+
 def test_transitions_follow_each_other(finished):
     transitions = finished[1]["SecondaryStatusTransitions"]
     names = [transition["Status"] for transition in transitions]

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -393,6 +394,18 @@ def test_a_decision_withdrawn_later_is_asked_for_anew(asked):
     question = Question.from_json(store.get(QUESTION))
     assert (question.number, store.get(DECIDED), len(asked)) == (1, None, 1)
     assert question.at > 5.0
+
+
+def test_an_attempt_that_is_killed_while_it_asks_again_brings_no_former_answer_back(asked, monkeypatch):
+    registry, store = Registry(), open_question()
+    answer(store)
+    gate(registry).execute(context(store))
+    registry.standing = None
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "delete", Mock(side_effect=KeyboardInterrupt))
+        gate(registry).execute(context(store))
+    wait(gate(registry), store)
+    assert (registry.standing, store.get(QUESTION)["number"], store.get(DECIDED)) == (None, 1, None)
 
 
 def test_a_standing_decision_is_not_asked_for_again(asked):

@@ -60,6 +60,11 @@ def test_metrics_stand_beside_their_gate_and_the_live_model():
     assert "Compared with `arn:live`." in text
 
 
+def test_a_metric_that_is_no_number_says_so():
+    text = markdown(facts(evaluation={"metrics": {"auc": "NaN"}, "live": {"metrics": {"auc": "-Infinity"}}}))
+    assert "| `auc` | not a number | - | -infinite |" in text
+
+
 def test_the_release_its_test_and_its_pages_are_named():
     text = markdown(facts())
     for said in ("`arn:new`", "d" * 64, "48 of 50", "0.96 (gate ≥ 0.9)", "p50 2 ms, p99 9.5 ms", "`model-a` 50"):

@@ -1,6 +1,7 @@
 """CloudWatchHook: metrics minute by minute, and which alarms fired."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,7 +74,8 @@ def test_series_come_in_the_order_of_time_and_without_what_is_empty(hook):
 
     stub.add_response("get_metric_data", page("q0", second, 7.0) | {"NextToken": "t"}, asked)
     stub.add_response("get_metric_data", page("q0", first, 5.0) | {"NextToken": "u"})
-    stub.add_response("get_metric_data", page(f"q{per_variant}", first, 1.0))
+    stub.add_response("get_metric_data", page(f"q{per_variant}", first, 1.0) | {"NextToken": "v"})
+    stub.add_response("get_metric_data", page(f"q{per_variant}", second, math.nan))
     assert hook.series("iris-production", ["model-a", "model-b"], BEGAN, BEGAN + 100) == [
         MetricSeries("Invocations", "Sum", "model-a", "None", (first, second), (5.0, 7.0)),
         MetricSeries("Invocations", "Sum", "model-b", "None", (first,), (1.0,)),

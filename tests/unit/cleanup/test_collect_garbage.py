@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from slipway.cleanup import collect_garbage
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
-from slipway.errors import AwsError
+from slipway.errors import AwsError, PermanentError
 from slipway.stages.board import Board, BoardPlace, Entry
 from slipway.states import BoardStage
 from tests.unit.releases import release_plan, xcoms
@@ -17,17 +19,32 @@ from tests.unit.task_runs import context
 BOARD = "releases/iris-model/stages.json"
 
 
+class Surveys(list):
+    """Surveys that were started, and the error that each raises."""
+
+    error: Exception = AwsError("Could not list the objects", code="AccessDenied")
+
+
+# What a collection may meet besides what AWS refuses.
+TROUBLE = [
+    AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"status_code": 502})),
+    PermanentError("This version of Slipway cannot read the document"),
+    TypeError("unexpected"),
+    KeyError("ModelPackageArn"),
+]
+
+
 @pytest.fixture
-def surveys(monkeypatch) -> list:
-    """Surveys that were started; AWS refuses each of them."""
-    begun = []
+def surveys(monkeypatch) -> Surveys:
+    """Surveys that were started; see Surveys."""
+    begun = Surveys()
 
     def survey(*arguments):
         begun.append(arguments)
         return SimpleNamespace(folders=refuse)
 
     def refuse():
-        raise AwsError("Could not list the objects", code="AccessDenied")
+        raise begun.error
 
     monkeypatch.setattr(collect_garbage, "Survey", survey)
     return begun
@@ -75,6 +92,26 @@ def test_a_look_at_production_that_aws_refuses_does_not_fail_the_release(surveys
 def test_what_aws_refuses_does_not_fail_the_release(surveys):
     assert operator().execute(context(xcoms())) == {}
     assert len(surveys) == 1
+
+
+@pytest.mark.parametrize("error", TROUBLE, ids=lambda error: type(error).__name__)
+def test_whatever_a_collection_meets_does_not_fail_the_release_or_keep_production(surveys, production, error, capsys):
+    surveys.error, documents = error, MemoryDocuments()
+    assert operator(documents).execute(context(xcoms())) == {}
+    assert "The next release collects the rest" in capsys.readouterr().out
+    assert Board.from_json(documents.read("b", BOARD).content)[BoardStage.PRD].holder is None
+    production.stack = error
+    assert operator().execute(context(xcoms())) == {}
+    assert "were not compared" in capsys.readouterr().out
+    assert len(surveys) == 2
+
+
+def test_a_board_that_cannot_be_read_does_not_fail_the_release(surveys, capsys):
+    documents = MemoryDocuments()
+    documents.write("b", BOARD, {"prd": "mine"}, etag=None)
+    assert operator(documents).execute(context(xcoms())) == {}
+    assert "cannot read the document" in capsys.readouterr().out
+    assert surveys == []
 
 
 @pytest.mark.parametrize("sequence", ["2020-01-01T00:00:00+00:00", "2025-05-01T00:00:00+00:00"])

@@ -1,12 +1,16 @@
 """What endpoints use, as SageMaker describes them; the rest is in tests/cfn."""
 
+import io
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from slipway.aws.sagemaker import Resource
+from slipway.cleanup.rules import InUse, superseded
 from slipway.cleanup.survey import Survey
 from slipway.errors import SlipwayError
+from tests.unit.test_plan import REVISION
 
 ENDPOINT = Resource("endpoint", "e", "arn:e", "Updating")
 CONFIGS = {
@@ -51,3 +55,35 @@ def test_a_claim_without_a_place_in_the_order_says_nothing_about_age(sequence, k
         read=lambda bucket, key: SimpleNamespace(content=claim if key.endswith("claim.json") else None)
     )
     assert made._past("r" * 32, None).sequence == (sequence if known else None)
+
+
+CLAIM = {"dag_id": "iris-model", "run_id": "r", "sequence": "2025-05-01T12:00:00+00:00", "claimed_at": "now"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("claim.json", "no JSON"),
+        ("claim.json", "[]"),
+        ("claim.json", json.dumps({"run_id": "r"})),
+        ("claim.json", json.dumps({**CLAIM, "dag_id": 5})),
+        ("claim.json", json.dumps({**CLAIM, "sequence": None})),
+        ("revision.json", "{}"),
+        ("revision.json", json.dumps({**REVISION.to_xcom(), "last_modified": "then"})),
+    ],
+)
+def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go(name, content, caplog):
+    made, good, bad = survey(), "0" * 32, "f" * 32
+    made.sagemaker = SimpleNamespace(describe_training_job=lambda name: None)
+    made.registry = SimpleNamespace(model_package_arns=lambda group: [])
+    bodies = {
+        f"releases/iris-model/{revision}/{document}": body
+        for revision in (good, bad)
+        for document, body in (("claim.json", json.dumps(CLAIM)), ("revision.json", json.dumps(REVISION.to_xcom())))
+    }
+    bodies[f"releases/iris-model/{bad}/{name}"] = content
+    answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
+    made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
+    past, _ = made.past([good, bad], 1)
+    assert [one.revision_id for one in superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())] == [good]
+    assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text

@@ -12,7 +12,7 @@ from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus
 from tests.unit.model.test_serving import ALARMS, CANARY, with_sections
-from tests.unit.registry.test_approved import package
+from tests.unit.registry.test_approval_check import package
 from tests.unit.releases import release_plan
 from tests.unit.request_samples import AWS, BUCKET, KEY, DictStore, iris_model
 

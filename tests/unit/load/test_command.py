@@ -22,14 +22,14 @@ def test_a_bare_command_line_is_the_defaults():
     asked = given(caps=Caps(max_seconds=7.5), slo=Slo(p99_ms=250))
     assert command.caps_of(asked) == Caps(max_seconds=7.5)
     assert (asked.data, asked.p99_ms, asked.min_accuracy) == ("rows.csv", 250, None)
-    assert command.plan_of(asked, ROWS, Caps()) == Plan("iris", ROWS, LAB_STAGES)
-    assert command.plan_of(asked, ROWS, Caps(), (LoadStage(1, 1),)).phases == (LoadStage(1, 1),)
+    assert command.plan_of(asked, ROWS, Caps(), answers={}) == Plan("iris", ROWS, LAB_STAGES)
+    assert command.plan_of(asked, ROWS, Caps(), (LoadStage(1, 1),), answers={}).phases == (LoadStage(1, 1),)
 
 
 def test_what_is_asked_for_is_planned():
-    assert command.plan_of(given("--stages", "3:30"), ROWS, Caps()).phases == (LoadStage(3, 30),)
+    assert command.plan_of(given("--stages", "3:30"), ROWS, Caps(), answers={}).phases == (LoadStage(3, 30),)
     asked = given("--rate", "5", "--seconds", "2", "--variant", "model-b", "--max-rate-rps", "7.5")
-    plan = command.plan_of(asked, ROWS, command.caps_of(asked))
+    plan = command.plan_of(asked, ROWS, command.caps_of(asked), answers={})
     assert (plan.phases, plan.target_variant, plan.caps.max_rate_rps) == ((Arrivals(5, 2),), "model-b", 7.5)
 
 
@@ -43,7 +43,7 @@ def test_a_number_without_an_end_is_refused(option, value, capsys):
 
 def test_stages_that_are_none_are_refused():
     with pytest.raises(LoadRefused, match="is not a stage"):
-        command.plan_of(given("--stages", "3"), ROWS, Caps())
+        command.plan_of(given("--stages", "3"), ROWS, Caps(), answers={})
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_a_file_has_a_row_on_each_line(tmp_path):
 
 def test_what_is_no_row_is_named(tmp_path):
     (tmp_path / "rows.csv").write_text("1,2,3\nlabel\n")
-    with pytest.raises(LoadError, match=r"rows\.csv has a line .* 'label'"):
+    with pytest.raises(LoadError, match=r"rows\.csv: a line is not .* 'label'"):
         read_rows(str(tmp_path / "rows.csv"), SESSION)
 
 

@@ -1,31 +1,19 @@
-"""Labelled rows and predictions."""
+"""Labelled rows."""
 
 import pytest
 
-from slipway.load.rows import Row, is_right, parse_row
+from slipway.load.errors import UnreadableRows
+from slipway.load.rows import Row, parse_row
 
 
 @pytest.mark.parametrize(
-    ("line", "row"),
-    [("2,6.3,3.3\n", Row("2", "6.3,3.3")), (" setosa ,5.1", Row("setosa", "5.1")), ("2", None), ("", None)],
+    ("line", "row"), [("2,6.3,3.3\n", Row("2", "6.3,3.3")), (" setosa ,5.1", Row("setosa", "5.1"))]
 )
 def test_a_line_is_a_label_and_its_features(line, row):
-    assert parse_row(line) == row
+    assert parse_row(line, "a.csv") == row
 
 
-@pytest.mark.parametrize(
-    ("label", "prediction", "right"),
-    [
-        ("2", "2.0", True),
-        ("2", "1.0\n", False),
-        ("1", "0.93", True),
-        ("0", "0.93", False),
-        ("1", "[0.1,0.8,0.1]", True),
-        ("0", "0.1,0.8,0.1", False),
-        ("setosa", "setosa\n", True),
-        ("setosa", "virginica", False),
-        ("1", "nan", False),
-    ],
-)
-def test_a_prediction_names_a_class(label, prediction, right):
-    assert is_right(label, prediction) is right
+@pytest.mark.parametrize("line", ["2", ""])
+def test_another_line_is_told_with_its_file(line):
+    with pytest.raises(UnreadableRows, match=r"a\.csv: a line is not a label and its features"):
+        parse_row(line, "a.csv")

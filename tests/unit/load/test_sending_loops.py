@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from slipway.load.answers import Answers
 from slipway.load.phases import Arrivals, LoadStage, shares
 from slipway.load.rows import Row
+from slipway.load.sender import Reply
 from slipway.load.sending_loops import ABANDONED, Drive
 from tests.unit.load.endpoints import StallingSender, in_virtual_time
 
@@ -106,3 +108,20 @@ def test_a_fault_of_the_program_is_no_small_load():
 
     with pytest.raises(KeyError, match="bug"):
         in_virtual_time(run)
+
+
+@pytest.mark.parametrize(("answers", "correct"), [({}, 0), ({"model-a": "margin"}, 4), ({"": "margin"}, 4)])
+def test_answers_are_counted_by_what_their_variant_answers(answers, correct):
+    class Scores(StallingSender):
+        async def send(self, body):
+            await super().send(body)
+            return Reply("model-a", b"7.5")
+
+    async def run(clock):
+        [share] = shares(LoadStage(1, 4), 1)
+        kinds = {variant: Answers(kind) for variant, kind in answers.items()}
+        drive = Drive(share, [Row("1", "2,3")], Scores(clock, (0, 0), None), 0.0, clock, answers=kinds)
+        await drive.run()
+        return drive.take().settle()
+
+    assert sum(in_virtual_time(lambda clock: run(clock)).rights.values()) == correct

@@ -13,7 +13,7 @@ def test_a_phase_that_breaks_ends_the_process_though_more_orders_may_come(free_p
     target = {"base_url": f"http://127.0.0.1:{free_port}", "region": "r", "signing_name": "s", "endpoint_name": "e"}
     credentials = ["AKIA", "secret", None]
     target["variant"] = "blue–green"  # noqa: RUF001 (HTTP has no such header)
-    job = {"target": target, "rows": [["1", "2"]], "credentials": credentials}
+    job = {"target": target, "rows": [["1", "2"]], "answers": {}, "credentials": credentials}
     share = {"first": 0, "step": 1, "requests": 10, "concurrency": 1}
     process = subprocess.Popen(
         [sys.executable, "-m", "slipway.load.worker"],

@@ -198,3 +198,9 @@ def test_every_field_is_documented():
     # The two parts of an image reference are shown as they are written.
     missing = {name for name in names_in(ModelConfig.model_json_schema()) if f"{name}`" not in page}
     assert missing == {"algorithm", "version"}
+
+
+@pytest.mark.parametrize("metrics", [{"two\nlines": "x=(.)"}, {"m": "x=(.)\n"}, {"m": "x=(.)\u2028"}])
+def test_a_metric_is_one_line_as_aws_wants_it(tmp_path, metrics):
+    with pytest.raises(ModelFileError, match="text of one line"):
+        load_model(write_model(tmp_path, iris() | {"metrics": metrics}))

@@ -1,5 +1,7 @@
 """The champion rule: comparisons that keep or break it, their message and their record."""
 
+import json
+
 import pytest
 
 from slipway.errors import GateFailed
@@ -41,6 +43,14 @@ def test_the_rule_about_classes(rule, ours, theirs, kept):
 def test_of_a_distance_less_is_better(ours, theirs, kept):
     found = compared({"better_by_at_least": 0.05}, off_by(ours), off_by(theirs), regression=True)
     assert found.metric == "rmse" and found.to_xcom()["passed"] is kept
+
+
+@pytest.mark.parametrize("broken", ["nan", "inf", "-1e200"])
+def test_every_number_is_better_than_a_live_model_without_one(broken):
+    live = Score([Prediction("1", broken, "model-a", 1.0)] * 4)
+    found = compared({"better_by_at_least": 0.05}, off_by(0.3), live, regression=True)
+    assert found.to_xcom()["passed"] and json.dumps(found.to_xcom(), allow_nan=False)
+    assert not compared({"not_worse_than": 1}, live, live, regression=True).to_xcom()["passed"]
 
 
 def test_latency_is_a_bound_of_its_own():

@@ -1,10 +1,14 @@
 """Evaluation: gates pass, or the error names the gates that failed."""
 
+import json
+import math
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from slipway.errors import GateFailed
+from slipway.formats.json_numbers import json_value
 from slipway.model.config import MetricGate
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.quality.gates import judge_metrics
@@ -34,6 +38,8 @@ class Production:
 
 
 def evaluate(metrics: dict, live: dict | None = None) -> dict:
+    # The XCom of `train`, as JSON.
+    metrics = json.loads(json.dumps(json_value(metrics), allow_nan=False))
     operator = EvaluateOperator(task_id="evaluate", model=iris_model())
     operator.registry = operator.cloudformation = Production(live)
     return operator.execute(context(xcoms(train={**TRAINED, "metrics": metrics})))
@@ -47,7 +53,9 @@ def evaluate(metrics: dict, live: dict | None = None) -> dict:
         ({"minimum": 0.9}, 0.9, True),
         ({"minimum": 0.9}, 0.89, False),
         ({"minimum": 0.2, "maximum": 0.4}, 0.3, True),
-        ({"maximum": 0.1}, float("nan"), False),
+        ({"maximum": 0.1}, math.nan, False),
+        ({"minimum": 0.1}, math.inf, False),
+        ({"maximum": 0.1}, -math.inf, False),
         ({"maximum": 0.1}, None, False),
     ],
 )
@@ -85,3 +93,16 @@ def test_a_model_outside_its_gates_stops_with_the_numbers():
 def test_a_metric_that_was_not_reported_says_what_was():
     with pytest.raises(GateFailed, match=r"not reported.*reported train:merror"):
         evaluate({"train:merror": 0.01})
+
+
+def test_a_gate_on_what_is_no_number_fails_by_name_and_is_not_tried_again():
+    with pytest.raises(AirflowFailException, match=r"validation:merror is not a number, maximum 0\.1: failed"):
+        evaluate({"validation:merror": math.nan})
+
+
+@pytest.mark.parametrize(("value", "text"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
+def test_a_metric_without_a_gate_may_be_no_number(value, text):
+    live = {"metric/validation:auc": repr(value), "slipway-revision": "another"}
+    result = evaluate({"validation:merror": 0.04, "validation:auc": value}, live)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["metrics"]["validation:auc"] == result["live"]["metrics"]["validation:auc"] == text

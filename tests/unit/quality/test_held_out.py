@@ -3,9 +3,10 @@
 import io
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from botocore.response import StreamingBody
 
-from slipway.errors import AwsError, EndpointTestFailed
+from slipway.errors import AwsError, AwsRefused, EndpointTestFailed
 from slipway.load.rows import Row
 from slipway.quality.held_out import HeldOutHook
 from tests.unit.aws.stubs import stubbed
@@ -14,7 +15,8 @@ URI = "s3://bucket/iris/validation/"
 
 
 def body(text: str) -> dict:
-    return {"Body": StreamingBody(io.BytesIO(text.encode()), len(text))}
+    data = text.encode()
+    return {"Body": StreamingBody(io.BytesIO(data), len(data))}
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def hook():
 
 def listed(hook, *texts: str):
     stub = stubbed(hook, "s3")
-    contents = [{"Key": f"iris/validation/{number}.csv"} for number in range(len(texts))]
+    contents = [{"Key": f"iris/validation/{number}.csv", "Size": 1} for number in range(len(texts))]
     stub.add_response("list_objects_v2", {"Contents": contents}, {"Bucket": "bucket", "Prefix": "iris/validation/"})
     for text in texts:
         stub.add_response("get_object", body(text))
@@ -52,3 +54,36 @@ def test_a_missing_bucket_is_awss_error(hook):
     stubbed(hook, "s3").add_client_error("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
     with pytest.raises(AwsError, match="held-out rows"):
         hook.rows(URI, 3)
+
+
+def test_a_byte_order_mark_changes_nothing(hook):
+    stub = listed(hook, "\ufeff0,1.5,2\r\n1,3,4")
+    assert hook.rows(URI, 3) == [Row("0", "1.5,2"), Row("1", "3,4")]
+    stub.assert_no_pending_responses()
+
+
+def test_what_is_not_text_fails_once_by_its_key(hook):
+    stub = stubbed(hook, "s3")
+    stub.add_response("list_objects_v2", {"Contents": [{"Key": "iris/validation/a.parquet", "Size": 9}]})
+    stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"PAR1\x00\xff\xfe"), 7)})
+    with pytest.raises(EndpointTestFailed, match=r"s3://bucket/iris/validation/a\.parquet.*not UTF-8") as error:
+        hook.rows(URI, 3)
+    assert isinstance(error.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("AccessDenied", 403),
+        ("InvalidObjectState", 403),
+        ("KMS.DisabledException", 400),
+        ("KMS.NotFoundException", 400),
+    ],
+)
+def test_an_object_that_may_not_be_read_fails_once_by_its_key(hook, code, status):
+    stub = stubbed(hook, "s3")
+    stub.add_response("list_objects_v2", {"Contents": [{"Key": "iris/validation/a.csv", "Size": 9}]})
+    stub.add_client_error("get_object", code, "no", http_status_code=status)
+    with pytest.raises(AwsRefused, match=rf"s3://bucket/iris/validation/a\.csv.*{code}"):
+        hook.rows(URI, 3)
+    stub.assert_no_pending_responses()

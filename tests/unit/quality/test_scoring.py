@@ -1,8 +1,11 @@
 """Scores of an endpoint's answers."""
 
+import math
+
 import pytest
 
 from slipway.errors import EndpointTestFailed
+from slipway.load.answers import Answers
 from slipway.quality.scoring import Prediction, Score
 
 
@@ -26,3 +29,25 @@ def test_regression_is_measured_by_distance():
 def test_regression_needs_numbers():
     with pytest.raises(EndpointTestFailed, match="not a number"):
         _ = Score([Prediction("a", "1.0", "a", 1)]).rmse
+
+
+def test_what_a_prediction_means_follows_from_the_variant_that_made_it():
+    margin, share = Answers.MARGIN, Answers.PROBABILITY
+    score = Score([Prediction("1", "0.3", "model-a", 1, margin), Prediction("0", "0.3", "model-b", 1, share)])
+    assert score.correct == 2
+
+
+def test_an_answer_of_several_numbers_has_no_rmse():
+    with pytest.raises(EndpointTestFailed, match="not a number"):
+        _ = Score([Prediction("1", "0.1,0.9", "a", 1)]).rmse
+
+
+def test_a_distance_that_is_too_large_to_square_is_infinite():
+    assert Score([Prediction("1e200", "-1e200", "a", 1)]).rmse == math.inf
+
+
+def test_answers_that_name_no_class_have_no_accuracy():
+    numbers = Score([Prediction("1", "1.0", "a", 1, Answers.NUMBER)])
+    numbers.check(regression=True)
+    with pytest.raises(EndpointTestFailed, match="name no classes"):
+        numbers.check(regression=False)

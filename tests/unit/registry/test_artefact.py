@@ -23,6 +23,8 @@ def test_what_is_written_on_a_package_is_read_from_it():
     assert artefact_of(package()) == ARTEFACT
     in_parts = replace(ARTEFACT, etag=f"{'e' * 32}-12", version_id="3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY.MTRCxf3_vjVBH40")
     assert artefact_of(package(in_parts.properties())) == in_parts
+    odd = replace(ARTEFACT, version_id="a=b~c!'(d)*")
+    assert artefact_of(package(odd.properties())) == odd
     assert all(len(text) <= 256 for text in in_parts.properties().values())
 
 

@@ -1,11 +1,15 @@
 """Registration: one pending package per release."""
 
+import json
+import math
 from dataclasses import replace
 
 import boto3
 import pytest
+from botocore.session import get_session
 from botocore.validate import ParamValidator
 
+from local_aws.framework.validation import Validator
 from slipway.deployment.history import BEFORE, COLLECTED, ROLLED_BACK
 from slipway.model.approval_rules import ONLY_STAGE, Approval
 from slipway.model.approval_settings import MAX_APPROVALS
@@ -14,7 +18,7 @@ from slipway.model.serving import Champion
 from slipway.quality.champion import compare
 from slipway.quality.scoring import Prediction, Score
 from slipway.registry.artefact import artefact_of, data_url
-from slipway.registry.metadata import TEST_PREFIX
+from slipway.registry.metadata import TEST_PREFIX, metrics_of
 from slipway.registry.record import LATE_ANSWER, Decision, decision_properties
 from slipway.registry.register import RegisterModelOperator, package_parameters
 from slipway.states import ModelApprovalStatus, TrialOutcome, TrialVerdict
@@ -86,6 +90,23 @@ def test_the_metrics_lie_beside_the_request():
     assert (bucket, key) == (BUCKET, f"releases/iris-model/{release_plan().revision_id}/metrics.json")
 
 
+def test_a_metric_that_is_no_number_is_kept_as_such():
+    register = operator()
+    register.execute(context(xcoms(train={**TRAINED, "metrics": {"validation:auc": "NaN", "a": 0.5}})))
+    [written] = register.s3.objects.values()
+    assert json.loads(written, parse_constant=pytest.fail) == {"validation:auc": "NaN", "a": 0.5}
+    assert math.isnan(metrics_of(register.registry.packages[0])["validation:auc"])
+
+
+def test_what_is_kept_of_an_upload_from_another_bucket_is_in_the_models_own():
+    register, plan = operator(), release_plan()
+    plan = replace(plan, revision=replace(plan.revision, bucket="uploads-of-another-team"))
+    register.execute(context(xcoms(process_request=plan.to_xcom())))
+    assert {bucket for bucket, _, _ in register.s3.objects} == {BUCKET}
+    quality = register.registry.packages[0]["ModelMetrics"]["ModelQuality"]
+    assert quality["Statistics"]["S3Uri"].startswith(f"s3://{BUCKET}/releases/iris-model/")
+
+
 def test_the_package_says_what_it_is_and_waits_for_a_person():
     parameters = package_parameters(
         release_plan(),
@@ -131,7 +152,23 @@ def test_metrics_with_a_gate_have_a_place_before_all_others():
     register.execute(context(xcoms(train={**TRAINED, "metrics": many})))
     [package] = register.registry.packages
     kept = [name for name in package["CustomerMetadataProperties"] if name.startswith("metric/")]
-    assert kept == [f"metric/{gated}", *(f"metric/validation:metric-{number}" for number in range(12))]
+    assert kept == [f"metric/{gated}", *(f"metric/validation:metric-{number}" for number in range(11))]
+
+
+@pytest.mark.parametrize("name", ["error (%)", "größe", "a~b", "a=b"])
+def test_a_metric_of_any_name_is_kept_and_read_back(name):
+    parameters = parameters_with({name: 0.5, "validation:merror": 0.04, "x" * 200: 1.0})
+    # A name that has no key is in the file only; the training job is paid for.
+    assert metrics_of(parameters) == {name: 0.5, "validation:merror": 0.04}
+    validator = Validator()
+    shape = get_session().get_service_model("sagemaker").operation_model("CreateModelPackage").input_shape
+    validator.check(shape, parameters)
+    assert validator.failures == []
+
+
+def parameters_with(metrics: dict[str, float]) -> dict:
+    trained = {**TRAINED, "metrics": metrics}
+    return package_parameters(release_plan(), trained, ARTEFACT, "s3://b/metrics.json", dag_id="d", run_id="by~hand")
 
 
 def test_all_that_is_ever_written_on_a_package_fits_beside_the_metrics():

@@ -2,10 +2,12 @@
 
 import hashlib
 import logging
+from dataclasses import replace
 
 import pytest
 
-from slipway.errors import NameConflict, PermanentError, PolicyViolation, RequestRefused
+from slipway.errors import ModelFileError, NameConflict, PermanentError, PolicyViolation, RequestRefused
+from slipway.model.config import ModelConfig
 from slipway.request.archive import MAX_BYTES
 from slipway.request.process import process_request
 from tests.unit.request_samples import (
@@ -112,3 +114,29 @@ def test_metric_definitions_of_a_zip_are_ignored_and_the_log_says_so(caplog):
         with caplog.at_level(logging.INFO, logger="slipway.request.process"):
             process_request(iris_model(), revision(given), s3=_store(given), aws=AWS)
         assert caplog.text.count("MetricDefinitions of trainingjob.json are ignored") == said
+
+
+def model_with_metric(name: str) -> ModelConfig:
+    return ModelConfig.model_validate(iris_model().model_dump() | {"metrics": {name: "error=([0-9.]+)"}})
+
+
+@pytest.mark.parametrize("name", ["x" * 122, "%" * 41, "ü" * 21])
+def test_a_metric_that_the_registry_cannot_keep_is_refused_before_anything_costs_money(name):
+    data = request_zip()
+    store = _store(data)
+    with pytest.raises(ModelFileError, match="cannot keep the names"):
+        process_request(model_with_metric(name), revision(data), s3=store, aws=AWS)
+    assert set(store.calls) == {"read_version"}
+
+
+@pytest.mark.parametrize("name", ["x" * 121, "error (%)"])
+def test_a_metric_that_the_registry_can_keep_is_accepted(name):
+    data = request_zip()
+    assert process_request(model_with_metric(name), revision(data), s3=_store(data), aws=AWS)
+
+
+def test_a_version_id_that_no_tag_can_keep_is_refused():
+    data = request_zip()
+    long = replace(revision(data), version_id="v" * 257)
+    with pytest.raises(PermanentError, match="257 characters"):
+        process_request(iris_model(), long, s3=DictStore({(BUCKET, KEY, long.version_id): data}), aws=AWS)

@@ -1,4 +1,4 @@
-"""What operators do at the gates: go on, wait without a worker, give way."""
+"""What operators do at the gates: go on, wait without a worker, end because of a newer release."""
 
 import pytest
 from airflow.sdk import BaseOperator

@@ -77,7 +77,7 @@ def finished(monkeypatch):
         monkeypatch.setattr(module.report_files, "evidence", lambda *_, **__: {"alarms": [], "missing": {}})
         for name, instead in wrong.items():
             monkeypatch.setattr(place if name == "put" else module.report_files, name, instead)
-        monkeypatch.setattr(task, "_plan", lambda order: None)
+        monkeypatch.setattr(task, "_plan", lambda order, endpoint: None)
         monkeypatch.setattr(task, "_run", run)
         order = replace(StressOrder.of_model(model(slo={"p99_ms": 200}), Environment.DEVELOPMENT), watch_seconds=0)
         return task.send(context({}), order, {"EndpointArn": ARN}), put

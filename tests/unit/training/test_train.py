@@ -1,5 +1,7 @@
 """The training task: one job for each revision, also after crashes."""
 
+import json
+import math
 import time
 from datetime import UTC, datetime
 
@@ -123,6 +125,14 @@ def test_creates_the_job_waits_and_reports(operator, sagemaker):
         "metrics": {"validation:merror": 0.04},
         "seconds": 42,
     }
+
+
+@pytest.mark.parametrize("value", [{"Value": "NaN"}, {"Value": math.nan}, {}])
+def test_a_metric_that_is_no_number_fails_nothing_here(operator, sagemaker, value):
+    """https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html: botocore hands on the text of AWS's JSON."""
+    metrics = [{"MetricName": "validation:auc", **value}]
+    result = run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed", FinalMetricDataList=metrics))
+    assert json.loads(json.dumps(result, allow_nan=False))["metrics"] == {"validation:auc": "NaN"}
 
 
 def test_waits_as_long_as_the_job_may_run_and_the_margin(operator, sagemaker):

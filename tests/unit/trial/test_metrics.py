@@ -1,5 +1,6 @@
 """TrialMetrics: one request for both variants, and what its answer adds up to."""
 
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -55,6 +56,12 @@ def test_counts_of_several_datapoints_add_up_and_the_worst_percentile_stands(met
     stub.add_response("get_metric_data", answer(invocations_0=[5.0], p99_0=[7000.0]) | {"NextToken": "t"})
     stub.add_response("get_metric_data", answer(invocations_0=[4.0], p99_0=[9000.0, 1000.0]))
     assert metrics.variant_figures("x", ["model-b"], BEGAN, BEGAN)["model-b"] == VariantFigures(9, latency_p99_ms=9.0)
+
+
+def test_a_datapoint_that_is_no_number_counts_as_none(metrics):
+    found = answer(invocations_0=[5.0, math.nan], p99_0=[math.nan, math.inf])
+    stubbed(metrics._cloudwatch, "cloudwatch").add_response("get_metric_data", found)
+    assert metrics.variant_figures("x", ["model-b"], BEGAN, BEGAN)["model-b"] == VariantFigures(5)
 
 
 def test_errors_are_translated(metrics):

@@ -38,6 +38,9 @@ class SageMaker:
         assert name == "iris-model-production"
         return self.endpoint
 
+    def describe_endpoint_config(self, name):
+        return None
+
 
 class Records:
     standing: TrialRecord | None = None
@@ -52,7 +55,7 @@ class Metrics:
 
 
 class Truth:
-    def hits(self, capture_uri, truth_uri, endpoint_name, variant, span):
+    def hits(self, capture_uri, truth_uri, endpoint_name, variant, span, answers):
         assert (capture_uri, truth_uri) == ("s3://b-1/monitoring", "s3://b-1/truth/")
         return {"model-a": Hits(10, 9), "model-b": Hits(5, 5)}[variant]
 

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 import slipway
 from slipway.errors import AwsError, PermanentError, Skipped
-from slipway.task_errors import TaskErrors, with_error_block
+from slipway.host.task_errors import TaskErrors, with_error_block
 
 ERROR = PermanentError("It failed", resource="s3://b/k", why="first problem\n\nsecond problem", fix="upload it again")
 BLOCK = [

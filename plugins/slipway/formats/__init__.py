@@ -1,0 +1,1 @@
+"""How texts, numbers and versions are written where Slipway stores them or hands them on."""
