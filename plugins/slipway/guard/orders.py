@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
 from sqlalchemy.orm import Session
 
-from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target_of
+from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target, torn_down_model
 from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
@@ -63,8 +63,8 @@ def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) 
     # A form may have more fields than its DAG reads, so the DAG's tasks decide which field counts.
     if (target := roll_back_target_of(conf)) and (rules := rules_by_task(dag_id, session)):
         return NeededOrder(Act.ROLL_BACK, target, ROLL_BACK_TASKS, rules.values())
-    if (model := teardown_target_of(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
-        return NeededOrder(Act.TEARDOWN, model, TEARDOWN_TASKS, rules_by_task(model, session).values())
+    if conf and (model := torn_down_model(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+        return NeededOrder(Act.TEARDOWN, teardown_target(conf), TEARDOWN_TASKS, rules_by_task(model, session).values())
     return None
 
 

@@ -77,13 +77,21 @@ def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
         assert Order.from_json(order).is_proven(verifier(), "iris-model", run_id)
 
 
-def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start):
-    ((task_id, (run_id, _, order)),) = start("alice", TEARDOWN, "teardown").items()
-    assert (task_id, order["act"], order["target"]) == ("remove", Act.TEARDOWN, "iris-model")
+@pytest.mark.parametrize(
+    ("more", "target"),
+    [
+        ({}, "iris-model"),
+        ({"remove_record": False}, "iris-model"),
+        ({"remove_record": True}, "iris-model and its record in the Model Registry"),
+    ],
+)
+def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start, more, target):
+    ((task_id, (run_id, _, order)),) = start("alice", TEARDOWN | more, "teardown").items()
+    assert (task_id, order["act"], order["target"]) == ("remove", Act.TEARDOWN, target)
     assert Order.from_json(order).is_proven(verifier(), "teardown", run_id)
 
 
-@pytest.mark.parametrize("more", [{}, {"roll_back_to": "previous"}, {"version_id": "v1"}])
+@pytest.mark.parametrize("more", [{}, {"roll_back_to": "previous"}, {"version_id": "v1"}, {"remove_record": True}])
 @pytest.mark.parametrize(("who", "model"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "no-such-model")])
 def test_nobody_else_tears_a_model_down(start, engine, who, model, more):
     with pytest.raises(HTTPException) as refused:
