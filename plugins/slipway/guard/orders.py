@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target, torn_down_model
@@ -79,6 +81,25 @@ def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> N
     found = needed_order(run.dag_id, run.conf, session)
     if found and not found.may(caller.name):
         found.forbid(caller)
+
+
+def refuse_paused(run: DagRun, session: Session) -> None:
+    """Refuse to start a run that needs an order while its DAG is paused: it would wait unnoticed.
+
+    The scheduler starts no run of a paused DAG, and the UI may send its request to unpause at the same moment.
+    https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#dag-pausing-deactivation-and-deletion
+
+    :param run: the run that is to be started
+    :param session: the session whose flush is under way
+    :raises fastapi.HTTPException: 409 with the reason
+    """
+    found = needed_order(run.dag_id, run.conf, session)
+    if found and session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == run.dag_id)):
+        raise HTTPException(
+            status.HTTP_409_CONFLICT,
+            f"The DAG {run.dag_id} is paused, so this run would wait instead of starting to {found.act}. "
+            "Unpause the DAG, then trigger it again.",
+        )
 
 
 def write_order(caller: Caller, run: DagRun, session: Session) -> None:

@@ -1,7 +1,7 @@
 """Who may start a roll-back or a teardown, and what is written down; on Airflow's own tables."""
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import uuid4
@@ -9,11 +9,13 @@ from uuid import uuid4
 import pytest
 from airflow import models
 from airflow.models.base import Base
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.orm import Session
 
 from slipway.guard import approvals, orders
@@ -102,6 +104,19 @@ def test_nobody_else_tears_a_model_down(start, engine, who, model, more):
         assert session.scalars(select(DagRun)).all() == []
 
 
+@contextmanager
+def paused(engine, dag_id):
+    """Pauses a DAG meanwhile."""
+    with Session(engine) as session:
+        session.merge(DagBundleModel(name="dags"))
+        session.flush()
+        session.add(DagModel(dag_id=dag_id, bundle_name="dags", is_paused=True))
+        session.commit()
+    yield
+    with engine.begin() as connection:
+        connection.execute(update(DagModel.__table__).values(is_paused=False))
+
+
 def clear(session):
     session.scalar(select(TaskInstance)).state = None
 
@@ -170,6 +185,18 @@ def test_a_task_of_another_run_sets_no_ordered_run_going_again(start, engine, of
                 session.commit()
     finally:
         current_caller.reset(token)
+
+
+@pytest.mark.parametrize(("dag_id", "conf"), [("iris-model", BACK), ("teardown", TEARDOWN)])
+def test_what_would_wait_in_a_paused_dag_is_refused_with_the_way_out(start, engine, dag_id, conf):
+    with paused(engine, dag_id):
+        with pytest.raises(HTTPException, match=r"is paused.*Unpause the DAG, then trigger it again") as refused:
+            start("alice", conf, dag_id)
+        assert refused.value.status_code == 409
+        with pytest.raises(HTTPException, match="only its approvers may"):
+            start("bob", conf, dag_id)
+        assert start("alice", {"version_id": "v1"}, dag_id) == {}
+    assert start("alice", conf, dag_id)
 
 
 def test_a_release_is_everybodys_to_start_and_orders_nothing(start):
