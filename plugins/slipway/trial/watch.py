@@ -103,15 +103,11 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         plan = pull_plan(context)
         standing = self.records.trial_record(pull_package_arn(context), plan.digest)
         began = self._began(context, endpoint, standing)
-        now, deadline = time.time(), began + trial.minutes * 60
+        now, deadline, counted_from = time.time(), began + trial.minutes * 60, _utc(next_whole_minute(began))
         figures = self._figures(endpoint, began, now)
         enough = trial.invocations is not None and all(one.invocations >= trial.invocations for one in figures.values())
         if now < deadline and not enough and not (standing and standing.stands):
-            self.log.info(
-                "Both variants are watched until %s; requests count from %s on",
-                _utc(deadline),
-                _utc(next_whole_minute(began)),
-            )
+            self.log.info("Both variants are watched until %s; requests count from %s on", _utc(deadline), counted_from)
             self.defer(
                 trigger=TrialTrigger(
                     endpoint_name=endpoint["EndpointName"],
@@ -126,9 +122,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             )
         if trial.ground_truth:
             figures = self._with_truth(trial.ground_truth, endpoint, figures, (began, now))
-        comparison = TrialComparison(
-            figures[LIVE_VARIANT], figures[TRIAL_VARIANT], _utc(next_whole_minute(began)), _utc(now)
-        )
+        comparison = TrialComparison(figures[LIVE_VARIANT], figures[TRIAL_VARIANT], counted_from, _utc(now))
         for name, one in figures.items():
             self.log.info("%s: %s", name, one)
         return comparison.to_json()
