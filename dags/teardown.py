@@ -1,4 +1,6 @@
-"""Teardown of one model: removes its stacks, endpoints, configs, models and Model Registry entries, not its uploads."""
+"""Teardown of one model: removes its stacks, endpoints, configs and models, and the record of its releases on request.
+
+The task nothing_left lists what is kept, each with the command that removes it."""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
-from slipway.cleanup.teardown_order import MODEL, REMOVE
+from slipway.cleanup.teardown_order import MODEL, REMOVE, REMOVE_RECORD
 from slipway.model.files import load_models
 from slipway.names import DAG_TAG, TEARDOWN_DAG_ID
 from slipway.paths import models_folder
@@ -31,7 +33,7 @@ with DAG(
             title="Model",
             minLength=1,
             **choice,
-            description="The model to remove from AWS: development, production and the Model Registry.",
+            description="The model to remove from AWS: development and production.",
         ),
         "confirm": Param(
             type="string",
@@ -39,6 +41,12 @@ with DAG(
             minLength=1,
             description="Type the name to confirm. The endpoints stop answering at once. Only the model's approvers "
             "may do this.",
+        ),
+        REMOVE_RECORD: Param(
+            False,
+            type="boolean",
+            title="Remove the record too",
+            description="Also remove the model packages, with who approved what and when. There is no copy.",
         ),
     },
 ):

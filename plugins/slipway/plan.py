@@ -162,6 +162,8 @@ ROLL_BACK_TO = "roll_back_to"
 # The task that chooses what to roll back to, and the one that deploys it: each checks the order.
 ROLL_BACK = "roll_back"
 DEPLOY_PRD = "deploy_prd"
+# The entry of test_prd's XCom that says when its last request was answered.
+TESTED_AT = "tested_at"
 # The task of a release that sends load to the development endpoint.
 STRESS_DEV = "stress_dev"
 

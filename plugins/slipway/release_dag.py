@@ -23,7 +23,7 @@ from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.pin import S3VersionSensor
-from slipway.states import Decider, Environment
+from slipway.states import Decider, Environment, ExecutionMode
 from slipway.stress.operators import ReleaseStressOperator
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.decide import TrialDecisionSensor
@@ -35,6 +35,12 @@ _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponenti
 # An approval is retried when something interrupts it, such as an answer right after the question (docs/decisions.md,
 # 11). A person waits for the result, so the delay must not double with each question.
 _APPROVAL_RETRIES = {"retries": 10, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": False}
+# A roll-back is a run of this DAG, so open releases must not use up its runs (16 by Airflow's default): approvals and
+# trials stay open for days. The scheduler looks at 20 running runs in each loop, so a run more costs it little.
+# https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#max-active-runs-per-dag
+MAX_OPEN_RUNS = 10_000
+# How many training jobs may run at once where the stages do not see to it; Airflow counts deferred tasks here.
+_PARALLEL_TRAININGS = 16
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
 
@@ -51,6 +57,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         schedule=None,
         catchup=False,
         is_paused_upon_creation=False,
+        max_active_runs=MAX_OPEN_RUNS,
         default_args=_RETRIES,
         tags=[DAG_TAG, "release", *([STALE_TAG] if stale else [])],
         doc_md=_documentation(model, stale),
@@ -89,7 +96,11 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         chain(
             source,
             read_request(),
-            SlipwayTrainingOperator(task_id="train", model=model),
+            SlipwayTrainingOperator(
+                task_id="train",
+                model=model,
+                max_active_tis_per_dag=_PARALLEL_TRAININGS if model.execution_mode is ExecutionMode.PARALLEL else None,
+            ),
             EvaluateOperator(task_id="evaluate", model=model),
             RegisterModelOperator(task_id="register", model=model),
             EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),

@@ -259,7 +259,7 @@ def test_changed_bytes_do_not_keep_a_failing_model_in_the_requests(aws, replaced
 
     def wait(trigger):
         if isinstance(trigger, BakeTrigger):
-            trial.measured("model-b", 50, errors=30)
+            trial.measured(trigger, "model-b", 50, errors=30)
             replaced(trial.release)
         return first_event(trigger)
 

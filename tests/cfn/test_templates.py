@@ -275,6 +275,16 @@ def test_bootstraps_queue_gets_messages_about_uploads_only(aws):
 
 
 @pytest.mark.local_aws
+def test_what_nobody_reads_goes_to_the_dead_letter_queue(aws):
+    sqs = aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="slipway-uploads")["QueueUrl"]
+    dead = sqs.get_queue_url(QueueName="slipway-uploads-dead-letters")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
+    assert json.loads(found) == {"deadLetterTargetArn": arn, "maxReceiveCount": 20}
+
+
+@pytest.mark.local_aws
 def test_an_account_has_a_role_for_each_service_and_two_for_each_model(aws):
     roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
     assert {"slipway-cloudformation", "slipway-airflow"} <= roles

@@ -131,7 +131,7 @@ def test_errors_in_a_bake_put_the_weights_back_and_the_release_is_red(aws, good)
 
     def wait(trigger):
         if isinstance(trigger, BakeTrigger):
-            good.measured("model-b", 50, errors=30)
+            good.measured(trigger, "model-b", 50, errors=30)
         return first_event(trigger)
 
     with pytest.raises(TrialFailed, match=r"failed while it was promoted.*30 errors.*clear decide_trial"):

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from slipway.aws.cloudwatch import next_whole_minute
 from slipway.deployment.weights import trial_share
 from slipway.model.config import ModelConfig
 from slipway.model.trial import Trial, TrialRule
@@ -97,15 +98,16 @@ class TrialRun:
         def answer(trigger):
             # Within the watched time, whenever the minute began.
             if isinstance(trigger, TrialTrigger):
-                self.measured("model-a", *live)
-                self.measured("model-b", *trial)
+                self.measured(trigger, "model-a", *live)
+                self.measured(trigger, "model-b", *trial)
             return wait(trigger)
 
         return self.run("watch_trial", answer)
 
-    def measured(self, variant: str, invocations: int, errors: int = 0) -> None:
-        """Let CloudWatch show what a variant did in this minute."""
-        now = datetime.fromtimestamp(time.time() // 60 * 60, UTC)
+    def measured(self, trigger: Any, variant: str, invocations: int, errors: int = 0) -> None:
+        """Let CloudWatch show what a variant did in this minute, or in the first that a trigger counts."""
+        minute = max(next_whole_minute(trigger.began), time.time() // 60 * 60)
+        now = datetime.fromtimestamp(minute, UTC)
         dimensions = [{"Name": "EndpointName", "Value": self.endpoint_name}, {"Name": "VariantName", "Value": variant}]
         self.aws.client("cloudwatch").put_metric_data(
             Namespace="AWS/SageMaker",

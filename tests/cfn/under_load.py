@@ -263,7 +263,7 @@ def tear_down(story: Story) -> None:
     (include / "models" / "model.yaml").write_text(text)
     with pytest.MonkeyPatch.context() as patch, story.row("the end of the load, teardown", 0, 2):
         patch.setenv("SLIPWAY_INCLUDE_FOLDER", str(include))
-        form = teardown_context(story.model.prefix)
+        form = teardown_context(story.model.prefix, remove_record=True)
         run_task(TeardownOperator(task_id="teardown"), form)
         story.left = run_task(NothingLeftOperator(task_id="nothing_left"), form)
 

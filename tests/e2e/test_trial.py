@@ -168,9 +168,12 @@ def test_a_teardown_leaves_nothing_of_it(slipway, first):
         slipway.api("bob").trigger("teardown", {"model": WINE, "confirm": WINE})
     assert (refusal.value.status, "only its approvers may" in refusal.value.detail) == (403, True)
     assert [call for call in slipway.ledger(operation="DeleteStack") if "wine" in call["resource"]] == []
-    run_id = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": WINE})
-    assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)
     sagemaker = slipway.client("sagemaker")
+    for form in ({}, {"remove_record": True}):
+        run_id = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": WINE, **form})
+        assert slipway.wait_end("teardown", run_id) == "success", slipway.story("teardown", run_id)
+        groups = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+        assert any("wine" in item["ModelPackageGroupName"] for item in groups) is (not form)
     for names in (
         [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]],
         [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]],

@@ -186,7 +186,7 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
 
 
 def test_a_killed_teardown_leaves_nothing(aws, crashes, release, record_property):
-    form, before = teardown_context("iris-model"), crashes.kills
+    form, before = teardown_context("iris-model", remove_record=True), crashes.kills
     waits = Waits(crashes)
     kill_everywhere(
         crashes, lambda: attempt(crashes, lambda: TeardownOperator(task_id="remove"), form, waits), in_a_row=1

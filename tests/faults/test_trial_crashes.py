@@ -50,8 +50,8 @@ def test_a_promotion_ends_as_one_that_was_never_killed(aws, crashes, record_prop
 
     def watching(trigger):
         if isinstance(trigger, TrialTrigger):
-            run.measured("model-a", 100)
-            run.measured("model-b", 40)
+            run.measured(trigger, "model-a", 100)
+            run.measured(trigger, "model-b", 40)
         return waits(trigger)
 
     killed(crashes, run, "watch_trial", (0.1,), watching)
@@ -85,7 +85,7 @@ def test_weights_that_are_sent_back_arrive(aws, crashes, record_property):
 
     def answer(trigger):
         if isinstance(trigger, BakeTrigger):
-            run.measured("model-b", 50, errors=30)
+            run.measured(trigger, "model-b", 50, errors=30)
         return waits(trigger)
 
     with pytest.raises(TrialFailed, match="failed while it was promoted"):

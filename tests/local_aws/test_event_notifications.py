@@ -154,9 +154,18 @@ def test_a_queue_that_does_not_exist_changes_nothing(uploads):
     assert asyncio.run(story()) == {"bucket": uploads.name, "waiting": 1}
 
 
-def test_garbage_is_logged_once_and_deleted(uploads, capfd):
+def test_garbage_is_logged_once_and_left_to_the_dead_letter_queue(uploads, capfd):
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
+    dead = uploads.sqs.create_queue(QueueName=f"{uploads.name}-dead")["QueueUrl"]
+    redrive = {
+        "deadLetterTargetArn": f"arn:aws:sqs:us-west-2:123456789012:{uploads.name}-dead",
+        "maxReceiveCount": 2,
+    }
+    attributes = {"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": "0"}
+    uploads.sqs.set_queue_attributes(QueueUrl=uploads.url, Attributes=attributes)
     uploads.sqs.purge_queue(QueueUrl=uploads.url)
-    for body in ("garbage", '{"Records": [{"s3": null}]}'):
+    bodies = {"garbage", '{"Records": [{"s3": null}]}'}
+    for body in bodies:
         uploads.sqs.send_message(QueueUrl=uploads.url, MessageBody=body)
 
     async def story():
@@ -165,9 +174,49 @@ def test_garbage_is_logged_once_and_deleted(uploads, capfd):
         watching.cancel()
 
     asyncio.run(story())
+    received = uploads.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10)["Messages"]
+    assert {message["Body"] for message in received} == bodies
     said = [line for line in capfd.readouterr().out.splitlines() if "no event notification" in line]
     assert len([line for line in said if "'garbage'" in line]) == 1
     assert uploads.runs == {}
+
+
+def test_an_upload_without_a_model_does_not_stay_in_the_queue(uploads):
+    uploads.s3.put_object(Bucket=uploads.name, Key="training_jobs/no-model/trainingjob.zip", Body=b"1")
+
+    async def story():
+        watching = asyncio.create_task(anext(uploads.watch(poll_seconds=0.2).run()))
+        await asyncio.to_thread(uploads.take_in)
+        await until(lambda: uploads.left() == 0)
+        watching.cancel()
+
+    asyncio.run(story())
+    assert uploads.runs == {}
+
+
+def test_an_event_of_eventbridge_through_a_topic_emits_an_event_at_once(uploads):
+    uploads.sqs.purge_queue(QueueUrl=uploads.url)
+    uploads.s3.put_bucket_notification_configuration(Bucket=uploads.name, NotificationConfiguration={})
+
+    def upload():
+        described = {"key": KEY, "version-id": uploads.upload()}
+        detail = {"bucket": {"name": uploads.name}, "object": described}
+        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+        time.sleep(2)
+        message = json.dumps({"Type": "Notification", "Message": json.dumps(event)})
+        uploads.sqs.send_message(QueueUrl=uploads.url, MessageBody=message)
+
+    async def story():
+        payload, stream = await first_event(uploads.watch(), upload)
+        await stream.aclose()
+        await asyncio.to_thread(uploads.take_in)
+        watching = asyncio.create_task(anext(uploads.watch(poll_seconds=0.2).run()))
+        await until(lambda: uploads.left() == 0)
+        watching.cancel()
+        return payload
+
+    assert asyncio.run(story()) == {"bucket": uploads.name, "waiting": 1}
+    assert len(uploads.runs) == 1
 
 
 def test_ten_thousand_shuffled_notifications_of_two_hundred_versions_start_two_hundred_releases(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.aws.sagemaker import SageMakerHook
-from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
+from slipway.cleanup.teardown import KEPT, NothingLeftOperator, TeardownOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
@@ -211,14 +211,26 @@ def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monke
     assert SageMakerHook().stop_training_job(f"{name}-2")
 
 
-def test_teardown_leaves_nothing_but_the_uploads(aws, release):
-    form = teardown_context("iris-model")
-    removed = run_task(TeardownOperator(task_id="remove"), form)
-    assert removed.keys() >= {"stack", "model package", "model package group"}
+def test_teardown_leaves_nothing_but_the_record_and_what_is_in_s3(aws, release):
+    form, sagemaker = teardown_context("iris-model"), aws.client("sagemaker")
+    packages = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
+    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"stack"}
     assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
-
-    sagemaker = aws.client("sagemaker")
+    assert aws.ledger(operation="DeleteModelPackage") == aws.ledger(operation="DeleteModelPackageGroup") == []
+    left = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
+    assert left == packages
+    kept = "\n".join(form["ti"].pushed[KEPT])
+    assert f"mlops-iris-model ({len(packages)} model packages)" in kept
+    assert f"aws s3 rm s3://{BUCKET}/{KEY}" in kept
+    assert f"aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in kept
     assert sagemaker.list_endpoints()["Endpoints"] == []
     assert sagemaker.list_models()["Models"] == []
     assert aws.client("s3").head_object(Bucket=BUCKET, Key=KEY)["LastModified"] < datetime.now(UTC)
     assert run_task(TeardownOperator(task_id="remove"), teardown_context("iris-model")) == {}
+
+
+def test_a_teardown_with_the_record_removes_the_model_packages_too(aws, release):
+    form = teardown_context("iris-model", remove_record=True)
+    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"model package", "model package group"}
+    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+    assert aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []

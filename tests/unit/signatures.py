@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from slipway.approval.answers import Answer, Question
+from slipway.cleanup.teardown_order import teardown_target
 from slipway.model.approval_rules import ONLY_STAGE, Approval
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import APPROVE, Candidate, Decision
@@ -43,8 +44,9 @@ def record_decision(arn: str, digest: str, *, approved: bool = True, by: str = "
     )
 
 
-def teardown_context(prefix: str, *, by: str = "alice") -> dict:
+def teardown_context(prefix: str, *, by: str = "alice", remove_record: bool = False) -> dict:
     """:returns: the context of a teardown that somebody has ordered through the API"""
-    order = signed_order(Act.TEARDOWN, prefix, by=by)
-    ctx = context({}, params={"model": prefix, "confirm": prefix})
+    form = {"model": prefix, "confirm": prefix, "remove_record": remove_record}
+    order = signed_order(Act.TEARDOWN, teardown_target(form), by=by)
+    ctx = context({}, params=form)
     return ctx | {"task_state_store": MemoryStore(**{ORDER: order})}

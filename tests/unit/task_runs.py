@@ -13,12 +13,14 @@ class FakeTaskInstance:
 
     def __init__(self, xcoms: dict) -> None:
         self.xcoms = xcoms
+        self.pushed: dict[str, object] = {}
 
     def xcom_pull(self, task_ids: str):
         return self.xcoms.get(task_ids)
 
     def xcom_push(self, key: str, value: object) -> None:
         """Links keep what they need this way."""
+        self.pushed[key] = value
 
 
 def context(xcoms: dict, *, run_id: str = "manual__1", params: dict | None = None) -> dict:

@@ -153,6 +153,17 @@ def whole_minutes(began: float, ended: float) -> tuple[float, float]:
     return start, max(math.ceil(ended / _MINUTE_SECONDS), start / _MINUTE_SECONDS + 1) * _MINUTE_SECONDS
 
 
+def next_whole_minute(moment: float) -> float:
+    """Return the first whole minute from a moment on: what was counted earlier in a minute cannot be told apart.
+
+    SageMaker sends an endpoint's metrics every minute.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+
+    :param moment: seconds since the epoch
+    """
+    return math.ceil(moment / _MINUTE_SECONDS) * _MINUTE_SECONDS
+
+
 def metric_query(
     query_id: str, namespace: str, metric: str, statistic: str, endpoint_name: str, variant: str, period_seconds: int
 ) -> dict[str, Any]:

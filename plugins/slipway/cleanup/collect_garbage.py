@@ -91,13 +91,17 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
 
     def _collect(self, context: Context) -> dict[str, Any]:
         ticket = self.ticket(context, BoardStage.PRD)
+        collected: dict[str, Any] = {}
         try:
             if self.gate.enter(ticket).outcome is Outcome.ENTERED:
-                return self._sweep(pull_plan(context))
-            self.log.info("Another run holds production: this run collects nothing")
-            return {}
-        finally:
+                collected = self._sweep(pull_plan(context))
+            else:
+                self.log.info("Another run holds production: this run collects nothing")
+        except Exception:
             self.leave_stages(context, BoardStage.PRD)
+            raise
+        self.leave_stages(context, BoardStage.PRD)
+        return collected
 
     def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:
         survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)

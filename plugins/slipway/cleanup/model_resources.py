@@ -62,9 +62,10 @@ class ModelResources:
         self.cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._autoscaling = AutoScalingHook(aws_conn_id=aws_conn_id)
 
-    def remaining(self) -> list[OwnedResource]:
+    def remaining(self, *, record: bool) -> list[OwnedResource]:
         """List the resources that still exist, in the order of removal.
 
+        :param record: whether the record in the Model Registry is to be removed too
         :returns: an empty list once everything is removed
         :raises slipway.errors.NameConflict: when a stack has the model's name but not its tag
         :raises slipway.errors.AwsError: when a call fails
@@ -76,8 +77,18 @@ class ModelResources:
             *self._tagged(RemovalStep.ENDPOINTS, "endpoint"),
             *self._tagged(RemovalStep.ENDPOINT_CONFIGS, "endpoint config"),
             *self._tagged(RemovalStep.MODELS, "model"),
-            *self._registry(),
+            *(self._registry() if record else ()),
         ]
+
+    def packages(self) -> int | None:
+        """Count the model packages on record; None if there is no record.
+
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        group = names.model_package_group(self.prefix)
+        if self._model_registry.describe_model_package_group(group) is None:
+            return None
+        return len(self._model_registry.model_package_arns(group))
 
     def _training_jobs(self) -> Iterator[OwnedResource]:
         """List jobs that still run; SageMaker keeps ended jobs, which cost nothing."""

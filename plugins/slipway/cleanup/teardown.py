@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
+from slipway.aws.identity import identity
+from slipway.aws.s3 import S3Hook
 from slipway.cleanup import teardown_order
+from slipway.cleanup.kept import Kept, kept_objects, kept_registry
 from slipway.cleanup.model_resources import ModelResources, OwnedResource, RemovalStep
 from slipway.errors import PermanentError, StackFailed
 from slipway.host.task_errors import TaskErrors
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 # A failed deletion is tried again: what a resource was waiting for is often gone a minute later.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html#troubleshooting-errors-delete-stack-fails
 _MAX_STACK_DELETIONS = 3
+# The XCom of `nothing_left` that lists what was kept.
+KEPT = "kept"
 
 
 def chosen_model(params: Mapping[str, Any]) -> ModelConfig:
@@ -101,7 +106,7 @@ class TeardownOperator(_ModelResourcesOperator):
         teardown_order.check(context, model.approval.rules())
         resources, deletions_by_id, removed_by_kind = self.model_resources(model), Counter(deletions), Counter(removed)
         done: set[RemovalStep] = set()
-        while left := resources.remaining():
+        while left := resources.remaining(record=teardown_order.removes_record(context["params"])):
             step = left[0].step
             if step in done:
                 self._wait(left, model, deadline, deletions_by_id, removed_by_kind)
@@ -115,7 +120,7 @@ class TeardownOperator(_ModelResourcesOperator):
                 removed_by_kind[item.kind] += 1
             done.add(step)
         teardown_order.close(context)
-        self.log.info("All AWS resources of %s are removed", model.prefix)
+        self.log.info("All AWS resources of %s are removed but what nothing_left lists", model.prefix)
         return dict(removed_by_kind)
 
     @staticmethod
@@ -155,7 +160,7 @@ class TeardownOperator(_ModelResourcesOperator):
 
 
 class NothingLeftOperator(_ModelResourcesOperator):
-    """Check that a model has no AWS resources left; the task fails if it has."""
+    """Check that a model has no AWS resources left, and list what was kept; the task fails if something is left."""
 
     def execute(self, context: Context) -> list[str]:
         """List what is left.
@@ -165,7 +170,8 @@ class NothingLeftOperator(_ModelResourcesOperator):
         :raises slipway.errors.PermanentError: naming everything that is left
         """
         model = chosen_model(context["params"])
-        left = [str(item) for item in self.model_resources(model).remaining()]
+        resources, record = self.model_resources(model), teardown_order.removes_record(context["params"])
+        left = [str(item) for item in resources.remaining(record=record)]
         if left:
             raise PermanentError(
                 "The model still has AWS resources",
@@ -173,5 +179,21 @@ class NothingLeftOperator(_ModelResourcesOperator):
                 why=f"left: {', '.join(left)}",
                 fix="run the teardown again",
             )
-        self.log.info("Nothing of %s is left in AWS. Its uploads and release records stay in the bucket", model.prefix)
+        kept = [str(one) for one in self.kept(model, resources)]
+        self.log.info("Nothing of %s runs in AWS any more. What is kept:", model.prefix)
+        for one in kept:
+            self.log.info("%s", one)
+        context["ti"].xcom_push(key=KEPT, value=kept)
         return left
+
+    def kept(self, model: ModelConfig, resources: ModelResources) -> Iterator[Kept]:
+        """List what was kept, with the command that removes each.
+
+        :param model: the model file's content
+        :param resources: what the model owns
+        """
+        packages = resources.packages()
+        if packages is not None:
+            yield kept_registry(model.prefix, packages)
+        resolve, s3 = identity(model.aws_conn_id).resolve, S3Hook(aws_conn_id=model.aws_conn_id)
+        yield from kept_objects(model, resolve, s3.objects)

@@ -10,18 +10,29 @@ from slipway.errors import NotApproved
 from slipway.model.approval_rules import Rules
 from slipway.signed import orders
 
-# The field of the DAG's form, and the task that removes things.
+# The fields of the DAG's form, and the task that removes things.
 MODEL = "model"
+REMOVE_RECORD = "remove_record"
 REMOVE = "remove"
 TEARDOWN_TASKS = (REMOVE,)
 # The entry of the task's state store that says when everything was removed.
 _DONE = "done"
 
 
-def teardown_target_of(conf: Mapping[str, Any] | None) -> str | None:
+def torn_down_model(conf: Mapping[str, Any] | None) -> str | None:
     """Return the prefix of the model that a run with this conf tears down, or None."""
     value = (conf or {}).get(MODEL)
     return str(value) if value else None
+
+
+def removes_record(form: Mapping[str, Any] | None) -> bool:
+    """Tell whether a run with this form also removes the model's record from the Model Registry."""
+    return (form or {}).get(REMOVE_RECORD) is True
+
+
+def teardown_target(form: Mapping[str, Any]) -> str:
+    """Return what the form asks for, as the order is signed: an order without the record never removes it."""
+    return f"{form[MODEL]} and its record in the Model Registry" if removes_record(form) else str(form[MODEL])
 
 
 def close(context: Mapping[str, Any]) -> None:
@@ -55,4 +66,4 @@ def check(context: Mapping[str, Any], rules: Rules) -> orders.Order:
     :returns: the order
     :raises slipway.errors.NotApproved: when there is no valid order
     """
-    return orders.check(context, orders.Act.TEARDOWN, context["params"][MODEL], rules)
+    return orders.check(context, orders.Act.TEARDOWN, teardown_target(context["params"]), rules)

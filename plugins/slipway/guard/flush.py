@@ -24,7 +24,7 @@ from slipway.approval.facts import approval_line
 from slipway.guard import belongings
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
 from slipway.guard.caller import Caller, TaskCaller, current_caller
-from slipway.guard.orders import check_order, write_order
+from slipway.guard.orders import check_order, refuse_paused, write_order
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
@@ -71,6 +71,7 @@ def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
         return
     for run in started:
         check_order(caller, run, session)
+        refuse_paused(run, session)
     changes = [*session.dirty, *session.deleted]
     for changed in changes:
         # Before the tasks: an answer changes its task too, and a refusal must be about the answer.

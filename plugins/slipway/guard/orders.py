@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from fastapi import HTTPException, status
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target_of
+from slipway.cleanup.teardown_order import TEARDOWN_TASKS, teardown_target, torn_down_model
 from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.guard import own_writes
 from slipway.guard.approvals import only_approvers, rules_by_task, task_types
@@ -63,8 +65,8 @@ def needed_order(dag_id: str, conf: Mapping[str, Any] | None, session: Session) 
     # A form may have more fields than its DAG reads, so the DAG's tasks decide which field counts.
     if (target := roll_back_target_of(conf)) and (rules := rules_by_task(dag_id, session)):
         return NeededOrder(Act.ROLL_BACK, target, ROLL_BACK_TASKS, rules.values())
-    if (model := teardown_target_of(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
-        return NeededOrder(Act.TEARDOWN, model, TEARDOWN_TASKS, rules_by_task(model, session).values())
+    if conf and (model := torn_down_model(conf)) and TEARDOWN_OPERATOR in task_types(dag_id, session):
+        return NeededOrder(Act.TEARDOWN, teardown_target(conf), TEARDOWN_TASKS, rules_by_task(model, session).values())
     return None
 
 
@@ -79,6 +81,25 @@ def check_order(caller: Caller | TaskCaller, run: DagRun, session: Session) -> N
     found = needed_order(run.dag_id, run.conf, session)
     if found and not found.may(caller.name):
         found.forbid(caller)
+
+
+def refuse_paused(run: DagRun, session: Session) -> None:
+    """Refuse to start a run that needs an order while its DAG is paused: it would wait unnoticed.
+
+    The scheduler starts no run of a paused DAG, and the UI may send its request to unpause at the same moment.
+    https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#dag-pausing-deactivation-and-deletion
+
+    :param run: the run that is to be started
+    :param session: the session whose flush is under way
+    :raises fastapi.HTTPException: 409 with the reason
+    """
+    found = needed_order(run.dag_id, run.conf, session)
+    if found and session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == run.dag_id)):
+        raise HTTPException(
+            status.HTTP_409_CONFLICT,
+            f"The DAG {run.dag_id} is paused, so this run would wait instead of starting to {found.act}. "
+            "Unpause the DAG, then trigger it again.",
+        )
 
 
 def write_order(caller: Caller, run: DagRun, session: Session) -> None:

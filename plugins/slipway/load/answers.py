@@ -118,13 +118,11 @@ def _chosen(values: list[float], answers: Answers) -> float:
 
 
 def number(prediction: str) -> float:
-    """Read an answer of one finite number.
+    """Read an answer of one number, which may be NaN or infinite.
 
     :raises ValueError: when it is anything else
     """
     (value,) = numbers(prediction)
-    if not math.isfinite(value):
-        raise ValueError(f"{prediction.strip()!r} is not a finite number")
     return value
 
 

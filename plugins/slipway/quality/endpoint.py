@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -20,7 +21,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
-from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
+from slipway.plan import TESTED_AT, ReleasePlan, pull_package_arn, pull_plan
 from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
 from slipway.quality.held_out import HeldOutHook
@@ -131,6 +132,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             if len(score.variants) > 1:
                 score = self._ask(name, rows, answers, ours)
             result["champion"] = self._compare(context, rows, score, registered)
+        if self.environment is Environment.PRODUCTION:
+            result[TESTED_AT] = datetime.now(UTC).isoformat()
         if not self._keeps_stage:
             self.leave_stages(context, STAGE_OF[self.environment])
         return result

@@ -31,7 +31,7 @@ class Prediction:
     def distance(self) -> float:
         """How far the prediction is from the label.
 
-        :raises ValueError: When one of them is not one finite number.
+        :raises ValueError: When one of them is not one number.
         """
         return abs(number(self.label) - number(self.prediction))
 
@@ -59,11 +59,11 @@ class Score:
         :raises slipway.errors.EndpointTestFailed: When an answer or a label is not one number.
         """
         try:
-            errors = [float(answer.label) - float(answer.prediction) for answer in self.answers]
+            distances = [answer.distance for answer in self.answers]
         except ValueError as error:
             raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
         # A product that is too large is infinite; a power would raise.
-        return math.sqrt(statistics.fmean(error * error for error in errors))
+        return math.sqrt(statistics.fmean(distance * distance for distance in distances))
 
     def check(self, *, regression: bool) -> None:
         """Check that these answers have an rmse, or an accuracy.

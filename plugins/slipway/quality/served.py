@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from slipway import names
 from slipway.aws.s3 import S3Hook, bucket_and_key
-from slipway.errors import EndpointTestFailed, PermanentError
+from slipway.errors import AwsError, EndpointTestFailed, PermanentError
 from slipway.load.answers import Answers, answers_for, objective_of
 from slipway.request.archive import MAX_BYTES
 from slipway.request.fence import parse_zip
@@ -69,6 +69,9 @@ def _answers(container: Mapping[str, Any], s3: S3Hook) -> Answers:
     bucket, key = bucket_and_key(url)
     try:
         request = parse_zip(s3.read_version(bucket, names.request_beside(key), max_bytes=MAX_BYTES))
+    except AwsError:
+        # Without the right to read it, nobody knows what an answer means.
+        raise
     except PermanentError as error:
         log.warning("The answers of %s are read by their form, because its request cannot be read: %s", url, error)
         return Answers.UNKNOWN

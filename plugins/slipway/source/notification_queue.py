@@ -18,12 +18,19 @@ from slipway.source.uploads import IntakeState, VersionKey
 from slipway.waiting.results import backoff_seconds
 
 _BACKOFF_BASE_SECONDS = 1.0
+# The pause after messages that had all come before: a queue may deliver a message again at once.
+_REST_SECONDS = 1.0
+# How many messages that are no notifications are remembered, so that each is logged once.
+_UNREAD_MAX = 1000
 
 
 class NotificationQueue:
     """One queue: wake the watcher for each new notification, and delete it when its uploads have their runs.
 
-    A lost notification does no harm, because the watcher lists anyway. One that comes twice only costs a listing.
+    A lost notification does no harm, because the watcher lists anyway. One that comes twice only costs a listing. A
+    message that is no notification about the bucket is logged once and stays: another reader may wait for it, and SQS
+    moves it to the queue's dead-letter queue, or deletes it after the retention period.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 
     :param queue: name or URL; may contain {region} and {account}
     :param bucket: the bucket whose uploads the notifications name
@@ -42,6 +49,7 @@ class NotificationQueue:
         self._wake = wake
         self._log = log
         self._held: dict[str, tuple[QueueMessage, frozenset[VersionKey]]] = {}
+        self._unread: dict[str, None] = {}
         self._connection: tuple[Any, str] | None = None
 
     @property
@@ -59,8 +67,11 @@ class NotificationQueue:
                 async with await self.hook().get_async_conn() as client:
                     self._connection = (client, await queue_url_async(client, name))
                     while True:
-                        await self._take(await receive_async(*self._connection))
+                        messages = await receive_async(*self._connection)
+                        new = self._take(messages)
                         self.listening, failures = True, 0
+                        if messages and not new:
+                            await asyncio.sleep(_REST_SECONDS)
             except Exception as error:
                 # As for the watcher, only cancellation may end it.
                 failures += 1
@@ -87,21 +98,33 @@ class NotificationQueue:
         """Return the hook whose connection is used."""
         return SqsHook(aws_conn_id=self.aws_conn_id)
 
-    async def _take(self, messages: list[QueueMessage]) -> None:
-        invalid = []
+    def _take(self, messages: list[QueueMessage]) -> bool:
+        """Hold the notifications among these messages; return whether any message is new."""
+        new = False
         for message in messages:
+            known = message.message_id in self._held or message.message_id in self._unread
+            new = new or not known
             versions = versions_named(message.body, self.bucket)
             if versions is None:
-                self._log.warning(
-                    "Deleted a message that is no event notification of %s: %.500r", self.bucket, message.body
-                )
-                invalid.append(message)
+                if not known:
+                    self._leave(message)
                 continue
-            if message.message_id not in self._held:
+            if not known:
                 self._wake.set()
             # A message that is received again has a new receipt; the old one no longer deletes it.
             self._held[message.message_id] = (message, versions)
-        await self._delete(invalid)
+        return new
+
+    def _leave(self, message: QueueMessage) -> None:
+        self._log.warning(
+            "Left a message in the queue %s that is no event notification of %s: %.500r",
+            self.queue,
+            self.bucket,
+            message.body,
+        )
+        self._unread[message.message_id] = None
+        if len(self._unread) > _UNREAD_MAX:
+            del self._unread[next(iter(self._unread))]
 
     async def _delete(self, messages: list[QueueMessage]) -> None:
         if not messages or self._connection is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +15,14 @@ from slipway.waiting.watcher import Look, WatcherTrigger
 
 # The task of a job younger than this may not wait for it yet.
 GRACE = timedelta(seconds=20)
+# How long the tags of a job that is not this Airflow's are remembered: a run of this one may adopt the job.
+FOREIGN_SECONDS = 300.0
 
 
 class OrphanSearch:
     """Find this Airflow's running jobs that no task waits for: one List call, and tags read once for each job.
+
+    The tags of other jobs are read again after FOREIGN_SECONDS.
 
     :param hook: SageMaker
     :param tasks: the states of tasks and runs
@@ -27,6 +32,8 @@ class OrphanSearch:
         self.hook = hook
         self.tasks = tasks
         self._owners: dict[str, JobOwner] = {}
+        # When each job of somebody else is to be looked at again, by its ARN.
+        self._foreign_until: dict[str, float] = {}
 
     def find(self, airflow: str | None) -> list[tuple[Resource, JobOwner]]:
         """Search once.
@@ -40,11 +47,14 @@ class OrphanSearch:
         jobs = self.hook.training_jobs_in_progress(
             name_contains=TRAINING_JOB_PREFIX, created_before=datetime.now(UTC) - GRACE
         )
-        known = self._owners
-        self._owners = {job.arn: known[job.arn] for job in jobs if job.arn in known}
+        running = {job.arn for job in jobs}
+        self._owners = {arn: owner for arn, owner in self._owners.items() if arn in running}
+        self._foreign_until = {arn: until for arn, until in self._foreign_until.items() if arn in running}
         return [(job, owner) for job in jobs if (owner := self._orphaned_by(job, airflow))]
 
     def _orphaned_by(self, job: Resource, airflow: str) -> JobOwner | None:
+        if time.monotonic() < self._foreign_until.get(job.arn, 0.0):
+            return None
         known = self._owners.get(job.arn)
         if known and waits(known, self.tasks):
             return None
@@ -52,6 +62,7 @@ class OrphanSearch:
         owner = JobOwner.from_tags(self.hook.list_tags(job.arn))
         if owner is None or owner.airflow != airflow:
             self._owners.pop(job.arn, None)
+            self._foreign_until[job.arn] = time.monotonic() + FOREIGN_SECONDS
             return None
         self._owners[job.arn] = owner
         return None if waits(owner, self.tasks) else owner

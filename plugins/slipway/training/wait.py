@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
-from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway.aws.calls import call_error
 from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import SageMakerHook
@@ -77,8 +77,11 @@ class TrainingJobTrigger(PatientWaiterTrigger):
                 self.log.info("%s lines are left out here; CloudWatch Logs has them", len(lines) - MAX_LINES)
             for line in lines[-MAX_LINES:]:
                 self.log.info("%s", line)
-        except (ClientError, BotoCoreError) as error:
-            if not is_no_log_yet(error):
+        except Exception as error:
+            known = call_error(error)
+            if known is None:
+                raise
+            if not is_no_log_yet(known):
                 self.log.warning("The job's log cannot be read now: %s", error)
 
     async def cleanup(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.aws.calls import aws_call
-from slipway.aws.cloudwatch import NAMESPACE, CloudWatchHook, metric_query, whole_minutes
+from slipway.aws.cloudwatch import NAMESPACE, CloudWatchHook, metric_query, next_whole_minute, whole_minutes
 from slipway.trial.figures import VariantFigures
 
 # A datapoint covers a day at most; a longer time has several.
@@ -28,7 +28,8 @@ _METRICS = (
 def request(endpoint_name: str, variants: Iterable[str], began: float, ended: float) -> dict[str, Any]:
     """Write the request for the figures of some variants.
 
-    Metrics have a resolution of a minute, so the request begins with a whole minute.
+    Metrics have a resolution of a minute, so figures begin with the first whole minute: in the minute before, requests
+    of ``test_prd``, or those at another share, are counted too.
 
     :param endpoint_name: the endpoint
     :param variants: the variants' names
@@ -36,7 +37,7 @@ def request(endpoint_name: str, variants: Iterable[str], began: float, ended: fl
     :param ended: seconds since the epoch
     :returns: the parameters of GetMetricData
     """
-    start, end = whole_minutes(began, ended)
+    start, end = whole_minutes(next_whole_minute(began), ended)
     period = int(min(end - start, _PERIOD_MAX_SECONDS))
     return {
         "StartTime": datetime.fromtimestamp(start, UTC),

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from slipway.aws.clients import client
+from slipway.aws.cloudwatch import next_whole_minute
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import S3Hook
@@ -23,7 +24,7 @@ from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
-from slipway.plan import pull_package_arn, pull_plan
+from slipway.plan import TESTED_AT, pull_package_arn, pull_plan
 from slipway.quality.served import answers_of, containers
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
@@ -106,11 +107,11 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         plan = pull_plan(context)
         standing = self.records.trial_record(pull_package_arn(context), plan.digest)
         began = self._began(context, endpoint, standing)
-        now, deadline = time.time(), began + trial.minutes * 60
+        now, deadline, counted_from = time.time(), began + trial.minutes * 60, _utc(next_whole_minute(began))
         figures = self._figures(endpoint, began, now)
         enough = trial.invocations is not None and all(one.invocations >= trial.invocations for one in figures.values())
         if now < deadline and not enough and not (standing and standing.stands):
-            self.log.info("Both variants are watched until %s", _utc(deadline))
+            self.log.info("Both variants are watched until %s; requests count from %s on", _utc(deadline), counted_from)
             self.defer(
                 trigger=TrialTrigger(
                     endpoint_name=endpoint["EndpointName"],
@@ -125,7 +126,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             )
         if trial.ground_truth:
             figures = self._with_truth(trial.ground_truth, endpoint, figures, (began, now))
-        comparison = TrialComparison(figures[LIVE_VARIANT], figures[TRIAL_VARIANT], _utc(began), _utc(now))
+        comparison = TrialComparison(figures[LIVE_VARIANT], figures[TRIAL_VARIANT], counted_from, _utc(now))
         for name, one in figures.items():
             self.log.info("%s: %s", name, one)
         return comparison.to_json()
@@ -137,8 +138,11 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         watch = store.get(WATCH)
         # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
-        if not watch or watch["config"] != config or watch["after"] != again:
-            watch = versioned({"config": config, "after": again, "began": time.time()})
+        # When test_prd runs again, its requests are among those that were watched.
+        tested = (context["ti"].xcom_pull(task_ids="test_prd") or {}).get(TESTED_AT, "")
+        identity = {"config": config, "after": again, "tested": tested}
+        if not watch or any(watch.get(name, "") != value for name, value in identity.items()):
+            watch = versioned({**identity, "began": time.time()})
             store.set(WATCH, watch)
         return float(watch["began"])
 

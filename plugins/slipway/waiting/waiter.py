@@ -15,9 +15,10 @@ from airflow.providers.amazon.aws.triggers.base import AwsBaseWaiterTrigger
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.helpers import prune_dict
 from botocore import xform_name
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.waiter import SingleWaiterConfig, WaiterModel
 
+from slipway.aws.calls import call_error
 from slipway.errors import translate
 from slipway.waiting.results import (
     WaitOutcome,
@@ -140,9 +141,12 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
                         await self.observe(client, response)
                         if result is None:
                             await self._sleep(next(pause))
-            except (ClientError, BotoCoreError) as error:
+            except Exception as error:
+                known = call_error(error)
+                if known is None:
+                    raise
                 errors_in_a_row += 1
-                result = self._outlast(error)
+                result = self._outlast(known)
                 if result is None:
                     await self._sleep(backoff_seconds(errors_in_a_row, base_seconds=self.poll_seconds))
         yield result.to_event()

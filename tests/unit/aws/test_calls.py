@@ -1,7 +1,10 @@
 """The boundary: whatever boto3 raises becomes one of Slipway's errors, once."""
 
 import pytest
+from aiohttp import ClientPayloadError, ServerDisconnectedError
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import IncompleteRead, SSLError
 
 from slipway.aws.calls import aws_call
 from slipway.errors import AwsError, AwsRefused, PermanentError
@@ -32,6 +35,11 @@ def test_the_error_names_what_was_done_to_what():
         (client_error("Whatever", 503), True, False),
         (client_error("ExpiredToken"), True, False),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), True, False),
+        (ClientPayloadError("400, message: Response payload is not completed"), True, False),
+        (ServerDisconnectedError(), True, False),
+        (ResponseParserError("Unable to parse response"), True, False),
+        (IncompleteRead(1, 2), True, False),
+        (SSLError("decryption failed"), True, False),
         (client_error("AccessDenied", 403), False, True),
         (ParamValidationError(report="Missing required parameter"), False, True),
         (client_error("Unheard"), False, False),
@@ -47,3 +55,8 @@ def test_what_may_pass_is_told_from_what_stays(error, transient, permanent):
 def test_a_failure_that_is_not_botos_goes_through_as_it_is():
     with pytest.raises(KeyError), aws_call("describe the stack", "x"):
         raise KeyError("a bug of ours")
+
+
+def test_what_is_no_error_of_a_call_passes_unchanged():
+    with pytest.raises(KeyError), aws_call("describe the stack", "a-stack"):
+        raise KeyError("a bug")

@@ -1,12 +1,14 @@
 """S3Documents: conditional writes, through boto3's own client and its validation."""
 
+import asyncio
 import io
 import json
 
 import pytest
+from aiobotocore.session import get_session
 from botocore.response import StreamingBody
 
-from slipway.aws.documents import Document, S3Documents
+from slipway.aws.documents import Document, S3Documents, read_document_async
 from slipway.errors import AwsError, PermanentError
 from tests.unit.aws.stubs import stubbed
 
@@ -63,3 +65,27 @@ def test_any_other_refusal_is_an_error(s3):
     with pytest.raises(AwsError) as caught:
         s3.documents.write("bucket", "k", {"a": 1}, etag=None)
     assert caught.value.transient
+
+
+async def breaking_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer GetObject with the beginning of a body, and close."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: "e"\r\n\r\n{"a":')
+    await writer.drain()
+    writer.close()
+
+
+def test_a_body_that_breaks_off_is_a_passing_error():
+    """Through a trigger's own client and a real socket."""
+
+    async def story():
+        server = await asyncio.start_server(breaking_off, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-west-2"}
+        async with server, get_session().create_client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys) as client:
+            await read_document_async(client, "bucket", "k")
+
+    with pytest.raises(AwsError) as caught:
+        asyncio.run(story())
+    assert caught.value.transient
+    assert "ClientPayloadError" in repr(caught.value.__cause__)

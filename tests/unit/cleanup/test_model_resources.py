@@ -24,7 +24,7 @@ class SageMaker:
         return {"ModelPackageGroupName": group}
 
     def model_package_arns(self, group):
-        return iter(["arn/2", "arn/1"])
+        return ["arn/2", "arn/1"]
 
     def __getattr__(self, name):
         return lambda *args: (name, *args)
@@ -45,29 +45,37 @@ def resources(owner: str = "iris-model", status: StackStatus = StackStatus.UPDAT
 
 
 def test_everything_is_listed_in_the_order_of_removal():
-    found = resources().remaining()
+    found = resources().remaining(record=True)
     order = list(RemovalStep)
     assert [order.index(item.step) for item in found] == sorted(order.index(item.step) for item in found)
     assert {item.step for item in found} == set(RemovalStep)
     assert [item.name for item in found if item.kind == "model package"] == ["arn/2", "arn/1"]
 
 
+def test_the_record_is_listed_only_on_request():
+    kept = {RemovalStep.MODEL_PACKAGES, RemovalStep.MODEL_PACKAGE_GROUP}
+    assert {item.step for item in resources().remaining(record=False)} == set(RemovalStep) - kept
+    assert resources().packages() == 2
+
+
 def test_each_thing_is_removed_by_its_own_call():
-    removals = {item.kind: item.remove() for item in resources().remaining() if item.remove}
+    removals = {item.kind: item.remove() for item in resources().remaining(record=True) if item.remove}
     assert removals["training job"] == ("stop_training_job", "a training job")
     assert removals["stack"] == ("delete_stack", "id/mlops-deploy-iris-model-dev")
     assert removals["model package group"] == ("delete_model_package_group", "mlops-iris-model")
 
 
 def test_what_is_on_its_way_is_left_alone():
-    found = resources(status=StackStatus.DELETE_IN_PROGRESS).remaining()
+    found = resources(status=StackStatus.DELETE_IN_PROGRESS).remaining(record=True)
     assert [item.remove for item in found if item.kind in ("stack", "endpoint")] == [None, None, None]
 
 
 def test_a_deleted_stack_is_gone():
-    assert not [item for item in resources(status=StackStatus.DELETE_COMPLETE).remaining() if item.kind == "stack"]
+    assert not [
+        item for item in resources(status=StackStatus.DELETE_COMPLETE).remaining(record=True) if item.kind == "stack"
+    ]
 
 
 def test_somebody_elses_stack_of_that_name_stops_everything():
     with pytest.raises(NameConflict, match="slipway:model-prefix is wine-model"):
-        resources(owner="wine-model").remaining()
+        resources(owner="wine-model").remaining(record=True)

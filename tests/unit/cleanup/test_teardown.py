@@ -3,10 +3,13 @@
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.aws.s3 import StoredObject
+from slipway.cleanup import teardown
 from slipway.cleanup.model_resources import OwnedResource, RemovalStep
-from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
-from slipway.errors import NotApproved, PermanentError, StackFailed
+from slipway.cleanup.teardown import KEPT, NothingLeftOperator, TeardownOperator
+from slipway.errors import AwsError, NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act
+from tests.unit.request_samples import AWS, BUCKET, KEY, iris_model
 from tests.unit.signatures import signed_order, teardown_context
 from tests.unit.task_runs import context, run_task
 
@@ -19,6 +22,7 @@ class World:
             "stack": RemovalStep.JOBS_AND_STACKS,
             "endpoint": RemovalStep.ENDPOINTS,
             "model": RemovalStep.MODELS,
+            "group": RemovalStep.MODEL_PACKAGE_GROUP,
         }
         self.deleting: set[str] = set()
         self.stuck_stack = stuck_stack
@@ -28,6 +32,9 @@ class World:
     def failures(self, stack_id):
         return ["Endpoint (AWS::SageMaker::Endpoint) DELETE_FAILED: in use"]
 
+    def packages(self):
+        return 3 if "group" in self.things else None
+
     def settle(self, _trigger=None) -> None:
         """Finish the deletions that were started."""
         if not self.stuck_stack:
@@ -35,7 +42,7 @@ class World:
                 self.things.pop(kind, None)
         self.deleting.clear()
 
-    def remaining(self) -> list[OwnedResource]:
+    def remaining(self, *, record: bool) -> list[OwnedResource]:
         return [
             OwnedResource(
                 stage,
@@ -45,6 +52,7 @@ class World:
                 None if kind in self.deleting else lambda kind=kind: self._remove(kind),
             )
             for kind, stage in self.things.items()
+            if record or stage is not RemovalStep.MODEL_PACKAGE_GROUP
         ]
 
     def _status(self, kind: str) -> str:
@@ -66,12 +74,65 @@ def made(cls, world: World):
     return operator
 
 
+@pytest.fixture(autouse=True)
+def bucket(monkeypatch) -> dict[str, int]:
+    """Sizes of the objects in the model's bucket, by key; the account is that of the samples."""
+    sizes = {KEY: 10, "releases/iris-model/r/claim.json": 2, "releases/iris-model/r/model.tar.gz": 30, "other": 1}
+
+    def objects(hook, bucket, prefix):
+        assert bucket == BUCKET
+        return [StoredObject(key, size) for key, size in sizes.items() if key.startswith(prefix)]
+
+    monkeypatch.setattr(teardown.S3Hook, "objects", objects)
+    monkeypatch.setattr(teardown, "identity", lambda aws_conn_id: AWS)
+    return sizes
+
+
 def test_removes_stage_by_stage_and_leaves_nothing():
     world = World()
     removed = run_task(made(TeardownOperator, world), teardown_context("iris-model"), wait=world.settle)
     assert world.ledger == ["stack", "endpoint", "model"]
     assert removed == {"stack": 1, "endpoint": 1, "model": 1}
     assert made(NothingLeftOperator, world).execute(teardown_context("iris-model")) == []
+
+
+def test_what_is_kept_is_listed_with_the_command_that_removes_it():
+    form, world = teardown_context("iris-model"), World()
+    run_task(made(TeardownOperator, world), form, wait=world.settle)
+    assert list(world.things) == ["group"]
+    assert made(NothingLeftOperator, world).execute(form) == []
+    record, upload, releases, *data = form["ti"].pushed[KEPT]
+    assert "mlops-iris-model (3 model packages)" in record and 'again with "Remove the record too"' in record
+    assert f"(1 objects, 10 bytes). To remove it: aws s3 rm s3://{BUCKET}/{KEY}" in upload
+    assert f"(2 objects, 32 bytes). To remove it: aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in releases
+    assert [one.rpartition(" ")[2] for one in data] == list(map(AWS.resolve, iris_model().policy.s3_prefixes))
+
+
+def test_a_list_that_aws_refuses_is_no_failure(monkeypatch):
+    def refuse(hook, bucket, prefix):
+        raise AwsError("Could not list the objects", code="AccessDenied")
+
+    monkeypatch.setattr(teardown.S3Hook, "objects", refuse)
+    form, world = teardown_context("iris-model"), World()
+    world.things.clear()
+    assert made(NothingLeftOperator, world).execute(form) == []
+    assert "not counted: Could not list the objects" in form["ti"].pushed[KEPT][0]
+
+
+def test_the_record_goes_when_the_form_and_the_order_say_so():
+    form, world = teardown_context("iris-model", remove_record=True), World()
+    assert run_task(made(TeardownOperator, world), form, wait=world.settle)["group"] == 1
+    assert world.things == {}
+    assert made(NothingLeftOperator, world).execute(form) == []
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_order_that_says_otherwise_about_the_record_is_refused(ordered):
+    form, world = teardown_context("iris-model", remove_record=ordered), World()
+    form["params"]["remove_record"] = not ordered
+    with pytest.raises(NotApproved, match="and its record in the Model Registry"):
+        made(TeardownOperator, world).execute(form)
+    assert world.ledger == []
 
 
 def test_goes_on_after_an_interruption_without_asking_twice():

@@ -1,7 +1,7 @@
 """Who may start a roll-back or a teardown, and what is written down; on Airflow's own tables."""
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import uuid4
@@ -9,11 +9,13 @@ from uuid import uuid4
 import pytest
 from airflow import models
 from airflow.models.base import Base
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.orm import Session
 
 from slipway.guard import approvals, orders
@@ -77,13 +79,21 @@ def test_an_approvers_order_is_written_down_with_the_run_for_both_tasks(start):
         assert Order.from_json(order).is_proven(verifier(), "iris-model", run_id)
 
 
-def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start):
-    ((task_id, (run_id, _, order)),) = start("alice", TEARDOWN, "teardown").items()
-    assert (task_id, order["act"], order["target"]) == ("remove", Act.TEARDOWN, "iris-model")
+@pytest.mark.parametrize(
+    ("more", "target"),
+    [
+        ({}, "iris-model"),
+        ({"remove_record": False}, "iris-model"),
+        ({"remove_record": True}, "iris-model and its record in the Model Registry"),
+    ],
+)
+def test_an_approvers_teardown_is_written_down_for_the_task_that_removes(start, more, target):
+    ((task_id, (run_id, _, order)),) = start("alice", TEARDOWN | more, "teardown").items()
+    assert (task_id, order["act"], order["target"]) == ("remove", Act.TEARDOWN, target)
     assert Order.from_json(order).is_proven(verifier(), "teardown", run_id)
 
 
-@pytest.mark.parametrize("more", [{}, {"roll_back_to": "previous"}, {"version_id": "v1"}])
+@pytest.mark.parametrize("more", [{}, {"roll_back_to": "previous"}, {"version_id": "v1"}, {"remove_record": True}])
 @pytest.mark.parametrize(("who", "model"), [("bob", "iris-model"), (None, "iris-model"), ("alice", "no-such-model")])
 def test_nobody_else_tears_a_model_down(start, engine, who, model, more):
     with pytest.raises(HTTPException) as refused:
@@ -92,6 +102,19 @@ def test_nobody_else_tears_a_model_down(start, engine, who, model, more):
     assert "may not tear a model down" in refused.value.detail
     with Session(engine) as session:
         assert session.scalars(select(DagRun)).all() == []
+
+
+@contextmanager
+def paused(engine, dag_id):
+    """Pauses a DAG meanwhile."""
+    with Session(engine) as session:
+        session.merge(DagBundleModel(name="dags"))
+        session.flush()
+        session.add(DagModel(dag_id=dag_id, bundle_name="dags", is_paused=True))
+        session.commit()
+    yield
+    with engine.begin() as connection:
+        connection.execute(update(DagModel.__table__).values(is_paused=False))
 
 
 def clear(session):
@@ -162,6 +185,18 @@ def test_a_task_of_another_run_sets_no_ordered_run_going_again(start, engine, of
                 session.commit()
     finally:
         current_caller.reset(token)
+
+
+@pytest.mark.parametrize(("dag_id", "conf"), [("iris-model", BACK), ("teardown", TEARDOWN)])
+def test_what_would_wait_in_a_paused_dag_is_refused_with_the_way_out(start, engine, dag_id, conf):
+    with paused(engine, dag_id):
+        with pytest.raises(HTTPException, match=r"is paused.*Unpause the DAG, then trigger it again") as refused:
+            start("alice", conf, dag_id)
+        assert refused.value.status_code == 409
+        with pytest.raises(HTTPException, match="only its approvers may"):
+            start("bob", conf, dag_id)
+        assert start("alice", {"version_id": "v1"}, dag_id) == {}
+    assert start("alice", conf, dag_id)
 
 
 def test_a_release_is_everybodys_to_start_and_orders_nothing(start):

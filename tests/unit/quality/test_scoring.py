@@ -23,7 +23,7 @@ def test_what_a_row_of_answers_adds_up_to():
 
 
 def test_regression_is_measured_by_distance():
-    assert Score([Prediction("1.5", "1.0", "a", 1), Prediction("2.5", "3.0", "a", 1)]).rmse == 0.5
+    assert Score([Prediction("1.5", "1.0", "a", 1), Prediction("2.5", "[3.0]", "a", 1)]).rmse == 0.5
 
 
 def test_regression_needs_numbers():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.errors import AwsError
+from slipway.errors import AwsError, AwsRefused
 from slipway.load.answers import Answers
 from slipway.quality.served import answers_of, containers, data_urls
 from tests.unit.request_samples import BUCKET, DictStore, changed, request_zip, training_job
@@ -54,10 +54,11 @@ def test_where_the_request_is_gone_answers_are_read_by_their_form():
     assert answers_of(found, DictStore()) == {"a": Answers.UNKNOWN}
 
 
-def test_aws_that_does_not_answer_is_no_guess():
+@pytest.mark.parametrize("error", [AwsError, AwsRefused])
+def test_what_cannot_be_read_is_not_guessed(error):
     class Away(DictStore):
         def read_version(self, *_, **__):
-            raise AwsError("Cannot read the object", code="SlowDown", transient=True)
+            raise error("Cannot read the object")
 
     with pytest.raises(AwsError, match="Cannot read the object"):
         answers_of(served(a={"PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": URL}}), Away())

@@ -10,6 +10,8 @@ from slipway.source.versions import ObjectVersion
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")
+NO_MODEL = ("training_jobs/no-model/trainingjob.zip", "v1")
+WAITS = IntakeState(announced=frozenset({NO_MODEL}))
 DONE = IntakeState().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
 
 
@@ -26,6 +28,42 @@ def notification(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
 
 def test_every_version_of_the_bucket_is_named():
     assert versions_named(notification(UPLOAD, (IRIS, "v2")), "uploads") == {UPLOAD, (IRIS, "v2")}
+
+
+def eventbridge(key=IRIS, version="v1", *, kind="Object Created", bucket="uploads") -> str:
+    """An event as on https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
+    described = {"key": key, "size": 5, "etag": "x", "version-id": version, "sequencer": "617f08299329d189"}
+    detail = {"version": "0", "bucket": {"name": bucket}, "object": described, "reason": "PutObject"}
+    return json.dumps({"version": "0", "detail-type": kind, "source": "aws.s3", "detail": detail})
+
+
+def topic(message: str) -> str:
+    """A message in the envelope that SNS adds unless its subscription asks for raw delivery."""
+    return json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:us-west-2:123456789012:t", "Message": message})
+
+
+@pytest.mark.parametrize(
+    "body", [notification(UPLOAD), eventbridge(), topic(notification(UPLOAD)), topic(eventbridge())]
+)
+def test_every_way_from_s3_to_the_queue_is_read(body):
+    assert versions_named(body, "uploads") == {UPLOAD}
+    assert versions_named(body, "another") is None
+
+
+def test_an_event_of_eventbridge_names_its_key_as_it_is():
+    assert versions_named(eventbridge("a+b%2Bc/ä"), "uploads") == {("a+b%2Bc/ä", "v1")}
+    assert versions_named(eventbridge(kind="Object Deleted"), "uploads") == frozenset()
+
+
+@pytest.mark.parametrize("body", [notification((IRIS, None)), eventbridge(version=None)])
+def test_a_bucket_without_versioning_has_versions_of_one_name(body):
+    assert versions_named(body, "uploads") == {(IRIS, "null")}
+
+
+def test_what_s3_sends_when_notifications_are_set_up_names_nothing():
+    sent = '{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2014-10-13T15:57:02.089Z","Bucket":"uploads"}'
+    assert versions_named(sent, "uploads") == frozenset()
+    assert versions_named(sent, "another") is None
 
 
 def test_keys_are_url_encoded():
@@ -47,7 +85,14 @@ def test_a_deletion_names_nothing():
         '{"Records": []}',
         '{"Records": [1]}',
         '{"Records": 5}',
-        notification(UPLOAD).replace("versionId", "nothing"),
+        '{"Records": ["s3"]}',
+        '{"source": "aws.s3", "detail": []}',
+        '{"Type": "Notification"}',
+        '{"Type": "Notification", "Message": 5}',
+        '{"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe"}',
+        topic(topic(topic(topic(topic(notification(UPLOAD)))))),
+        "[" * 100_000,
+        '"source"',
         notification(UPLOAD, bucket="another"),
     ],
 )
@@ -64,6 +109,9 @@ def test_anything_else_is_no_notification(body):
         ({UPLOAD, (IRIS, "v2")}, DONE, {UPLOAD, (IRIS, "v2")}, False),  # one of two
         ({UPLOAD}, IntakeState(), set(), True),  # deleted before it had a run
         ({("data.csv", "v1")}, None, set(), True),  # never released
+        ({NO_MODEL}, IntakeState(), {NO_MODEL}, False),  # the intake has not said yet that it waits
+        ({NO_MODEL}, WAITS, {NO_MODEL}, True),  # waits for its model, and the intake knows it
+        ({UPLOAD}, IntakeState(announced=frozenset({UPLOAD})), {UPLOAD}, False),  # its model has just appeared
         (set(), None, set(), True),
     ],
 )

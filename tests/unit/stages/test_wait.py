@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import ClientPayloadError
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.exceptions import EndpointConnectionError
@@ -28,6 +29,8 @@ class Body:
         pass
 
     async def read(self):
+        if isinstance(self.data, Exception):
+            raise self.data
         return self.data
 
 
@@ -39,11 +42,14 @@ class S3Client:
 
     async def get_object(self, **arguments):
         found = self.look(**arguments)
+        if found == BREAKS_OFF:
+            found = ClientPayloadError("Response payload is not completed")
         if isinstance(found, Board):
             found = json.dumps(found.to_json()).encode()
         return {"Body": Body(found), "ETag": '"e"'}
 
 
+BREAKS_OFF = b"breaks off"
 BEHIND_1 = Board({BoardStage.DEV: BoardPlace(entry(1), (entry(2),))})
 FREE = Board({BoardStage.DEV: BoardPlace(None, (entry(2),))})
 NEWER_WAITS = Board({BoardStage.DEV: BoardPlace(entry(1), (entry(2), entry(3)))})
@@ -92,6 +98,11 @@ def test_the_end_of_the_run_that_has_the_stage_ends_the_wait():
 
 def test_what_is_passing_is_outlasted():
     result, hook = wait(client_error("SlowDown", status=503), client_error("ExpiredToken"), FREE)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
+
+
+def test_a_board_whose_body_breaks_off_is_read_again():
+    result, hook = wait(BREAKS_OFF, BREAKS_OFF, FREE)
     assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.aws.sagemaker import Resource
 from slipway.training import orphans
-from slipway.training.orphans import GRACE, OrphanSearch, OrphanWatcherTrigger
+from slipway.training.orphans import FOREIGN_SECONDS, GRACE, OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import JobOwner
 from tests.unit.scripted_aws import Script, client_error
 
@@ -86,6 +86,24 @@ def test_a_poll_costs_one_call_however_many_jobs_are_waited_for():
     for _ in range(3):
         assert search.find("here") == []
     assert sagemaker.calls == ["ListTrainingJobs", "ListTags", "ListTrainingJobs", "ListTrainingJobs"]
+
+
+@pytest.mark.parametrize("tags", [{}, replace(HERE, airflow="there").to_tags()])
+@pytest.mark.parametrize("count", [1, 100])
+def test_the_jobs_of_others_are_read_once_in_minutes(monkeypatch, tags, count):
+    """Two sizes: a look costs one call, however many jobs of another Airflow run in the account."""
+    now = 1000.0
+    monkeypatch.setattr(orphans.time, "monotonic", lambda: now)
+    sagemaker = SageMaker(tags)
+    sagemaker.jobs = [replace(JOB, arn=f"arn{number}") for number in range(count)]
+    search = OrphanSearch(sagemaker, Tasks(run="failed"))
+    for _ in range(30):
+        assert search.find("here") == []
+    assert (sagemaker.calls.count("ListTrainingJobs"), sagemaker.calls.count("ListTags")) == (30, count)
+    # A run of this Airflow has adopted them meanwhile, and has ended.
+    sagemaker.tags, now = HERE.to_tags(), now + FOREIGN_SECONDS
+    assert len(search.find("here")) == count
+    assert sagemaker.calls.count("ListTags") == 2 * count
 
 
 def test_a_job_that_another_run_has_adopted_is_left_to_it():

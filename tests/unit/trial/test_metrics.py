@@ -22,13 +22,16 @@ def answer(**values: list[float]) -> dict:
     return {"MetricDataResults": [{"Id": key, "Values": found, "Timestamps": []} for key, found in values.items()]}
 
 
-def test_whole_minutes_are_asked_for_in_one_datapoint():
+def test_whole_minutes_from_the_next_one_on_are_asked_for_in_one_datapoint():
+    """In the minute in which a trial begins, CloudWatch counts the requests of test_prd too."""
     asked = request("iris-production", ["model-b"], BEGAN, BEGAN + 100)
     assert (asked["StartTime"].isoformat(), asked["EndTime"].isoformat()) == (
-        "2026-05-02T08:00:00+00:00",
+        "2026-05-02T08:01:00+00:00",
         "2026-05-02T08:03:00+00:00",
     )
-    assert {query["MetricStat"]["Period"] for query in asked["MetricDataQueries"]} == {180}
+    assert {query["MetricStat"]["Period"] for query in asked["MetricDataQueries"]} == {120}
+    whole = request("iris-production", ["model-b"], BEGAN + 30, BEGAN + 100)
+    assert whole["StartTime"] == asked["StartTime"]
     assert request("x", ["model-b"], BEGAN, BEGAN)["MetricDataQueries"][0]["MetricStat"]["Period"] == 60
     week = request("x", ["model-b"], BEGAN, BEGAN + 7 * 86400)
     assert {query["MetricStat"]["Period"] for query in week["MetricDataQueries"]} == {86400}

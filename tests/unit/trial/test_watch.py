@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
@@ -111,6 +112,26 @@ def test_a_second_attempt_has_not_lost_the_time():
 def test_another_configuration_is_another_trial():
     store = MemoryStore(**{WATCH: {"config": "config-0", "after": "", "began": 5.0}})
     assert waiting(operator(trial={}), store) > time.time()
+
+
+def test_a_test_of_production_that_ran_again_begins_another_trial():
+    """A cleared test_prd sends its requests to both variants while they are watched."""
+    store = MemoryStore(**{WATCH: {"config": "config-1", "after": "", "began": time.time() - 600}})
+    first = waiting(operator(trial={}), store)
+    assert first < time.time() + 3000
+    ran = context(store)
+    ran["ti"].xcoms["test_prd"] = {"tested_at": "2026-05-02T08:00:00+00:00"}
+    for _ in range(2):
+        with pytest.raises(TaskDeferred) as deferral:
+            operator(trial={}).execute(ran)
+        assert time.time() + 3590 < deferral.value.trigger.deadline
+    assert store.entries[WATCH]["tested"] == "2026-05-02T08:00:00+00:00"
+
+
+def test_a_comparison_begins_with_the_minute_from_which_requests_count():
+    began = datetime(2026, 5, 2, 12, 0, 40, tzinfo=UTC).timestamp()
+    store = MemoryStore(**{WATCH: {"config": "config-1", "after": "", "began": began}})
+    assert operator(trial={"invocations": 1}).execute(context(store))["began"] == "2026-05-02T12:01:00+00:00"
 
 
 def test_after_a_trial_was_kept_it_is_watched_anew():

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientPayloadError
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from slipway.waiting import results, waiter
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, pauses
@@ -175,8 +177,10 @@ def test_a_failure_state_carries_the_reason_aws_gives(waiter_file):
         client_error("InternalFailure", 500),
         client_error("anything", 503),
         EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        ClientPayloadError("Response payload is not completed"),
+        ResponseParserError("Unable to parse response"),
     ],
-    ids=["throttling", "expired token", "500", "503", "connection refused"],
+    ids=["throttling", "expired token", "500", "503", "connection refused", "breaks off", "half an answer"],
 )
 def test_passing_errors_are_waited_out_with_a_new_client_each(passing, waiter_file):
     result, hook, _ = run([passing, passing, job("Completed")], waiter_file)
