@@ -200,8 +200,10 @@ def raise_the_ceiling(client, target):
     client.register_scalable_target(**target, MaxCapacity=9)
 
 
-@pytest.mark.parametrize("by_hand", [deregister, delete_policy, raise_the_ceiling])
-@pytest.mark.parametrize("again", [False, True], ids=["the next release", "the same one again"])
+@pytest.mark.parametrize(
+    ("by_hand", "again"),
+    [(deregister, False), (deregister, True), (delete_policy, False), (raise_the_ceiling, True)],
+)
 def test_scaling_that_was_changed_by_hand_is_put_right(aws, model, by_hand, again):
     first = model.release(model_data(aws), ABTests=False).approve()
     first.deploy(PRD)
