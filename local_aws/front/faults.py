@@ -38,7 +38,6 @@ _STATUSES = {
 }
 # Services for which the gateway has another name than boto3.
 _BOTO3_NAMES = {"monitoring": "cloudwatch"}
-_MATCHING = ("service", "operation", "resource", "count", "probability")
 _ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
 
 

@@ -78,8 +78,7 @@ class AutoScalingHook(AwsHook):
         :raises slipway.errors.AwsError: when a call fails
         """
         with aws_call("list the scalable targets of", endpoint_name):
-            pages = self.conn.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
-            listed: list[Mapping[str, Any]] = [target for page in pages for target in page["ScalableTargets"]]
+            listed = self._pages("describe_scalable_targets", "ScalableTargets")
         return [
             ScalableTarget(target["ResourceId"], target["ScalableDimension"])
             for target in listed
@@ -98,7 +97,7 @@ class AutoScalingHook(AwsHook):
         :returns: one for each variant
         :raises slipway.errors.AwsError: when a call fails
         """
-        ids = {variant: f"endpoint/{endpoint_name}/variant/{variant}" for variant in variants}
+        ids = {variant: _resource_id(endpoint_name, variant) for variant in variants}
         with aws_call("describe the auto scaling of", endpoint_name):
             listed = self._pages("describe_scalable_targets", "ScalableTargets", ResourceIds=list(ids.values()))
             targets = {target["ResourceId"]: target for target in listed}
@@ -146,10 +145,9 @@ class AutoScalingHook(AwsHook):
         listed: list[Mapping[str, Any]] = []
         with aws_call("list the scaling activities of", endpoint_name):
             for variant in variants:
-                pages = self.conn.get_paginator("describe_scaling_activities").paginate(
-                    ServiceNamespace=_NAMESPACE, ResourceId=f"endpoint/{endpoint_name}/variant/{variant}"
+                listed += self._pages(
+                    "describe_scaling_activities", "ScalingActivities", ResourceId=_resource_id(endpoint_name, variant)
                 )
-                listed += [activity for page in pages for activity in page["ScalingActivities"]]
         found = [
             ScalingActivity(
                 resource_id=one["ResourceId"],
@@ -181,3 +179,7 @@ class AutoScalingHook(AwsHook):
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ObjectNotFoundException":
                     raise
+
+
+def _resource_id(endpoint_name: str, variant: str) -> str:
+    return f"endpoint/{endpoint_name}/variant/{variant}"

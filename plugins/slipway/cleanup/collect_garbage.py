@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.s3 import StoredObject
+from slipway.aws.s3 import StoredObject, bucket_and_key
 from slipway.aws.sagemaker import Resource
 from slipway.cleanup import rules
 from slipway.cleanup.rules import InUse, Past
@@ -136,7 +136,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             survey.registry.annotate(package, {history.COLLECTED: now})
         freed = 0
         for output in past.outputs:
-            bucket, _, prefix = output.removeprefix("s3://").partition("/")
+            bucket, prefix = bucket_and_key(output)
             if bucket != survey.bucket:
                 self.log.warning("%s is kept: it is outside the bucket of the releases", output)
                 continue

@@ -29,11 +29,15 @@ def known(kind: type[Stored], value: Mapping[str, Any]) -> Stored:
     :param value: what is stored
     :raises TypeError: when a member without a default is missing
     """
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # TypeVar cannot be bound to dataclasses
+    names = _members(kind)
     return kind(**{name: item for name, item in value.items() if name in names})
 
 
 def unknown(kind: type[object], value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that a dataclass does not know, so that a document can be written again with them."""
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    names = _members(kind)
     return {name: item for name, item in value.items() if name not in names and name != FORMAT_VERSION}
+
+
+def _members(kind: type[object]) -> set[str]:
+    return {one.name for one in fields(kind)}  # type: ignore[arg-type]  # a type cannot be bound to dataclasses

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
+from slipway.aws.s3 import bucket_and_key
 from slipway.errors import NameConflict, RequestRefused, together
 from slipway.model.config import ImageReference, ModelConfig
 from slipway.plan import ReleasePlan
@@ -141,7 +142,7 @@ def load_request(
     :raises NameConflict: when the copy was changed
     :raises PolicyViolation: when the policy no longer allows it
     """
-    bucket, _, key = plan.request_uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(plan.request_uri)
     data = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
     check_digest(data, plan.digest, plan.request_uri)
     return fence(parse_zip(data), model, aws or identity(model.aws_conn_id))

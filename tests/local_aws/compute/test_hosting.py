@@ -32,19 +32,9 @@ STRAIGHT = [{"name": "train", "s3_uri": f"s3://{BUCKET}/straight/train", "conten
 
 
 @pytest.fixture(scope="module")
-def s3(local_aws):
-    client = local_aws.client("s3")
-    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-    client.put_object(Bucket=BUCKET, Key="straight/train/data.csv", Body=csv(rows()).encode())
-    return client
-
-
-@pytest.fixture(scope="module")
-def compute(s3, tmp_path_factory):
-    process = ComputeProcess(s3.meta.endpoint_url, tmp_path_factory.mktemp("compute"))
-    yield process
-    process.close()
+def s3(bucket):
+    bucket.put_object(Bucket=BUCKET, Key="straight/train/data.csv", Body=csv(rows()).encode())
+    return bucket
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from tests.local_aws.compute.support import (
     BUCKET,
     IMAGE,
     OLD_IMAGE,
-    ComputeProcess,
     channel,
     csv,
     job,
@@ -26,10 +25,7 @@ ENDLESS = HYPERPARAMETERS | {"num_round": "100000000"}
 
 
 @pytest.fixture(scope="module")
-def s3(local_aws):
-    client = local_aws.client("s3")
-    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+def s3(bucket):
     for key, text in {
         "clusters/train/a.csv": csv(rows(count=60)),
         "clusters/train/b.csv": csv(rows(count=30, seed=2)),
@@ -42,15 +38,8 @@ def s3(local_aws):
         "ragged/train/data.csv": "1,2,3\n0,1\n",
         "labels/train/data.csv": csv([(7, 1.0, 2.0), (0, 1.0, 2.0)]),
     }.items():
-        client.put_object(Bucket=BUCKET, Key=key, Body=text.encode())
-    return client
-
-
-@pytest.fixture(scope="module")
-def compute(s3, tmp_path_factory):
-    process = ComputeProcess(s3.meta.endpoint_url, tmp_path_factory.mktemp("compute"))
-    yield process
-    process.close()
+        bucket.put_object(Bucket=BUCKET, Key=key, Body=text.encode())
+    return bucket
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,6 @@ ARN = "arn:aws:sagemaker:us-west-2:123456789012:"
 
 
 @pytest.fixture(scope="module")
-def sagemaker(local_aws):
-    return local_aws.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
 def model(local_aws):
     """A model that answers the class of a row."""
     return create_model(local_aws, model_data(local_aws))

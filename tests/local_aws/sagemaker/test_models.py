@@ -25,11 +25,6 @@ ARN = "arn:aws:sagemaker:us-west-2:123456789012:"
 
 
 @pytest.fixture(scope="module")
-def sagemaker(local_aws):
-    return local_aws.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
 def url(local_aws):
     return model_data(local_aws)
 

@@ -13,11 +13,6 @@ SPECIFICATION = {
 }
 
 
-@pytest.fixture(scope="module")
-def sagemaker(local_aws):
-    return local_aws.client("sagemaker")
-
-
 @pytest.fixture
 def group(sagemaker, request):
     name = request.node.name.replace("_", "-")[:60].rstrip("-")
