@@ -56,7 +56,8 @@ def run(settings: Settings, credentials: Credentials) -> None:
         gateway.services.add(part.service)
         for type_name, resource_type in part.resource_types.items():
             gateway.stacks.add_resource_type(type_name, resource_type)
-        front.invoke = part.invoke or front.invoke
+        if part.invoke:
+            front.invoke, front.needs = part.invoke, part.service.needs
     # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.

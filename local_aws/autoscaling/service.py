@@ -6,6 +6,7 @@ from typing import Any
 from local_aws.autoscaling.activities import ScalingActivities
 from local_aws.autoscaling.alarms import PolicyAlarms
 from local_aws.autoscaling.cloudformation import ScalableTargetResource, ScalingPolicyResource
+from local_aws.autoscaling.permissions import needed
 from local_aws.autoscaling.policies import ScalingPolicies
 from local_aws.autoscaling.scaler import Scaler
 from local_aws.autoscaling.scheduled_actions import ScheduledActions
@@ -83,6 +84,7 @@ def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServicePa
         **scheduled.operations(),
     }
     service = JsonService("application-autoscaling", operations)
+    service.needs = needed
     return ServiceParts(
         service,
         {

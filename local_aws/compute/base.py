@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import DeferredRefreshableCredentials
 
 from local_aws.compute.usage import Usage
 
@@ -19,6 +21,8 @@ from local_aws.compute.usage import Usage
 USER_AGENT = "sagemaker.amazonaws.com"
 # More than the jobs and instances that a machine runs at once, each of which writes its log by a thread.
 _MAX_CONNECTIONS = 50
+# The sessions of roles are named as SageMaker names them.
+_ROLE_SESSION = "SageMaker"
 
 
 class ContainerFailed(Exception):
@@ -52,23 +56,33 @@ class ComputeSettings:
     metrics_interval_seconds: float = 60.0
     capture_interval_seconds: float = 60.0
 
-    def client(self, service: str, account_id: str, region: str) -> Any:
-        """Return the boto3 client of one account and region; it may be used by any thread."""
+    def client(self, service: str, account_id: str, region: str, role_arn: str = "") -> Any:
+        """Return the boto3 client of one account and region; it may be used by any thread.
+
+        :param role_arn: the role that it acts as; empty for SageMaker itself
+        """
         access_key_id = self.access_key_id or account_id
-        return _client(service, access_key_id, region, self.secret_access_key, self.endpoint_url)
+        return _client(service, access_key_id, region, self.secret_access_key, self.endpoint_url, role_arn)
 
 
 # boto3 needs some tenths of a second to make a client, so jobs, endpoints and requests share them.
 @functools.cache
-def _client(service: str, access_key_id: str, region: str, secret_access_key: str, endpoint_url: str) -> Any:
+def _client(
+    service: str, access_key_id: str, region: str, secret_access_key: str, endpoint_url: str, role_arn: str
+) -> Any:
     # Each client has its own session, because one session must not make two clients at the same time.
-    session: Any = boto3.session.Session()
+    core: Any = botocore.session.get_session()
+    keys = {"aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key}
+    if role_arn:
+        sts = _client("sts", access_key_id, region, secret_access_key, endpoint_url, "")
+        core._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, role_arn), "sts-assume-role")
+        keys = {}
+    session: Any = boto3.session.Session(botocore_session=core)
     return session.client(
         service,
         endpoint_url=endpoint_url,
         region_name=region,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
+        **keys,
         config=Config(
             user_agent_extra=USER_AGENT,
             max_pool_connections=_MAX_CONNECTIONS,
@@ -79,6 +93,17 @@ def _client(service: str, access_key_id: str, region: str, secret_access_key: st
             request_checksum_calculation="when_required",
         ),
     )
+
+
+def _assume(sts: Any, role_arn: str) -> dict[str, str]:
+    """Start a session of a role; botocore calls this again before it expires."""
+    found = sts.assume_role(RoleArn=role_arn, RoleSessionName=_ROLE_SESSION)["Credentials"]
+    return {
+        "access_key": found["AccessKeyId"],
+        "secret_key": found["SecretAccessKey"],
+        "token": found["SessionToken"],
+        "expiry_time": found["Expiration"].isoformat(),
+    }
 
 
 # --- containers ------------------------------------------------------------------------------------------------------
@@ -187,6 +212,7 @@ class TrainingSpec:
 
     :param s3_output_uri: S3OutputPath; the artifact goes to {S3OutputPath}/{job}/output/model.tar.gz
     :param metric_definitions: (name, regular expression with one group) pairs, beside the algorithm's own
+    :param role_arn: the role that reads the data and writes the artifact and the log; empty for SageMaker itself
     """
 
     account_id: str
@@ -202,6 +228,7 @@ class TrainingSpec:
     instance_count: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     metric_definitions: tuple[tuple[str, str], ...] = ()
+    role_arn: str = ""
 
     @classmethod
     def from_request(cls, account_id: str, region: str, job_arn: str, request: Mapping[str, Any]) -> Self:
@@ -221,6 +248,7 @@ class TrainingSpec:
             instance_count=request["ResourceConfig"].get("InstanceCount", 1),
             environment=dict(request.get("Environment", {})),
             metric_definitions=tuple((m["Name"], m["Regex"]) for m in algorithm.get("MetricDefinitions", [])),
+            role_arn=request.get("RoleArn", ""),
         )
 
 
@@ -281,6 +309,7 @@ class CaptureSpec:
     :param csv_types: content types whose bodies are written as CSV
     :param json_types: content types whose bodies are written as JSON; all others' are written in base64
     :param kms_key_id: the key that encrypts the objects
+    :param role_arn: the role that writes them; empty for SageMaker itself
     """
 
     bucket: str
@@ -291,6 +320,7 @@ class CaptureSpec:
     csv_types: frozenset[str] = frozenset()
     json_types: frozenset[str] = frozenset()
     kms_key_id: str | None = None
+    role_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -300,6 +330,7 @@ class VariantSpec:
     :param weight: share of the traffic relative to the sum of all weights
     :param capture: what is captured of its requests, None for nothing
     :param config_name: its endpoint configuration, which its metrics name too
+    :param role_arn: the role that reads the model and writes the log; empty for SageMaker itself
     """
 
     name: str
@@ -311,6 +342,7 @@ class VariantSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     capture: CaptureSpec | None = None
     config_name: str = ""
+    role_arn: str = ""
 
 
 class InvokeResult(NamedTuple):

@@ -149,7 +149,7 @@ class DataCapture:
             if spec.kms_key_id:
                 encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": spec.kms_key_id}
             try:
-                client = self._settings.client("s3", key.account_id, key.region)
+                client = self._settings.client("s3", key.account_id, key.region, spec.role_arn)
                 client.put_object(Bucket=spec.bucket, Key=f"{folder}/{name}", Body=body, **encryption)
             except (ClientError, BotoCoreError, Boto3Error) as error:
                 _log.warning("%d captured requests of endpoint %s lost: %s", len(records), key.name, error)

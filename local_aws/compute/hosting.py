@@ -132,7 +132,6 @@ class Hosting:
     @contextlib.contextmanager
     def _downloaded(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> Iterator[Path]:
         """Yield a directory with the variants' models, which is removed if they are not deployed."""
-        client = self._settings.client("s3", key.account_id, key.region)
         folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
         try:
             for variant in variants:
@@ -140,6 +139,7 @@ class Hosting:
                 # The instances of a variant share the directory: model servers only read it.
                 model = folder / variant.name / "model"
                 if variant.model_data_url:
+                    client = self._settings.client("s3", key.account_id, key.region, variant.role_arn)
                     s3.download_model(client, variant.model_data_url, model)
                 else:
                     model.mkdir(parents=True)
@@ -149,7 +149,7 @@ class Hosting:
             raise
 
     def _new_instances(self, key: EndpointKey, variant: VariantSpec, opt_ml: Path, count: int) -> list[Instance]:
-        client = self._settings.client("logs", key.account_id, key.region)
+        client = self._settings.client("logs", key.account_id, key.region, variant.role_arn)
 
         def new_log(stream: str) -> LogStream:
             return LogStream(client, f"/aws/sagemaker/Endpoints/{key.name}", stream)

@@ -140,7 +140,7 @@ class TrainingRun:
             raise _Stopped
 
     def _client(self, service: str) -> Any:
-        return self._settings.client(service, self._spec.account_id, self._spec.region)
+        return self._settings.client(service, self._spec.account_id, self._spec.region, self._spec.role_arn)
 
     def _prepare(self) -> None:
         """Create the files of /opt/ml.

@@ -14,12 +14,15 @@ from typing import Any
 import botocore.session
 from botocore.model import ServiceModel
 
+from local_aws.framework.authorization import Guard, Needed
 from local_aws.framework.store import Scope
 from local_aws.framework.validation import Validator, WrongType, project
 
 Operation = Callable[["RequestContext", dict[str, Any]], dict[str, Any]]
 # Context, service, operation, parameters, and the error code or None.
 Recorder = Callable[["RequestContext", str, str, dict[str, Any], str | None], None]
+# Context, operation, parameters, which have not been checked.
+Needs = Callable[["RequestContext", str, dict[str, Any]], list[Needed]]
 
 _log = logging.getLogger(__name__)
 
@@ -30,11 +33,17 @@ class RequestContext(Scope):
 
     :param caller: ARN of who asks; the name of a service that acts for someone
     :param principal_id: IAM's unique id of the caller
+    :param access_key_id: what the caller signed with; empty when no request was signed
+    :param principal: ARN of the user or role session whose permissions count, where that is not the caller
+    :param via: the service that acts for the caller, such as CloudFormation; empty for the caller's own calls
     :param request_id: names the call in logs, and in the ledger when it did not come by HTTP
     """
 
     caller: str = "local"
     principal_id: str = ""
+    access_key_id: str = ""
+    principal: str = ""
+    via: str = ""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -77,6 +86,9 @@ class JsonService:
         self.operations = operations
         # Gets every call made inside the process; the HTTP front records the others.
         self.recorder: Recorder | None = None
+        # What callers need for an operation, and who asks IAM for it; the host sets the second.
+        self.needs: Needs | None = None
+        self.guard: Guard | None = None
         self._before: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._afterwards: dict[str, Callable[[RequestContext, dict[str, Any]], None]] = {}
         self._model = service_model(service_name)
@@ -150,7 +162,12 @@ class JsonService:
                 "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
             )
         model = self._model.operation_model(operation)
+        needed = self.needs(context, operation, parameters) if self.needs and self.guard else []
+        if self.guard:
+            self.guard.authorize(context, needed)
         request = self._checked(model.input_shape, parameters)
+        if self.guard:
+            self.guard.check_trust(context, needed)
         if act := self._before.get(operation):
             act(context, request)
         result = self.operations[operation](context, request)

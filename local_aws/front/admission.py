@@ -6,6 +6,7 @@ from local_aws.front.asgi import AsgiScope, Receive, body_of, http_request, repl
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.strangers import reason_to_refuse
 from local_aws.host.authentication import Claim, Unauthenticated
+from local_aws.host.current import Current, current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import HttpRequest
 from local_aws.host.services import SERVICES
@@ -109,7 +110,7 @@ class Admission:
                 ),
                 service,
             )
-        self._gateway.iam.caller.set(caller)
+        current.set(Current(request, caller))
 
     def _unknown(self, request: HttpRequest, error: Unauthenticated, service: str = "") -> NotAdmitted:
         if service not in SERVICES:

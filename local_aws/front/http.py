@@ -13,7 +13,8 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from local_aws.framework.api import ServiceError
+from local_aws.framework.api import Needs, RequestContext, ServiceError
+from local_aws.framework.authorization import Needed
 from local_aws.framework.service_parts import Invoke
 from local_aws.framework.store import Scope
 from local_aws.front import ledger
@@ -23,6 +24,7 @@ from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_m
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
 from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
+from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import INVOCATION, HttpRequest
 from local_aws.host.services import SIGNALS_PATH
@@ -57,6 +59,8 @@ class Front:
         self._admission = admission
         self._faults = FaultInjection(self._named, self._write) if faults else None
         self.invoke: Invoke | None = None
+        # What an invocation needs.
+        self.needs: Needs | None = None
         self.ready = False
         # Whether a call may have changed state since the flag was last cleared.
         self.changed = False
@@ -200,11 +204,12 @@ class Front:
                 resource=resource,
                 outcome=outcome,
                 status=status,
-                caller=self._gateway.iam.caller.get().arn,
+                caller=current.get().caller.arn,
                 region=self._gateway.requests.region_of(request),
                 request_id=request_id,
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
+                denied=_denied(status),
             )
         )
 
@@ -237,7 +242,7 @@ class Front:
         began = time.perf_counter()
         name = request.path.split("/", 3)[2]
         where = self._gateway.requests.scope_of(request)
-        status, headers, content = await self._invoked(request, scope, where, name)
+        status, headers, content = await self._invoked(request, where, name)
         headers["x-amzn-requestid"] = request_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         self._calls.record(
             Call(
@@ -246,21 +251,26 @@ class Front:
                 resource=name,
                 outcome=ledger.outcome(status, headers, content),
                 status=status,
-                caller=self._gateway.iam.caller.get().arn,
+                caller=current.get().caller.arn,
                 region=where.region,
                 request_id=request_id,
                 fault=fault_met(scope),
                 milliseconds=milliseconds_since(began),
+                denied=_denied(status),
             )
         )
         return status, headers, content
 
-    async def _invoked(
-        self, request: HttpRequest, scope: AsgiScope, where: Scope, name: str
-    ) -> tuple[int, dict[str, str], bytes]:
+    def _invoking(self, context: RequestContext, name: str) -> Needed:
+        assert self.needs is not None  # noqa: S101 (set where `invoke` is)
+        return self.needs(context, "InvokeEndpoint", {"EndpointName": name})[0]
+
+    async def _invoked(self, request: HttpRequest, where: Scope, name: str) -> tuple[int, dict[str, str], bytes]:
+        context = self._gateway.requests.context(current.get().caller)
         arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
-        if denial := self._gateway.iam.authorize(request, scope, "sagemaker:InvokeEndpoint", arn):
-            return denial.status, denial.headers, denial.body
+        if refusal := self._gateway.iam.authorize(context, arn, lambda: self._invoking(context, name)):
+            answered = {"Message": refusal.message}
+            return 403, {"x-amzn-errortype": "AccessDeniedException"}, json.dumps(answered).encode()
         try:
             if self.invoke is None:
                 raise ServiceError("ServiceUnavailable", "Model hosting is not running.", 503)
@@ -271,6 +281,12 @@ class Front:
             _log.exception("The invocation of %s failed", name)
             return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
+
+
+def _denied(status: int) -> dict[str, Any] | None:
+    """Return what IAM refused of the call that is being answered."""
+    refusal = current.get().refusal
+    return refusal.as_data() if refusal is not None and status >= 400 else None
 
 
 def _is_short(scope: AsgiScope) -> bool:

@@ -6,7 +6,7 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 OK = "ok"
 # The outcome of a call whose connection was closed on purpose instead of performing it.
@@ -27,6 +27,7 @@ class Call(NamedTuple):
     :param request_id: the answer's request id
     :param fault: id of the injected fault the call met; the member is written only then
     :param milliseconds: from its arrival until its answer was made; written for calls that came from outside
+    :param denied: what IAM refused, and the statement that would allow it; written only then
     """
 
     service: str
@@ -39,6 +40,7 @@ class Call(NamedTuple):
     request_id: str
     fault: str | None = None
     milliseconds: float | None = None
+    denied: dict[str, Any] | None = None
 
 
 class Ledger:
@@ -58,7 +60,7 @@ class Ledger:
         :param call: a call whose outcome is known
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **call._asdict()}
-        for name in ("fault", "milliseconds"):
+        for name in ("fault", "milliseconds", "denied"):
             if line[name] is None:
                 del line[name]
         os.write(self._file, (json.dumps(line) + "\n").encode())

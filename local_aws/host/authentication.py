@@ -69,11 +69,13 @@ class Caller:
     :param arn: of the IAM user or the role's session; a service's name for AWS's own services
     :param principal_id: IAM's unique id of it
     :param service: the service that the signature is for
+    :param access_key_id: the key that it was signed with
     """
 
     arn: str
     principal_id: str
     service: str
+    access_key_id: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Authentication:
         arn = claim.credential.principal_arn
         if claim.credential.principal_type == "Root":
             arn = self._inside
-        return Caller(arn, claim.credential.principal_id, claim.service)
+        return Caller(arn, claim.credential.principal_id, claim.service, claim.credential.access_key_id)
 
     def _is_presigned(self, fields: dict[str, str], query: dict[str, list[str]]) -> bool:
         """Tell whether the address is signed, rather than the header.

@@ -25,6 +25,8 @@ def configure(settings: Settings) -> None:
             "S3_DATA_DIR": str(settings.state_dir / "s3"),
             # The secret of the keys of twelve digits, which the account's own services sign with.
             "AWS_SECRET_ACCESS_KEY": settings.inside_secret,
+            # IAM is enforced.
+            "AUTH": "true",
             # These would open listeners of their own, which nothing here needs.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

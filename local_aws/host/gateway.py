@@ -11,15 +11,19 @@ from types import ModuleType
 from typing import Any
 
 from local_aws.host import (
+    accounts,
     authentication,
     cloudwatch,
+    enforcement,
     iam,
     patterns,
+    permissions,
     persistence,
     requests,
     s3,
     services,
     stack_engine,
+    stack_roles,
     stacks,
 )
 from local_aws.host.environment import configure
@@ -27,15 +31,19 @@ from local_aws.host.stack_operations import Journal
 from local_aws.settings import Settings
 
 _PARTS: tuple[ModuleType, ...] = (
+    accounts,
     authentication,
     cloudwatch,
+    enforcement,
     iam,
     patterns,
+    permissions,
     persistence,
     requests,
     s3,
     services,
     stack_engine,
+    stack_roles,
     stacks,
 )
 
@@ -63,11 +71,12 @@ class Gateway:
         # ministack's own ASGI application.
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
         self.requests = requests.Requests(modules)
-        self.iam = iam.Iam(modules, self.requests)
-        self.services = services.Services(modules, self.requests, self.iam)
+        self.iam = iam.Iam(modules)
+        self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
         self.persistence = persistence.Persistence(modules)
-        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal)
+        roles = stack_roles.StackRoles(modules, self.iam.permissions)
+        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal)
         self.cloudwatch = cloudwatch.CloudWatch(modules)

@@ -1,30 +1,25 @@
 """Who may use this AWS: IAM's users and keys, and what IAM says about a request."""
 
 import uuid
-from collections.abc import Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from local_aws.host.authentication import Authentication, Caller
+from local_aws.framework.api import RequestContext
+from local_aws.framework.authorization import Needed
+from local_aws.host.authentication import Authentication
 from local_aws.host.credentials import AIRFLOW_USER, OPERATOR_USER, Credentials
+from local_aws.host.current import current
+from local_aws.host.enforcement import Enforcement
 from local_aws.host.environment import DEFAULT_ACCOUNT
 from local_aws.host.patterns import wildcard
-from local_aws.host.requests import HttpRequest, Requests
+from local_aws.host.permissions import Permissions, Refusal
+from local_aws.host.requests import HttpRequest
 
 PRIVATE_PARTS = {
-    "ministack.app": ("AUTH",),
     "ministack.core.iam_actions": ("access_denied_response",),
-    "ministack.core.iam_evaluator": (
-        "AuthError",
-        "_fnmatch_compile",
-        "enforce",
-        "pin_request_caller",
-        "pin_request_origin",
-        "pin_signed_body",
-        "pin_signed_request",
-    ),
+    "ministack.core.iam_evaluator": ("_fnmatch_compile",),
     "ministack.core.responses": ("set_request_account_id",),
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
 }
@@ -46,20 +41,17 @@ class Iam:
     """ministack's IAM.
 
     :param modules: ministack's modules by name
-    :param requests: reads requests
     """
 
-    def __init__(self, modules: Mapping[str, Any], requests: Requests) -> None:
-        self._app = modules["ministack.app"]
+    def __init__(self, modules: Mapping[str, Any]) -> None:
         self._actions = modules["ministack.core.iam_actions"]
         self._evaluator = modules["ministack.core.iam_evaluator"]
         self._responses = modules["ministack.core.responses"]
         self._accounts = modules["ministack.services.iam"]
-        self._requests = requests
         self._evaluator._fnmatch_compile = lru_cache(4096)(wildcard)
-        # Who has signed the current request.
-        self.caller: ContextVar[Caller] = ContextVar("local_aws.caller")
         self.authentication = Authentication(modules, inside=_INSIDE)
+        self.permissions = Permissions(modules, self._refused)
+        Enforcement(modules, self.permissions)
 
     def make_users(self, credentials: Credentials) -> None:
         """Give IAM the users and keys of those who use this AWS from outside.
@@ -103,40 +95,18 @@ class Iam:
         found = {name.lower(): value for name, value in headers.items()}
         return Denial(status, {**found, "x-amzn-requestid": request_id, "x-amz-request-id": request_id}, body)
 
-    def authorize(self, request: HttpRequest, raw: dict[str, Any], action: str, arn: str) -> Denial | None:
-        """Ask IAM about a request that ministack does not see; allows everything unless AUTH=true.
+    def authorize(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
+        """Ask IAM about an invocation, which ministack does not see.
 
-        :param request: the request, with its body; `Requests.scope_of` has been called for it
-        :param raw: its ASGI scope
-        :param action: such as ``sagemaker:InvokeEndpoint``
-        :param arn: the resource
+        :param context: who asks
+        :param resource: the endpoint
+        :param needed: makes the question
         :returns: None when it is allowed
         """
-        if not self._app.AUTH:
-            return None
-        service = action.partition(":")[0]
-        client = (raw.get("client") or ("127.0.0.1",))[0]
-        self._evaluator.pin_request_origin(client, raw.get("scheme") == "https")
-        raw_path = (raw.get("raw_path") or request.path.encode()).decode("latin-1")
-        self._evaluator.pin_signed_request(request.method, raw_path, request.query, raw["headers"])
-        self._evaluator.pin_signed_body(request.body)
-        self._evaluator.pin_request_caller(request.headers, request.query)
-        key, region = self._requests.access_key_of(request), self._requests.region_of(request)
-        denied = self._evaluator.enforce(key, action, service, region, resource_arn=arn)
-        if denied is None:
-            return None
-        if isinstance(denied, self._evaluator.AuthError):
-            answer = self._actions.access_denied_response(
-                service, action, "", "", error_code=denied.code, message=denied.message, headers=request.headers
-            )
-        else:
-            answer = self._actions.access_denied_response(
-                service,
-                action,
-                denied.principal_arn,
-                "",
-                headers=request.headers,
-                resource_arn=arn,
-                explicit_deny=denied.decision == "Deny",
-            )
-        return Denial(*answer)
+        return self.permissions.remembered(context, resource, needed)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Keep a refusal for the ledger and log it; a stack's or a job's has no call that is being answered."""
+        asked = current.get(None)
+        if asked is not None:
+            asked.refusal = refusal

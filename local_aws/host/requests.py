@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from local_aws.framework.api import RequestContext
-from local_aws.framework.cloudformation import CLOUDFORMATION
 from local_aws.framework.store import Scope
 from local_aws.host.authentication import Caller
 
@@ -24,7 +23,6 @@ PRIVATE_PARTS = {
 
 # The path of an endpoint's invocation, which differs from SageMaker's other calls.
 INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
-_FOR_A_STACK = Caller(CLOUDFORMATION, CLOUDFORMATION, "cloudformation")
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,10 @@ class Requests:
         region: str = self._router.extract_region(request.headers, request.query)
         return region
 
-    def context(self, caller: Caller = _FOR_A_STACK) -> RequestContext:
-        """Say for whom the current request or stack operation acts.
+    def context(self, caller: Caller) -> RequestContext:
+        """Say for whom the current request acts.
 
-        :param caller: who signed the request; CloudFormation for a stack operation
+        :param caller: who signed it
         """
         account, region = self._responses.get_account_id(), self._responses.get_region()
-        return RequestContext(account, region, caller.arn, caller.principal_id)
+        return RequestContext(account, region, caller.arn, caller.principal_id, caller.access_key_id)

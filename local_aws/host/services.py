@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_aws.framework.api import JsonService
-from local_aws.host.iam import Iam
+from local_aws.host.current import current
+from local_aws.host.permissions import Permissions
 from local_aws.host.requests import Requests
 
 PRIVATE_PARTS = {
@@ -63,36 +64,37 @@ class Services:
 
     :param modules: ministack's modules by name
     :param requests: says for whom a request acts
-    :param iam: knows who has signed the current request
+    :param permissions: evaluates policies
     """
 
-    def __init__(self, modules: Mapping[str, Any], requests: Requests, iam: Iam) -> None:
+    def __init__(self, modules: Mapping[str, Any], requests: Requests, permissions: Permissions) -> None:
         self._app = modules["ministack.app"]
         self._iam_actions = modules["ministack.core.iam_actions"]
         self._router = modules["ministack.core.router"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         self._requests = requests
-        self._iam = iam
+        self._permissions = permissions
         self._close_others()
         self._close_pages()
         self._close_resource_types()
 
     def add(self, service: JsonService) -> None:
-        """Route a service's requests to it; IAM checks them like those of any other service.
+        """Route a service's requests to it; the service itself asks IAM about each call, also about those of stacks.
 
         :param service: the service
         """
         name = service.service_name
+        service.guard = self._permissions
 
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
         ) -> tuple[int, dict[str, str], bytes]:
-            context = self._requests.context(self._iam.caller.get())
+            context = self._requests.context(current.get().caller)
             return await asyncio.to_thread(service.handle, context, headers.get("x-amz-target", ""), body)
 
         self._app.SERVICE_HANDLERS[name] = handle
         self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}
-        self._iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
+        self._iam_actions.SERVICE_TO_IAM_NAMESPACE.pop(name, None)
 
     def _close_others(self) -> None:
         """Remove the services that are not in SERVICES.

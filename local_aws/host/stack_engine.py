@@ -8,6 +8,7 @@ from typing import Any
 
 from local_aws.framework.store import Document, Scope
 from local_aws.host.stack_operations import Journal, Operation, current_operation
+from local_aws.host.stack_roles import StackRoles
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
 # The host begins an operation with one of these. Arguments are plain values, a stack, a change set or a coroutine.
@@ -22,7 +23,7 @@ _CALLS = {
     "changesets": ("_import_resources_async", "_track_change_set_execution"),
 }
 # The host changes one resource with one of these; the first argument is the type, the second names the resource.
-_STEPS = ("_delete_resource", "_provision_resource", "_update_resource")
+_STEPS = {"_delete_resource": "delete", "_provision_resource": "create", "_update_resource": "update"}
 
 PRIVATE_PARTS = {
     "ministack.core.responses": ("set_request_account_id", "set_request_region"),
@@ -56,6 +57,7 @@ class StackEngine:
 
     :param modules: ministack's modules by name
     :param journal: where operations are written down
+    :param roles: whose permissions count
     :param save: makes CloudFormation's state durable
     :param save_now: makes the state of every service durable, on the event loop
     """
@@ -64,6 +66,7 @@ class StackEngine:
         self,
         modules: Mapping[str, Any],
         journal: Journal,
+        roles: StackRoles,
         save: Callable[[], Awaitable[None]],
         save_now: Callable[[], None],
     ) -> None:
@@ -73,6 +76,7 @@ class StackEngine:
         self._changesets = modules[f"{_CLOUDFORMATION}.changesets"]
         self._handlers = modules[f"{_CLOUDFORMATION}.handlers"]
         self._journal = journal
+        self._roles = roles
         self._save = save
         self._save_now = save_now
         self._described: dict[int, Document] = {}
@@ -126,7 +130,8 @@ class StackEngine:
         """Record an operation and let the host begin it, before the caller is answered."""
         call = self._described.pop(id(coroutine))
         events = len(self._state._stack_events.get(stack_id, []))
-        operation = self._journal.begin(_scope_of(stack_id), stack, events, call)
+        actor = self._roles.actor_of(stack, call)
+        operation = self._journal.begin(_scope_of(stack_id), stack, events, call, actor)
         self._begin_task(self._carry_out(operation, coroutine), stack, stack_id)
 
     async def _carry_out(self, operation: Operation, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -141,11 +146,19 @@ class StackEngine:
             operation = current_operation()
             if operation is None:
                 return function(type_name, resource, *arguments, **keywords)
+
+            def work() -> Any:
+                # A new resource has no physical id: its properties come next, and an update's new ones after the old.
+                properties = arguments[1] if name == "_update_resource" else arguments[0]
+                stack_name = arguments[1] if name == "_provision_resource" else ""
+                self._roles.authorize(_STEPS[name], type_name, resource, properties or {}, stack_name)
+                return function(type_name, resource, *arguments, **keywords)
+
             # A handler with its own thread saves its state itself.
             blocks = self._stacks._runs_on_worker_thread(type_name)
             return operation.step(
                 f"{name} {type_name} {resource}",
-                lambda: function(type_name, resource, *arguments, **keywords),
+                work,
                 (lambda: None) if blocks else self._save_now,
             )
 

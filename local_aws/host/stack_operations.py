@@ -49,19 +49,20 @@ class Journal:
         # Set before the process ends: later failures are caused by that.
         self.closed = threading.Event()
 
-    def begin(self, scope: Scope, stack: Document, events: int, call: Document) -> "Operation":
+    def begin(self, scope: Scope, stack: Document, events: int, call: Document, actor: str) -> "Operation":
         """Record an operation that begins; the stack's earlier one has ended.
 
         :param scope: the stack's account and region
         :param stack: the stack as it is when the operation begins
         :param events: how many events it has
         :param call: how to begin the operation again
+        :param actor: ARN of the role or the caller whose permissions count
         """
         for operation in self.unfinished():
             if operation.stack["StackId"] == stack["StackId"]:
                 operation.end()
         name = uuid.uuid4().hex
-        self._operations.put(scope, name, {"stack": stack, "events": events, "call": call})
+        self._operations.put(scope, name, {"stack": stack, "events": events, "call": call, "actor": actor})
         return self._operation(scope, name)
 
     def unfinished(self) -> Iterator["Operation"]:
@@ -99,6 +100,8 @@ class Operation:
         self.stack: Document = document["stack"]
         self.events: int = document["events"]
         self.call: Document = document["call"]
+        # ARN of the role or the caller whose permissions count; an earlier version wrote none.
+        self.actor: str = document.get("actor", "")
         self.end = end
         self._steps = steps
         self._write = write

@@ -6,10 +6,10 @@ from typing import Any
 
 from local_aws.framework.cloudformation import ResourceType
 from local_aws.host.persistence import Persistence
-from local_aws.host.requests import Requests
 from local_aws.host.resource_handlers import handlers
 from local_aws.host.stack_engine import StackEngine
 from local_aws.host.stack_operations import Journal
+from local_aws.host.stack_roles import StackRoles
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -32,15 +32,15 @@ class Stacks:
     """ministack's CloudFormation with resource types added to it.
 
     :param modules: ministack's modules by name
-    :param requests: says for whom a stack operation acts
+    :param roles: say for whom a stack operation acts
     :param persistence: makes the state durable
     :param journal: where CloudFormation's operations are written down
     """
 
     def __init__(
-        self, modules: Mapping[str, Any], requests: Requests, persistence: Persistence, journal: Journal
+        self, modules: Mapping[str, Any], roles: StackRoles, persistence: Persistence, journal: Journal
     ) -> None:
-        self._requests = requests
+        self._roles = roles
         self._cloudformation = modules["ministack.services.cloudformation"]
         self._provisioners = modules["ministack.services.cloudformation.provisioners"]
         changesets = modules["ministack.services.cloudformation.changesets"]
@@ -54,7 +54,7 @@ class Stacks:
         # A handler that blocks on the event loop would stop every service at once.
         stacks._runs_on_worker_thread = lambda name: name in self._added_types or blocks(name)
         self.engine = StackEngine(
-            modules, journal, lambda: persistence.save_service("cloudformation"), persistence.save_now
+            modules, journal, roles, lambda: persistence.save_service("cloudformation"), persistence.save_now
         )
 
     def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:
@@ -63,7 +63,7 @@ class Stacks:
         :param type_name: such as ``AWS::SageMaker::Model``
         :param resource_type: what makes them
         """
-        self._provisioners._RESOURCE_HANDLERS[type_name] = handlers(resource_type, self._requests.context)
+        self._provisioners._RESOURCE_HANDLERS[type_name] = handlers(resource_type, self._roles.context)
         if resource_type.name_property:
             self._provisioners._CUSTOM_NAME_REPLACEMENT[type_name] = {"name": resource_type.name_property}
         if resource_type.takes_tags:

@@ -87,7 +87,7 @@ class EndpointDeployer:
         :param plan: what it is to become
         :param policy: in which steps
         """
-        watch = _Watch(self, scope, name, policy)
+        watch = _Watch(self, scope, name, policy, plan.role_arn)
         try:
             self._hosting.update(key_of(scope, name), plan.specs(), policy, watch, self._clock)
         except Interrupted:
@@ -117,12 +117,13 @@ class _Watch:
     scope: Scope
     name: str
     policy: UpdatePolicy
+    role_arn: str
 
     def report(self, stage: UpdateStage) -> None:
         self.deployer._end(self.scope, self.name, lambda endpoint: progressed(endpoint, stage))
 
     def tripped(self) -> str | None:
-        return self.deployer._alarms.tripped(self.scope, self.policy.alarms)
+        return self.deployer._alarms.tripped(self.scope, self.policy.alarms, self.role_arn)
 
     def wait(self, seconds: float) -> bool:
         return self.deployer._going_down.wait(seconds)

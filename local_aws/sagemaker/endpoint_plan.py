@@ -4,13 +4,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local_aws.compute.base import CaptureSpec, VariantSpec
 from local_aws.compute.s3 import split_url
 from local_aws.framework.store import Document
-from local_aws.sagemaker.resources import now
+from local_aws.sagemaker.resources import EXECUTION_ROLE, now
 
 # Data capture in an endpoint's document: as DescribeEndpoint shows it, and the whole configuration.
 CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
@@ -35,6 +35,7 @@ class PlannedVariant:
         :param config_name: the endpoint configuration's
         :param capture: what is captured of the variant's requests
         """
+        role = self.container.get(EXECUTION_ROLE, "")
         return VariantSpec(
             name=self.name,
             model_name=self.model_name,
@@ -43,8 +44,9 @@ class PlannedVariant:
             instance_count=self.instance_count,
             weight=self.weight,
             environment=dict(self.container.get("Environment", {})),
-            capture=capture,
+            capture=replace(capture, role_arn=role) if capture else None,
             config_name=config_name,
+            role_arn=role,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -114,6 +116,11 @@ class Plan:
         )
         settings = {member: endpoint.get(member) for member in CAPTURE_MEMBERS}
         return cls(endpoint["EndpointConfigName"], variants, settings)
+
+    @property
+    def role_arn(self) -> str:
+        """The role that the first variant's model has; empty without one."""
+        return str(self.variants[0].container.get(EXECUTION_ROLE, ""))
 
     def specs(self) -> list[VariantSpec]:
         """Return the variants' specifications for the compute."""

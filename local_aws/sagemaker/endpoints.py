@@ -136,7 +136,7 @@ class Endpoints:
         containers = self._containers(context, config)
         deployment = deployment_config_of(endpoint, parameters)
         deployment_config.check(deployment)
-        self._alarms.check(context, deployment_config.alarms(deployment))
+        self._alarms.check(context, deployment_config.alarms(deployment), Plan.of(config, containers).role_arn)
         begun: list[tuple[Plan, UpdatePolicy]] = []
 
         def begin(endpoint: Document) -> None:

@@ -1,6 +1,6 @@
 """SageMaker's checks of S3 before it accepts a request.
 
-They run in the caller's account, as a client of the AWS that this process serves.
+They run as the role that will read the data, as a client of the AWS that this process serves.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ class ObjectCheck:
         """
         bucket, key = split_url(url)
         try:
-            self._client(scope).head_object(Bucket=bucket, Key=key)
+            self._client(scope, role_arn).head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 raise invalid(f"Could not find model data at {url}.") from error
@@ -53,7 +53,9 @@ class ObjectCheck:
         """
         bucket, prefix = split_url(url)
         try:
-            found = self._client(scope).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"] > 0
+            found = (
+                self._client(scope, role_arn).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"] > 0
+            )
             reason = ""
         except ClientError as error:
             found, reason = False, f" Error message from S3: {error.response['Error'].get('Message', '')}"
@@ -64,5 +66,5 @@ class ObjectCheck:
                 f' the role "{role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".{reason}'
             )
 
-    def _client(self, scope: Scope) -> Any:
-        return self._settings.client("s3", scope.account_id, scope.region)
+    def _client(self, scope: Scope, role_arn: str | None) -> Any:
+        return self._settings.client("s3", scope.account_id, scope.region, role_arn or "")

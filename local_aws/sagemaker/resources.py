@@ -10,6 +10,9 @@ from typing import Any
 from local_aws.framework.api import ServiceError
 from local_aws.framework.store import Collection, Document, Scope, Store
 
+# The member of a model that names its role; what an endpoint has to run for the model says it too.
+EXECUTION_ROLE = "ExecutionRoleArn"
+
 
 def now() -> float:
     """Return the time as documents store it, in epoch seconds."""

@@ -13,7 +13,7 @@ from local_aws.sagemaker.resources import invalid
 
 
 class RollbackAlarms:
-    """Reads alarms as a client of CloudWatch, as SageMaker does with DescribeAlarms.
+    """Reads alarms as a client of CloudWatch, as SageMaker does with DescribeAlarms and the model's role.
 
     :param settings: where CloudWatch is
     """
@@ -21,26 +21,31 @@ class RollbackAlarms:
     def __init__(self, settings: ComputeSettings) -> None:
         self._settings = settings
 
-    def check(self, scope: Scope, names: Sequence[str]) -> None:
+    def check(self, scope: Scope, names: Sequence[str], role_arn: str) -> None:
         """Refuse names of missing alarms.
 
         :param scope: account and region of the alarms
         :param names: of AutoRollbackConfiguration
-        :raises ServiceError: an alarm does not exist
+        :param role_arn: the role that reads them; empty for SageMaker itself
+        :raises ServiceError: an alarm does not exist, or the role may not read it
         """
-        states = self._states(scope, names)
+        try:
+            states = self._states(scope, names, role_arn)
+        except (ClientError, BotoCoreError) as error:
+            raise invalid(f"The alarms of AutoRollbackConfiguration could not be described: {error}") from error
         if missing := [name for name in names if name not in states]:
             raise invalid(f"Could not find alarm(s) {_listed(missing)} specified in AutoRollbackConfiguration.")
 
-    def tripped(self, scope: Scope, names: Sequence[str]) -> str | None:
+    def tripped(self, scope: Scope, names: Sequence[str], role_arn: str) -> str | None:
         """Return the reason for a roll-back: an alarm is in ALARM or cannot be read.
 
         :param scope: account and region of the alarms
         :param names: of AutoRollbackConfiguration
+        :param role_arn: the role that reads them; empty for SageMaker itself
         :returns: the reason; None when there is none
         """
         try:
-            states = self._states(scope, names)
+            states = self._states(scope, names, role_arn)
         except (ClientError, BotoCoreError) as error:
             # A deployment that cannot be watched must not continue.
             return f"The alarms of AutoRollbackConfiguration could not be described: {error}"
@@ -50,10 +55,10 @@ class RollbackAlarms:
             return f"Alarm(s) {_listed(breached)} specified in AutoRollbackConfiguration are in ALARM state."
         return None
 
-    def _states(self, scope: Scope, names: Sequence[str]) -> dict[str, str]:
+    def _states(self, scope: Scope, names: Sequence[str], role_arn: str) -> dict[str, str]:
         if not names:
             return {}
-        client = self._settings.client("cloudwatch", scope.account_id, scope.region)
+        client = self._settings.client("cloudwatch", scope.account_id, scope.region, role_arn)
         found = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         alarms = [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]
         return {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}

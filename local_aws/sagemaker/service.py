@@ -17,6 +17,7 @@ from local_aws.sagemaker.model_package_groups import RESOURCE_TYPE, ModelPackage
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
+from local_aws.sagemaker.permissions import SageMakerPermissions
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
 from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
@@ -63,6 +64,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         **endpoints.operations(),
     }
     service = JsonService("sagemaker", operations)
+    service.needs = SageMakerPermissions(tags.of).needed
 
     def start() -> None:
         compute.reap_orphans()

@@ -59,7 +59,7 @@ class Tags:
     def _add(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         check(parameters["Tags"])
         # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html: the prefix is for AWS's own use.
-        if context.caller != CLOUDFORMATION and any(tag["Key"].startswith("aws:") for tag in parameters["Tags"]):
+        if context.via != CLOUDFORMATION and any(tag["Key"].startswith("aws:") for tag in parameters["Tags"]):
             raise ServiceError("ValidationException", "aws: prefixed tag key names are not allowed for external use.")
 
         def add(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 A plugin of pytest (see tests/conftest.py), so that one server serves the tests of every folder.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -62,7 +63,19 @@ class LocalAws:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"The local AWS did not start:\n{self.log_path.read_text()[-4000:]}")
             time.sleep(0.1)
+        self._make_role()
         return self
+
+    def _make_role(self) -> None:
+        """Make the role that tests train and host as."""
+        iam = self.client("iam")
+        trusted = {"Service": "sagemaker.amazonaws.com"}
+        statement = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        # It is there after a restart, and a server with keys of its own does not let this client in.
+        with contextlib.suppress(iam.exceptions.ClientError):
+            iam.create_role(RoleName="slipway-training", AssumeRolePolicyDocument=document)
+            iam.attach_role_policy(RoleName="slipway-training", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
 
     def healthy(self) -> bool:
         try:
@@ -89,7 +102,7 @@ class LocalAws:
 
     def client_of(self, account: str, service: str, **overrides: Any) -> Any:
         """Return a client of another account's role."""
-        role = f"arn:aws:iam::{account}:role/tests"
+        role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
         session = self.client("sts").assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
         keys = {
             "aws_access_key_id": session["AccessKeyId"],

@@ -130,15 +130,18 @@ def test_keys_that_iam_and_sts_give_out_are_good_until_they_are_taken_back(local
     iam.update_access_key(UserName="keyed", AccessKeyId=key.access_key_id, Status="Inactive")
     assert code_of(client(local_aws, "sts", key).get_caller_identity) == "InvalidClientTokenId"
     role = "arn:aws:iam::123456789012:role/slipway-airflow"
-    session = local_aws.client("sts").assume_role(RoleArn=role, RoleSessionName="night")["Credentials"]
+    airflow = client(local_aws, "sts", CREDENTIALS.airflow)
+    session = airflow.assume_role(RoleArn=role, RoleSessionName="night")["Credentials"]
     keys = {
         "aws_access_key_id": session["AccessKeyId"],
         "aws_secret_access_key": session["SecretAccessKey"],
     }
     sagemaker = local_aws.client("sagemaker", **keys, aws_session_token=session["SessionToken"])
-    sagemaker.create_model_package_group(ModelPackageGroupName="by-a-session")
-    (call,) = local_aws.ledger(operation="CreateModelPackageGroup", resource="by-a-session")
-    assert call["caller"] == "arn:aws:sts::123456789012:assumed-role/slipway-airflow/night"
+    sagemaker.list_models()
+    (call,) = local_aws.ledger(
+        operation="ListModels", caller="arn:aws:sts::123456789012:assumed-role/slipway-airflow/night"
+    )
+    assert call["outcome"] == "ok"
     for token in ({}, {"aws_session_token": "another"}):
         forger = local_aws.client("sagemaker", **keys, **token)
         assert code_of(forger.list_models) == "UnrecognizedClientException"

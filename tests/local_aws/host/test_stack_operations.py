@@ -46,7 +46,7 @@ def journal(tmp_path):
 
 
 def begin(journal, stack_id="one"):
-    return journal.begin(SCOPE, {"StackId": stack_id}, 0, {"function": "f"})
+    return journal.begin(SCOPE, {"StackId": stack_id}, 0, {"function": "f"}, "arn:aws:iam::123456789012:user/u")
 
 
 class TestJournal:

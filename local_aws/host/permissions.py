@@ -1,0 +1,296 @@
+"""What IAM says about a principal, an action and a resource.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.framework.api import RequestContext, ServiceError
+from local_aws.framework.authorization import PASS_ROLE, PASSED_TO, Needed
+from local_aws.framework.store import Scope
+
+PRIVATE_PARTS = {
+    "ministack.core.iam_evaluator": (
+        "AuthError",
+        "EvalContext",
+        "PrincipalInfo",
+        "_action_matches",
+        "_conditions_met",
+        "_gather_role_policies",
+        "_gather_user_policies",
+        "_names_caller",
+        "_permissions_boundary",
+        "_resource_matches",
+        "_service_principal_matches",
+        "evaluate",
+        "resolve_principal",
+    ),
+    "ministack.services.iam": ("_roles", "_users"),
+}
+
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):(user|role|assumed-role)/(.+)")
+# IAM's changes are not visible at once, and an invocation must not evaluate all policies each time.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+_REMEMBERED_SECONDS = 1.0
+_REMEMBERED_DECISIONS = 1024
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A decision of IAM against a request.
+
+    :param principal: ARN of the user or role session
+    :param explicit: whether a Deny statement decided
+    :param unmet: the Sid, or the conditions, of a statement that would allow it under other conditions; empty for none
+    """
+
+    principal: str
+    action: str
+    resource: str
+    explicit: bool
+    unmet: str = ""
+
+    @property
+    def message(self) -> str:
+        """The error's text.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+        """
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+        resource = f'"{self.resource}"' if self.action.startswith("s3:") else self.resource
+        why = (
+            "with an explicit deny in an identity-based policy"
+            if self.explicit
+            else f"because no identity-based policy allows the {self.action} action"
+        )
+        return f"User: {self.principal} is not authorized to perform: {self.action} on resource: {resource} {why}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what the ledger says about it, with the statement that would allow the call."""
+        found: dict[str, Any] = {"principal": self.principal, "action": self.action, "resource": self.resource}
+        if self.explicit:
+            return {**found, "why": "a statement denies it"}
+        statement = {"Effect": "Allow", "Action": self.action, "Resource": self.resource}
+        why = f"the condition of {self.unmet} is not met" if self.unmet else "no statement allows it"
+        return {**found, "why": why, "statement": statement}
+
+
+class AccessDenied(ServiceError):
+    """A refusal as SageMaker and Application Auto Scaling answer it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__("AccessDeniedException", refusal.message, 400)
+        self.refusal = refusal
+
+
+class Permissions:
+    """Asks ministack's evaluator; the guard of the added services.
+
+    :param modules: ministack's modules by name
+    :param on_refusal: is told of each refusal
+    """
+
+    def __init__(self, modules: Mapping[str, Any], on_refusal: Callable[[Refusal], None]) -> None:
+        self._evaluator = modules["ministack.core.iam_evaluator"]
+        self._iam = modules["ministack.services.iam"]
+        self._on_refusal = on_refusal
+        self._remembered: dict[tuple[str, str, str], tuple[float, Refusal | None]] = {}
+
+    # --- the guard of added services ------------------------------------------------------------------------------
+
+    def authorize(self, context: RequestContext, needed: Sequence[Needed]) -> None:
+        """Refuse a caller without the permissions.
+
+        :param context: who asks
+        :param needed: all of them must be allowed
+        :raises AccessDenied: one of them is not
+        """
+        for one in needed:
+            refusal = self.decide(context, context.principal or context.caller, context.access_key_id, one)
+            if refusal is not None:
+                self._on_refusal(refusal)
+                raise AccessDenied(refusal)
+
+    def check_trust(self, scope: Scope, needed: Sequence[Needed]) -> None:
+        """Refuse roles that SageMaker cannot assume.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+
+        :param scope: the account
+        :param needed: those with `PASS_ROLE` are looked at
+        :raises ServiceError: there is no such role, or its trust policy does not name the service
+        """
+        for one in needed:
+            if one.action == PASS_ROLE and not self.trusts(scope, one.resource, one.keys[PASSED_TO]):
+                raise ServiceError(
+                    "ValidationException",
+                    f"Could not assume role {one.resource}. Please ensure that the role exists and allows principal "
+                    f"'{one.keys[PASSED_TO]}' to assume the role.",
+                )
+
+    # --- decisions ------------------------------------------------------------------------------------------------
+
+    def decide(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> Refusal | None:
+        """Evaluate the policies of a principal.
+
+        :param scope: account and region
+        :param principal: its ARN; anything else is a service of AWS, which may do everything
+        :param access_key_id: what it signed with; empty for a principal that a service acts for
+        :param needed: the action and its resource
+        :returns: None when it is allowed
+        """
+        if not _PRINCIPAL.fullmatch(principal) or ":assumed-role/AWSServiceRoleFor" in principal:
+            return None
+        found = self._principal(scope, principal, access_key_id)
+        if found.policies is None:
+            return None
+        evaluated = self._evaluator.EvalContext(
+            principal_arn=found.arn,
+            principal_type=found.type,
+            principal_account=found.account,
+            action=needed.action,
+            resource_arn=needed.resource,
+            region=scope.region,
+            service_context={"aws:tagkeys": None, **{key.lower(): value for key, value in needed.keys.items()}},
+            principal_keys=found.keys,
+        )
+        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
+        if decision == "Allow":
+            return None
+        unmet = self._unmet(found.policies, needed)
+        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet)
+
+    def remembered(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
+        """Decide as `decide` does, at most once a second for the same caller and resource.
+
+        :param context: who asks
+        :param resource: what is asked for
+        :param needed: makes the question
+        """
+        key = (context.caller, context.access_key_id, resource)
+        now = time.monotonic()
+        known = self._remembered.get(key)
+        if known is None or known[0] < now:
+            if len(self._remembered) >= _REMEMBERED_DECISIONS:
+                self._remembered.clear()
+            refusal = self.decide(context, context.caller, context.access_key_id, needed())
+            known = self._remembered[key] = now + _REMEMBERED_SECONDS, refusal
+        if known[1] is not None:
+            self._on_refusal(known[1])
+        return known[1]
+
+    def unmet(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> str:
+        """Name the statement that allows an action under other conditions.
+
+        :returns: its Sid, else its conditions; empty when there is none
+        """
+        return self._unmet(self._principal(scope, principal, access_key_id).policies or [], needed)
+
+    def _unmet(self, policies: Sequence[Sequence[Any]], needed: Needed) -> str:
+        for statement in (statement for policy in policies for statement in policy):
+            if (
+                statement.effect == "Allow"
+                and statement.conditions
+                and self._evaluator._action_matches(needed.action, statement.actions, statement.not_actions)
+                and self._evaluator._resource_matches(needed.resource, statement.resources, statement.not_resources)
+            ):
+                return str(statement.sid or json.dumps(statement.conditions))
+        return ""
+
+    def _principal(self, scope: Scope, arn: str, access_key_id: str) -> Any:
+        if access_key_id:
+            found = self._evaluator.resolve_principal(access_key_id, scope.account_id)
+            if not isinstance(found, self._evaluator.AuthError):
+                return found
+        match = _PRINCIPAL.fullmatch(arn)
+        assert match is not None  # noqa: S101 (`decide` has looked)
+        account, kind, rest = match.groups()
+        if kind == "user":
+            name = rest.rpartition("/")[2]
+            policies, store = self._evaluator._gather_user_policies(name, account), self._iam._users
+        else:
+            name = rest.partition("/")[0] if kind == "assumed-role" else rest.rpartition("/")[2]
+            policies, store = self._evaluator._gather_role_policies(name, account), self._iam._roles
+        limits = self._evaluator._permissions_boundary(store, name, account)
+        principal_type = "User" if kind == "user" else "AssumedRole"
+        return self._evaluator.PrincipalInfo(arn, principal_type, account, policies, {}, limits)
+
+    # --- trust policies -------------------------------------------------------------------------------------------
+
+    def trusts(self, scope: Scope, role_arn: str, service: str) -> bool:
+        """Tell whether a service can assume a role.
+
+        :param scope: the account that the service acts for
+        :param role_arn: the role
+        :param service: such as ``sagemaker.amazonaws.com``
+        """
+        names = {"aws:sourceaccount": scope.account_id, "aws:tagkeys": None}
+        evaluator = self._evaluator
+
+        def named(principal: Any) -> bool:
+            return bool(evaluator._service_principal_matches(principal, service))
+
+        return self._trusted(scope, role_arn, service, names, named)
+
+    def names_directly(self, scope: Scope, role_arn: str, caller: str) -> bool:
+        """Tell whether a role's trust policy names a caller itself, who then needs no permission to assume it.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html, "within a single
+        account"
+
+        :param scope: the caller's account
+        :param role_arn: the role
+        :param caller: ARN of a user or a role's session
+        """
+        return self._trusted(
+            scope, role_arn, caller, {}, lambda principal: self._evaluator._names_caller(principal, caller)
+        )
+
+    def _trusted(
+        self, scope: Scope, role_arn: str, caller: str, keys: Mapping[str, Any], named: Callable[[Any], bool]
+    ) -> bool:
+        match = _PRINCIPAL.fullmatch(role_arn)
+        if match is None or match[2] != "role" or match[1] != scope.account_id:
+            return False
+        role = self._iam._roles.get_scoped(match[1], None, match[3].rpartition("/")[2])
+        if role is None or role["Arn"] != role_arn:
+            return False
+        context = self._evaluator.EvalContext(
+            principal_arn=caller,
+            principal_type="Service",
+            principal_account=scope.account_id,
+            action="sts:AssumeRole",
+            resource_arn=role_arn,
+            region=scope.region,
+            service_context=dict(keys),
+        )
+        effects = {
+            statement.get("Effect")
+            for statement in _statements(role.get("AssumeRolePolicyDocument"))
+            if named(statement.get("Principal", {}))
+            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
+            and self._evaluator._conditions_met(statement.get("Condition", {}), context)
+        }
+        return "Allow" in effects and "Deny" not in effects
+
+
+def _statements(document: Any) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(document) if isinstance(document, str) else document
+    except ValueError:
+        return []
+    statements = found.get("Statement", []) if isinstance(found, dict) else []
+    listed = [statements] if isinstance(statements, dict) else statements
+    return [statement for statement in listed if isinstance(statement, dict)]
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(item) for item in value or []]
