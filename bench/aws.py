@@ -22,7 +22,7 @@ from botocore.config import Config
 
 from demo import datasets
 from demo.training_job import HYPERPARAMETERS
-from tools.environment import aws_variables
+from tools.environment import admin_variables
 from tools.settings import ACCOUNT, REGION, ROOT, Settings
 
 ENDPOINT = "bench-iris"
@@ -74,7 +74,7 @@ def local_aws() -> Iterator[Server]:
         )
     try:
         _wait_healthy(process, f"{settings.aws_url}/_local_aws/health", home / "log")
-        yield Server(settings.aws_url, home, aws_variables(settings), process.pid)
+        yield Server(settings.aws_url, home, admin_variables(settings), process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -102,6 +102,7 @@ def deploy(server: Server) -> list[list[float]]:
     :returns: the held-out rows, label first
     """
     split = datasets.load("iris")
+    _make_role(server)
     s3, sagemaker = server.client("s3"), server.client("sagemaker")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     for channel, rows in (("train", split.train), ("validation", split.held_out)):
@@ -128,6 +129,16 @@ def deploy(server: Server) -> list[list[float]]:
     sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="bench")
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
     return split.held_out
+
+
+def _make_role(server: Server) -> None:
+    """Make the role that trains and hosts."""
+    iam = server.client("iam")
+    statement = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    name = _ROLE.rpartition("/")[2]
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+    iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
 
 
 def _channel(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from demo import predictions, upload
 from demo.datasets import load
 from tools import environment, ledger
 from tools.airflow_api import AirflowApi, ApiError
-from tools.aws import client
+from tools.aws import admin_client
 from tools.settings import ROOT, Settings
 
 # Airflow's patience with what was killed: shorter than after 'make up', and longer than the API server's restart takes.
@@ -83,7 +83,8 @@ class Instance:
         return self._apis[user]
 
     def client(self, service: str) -> Any:
-        return client(self.settings, service)
+        """A client of the administrator, who may look at everything and break everything."""
+        return admin_client(self.settings, service)
 
     def ledger(self, **wanted: str) -> list[dict[str, Any]]:
         """The lines of the call ledger whose fields have these values."""

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.environment import aws_variables
+from tools.environment import admin_variables, aws_variables
 from tools.settings import Settings
 
 
 def client(settings: Settings, service: str) -> Any:
-    """Return a client for the local AWS, whatever the caller's own AWS settings are."""
+    """Return the operator's client for the local AWS, whatever the caller's own AWS settings are."""
+    return _client(aws_variables(settings), service)
+
+
+def admin_client(settings: Settings, service: str) -> Any:
+    """Return the administrator's client, for the set-up stacks only."""
+    return _client(admin_variables(settings), service)
+
+
+def _client(variables: dict[str, str], service: str) -> Any:
     # Imported here: it takes half a second, which 'make down' and 'make status' do not need.
     import boto3
     from botocore.config import Config
 
-    variables = aws_variables(settings)
     return boto3.client(
         service,  # type: ignore[call-overload]  # its overloads list the services by literal name
         endpoint_url=variables["AWS_ENDPOINT_URL"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
 from tools import approval_keys
-from tools.settings import OPERATORS, REGION, ROOT, Settings
+from tools.settings import AIRFLOW_ROLE, OPERATORS, REGION, ROOT, Settings
 
 # Without letters and digits that look alike, such as l and 1: people type passwords from a screen.
 READABLE_CHARACTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"
@@ -22,6 +22,10 @@ CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", *VARIABLES.value
 # Airflow options that the caller sets for this instance: SLIPWAY_AIRFLOW__SECTION__OPTION. They and the database's URL
 # may hold passwords, and only Airflow's processes get them.
 OPTION_PREFIX = "SLIPWAY_AIRFLOW__"
+# What boto3 and the AWS CLI need in a person's shell.
+SHELL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# The connection as docs/aws-account.md says it: the role that AWS_* variables, or any other credentials, may assume.
+AIRFLOW_CONNECTION = json.dumps({"conn_type": "aws", "extra": {"region_name": REGION, "role_arn": AIRFLOW_ROLE}})
 DATABASE_VARIABLE = "SLIPWAY_DATABASE_URL"
 # Every process below the supervisor inherits it, so that all of them can be found and stopped.
 MARKER = "SLIPWAY_SUPERVISED_HOME"
@@ -78,7 +82,7 @@ def aws_credentials(settings: Settings) -> Credentials:
 def aws_variables(settings: Settings, key: AccessKey | None = None) -> dict[str, str]:
     """Return the variables that point boto3, the AWS CLI and Airflow's hooks to the local AWS.
 
-    :param key: of the IAM user; by default the operator, who may do everything
+    :param key: of the IAM user; by default the operator, who uploads, reads and invokes
     """
     key = key or aws_credentials(settings).operator
     return {
@@ -199,9 +203,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     }
     variables = {f"AIRFLOW__{name}": value for name, value in (options | callers_options()).items()}
     variables["AIRFLOW_HOME"] = str(settings.airflow_home)
-    # A connection without fields: hooks use the standard credentials chain, which is the AWS_* variables here.
-    variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
-    # Airflow has a user of its own, so that its calls can be told from a person's.
+    variables["AIRFLOW_CONN_AWS_DEFAULT"] = AIRFLOW_CONNECTION
+    # Airflow has a user of its own, who may do nothing but assume the connection's role.
     return base_variables(settings) | aws_variables(settings, aws_credentials(settings).airflow) | variables
 
 
@@ -213,11 +216,15 @@ def api_server_variables(settings: Settings) -> dict[str, str]:
     }
 
 
+def admin_variables(settings: Settings) -> dict[str, str]:
+    """Return the variables of the local AWS's administrator, who sets the account up and may do everything."""
+    return aws_variables(settings, aws_credentials(settings).admin)
+
+
 def user_variables(settings: Settings) -> dict[str, str]:
     """Return the variables that a person's shell or script needs to use this instance."""
-    names = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     aws = aws_variables(settings)
-    return {name: aws[name] for name in names} | {
+    return {name: aws[name] for name in SHELL_VARIABLES} | {
         "AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": passwords(settings)["admin"],
@@ -225,7 +232,13 @@ def user_variables(settings: Settings) -> dict[str, str]:
     }
 
 
-def write_env_file(settings: Settings) -> None:
-    """Write `export` lines for the shell: `source .slipway/env`."""
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in user_variables(settings).items()]
-    write_private(settings.env_file, "\n".join(lines) + "\n")
+def write_env_files(settings: Settings) -> None:
+    """Write `export` lines for the shell: `source .slipway/env`, and for the administrator `.slipway/admin-env`."""
+    admin = admin_variables(settings)
+    _write_env_file(settings.env_file, user_variables(settings))
+    _write_env_file(settings.admin_env_file, {name: admin[name] for name in SHELL_VARIABLES})
+
+
+def _write_env_file(path: Path, variables: dict[str, str]) -> None:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    write_private(path, "\n".join(lines) + "\n")

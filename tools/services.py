@@ -20,7 +20,7 @@ from rich.table import Table
 
 from tools import bootstrap_stack, database, environment, models
 from tools.airflow_api import AirflowApi, ApiError
-from tools.aws import client
+from tools.aws import admin_client
 from tools.processes import locked, port_is_free, stop_leftovers
 from tools.progress import Progress
 from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
@@ -99,7 +99,7 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
         raise ServicesError(f"{error} Nothing was started.") from None
     settings.status_file.unlink(missing_ok=True)
     environment.passwords(settings)
-    environment.write_env_file(settings)
+    environment.write_env_files(settings)
     with (settings.logs / "supervisor.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "tools.supervisor"],
@@ -127,7 +127,9 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
         if state["local AWS"] == "healthy" and not stack_deployed:
             progress.update("AWS set-up stacks", "deploying by CloudFormation")
             try:
-                problems = bootstrap_stack.deploy(partial(client, settings), settings.include_folder, AIRFLOW_PRINCIPAL)
+                problems = bootstrap_stack.deploy(
+                    partial(admin_client, settings), settings.include_folder, AIRFLOW_PRINCIPAL
+                )
             except bootstrap_stack.StackError as error:
                 raise ServicesError(str(error)) from None
             progress.update("AWS set-up stacks", "; ".join(["deployed", *problems]), done=True)

@@ -11,6 +11,8 @@ REGION = "us-west-2"
 ACCOUNT = "123456789012"
 # The identity of Airflow's workers and triggerer in the local AWS; only it may assume slipway-airflow.
 AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
+# What Airflow's connection to AWS assumes.
+AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-airflow"
 # Users who may operate runs; the model file says which of them may approve a model.
 OPERATORS = ("alice", "carol", "bob")
 
@@ -86,6 +88,10 @@ class Settings:
     @property
     def env_file(self) -> Path:
         return self.home / "env"
+
+    @property
+    def admin_env_file(self) -> Path:
+        return self.home / "admin-env"
 
     @property
     def status_file(self) -> Path:

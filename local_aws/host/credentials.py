@@ -1,4 +1,4 @@
-"""The access keys of the two users of a local AWS: Airflow, and people with their tools.
+"""The access keys of the three users of a local AWS: Airflow, people with their tools, and the administrator.
 
 Standard library only, because the tools that start everything import this too.
 """
@@ -17,12 +17,15 @@ FILE_NAME = "credentials.json"
 # The IAM users that the keys belong to.
 AIRFLOW_USER = "slipway-airflow"
 OPERATOR_USER = "slipway-operator"
+ADMIN_USER = "slipway-admin"
 # The environment variables that bring the keys into a container.
 VARIABLES = {
     ("airflow", "access_key_id"): "SLIPWAY_AIRFLOW_ACCESS_KEY_ID",
     ("airflow", "secret_access_key"): "SLIPWAY_AIRFLOW_SECRET_ACCESS_KEY",
     ("operator", "access_key_id"): "SLIPWAY_OPERATOR_ACCESS_KEY_ID",
     ("operator", "secret_access_key"): "SLIPWAY_OPERATOR_SECRET_ACCESS_KEY",
+    ("admin", "access_key_id"): "SLIPWAY_ADMIN_ACCESS_KEY_ID",
+    ("admin", "secret_access_key"): "SLIPWAY_ADMIN_SECRET_ACCESS_KEY",
 }
 _ID_CHARACTERS = string.ascii_uppercase + "234567"
 _SECRET_CHARACTERS = string.ascii_letters + string.digits
@@ -58,16 +61,18 @@ class Credentials:
     """The keys of one local AWS.
 
     :param airflow: what Airflow's own processes sign with
-    :param operator: what people's shells, the tools, the demo and the tests sign with
+    :param operator: what people's shells, the tools and the demo sign with
+    :param admin: what sets the account up, and looks into it in tests
     """
 
     airflow: AccessKey
     operator: AccessKey
+    admin: AccessKey
 
     @classmethod
     def new(cls) -> Credentials:
-        """Make both keys."""
-        return cls(AccessKey.new(), AccessKey.new())
+        """Make all keys."""
+        return cls(AccessKey.new(), AccessKey.new(), AccessKey.new())
 
     def variables(self) -> dict[str, str]:
         """Return the keys as the environment variables that `from_environment` takes."""
@@ -87,7 +92,12 @@ def kept(folder: Path) -> Credentials:
         _write_once(path, json.dumps(asdict(Credentials.new()), indent=2) + "\n")
     try:
         found = json.loads(path.read_text())
-        return Credentials(AccessKey(**found["airflow"]), AccessKey(**found["operator"]))
+        keys = {user: AccessKey(**found[user]) for user in ("airflow", "operator")}
+        if "admin" not in found:
+            # An earlier version had no administrator.
+            found |= {"admin": asdict(AccessKey.new())}
+            _write(path, json.dumps(found, indent=2) + "\n")
+        return Credentials(**keys, admin=AccessKey(**found["admin"]))
     except (ValueError, TypeError, KeyError) as error:
         raise CredentialsError(
             f"{path} holds no access keys of a local AWS ({error!r}). Remove it, and 'make down up' makes new ones."
@@ -109,15 +119,13 @@ def from_environment(environment: MutableMapping[str, str]) -> Credentials | Non
     return Credentials(
         AccessKey(found["airflow", "access_key_id"], found["airflow", "secret_access_key"]),
         AccessKey(found["operator", "access_key_id"], found["operator", "secret_access_key"]),
+        AccessKey(found["admin", "access_key_id"], found["admin", "secret_access_key"]),
     )
 
 
 def _write_once(path: Path, text: str) -> None:
     """Write a private file at once, unless another process has written it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
+    partial = _partial(path, text)
     try:
         os.link(partial, path)
     except FileExistsError:
@@ -125,3 +133,16 @@ def _write_once(path: Path, text: str) -> None:
         return
     finally:
         partial.unlink()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a private file at once."""
+    _partial(path, text).replace(path)
+
+
+def _partial(path: Path, text: str) -> Path:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    return partial

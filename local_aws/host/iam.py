@@ -9,7 +9,7 @@ from typing import Any
 from local_aws.framework.api import RequestContext
 from local_aws.framework.authorization import Needed
 from local_aws.host.authentication import Authentication
-from local_aws.host.credentials import AIRFLOW_USER, OPERATOR_USER, Credentials
+from local_aws.host.credentials import ADMIN_USER, AIRFLOW_USER, OPERATOR_USER, AccessKey, Credentials
 from local_aws.host.current import current
 from local_aws.host.enforcement import Enforcement
 from local_aws.host.environment import DEFAULT_ACCOUNT
@@ -26,6 +26,7 @@ PRIVATE_PARTS = {
 
 # The caller that SageMaker acts as when it uses the account's objects, logs and metrics with its own keys.
 _INSIDE = "sagemaker.amazonaws.com"
+_ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,25 @@ class Iam:
     def make_users(self, credentials: Credentials) -> None:
         """Give IAM the users and keys of those who use this AWS from outside.
 
+        Airflow's user may only assume the role that trusts it. The operator has the policy that the set-up stack makes.
+
         :param credentials: their keys
         """
         self._responses.set_request_account_id(DEFAULT_ACCOUNT)
         iam = self._accounts
-        for name, key in ((AIRFLOW_USER, credentials.airflow), (OPERATOR_USER, credentials.operator)):
+        users: tuple[tuple[str, AccessKey, list[str]], ...] = (
+            (AIRFLOW_USER, credentials.airflow, []),
+            (OPERATOR_USER, credentials.operator, [f"arn:aws:iam::{DEFAULT_ACCOUNT}:policy/{OPERATOR_USER}"]),
+            (ADMIN_USER, credentials.admin, [_ADMINISTRATOR]),
+        )
+        for name, key, policies in users:
             user = iam._users.setdefault(name, {"UserId": iam._gen_id("AIDA"), "CreateDate": iam._now(), "Tags": []})
             user |= {"UserName": name, "Path": "/", "Arn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:user/{name}"}
             user.setdefault("PermissionsBoundary", "")
-            user.setdefault("AttachedPolicies", ["arn:aws:iam::aws:policy/AdministratorAccess"])
+            user.setdefault("AttachedPolicies", policies)
+            if name != ADMIN_USER and _ADMINISTRATOR in user["AttachedPolicies"]:
+                # An earlier version let everybody do everything.
+                user["AttachedPolicies"] = policies
             for former in [former for former, kept in iam._access_keys.items() if kept["UserName"] == name]:
                 del iam._access_keys[former]
             iam._access_keys[key.access_key_id] = {

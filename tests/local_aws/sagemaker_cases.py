@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 BUCKET = "mlops-us-west-2-123456789012"
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
-ROLE = "arn:aws:iam::123456789012:role/slipway-training"
+ROLE = "arn:aws:iam::123456789012:role/tests"
 ROWS_PER_CLASS = 20
 # One clear row of each class.
 ROWS = {0: "0.0,0.1", 1: "5.0,5.1", 2: "10.0,9.9"}

@@ -31,7 +31,11 @@ START_SECONDS = 180
 class LocalAws:
     """One local AWS; its state outlives stop, kill and start."""
 
-    def __init__(self, state_dir: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, *arguments: str, environment: dict[str, str] | None = None, as_admin: bool = False
+    ) -> None:
+        # Whether clients are the administrator's, and both other users may do only what releases need.
+        self.as_admin = as_admin
         self.state_dir = state_dir
         self.arguments = arguments
         self.environment = environment or {}
@@ -63,19 +67,29 @@ class LocalAws:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"The local AWS did not start:\n{self.log_path.read_text()[-4000:]}")
             time.sleep(0.1)
-        self._make_role()
+        self._prepare()
         return self
 
-    def _make_role(self) -> None:
-        """Make the role that tests train and host as."""
-        iam = self.client("iam")
-        trusted = {"Service": "sagemaker.amazonaws.com"}
-        statement = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
+    def _prepare(self) -> None:
+        """Make the role that tests train and host as, and let both users do what a test wants to see.
+
+        What the users and the roles of a release may do is in host/test_enforcement.py.
+        """
+        keys = {
+            "aws_access_key_id": CREDENTIALS.admin.access_key_id,
+            "aws_secret_access_key": CREDENTIALS.admin.secret_access_key,
+        }
+        iam = self.client("iam", **keys)
+        statement = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        # It is there after a restart, and a server with keys of its own does not let this client in.
+        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+        # A server with keys of its own does not let this client in.
         with contextlib.suppress(iam.exceptions.ClientError):
-            iam.create_role(RoleName="slipway-training", AssumeRolePolicyDocument=document)
-            iam.attach_role_policy(RoleName="slipway-training", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+            for user in () if self.as_admin else ("slipway-airflow", "slipway-operator"):
+                iam.attach_user_policy(UserName=user, PolicyArn=everything)
+            # It is there after a restart.
+            iam.create_role(RoleName="tests", AssumeRolePolicyDocument=document)
+            iam.attach_role_policy(RoleName="tests", PolicyArn=everything)
 
     def healthy(self) -> bool:
         try:
@@ -115,6 +129,7 @@ class LocalAws:
         """Return a client; one without special settings is made once, because boto3 takes a while to make it."""
         if not overrides and service in self._clients:
             return self._clients[service]
+        key = CREDENTIALS.admin if self.as_admin else CREDENTIALS.operator
         # Sessions that test something else do not pay for its import.
         import boto3
         from botocore.config import Config
@@ -122,8 +137,8 @@ class LocalAws:
         settings = {
             "endpoint_url": self.endpoint_url,
             "region_name": REGION,
-            "aws_access_key_id": CREDENTIALS.operator.access_key_id,
-            "aws_secret_access_key": CREDENTIALS.operator.secret_access_key,
+            "aws_access_key_id": key.access_key_id,
+            "aws_secret_access_key": key.secret_access_key,
             "config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         }
         made = boto3.client(service, **{**settings, **overrides})
@@ -206,6 +221,11 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 def set_up_account(running: LocalAws) -> None:
     """Set the account up as an administrator does, before anything else makes bootstrap.yaml's bucket."""
     assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
+    # Tests train with data and serve models from anywhere in the bucket.
+    iam = running.client("iam")
+    for role in [role["RoleName"] for role in iam.list_roles()["Roles"]]:
+        if role.startswith(("slipway-training-", "slipway-endpoint-")):
+            iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
 
 
 @pytest.fixture

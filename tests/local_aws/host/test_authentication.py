@@ -344,7 +344,7 @@ class TestKeys:
         keys = kept(aws.state_dir)
         assert keys != CREDENTIALS
         assert client(aws, "sts", keys.airflow).get_caller_identity()["Arn"] == AIRFLOW_ARN
-        user = client(aws, "iam", keys.operator).get_user(UserName="slipway-operator")["User"]
+        user = client(aws, "iam", keys.admin).get_user(UserName="slipway-operator")["User"]
         aws.restart()
         assert client(aws, "sts", keys.operator).get_caller_identity()["UserId"] == user["UserId"]
         (aws.state_dir / "credentials.json").unlink()

@@ -9,8 +9,10 @@ from botocore.exceptions import ClientError
 
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
-from tests.local_aws.server import ACCOUNT, REGION
+from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
 from tests.local_aws.signing import signed
+from tools import bootstrap_stack
+from tools.settings import AIRFLOW_PRINCIPAL
 
 pytestmark = pytest.mark.local_aws
 
@@ -24,10 +26,24 @@ SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
 
 
 @pytest.fixture(scope="module")
+def local_aws(tmp_path_factory):
+    """A local AWS whose users and roles may do what releases need, and no more."""
+    running = LocalAws(tmp_path_factory.mktemp("strict_aws") / "state", as_admin=True).start()
+    try:
+        assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
+        yield running
+    finally:
+        running.stop()
+
+
+def keys_of(key):
+    return dict(zip(("aws_access_key_id", "aws_secret_access_key"), astuple(key), strict=True))
+
+
+@pytest.fixture(scope="module")
 def airflow(local_aws):
     """Makes clients of slipway-airflow."""
-    key = CREDENTIALS.airflow
-    sts = local_aws.client("sts", aws_access_key_id=astuple(key)[0], aws_secret_access_key=astuple(key)[1])
+    sts = local_aws.client("sts", **keys_of(CREDENTIALS.airflow))
     session = sts.assume_role(RoleArn=AIRFLOW, RoleSessionName="tests")["Credentials"]
     return lambda service: local_aws.client(
         service,
@@ -307,3 +323,27 @@ class TestRolesOfJobs:
         error = refused(local_aws.client("sagemaker").create_training_job, **request)
         assert error["Code"] == "ValidationException"
         assert "s3:ListBucket" in error["Message"]
+
+
+class TestUsers:
+    def test_airflows_user_may_only_assume_its_role(self, local_aws):
+        s3 = local_aws.client("s3", **keys_of(CREDENTIALS.airflow))
+        assert refused(s3.list_objects_v2, Bucket=BUCKET)["Code"] == "AccessDenied"
+        sts = local_aws.client("sts", **keys_of(CREDENTIALS.airflow))
+        assert refused(sts.assume_role, RoleArn=cases.ROLE, RoleSessionName="tests")["Code"] == "AccessDenied"
+
+    def test_the_operator_uploads_reads_and_approves_nothing(self, local_aws, airflow):
+        def client(service):
+            return local_aws.client(service, **keys_of(CREDENTIALS.operator))
+
+        for key in ("iris-model/input/train/x.csv", "training_jobs/iris-model/x.zip"):
+            client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+            assert client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"x"
+        client("sagemaker").list_training_jobs()
+        who = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
+        airflow("sagemaker").create_model_package_group(ModelPackageGroupName="mlops-operator", Tags=TAGS)
+        arn = f"{SAGEMAKER}:model-package/mlops-operator/1"
+        error = refused(client("sagemaker").update_model_package, ModelPackageArn=arn, ModelApprovalStatus="Approved")
+        assert error["Message"] == text("sagemaker:UpdateModelPackage", arn, who)
+        assert refused(client("s3").put_object, Bucket=BUCKET, Key="releases/x", Body=b"x")["Code"] == "AccessDenied"
+        assert refused(client("sts").assume_role, RoleArn=AIRFLOW, RoleSessionName="tests")["Code"] == "AccessDenied"
