@@ -34,6 +34,7 @@ class Model:
     def __init__(self, aws) -> None:
         self.aws = aws
         self.prefix = unique("m")
+        aws.make_role(names.training_role(self.prefix), names.endpoint_role(self.prefix))
         fields = iris_model().model_dump()
         fields["prefix"] = self.prefix
         fields["source"]["key"] = names.source_key(self.prefix)

@@ -35,6 +35,7 @@ def zip_with(**hyperparameters) -> bytes:
 
 def fill_bucket(aws: LocalAws) -> None:
     """Make the versioned bucket and upload the iris data, and the template as an administrator does."""
+    aws.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model", "slipway-cloudformation")
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

@@ -26,6 +26,7 @@ REGION = "us-west-2"
 OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
 AIRFLOW_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
 START_SECONDS = 180
+_EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 class LocalAws:
@@ -71,7 +72,7 @@ class LocalAws:
         return self
 
     def _prepare(self) -> None:
-        """Make the role that tests train and host as, and let both users do what a test wants to see.
+        """Make the role that tests train and host as, and let both users do whatever a test wants to see.
 
         What the users and the roles of a release may do is in host/test_enforcement.py.
         """
@@ -80,16 +81,22 @@ class LocalAws:
             "aws_secret_access_key": CREDENTIALS.admin.secret_access_key,
         }
         iam = self.client("iam", **keys)
-        statement = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
         # A server with keys of its own does not let this client in.
         with contextlib.suppress(iam.exceptions.ClientError):
             for user in () if self.as_admin else ("slipway-airflow", "slipway-operator"):
-                iam.attach_user_policy(UserName=user, PolicyArn=everything)
-            # It is there after a restart.
-            iam.create_role(RoleName="tests", AssumeRolePolicyDocument=document)
-            iam.attach_role_policy(RoleName="tests", PolicyArn=everything)
+                iam.attach_user_policy(UserName=user, PolicyArn=_EVERYTHING)
+            self.make_role("tests")
+
+    def make_role(self, *names: str) -> None:
+        """Make roles that SageMaker and CloudFormation can assume, and that may do everything."""
+        iam = self.client("iam")
+        trusted = {"Service": ["sagemaker.amazonaws.com", "cloudformation.amazonaws.com"]}
+        statement = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        for name in names:
+            with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+                iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+            iam.attach_role_policy(RoleName=name, PolicyArn=_EVERYTHING)
 
     def healthy(self) -> bool:
         try:
@@ -221,11 +228,9 @@ def fast_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 def set_up_account(running: LocalAws) -> None:
     """Set the account up as an administrator does, before anything else makes bootstrap.yaml's bucket."""
     assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
-    # Tests train with data and serve models from anywhere in the bucket.
-    iam = running.client("iam")
-    for role in [role["RoleName"] for role in iam.list_roles()["Roles"]]:
-        if role.startswith(("slipway-training-", "slipway-endpoint-")):
-            iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
+    # Tests train with data and serve models from anywhere in the bucket, and write releases as Airflow's user.
+    running.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model")
+    running.client("s3").delete_bucket_policy(Bucket=f"mlops-{REGION}-{ACCOUNT}")
 
 
 @pytest.fixture
