@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -59,6 +60,10 @@ PERMANENT_CODES = frozenset(
         "ValidationException",
     }
 )
+
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_DENIED = re.compile(r"User: (\S+) is not authorized to perform: (\S+) on resource: \"?([^\s\"]+)\"? because no")
 
 
 class SlipwayError(AirflowException):
@@ -272,7 +277,20 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         what,
         resource=resource,
         why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
+        fix=_missing_permission(str(detail.get("Message", ""))),
         code=code,
         operation=error.operation_name,
         transient=transient,
+    )
+
+
+def _missing_permission(message: str) -> str | None:
+    """Return how to get a permission whose lack IAM's message names; None for another message."""
+    match = _DENIED.search(message)
+    if match is None:
+        return None
+    who, action, resource = match.groups()
+    return (
+        f"Let {who} do {action} on {resource}: if it is a role of Slipway, deploy its set-up stacks again "
+        "(docs/aws-account.md, section 1), else add a statement to its policies"
     )

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from slipway import errors
 
 
-def _client_error(code, status=400):
-    answer = {"Error": {"Code": code, "Message": "because"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def _client_error(code, status=400, message="because"):
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "CreateTrainingJob")
 
 
@@ -55,3 +55,17 @@ def test_a_translation_keeps_code_operation_and_words():
     translated = errors.translate(_client_error("ResourceInUse"), what="Cannot create the job", resource="job-1")
     assert (translated.code, translated.operation) == ("ResourceInUse", "CreateTrainingJob")
     assert str(translated) == "Cannot create the job (job-1): CreateTrainingJob answered ResourceInUse: because"
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_missing_permission_is_named_with_its_role_and_how_to_get_it(quote):
+    role, job = "arn:aws:sts::1:assumed-role/slipway-airflow/x", "arn:aws:sagemaker:us-west-2:1:training-job/j"
+    action = "sagemaker:CreateTrainingJob"
+    message = (
+        f"User: {role} is not authorized to perform: {action} on resource: {quote}{job}{quote} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    refused = errors.translate(_client_error("AccessDeniedException", message=message), what="Cannot create the job")
+    assert isinstance(refused, AirflowFailException)
+    assert refused.fix.startswith(f"Let {role} do {action} on {job}: ")
+    assert errors.translate(_client_error("AccessDeniedException"), what="Cannot create the job").fix is None
