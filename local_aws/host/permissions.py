@@ -25,6 +25,7 @@ PRIVATE_PARTS = {
         "_gather_user_policies",
         "_names_caller",
         "_permissions_boundary",
+        "_resolve_condition_key",
         "_resource_matches",
         "_service_principal_matches",
         "evaluate",
@@ -34,6 +35,7 @@ PRIVATE_PARTS = {
 }
 
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):(user|role|assumed-role)/(.+)")
+_SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 # IAM's changes are not visible at once, and an invocation must not evaluate all policies each time.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 _REMEMBERED_SECONDS = 1.0
@@ -102,6 +104,8 @@ class Permissions:
         self._evaluator = modules["ministack.core.iam_evaluator"]
         self._iam = modules["ministack.services.iam"]
         self._on_refusal = on_refusal
+        self._resolve = self._evaluator._resolve_condition_key
+        self._evaluator._resolve_condition_key = self._condition_key
         self._remembered: dict[tuple[str, str, str], tuple[float, Refusal | None]] = {}
 
     # --- the guard of added services ------------------------------------------------------------------------------
@@ -204,6 +208,18 @@ class Permissions:
             ):
                 return str(statement.sid or json.dumps(statement.conditions))
         return ""
+
+    def _condition_key(self, key: str, context: Any) -> Any:
+        """Resolve a condition key; ``aws:PrincipalArn`` is the role of a session, not the session.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        """
+        found = self._resolve(key, context)
+        match = _SESSION.fullmatch(str(found)) if key.lower() == "aws:principalarn" else None
+        if match is None:
+            return found
+        role = self._iam._roles.get_scoped(match[2], None, match[3]) or {}
+        return role.get("Arn", f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}")
 
     def _principal(self, scope: Scope, arn: str, access_key_id: str) -> Any:
         if access_key_id:

@@ -34,13 +34,19 @@ def zip_with(**hyperparameters) -> bytes:
 
 
 def fill_bucket(aws: LocalAws) -> None:
-    """Make the versioned bucket and upload the iris data, and the template as an administrator does."""
+    """Make the versioned bucket, the roles and the template as an administrator does, and upload the iris data."""
     aws.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model", "slipway-cloudformation")
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     template = paths.endpoint_template()
     s3.put_object(Bucket=BUCKET, Key=bootstrap_stack.template_key(template), Body=template.read_bytes())
+    upload_data(aws)
+
+
+def upload_data(aws: LocalAws) -> None:
+    """Upload the iris data."""
+    s3 = aws.client("s3")
     iris = load_iris()
     rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]
     for channel, part in (("validation", rows[::3]), ("train", [row for i, row in enumerate(rows) if i % 3])):

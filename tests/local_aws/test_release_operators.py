@@ -26,13 +26,19 @@ from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.training.wait import TrainingJobTrigger
 from tests.local_aws.hooks import lead_hooks_to
-from tests.local_aws.release_support import fill_bucket, model, zip_with
-from tests.local_aws.server import LocalAws
+from tests.local_aws.release_support import model, upload_data, zip_with
+from tests.local_aws.server import ROOT, LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.signatures import record_decision, teardown_context
 from tests.unit.task_runs import context, first_event, run_task
+from tools import bootstrap_stack
+from tools.environment import AIRFLOW_CONNECTION
+from tools.settings import AIRFLOW_PRINCIPAL
 
 pytestmark = pytest.mark.local_aws
+
+
+IRIS_ROLES = ("slipway-training-iris-model", "slipway-endpoint-iris-model")
 
 
 class KilledError(Exception):
@@ -41,11 +47,16 @@ class KilledError(Exception):
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
-    """A local AWS as the operators' AWS, with the iris data in its bucket; its own, for nothing is to be left in it."""
-    running = LocalAws(tmp_path_factory.mktemp("release") / "state").start()
+    """A local AWS as the operators' AWS, with the iris data in its bucket; its own, for nothing is to be left in it.
+
+    The operators act as slipway-airflow, as after 'make up'.
+    """
+    running = LocalAws(tmp_path_factory.mktemp("release") / "state", as_admin=True).start()
     with pytest.MonkeyPatch.context() as patch:
         lead_hooks_to(running.endpoint_url, patch)
-        fill_bucket(running)
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", AIRFLOW_CONNECTION)
+        assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
+        upload_data(running)
         yield running
     running.stop()
 
@@ -93,6 +104,12 @@ def test_a_release_reaches_production(release):
     for task_id in ("test_dev", "test_prd"):
         assert release[task_id]["accuracy"] >= 0.93
         assert release[task_id]["variants"] == {"model-a": 50}
+
+
+def test_nothing_of_a_release_is_denied_to_its_roles(aws, release):
+    assert [call for call in aws.ledger() if "denied" in call] == []
+    callers = {call["caller"].partition(":assumed-role/")[2].partition("/")[0] for call in aws.ledger(outcome="ok")}
+    assert callers >= {"slipway-airflow", "slipway-cloudformation", *IRIS_ROLES}
 
 
 def test_whatever_a_release_makes_carries_the_models_tag(aws, release):

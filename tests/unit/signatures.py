@@ -37,7 +37,7 @@ def signed_approval(
 
 def record_decision(arn: str, digest: str, *, approved: bool = True, by: str = "alice") -> Decision:
     """Record what one person has decided, as the task approve does once the guard has let them through."""
-    registry, at = DecisionRecordHook(aws_conn_id=None), "2026-05-02T08:00:00+00:00"
+    registry, at = DecisionRecordHook(), "2026-05-02T08:00:00+00:00"
     given = [signed_approval(registry.candidate(arn, digest), by, at=at)] if approved else []
     return registry.record_decision(
         arn, approved=approved, decided_by=by, how="Airflow", comment="", digest=digest, decided_at=at, approvals=given
