@@ -1,6 +1,7 @@
 """ministack's CloudWatch: its metrics and alarms, which `local_aws.alarms` evaluates."""
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -33,8 +34,12 @@ PRIVATE_PARTS = {
         "_stat_value",
         "_store_datum",
     ),
-    "ministack.services.sns": ("_fanout",),
+    "ministack.services.sns": ("_fanout", "topic_policy_allows"),
 }
+
+_PRINCIPAL = "cloudwatch.amazonaws.com"
+
+_log = logging.getLogger(__name__)
 
 
 class CloudWatch:
@@ -115,7 +120,12 @@ class CloudWatch:
     def _notify(self, alarm: Mapping[str, Any], old: str, new: str, why: str) -> None:
         scope = Scope(self._responses.get_account_id(), self._responses.get_region())
         subject, message = notification(scope, alarm, old, new, why, time.time())
+        source = alarm.get("AlarmArn") or scope.arn("cloudwatch", f"alarm:{alarm['AlarmName']}")
         for arn in actions_of(alarm, new, "sns"):
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
+            if not self._sns.topic_policy_allows(arn, _PRINCIPAL, source, scope.account_id):
+                _log.warning("Alarm %s may not publish to %s: the topic's policy does not allow it", source, arn)
+                continue
             self._sns._fanout(arn, str(uuid.uuid4()), message, subject)
 
 

@@ -14,7 +14,7 @@ from tests.cfn.releases import DEV, PRD, Model
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.load import Load
 from tests.local_aws.sagemaker_cases import ROWS, broken_model_data, model_data
-from tests.local_aws.server import REGION, eventually
+from tests.local_aws.server import FROM_SERVICES, REGION, eventually
 
 pytestmark = pytest.mark.local_aws
 
@@ -47,7 +47,7 @@ def topic(aws):
     """A topic's ARN, and the messages so far: new states by alarm, in order."""
     sns, sqs = aws.client("sns"), aws.client("sqs")
     arn = sns.create_topic(Name="told-of-alarms")["TopicArn"]
-    queue = sqs.create_queue(QueueName="told-of-alarms")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="told-of-alarms", Attributes=FROM_SERVICES)["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
     told: dict[str, list[str]] = {}

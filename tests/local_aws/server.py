@@ -26,6 +26,20 @@ REGION = "us-west-2"
 OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
 AIRFLOW_ARN = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
 START_SECONDS = 180
+# Of a queue: services may deliver to it. https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
+FROM_SERVICES = {
+    "Policy": json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": {
+                "Effect": "Allow",
+                "Principal": {"Service": ["sns.amazonaws.com", "s3.amazonaws.com"]},
+                "Action": "sqs:SendMessage",
+                "Resource": "*",
+            },
+        }
+    )
+}
 _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 

@@ -24,7 +24,7 @@ from slipway.registry.record import How, approvals_of, decision_of
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE
-from tests.local_aws.server import ACCOUNT, REGION, LocalAws
+from tests.local_aws.server import ACCOUNT, FROM_SERVICES, REGION, LocalAws
 from tests.unit.releases import release_plan
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_answer
@@ -172,7 +172,7 @@ def published(aws: LocalAws, outcome: str = "ok") -> int:
 
 def test_the_topic_is_told_once_of_each_step_with_the_link(aws):
     sqs = aws.client("sqs")
-    queue = sqs.create_queue(QueueName=unique("told"))["QueueUrl"]
+    queue = sqs.create_queue(QueueName=unique("told"), Attributes=FROM_SERVICES)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     subscription = aws.client("sns").subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
     before = published(aws)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.local_aws.server import LocalAws, eventually
+from tests.local_aws.server import FROM_SERVICES, LocalAws, eventually
 
 pytestmark = pytest.mark.local_aws
 
@@ -29,7 +29,7 @@ def topic(aws):
     """A topic's ARN, and its messages."""
     sns, sqs = aws.client("sns"), aws.client("sqs")
     arn = sns.create_topic(Name="alarms")["TopicArn"]
-    queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="alarms", Attributes=FROM_SERVICES)["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
 

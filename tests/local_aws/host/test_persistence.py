@@ -5,6 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local_aws.server import FROM_SERVICES
+
 pytestmark = pytest.mark.local_aws
 
 # A wait condition holds a stack's operation open for as long as the test wants.
@@ -162,7 +164,7 @@ def test_objects_are_as_they_were_answered_after_sigkill(new_local_aws):
 def test_messages_that_were_handed_on_are_there_after_sigkill(new_local_aws, eventually):
     aws = new_local_aws().start()
     s3, sns, sqs = (aws.client(service) for service in ("s3", "sns", "sqs"))
-    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="kept", Attributes=FROM_SERVICES)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
