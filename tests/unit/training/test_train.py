@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.aws.logs import LogsHook
 from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopped
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST
@@ -202,6 +203,25 @@ def test_a_failure_of_sagemaker_itself_is_tried_again_under_the_next_name(operat
     sagemaker.add(NAME, "Failed", FailureReason=reason)
     run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert sagemaker.created() == [SECOND]
+
+
+def test_the_task_keeps_the_end_of_each_jobs_log_itself(operator, sagemaker, capsys):
+    sagemaker.add(NAME, "Failed", FailureReason="InternalServerError: Please try again.")
+    run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
+    log = capsys.readouterr().out
+    for job in (NAME, SECOND):
+        assert f"The whole log of {job}: CloudWatch Logs, group /aws/sagemaker/TrainingJobs, streams {job}/" in log
+        assert f"] the log of {job} " in log
+
+
+def test_a_log_that_cannot_be_read_does_not_fail_a_completed_job(operator, sagemaker, monkeypatch, capsys):
+    def denied(*_):
+        raise AwsError("Cannot read the log of the training job", code="AccessDeniedException")
+
+    monkeypatch.setattr(LogsHook, "last_lines", denied)
+    sagemaker.add(NAME, "Completed")
+    assert operator.execute(context(xcoms()))["training_job_name"] == NAME
+    assert "Cannot read the log of the training job" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("reason", ["CapacityError: none left", "InternalServerError: again"])
