@@ -276,15 +276,18 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         """
         self.log.info("The whole log of %s: CloudWatch Logs, group %s, streams %s/", name, TRAINING_LOG_GROUP, name)
         with without_patience():
-            for line in self._with_log("", name).splitlines()[1:]:
+            for line in self._last_lines(name):
                 self.log.info("%s", line)
 
     def _with_log(self, reason: str, name: str) -> str:
-        try:
-            lines = LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
-        except AwsError as error:
-            lines = [str(error)]
+        lines = self._last_lines(name)
         return "\n".join([reason, "The last lines of its log:", *lines]) if lines else reason
+
+    def _last_lines(self, name: str) -> list[str]:
+        try:
+            return LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
+        except AwsError as error:
+            return [str(error)]
 
     def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
         # Only what the provider's OpenLineage support reads.
