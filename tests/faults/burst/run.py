@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -25,6 +26,8 @@ from tests.instance import Instance
 from tools.airflow_api import ApiError
 from tools.environment import DATABASE_VARIABLE
 
+# The scheduler's lines about a report of the executor, and about a task that it takes for killed.
+LATE = re.compile(r"TaskInstance Finished: .* state=(queued|running|scheduled), .* executor_state=success")
 TAKEN_FOR_KILLED = "finished with state"
 _LIMIT_SECONDS = 1500.0
 CONSOLE = Console(highlight=False, soft_wrap=True)
@@ -88,15 +91,22 @@ class Burst:
                         found[f"{model.prefix}.{name}"] = task["try_number"]
         return found
 
-    def taken_for_killed(self) -> list[str]:
-        """Return the scheduler's lines about resumed tasks that it took for killed."""
-        log = self.instance.settings.logs / "scheduler.log"
-        return [line for line in log.read_text(errors="replace").splitlines() if TAKEN_FOR_KILLED in line]
+    def late_reports(self) -> int:
+        """Return how many reports of a process's end the scheduler read after the task was resumed."""
+        return sum(bool(LATE.search(line)) for line in self._scheduler_log())
 
-    def resumes(self) -> int:
-        """Return how many times a task was resumed."""
-        log = self.instance.settings.logs / "triggerer.log"
-        return sum("Trigger fired event" in line for line in log.read_text(errors="replace").splitlines())
+    def taken_for_killed(self) -> int:
+        """Return how many resumed tasks the scheduler took for killed."""
+        return sum(TAKEN_FOR_KILLED in line for line in self._scheduler_log())
+
+    def deferrals(self) -> int:
+        """Return how many times a task deferred, to be resumed later."""
+        answer = self.instance.api().call("GET", "/eventLogs", event="deferred", limit=1)
+        count: int = answer["total_entries"]
+        return count
+
+    def _scheduler_log(self) -> list[str]:
+        return (self.instance.settings.logs / "scheduler.log").read_text(errors="replace").splitlines()
 
     def _turn(self, prefix: str) -> None:
         api = self.instance.api()
@@ -134,12 +144,12 @@ class Burst:
 
 def report(burst: Burst, seconds: float) -> str:
     """Return the figures of one burst, a line for each."""
-    attempts, lines, writes = burst.attempts(), burst.taken_for_killed(), sorted(burst.writes)
+    attempts, killed, writes = burst.attempts(), burst.taken_for_killed(), sorted(burst.writes)
     ended = list(burst.states.values())
     return "\n".join(
         [
             f"releases: {burst.count}, of which {ended.count('success')} succeeded, {seconds:.0f} s",
-            f"resumed tasks: {burst.resumes()}, of which {len(lines)} were taken for killed",
+            f"deferrals: {burst.deferrals()}, reported after the resume: {burst.late_reports()}, taken for killed: {killed}",
             f"tasks with more than one attempt: {len(attempts)}, at most {max(attempts.values(), default=1)} attempts",
             f"writes of the API: {len(writes)}, median {writes[len(writes) // 2]:.2f} s, longest {writes[-1]:.1f} s",
         ]
