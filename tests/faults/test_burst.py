@@ -26,7 +26,7 @@ def test_it_counts_what_airflow_took_for_killed(tmp_path):
     assert burst.attempts() == {"burst-0.train": 2, "burst-0.deploy_prd": 4}
     assert report(burst, 200.0).splitlines() == [
         "releases: 2, of which 1 succeeded, 200 s",
-        "deferrals: 8, reported after the resume: 2, taken for killed: 1",
+        "deferrals: 8, reported late: 2, taken for killed: 1",
         "tasks with more than one attempt: 2, at most 4 attempts",
         "writes of the API: 3, median 0.30 s, longest 4.0 s",
     ]

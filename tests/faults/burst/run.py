@@ -149,7 +149,7 @@ def report(burst: Burst, seconds: float) -> str:
     return "\n".join(
         [
             f"releases: {burst.count}, of which {ended.count('success')} succeeded, {seconds:.0f} s",
-            f"deferrals: {burst.deferrals()}, reported after the resume: {burst.late_reports()}, taken for killed: {killed}",
+            f"deferrals: {burst.deferrals()}, reported late: {burst.late_reports()}, taken for killed: {killed}",
             f"tasks with more than one attempt: {len(attempts)}, at most {max(attempts.values(), default=1)} attempts",
             f"writes of the API: {len(writes)}, median {writes[len(writes) // 2]:.2f} s, longest {writes[-1]:.1f} s",
         ]
