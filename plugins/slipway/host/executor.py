@@ -49,6 +49,13 @@ class DeferringLocalExecutor(LocalExecutor):
                 del self._processes[key]
         super().change_state(key, state, info, remove_running)
 
+    def _check_workers(self) -> None:
+        # A worker process that was killed reports nothing, and nobody knows which task it had. Its count would stay
+        # and could hide a later kill. So all counts are forgotten: what runs now is judged as by LocalExecutor.
+        if not all(worker.is_alive() for worker in self.workers.values()):
+            self._processes.clear()
+        super()._check_workers()
+
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
         # Callbacks and connection tests neither defer nor share a key.
         self._processes.update(each.key for each in workload_list if isinstance(each.key, TaskInstanceKey))

@@ -31,7 +31,8 @@ def started(kind: type[LocalExecutor]) -> LocalExecutor:
     executor = kind(parallelism=2)
     executor.activity_queue, executor.result_queue, executor.workers = SimpleQueue(), SimpleQueue(), {}
     executor._unread_messages = MagicMock(value=0)
-    executor._check_workers = lambda: None
+    executor.is_mp_using_fork = True
+    executor._spawn_workers_with_gc_freeze = lambda count: None
     return executor
 
 
@@ -83,6 +84,19 @@ def test_a_task_that_was_killed_is_still_noticed(state, ended, deferrals):
     assert not failed_by_the_scheduler(executor, state) or not deferrals
     end(executor, ended)
     assert failed_by_the_scheduler(executor, state)
+
+
+def test_a_worker_process_that_was_killed_hides_no_later_kill():
+    executor = started(DeferringLocalExecutor)
+    executor.workers = {1: MagicMock(), 2: MagicMock()}
+    hand_out(executor)
+    executor.workers[1].is_alive.return_value = False
+    executor.heartbeat()
+    assert not executor.has_task(MagicMock(key=KEY, id="an id"))
+    assert list(executor.workers) == [2]
+    hand_out(executor)
+    end(executor, TaskInstanceState.FAILED)
+    assert failed_by_the_scheduler(executor, TaskInstanceState.QUEUED)
 
 
 def test_a_report_too_many_changes_nothing():
