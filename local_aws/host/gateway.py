@@ -14,6 +14,7 @@ from local_aws.host import (
     accounts,
     authentication,
     cloudwatch,
+    drift,
     enforcement,
     iam,
     patterns,
@@ -34,6 +35,7 @@ _PARTS: tuple[ModuleType, ...] = (
     accounts,
     authentication,
     cloudwatch,
+    drift,
     enforcement,
     iam,
     patterns,
@@ -78,5 +80,7 @@ class Gateway:
         s3.encode_listed_keys(modules)
         self.persistence = persistence.Persistence(modules)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
-        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal)
+        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
+        for type_name, (read, compared) in self.cloudwatch.readers().items():
+            self.stacks.drift.add_reader(type_name, read, compared)

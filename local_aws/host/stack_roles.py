@@ -133,6 +133,16 @@ class StackRoles:
             scope.account_id, scope.region, caller, CLOUDFORMATION, principal=principal, via=CLOUDFORMATION
         )
 
+    def detection_context(self) -> RequestContext:
+        """Say for whom the current drift detection reads resources: whoever asked for it, not the stack's role.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html, "Considerations"
+        """
+        scope, asked = self._scope(), current.get().caller
+        return RequestContext(
+            scope.account_id, scope.region, CLOUDFORMATION, CLOUDFORMATION, principal=asked.arn, via=CLOUDFORMATION
+        )
+
     def authorize(self, step: str, type_name: str, resource: str, properties: Document, stack: str) -> None:
         """Refuse a step that the stack's role, or who asked, may not take; for types that ministack makes.
 
