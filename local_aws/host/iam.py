@@ -68,13 +68,14 @@ class Iam:
             (OPERATOR_USER, credentials.operator, [f"arn:aws:iam::{DEFAULT_ACCOUNT}:policy/{OPERATOR_USER}"]),
             (ADMIN_USER, credentials.admin, [_ADMINISTRATOR]),
         )
+        # An earlier version had no administrator, and let everybody do everything.
+        earlier = ADMIN_USER not in iam._users
         for name, key, policies in users:
             user = iam._users.setdefault(name, {"UserId": iam._gen_id("AIDA"), "CreateDate": iam._now(), "Tags": []})
             user |= {"UserName": name, "Path": "/", "Arn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:user/{name}"}
             user.setdefault("PermissionsBoundary", "")
             user.setdefault("AttachedPolicies", policies)
-            if name != ADMIN_USER and _ADMINISTRATOR in user["AttachedPolicies"]:
-                # An earlier version let everybody do everything.
+            if earlier:
                 user["AttachedPolicies"] = policies
             for former in [former for former, kept in iam._access_keys.items() if kept["UserName"] == name]:
                 del iam._access_keys[former]
