@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from demo import predictions, upload
 from demo.datasets import load
-from tools import environment, ledger
+from tools import bootstrap_stack, environment, ledger
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
 from tools.settings import ROOT, Settings
@@ -104,8 +104,14 @@ class Instance:
             time.sleep(1)
         raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s for {what}, which did not come")
 
+    def make_model_roles(self) -> None:
+        """Deploys the stacks of new model files, as an administrator does."""
+        problems = bootstrap_stack.deploy(self.client, self.include)
+        assert problems == [], problems
+
     def wait_dag(self, prefix: str) -> None:
-        """Has Airflow parse the model files now, and not when it is their turn, and waits for a new model's DAG."""
+        """Makes a new model's roles, has Airflow parse the model files now, and waits for the model's DAG."""
+        self.make_model_roles()
         any_release = self.api().call("GET", "/dags/iris-model")
         self.api().call("PUT", f"/parseDagFile/{any_release['file_token']}")
         self.wait(f"the DAG {prefix}", lambda: prefix in self.api().dag_ids())

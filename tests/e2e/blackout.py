@@ -125,6 +125,7 @@ def watch(slipway) -> Watch:
     for prefix in MODELS:
         (models / f"{prefix}.yaml").write_text(iris.replace("iris", prefix.removesuffix("-model")))
         upload.upload_data(slipway.settings, prefix, "iris")
+    slipway.make_model_roles()
     slipway.wait("the models' DAGs", lambda: set(MODELS) <= slipway.api().dag_ids())
     watch = Watch(slipway, FaultInjection(slipway.settings.aws_url))
     released = 0

@@ -27,6 +27,7 @@ def runs(slipway) -> Iterator[dict[str, list[str]]]:
         text = iris.replace("iris", prefix.removesuffix("-model"))
         (models / f"{prefix}.yaml").write_text(f"{text}\nexecution_mode: {mode}\n")
         upload.upload_data(slipway.settings, prefix, "iris")
+    slipway.make_model_roles()
     started: dict[str, list[str]] = {prefix: [] for prefix in MODES}
     for _ in range(2):
         for prefix in MODES:

@@ -93,6 +93,7 @@ def first(slipway) -> First:
     models = slipway.include / "models"
     text = (models / "iris-model.yaml").read_text().replace("iris", "wine")
     (models / f"{WINE}.yaml").write_text(text + TRIAL)
+    slipway.make_model_roles()
     upload.upload_data(slipway.settings, WINE, "wine")
     # Nobody asks Airflow to look: it does by itself.
     slipway.wait("the model's DAG", lambda: WINE in slipway.api().dag_ids())
