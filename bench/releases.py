@@ -71,9 +71,17 @@ def _instance(folder: Path) -> Iterator[Instance]:
     instance = Instance.in_folder(folder, [free_port(), free_port()], extra)
     try:
         instance.services("up")
+        _let_the_stock_operators(instance)
         yield instance
     finally:
         instance.services("down")
+
+
+def _let_the_stock_operators(slipway: Instance) -> None:
+    """Let Airflow and the model's roles make what the stock operators make, which is not named as Slipway's is."""
+    iam = slipway.client("iam")
+    for role in ("slipway-airflow", "slipway-training-iris-model", "slipway-endpoint-iris-model"):
+        iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
 
 
 def _empty(slipway: Instance, ours: RunCost, aws: dict[str, Span]) -> RunCost:

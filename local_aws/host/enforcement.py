@@ -83,9 +83,7 @@ class Enforcement:
         return None
 
     def _note(self, asked: Current, denied: Any, needed: Needed) -> None:
-        """Keep what is refused for the answer and the ledger; a bucket's policy has a text of its own."""
-        if denied.resource_policy_arn:
-            return
+        """Keep what is refused for the answer and the ledger."""
         scope = self._scope()
         unmet = self._permissions.unmet(scope, asked.caller.arn, asked.caller.access_key_id, needed)
         asked.refusal = Refusal(denied.principal_arn, needed.action, needed.resource, denied.decision == "Deny", unmet)

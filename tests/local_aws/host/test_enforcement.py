@@ -158,6 +158,12 @@ class TestTheRoleOfAirflow:
         call = local_aws.ledger(operation="CreateTrainingJob", resource="mlops-iris-model-untagged")[0]
         assert call["denied"]["why"] == "the condition of StartJobsThatCarryOurTag is not met"
 
+    def test_a_buckets_policy_denies_what_the_administrator_may(self, local_aws):
+        error = refused(local_aws.client("s3").put_object, Bucket=BUCKET, Key="releases/x/model.tar.gz", Body=b"x")
+        assert error["Message"].endswith("with an explicit deny in a resource-based policy")
+        call = local_aws.ledger(operation="PutObject", resource=f"{BUCKET}/releases/x/model.tar.gz")[0]
+        assert call["denied"]["why"] == "a statement denies it"
+
     def test_alarms_are_found_by_a_prefix(self, airflow):
         assert "MetricAlarms" in airflow("cloudwatch").describe_alarms(AlarmNamePrefix="slipway-")
 
