@@ -69,6 +69,7 @@ def url(settings: Settings) -> str:
 def answers(settings: Settings) -> bool:
     """Return whether the server takes connections."""
     command = [str(_installed() / "pg_isready"), "-q", "-h", str(socket_folder(settings)), "-p", "5432", "-t", "3"]
+    command += ["-U", USER, "-d", "postgres"]
     return subprocess.run(command, env=_variables(), check=False).returncode == 0
 
 
