@@ -79,7 +79,7 @@ def test_what_a_killed_component_leaves_behind_is_a_stray(settings, start):
     scheduler = start()
     supervise(settings, scheduler=scheduler.pid)
     assert strays(settings) == []
-    assert Victim("scheduler", scheduler.pid).kill()
+    assert Victim("scheduler", scheduler.pid).send(signal.SIGKILL)
     scheduler.wait()
     assert [process.command for process in strays(settings)] == ["sleep 300"]
 
@@ -87,9 +87,9 @@ def test_what_a_killed_component_leaves_behind_is_a_stray(settings, start):
 def test_a_family_dies_together(settings, start):
     scheduler = start()
     supervise(settings, scheduler=scheduler.pid)
-    assert Victim("scheduler", scheduler.pid, family=True).kill()
+    assert Victim("scheduler", scheduler.pid, family=True).send(signal.SIGKILL)
     scheduler.wait()
-    assert not Victim("scheduler", scheduler.pid).kill()
+    assert not Victim("scheduler", scheduler.pid).send(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while strays(settings) and time.monotonic() < deadline:
         time.sleep(0.05)
