@@ -46,10 +46,7 @@ def possible(settings: Settings) -> tuple[list[Strike], list[str]]:
     else:
         left_out.append("no database is restarted: this instance runs on SQLite, or on a server of its caller's")
     if clocks.can_be_shifted():
-        shifted = [kind for kind in PROCESSES if kind != "task"]
-        pool += [
-            Strike(deed, kind) for number, kind in enumerate(shifted) for deed in (AHEAD, BEHIND)[number % 2 :][:1]
-        ]
+        pool += [Strike(deed, kind) for kind in PROCESSES if kind != "task" for deed in (AHEAD, BEHIND)]
     else:
         left_out.append("no clock is shifted: libfaketime does not work on this machine")
     return pool, left_out
