@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
-from tools import approval_keys
+from tools import approval_keys, database
 from tools.settings import OPERATORS, REGION, ROOT, Settings
 
 # Without letters and digits that look alike, such as l and 1: people type passwords from a screen.
@@ -115,12 +115,6 @@ def base_variables(settings: Settings) -> dict[str, str]:
     return inherited | instance | own
 
 
-def database_url(settings: Settings) -> str:
-    """Return the URL of Airflow's own database."""
-    # How long a writer waits for another's lock; Airflow itself switches the file to WAL mode.
-    return settings.database_url or f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60"
-
-
 def callers_options() -> dict[str, str]:
     """Return the Airflow options that the caller sets for this instance: SECTION__OPTION → value."""
     return {
@@ -164,7 +158,7 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # default clocks may differ by 10 s; a task that is refused counts as failed.
         "API_AUTH__JWT_LEEWAY": "70",
         "SLIPWAY__APPROVAL_PUBLIC_KEYS": keys["approval_public_keys"],
-        "DATABASE__SQL_ALCHEMY_CONN": database_url(settings),
+        "DATABASE__SQL_ALCHEMY_CONN": database.url(settings),
         # A new model file becomes a DAG when dags/release.py is parsed again. Parsing all files takes about four
         # seconds of a core: doing it more often would slow the releases down.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
@@ -205,7 +199,11 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     # A connection without fields: hooks use the standard credentials chain, which is the AWS_* variables here.
     variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
     # Airflow has a user of its own, so that its calls can be told from a person's.
-    return base_variables(settings) | aws_variables(settings, aws_credentials(settings).airflow) | variables
+    base = base_variables(settings)
+    if database.kind(settings) is database.Kind.EMBEDDED:
+        # The caller's settings for PostgreSQL, such as PGPORT, are for another server.
+        base = {name: value for name, value in base.items() if not name.startswith("PG")}
+    return base | aws_variables(settings, aws_credentials(settings).airflow) | variables
 
 
 def api_server_variables(settings: Settings) -> dict[str, str]:

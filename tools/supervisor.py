@@ -1,4 +1,4 @@
-"""The background process of `make up`: start the local AWS and Airflow's components, and restart those that end.
+"""The background process of `make up`: start the database, the local AWS and Airflow, and restart what ends.
 
 Airflow's own `standalone` starts the same four components but does not notice when one of them ends.
 """
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.database import keep_trigger_ids_unique
+from tools import database, postgres
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
@@ -53,6 +53,7 @@ class Component:
     start_after: float = 0.0
     # Whether children may go on: those of the scheduler finish their tasks without it.
     children_go_on: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
     # The session of every start: a worker that outlives its scheduler still belongs to the old session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
@@ -101,7 +102,7 @@ class Component:
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.stop_signal)
 
     def kill(self) -> None:
         """Kill the whole session: a component's own children must not outlive it."""
@@ -154,6 +155,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        # Decided once: it depends on what is in the state folder.
+        self._kind = database.kind(settings)
         self.stopping = False
         self.phase = "preparing"
         self.components: list[Component] = []
@@ -188,7 +191,13 @@ class Supervisor:
     def _steps(self) -> Iterator[bool]:
         """Yield once per turn of the loop: True when the phase has changed."""
         environment = airflow_variables(self.settings)
+        if self._kind is database.Kind.EMBEDDED:
+            self.components.append(self._postgres())
         self.components.append(self._local_aws())
+        if self._kind is database.Kind.EMBEDDED:
+            self.phase = "starting PostgreSQL"
+            while not postgres.answers(self.settings):
+                yield False
         migration = self._migration(environment)
         if migration is not None:
             self.phase = "creating Airflow's database"
@@ -198,12 +207,12 @@ class Supervisor:
                     migration.kill()
             if migration.returncode != 0:
                 self.phase = "failed: Airflow's database could not be created, see log/migrate.log"
-            elif not self.settings.database_url:
-                self._migrated.write_text(version("apache-airflow-core"))
+            elif self._kind is not database.Kind.GIVEN:
+                self._migrated.write_text(self._migration_mark)
         while self.phase.startswith("failed"):
             yield True
-        if not self.settings.database_url:
-            keep_trigger_ids_unique(self.settings.airflow_home / "airflow.db")
+        if self._kind is database.Kind.FILE:
+            database.keep_trigger_ids_unique(database.sqlite_file(self.settings))
         for name in AIRFLOW:
             # The API server reads the logs of tasks and triggers from the shared disk.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
@@ -220,12 +229,15 @@ class Supervisor:
     def _migrated(self) -> Path:
         return self.settings.airflow_home / "migrated"
 
+    @property
+    def _migration_mark(self) -> str:
+        return f"{version('apache-airflow-core')} {self._kind.name}"
+
     def _migration(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
         """Start `airflow db migrate`, unless this version's tables exist already."""
         self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
-        migrated = self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core")
-        # Only for the file in the state folder is it certain that nobody has emptied it since.
-        if migrated and not self.settings.database_url:
+        # Only for a database in the state folder is it certain that nobody has emptied it since.
+        if self._migrated.exists() and self._migrated.read_text() == self._migration_mark:
             return None
         with (self.settings.logs / "migrate.log").open("wb") as output:
             return subprocess.Popen(
@@ -237,6 +249,12 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _postgres(self) -> Component:
+        command = [sys.executable, "-m", "tools.postgres"]
+        log = self.settings.logs / "postgres.log"
+        # Fast shutdown: https://www.postgresql.org/docs/current/server-shutdown.html
+        return Component("postgres", command, base_variables(self.settings), log, stop_signal=signal.SIGINT)
 
     def _local_aws(self) -> Component:
         command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
@@ -265,12 +283,12 @@ class Supervisor:
         write_private(self.settings.status_file, json.dumps(asdict(status), indent=2) + "\n")
 
     def _stop(self) -> None:
-        """Stop what starts work first, then what it needs to end well: the API server and the local AWS."""
+        """Stop what starts work first, then what it needs to end well: API server and local AWS, then the database."""
         self.phase = "stopping"
         self._write_status()
-        needed = ("api-server", "local-aws")
-        for names_needed in (False, True):
-            group = [component for component in self.components if (component.name in needed) is names_needed]
+        turns = {"api-server": 1, "local-aws": 1, "postgres": 2}
+        for turn in range(3):
+            group = [component for component in self.components if turns.get(component.name, 0) == turn]
             for component in group:
                 component.ask_to_stop()
             deadline = time.monotonic() + STOP_GRACE_SECONDS
