@@ -214,13 +214,13 @@ def components_health(settings: Settings) -> dict[str, str]:
     phase = status.phase if status else "starting"
     health = {}
     if status and COMPONENTS[POSTGRES] in status.components:
-        health[POSTGRES] = "healthy" if postgres.answers(settings) else "starting"
-    health["local AWS"] = "healthy" if _local_aws_answers(settings) else "starting"
+        health[POSTGRES] = "healthy" if postgres.answers(settings) else _silent(status, COMPONENTS[POSTGRES])
+    health["local AWS"] = "healthy" if _local_aws_answers(settings) else _silent(status, "local-aws")
     api = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10)
     try:
         airflow = api.health()
     except (OSError, ApiError, ValueError):
-        waiting = phase if phase != "running" else "starting"
+        waiting = phase if phase != "running" else _silent(status, "api-server")
         return health | dict.fromkeys([*HEALTH_KEYS, "api-server", GUARD], waiting)
     health[GUARD] = api.guard()
     health["api-server"] = airflow["metadatabase"]["status"]
@@ -229,8 +229,14 @@ def components_health(settings: Settings) -> dict[str, str]:
         beat = airflow[key][f"latest_{key}_heartbeat"]
         # A heartbeat from before this start says nothing about the current process.
         fresh = beat and component and datetime.fromisoformat(beat).timestamp() >= component.started
-        health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else "starting"
+        health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else _silent(status, name)
     return health
+
+
+def _silent(status: Status | None, name: str) -> str:
+    """Return the state of a component that does not answer now."""
+    component = status.components.get(name) if status else None
+    return "does not answer" if component and component.answered else "starting"
 
 
 def _local_aws_answers(settings: Settings) -> bool:
@@ -306,13 +312,14 @@ def print_status(settings: Settings, console: Console) -> bool:
         console.print(f"Not running (state folder {_shown(settings.home)}). Start it with: make up")
         return False
     health = components_health(settings)
-    table = Table("part", "state", "pid", "restarts", "log", box=None, padding=(0, 2, 0, 0))
+    table = Table("part", "state", "pid", "restarts", "log", "last restart", box=None, padding=(0, 2, 0, 0))
     for name, state in health.items():
         component = status.components.get(COMPONENTS.get(name, name))
         pid, restarts = (str(component.pid or "-"), str(component.restarts)) if component else ("-", "-")
         colour = "green" if state in WELL else "yellow"
         log = _shown(Path(component.log)) if component else "-"
-        table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log)
+        last_end = component.last_end if component else ""
+        table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log, last_end)
     console.print(table)
     _print_broken_models(settings, console)
     _print_access(settings, console)

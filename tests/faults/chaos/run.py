@@ -25,7 +25,7 @@ from tests.faults.chaos.strikes import PAUSE_SECONDS, Strike, Striker
 from tests.faults.chaos.victims import strays
 from tests.faults.chaos.workload import Workload
 from tests.instance import Instance
-from tools.services import GUARD, WELL, components_health
+from tools.services import HEALTH_KEYS, WELL, components_health
 
 # Before a strike: some come while the effect of the last one lasts, the others find all well.
 _PAUSE_SECONDS = (0.0, 8.0)
@@ -113,7 +113,7 @@ class Chaos:
         health = components_health(self.instance.settings)
         if clocks.shifted(self.instance.settings):
             # The age of a heartbeat says nothing then.
-            health = {name: health[name] for name in ("local AWS", "api-server", GUARD)}
+            health = {name: state for name, state in health.items() if name not in HEALTH_KEYS}
         return [name for name, state in health.items() if state not in WELL]
 
     def _strike(self, strike: Strike, chance: random.Random) -> bool:

@@ -21,7 +21,7 @@ COMPONENTS = {
     "triggerer": "triggerer",
     "API server": "api-server",
     "local AWS": "local-aws",
-    "database": "database",
+    "database": "postgres",
 }
 # The process of a task bears the id of its attempt in its title.
 _TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}")
