@@ -15,7 +15,13 @@ from tests.faults.chaos import clocks
 from tests.faults.chaos.victims import COMPONENTS, Victim, child_of, component_of, find
 from tools.settings import Settings
 
-KILL, PAUSE, RESTART, AHEAD, BEHIND = "kill -9", "pause", "fast restart", "a minute ahead", "a minute behind"
+KILL, PAUSE, RESTART, AHEAD, BEHIND = (
+    "kill -9",
+    "pause",
+    "fast restart",
+    "clock a minute ahead",
+    "clock a minute behind",
+)
 DEEDS = (KILL, PAUSE, RESTART, AHEAD, BEHIND)
 DATABASE = "database"
 PROCESSES = ("task", *(kind for kind in COMPONENTS if kind != DATABASE))
@@ -100,7 +106,7 @@ class Striker:
         seconds = clocks.SHIFT_SECONDS if strike.deed == AHEAD else -clocks.SHIFT_SECONDS
         clocks.shift_next_start(self.settings, strike.kind, seconds)
         if victim.send(signal.SIGKILL):
-            return f"start {_named(victim)} again, its clock {strike.deed}"
+            return f"start {_named(victim)} again, its {strike.deed}"
         clocks.forget_shift(self.settings, strike.kind)
         return None
 
@@ -142,7 +148,8 @@ def table(strikes: Iterable[Strike]) -> Table:
 def in_words(strikes: Iterable[Strike]) -> str:
     """:returns: the same in a line"""
     counts = Counter(strikes)
-    return ", ".join(
-        f"{count} {strike.deed} of {strike.kind}"
-        for strike, count in sorted(counts.items(), key=lambda one: (DEEDS.index(one[0].deed), one[0].kind))
+    return "; ".join(
+        f"{deed}: {', '.join(f'{counts[strike]} {strike.kind}' for strike in counts if strike.deed == deed)}"
+        for deed in DEEDS
+        if any(strike.deed == deed for strike in counts)
     )
