@@ -35,7 +35,7 @@ CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/to
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -46,7 +46,8 @@ help: ## List the targets
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states that otherwise pass at once),"
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
 	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
-	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
+	@echo "SLIPWAY_DATABASE_URL (an embedded PostgreSQL; 'sqlite' for a file, or the URL of a server),"
+	@echo "SLIPWAY_API_WORKERS (1; processes that serve Airflow's API)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
@@ -84,8 +85,12 @@ test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
 
-test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
-	@$(VENV)/python -m tools.postgres $(APPROVAL_TESTS) $(ARGS)
+# E2E_SLIPWAY_… becomes SLIPWAY_… of the instance that the end-to-end tests start.
+test-postgres: setup ## Run the approval's end-to-end tests on PostgreSQL and two API processes
+	@E2E_SLIPWAY_API_WORKERS=2 $(VENV)/python -m pytest -m e2e $(APPROVAL_TESTS) $(ARGS)
+
+test-sqlite: setup ## Run the approval's end-to-end tests on SQLite
+	@E2E_SLIPWAY_DATABASE_URL=sqlite $(VENV)/python -m pytest -m e2e $(APPROVAL_TESTS) $(ARGS)
 
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab

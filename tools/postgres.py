@@ -68,16 +68,9 @@ def url(settings: Settings) -> str:
 
 def answers(settings: Settings) -> bool:
     """Return whether the server takes connections."""
-    # Imported here: it is missing where the embedded PostgreSQL is not used.
-    import psycopg2
-
-    try:
-        psycopg2.connect(
-            host=str(socket_folder(settings)), port=5432, user=USER, dbname="postgres", connect_timeout=3
-        ).close()
-    except psycopg2.OperationalError:
-        return False
-    return True
+    command = [str(_installed() / "pg_isready"), "-q", "-h", str(socket_folder(settings)), "-p", "5432", "-t", "3"]
+    command += ["-U", USER, "-d", "postgres"]
+    return subprocess.run(command, env=_variables(), check=False).returncode == 0
 
 
 @functools.cache

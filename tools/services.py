@@ -27,7 +27,7 @@ from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
 from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
-STOP_TIMEOUT_SECONDS = 75.0
+STOP_TIMEOUT_SECONDS = 90.0
 # A component that ended this often in a row will not start by another try.
 GIVE_UP_AFTER_FAILURES = 4
 # How long an API server may answer before its guard is active.
