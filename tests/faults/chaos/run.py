@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
@@ -25,6 +26,7 @@ from tests.faults.chaos.strikes import PAUSE_SECONDS, Strike, Striker
 from tests.faults.chaos.victims import strays
 from tests.faults.chaos.workload import Workload
 from tests.instance import Instance
+from tools import environment
 from tools.services import HEALTH_KEYS, WELL, components_health
 
 # Before a strike: some come while the effect of the last one lasts, the others find all well.
@@ -196,6 +198,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         instance.services("up")
+        # The audit reads the decisions, whose proofs are by this instance's key.
+        keys = environment.signing_keys(instance.settings)
+        os.environ["AIRFLOW__SLIPWAY__APPROVAL_PUBLIC_KEYS"] = keys["approval_public_keys"]
         pool, left_out = strikes.possible(instance.settings)
         for reason in left_out:
             console.print(reason)
