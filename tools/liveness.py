@@ -81,7 +81,8 @@ def stalled(pulses: Mapping[str, Pulse], patience_seconds: Mapping[str, float] |
         if name in late and len(late) > 1:
             limit = max(limit, TOGETHER_SECONDS)
         limit += (patience_seconds or {}).get(name, 0.0)
-        if pulse.silent_seconds > limit * 2 ** min(pulse.stalls, MAX_DOUBLINGS):
+        doublings = min(max(pulse.stalls - 1, 0), MAX_DOUBLINGS)
+        if pulse.silent_seconds > limit * 2**doublings:
             found[name] = pulse.silent_seconds
     return found
 

@@ -54,9 +54,10 @@ def test_heartbeats_that_are_late_together_have_longer():
     }
 
 
-def test_each_stall_in_a_row_doubles_the_patience():
-    assert stalled({"triggerer": pulse(SILENCE_SECONDS * 2, stalls=1)}) == {}
-    assert stalled({"triggerer": pulse(SILENCE_SECONDS * 2 + 1, stalls=1)})
+def test_each_stall_in_a_row_after_the_second_doubles_the_patience():
+    assert stalled({"triggerer": pulse(SILENCE_SECONDS + 1, stalls=1)})
+    assert stalled({"triggerer": pulse(SILENCE_SECONDS * 2, stalls=2)}) == {}
+    assert stalled({"triggerer": pulse(SILENCE_SECONDS * 2 + 1, stalls=2)})
     assert stalled({"triggerer": pulse(SILENCE_SECONDS * 8 + 1, stalls=50)}), "but not without end"
 
 
