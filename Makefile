@@ -35,7 +35,7 @@ CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/to
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -107,6 +107,9 @@ test-package: setup ## Install Slipway by pip beside Airflow in a new environmen
 
 chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)
+	@$(VENV)/python -m tests.faults.burst $(ARGS)
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)

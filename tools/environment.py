@@ -136,8 +136,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": "False",
         # A new model needs a model file only; nobody has to unpause its DAG.
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__EXECUTOR": "LocalExecutor",
-        # LocalExecutor forks this many workers at once. Waiting tasks do not use one, so few are enough.
+        # Airflow's LocalExecutor, which also knows a task that was resumed early: docs/decisions.md, decision 71.
+        "CORE__EXECUTOR": "slipway.host.executor.DeferringLocalExecutor",
+        # It forks this many workers at once. Waiting tasks do not use one, so few are enough.
         "CORE__PARALLELISM": "8",
         "CORE__FERNET_KEY": keys["fernet_key"],
         "CORE__SIMPLE_AUTH_MANAGER_USERS": users,
@@ -187,8 +188,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # retries take about a minute. The default of five may be over in ten seconds.
         "WORKERS__EXECUTION_API_RETRIES": "12",
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
-        # A worker notices the end of its task only after this interval, 5 s by default. A task that is resumed before
-        # counts as killed and is retried; so triggers wait twice the interval before they resume one.
+        # A worker looks this often whether its task's process has ended, by default every 5 s. Until then the process
+        # holds its slot.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # Heartbeats fail while the API server restarts: with one a second, a task survives a minute of that.
         "WORKERS__MAX_FAILED_HEARTBEATS": "60",
