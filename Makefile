@@ -13,7 +13,7 @@ RUN ?=
 # The template that the package brings along; the others are in include/cfn.
 ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 
-# How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
+# How many processes `make chaos` hits, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
 # The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
@@ -105,7 +105,7 @@ test-logs: setup ## Run a release with Airflow's logs in S3, and read its traini
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
-chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)
+chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)

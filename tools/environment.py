@@ -155,6 +155,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # By default the API server would serve a DAG's old version for an hour.
         "API__DAG_CACHE_TTL": "5",
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        # The scheduler makes the token with which a task starts, and the API server refuses one from the future. By
+        # default clocks may differ by 10 s; a task that is refused counts as failed.
+        "API_AUTH__JWT_LEEWAY": "70",
         "SLIPWAY__APPROVAL_PUBLIC_KEYS": keys["approval_public_keys"],
         "DATABASE__SQL_ALCHEMY_CONN": database.url(settings),
         # A new model file becomes a DAG when dags/release.py is parsed again. Parsing all files takes about four
@@ -172,10 +175,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
         # A triggerer whose event loop is silent for this long, by default 30 s, stops its heartbeat; so the supervisor
         # notices within a minute.
-        "TRIGGERER__RUNNER_HEALTH_CHECK_THRESHOLD": "10",
-        # A task whose worker was killed is noticed after a minute instead of five. The time must be longer than a
-        # restart of the API server, which receives the heartbeats.
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # A task whose worker was killed is noticed after two minutes instead of five. The time must be longer than a
+        # restart of the API server, which receives the heartbeats, with the minute by which clocks may differ.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         # The next scheduler queues the tasks of a killed one again, once the old heartbeat is 30 s old. It looks for
         # them three times a minute instead of every five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",

@@ -34,6 +34,11 @@ LOG_MAX_BYTES = 20_000_000
 AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
 
 
+def next_variables(log: Path) -> Path:
+    """Return the file with variables for one start of the component that writes this log; tests of faults make it."""
+    return log.with_suffix(".next.json")
+
+
 @dataclass
 class Component:
     """One supervised program."""
@@ -61,10 +66,13 @@ class Component:
         """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
+        next_start = next_variables(self.log)
+        once = json.loads(next_start.read_text()) if next_start.exists() else {}
+        next_start.unlink(missing_ok=True)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                env=self.environment,
+                env=self.environment | once,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
