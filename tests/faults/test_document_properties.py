@@ -69,6 +69,7 @@ def read(reader, value: Any) -> Any:
 @examples("stored documents")
 @given(changes(NAMES))
 @example(("board", {"dev": {}}))
+@example(("board", True))
 @example(("board", {"dev": {"holder": None, "newest": None, "waiting": {"a": 1}}}))
 @example(("question", {"at": 1.0}))
 @example(("answer", {**stored("answer"), "how": []}))

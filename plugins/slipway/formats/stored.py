@@ -47,6 +47,18 @@ def unknown(kind: type[object], value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name not in names and name != FORMAT_VERSION}
 
 
+def an_object(value: Any, where: str) -> Mapping[str, Any]:
+    """Return a value that is an object.
+
+    :param value: what is stored
+    :param where: the document, or the member of it
+    :raises UnreadableDocument: when it is something else
+    """
+    if not isinstance(value, Mapping):
+        raise _other(where, "an object", value)
+    return value
+
+
 def unreadable(where: str, why: str) -> UnreadableDocument:
     """Build the error about something stored that this version of Slipway cannot read.
 
@@ -63,8 +75,7 @@ def unreadable(where: str, why: str) -> UnreadableDocument:
 
 
 def _object(kind: type[Any], value: Any, path: str, required: Collection[str] = ()) -> Any:
-    if not isinstance(value, Mapping):
-        raise _other(path, "an object", value)
+    value = an_object(value, path)
     hints, content = get_type_hints(kind), {}
     for one in fields(kind):
         if one.name == _MORE:
@@ -89,9 +100,7 @@ def _member(hint: Any, value: Any, path: str) -> Any:
             raise _other(path, "a list", value)
         return tuple(_member(parts[0], item, f"{path}[{index}]") for index, item in enumerate(value))
     if kind is dict:
-        if not isinstance(value, Mapping):
-            raise _other(path, "an object", value)
-        return {str(name): _member(parts[1], item, f"{path}.{name}") for name, item in value.items()}
+        return {str(name): _member(parts[1], item, f"{path}.{name}") for name, item in an_object(value, path).items()}
     if isinstance(kind, type) and is_dataclass(kind):
         return _object(kind, value, path)
     if issubclass(kind, Enum):

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.formats.stored import FORMAT_VERSION, known, versioned
+from slipway.formats.stored import FORMAT_VERSION, an_object, known, versioned
 from slipway.states import BoardStage, ExecutionMode
 
 RunKey = tuple[str, str]  # DAG id, run id
@@ -147,7 +147,7 @@ class Board:
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Self:
         """Read what ``to_json`` returned; None stands for a model without releases."""
-        stages, given = set(BoardStage), value or {}
+        stages, given = set(BoardStage), {} if value is None else an_object(value, cls.__name__)
         places = {BoardStage(name): BoardPlace.from_json(fields) for name, fields in given.items() if name in stages}
         return cls(places, {name: one for name, one in given.items() if name not in {*stages, FORMAT_VERSION}})
 
