@@ -149,7 +149,10 @@ def jobs(slipway, case: str) -> list[str]:
 
 def block(log: str) -> dict[str, str]:
     """:returns: the lines of a failed task's ERROR block, by their label"""
-    return dict(re.findall(r"^(What|Where|Why|Fix): +(.*)$", log, re.MULTILINE))
+    found: dict[str, str] = {}
+    for label, text in re.findall(r"^(What|Where|Why|Fix): +(.*)$", log, re.MULTILINE):
+        found[label] = " ".join(filter(None, (found.get(label), text)))
+    return found
 
 
 @pytest.mark.parametrize("case", sorted(REFUSED))
