@@ -101,10 +101,10 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
-cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends (6 minutes)
+cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
 	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)
 
-generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents (15 minutes)
+generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents
 	@EXAMPLES=$(EXAMPLES) $(VENV)/python -m pytest $(GENERATED) $(ARGS)
 
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)

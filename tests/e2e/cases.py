@@ -198,7 +198,7 @@ def test_a_release_writes_to_its_models_bucket_only(slipway, releases):
     assert [one["Key"] for one in found["Contents"]] == ["training_jobs/other-bucket/trainingjob.zip"]
 
 
-def test_a_deregistered_target_is_shown_and_registered_again(slipway, releases):
+def test_a_deregistered_target_is_registered_again(slipway, releases):
     scaling = slipway.client("application-autoscaling")
     target = {"ResourceId": f"endpoint/{PRODUCTION}/variant/{LIVE_VARIANT}", "ServiceNamespace": "sagemaker"}
 
@@ -211,7 +211,6 @@ def test_a_deregistered_target_is_shown_and_registered_again(slipway, releases):
     assert len(targets()) == 1
     scaling.deregister_scalable_target(**target, ScalableDimension="sagemaker:variant:DesiredInstanceCount")
     again = release(slipway, "deregistered")
-    assert f"{LIVE_VARIANT} is not registered as a scalable target" in again.asked()["body"]
     assert again.answer("Approve") == "success", slipway.story(again.case, again.run_id)
     assert [one["MaxCapacity"] for one in targets()] == [2]
     policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=target["ResourceId"])
