@@ -39,7 +39,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package cases generated chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-logs test-package cases generated chaos blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -97,6 +97,9 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 
 test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
+
+test-logs: setup ## Run a release with Airflow's logs in S3, and read its training log (3 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/remote_logs.py $(ARGS)
 
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)

@@ -175,6 +175,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # Another triggerer takes over the triggers after this time without a heartbeat, by default 30 s; a heartbeat
         # comes every two seconds.
         "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+        # A triggerer whose event loop is silent for this long, by default 30 s, stops its heartbeat; so the supervisor
+        # notices within a minute.
+        "TRIGGERER__RUNNER_HEALTH_CHECK_THRESHOLD": "10",
         # A task whose worker was killed is noticed after a minute instead of five. The time must be longer than a
         # restart of the API server, which receives the heartbeats.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
