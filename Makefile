@@ -16,6 +16,8 @@ ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 # How many processes `make chaos` hits, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
+# How many inputs `make generated` makes, in total.
+EXAMPLES ?= 10000
 # The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
@@ -32,10 +34,12 @@ PARALLEL ?= -n 3 --dist loadfile
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
+# The tests that make their own inputs; in the other runs they make a few each.
+GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package chaos burst blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -104,6 +108,12 @@ test-logs: setup ## Run a release with Airflow's logs in S3, and read its traini
 
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
+cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
+	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)
+
+generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents
+	@EXAMPLES=$(EXAMPLES) $(VENV)/python -m pytest $(GENERATED) $(ARGS)
 
 chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
