@@ -79,6 +79,8 @@ class NamedResource:
             return
         parameters = {self._name_member: _name_in(request.physical_id)}
         try:
+            # A role that may delete only what carries a tag may not delete what is gone, which carries none.
+            self._service.call(request.context, f"Describe{self._noun}", parameters)
             self._service.call(request.context, f"Delete{self._noun}", parameters)
         except ServiceError as error:
             if not error.message.startswith("Could not find"):
