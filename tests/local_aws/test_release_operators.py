@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.cleanup.teardown import KEPT, NothingLeftOperator, TeardownOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
@@ -226,6 +226,11 @@ def test_the_reaper_stops_an_orphan_and_its_cleared_task_trains_again(aws, monke
     assert [call["resource"].rpartition("/")[2] for call in stopped].count(name) == 1
     assert created(aws, xcoms) == 2
     assert SageMakerHook().stop_training_job(f"{name}-2")
+
+
+@pytest.mark.parametrize("kind", ["endpoint", "endpoint config", "model"])
+def test_what_is_gone_is_no_failure_for_a_role_that_may_delete_only_what_carries_a_tag(aws, kind):
+    assert SageMakerHook().delete_resource(Resource(kind, "gone", "arn")) is False
 
 
 def test_teardown_leaves_nothing_but_the_record_and_what_is_in_s3(aws, release):

@@ -16,6 +16,7 @@ from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.aws.session import AwsHook
+from slipway.errors import AwsError
 from slipway.states import TrainingJobStatus
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
@@ -222,8 +223,15 @@ class SageMakerHook(SageMakerApiHook):
         :param resource: what to delete, as `list_tagged` gave it
         :returns: False if it was gone
         """
-        operation = "delete_" + resource.kind.replace(" ", "_")
-        return self.delete(operation, resource.name, **{_LISTINGS[resource.kind].name: resource.name})
+        operation, named = resource.kind.replace(" ", "_"), {_LISTINGS[resource.kind].name: resource.name}
+        try:
+            return self.delete(f"delete_{operation}", resource.name, **named)
+        except AwsError as error:
+            # The role may delete what carries a tag, and what is gone carries none.
+            denied = error.code == "AccessDeniedException"
+            if denied and self.describe_or_none(f"describe_{operation}", resource.name, **named) is None:
+                return False
+            raise
 
     @patient
     def invoke_endpoint(self, endpoint_name: str, body: bytes, *, target_variant: str | None = None) -> Invocation:
