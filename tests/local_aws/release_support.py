@@ -35,7 +35,7 @@ def zip_with(**hyperparameters) -> bytes:
 
 def fill_bucket(aws: LocalAws) -> None:
     """Make the versioned bucket, the roles and the template as an administrator does, and upload the iris data."""
-    aws.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model", "slipway-cloudformation")
+    aws.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model", "slipway-cloudformation", "MLOps")
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
