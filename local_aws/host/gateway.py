@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.host import (
     authentication,
     cloudwatch,
+    drift_aware,
     iam,
     patterns,
     persistence,
@@ -29,6 +30,7 @@ from local_aws.settings import Settings
 _PARTS: tuple[ModuleType, ...] = (
     authentication,
     cloudwatch,
+    drift_aware,
     iam,
     patterns,
     persistence,

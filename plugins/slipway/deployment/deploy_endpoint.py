@@ -15,10 +15,12 @@ from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.stack_drift import StackDriftHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import (
     change_sets,
     checks,
+    drift,
     guardrails,
     history,
     parameters,
@@ -61,6 +63,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _sagemaker = client(SageMakerHook)
     _autoscaling = client(AutoScalingHook)
+    _detection = client(StackDriftHook)
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
@@ -142,9 +145,19 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
-        if found := scaling.drift(stack, self._autoscaling):
-            self.log.warning("Auto scaling is not as the stack says, registering again: %s", "; ".join(found))
-        return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=bool(found))
+        drifted = bool(scaling.drift(stack, self._autoscaling))
+        return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=drifted)
+
+    def reverts_drift(self, stack: Stack) -> bool:
+        """Name each difference between the stack and what is live, and what this deployment does about it."""
+        found = self._differences(stack)
+        for one in found:
+            self.log.warning("%s differs from its stack: %s: %s", self._endpoint_name, one, one.remedy)
+        drift.check_can_be_put_right(found, stack.name)
+        return any(one.remedy is drift.Remedy.REVERTED for one in found)
+
+    def _differences(self, stack: Stack) -> list[drift.Difference]:
+        return drift.StackComparison(self._sagemaker, self._autoscaling, self._detection).differences(stack)
 
     def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that register the variants again, or None if they are registered."""
@@ -278,7 +291,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             self.check_may_apply(stack)
         checks.check_revision(stack.outputs, self._plan, stack.name)
         checks.check_served(self._endpoint(), stack.outputs, stack.name)
-        scaling.check_scaled(scaling.drift(stack, self._autoscaling), stack.name)
+        drift.check_none(self._differences(stack), stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Return why the stack failed, with the alarms that rolled the endpoint back."""
