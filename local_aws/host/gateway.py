@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.host import (
     authentication,
     cloudwatch,
+    drift,
     drift_aware,
     iam,
     patterns,
@@ -30,6 +31,7 @@ from local_aws.settings import Settings
 _PARTS: tuple[ModuleType, ...] = (
     authentication,
     cloudwatch,
+    drift,
     drift_aware,
     iam,
     patterns,
@@ -71,5 +73,7 @@ class Gateway:
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
         self.persistence = persistence.Persistence(modules)
-        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal)
+        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
+        for type_name, (read, compared) in self.cloudwatch.readers().items():
+            self.stacks.drift.add_reader(type_name, read, compared)
