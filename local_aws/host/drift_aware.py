@@ -85,7 +85,9 @@ class DriftAwareChangeSets:
 
 def _changed(drift: Mapping[str, Any]) -> dict[str, Any]:
     actual = json.loads(drift["ActualProperties"])
-    return {name: actual.get(name) for name in {one["PropertyPath"].split("/")[1] for one in drift["PropertyDifferences"]}}
+    return {
+        name: actual.get(name) for name in {one["PropertyPath"].split("/")[1] for one in drift["PropertyDifferences"]}
+    }
 
 
 def _as_they_are(resources: Mapping[str, Any], drifts: _Drifts) -> dict[str, Any]:

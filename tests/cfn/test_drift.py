@@ -1,7 +1,6 @@
 """What somebody has changed by hand in a stack's resources: a release puts it right and says so, or stops."""
 
 import json
-import logging
 
 import pytest
 
@@ -72,23 +71,105 @@ def changed(aws, model) -> Changed:
 
 
 BY_HAND = {
-    Changed.delete_alarm: "the alarm .* was deleted",
-    Changed.raise_threshold: "Threshold of the alarm .* is 0.9 instead of 0.01",
-    Changed.switch_off_actions: "ActionsEnabled of the alarm .* is false instead of true",
-    Changed.delete_dashboard: "the dashboard .* was deleted",
+    Changed.delete_alarm: "-model-a-5xx was deleted",
+    Changed.raise_threshold: "is 0.9 instead of 0.01",
+    Changed.switch_off_actions: "is false instead of true",
+    Changed.delete_dashboard: "-us-west-2 was deleted",
     Changed.empty_dashboard: "DashboardBody of the dashboard",
 }
 
 
-def test_the_same_release_puts_right_all_that_was_changed_and_says_so(changed, caplog):
-    """The hardest case: CloudFormation sees no change in the template."""
+def test_the_same_release_puts_right_all_that_was_changed_and_says_so(changed, capsys):
+    """The template has no change, so a change set as usual would be empty."""
     before = changed.state()
     for by_hand, said in BY_HAND.items():
         by_hand(changed)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            assert changed.release.deploy(PRD)["change"] == "updated"
+        capsys.readouterr()
+        assert changed.release.deploy(PRD)["change"] == "updated"
         assert changed.state() == before
-        (line,) = [text for text in caplog.messages if said.split(" .*")[0] in text]
-        assert line.endswith("CloudFormation restores it with this deployment")
+        (line,) = [text for text in capsys.readouterr().out.splitlines() if said in text]
+        assert "CloudFormation restores it with this deployment" in line
     assert changed.release.deploy(PRD)["change"] == "unchanged"
+
+
+def test_the_next_release_puts_right_what_it_would_not_touch(aws, model, changed):
+    before = changed.dashboard
+    changed.delete_dashboard()
+    model.release(model_data(aws, label_shift=1), ABTests=False, AutoScaling=None).approve().deploy(PRD)
+    assert changed.dashboard == before
+
+
+def tags_of(aws, release, environment):
+    arn = aws.client("sagemaker").describe_endpoint(EndpointName=release.plan.endpoint(environment))["EndpointArn"]
+    return arn, aws.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]
+
+
+def test_an_endpoint_without_its_tag_stops_a_release_before_anything_changes(aws, model, changed):
+    """IAM lets CloudFormation change only what has the tag, so the update would fail half-way."""
+    sagemaker = aws.client("sagemaker")
+    arn, _ = tags_of(aws, changed.release, PRD)
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["slipway:model-prefix"])
+    changed.delete_dashboard()
+    newer = model.release(model_data(aws, label_shift=1), ABTests=False, AutoScaling=None).approve()
+    before = stack_of(aws, newer).get("LastUpdatedTime")
+    fix = f"add-tags --resource-arn {arn} .*Value={model.prefix}"
+    with pytest.raises(StackFailed, match=f"slipway:model-prefix of the endpoint is None.*{fix}"):
+        newer.deploy(PRD)
+    assert stack_of(aws, newer).get("LastUpdatedTime") == before
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "slipway:model-prefix", "Value": model.prefix}])
+    assert newer.deploy(PRD)["change"] == "updated"
+
+
+def stack_of(aws, release):
+    return aws.stack(release.plan.stack(PRD))
+
+
+def test_development_gets_its_instances_back(aws, model, capsys):
+    release = model.release(model_data(aws))
+    release.deploy(DEV)
+    sagemaker, name = aws.client("sagemaker"), release.plan.endpoint(DEV)
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}]
+    )
+    wait_for_endpoint(aws, name)
+    assert release.deploy(DEV)["change"] == "unchanged"
+    assert sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"][0]["DesiredInstanceCount"] == 1
+    assert "model-a has 2 instances instead of 1" in capsys.readouterr().out
+
+
+def test_a_scheduled_action_comes_back_and_what_it_has_set_is_no_drift(aws, model):
+    fields = model.config.model_dump()
+    fields["scaling_schedule"] = [{"name": "night", "schedule": "rate(1 day)", "min_capacity": 2, "max_capacity": 3}]
+    model.config = ModelConfig.model_validate(fields)
+    release = model.release(model_data(aws), ABTests=False).approve()
+    release.deploy(PRD)
+    scaling = aws.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{release.plan.endpoint(PRD)}/variant/model-a",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=2, MaxCapacity=3)
+    assert release.deploy(PRD)["change"] == "unchanged"
+    scaling.delete_scheduled_action(**target, ScheduledActionName="night")
+    assert release.deploy(PRD)["change"] == "updated"
+    (action,) = scaling.describe_scheduled_actions(ServiceNamespace="sagemaker", ResourceId=target["ResourceId"])[
+        "ScheduledActions"
+    ]
+    assert action["ScalableTargetAction"] == {"MinCapacity": 2, "MaxCapacity": 3}
+
+
+def test_a_comparison_costs_the_same_however_many_alarms_there_are(aws, model):
+    counts = []
+    for alarms in ({"error_5xx_share": 0.01}, {"error_5xx_share": 0.01, "error_4xx_share": 0.5, "latency_p99_ms": 900}):
+        fields = model.config.model_dump()
+        fields["alarms"] = {**alarms, "topic": fields["alarms"]["topic"]}
+        model.config = ModelConfig.model_validate(fields)
+        release = model.release(model_data(aws), ABTests=False, AutoScaling=None).approve()
+        release.deploy(PRD)
+        before = len(aws.ledger())
+        assert release.deploy(PRD)["change"] == "unchanged"
+        operations = [call["operation"] for call in aws.ledger()[before:]]
+        assert operations.count("DetectStackDrift") == operations.count("DescribeStackResourceDrifts") == 2
+        counts.append(len(operations) - operations.count("DescribeStackDriftDetectionStatus"))
+    assert counts[0] == counts[1]

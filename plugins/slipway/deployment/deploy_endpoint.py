@@ -152,12 +152,16 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Name each difference between the stack and what is live, and what this deployment does about it."""
         found = self._differences(stack)
         for one in found:
-            self.log.warning("%s differs from its stack: %s: %s", self._endpoint_name, one, one.remedy)
+            self._say(one)
         drift.check_can_be_put_right(found, stack.name)
         return any(one.remedy is drift.Remedy.REVERTED for one in found)
 
+    def _say(self, difference: drift.Difference) -> None:
+        self.log.warning("%s differs from its stack: %s: %s", self._endpoint_name, difference, difference.remedy)
+
     def _differences(self, stack: Stack) -> list[drift.Difference]:
-        return drift.StackComparison(self._sagemaker, self._autoscaling, self._detection).differences(stack)
+        comparison = drift.StackComparison(self._sagemaker, self._autoscaling, self._detection)
+        return comparison.differences(stack, self.wanted_share(stack))
 
     def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that register the variants again, or None if they are registered."""
@@ -166,7 +170,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
         """Return a trigger that waits until the endpoint accepts an update, or None if it does now.
 
-        First restore the variants' weights if a trial left others than those in the stack's parameters.
+        First restore the variants' weights and instance counts if they are not those in the stack's parameters.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
         """
         endpoint = self._endpoint()
@@ -174,7 +178,7 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             return None
         if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
             self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
-        elif stack is None or not self._restore_weights(endpoint, stack):
+        elif stack is None or not self._restore_endpoint(endpoint, stack):
             return None
         return self.endpoint_wait(deadline)
 
@@ -195,15 +199,19 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         """Return whether both variants need the same number of instances before the stack changes."""
         return False
 
-    def _restore_weights(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
-        """Change the variants' weights if needed, and return whether that was needed."""
-        share = self.wanted_share(stack)
-        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
+    def _restore_endpoint(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
+        """Change the variants' weights and instance counts if needed, and return whether that was needed."""
+        if endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
             return False
-        changes = weights.changes(endpoint, share, level=self.levels_instances(stack))
-        if not changes:
+        share = self.wanted_share(stack)
+        changes = [] if share is None else weights.changes(endpoint, share, level=self.levels_instances(stack))
+        counts = {variant: wanted for variant, _, wanted in drift.wrong_counts(stack.parameters, endpoint)}
+        if not (changes or counts):
             return False
         self.check_may_apply(stack)
+        changes = weights.with_counts(changes, counts)
+        for one in drift.of_endpoint(stack, endpoint, share):
+            self._say(one)
         self.log.info("Changing %s: %s", self._endpoint_name, changes)
         self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
         return True

@@ -73,17 +73,18 @@ class StackComparison:
     def __init__(self, sagemaker: SageMakerHook, autoscaling: AutoScalingHook, detection: StackDriftHook) -> None:
         self._sagemaker, self._autoscaling, self._detection = sagemaker, autoscaling, detection
 
-    def differences(self, stack: Stack) -> list[Difference]:
+    def differences(self, stack: Stack, share: float | None) -> list[Difference]:
         """Compare a stack with what is live; the number of calls does not depend on how much the stack holds.
 
         :param stack: the stack as it is
+        :param share: the share of requests that the model on trial should have; None without a trial
         :returns: the differences; none while the stack changes
         :raises slipway.errors.AwsError: when a call fails
         """
         if stack.status.in_progress or ENDPOINT_CONFIG_NAME not in stack.outputs:
             return []
         endpoint = self._sagemaker.describe_endpoint(stack.parameters["EndpointName"])
-        found = list(of_endpoint(stack, endpoint))
+        found = list(of_endpoint(stack, endpoint, share))
         if endpoint:
             found += of_tags(stack, endpoint["EndpointArn"], self._sagemaker.list_tags(endpoint["EndpointArn"]))
         found += [Difference(what, Remedy.REGISTERED_AGAIN) for what in scaling.drift(stack, self._autoscaling)]
@@ -92,11 +93,12 @@ class StackComparison:
         return found
 
 
-def of_endpoint(stack: Stack, endpoint: Mapping[str, Any] | None) -> Iterator[Difference]:
+def of_endpoint(stack: Stack, endpoint: Mapping[str, Any] | None, share: float | None) -> Iterator[Difference]:
     """Compare an endpoint with its stack.
 
     :param stack: the stack
     :param endpoint: what DescribeEndpoint answered; None if there is no endpoint
+    :param share: the share of requests that the model on trial should have; None without a trial
     :returns: the differences; of an endpoint that changes only its configuration is compared
     """
     name, config = stack.parameters["EndpointName"], stack.outputs[ENDPOINT_CONFIG_NAME]
@@ -112,9 +114,9 @@ def of_endpoint(stack: Stack, endpoint: Mapping[str, Any] | None) -> Iterator[Di
         return
     if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
         return
-    stated, share = weights.stated_share(stack.parameters), weights.trial_share(endpoint)
-    if stated is not None and share is not None and not weights.same(stated, share):
-        yield Difference(f"the model on trial gets {share:.4g} of the requests instead of {stated:.4g}", Remedy.SET_BACK)
+    now = weights.trial_share(endpoint)
+    if share is not None and now is not None and not weights.same(share, now):
+        yield Difference(f"the model on trial gets {now:.4g} of the requests instead of {share:.4g}", Remedy.SET_BACK)
     for variant, count, wanted in wrong_counts(stack.parameters, endpoint):
         yield Difference(f"{variant} has {count} instances instead of {wanted}", Remedy.SET_BACK)
 
