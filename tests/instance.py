@@ -101,7 +101,7 @@ class Instance:
                 if error.status != 404:
                     raise
             time.sleep(1)
-        raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s in vain for {what}")
+        raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s for {what}, which did not come")
 
     def wait_dag(self, prefix: str) -> None:
         """Has Airflow parse the model files now, and not when it is their turn, and waits for a new model's DAG."""

@@ -115,8 +115,9 @@ class NamedResource:
 
 
 class ModelResource(NamedResource):
-    """A model, whose drift can be detected.
+    """A model, which CloudFormation can read.
 
+    https://github.com/go-to-k/cdk-real-drift/issues/857
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model.html
     """
 

@@ -15,6 +15,7 @@ import yaml
 
 from demo import datasets, training_job, upload
 from slipway.names import stress_key
+from tests.faults.injection import FaultInjection
 from tools.settings import Settings
 
 pytestmark = pytest.mark.e2e
@@ -234,11 +235,14 @@ class TestFailures:
         assert "eta" in slipway.log(IRIS, run_id, "train")
 
     def test_a_model_that_cannot_be_loaded_stops_at_deploy_dev(self, slipway):
-        run_id = slipway.release(IRIS)
-        slipway.wait_task(IRIS, run_id, "train", "success")
-        artefact = slipway.api().xcom(IRIS, run_id, "train")["model_data_url"]
-        bucket, _, key = artefact.removeprefix("s3://").partition("/")
-        slipway.client("s3").put_object(Bucket=bucket, Key=key, Body=b"not a model")
+        # register copies the artefact: its copy waits until the artefact is another.
+        faults = FaultInjection(slipway.settings.aws_url)
+        with faults.injected(service="s3", operation="CopyObject", resource="*/model.tar.gz", error="SlowDown"):
+            run_id = slipway.release(IRIS)
+            slipway.wait_task(IRIS, run_id, "train", "success")
+            artefact = slipway.api().xcom(IRIS, run_id, "train")["model_data_url"]
+            bucket, _, key = artefact.removeprefix("s3://").partition("/")
+            slipway.client("s3").put_object(Bucket=bucket, Key=key, Body=b"not a model")
         assert slipway.wait_end(IRIS, run_id) == "failed"
         assert slipway.failed_tasks(IRIS, run_id) == ["deploy_dev"], slipway.story(IRIS, run_id)
         assert "Endpoint" in slipway.log(IRIS, run_id, "deploy_dev")

@@ -62,12 +62,6 @@ class FencedRequest:
     training_parameters: dict[str, Any]
 
     @property
-    def max_training_seconds(self) -> int:
-        """The longest time the training job may take, with spot instances including the wait for them."""
-        condition = self.request.training_job.stopping_condition
-        return max(condition.max_runtime_in_seconds, condition.max_wait_time_in_seconds or 0)
-
-    @property
     def network_isolation(self) -> bool:
         """Whether training and serving have no network."""
         return bool(self.training_parameters["EnableNetworkIsolation"])

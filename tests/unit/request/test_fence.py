@@ -115,15 +115,6 @@ def test_monitoring_off_needs_no_place():
     assert parse_zip(request_zip(deploy=deploy))
 
 
-def test_the_longest_training_time_counts_the_wait_for_spot_instances():
-    job = training_job() | {
-        "EnableManagedSpotTraining": True,
-        "StoppingCondition": {"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 200},
-    }
-    assert fence(parse_zip(request_zip(job)), iris_model(), AWS).max_training_seconds == 200
-    assert fence(parse_zip(request_zip()), iris_model(), AWS).max_training_seconds == 360000
-
-
 def test_a_changed_copy_is_noticed(released):
     store, plan = released
     copy_key = plan.request_uri.removeprefix(f"s3://{BUCKET}/")
