@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from slipway.aws.autoscaling import AutoScalingHook
+from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stack_drift import ResourceDrift, StackDriftHook
 from slipway.aws.stacks import Stack
@@ -51,7 +52,7 @@ class Difference:
     """One difference between a stack and what is live.
 
     :param what: a clause that names the resource
-    :param fix: what a person does about it; empty where a deployment puts it right
+    :param fix: the command by which a person puts it right; empty where a deployment does
     """
 
     what: str
@@ -60,6 +61,10 @@ class Difference:
 
     def __str__(self) -> str:
         return self.what
+
+    def to_xcom(self) -> dict[str, str]:
+        """Return plain JSON."""
+        return {"what": self.what, "fix": self.fix}
 
 
 class StackComparison:
@@ -93,6 +98,22 @@ class StackComparison:
         return found
 
 
+def of_stack(stack_name: str, aws_conn_id: str | None) -> list[Difference]:
+    """Compare a stack with what is live, by its name.
+
+    :param stack_name: the stack
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :returns: the differences; none where there is no stack, and while it changes
+    :raises slipway.errors.AwsError: when a call fails
+    """
+    stack = CloudFormationHook(aws_conn_id=aws_conn_id).describe_stack(stack_name)
+    if stack is None:
+        return []
+    sagemaker, autoscaling = SageMakerHook(aws_conn_id=aws_conn_id), AutoScalingHook(aws_conn_id=aws_conn_id)
+    comparison = StackComparison(sagemaker, autoscaling, StackDriftHook(aws_conn_id=aws_conn_id))
+    return comparison.differences(stack, weights.stated_share(stack.parameters))
+
+
 def of_endpoint(stack: Stack, endpoint: Mapping[str, Any] | None, share: float | None) -> Iterator[Difference]:
     """Compare an endpoint with its stack.
 
@@ -109,7 +130,7 @@ def of_endpoint(stack: Stack, endpoint: Mapping[str, Any] | None, share: float |
         yield Difference(
             f"the endpoint {name} has the configuration {endpoint['EndpointConfigName']} instead of {config}",
             Remedy.PERSON,
-            f"`aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config}`",
+            f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config}",
         )
         return
     if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
@@ -149,7 +170,7 @@ def of_tags(stack: Stack, arn: str, tags: Mapping[str, str]) -> Iterator[Differe
         yield Difference(
             f"the tag {TAG_MODEL_PREFIX} of the endpoint is {found} instead of {wanted}",
             Remedy.PERSON,
-            f"`aws sagemaker add-tags --resource-arn {arn} --tags Key={TAG_MODEL_PREFIX},Value={wanted}`",
+            f"aws sagemaker add-tags --resource-arn {arn} --tags Key={TAG_MODEL_PREFIX},Value={wanted}",
         )
 
 
@@ -182,7 +203,7 @@ def check_can_be_put_right(found: Sequence[Difference], stack_name: str) -> None
             "What is live differs from the stack, and a deployment cannot put it right",
             resource=stack_name,
             why="; ".join(one.what for one in left),
-            fix=f"run {' and '.join(one.fix for one in left)}, then clear this task",
+            fix=f"run {' and '.join(f'`{one.fix}`' for one in left)}, then clear this task",
         )
 
 
@@ -199,7 +220,7 @@ def check_none(found: Sequence[Difference], stack_name: str) -> None:
             "The stack is complete, but what is live differs from it",
             resource=stack_name,
             why="; ".join(one.what for one in found),
-            fix="; ".join([*(f"run {fix}" for fix in fixes), "clear this task: it puts right what it can"]),
+            fix="; ".join([*(f"run `{fix}`" for fix in fixes), "clear this task: it puts right what it can"]),
         )
 
 
