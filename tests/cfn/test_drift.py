@@ -55,6 +55,15 @@ class Changed:
         name = f"slipway-{self.endpoint}-us-west-2"
         self.cloudwatch.put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
 
+    @property
+    def model_name(self) -> str:
+        sagemaker = self.aws.client("sagemaker")
+        config = sagemaker.describe_endpoint(EndpointName=self.endpoint)["EndpointConfigName"]
+        return sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]["ModelName"]
+
+    def delete_model(self) -> None:
+        self.aws.client("sagemaker").delete_model(ModelName=self.model_name)
+
 
 @pytest.fixture
 def model(aws) -> Model:
@@ -77,10 +86,11 @@ BY_HAND = {
     Changed.switch_off_actions: "is false instead of true",
     Changed.delete_dashboard: "-us-west-2 was deleted",
     Changed.empty_dashboard: "DashboardBody of the dashboard",
+    Changed.delete_model: "the model ",
 }
 
 
-def test_the_same_release_puts_right_all_that_was_changed_and_says_so(changed, capsys):
+def test_the_same_release_puts_right_all_that_was_changed_and_says_so(aws, changed, capsys):
     """The template has no change, so a change set as usual would be empty."""
     before = changed.state()
     for by_hand, said in BY_HAND.items():
@@ -91,6 +101,7 @@ def test_the_same_release_puts_right_all_that_was_changed_and_says_so(changed, c
         (line,) = [text for text in capsys.readouterr().out.splitlines() if said in text]
         assert "CloudFormation restores it with this deployment" in line
     assert changed.release.deploy(PRD)["change"] == "unchanged"
+    assert aws.client("sagemaker").describe_model(ModelName=changed.model_name)
 
 
 def test_the_next_release_puts_right_what_it_would_not_touch(aws, model, changed):

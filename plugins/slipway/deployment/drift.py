@@ -1,7 +1,7 @@
 """How what is live differs from what its stack says, and who puts it right.
 
-CloudFormation compares the types that it can read: alarms and the dashboard. Slipway compares the endpoint, which
-CloudFormation cannot, and auto scaling, because CloudFormation takes bounds that a scheduled action has set for drift.
+CloudFormation compares models, alarms and the dashboard. Slipway compares the endpoint, because weights and instance
+counts are no properties of it, and auto scaling, because bounds that a scheduled action has set are no drift.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html
 """
 
@@ -32,8 +32,8 @@ _DETECTABLE = (
     StackStatus.UPDATE_ROLLBACK_COMPLETE,
     StackStatus.UPDATE_ROLLBACK_FAILED,
 )
-# Slipway compares what these types make.
-_OURS = ("AWS::SageMaker::", "AWS::ApplicationAutoScaling::")
+# Slipway compares what these types make; the first is the beginning of two.
+_OURS = ("AWS::SageMaker::Endpoint", "AWS::ApplicationAutoScaling::")
 _SHOWN_CHARS = 60
 
 

@@ -129,6 +129,7 @@ def test_a_good_endpoint_passes_with_its_numbers():
         "latency_ms": None,
         "variants": {"model-a": 4},
         "champion": None,
+        "production_drift": [],
     }
 
 
