@@ -98,17 +98,19 @@ class StackComparison:
         return found
 
 
-def of_stack(stack_name: str, aws_conn_id: str | None) -> list[Difference]:
+def of_stack(stack_name: str, aws_conn_id: str | None) -> list[Difference] | None:
     """Compare a stack with what is live, by its name.
 
     :param stack_name: the stack
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :returns: the differences; none where there is no stack, and while it changes
+    :returns: the differences; none where there is no stack, None while it changes
     :raises slipway.errors.AwsError: when a call fails
     """
     stack = CloudFormationHook(aws_conn_id=aws_conn_id).describe_stack(stack_name)
     if stack is None:
         return []
+    if stack.status.in_progress:
+        return None
     sagemaker, autoscaling = SageMakerHook(aws_conn_id=aws_conn_id), AutoScalingHook(aws_conn_id=aws_conn_id)
     comparison = StackComparison(sagemaker, autoscaling, StackDriftHook(aws_conn_id=aws_conn_id))
     return comparison.differences(stack, weights.stated_share(stack.parameters))

@@ -206,16 +206,16 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         return found.to_xcom()
 
     def _production_drift(self, plan: ReleasePlan) -> list[dict[str, str]] | None:
-        """Return how production differs from its stack, for the approvers; None where that cannot be read."""
+        """Return how production differs from its stack, for the approvers; None where that cannot be told."""
         try:
             found = self.compare_stack(plan.stack(Environment.PRODUCTION), self.model.aws_conn_id)
         except AwsError as error:
             # deploy_prd compares again, and must be able to.
             self.log.warning("Cannot compare production with its stack: %s", error)
             return None
-        for one in found:
+        for one in found or ():
             self.log.warning("Production differs from its stack: %s: %s", one, one.remedy)
-        return [one.to_xcom() for one in found]
+        return None if found is None else [one.to_xcom() for one in found]
 
     def _champion(self, name: str, registered: str) -> dict[str, Containers]:
         """Return the containers of production if another model is live there; otherwise nothing."""
