@@ -5,6 +5,9 @@ from collections import Counter
 
 import pytest
 
+from slipway.deployment import drift
+from slipway.deployment.drift_watch import changed as changed_since
+from slipway.deployment.drift_watch import stacks_of
 from slipway.errors import StackFailed
 from slipway.model.config import ModelConfig
 from tests.cfn.releases import DEV, PRD, Model
@@ -192,3 +195,26 @@ def test_a_comparison_costs_the_same_however_many_alarms_there_are(aws, model):
         counts.append({name: calls[name] for name in COMPARING})
     assert counts[0] == counts[1]
     assert counts[0]["DetectStackDrift"] == 2
+
+
+def test_the_watcher_costs_the_same_for_each_stack(aws, model):
+    """Two stacks, one of them with a difference, against one of them alone."""
+    model.release(model_data(aws)).deploy(DEV)
+    other = Model(aws)
+    release = other.release(model_data(aws))
+    release.deploy(DEV)
+    stacks = [stack for one in (model, other) for stack in stacks_of([one.config]) if stack.environment == DEV]
+    aws.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=release.plan.endpoint(DEV),
+        DesiredWeightsAndCapacities=[{"VariantName": "model-a", "DesiredInstanceCount": 2}],
+    )
+    wait_for_endpoint(aws, release.plan.endpoint(DEV))
+    counts = []
+    for watched in (stacks[:1], stacks):
+        before = len(aws.ledger())
+        found = changed_since(watched, lambda stack: drift.of_stack(stack.name, None), {})
+        calls = Counter(call["operation"] for call in aws.ledger()[before:])
+        counts.append({name: count for name, count in calls.items() if name != "DescribeStackDriftDetectionStatus"})
+    assert [str(one) for one in found[stacks[1]]] == ["model-a has 2 instances instead of 1"]
+    assert counts[1] == {name: 2 * count for name, count in counts[0].items()}
+    assert sum(counts[0].values()) <= 6
