@@ -8,9 +8,7 @@ FROM ${BASE_IMAGE} AS airflow
 ENV AIRFLOW_HOME=/opt/airflow
 WORKDIR /opt/airflow
 COPY requirements.txt constraints.txt /opt/slipway/
-# asyncpg and psycopg2: the compose file's database is Postgres, which a development machine does not need.
-RUN pip install --no-cache-dir -c /opt/slipway/constraints.txt -r /opt/slipway/requirements.txt \
-    asyncpg psycopg2-binary
+RUN pip install --no-cache-dir -c /opt/slipway/constraints.txt -r /opt/slipway/requirements.txt
 COPY dags /opt/airflow/dags
 COPY plugins /opt/airflow/plugins
 COPY include /opt/airflow/include

@@ -13,9 +13,11 @@ RUN ?=
 # The template that the package brings along; the others are in include/cfn.
 ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 
-# How many processes `make chaos` kills, and the seed of an earlier run to repeat its choices.
+# How many processes `make chaos` hits, and the seed of an earlier run to repeat its choices.
 RUNS ?= 10
 SEED ?=
+# How many inputs `make generated` makes, in total.
+EXAMPLES ?= 10000
 # The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
@@ -32,10 +34,12 @@ PARALLEL ?= -n 3 --dist loadfile
 E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
+# The tests that make their own inputs; in the other runs they make a few each.
+GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-logs test-package chaos burst blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -46,7 +50,8 @@ help: ## List the targets
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states that otherwise pass at once),"
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
 	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
-	@echo "SLIPWAY_DATABASE_URL (a file in the state folder), SLIPWAY_API_WORKERS (1)"
+	@echo "SLIPWAY_DATABASE_URL (an embedded PostgreSQL; 'sqlite' for a file, or the URL of a server),"
+	@echo "SLIPWAY_API_WORKERS (1; processes that serve Airflow's API)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
@@ -84,8 +89,12 @@ test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
 
-test-postgres: setup ## Run the approval's end-to-end tests on Postgres (apt installs it) and two API processes
-	@$(VENV)/python -m tools.postgres $(APPROVAL_TESTS) $(ARGS)
+# E2E_SLIPWAY_… becomes SLIPWAY_… of the instance that the end-to-end tests start.
+test-postgres: setup ## Run the approval's end-to-end tests on PostgreSQL and two API processes
+	@E2E_SLIPWAY_API_WORKERS=2 $(VENV)/python -m pytest -m e2e $(APPROVAL_TESTS) $(ARGS)
+
+test-sqlite: setup ## Run the approval's end-to-end tests on SQLite
+	@E2E_SLIPWAY_DATABASE_URL=sqlite $(VENV)/python -m pytest -m e2e $(APPROVAL_TESTS) $(ARGS)
 
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
@@ -100,7 +109,13 @@ test-logs: setup ## Run a release with Airflow's logs in S3, and read its traini
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
-chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)
+cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
+	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)
+
+generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents
+	@EXAMPLES=$(EXAMPLES) $(VENV)/python -m pytest $(GENERATED) $(ARGS)
+
+chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)

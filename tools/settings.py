@@ -24,7 +24,8 @@ class Settings:
     aws_port: int = 4566
     pace_seconds: float = 0.0  # how long jobs and endpoints stay in states that otherwise pass at once
     faults: bool = False  # whether calls to the local AWS can be made to fail
-    # Airflow's own database; empty: a file in the state folder. It may hold a password and is never shown.
+    # Airflow's own database: a URL, "sqlite" for a file in the state folder, or empty for the embedded PostgreSQL. It
+    # may hold a password and is never shown.
     database_url: str = field(default="", repr=False)
     api_workers: int = 1  # processes that serve Airflow's API
     time_scale: float = 1.0  # how much faster the local AWS's periods, cooldowns and bake times pass

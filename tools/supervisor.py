@@ -1,4 +1,4 @@
-"""The background process of `make up`: start the local AWS and Airflow's components, restart those that end or hang.
+"""The background process of `make up`: start the database, the local AWS and Airflow, restart what ends or hangs.
 
 Airflow's own `standalone` starts the same four components but does not notice when one of them ends.
 """
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.database import keep_trigger_ids_unique
-from tools.environment import airflow_variables, api_server_variables, base_variables, database_url, write_private
+from tools import database, postgres
+from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.liveness import Watch, instance_watch
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
@@ -32,6 +32,11 @@ SWEEP_SECONDS = 5.0
 STOP_GRACE_SECONDS = 20.0
 LOG_MAX_BYTES = 20_000_000
 AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
+
+
+def next_variables(log: Path) -> Path:
+    """Return the file with variables for one start of the component that writes this log; tests of faults make it."""
+    return log.with_suffix(".next.json")
 
 
 @dataclass
@@ -49,6 +54,7 @@ class Component:
     start_after: float = 0.0
     # Whether children may go on: those of the scheduler finish their tasks without it.
     children_go_on: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
     # The session of every start: a worker that outlives its scheduler still belongs to the old session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
@@ -60,10 +66,13 @@ class Component:
         """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
+        next_start = next_variables(self.log)
+        once = json.loads(next_start.read_text()) if next_start.exists() else {}
+        next_start.unlink(missing_ok=True)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                env=self.environment,
+                env=self.environment | once,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -108,7 +117,7 @@ class Component:
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.stop_signal)
 
     def kill(self) -> None:
         """Kill the whole session: a component's own children must not outlive it."""
@@ -164,11 +173,13 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        # Decided once: it depends on what is in the state folder.
+        self._kind = database.kind(settings)
         self.stopping = False
         self.phase = "preparing"
         self.components: list[Component] = []
         self.swept = 0.0
-        self.watch: Watch = instance_watch(settings.airflow_url, settings.aws_url, database_url(settings))
+        self.watch: Watch = instance_watch(settings.airflow_url, settings.aws_url, database.url(settings))
         self.answered: set[str] = set()
 
     def run(self) -> None:
@@ -211,7 +222,13 @@ class Supervisor:
     def _steps(self) -> Iterator[bool]:
         """Yield once per turn of the loop: True when the phase has changed."""
         environment = airflow_variables(self.settings)
+        if self._kind is database.Kind.EMBEDDED:
+            self.components.append(self._postgres())
         self.components.append(self._local_aws())
+        if self._kind is database.Kind.EMBEDDED:
+            self.phase = "starting PostgreSQL"
+            while not postgres.answers(self.settings):
+                yield False
         migration = self._migration(environment)
         if migration is not None:
             self.phase = "creating Airflow's database"
@@ -221,12 +238,12 @@ class Supervisor:
                     migration.kill()
             if migration.returncode != 0:
                 self.phase = "failed: Airflow's database could not be created, see log/migrate.log"
-            elif not self.settings.database_url:
-                self._migrated.write_text(version("apache-airflow-core"))
+            elif self._kind is not database.Kind.GIVEN:
+                self._migrated.write_text(self._migration_mark)
         while self.phase.startswith("failed"):
             yield True
-        if not self.settings.database_url:
-            keep_trigger_ids_unique(self.settings.airflow_home / "airflow.db")
+        if self._kind is database.Kind.FILE:
+            database.keep_trigger_ids_unique(database.sqlite_file(self.settings))
         for name in AIRFLOW:
             # The API server reads the logs of tasks and triggers from the shared disk.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
@@ -243,12 +260,15 @@ class Supervisor:
     def _migrated(self) -> Path:
         return self.settings.airflow_home / "migrated"
 
+    @property
+    def _migration_mark(self) -> str:
+        return f"{version('apache-airflow-core')} {self._kind.name}"
+
     def _migration(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
         """Start `airflow db migrate`, unless this version's tables exist already."""
         self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
-        migrated = self._migrated.exists() and self._migrated.read_text() == version("apache-airflow-core")
-        # Only for the file in the state folder is it certain that nobody has emptied it since.
-        if migrated and not self.settings.database_url:
+        # Only for a database in the state folder is it certain that nobody has emptied it since.
+        if self._migrated.exists() and self._migrated.read_text() == self._migration_mark:
             return None
         with (self.settings.logs / "migrate.log").open("wb") as output:
             return subprocess.Popen(
@@ -260,6 +280,12 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _postgres(self) -> Component:
+        command = [sys.executable, "-m", "tools.postgres"]
+        log = self.settings.logs / "postgres.log"
+        # Fast shutdown: https://www.postgresql.org/docs/current/server-shutdown.html
+        return Component("postgres", command, base_variables(self.settings), log, stop_signal=signal.SIGINT)
 
     def _local_aws(self) -> Component:
         command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
@@ -290,12 +316,12 @@ class Supervisor:
         write_private(self.settings.status_file, json.dumps(asdict(status), indent=2) + "\n")
 
     def _stop(self) -> None:
-        """Stop what starts work first, then what it needs to end well: the API server and the local AWS."""
+        """Stop what starts work first, then what it needs to end well: API server and local AWS, then the database."""
         self.phase = "stopping"
         self._write_status()
-        needed = ("api-server", "local-aws")
-        for names_needed in (False, True):
-            group = [component for component in self.components if (component.name in needed) is names_needed]
+        turns = {"api-server": 1, "local-aws": 1, "postgres": 2}
+        for turn in range(3):
+            group = [component for component in self.components if turns.get(component.name, 0) == turn]
             for component in group:
                 component.ask_to_stop()
             deadline = time.monotonic() + STOP_GRACE_SECONDS

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         TrainingFailed,
         TrainingStopped,
         TrialFailed,
+        UnreadableDocument,
         UnsafeConfiguration,
     )
     from slipway.model.config import ModelConfig
@@ -99,6 +100,7 @@ __all__ = [
     "TrialFailed",
     "TrialSettleOperator",
     "TrialWatchOperator",
+    "UnreadableDocument",
     "UnsafeConfiguration",
     "build_release_dag",
 ]

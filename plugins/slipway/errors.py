@@ -187,6 +187,10 @@ class EndpointTestFailed(PermanentError):
     """The endpoint does not serve this release, or its answers are not good enough."""
 
 
+class UnreadableDocument(PermanentError, ValueError):
+    """Something that Slipway has stored cannot be read by this version."""
+
+
 class IntakeUnreadable(PermanentError):
     """The intake's record of a bucket's uploads cannot be read."""
 

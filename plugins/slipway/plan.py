@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from slipway import names
 from slipway.errors import PermanentError
 from slipway.formats.encoding import encoded
-from slipway.formats.stored import known, versioned
+from slipway.formats.stored import known, unreadable, versioned
 from slipway.states import Environment
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
@@ -53,8 +53,17 @@ class Revision:
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """Read what ``to_xcom`` returned."""
-        return known(cls, value)
+        """Read what ``to_xcom`` returned.
+
+        :raises UnreadableDocument: when it is no revision
+        """
+        revision = known(cls, value)
+        try:
+            # The training jobs' names need it.
+            revision.written_at.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise unreadable(f"{cls.__name__}.last_modified", f"expected an ISO 8601 time: {error}") from error
+        return revision
 
 
 @dataclass(frozen=True)
@@ -113,8 +122,16 @@ class ReleasePlan:
 
     @classmethod
     def from_xcom(cls, value: Mapping[str, Any]) -> Self:
-        """Read what ``to_xcom`` returned."""
-        return known(cls, {**value, "revision": Revision.from_xcom(value["revision"])})
+        """Read what ``to_xcom`` returned.
+
+        :raises UnreadableDocument: when it is no plan
+        """
+        plan = known(cls, value)
+        Revision.from_xcom(value["revision"])
+        for member, given in (("stacks", plan.stacks), ("endpoints", plan.endpoints)):
+            if missing := [one.short for one in Environment if one.short not in given]:
+                raise unreadable(f"{cls.__name__}.{member}", f"the member {missing[0]} is missing")
+        return plan
 
 
 def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:

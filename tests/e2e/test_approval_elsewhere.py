@@ -1,6 +1,7 @@
 """What another database, more API server processes or other users could break: who may answer, and who was first.
 
-Only for an instance of that kind: make test-postgres, make test-fab. On the usual one test_approval.py says the same.
+Only for an instance of that kind: make test-postgres, make test-sqlite, make test-fab. On the usual one
+test_approval.py says the same.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Airflow's processes are killed one by one while production changes.
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -53,7 +54,7 @@ class Killing:
             kinds = ["task", *self.left] if "task" in self.left else self.left
             for kind in dict.fromkeys(kinds):
                 victim = victims.find(self.slipway.settings, kind, self._chance)
-                if victim and victim.kill():
+                if victim and victim.send(signal.SIGKILL):
                     self.left.remove(kind)
                     self.killed[kind] += 1
                     break

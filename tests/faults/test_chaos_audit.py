@@ -99,6 +99,15 @@ def test_every_column_has_a_story():
     assert STORIES.keys() == COLUMNS.keys()
 
 
+def test_times_of_two_clocks_are_compared_as_far_as_the_clocks_can_tell():
+    column = COLUMNS["unapproved production deploys"]
+    changed = replace(WELL, productions=[Production(IRIS, "CREATE_COMPLETE", "rev1", ("2026-01-01T10:06:50",))])
+    assert column(changed)
+    assert not column(replace(changed, clocks_apart_seconds=60))
+    late = Production(IRIS, "CREATE_COMPLETE", "rev1", ("2026-01-01T10:07:01",))
+    assert column(replace(changed, productions=[late], clocks_apart_seconds=60))
+
+
 @pytest.mark.parametrize(
     "story",
     [

@@ -1,4 +1,4 @@
-"""Chaos kills processes of its own instance only, and sees what a killed one leaves behind."""
+"""Chaos hits processes of its own instance only, lets paused ones go on, and sees what a killed one leaves behind."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from tests.faults.chaos import clocks
+from tests.faults.chaos.strikes import KILL, PAUSE, RESTART, Strike, Striker, plan
 from tests.faults.chaos.victims import Victim, find, strays
 from tools.environment import MARKER
 from tools.settings import Settings
-from tools.supervisor import ComponentStatus, Status
+from tools.supervisor import Component, ComponentStatus, Status
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_what_a_killed_component_leaves_behind_is_a_stray(settings, start):
     scheduler = start()
     supervise(settings, scheduler=scheduler.pid)
     assert strays(settings) == []
-    assert Victim("scheduler", scheduler.pid).kill()
+    assert Victim("scheduler", scheduler.pid).send(signal.SIGKILL)
     scheduler.wait()
     assert [process.command for process in strays(settings)] == ["sleep 300"]
 
@@ -87,10 +91,73 @@ def test_what_a_killed_component_leaves_behind_is_a_stray(settings, start):
 def test_a_family_dies_together(settings, start):
     scheduler = start()
     supervise(settings, scheduler=scheduler.pid)
-    assert Victim("scheduler", scheduler.pid, family=True).kill()
+    assert Victim("scheduler", scheduler.pid, family=True).send(signal.SIGKILL)
     scheduler.wait()
-    assert not Victim("scheduler", scheduler.pid).kill()
+    assert not Victim("scheduler", scheduler.pid).send(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while strays(settings) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert strays(settings) == []
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def becomes(pid: int, wanted: str) -> bool:
+    deadline = time.monotonic() + 10
+    while state(pid) != wanted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return state(pid) == wanted
+
+
+def test_what_is_paused_goes_on_by_itself(settings, start):
+    scheduler = start()
+    supervise(settings, scheduler=scheduler.pid)
+    striker = Striker(settings, pause_seconds=(0.5, 0.6))
+    assert striker.strike(Strike(PAUSE, "scheduler"), random.Random(1))
+    assert becomes(scheduler.pid, "T")
+    striker.wait()
+    assert becomes(scheduler.pid, "S")
+
+
+def test_nothing_stays_paused_when_chaos_ends(settings, start):
+    scheduler, triggerer = start(), start()
+    supervise(settings, scheduler=scheduler.pid, triggerer=triggerer.pid)
+    striker = Striker(settings, pause_seconds=(300, 301))
+    for kind in ("scheduler", "triggerer"):
+        assert striker.strike(Strike(PAUSE, kind), random.Random(1))
+    striker.release()
+    pids = [int(pid) for process in (scheduler, triggerer) for pid in family(process)]
+    assert all(becomes(pid, "S") for pid in pids)
+
+
+@pytest.mark.skipif(not clocks.can_be_shifted(), reason="libfaketime does not work here")
+@pytest.mark.parametrize("seconds", [60, -60])
+def test_a_shifted_clock_is_that_of_one_start_of_one_component(settings, tmp_path, seconds):
+    log = tmp_path / "scheduler.log"
+    shown = [sys.executable, "-c", "import time; print(time.time(), flush=True); time.sleep(60)"]
+    component = Component("scheduler", shown, dict(os.environ), log)
+    for shift in (seconds, 0):
+        log.write_text("")
+        status = {"scheduler": ComponentStatus(os.getpid(), 0.0, 0, 0, None, str(log))}
+        settings.status_file.write_text(json.dumps(asdict(Status(1, 0, 0, "running", [], status))))
+        if shift:
+            clocks.shift_next_start(settings, "scheduler", shift)
+        component.start()
+        assert component.process is not None
+        try:
+            while not log.read_text().endswith("\n"):
+                time.sleep(0.02)
+            assert float(log.read_text()) - time.time() == pytest.approx(shift, abs=20)
+            supervise(settings, scheduler=component.process.pid)
+            assert list(clocks.shifted(settings)) == (["scheduler"] if shift else [])
+        finally:
+            component.kill()
+
+
+def test_each_strike_of_the_pool_comes_once_before_any_comes_again():
+    pool = [Strike(KILL, "task"), Strike(PAUSE, "task"), Strike(RESTART, "database")]
+    chosen = plan(pool, 7, seed=5)
+    assert set(chosen[:3]) == set(chosen[3:6]) == set(pool)
+    assert chosen == plan(pool, 7, seed=5)

@@ -10,21 +10,15 @@ from typing import Any
 
 import pytest
 from botocore.httpsession import URLLib3Session
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from slipway.errors import RequestRefused
 from slipway.request.archive import MEMBERS
 from slipway.request.fence import fence, parse_zip
+from tests.generated import examples, places, values
 from tests.unit.request_samples import AWS, deployment, iris_model, request_zip, training_job
 
-# The same examples every time: a machine that builds is no place for news.
-EVERYWHERE = settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
 PEAK_BYTES = 64 * 1024 * 1024
 
 MODEL = iris_model()
@@ -61,11 +55,6 @@ names = st.sampled_from(
         ".DS_Store",
     ]
 ) | st.text(min_size=1, max_size=30)
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
-)
 contents = st.one_of(
     st.sampled_from([text.encode() for text in TEXTS.values()]),
     values.map(lambda value: json.dumps(value).encode()),
@@ -124,23 +113,13 @@ def damaged(draw: Any) -> bytes:
     return bytes(data)
 
 
-def paths(document: Any, path: tuple = ()) -> list[tuple]:
-    """The place of every value of a document."""
-    children = document.items() if isinstance(document, dict) else enumerate(document)
-    return [
-        place
-        for key, child in children
-        for place in ((*path, key), *(paths(child, (*path, key)) if isinstance(child, dict | list) else ()))
-    ]
-
-
 @st.composite
 def changed_requests(draw: Any) -> bytes:
     """The lab's request with one or two values replaced, by what another place holds or by anything at all."""
     documents = {"job": training_job(), "deploy": deployment()}
     for _ in range(draw(st.integers(1, 2))):
         which = draw(st.sampled_from(sorted(documents)))
-        *parents, last = draw(st.sampled_from(paths(documents[which])))
+        *parents, last = draw(st.sampled_from(places(documents[which])))
         target = documents[which]
         for key in parents:
             target = target[key]
@@ -194,25 +173,25 @@ def test_the_labs_own_request_is_one():
     assert outcome(WHOLE) == "a request"
 
 
-@settings(EVERYWHERE, max_examples=200)
+@examples("random bytes")
 @given(st.binary(max_size=2000).map(lambda data: b"PK\x05\x06" + data) | st.binary(max_size=2000))
 def test_random_bytes(data):
     assert outcome(data) != "a request"
 
 
-@settings(EVERYWHERE, max_examples=300)
+@examples("damaged zips")
 @given(damaged())
 def test_a_damaged_zip(data):
     event(outcome(data))
 
 
-@settings(EVERYWHERE, max_examples=300)
+@examples("hostile zips")
 @given(archives())
 def test_a_hostile_zip(data):
     event(outcome(data))
 
 
-@settings(EVERYWHERE, max_examples=300)
+@examples("changed requests")
 @given(changed_requests())
 def test_a_hostile_request(data):
     event(outcome(data))

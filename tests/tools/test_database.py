@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy
 from airflow.models import Team, Trigger
 
-from tools import database, environment
-from tools.database import DatabaseError
+from tools import database, environment, postgres
+from tools.database import DatabaseError, Kind
 from tools.settings import Settings
 
 PASSWORD = "hunter2"
@@ -18,8 +18,47 @@ def settings(tmp_path: Path, url: str = "") -> Settings:
     return Settings(tmp_path, database_url=url)
 
 
+class TestKind:
+    @pytest.fixture(autouse=True)
+    def possible(self, monkeypatch):
+        monkeypatch.setattr(postgres, "obstacle", lambda: None)
+
+    def test_a_new_state_folder_is_on_the_embedded_postgresql(self, tmp_path):
+        assert database.kind(settings(tmp_path)) is Kind.EMBEDDED
+        assert database.why_sqlite(settings(tmp_path)) is None
+        assert database.url(settings(tmp_path)) == postgres.url(settings(tmp_path))
+
+    def test_sqlite_by_choice_waits_for_a_lock_shortly(self, tmp_path):
+        chosen = settings(tmp_path, "sqlite")
+        assert database.url(chosen) == f"sqlite:///{tmp_path}/airflow/airflow.db?timeout=5"
+        assert "as SLIPWAY_DATABASE_URL says" in str(database.why_sqlite(chosen))
+
+    def test_sqlite_where_postgresql_cannot_run_says_why(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(postgres, "obstacle", lambda: "there is no wheel")
+        assert database.kind(settings(tmp_path)) is Kind.FILE
+        assert "because there is no wheel. That is for a look only" in str(database.why_sqlite(settings(tmp_path)))
+
+    def test_a_state_folder_keeps_its_database(self, tmp_path):
+        file = database.sqlite_file(settings(tmp_path))
+        file.parent.mkdir()
+        file.touch()
+        assert database.kind(settings(tmp_path)) is Kind.FILE
+        assert "because this state folder has one" in str(database.why_sqlite(settings(tmp_path)))
+        postgres.cluster(settings(tmp_path)).mkdir()
+        assert database.kind(settings(tmp_path)) is Kind.EMBEDDED
+
+    def test_a_url_comes_before_all_of_that(self, tmp_path):
+        assert database.kind(settings(tmp_path, POSTGRES)) is Kind.GIVEN
+        assert database.url(settings(tmp_path, POSTGRES)) == POSTGRES
+
+    def test_airflow_does_not_get_the_callers_settings_for_another_server(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PGPORT", "1")
+        assert "PGPORT" not in environment.airflow_variables(settings(tmp_path))
+        assert environment.airflow_variables(settings(tmp_path, POSTGRES))["PGPORT"] == "1"
+
+
 class TestCheck:
-    @pytest.mark.parametrize("url", ["", "sqlite:////tmp/airflow.db"])
+    @pytest.mark.parametrize("url", ["sqlite", "sqlite:////tmp/airflow.db"])
     def test_sqlite_needs_nothing_more(self, tmp_path, url):
         database.check(settings(tmp_path, url))
 

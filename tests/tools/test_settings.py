@@ -1,4 +1,9 @@
+import asyncio
+import time
+
+import jwt
 import pytest
+from airflow.api_fastapi.auth.tokens import JWTValidator
 
 from tools import environment
 from tools.settings import Settings
@@ -35,3 +40,15 @@ def test_an_option_of_the_callers_comes_before_slipways_own(tmp_path, monkeypatc
     variables = environment.airflow_variables(Settings(tmp_path))
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "3"
     assert variables["AIRFLOW__CORE__EXECUTOR"] == "slipway.host.executor.DeferringLocalExecutor"
+
+
+@pytest.mark.parametrize("ahead_seconds", [60, -60])
+def test_a_token_by_a_clock_that_is_a_minute_off_is_accepted(tmp_path, ahead_seconds):
+    variables = environment.airflow_variables(Settings(tmp_path))
+    secret, now = variables["AIRFLOW__API_AUTH__JWT_SECRET"], int(time.time()) + ahead_seconds
+    # As Airflow's JWTGenerator makes it for a task.
+    claims = {"sub": "task", "aud": "execution", "nbf": now, "iat": now, "exp": now + 50}
+    leeway = int(variables["AIRFLOW__API_AUTH__JWT_LEEWAY"])
+    validator = JWTValidator(secret_key=secret, audience="execution", issuer=None, algorithm=["HS512"], leeway=leeway)
+    token = jwt.encode(claims, secret, "HS512")
+    assert asyncio.run(validator.avalidated_claims(token))["sub"] == "task"

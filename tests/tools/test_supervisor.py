@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.supervisor import Component
+from tools.settings import Settings
+from tools.supervisor import Component, Supervisor
 
 
 def wait_for(condition) -> None:
@@ -50,6 +51,29 @@ def test_what_a_killed_component_has_started_ends_unless_it_is_at_work(tmp_path,
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+def test_the_database_stops_last_and_at_once(tmp_path):
+    settings = Settings(tmp_path / "home")
+    settings.home.mkdir()
+    supervisor = Supervisor(settings)
+    told = tmp_path / "told"
+    supervisor.components.append(supervisor._postgres())
+    for name in ("local-aws", "scheduler", "api-server"):
+        supervisor.components.append(Component(name, [], dict(os.environ), tmp_path / name))
+    for component in supervisor.components:
+        traps = "; ".join(f"trap 'echo {component.name} {sent} >> {told}; exit' {sent}" for sent in ("TERM", "INT"))
+        component.command = [
+            "bash",
+            "-c",
+            f"{traps}; touch {tmp_path}/{component.name}.up; while :; do sleep 0.05; done",
+        ]
+        component.log = tmp_path / component.name
+        component.start()
+    wait_for(lambda: len(list(tmp_path.glob("*.up"))) == 4)
+    supervisor._stop()
+    first, *second, last = told.read_text().splitlines()
+    assert (first, sorted(second), last) == ("scheduler TERM", ["api-server TERM", "local-aws TERM"], "postgres INT")
 
 
 @pytest.mark.parametrize("children_go_on", [False, True])

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from slipway.errors import UnreadableDocument
 from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Approval
 from slipway.registry.record import APPROVE, REJECT, Candidate, How
@@ -81,8 +82,7 @@ class Question:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        approvals = tuple(known(Approval, item) for item in value.get("approvals", ()))
-        return known(cls, {**value, "approvals": approvals})
+        return known(cls, value)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Answer:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return known(cls, {**value, "how": How(value["how"])})
+        return known(cls, value)
 
     def __str__(self) -> str:
         did = f"answered {self.option}" if self.option else f"{'approved' if self.approve else 'rejected'} it"
@@ -166,7 +166,7 @@ def read_answer(context: Mapping[str, Any], question: Question) -> Answer | None
     given: Any = context["task_state_store"].get(question.answer_key)
     try:
         answer = Answer.from_json(given) if given else None
-    except (TypeError, ValueError, KeyError):
+    except UnreadableDocument:
         # The guard has not written this.
         return None
     return answer if answer and answer.is_proven(verifier(), question, TaskPlace.of(context["ti"])) else None

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.s3 import S3Store, is_missing_object, uri
-from slipway.errors import PermanentError
+from slipway.errors import UnreadableDocument
 
 # 412 where the object is another one than expected, 409 where a write to the same key was under way, 404 where it was
 # deleted. After each of the three the document must be read again.
@@ -43,7 +43,7 @@ class S3Documents(S3Store):
         :param bucket: the bucket
         :param key: the document's key
         :returns: the document, empty where there is none
-        :raises PermanentError: when it is not a JSON object
+        :raises UnreadableDocument: when it is not a JSON object
         :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("read the document", uri(bucket, key)):
@@ -55,7 +55,7 @@ class S3Documents(S3Store):
                 raise
             with answer["Body"] as body:
                 data = body.read()
-        return _document(data, answer["ETag"], uri(bucket, key))
+        return Document(content_of(data, uri(bucket, key)), answer["ETag"])
 
     @patient
     def write(self, bucket: str, key: str, content: dict[str, Any], *, etag: str | None) -> bool:
@@ -90,7 +90,7 @@ async def read_document_async(client: Any, bucket: str, key: str) -> Document:
     :param bucket: the bucket
     :param key: the document's key
     :returns: the document, empty where there is none
-    :raises PermanentError: when it is not a JSON object
+    :raises UnreadableDocument: when it is not a JSON object
     :raises slipway.errors.AwsError: when the call fails
     """
     with aws_call("read the document", uri(bucket, key)):
@@ -102,22 +102,29 @@ async def read_document_async(client: Any, bucket: str, key: str) -> Document:
             raise
         async with answer["Body"] as body:
             data = await body.read()
-    return _document(data, answer["ETag"], uri(bucket, key))
+    return Document(content_of(data, uri(bucket, key)), answer["ETag"])
 
 
-def _document(data: bytes, etag: str, resource: str) -> Document:
+def content_of(data: bytes, resource: str) -> dict[str, Any]:
+    """Read the bytes of a document.
+
+    :param data: the bytes, which may be anything
+    :param resource: the document's S3 URI
+    :raises UnreadableDocument: when they are not a JSON object
+    """
     try:
         content = json.loads(data)
-    except ValueError as error:
-        raise unreadable(resource, str(error)) from error
+    except (ValueError, RecursionError) as error:
+        # Python's parser needs a level of its stack for each level of the document.
+        raise unreadable(resource, f"it is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise unreadable(resource, f"it holds a {type(content).__name__}, expected an object")
-    return Document(content, etag)
+    return content
 
 
-def unreadable(resource: str, why: str) -> PermanentError:
+def unreadable(resource: str, why: str) -> UnreadableDocument:
     """Build the error about a document that this version of Slipway cannot read."""
-    return PermanentError(
+    return UnreadableDocument(
         "This version of Slipway cannot read the document",
         resource=resource,
         why=why,

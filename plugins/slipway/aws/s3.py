@@ -147,7 +147,12 @@ class S3Hook(AwsHook):
                 answer = self.conn.get_object(Bucket=bucket, Key=key, **_version(version_id))
             except ClientError as error:
                 if is_missing_object(error):
-                    raise PermanentError("The object does not exist", resource=resource, why=str(error)) from error
+                    raise PermanentError(
+                        "The object does not exist",
+                        resource=resource,
+                        why=str(error),
+                        fix="upload it again, or restore the version that was deleted (aws s3api list-object-versions)",
+                    ) from error
                 raise
             # One byte more shows that the object is too large, without relying on its announced length.
             body = answer["Body"]
@@ -160,6 +165,7 @@ class S3Hook(AwsHook):
                 "The object is too large",
                 resource=resource,
                 why=f"it has {answer['ContentLength']} bytes, the limit is {max_bytes}",
+                fix="upload a smaller one",
             )
         return data
 

@@ -18,7 +18,7 @@ from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
-from slipway.errors import PermanentError, SlipwayError
+from slipway.errors import PermanentError, SlipwayError, UnreadableDocument
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
@@ -172,11 +172,9 @@ class Survey:
         key = names.revision_key(self.prefix, revision_id)
         pinned = self._documents.read(self.bucket, key).content
         try:
-            found = Revision.from_xcom(pinned) if pinned is not None else None
-            # The training jobs' names need it.
-            return found if found and found.written_at else None
-        except (TypeError, ValueError) as error:
-            raise unreadable(uri(self.bucket, key), repr(error)) from error
+            return Revision.from_xcom(pinned) if pinned is not None else None
+        except UnreadableDocument as error:
+            raise unreadable(uri(self.bucket, key), f"{error.resource}: {error.why}") from error
 
     def _outputs(self, revision: Revision) -> Iterator[str]:
         """Return the folders that the release's training jobs wrote; SageMaker keeps job descriptions for good."""

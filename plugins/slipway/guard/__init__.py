@@ -10,5 +10,6 @@ where all routes meet: when the database session is flushed, and when a statemen
 - ``approvals.py`` reads the approvals: their rules in the serialized DAG, their state store.
 - ``belongings.py`` tells what belongs to Slipway; ``own_writes.py`` writes for the guard itself.
 - ``self_test.py`` tries changes that must be refused; ``health.py`` serves the result.
+- ``locked.py`` answers 503 when SQLite is locked.
 - ``answers.py`` replaces two of Airflow's answers; all modules share ``caller.py`` and ``routes.py``.
 """

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from airflow.models.dagbag import DBDagBag
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
+from fastapi import HTTPException, status
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
+from slipway.errors import UnreadableDocument
 from slipway.guard import own_writes
 from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
@@ -24,6 +26,8 @@ APPROVAL_OPERATOR = "HumanApprovalSensor"
 # That of slipway.trial.decide.TrialDecisionSensor, whose question has other answers than yes and no.
 TRIAL_OPERATOR = "TrialDecisionSensor"
 _GUARDED = frozenset({APPROVAL_OPERATOR, TRIAL_OPERATOR})
+
+Stored = TypeVar("Stored")
 
 _dag_bag = DBDagBag(load_op_links=False)
 
@@ -109,19 +113,20 @@ class GuardedApproval:
     def question(self) -> Question | None:
         """Return the task's latest question; None before it asks."""
         value = self._stored(QUESTION)
-        return Question.from_json(value) if value else None
+        return _read(Question.from_json, value) if value else None
 
     def answer(self, question: Question) -> Answer | None:
         """Return the answer to a question; None while it has none."""
         value = self._stored(question.answer_key)
-        return Answer.from_json(value) if value else None
+        return _read(Answer.from_json, value) if value else None
 
     def decided(self, question: Question) -> str | None:
         """Return who decided what about the question's model package, as a clause; None while nobody has."""
         value = self._stored(DECIDED)
-        if not value or value["model_package_arn"] != question.model_package_arn:
+        if not value or value.get("model_package_arn") != question.model_package_arn:
             return None
-        return f"{value['decided_by']} decided {value['decision']} at {value['decided_at']} ({value['how']})"
+        who, what, when, how = (value.get(name) for name in ("decided_by", "decision", "decided_at", "how"))
+        return f"{who} decided {what} at {when} ({how})"
 
     def detail(self) -> HITLDetail | None:
         """Return Airflow's own record of the question."""
@@ -161,3 +166,10 @@ class GuardedApproval:
         )
         value = self.session.scalar(statement)
         return json.loads(value) if value else None
+
+
+def _read(read: Callable[[Any], Stored], value: Mapping[str, Any]) -> Stored:
+    try:
+        return read(value)
+    except UnreadableDocument as error:
+        raise HTTPException(status.HTTP_409_CONFLICT, str(error)) from error

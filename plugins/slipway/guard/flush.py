@@ -137,21 +137,22 @@ def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, delet
     ti, before = approval.ti, _before(approval.ti, "state")
     if not deleted and before is _UNCHANGED:
         return
-    question = approval.question()
     if not approval.is_approver(caller.name):
         # Skipping or clearing an approval that has not asked yet approves nothing.
-        if deleted or question is not None or ti.state in _MARKS:
+        if deleted or ti.state in _MARKS or approval.question() is not None:
             _forbid(caller, approval, f"delete {ti.task_id}" if deleted else f"change {ti.task_id} to {ti.state}")
     elif not deleted and ti.state in _MARKS and isinstance(caller, Caller):
-        _take_mark(caller, approval, question, before)
-    elif not deleted and ti.state is TaskInstanceState.SKIPPED and question and not approval.decided(question):
-        _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
+        _take_mark(caller, approval, before)
+    elif not deleted and ti.state is TaskInstanceState.SKIPPED:
+        question = approval.question()
+        if question and not approval.decided(question):
+            _conflict(f"{ti.task_id} waits for a decision. Approve or reject it instead of skipping it.")
 
 
-def _take_mark(caller: Caller, approval: GuardedApproval, question: Question | None, before: Any) -> None:
+def _take_mark(caller: Caller, approval: GuardedApproval, before: Any) -> None:
     """Turn an approver's mark into an answer: the task keeps waiting, finds the answer, records it and ends."""
     ti = approval.ti
-    question = _open_question(approval, question)
+    question = _open_question(approval, approval.question())
     _check_waits(ti, before)
     if approval.is_trial:
         _conflict(f"{ti.task_id} asks a question with several answers: choose one of them instead of marking it.")

@@ -18,6 +18,7 @@ from slipway.guard import replies, self_test
 from slipway.guard.bodies import read_body, text_problem
 from slipway.guard.caller import Caller, TaskCaller, current_caller, identify
 from slipway.guard.flush import guard_flushes
+from slipway.guard.locked import LockedDatabase
 from slipway.guard.matched_route import Route, has_control_character
 from slipway.guard.writes import guard_statements
 from slipway.signed import proofs
@@ -62,7 +63,7 @@ class ApprovalGuard:
         proofs.signer()
         guard_flushes()
         guard_statements()
-        self.app = app
+        self.app = LockedDatabase(app)
         self._proved = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

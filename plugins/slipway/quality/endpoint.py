@@ -128,7 +128,12 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         result = {"endpoint_name": name, **figures}
         self.log.info("%s", result)
         if misses:
-            raise EndpointTestFailed("The endpoint misses its gates", resource=name, why="; ".join(misses))
+            raise EndpointTestFailed(
+                "The endpoint misses its gates",
+                resource=name,
+                why="; ".join(misses),
+                fix="train a better model, or correct the rows, or test in the model file, and upload the zip again",
+            )
         result |= self._test_golden_set(name, answers, ours)
         if self.environment is Environment.DEVELOPMENT:
             if len(score.variants) > 1:

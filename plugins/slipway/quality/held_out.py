@@ -51,6 +51,7 @@ class HeldOutHook(AwsHook):
             raise EndpointTestFailed(
                 "There are no held-out rows",
                 resource=data_uri,
+                why="S3 has no object there, or only empty and hidden ones, which are passed over",
                 fix="upload them, or name an object, or a folder with a / at the end, in the model file",
             )
         return rows

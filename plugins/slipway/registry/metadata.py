@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -38,8 +39,16 @@ def metrics_of(package: Mapping[str, Any]) -> dict[str, float]:
     """Read the final training metrics that `register` wrote into a model package.
 
     :param package: what DescribeModelPackage answered
-    :returns: values by metric name
+    :returns: values by metric name; not a number where the entry has none
     """
     properties = package.get("CustomerMetadataProperties", {})
     found = ((names.metric_of_key(key), value) for key, value in properties.items())
-    return {name: float(value) for name, value in found if name is not None}
+    return {name: _number(value) for name, value in found if name is not None}
+
+
+def _number(text: str) -> float:
+    # Whoever may update the package can write anything there.
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

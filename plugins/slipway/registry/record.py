@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from slipway.errors import UnreadableDocument
 from slipway.model.approval_rules import Approval
 from slipway.registry.metadata import ARTEFACT_SHA256, DIGEST, metadata_value
 from slipway.signed.proofs import verifier
 from slipway.states import ModelApprovalStatus
+from slipway.validation import shown
+
+Value = TypeVar("Value", bound=StrEnum)
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 APPROVAL_DESCRIPTION_MAX_CHARS = 1024
@@ -97,8 +101,9 @@ def decision_of(package: Mapping[str, Any]) -> Decision | None:
 
     :param package: what DescribeModelPackage answered
     :returns: the decision, or None while it is pending
+    :raises UnreadableDocument: when the status is unknown
     """
-    status = ModelApprovalStatus(package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING))
+    status = known_value(ModelApprovalStatus, package.get("ModelApprovalStatus", ModelApprovalStatus.PENDING), package)
     if status is ModelApprovalStatus.PENDING:
         return None
     properties = package.get("CustomerMetadataProperties", {})
@@ -112,6 +117,29 @@ def decision_of(package: Mapping[str, Any]) -> Decision | None:
     modified_at = package.get("LastModifiedTime") or package.get("CreationTime")
     when = modified_at.astimezone(UTC).isoformat() if modified_at else UNKNOWN
     return Decision(status, who, when, HOW_OUTSIDE, comment, tuple(_approvals_in(package)))
+
+
+def known_value(kind: type[Value], value: str, package: Mapping[str, Any], entry: str = "") -> Value:
+    """Read one of the values that Slipway knows.
+
+    :param kind: the enum of these values
+    :param value: what the model package has
+    :param package: what DescribeModelPackage answered
+    :param entry: the metadata entry that has it; empty for the approval status
+    :raises UnreadableDocument: naming the package, the value and those that are known
+    """
+    choices = [one.value for one in kind]
+    if value in choices:
+        return kind(value)
+    arn = package["ModelPackageArn"]
+    change = f"--customer-metadata-properties-to-remove {entry}" if entry else "--model-approval-status ..."
+    raise UnreadableDocument(
+        "This version of Slipway cannot read the model package",
+        resource=arn,
+        why=f"{entry or 'its approval status'} is {shown(value)}, expected one of {', '.join(choices)}",
+        fix=f"correct it with `aws sagemaker update-model-package --model-package-arn {arn} {change}`, then clear this "
+        "task",
+    )
 
 
 def approvals_of(package: Mapping[str, Any]) -> list[Approval]:

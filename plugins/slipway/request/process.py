@@ -17,7 +17,7 @@ from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request.measurable import check_measurable
-from slipway.request.uploader import revision_document
+from slipway.request.uploader import read_revision, revision_document
 from slipway.states import Environment
 from slipway.validation import shown_name
 
@@ -99,7 +99,7 @@ def plan_again(
     aws = aws or identity(model.aws_conn_id)
     bucket, key = aws.resolve(model.source.bucket), names.request_key(model.prefix, revision_id)
     document = s3.read_version(bucket, names.revision_key(model.prefix, revision_id), max_bytes=MAX_BYTES)
-    revision = Revision.from_xcom(json.loads(document))
+    revision = read_revision(document, uri(bucket, names.revision_key(model.prefix, revision_id)))
     data = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
     check_digest(data, digest, uri(bucket, key))
     if revision.revision_id != revision_id:

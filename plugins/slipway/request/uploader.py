@@ -6,12 +6,12 @@ that people approve.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Protocol
 
 from slipway import names
+from slipway.aws.documents import content_of, unreadable
 from slipway.aws.s3 import uri
-from slipway.errors import NotApproved, PermanentError, SlipwayError
+from slipway.errors import NotApproved, PermanentError, SlipwayError, UnreadableDocument
 from slipway.model.approval_rules import Rules
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES
@@ -74,13 +74,28 @@ def revision_document(revision: Revision, digest: str, s3: UploadReader) -> dict
     return {**revision.to_xcom(), "digest": digest, "uploader": uploader}
 
 
+def read_revision(document: bytes, resource: str) -> Revision:
+    """Read the revision from what ``revision_document`` made.
+
+    :param document: its bytes in S3
+    :param resource: its S3 URI
+    :raises UnreadableDocument: when they are no such document
+    """
+    content = content_of(document, resource)
+    try:
+        return Revision.from_xcom(content)
+    except UnreadableDocument as error:
+        raise unreadable(resource, f"{error.resource}: {error.why}") from error
+
+
 def _recorded(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
     key = names.revision_key(plan.prefix, plan.revision_id)
     try:
-        written: Any = json.loads(s3.read_version(home_bucket, key, max_bytes=MAX_BYTES))
-        uploader = written.get("uploader") if written["digest"] == plan.digest else None
-        same = Revision.from_xcom(written).revision_id == plan.revision_id
-    except (PermanentError, ValueError, TypeError, KeyError, AttributeError) as error:
+        document = s3.read_version(home_bucket, key, max_bytes=MAX_BYTES)
+        written = content_of(document, uri(home_bucket, key))
+        uploader = written.get("uploader") if written.get("digest") == plan.digest else None
+        same = read_revision(document, uri(home_bucket, key)).revision_id == plan.revision_id
+    except PermanentError as error:
         raise _unknown(plan, f"S3 no longer has this version, and {uri(home_bucket, key)} cannot be read") from error
     if not same or not isinstance(uploader, str):
         raise _unknown(plan, f"S3 no longer has this version, and {uri(home_bucket, key)} is not about this zip")

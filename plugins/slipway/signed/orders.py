@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.errors import NotApproved
+from slipway.errors import NotApproved, UnreadableDocument
 from slipway.formats.stored import known, versioned
 from slipway.model.approval_rules import Rules
 from slipway.model.people import likeness
@@ -72,7 +72,7 @@ class Order:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return known(cls, {**value, "act": Act(value["act"])})
+        return known(cls, value)
 
 
 def check(context: Mapping[str, Any], act: Act, target: str, rules: Rules) -> Order:
@@ -111,6 +111,6 @@ def _read(context: Mapping[str, Any]) -> Order | None:
     value = context["task_state_store"].get(ORDER)
     try:
         return Order.from_json(value) if value else None
-    except (TypeError, ValueError, KeyError):
+    except UnreadableDocument:
         # The guard has not written this.
         return None

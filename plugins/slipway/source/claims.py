@@ -10,7 +10,7 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.documents import Document, Documents, unreadable
 from slipway.aws.s3 import uri
-from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
+from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError, UnreadableDocument
 from slipway.formats.stored import known, versioned
 from slipway.host.links import run_url
 from slipway.plan import Revision
@@ -43,17 +43,14 @@ class Claim:
         :param document: what was read
         :param resource: its S3 URI
         :returns: None where there is no document
-        :raises PermanentError: when the document is no claim
+        :raises UnreadableDocument: when the document is no claim
         """
         if document.content is None:
             return None
         try:
-            claim = known(cls, document.content)
-        except TypeError as error:
-            raise unreadable(resource, repr(error)) from error
-        if faulty := [name for name, value in vars(claim).items() if not isinstance(value, str)]:
-            raise unreadable(resource, f"{', '.join(faulty)} must be text")
-        return claim
+            return known(cls, document.content)
+        except UnreadableDocument as error:
+            raise unreadable(resource, f"{error.resource}: {error.why}") from error
 
 
 class Claims:

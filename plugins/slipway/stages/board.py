@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from slipway.formats.stored import FORMAT_VERSION, known, unknown, versioned
+from slipway.formats.stored import FORMAT_VERSION, an_object, known, versioned
 from slipway.states import BoardStage, ExecutionMode
 
 RunKey = tuple[str, str]  # DAG id, run id
@@ -31,7 +31,8 @@ _UNLIMITED = {
 class Entry:
     """A release at a stage.
 
-    :param sequence: its place in the order of the model's releases; ISO 8601
+    :param sequence: its place in the order of the model's releases; ISO 8601. A document may have anything there:
+        slipway/stages/sequences.py tells what is wrong with it
     :param since: when it came, or when it last entered; ISO 8601
     :param rolls_back: whether it puts an earlier release back into production
     :param more: members that a newer version of Slipway wrote; they are kept
@@ -40,7 +41,7 @@ class Entry:
     dag_id: str
     run_id: str
     revision_id: str
-    sequence: str
+    sequence: Any
     since: str
     rolls_back: bool = False
     more: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -66,7 +67,7 @@ class Entry:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return known(cls, {**value, "more": unknown(cls, value)})
+        return known(cls, value)
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,7 @@ class BoardPlace:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        holder, newest = (Entry.from_json(one) if one else None for one in (value["holder"], value["newest"]))
-        return cls(holder, tuple(map(Entry.from_json, value["waiting"])), newest, unknown(cls, value))
+        return known(cls, value, required=("holder", "newest", "waiting"))
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Board:
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Self:
         """Read what ``to_json`` returned; None stands for a model without releases."""
-        stages, given = set(BoardStage), value or {}
+        stages, given = set(BoardStage), {} if value is None else an_object(value, cls.__name__)
         places = {BoardStage(name): BoardPlace.from_json(fields) for name, fields in given.items() if name in stages}
         return cls(places, {name: one for name, one in given.items() if name not in {*stages, FORMAT_VERSION}})
 

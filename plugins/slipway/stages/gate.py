@@ -13,7 +13,8 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.documents import Document, Documents, read_document_async, unreadable
 from slipway.aws.s3 import uri
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, UnreadableDocument
+from slipway.formats import stored
 from slipway.plan import ReleasePlan
 from slipway.stages import sequences
 from slipway.stages.board import Board, Entry, Outcome, RunKey, StageVerdict, enter, leave, overtaken_by
@@ -69,13 +70,10 @@ class Ticket:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        return cls(
-            value["bucket"],
-            value["key"],
-            BoardStage(value["stage"]),
-            ExecutionMode(value["mode"]),
-            Entry.from_json(value["entry"]),
-        )
+        ticket = stored.known(cls, value)
+        if why := sequences.fault(ticket.entry.sequence):
+            raise stored.unreadable("Ticket.entry.sequence", why)
+        return ticket
 
     def overtaken_by(self, document: Document) -> Entry | None:
         """Return the newer release that the board shows at this stage or a later one; None while there is none."""
@@ -196,8 +194,8 @@ async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
 def _board(document: Document, bucket: str, key: str) -> Board:
     try:
         board = Board.from_json(document.content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise unreadable(uri(bucket, key), repr(error)) from error
+    except UnreadableDocument as error:
+        raise unreadable(uri(bucket, key), f"{error.resource}: {error.why}") from error
     faulty = [entry for entry in board.entries() if sequences.fault(entry.sequence)]
     if not faulty:
         return board

@@ -247,7 +247,10 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 self.log.warning("%s failed, which is not its own fault: %s. Trying another job", name, reason)
                 return
             raise TrainingFailed(
-                "The training job failed", resource=name, why=self._with_log(reason or "no reason given", name)
+                "The training job failed",
+                resource=name,
+                why=self._with_log(reason or "no reason given", name),
+                fix="correct what the reason names, in trainingjob.json or in the data, and upload the zip again",
             )
         if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
             raise TrainingStopped(

@@ -73,8 +73,7 @@ class TrialComparison:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` returned."""
-        live, trial = (known(VariantFigures, value[name]) for name in ("live", "trial"))
-        return cls(live, trial, value["began"], value["ended"])
+        return known(cls, value)
 
     def markdown(self) -> str:
         """Write both variants side by side, for the person who decides."""

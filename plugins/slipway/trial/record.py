@@ -9,7 +9,7 @@ from typing import Any
 from slipway.aws.patience import patient
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import FORMAT, FORMAT_CURRENT, metadata_value
-from slipway.registry.record import HOW_OUTSIDE, Candidate, How
+from slipway.registry.record import HOW_OUTSIDE, Candidate, How, known_value
 from slipway.signed.proofs import verifier
 from slipway.states import TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison
@@ -72,12 +72,13 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
 
     :param package: what DescribeModelPackage answered
     :returns: None without a verdict, or for an answer in Airflow that the guard has not signed
-    :raises ValueError: when the verdict is unknown
+    :raises UnreadableDocument: when the verdict or the outcome is unknown
     """
     properties = package.get("CustomerMetadataProperties", {})
     if VERDICT not in properties:
         return None
-    record = TrialRecord(TrialVerdict(properties[VERDICT]), why=properties.get(WHY, ""))
+    given = known_value(TrialVerdict, properties[VERDICT], package, VERDICT)
+    record = TrialRecord(given, why=properties.get(WHY, ""))
     if DECIDED in properties:
         verdict, at, how, proof, by = (*properties[DECIDED].split("/", 4), "", "", "", "")[:5]
         # When the verdict was changed in SageMaker, the rest is about another one.
@@ -86,8 +87,8 @@ def record_of(package: Mapping[str, Any]) -> TrialRecord | None:
     if record.how == How.AIRFLOW and not _is_proven(record, package):
         return None
     outcome, _, why = properties.get(OUTCOME, "").partition(": ")
-    if outcome and TrialOutcome(outcome) in _POSSIBLE_OUTCOMES[record.verdict]:
-        record = TrialRecord(**{**vars(record), "outcome": TrialOutcome(outcome), "outcome_why": why})
+    if outcome and (reached := known_value(TrialOutcome, outcome, package, OUTCOME)) in _POSSIBLE_OUTCOMES[given]:
+        record = TrialRecord(**{**vars(record), "outcome": reached, "outcome_why": why})
     return record
 
 

@@ -59,7 +59,7 @@ def _fault_of_superseded(evidence: Evidence, run: Run) -> str | None:
     if newer is None:
         return "skipped without a newer release"
     ours, theirs = (evidence.upload(run.prefix, one.version_id) for one in (run, newer))
-    if ours is None or theirs is None or theirs.at < ours.at:
+    if ours is None or theirs is None or not evidence.before(ours.at, theirs.at):
         return f"skipped for {newer.run_id}, which is no newer upload"
     return None
 
@@ -114,7 +114,7 @@ def unapproved_deploys(evidence: Evidence) -> list[str]:
         wrong += [
             f"{stack.prefix}'s production was changed at {at}, when no approved release was being deployed"
             for at in stack.changes
-            if not any(begin <= at <= end for begin, end in windows)
+            if not any(evidence.before(begin, at) and evidence.before(at, end) for begin, end in windows)
         ]
         approved = {one.revision for one in evidence.packages if one.status == "Approved"}
         if stack.revision and stack.revision not in approved:

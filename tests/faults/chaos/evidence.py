@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 
@@ -123,6 +124,8 @@ class Evidence:
     strays: list[Process] = field(default_factory=list)
     # CreateTrainingJob's that were answered ok, by job name.
     created: dict[str, int] = field(default_factory=dict)
+    # How far the clocks that wrote the times above may have been apart.
+    clocks_apart_seconds: int = 0
 
     def run(self, prefix: str, run_id: str) -> Run | None:
         """:returns: the run of this id"""
@@ -131,6 +134,13 @@ class Evidence:
     def package(self, prefix: str, run_id: str) -> Package | None:
         """:returns: the model package of a run, which has at most one"""
         return next((one for one in self.packages if (one.prefix, one.run_id) == (prefix, run_id)), None)
+
+    def before(self, earlier: str, later: str) -> bool:
+        """:returns: whether a time is not after another, as far as the clocks can tell; ISO 8601"""
+        if earlier <= later or not self.clocks_apart_seconds:
+            return earlier <= later
+        apart = timedelta(seconds=self.clocks_apart_seconds)
+        return datetime.fromisoformat(earlier) - apart <= datetime.fromisoformat(later)
 
     def upload(self, prefix: str, version_id: str) -> Upload | None:
         """:returns: the upload of a version"""

@@ -1,4 +1,4 @@
-"""Who can be killed: the processes of one instance, found by what its supervisor started, killed by their ids."""
+"""Who can be hit: the processes of one instance, found by what its supervisor started, signalled by their ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.faults.chaos.evidence import Process
 from tools.processes import supervised
 from tools.settings import Settings
-from tools.supervisor import Status
+from tools.supervisor import ComponentStatus, Status
 
 # What kinds there are, and the names that the supervisor has for those that it starts.
 COMPONENTS = {
@@ -21,17 +21,17 @@ COMPONENTS = {
     "triggerer": "triggerer",
     "API server": "api-server",
     "local AWS": "local-aws",
+    "database": "postgres",
 }
-KINDS = ("task", *COMPONENTS)
 # The process of a task bears the id of its attempt in its title.
 _TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A process to kill.
+    """A process to hit.
 
-    :param family: whether its process group dies with it, as when a container ends; else it dies alone, as when the
+    :param family: whether its process group is hit with it, as when a container ends; else it is hit alone, as when the
         kernel is out of memory
     """
 
@@ -39,31 +39,42 @@ class Victim:
     pid: int
     family: bool = False
 
-    def kill(self) -> bool:
-        """Send SIGKILL. :returns: whether there was somebody to receive it"""
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal. :returns: whether there was a process to receive it"""
         try:
             if self.family:
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, number)
             else:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
         except ProcessLookupError:
             return False
         return True
+
+
+def component_of(settings: Settings, kind: str) -> ComponentStatus | None:
+    """:returns: what the supervisor says of a component; None if this instance has none of this kind"""
+    status = Status.read(settings)
+    return status.components.get(COMPONENTS[kind]) if status else None
 
 
 def find(settings: Settings, kind: str, chance: random.Random) -> Victim | None:
     """Look for a living process of a kind.
 
     :param settings: the instance
-    :param kind: one of KINDS
-    :param chance: decides which, and how it is killed
+    :param kind: task, or one of COMPONENTS
+    :param chance: decides which, and whether it is hit alone
     """
     if kind == "task":
         return _task(settings, chance)
-    status = Status.read(settings)
-    component = status.components.get(COMPONENTS[kind]) if status else None
+    component = component_of(settings, kind)
     # The supervisor gives each component a session, and so a group, of its own.
     return Victim(kind, component.pid, chance.random() < 0.5) if component and component.pid else None
+
+
+def child_of(settings: Settings, victim: Victim) -> Victim:
+    """:returns: the first process that this one has started, such as a triggerer's runner; itself if there is none"""
+    children = sorted(pid for pid in supervised(settings) if _parent(pid) == victim.pid)
+    return Victim(victim.kind, children[0]) if children else victim
 
 
 def _task(settings: Settings, chance: random.Random) -> Victim | None:

@@ -270,6 +270,16 @@ class TestAnApprover:
         assert airflow.read(TaskInstance.state) is None
         assert airflow.read(DagRun.state) == DagRunState.SUCCESS
 
+    def test_is_told_that_a_question_cannot_be_read_and_may_clear_it(self, airflow):
+        airflow.stores(QUESTION, {"at": 5.0})
+        for mark in (SUCCESS, FAILED, SKIPPED):
+            with refused(409, "the member model_package_arn is missing"):
+                airflow.marks("alice", mark)
+        with refused(409, "the member model_package_arn is missing"):
+            airflow.changes("bob", clear)
+        airflow.changes("alice", clear)
+        assert airflow.read(TaskInstance.state) is None
+
     @pytest.mark.parametrize("state", [SUCCESS, FAILED, SKIPPED])
     def test_changes_nothing_that_has_ended(self, airflow, state):
         airflow.asks()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from slipway.errors import UnreadableDocument
 from slipway.registry.record import Candidate
 from slipway.signed.proofs import signer
 from slipway.states import TrialOutcome, TrialVerdict
@@ -73,5 +74,5 @@ def test_without_a_verdict_there_is_no_record():
 
 
 def test_an_unknown_verdict_is_not_taken_for_a_known_one():
-    with pytest.raises(ValueError, match="unknown TrialVerdict"):
+    with pytest.raises(UnreadableDocument, match="slipway-trial-verdict is the text 'maybe', expected one of promote"):
         record_of(package(**{"slipway-trial-verdict": "maybe"}))
