@@ -174,7 +174,7 @@ def test_a_scheduled_action_comes_back_and_what_it_has_set_is_no_drift(aws, mode
     assert action["ScalableTargetAction"] == {"MinCapacity": 2, "MaxCapacity": 3}
 
 
-# Without DescribeStackDriftDetectionStatus, which is called until a detection ends, and DescribeEndpoint, which polls too.
+# Not DescribeStackDriftDetectionStatus, which is called until a detection ends, nor DescribeEndpoint, which polls.
 COMPARING = (
     *("DetectStackDrift", "DescribeStackResourceDrifts", "DescribeStacks", "ListTags"),
     *("DescribeAlarms", "GetDashboard", "DescribeScalableTargets"),
