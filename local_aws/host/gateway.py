@@ -20,7 +20,10 @@ from local_aws.host import (
     s3,
     services,
     stack_engine,
+    stack_requests,
+    stack_steps,
     stacks,
+    template_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -36,7 +39,10 @@ _PARTS: tuple[ModuleType, ...] = (
     s3,
     services,
     stack_engine,
+    stack_requests,
+    stack_steps,
     stacks,
+    template_checks,
 )
 
 
@@ -68,6 +74,9 @@ class Gateway:
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
+        template_checks.check_templates(modules)
+        stack_requests.check_requests(modules)
+        stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules)
         self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
