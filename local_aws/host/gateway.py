@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.host import (
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     iam,
     patterns,
     persistence,
@@ -32,6 +33,7 @@ from local_aws.settings import Settings
 _PARTS: tuple[ModuleType, ...] = (
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     iam,
     patterns,
     persistence,
@@ -74,6 +76,9 @@ class Gateway:
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
+        s3.encrypt_by_default(modules)
+        s3.check_requests(modules)
+        cloudwatch_checks.check_requests(modules)
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)

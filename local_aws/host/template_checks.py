@@ -45,6 +45,8 @@ def check_templates(modules: Mapping[str, Any]) -> None:
     evaluate = handlers._evaluate_conditions
 
     def resolved(template: dict[str, Any], provided: list[dict[str, Any]], *previous: Any) -> Any:
+        # A template that is wrong is refused before its parameters are looked at.
+        _check_references(template)
         unknown = sorted({one["Key"] for one in provided if "Key" in one} - set(template.get("Parameters") or {}))
         if unknown:
             # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
