@@ -35,7 +35,7 @@ CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/to
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-package chaos blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-fab test-modes test-logs test-package chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -94,11 +94,17 @@ test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-A
 test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/execution_modes.py $(ARGS)
 
+test-logs: setup ## Run a release with Airflow's logs in S3, and read its training log (3 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/remote_logs.py $(ARGS)
+
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
 chaos: setup ## Kill RUNS=10 processes at random while releases run, then report what was lost (SEED repeats a run)
 	@$(VENV)/python -m tests.faults.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)
+	@$(VENV)/python -m tests.faults.burst $(ARGS)
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)

@@ -20,8 +20,7 @@ DATASET = "iris"
 APPROVER = "alice"
 # An upload starts its release within seconds; on a busy machine the first one also waits for its DAG to be parsed.
 NOTICE_TIMEOUT_SECONDS = 120.0
-# As a person would need. LocalExecutor retries a task that is resumed while the process that asked is still ending,
-# because it counts as killed.
+# As a person would need.
 READING_SECONDS = 5.0
 
 

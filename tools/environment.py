@@ -142,8 +142,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": "False",
         # A new model needs a model file only; nobody has to unpause its DAG.
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__EXECUTOR": "LocalExecutor",
-        # LocalExecutor forks this many workers at once. Waiting tasks do not use one, so few are enough.
+        # Airflow's LocalExecutor, which also knows a task that was resumed early: docs/decisions.md, decision 71.
+        "CORE__EXECUTOR": "slipway.host.executor.DeferringLocalExecutor",
+        # It forks this many workers at once. Waiting tasks do not use one, so few are enough.
         "CORE__PARALLELISM": "8",
         "CORE__FERNET_KEY": keys["fernet_key"],
         "CORE__SIMPLE_AUTH_MANAGER_USERS": users,
@@ -175,6 +176,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # Another triggerer takes over the triggers after this time without a heartbeat, by default 30 s; a heartbeat
         # comes every two seconds.
         "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+        # A triggerer whose event loop is silent for this long, by default 30 s, stops its heartbeat; so the supervisor
+        # notices within a minute.
+        "TRIGGERER__RUNNER_HEALTH_CHECK_THRESHOLD": "10",
         # A task whose worker was killed is noticed after a minute instead of five. The time must be longer than a
         # restart of the API server, which receives the heartbeats.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
@@ -188,8 +192,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # retries take about a minute. The default of five may be over in ten seconds.
         "WORKERS__EXECUTION_API_RETRIES": "12",
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
-        # A worker notices the end of its task only after this interval, 5 s by default. A task that is resumed before
-        # counts as killed and is retried; so triggers wait twice the interval before they resume one.
+        # A worker looks this often whether its task's process has ended, by default every 5 s. Until then the process
+        # holds its slot.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # Heartbeats fail while the API server restarts: with one a second, a task survives a minute of that.
         "WORKERS__MAX_FAILED_HEARTBEATS": "60",

@@ -205,12 +205,12 @@ def components_health(settings: Settings) -> dict[str, str]:
     """Return the state of each part in a word or two; "healthy" when it works."""
     status = Status.read(settings)
     phase = status.phase if status else "starting"
-    health = {"local AWS": "healthy" if _local_aws_answers(settings) else "starting"}
+    health = {"local AWS": "healthy" if _local_aws_answers(settings) else _silent(status, "local-aws")}
     api = AirflowApi(settings.airflow_url, "", "", timeout_seconds=10)
     try:
         airflow = api.health()
     except (OSError, ApiError, ValueError):
-        waiting = phase if phase != "running" else "starting"
+        waiting = phase if phase != "running" else _silent(status, "api-server")
         return health | dict.fromkeys([*HEALTH_KEYS, "api-server", GUARD], waiting)
     health[GUARD] = api.guard()
     health["api-server"] = airflow["metadatabase"]["status"]
@@ -219,8 +219,14 @@ def components_health(settings: Settings) -> dict[str, str]:
         beat = airflow[key][f"latest_{key}_heartbeat"]
         # A heartbeat from before this start says nothing about the current process.
         fresh = beat and component and datetime.fromisoformat(beat).timestamp() >= component.started
-        health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else "starting"
+        health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else _silent(status, name)
     return health
+
+
+def _silent(status: Status | None, name: str) -> str:
+    """Return the state of a component that does not answer now."""
+    component = status.components.get(name) if status else None
+    return "does not answer" if component and component.answered else "starting"
 
 
 def _local_aws_answers(settings: Settings) -> bool:
@@ -295,13 +301,14 @@ def print_status(settings: Settings, console: Console) -> bool:
         console.print(f"Not running (state folder {_shown(settings.home)}). Start it with: make up")
         return False
     health = components_health(settings)
-    table = Table("part", "state", "pid", "restarts", "log", box=None, padding=(0, 2, 0, 0))
+    table = Table("part", "state", "pid", "restarts", "log", "last restart", box=None, padding=(0, 2, 0, 0))
     for name, state in health.items():
         component = status.components.get("local-aws" if name == "local AWS" else name)
         pid, restarts = (str(component.pid or "-"), str(component.restarts)) if component else ("-", "-")
         colour = "green" if state in WELL else "yellow"
         log = _shown(Path(component.log)) if component else "-"
-        table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log)
+        last_end = component.last_end if component else ""
+        table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log, last_end)
     console.print(table)
     _print_broken_models(settings, console)
     _print_access(settings, console)

@@ -1,4 +1,4 @@
-"""The background process of `make up`: start the local AWS and Airflow's components, and restart those that end.
+"""The background process of `make up`: start the local AWS and Airflow's components, restart those that end or hang.
 
 Airflow's own `standalone` starts the same four components but does not notice when one of them ends.
 """
@@ -18,7 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tools.database import keep_trigger_ids_unique
-from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
+from tools.environment import airflow_variables, api_server_variables, base_variables, database_url, write_private
+from tools.liveness import Watch, instance_watch
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
@@ -51,6 +52,9 @@ class Component:
     # The session of every start: a worker that outlives its scheduler still belongs to the old session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
+    # Why it was restarted last.
+    last_end: str = ""
+    hung: str = ""
 
     def start(self) -> None:
         """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
@@ -83,13 +87,24 @@ class Component:
         self.failures = 1 if lived > SETTLED_SECONDS else self.failures + 1
         self.restarts += 1
         self.exit_code = code
+        self.last_end, self.hung = self.hung or f"ended with {code} after {lived:.0f} s", ""
         if not self.children_go_on:
             # They do not notice that it was killed: a triggerer's runner would go on beside the next one.
-            self._kill_group()
+            self._signal_group(signal.SIGKILL)
         self.start_after = time.time() + min(2.0 ** (self.failures - 1), BACKOFF_MAX_SECONDS)
         self.process = None
-        print(f"{self.name} ended with {code} after {lived:.0f} s; restarted", flush=True)
+        print(f"{self.name} {self.last_end}; restarted", flush=True)
         return True
+
+    def end_hung(self, silent_seconds: float) -> None:
+        """Kill the program because it does nothing; `watch` restarts it."""
+        if self.process is None:
+            return
+        self.hung = f"did not answer for {silent_seconds:.0f} s"
+        self.process.kill()
+        if self.children_go_on:
+            # They may have been stopped with it.
+            self._signal_group(signal.SIGCONT)
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -98,13 +113,13 @@ class Component:
     def kill(self) -> None:
         """Kill the whole session: a component's own children must not outlive it."""
         if self.process is not None:
-            self._kill_group()
+            self._signal_group(signal.SIGKILL)
             self.process.wait()
 
-    def _kill_group(self) -> None:
+    def _signal_group(self, number: signal.Signals) -> None:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(self.process.pid, number)
 
 
 @dataclass
@@ -117,6 +132,9 @@ class ComponentStatus:
     failures: int
     exit_code: int | None
     log: str
+    last_end: str = ""
+    # Whether it has given a sign of life since it was started.
+    answered: bool = False
 
 
 @dataclass
@@ -150,22 +168,35 @@ class Supervisor:
         self.phase = "preparing"
         self.components: list[Component] = []
         self.swept = 0.0
+        self.watch: Watch = instance_watch(settings.airflow_url, settings.aws_url, database_url(settings))
+        self.answered: set[str] = set()
 
     def run(self) -> None:
         """Start everything, watch it, and stop it at SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._request_stop)
+        self.watch.start()
         try:
             for step in self._steps():
                 if self.stopping:
                     return
                 changes = [component.watch() for component in self.components]
-                if step or any(changes):
+                if self._end_hung() or step or any(changes):
                     self._write_status()
                 self._sweep()
                 time.sleep(POLL_SECONDS)
         finally:
             self._stop()
+
+    def _end_hung(self) -> bool:
+        """Kill what runs but does nothing; return whether the status has changed."""
+        running = {one.name: one.process.pid for one in self.components if one.process is not None}
+        hung = self.watch.look(running, time.monotonic())
+        for component in self.components:
+            if component.name in hung:
+                component.end_hung(hung[component.name])
+        before, self.answered = self.answered, {name for name in running if self.watch.pulses[name].answered}
+        return self.answered != before
 
     def _sweep(self) -> None:
         """Kill idle workers of killed schedulers; those with a task finish it first."""
@@ -248,6 +279,8 @@ class Supervisor:
                 failures=component.failures,
                 exit_code=component.exit_code,
                 log=str(component.log),
+                last_end=component.last_end,
+                answered=component.name in self.answered,
             )
             for component in self.components
         }

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApplicationAutoScaling.html
 """
 
+from datetime import datetime
 from typing import Any
 
 from local_aws.autoscaling.targets import key
@@ -11,6 +12,9 @@ from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest
 from local_aws.framework.coercion import coerced
 
 _IDENTITY = ("ResourceId", "ScalableDimension", "ServiceNamespace")
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-applicationautoscaling-scalabletarget-scheduledaction.html
+_TIMES = ("EndTime", "StartTime")
+_ACTION = ("ScalableTargetAction", "Schedule", "ScheduledActionName", "Timezone", *_TIMES)
 
 
 class ScalableTargetResource:
@@ -22,6 +26,8 @@ class ScalableTargetResource:
     replacing_properties = frozenset(_IDENTITY)
     name_property: str | None = None
     takes_tags = False
+    # CloudFormation cannot read RoleARN; tags are not kept here.
+    compared_properties = frozenset({*_IDENTITY, "MaxCapacity", "MinCapacity", "ScheduledActions", "SuspendedState"})
 
     def __init__(self, service: JsonService) -> None:
         self._service = service
@@ -29,13 +35,7 @@ class ScalableTargetResource:
     def create(self, request: ResourceRequest) -> ResourceProgress:
         """Register the target; one that is registered already does not belong to this stack."""
         parameters = _parameters("RegisterScalableTarget", request)
-        filters = {
-            "ServiceNamespace": parameters.get("ServiceNamespace"),
-            "ResourceIds": [parameters.get("ResourceId")],
-            "ScalableDimension": parameters.get("ScalableDimension"),
-        }
-        found = self._service.call(request.context, "DescribeScalableTargets", filters)["ScalableTargets"]
-        if found and not request.again:
+        if self._found(request, parameters) and not request.again:
             raise ServiceError("AlreadyExistsException", f"{key(parameters)} already exists")
         return self._register(request)
 
@@ -52,6 +52,28 @@ class ScalableTargetResource:
     def delete(self, request: ResourceRequest) -> None:
         """Deregister the target, which deletes its policies and scheduled actions; a missing one is fine."""
         _delete(self._service, request, "DeregisterScalableTarget", _identity(request.physical_id or ""))
+
+    def read(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Read the bounds and the scheduled actions, the declared ones first."""
+        identity = _identity(request.physical_id or "")
+        found = self._found(request, identity)
+        if not found:
+            return None
+        listed = self._service.call(request.context, "DescribeScheduledActions", identity)["ScheduledActions"]
+        live = {action["ScheduledActionName"]: action for action in listed}
+        declared = {action["ScheduledActionName"]: action for action in _scheduled(request.properties)}
+        names = [*(name for name in declared if name in live), *sorted(live.keys() - declared.keys())]
+        return {**found[0], "ScheduledActions": [_action(declared.get(name, {}), live[name]) for name in names]}
+
+    def _found(self, request: ResourceRequest, identity: dict[str, Any]) -> list[dict[str, Any]]:
+        filters = {
+            "ServiceNamespace": identity.get("ServiceNamespace"),
+            "ResourceIds": [identity.get("ResourceId")],
+            "ScalableDimension": identity.get("ScalableDimension"),
+        }
+        answer = self._service.call(request.context, "DescribeScalableTargets", filters)
+        found: list[dict[str, Any]] = answer["ScalableTargets"]
+        return found
 
     def _register(self, request: ResourceRequest) -> ResourceProgress:
         parameters = _parameters("RegisterScalableTarget", request)
@@ -71,6 +93,16 @@ class ScalingPolicyResource:
     replacing_properties = frozenset({*_IDENTITY, "PolicyName", "ScalingTargetId"})
     name_property: str | None = None
     takes_tags = False
+    # CloudFormation cannot read ScalingTargetId.
+    compared_properties = frozenset(
+        {
+            *_IDENTITY,
+            "PolicyName",
+            "PolicyType",
+            "StepScalingPolicyConfiguration",
+            "TargetTrackingScalingPolicyConfiguration",
+        }
+    )
 
     def __init__(self, service: JsonService) -> None:
         self._service = service
@@ -88,6 +120,13 @@ class ScalingPolicyResource:
         parameters = _policy_parameters(request)
         names = (*_IDENTITY, "PolicyName")
         _delete(self._service, request, "DeleteScalingPolicy", {name: parameters[name] for name in names})
+
+    def read(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Read the policy."""
+        parameters = _policy_parameters(request)
+        filters = {**{name: parameters[name] for name in _IDENTITY}, "PolicyNames": [parameters["PolicyName"]]}
+        found = self._service.call(request.context, "DescribeScalingPolicies", filters)["ScalingPolicies"]
+        return found[0] if found else None
 
     def _put(self, request: ResourceRequest) -> ResourceProgress:
         parameters = _policy_parameters(request)
@@ -121,6 +160,16 @@ def _coerced(operation: str, properties: dict[str, Any]) -> dict[str, Any]:
 
 def _scheduled(properties: dict[str, Any]) -> list[dict[str, Any]]:
     return properties.get("ScheduledActions") or []
+
+
+def _action(declared: dict[str, Any], live: dict[str, Any]) -> dict[str, Any]:
+    """Return a live scheduled action, its times as the template writes them if they are the same."""
+    found = {member: live[member] for member in _ACTION if member in live}
+    for member in _TIMES:
+        text = str(declared.get(member, "")).replace("Z", "+00:00")
+        if member in live and text and datetime.fromisoformat(text).timestamp() == live[member]:
+            found[member] = declared[member]
+    return found
 
 
 def _identity(target_id: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import hashlib
 import string
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from local_aws.framework.api import RequestContext
 
@@ -86,3 +86,22 @@ class ResourceType(Protocol):
 
     def delete(self, request: ResourceRequest) -> None:
         """Remove the resource."""
+
+
+@runtime_checkable
+class ReadableType(Protocol):
+    """A resource type that supports drift detection, as AWS's list says for each type.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-supported-resources.html
+    """
+
+    # What `read` gives. A property that the service does not return cannot be compared.
+    compared_properties: frozenset[str]
+
+    def read(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Read the live properties by the names of the template.
+
+        :param request: its physical id, and as properties what the template declares
+        :returns: the properties; None when the resource is gone
+        :raises ServiceError: it cannot be read, so that its drift is UNKNOWN
+        """

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_aws.alarms.actions import actions_of, notification
 from local_aws.alarms.evaluation import within
+from local_aws.framework.live_properties import json_as_declared
 from local_aws.framework.store import Scope
 
 PRIVATE_PARTS = {
@@ -19,6 +20,8 @@ PRIVATE_PARTS = {
     ),
     "ministack.services.cloudwatch": (
         "_alarms",
+        "_dashboards",
+        "_resource_tags",
         "_calc_stats",
         "_dims_from_list",
         "_dims_key",
@@ -35,6 +38,30 @@ PRIVATE_PARTS = {
     ),
     "ministack.services.sns": ("_fanout",),
 }
+# Without EvaluateLowSampleCountPercentile and metric math, which ministack does not keep.
+_ALARM_PROPERTIES = frozenset(
+    {
+        "ActionsEnabled",
+        "AlarmActions",
+        "AlarmDescription",
+        "AlarmName",
+        "ComparisonOperator",
+        "DatapointsToAlarm",
+        "Dimensions",
+        "EvaluationPeriods",
+        "ExtendedStatistic",
+        "InsufficientDataActions",
+        "MetricName",
+        "Namespace",
+        "OKActions",
+        "Period",
+        "Statistic",
+        "Tags",
+        "Threshold",
+        "TreatMissingData",
+        "Unit",
+    }
+)
 
 
 class CloudWatch:
@@ -63,6 +90,26 @@ class CloudWatch:
             (Scope(account, region), alarm)
             for (account, region, _), alarm in list(self._cloudwatch._alarms._data.items())
         ]
+
+    def readers(self) -> dict[str, tuple[Callable[..., dict[str, Any] | None], frozenset[str]]]:
+        """Return what reads the live properties of resource types for drift detection, and which ones, by type."""
+        return {
+            "AWS::CloudWatch::Alarm": (self._alarm, _ALARM_PROPERTIES),
+            "AWS::CloudWatch::Dashboard": (self._dashboard, frozenset({"DashboardName", "DashboardBody"})),
+        }
+
+    def _alarm(self, name: str, declared: dict[str, Any]) -> dict[str, Any] | None:
+        alarm = self._cloudwatch._alarms.get(name)
+        if alarm is None:
+            return None
+        live = {member: value for member, value in alarm.items() if value is not None}
+        return {**live, "Tags": self._cloudwatch._resource_tags.get(alarm["AlarmArn"], {})}
+
+    def _dashboard(self, name: str, declared: dict[str, Any]) -> dict[str, Any] | None:
+        dashboard = self._cloudwatch._dashboards.get(name)
+        if dashboard is None:
+            return None
+        return {**dashboard, "DashboardBody": json_as_declared(declared["DashboardBody"], dashboard["DashboardBody"])}
 
     def statistics(
         self, scope: Scope, alarm: Mapping[str, Any], periods: Sequence[tuple[float, float]]

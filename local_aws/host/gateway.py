@@ -14,6 +14,7 @@ from local_aws.host import (
     authentication,
     cloudwatch,
     cloudwatch_checks,
+    drift,
     iam,
     patterns,
     persistence,
@@ -34,6 +35,7 @@ _PARTS: tuple[ModuleType, ...] = (
     authentication,
     cloudwatch,
     cloudwatch_checks,
+    drift,
     iam,
     patterns,
     persistence,
@@ -83,5 +85,7 @@ class Gateway:
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules)
-        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal)
+        self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
+        for type_name, (read, compared) in self.cloudwatch.readers().items():
+            self.stacks.drift.add_reader(type_name, read, compared)

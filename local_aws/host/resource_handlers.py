@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from local_aws.framework.api import RequestContext, ServiceError
-from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, ResourceType
+from local_aws.framework.cloudformation import ReadableType, ResourceProgress, ResourceRequest, ResourceType
 from local_aws.host.stack_operations import current_step
 
 _Properties = dict[str, Any]
@@ -52,6 +52,23 @@ def handlers(resource_type: ResourceType, context: Callable[[], RequestContext])
         "delete": delete,
         "delete_with_logical_id": True,
     }
+
+
+def reader(
+    resource_type: ReadableType, context: Callable[[], RequestContext]
+) -> Callable[[str, _Properties], _Properties | None]:
+    """Wrap what reads the live properties of a resource type for drift detection.
+
+    :param resource_type: what reads them
+    :param context: says for whom the detection of the current thread acts
+    :returns: physical id and declared properties to live properties
+    """
+
+    def read(physical_id: str, declared: _Properties) -> _Properties | None:
+        with _as_value_error():
+            return resource_type.read(ResourceRequest(context(), "", "", declared, "", physical_id=physical_id))
+
+    return read
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from local_aws.framework.store import Document, Scope
+from local_aws.host.drift import forget_drift
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
@@ -125,13 +126,16 @@ class StackEngine:
     def _begin(self, coroutine: Coroutine[Any, Any, None], stack: Document, stack_id: str) -> None:
         """Record an operation and let the host begin it, before the caller is answered."""
         call = self._described.pop(id(coroutine))
+        forget_drift(stack)
         events = len(self._state._stack_events.get(stack_id, []))
         operation = self._journal.begin(_scope_of(stack_id), stack, events, call)
-        self._begin_task(self._carry_out(operation, coroutine), stack, stack_id)
+        self._begin_task(self._carry_out(operation, coroutine, stack), stack, stack_id)
 
-    async def _carry_out(self, operation: Operation, coroutine: Coroutine[Any, Any, None]) -> None:
+    async def _carry_out(self, operation: Operation, coroutine: Coroutine[Any, Any, None], stack: Document) -> None:
         operation.enter()
         await coroutine
+        # A roll-back restores the resources as they were before, with what was found of their drift then.
+        forget_drift(stack)
         async with self.ending:
             await self._save()
         operation.end()
@@ -175,7 +179,7 @@ class StackEngine:
             self._enter_scope(operation.scope)
             stack = operation.stack
             _log.warning("An operation of stack %s was interrupted and continues", stack["StackName"])
-            self._begin_task(self._carry_out(operation, coroutine), stack, stack["StackId"])
+            self._begin_task(self._carry_out(operation, coroutine, stack), stack, stack["StackId"])
         self._begun = []
 
     def _coroutine(self, call: Document) -> Coroutine[Any, Any, None]:

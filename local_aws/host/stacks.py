@@ -1,13 +1,14 @@
 """ministack's CloudFormation: resource types added to it, change sets that compare as AWS's do, and its engine."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from local_aws.framework.cloudformation import ResourceType
+from local_aws.framework.cloudformation import ReadableType, ResourceType
+from local_aws.host.drift import DriftDetection
 from local_aws.host.persistence import Persistence
 from local_aws.host.requests import Requests
-from local_aws.host.resource_handlers import handlers
+from local_aws.host.resource_handlers import handlers, reader
 from local_aws.host.stack_engine import StackEngine
 from local_aws.host.stack_operations import Journal
 
@@ -35,10 +36,16 @@ class Stacks:
     :param requests: says for whom a stack operation acts
     :param persistence: makes the state durable
     :param journal: where CloudFormation's operations are written down
+    :param pace_seconds: how long a drift detection stays in progress beyond the work itself
     """
 
     def __init__(
-        self, modules: Mapping[str, Any], requests: Requests, persistence: Persistence, journal: Journal
+        self,
+        modules: Mapping[str, Any],
+        requests: Requests,
+        persistence: Persistence,
+        journal: Journal,
+        pace_seconds: float,
     ) -> None:
         self._requests = requests
         self._cloudformation = modules["ministack.services.cloudformation"]
@@ -53,9 +60,12 @@ class Stacks:
         blocks = stacks._runs_on_worker_thread
         # A handler that blocks on the event loop would stop every service at once.
         stacks._runs_on_worker_thread = lambda name: name in self._added_types or blocks(name)
-        self.engine = StackEngine(
-            modules, journal, lambda: persistence.save_service("cloudformation"), persistence.save_now
-        )
+
+        def save() -> Awaitable[None]:
+            return persistence.save_service("cloudformation")
+
+        self.engine = StackEngine(modules, journal, save, persistence.save_now)
+        self.drift = DriftDetection(modules, save, pace_seconds)
 
     def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:
         """Let CloudFormation make resources of a type.
@@ -70,6 +80,9 @@ class Stacks:
             self._provisioners._STACK_TAG_PROPERTY[type_name] = ("Tags", "list")
         self._provisioners._REPLACING_PROPERTIES[type_name] = tuple(sorted(resource_type.replacing_properties))
         self._added_types.add(type_name)
+        if isinstance(resource_type, ReadableType):
+            read = reader(resource_type, self._requests.context)
+            self.drift.add_reader(type_name, read, resource_type.compared_properties)
 
     def operation_runs(self) -> bool:
         """Tell whether an operation of any stack is in progress, so that state changes without a request."""

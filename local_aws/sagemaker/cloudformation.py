@@ -23,7 +23,9 @@ def resource_types(service: JsonService, endpoints: Endpoints) -> dict[str, Reso
     :returns: resource type by name
     """
     return {
-        "AWS::SageMaker::Model": NamedResource(service, "Model"),
+        "AWS::SageMaker::Model": ModelResource(service, "Model"),
+        # CloudFormation has no means to read it, so its drift is NOT_CHECKED: its schema has no handlers.
+        # https://github.com/pulumi/pulumi-aws-native/blob/master/aws-cloudformation-schema/aws-sagemaker-endpointconfig.json
         "AWS::SageMaker::EndpointConfig": NamedResource(service, "EndpointConfig"),
         "AWS::SageMaker::Endpoint": EndpointResource(service, endpoints),
     }
@@ -82,6 +84,18 @@ class NamedResource:
             if not error.message.startswith("Could not find"):
                 raise
 
+    def _live(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Describe the resource with its tags; None when it is gone."""
+        arn = request.physical_id or ""
+        try:
+            found = self._service.call(request.context, f"Describe{self._noun}", {self._name_member: _name_in(arn)})
+            tags = self._service.call(request.context, "ListTags", {"ResourceArn": arn, "MaxResults": 50})["Tags"]
+        except ServiceError as error:
+            if error.message.startswith("Could not find") or error.message.endswith("does not exist."):
+                return None
+            raise
+        return {**found, "Tags": tags}
+
     def _properties(self, request: ResourceRequest) -> dict[str, Any]:
         return coerced(self._shape, request.properties)
 
@@ -100,6 +114,30 @@ class NamedResource:
             self._service.call(request.context, "DeleteTags", {"ResourceArn": request.physical_id, "TagKeys": gone})
 
 
+class ModelResource(NamedResource):
+    """A model, which CloudFormation can read.
+
+    https://github.com/go-to-k/cdk-real-drift/issues/857
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model.html
+    """
+
+    compared_properties = frozenset(
+        {
+            "Containers",
+            "EnableNetworkIsolation",
+            "ExecutionRoleArn",
+            "ModelName",
+            "PrimaryContainer",
+            "Tags",
+            "VpcConfig",
+        }
+    )
+
+    def read(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Read the model."""
+        return self._live(request)
+
+
 class EndpointResource(NamedResource):
     """An endpoint; it is stable when it is InService, and it is updated in place.
 
@@ -108,6 +146,9 @@ class EndpointResource(NamedResource):
     :param service: SageMaker
     :param endpoints: tells when an endpoint is stable
     """
+
+    # Not DeploymentConfig and what an update retains: they are for an update, and SageMaker describes the last one's.
+    compared_properties = frozenset({"EndpointConfigName", "EndpointName", "Tags"})
 
     def __init__(self, service: JsonService, endpoints: Endpoints) -> None:
         super().__init__(service, "Endpoint")
@@ -147,6 +188,10 @@ class EndpointResource(NamedResource):
         self._settled(request, _name_in(request.physical_id))
         super().delete(request)
         self._settled(request, _name_in(request.physical_id))
+
+    def read(self, request: ResourceRequest) -> dict[str, Any] | None:
+        """Read which configuration the endpoint serves."""
+        return self._live(request)
 
     def _properties(self, request: ResourceRequest) -> dict[str, Any]:
         updating = self._update_shape.members.keys() - self._shape.members.keys()

@@ -81,7 +81,7 @@ def test_a_releases_ratio_is_the_median_of_the_rounds_own():
     assert not part.kept
     # 20 s of overhead beside 10 s, which include the empty DAG's extra waits, and beside 8 s without any sleep.
     assert part.figures["ratio_with_sleep_taken_off"] == 2.5
-    assert "Airflow's minimum" in part.notes[0] and part.notes[0].endswith("the ratio is 2.50")
+    assert "as a release does" in part.notes[0] and part.notes[0].endswith("the ratio is 2.50")
 
 
 def parsed(models, ms_each):

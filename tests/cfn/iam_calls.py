@@ -46,6 +46,9 @@ def alarm(name: str) -> str:
     return f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"
 
 
+DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/slipway-e"
+
+
 def log(group: str) -> str:
     return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/{group}"
 
@@ -110,12 +113,7 @@ ALLOWED: dict[str, Call] = {
     "see scalable targets": (CLOUDFORMATION, "application-autoscaling:DescribeScalableTargets", "*", {}),
     "alarms of target tracking": (CLOUDFORMATION, "cloudwatch:PutMetricAlarm", alarm("TargetTracking-e"), {}),
     "alarms of endpoints": (CLOUDFORMATION, "cloudwatch:PutMetricAlarm", alarm("slipway-iris-5xx"), {}),
-    "a dashboard": (
-        CLOUDFORMATION,
-        "cloudwatch:PutDashboard",
-        f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/slipway-e",
-        {},
-    ),
+    "a dashboard": (CLOUDFORMATION, "cloudwatch:PutDashboard", DASHBOARD, {}),
     "the service-linked role": (
         CLOUDFORMATION,
         "iam:CreateServiceLinkedRole",
@@ -153,6 +151,15 @@ ALLOWED: dict[str, Call] = {
     "keep a copy": (AIRFLOW, "s3:PutObject", f"{OBJECTS}/releases/{MODEL}/0a/model.tar.gz", {}),
     "read the template": (AIRFLOW, "s3:GetObject", f"{OBJECTS}/{bootstrap_stack.template_key(ENDPOINT_TEMPLATE)}", {}),
     "ask for a change set": (AIRFLOW, "cloudformation:CreateChangeSet", STACK, CHANGE_SET),
+    "look for drift": (AIRFLOW, "cloudformation:DetectStackDrift", STACK, {}),
+    "look for drift of a resource": (AIRFLOW, "cloudformation:DetectStackResourceDrift", STACK, {}),
+    "follow the detection": (AIRFLOW, "cloudformation:DescribeStackDriftDetectionStatus", "*", {}),
+    "read what has drifted": (AIRFLOW, "cloudformation:DescribeStackResourceDrifts", STACK, {}),
+    "drift: tags of a target": (AIRFLOW, "application-autoscaling:ListTagsForResource", TARGET, {}),
+    "drift: tags of an alarm": (AIRFLOW, "cloudwatch:ListTagsForResource", alarm("slipway-iris-5xx"), {}),
+    "drift: a dashboard": (AIRFLOW, "cloudwatch:GetDashboard", DASHBOARD, {}),
+    "drift: a model": (AIRFLOW, "sagemaker:DescribeModel", f"{SAGEMAKER}:model/m", {}),
+    "drift: tags of an endpoint": (AIRFLOW, "sagemaker:ListTags", f"{SAGEMAKER}:endpoint/e", {}),
     "execute it": (AIRFLOW, "cloudformation:ExecuteChangeSet", STACK, {}),
     "pass CloudFormation's role": (AIRFLOW, "iam:PassRole", CLOUDFORMATION, passing("cloudformation")),
     "remove a left-over": (AIRFLOW, "sagemaker:DeleteModel", f"{SAGEMAKER}:model/m", RESOURCE_TAG),
@@ -181,6 +188,9 @@ ALLOWED: dict[str, Call] = {
     "pass the hosting role": (CLOUDFORMATION, "iam:PassRole", ENDPOINT, passing("sagemaker")),
 }
 DENIED: dict[str, Call] = {
+    "drift of another stack": (AIRFLOW, "cloudformation:DetectStackDrift", STACK.replace("mlops-deploy", "other"), {}),
+    "Airflow makes a dashboard": (AIRFLOW, "cloudwatch:PutDashboard", DASHBOARD, {}),
+    "a stranger's dashboard": (AIRFLOW, "cloudwatch:GetDashboard", DASHBOARD.replace("slipway-", "other-"), {}),
     "train: another metric": (TRAINING, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Billing"}),
     "train: another log": (TRAINING, "logs:PutLogEvents", log("Endpoints/e:log-stream:1"), {}),
     "host: another metric": (ENDPOINT, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Billing"}),

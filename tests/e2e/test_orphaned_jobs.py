@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from demo import training_job, upload
-from tools.supervisor import Status
+from tools import services
+from tools.supervisor import ComponentStatus, Status
 
 pytestmark = pytest.mark.e2e
 
@@ -62,6 +64,39 @@ def test_jobs_end_with_runs_that_were_failed_or_deleted_while_the_triggerer_was_
         record_property(f"seconds from the end of the run until {job} was stopped, the triggerer dead", round(seconds))
     assert Status.read(slipway.settings).components["triggerer"].pid != triggerer
     assert {run["state"] for run in slipway.api().runs("reaper")} <= {"success", "running", "queued"}
+
+
+def test_waits_go_on_when_the_triggerer_lives_but_does_nothing(slipway):
+    run_id, job = train_endlessly(slipway, "iris-model")
+    # Its event loop stands still, and then the process that supervises the loop.
+    for stopped in (runner_of, lambda triggerer: triggerer):
+        former = triggerer_of(slipway)
+        os.kill(stopped(former.pid), signal.SIGSTOP)
+        told = slipway.wait("the supervisor to restart the triggerer", lambda former=former: restarted(slipway, former))
+        assert told.last_end.startswith("did not answer for")
+        slipway.wait("a heartbeat", lambda: services.components_health(slipway.settings)["triggerer"] == "healthy")
+    assert slipway.api().tasks("iris-model", run_id)["train"]["state"] == "deferred"
+    assert not stops(slipway, job)
+    slipway.client("sagemaker").stop_training_job(TrainingJobName=job)
+    assert slipway.wait_end("iris-model", run_id) == "failed"
+    task = slipway.api().tasks("iris-model", run_id)["train"]
+    assert task["try_number"] == 1
+    assert "Somebody stopped the training job" in slipway.log("iris-model", run_id, "train")
+
+
+def triggerer_of(slipway) -> ComponentStatus:
+    return Status.read(slipway.settings).components["triggerer"]
+
+
+def runner_of(triggerer: int) -> int:
+    """The process with the event loop."""
+    (runner,) = Path(f"/proc/{triggerer}/task/{triggerer}/children").read_text().split()
+    return int(runner)
+
+
+def restarted(slipway, former: ComponentStatus) -> ComponentStatus | None:
+    now = triggerer_of(slipway)
+    return now if now.pid and now.restarts > former.restarts else None
 
 
 def ended(slipway, job: str) -> dict | None:

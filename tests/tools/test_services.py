@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 from tools import services
 from tools.services import GUARD, ServicesError
 from tools.settings import Settings
+from tools.supervisor import ComponentStatus, Status
 
 WELL = {"status": "healthy"}
 HEALTH = {
@@ -69,6 +71,37 @@ def test_the_guard_is_one_of_the_parts(airflow, guard, expected):
 def test_before_airflow_answers_the_guard_is_waited_for(tmp_path, free_ports):
     health = services.components_health(Settings(tmp_path / "home", *free_ports(2)))
     assert health[GUARD] == "starting"
+
+
+@pytest.mark.parametrize(("answered", "expected"), [(True, "does not answer"), (False, "starting")])
+def test_what_has_answered_before_does_not_start(tmp_path, free_ports, answered, expected):
+    settings = Settings(tmp_path / "home", *free_ports(2))
+    settings.logs.mkdir(parents=True)
+    components = {
+        name: ComponentStatus(1, 0.0, 0, 0, None, "", answered=answered) for name in ("local-aws", "api-server")
+    }
+    settings.status_file.write_text(json.dumps(asdict(Status(1, 0, 0, "running", [], components))))
+    health = services.components_health(settings)
+    assert (health["local AWS"], health["api-server"]) == (expected, expected)
+
+
+def test_a_heartbeat_that_stands_still_is_no_start(airflow):
+    settings, _ = airflow
+    triggerer = ComponentStatus(1, 0.0, 0, 0, None, "", answered=True)
+    settings.status_file.write_text(json.dumps(asdict(Status(1, 0, 0, "running", [], {"triggerer": triggerer}))))
+    health = services.components_health(settings)
+    assert (health["triggerer"], health["scheduler"]) == ("does not answer", "starting")
+
+
+def test_status_says_why_a_component_was_restarted(airflow, monkeypatch, capsys):
+    settings, _ = airflow
+    triggerer = ComponentStatus(1, 0.0, 2, 1, -9, "log", "did not answer for 36 s", answered=True)
+    settings.status_file.write_text(json.dumps(asdict(Status(1, 0, 0, "running", [], {"triggerer": triggerer}))))
+    monkeypatch.setattr(services, "is_running", lambda settings: True)
+    services.print_status(settings, Console(width=200))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("triggerer"))
+    assert "2" in line.split()
+    assert "did not answer for 36 s" in line
 
 
 @pytest.mark.parametrize("guard", [NO_PLUGIN, INACTIVE])

@@ -34,4 +34,4 @@ def test_an_option_of_the_callers_comes_before_slipways_own(tmp_path, monkeypatc
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     variables = environment.airflow_variables(Settings(tmp_path))
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "3"
-    assert variables["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert variables["AIRFLOW__CORE__EXECUTOR"] == "slipway.host.executor.DeferringLocalExecutor"

@@ -18,11 +18,15 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-def running(pid: int) -> bool:
+def state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        return False
+        return "gone"
+
+
+def running(pid: int) -> bool:
+    return state(pid) not in ("Z", "gone")
 
 
 @pytest.mark.parametrize("children_go_on", [False, True])
@@ -44,5 +48,33 @@ def test_what_a_killed_component_has_started_ends_unless_it_is_at_work(tmp_path,
         else:
             wait_for(lambda: not running(child))
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("children_go_on", [False, True])
+def test_a_component_that_does_nothing_is_killed_and_restarted(tmp_path, children_go_on):
+    told = tmp_path / "child"
+    command = ["bash", "-c", f"sleep 300 & echo $! > {told}; wait"]
+    component = Component("any", command, dict(os.environ), tmp_path / "log", children_go_on=children_go_on)
+    component.start()
+    assert component.process is not None
+    wait_for(lambda: told.exists() and told.read_text().strip())
+    child = int(told.read_text())
+    os.killpg(component.process.pid, signal.SIGSTOP)
+    try:
+        component.end_hung(36.4)
+        wait_for(component.watch)
+        assert (component.restarts, component.last_end) == (1, "did not answer for 36 s")
+        if children_go_on:
+            wait_for(lambda: state(child) == "S")
+        else:
+            wait_for(lambda: not running(child))
+        wait_for(component.watch)
+        component.process.kill()
+        wait_for(component.watch)
+        assert component.last_end.startswith("ended with -9 after")
+    finally:
+        component.kill()
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)

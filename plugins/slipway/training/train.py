@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from slipway.aws.links import TrainingJobLink
-from slipway.aws.logs import LogsHook
+from slipway.aws.logs import TRAINING_LOG_GROUP, LogsHook
 from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
@@ -131,6 +131,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             if status not in _ENDED:
                 self._wait_for_job(job, owner)
             if status is TrainingJobStatus.COMPLETED:
+                self._log_the_end(name)
                 return self._result(job)
             self._raise_unless_another(job, status, attempt)
         raise AssertionError("the number of attempts is limited")
@@ -242,6 +243,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         name, reason = job["TrainingJobName"], job.get("FailureReason", "")
         if status is TrainingJobStatus.FAILED:
             if reason.startswith(_PASSING_REASONS) and attempt < _MAX_PASSING_JOBS:
+                self._log_the_end(name)
                 self.log.warning("%s failed, which is not its own fault: %s. Trying another job", name, reason)
                 return
             raise TrainingFailed(
@@ -254,6 +256,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 why=self._with_log(reason or f"it ran for {job.get('TrainingTimeInSeconds')} s", name),
                 fix="raise the limit in trainingjob.json, or train less, and upload the zip again",
             )
+        self._log_the_end(name)
         stopped_by = self._sagemaker.list_tags(job["TrainingJobArn"]).get(STOPPED_BY_TAG)
         if stopped_by and attempt < _MAX_JOBS:
             self.log.info("%s was stopped when this task was failed or cleared. Training again", name)
@@ -265,12 +268,26 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             fix="upload the zip again",
         )
 
+    def _log_the_end(self, name: str) -> None:
+        """Log where the job's whole log is, and its last lines.
+
+        The trigger has copied more of it, but into a file of the triggerer's own. That file is overwritten when the
+        task waits for another job, and may not reach remote storage.
+        """
+        self.log.info("The whole log of %s: CloudWatch Logs, group %s, streams %s/", name, TRAINING_LOG_GROUP, name)
+        with without_patience():
+            for line in self._last_lines(name):
+                self.log.info("%s", line)
+
     def _with_log(self, reason: str, name: str) -> str:
-        try:
-            lines = LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
-        except AwsError as error:
-            lines = [str(error)]
+        lines = self._last_lines(name)
         return "\n".join([reason, "The last lines of its log:", *lines]) if lines else reason
+
+    def _last_lines(self, name: str) -> list[str]:
+        try:
+            return LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
+        except AwsError as error:
+            return [str(error)]
 
     def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
         # Only what the provider's OpenLineage support reads.

@@ -14,6 +14,9 @@ from airflow.sdk.configuration import conf
 from airflow.triggers.base import TriggerEvent
 
 BACKOFF_LIMIT_SECONDS = 60.0
+# The executor with which a task may be resumed at any time. By its path: the class would load Airflow's executors.
+EXECUTOR = "slipway.host.executor.DeferringLocalExecutor"
+FIRST_PAUSE_SECONDS = 1.0
 
 
 class WaitOutcome(StrEnum):
@@ -69,8 +72,9 @@ def backoff_seconds(
 def first_look_time() -> float:
     """Return when a trigger that a task makes now may look for the first time; the task has just looked.
 
-    LocalExecutor takes a task for killed when it is resumed before the process that deferred it has ended: both have
-    the same key. Airflow's worker checks at this interval whether its task's process has ended (5 s by default,
+    Other executors know the process that deferred and the one that resumes by one key. A task that is resumed before
+    the first process's end was reported may count as killed. Airflow's worker checks at this interval whether its
+    task's process has ended (5 s by default,
     https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#min-heartbeat-interval).
 
     :returns: seconds since the epoch
@@ -79,6 +83,8 @@ def first_look_time() -> float:
 
 
 def _first_pause_seconds() -> float:
+    if conf.get("core", "executor") == EXECUTOR:
+        return FIRST_PAUSE_SECONDS
     return 2 * conf.getfloat("workers", "min_heartbeat_interval")
 
 

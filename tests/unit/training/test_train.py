@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.aws.logs import LogsHook
 from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopped
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST
@@ -84,8 +85,8 @@ class Operator(SlipwayTrainingOperator):
     def _parameters(self, plan):
         return {"HyperParameters": {"secret": "s3cret"}, "Tags": [{"Key": TAG_DIGEST, "Value": plan.digest}]}
 
-    def _with_log(self, reason, name):
-        return f"{reason}\nthe log of {name}"
+    def _last_lines(self, name):
+        return [f"the log of {name}"]
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_a_job_of_another_digest_is_a_conflict_that_names_both(operator, sagemak
 
 def test_a_failed_job_fails_the_task_with_reason_and_log(operator, sagemaker):
     sagemaker.add(NAME, "Failed", FailureReason="AlgorithmError: num_class is missing")
-    with pytest.raises(TrainingFailed, match=f"num_class is missing\nthe log of {NAME}"):
+    with pytest.raises(TrainingFailed, match=f"num_class is missing\nThe last lines of its log:\nthe log of {NAME}"):
         operator.execute(context(xcoms()))
     assert sagemaker.created() == []
 
@@ -202,6 +203,26 @@ def test_a_failure_of_sagemaker_itself_is_tried_again_under_the_next_name(operat
     sagemaker.add(NAME, "Failed", FailureReason=reason)
     run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
     assert sagemaker.created() == [SECOND]
+
+
+def test_the_task_keeps_the_end_of_each_jobs_log_itself(operator, sagemaker, capsys):
+    sagemaker.add(NAME, "Failed", FailureReason="InternalServerError: Please try again.")
+    run_task(operator, context(xcoms()), wait=ends(sagemaker, "Completed"))
+    log = capsys.readouterr().out
+    for job in (NAME, SECOND):
+        assert f"The whole log of {job}: CloudWatch Logs, group /aws/sagemaker/TrainingJobs, streams {job}/" in log
+        assert f"] the log of {job} " in log
+
+
+def test_a_log_that_cannot_be_read_does_not_fail_a_completed_job(operator, sagemaker, monkeypatch, capsys):
+    def denied(*_):
+        raise AwsError("Cannot read the log of the training job", code="AccessDeniedException")
+
+    monkeypatch.setattr(LogsHook, "last_lines", denied)
+    monkeypatch.setattr(type(operator), "_last_lines", SlipwayTrainingOperator._last_lines)
+    sagemaker.add(NAME, "Completed")
+    assert operator.execute(context(xcoms()))["training_job_name"] == NAME
+    assert "Cannot read the log of the training job" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("reason", ["CapacityError: none left", "InternalServerError: again"])

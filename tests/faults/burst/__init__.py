@@ -1,0 +1,1 @@
+"""Ten releases at once, and how many of their resumed tasks Airflow takes for killed."""
