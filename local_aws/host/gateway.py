@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.host import (
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     drift,
     drift_aware,
     iam,
@@ -22,7 +23,10 @@ from local_aws.host import (
     s3,
     services,
     stack_engine,
+    stack_requests,
+    stack_steps,
     stacks,
+    template_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -31,6 +35,7 @@ from local_aws.settings import Settings
 _PARTS: tuple[ModuleType, ...] = (
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     drift,
     drift_aware,
     iam,
@@ -40,7 +45,10 @@ _PARTS: tuple[ModuleType, ...] = (
     s3,
     services,
     stack_engine,
+    stack_requests,
+    stack_steps,
     stacks,
+    template_checks,
 )
 
 
@@ -72,6 +80,12 @@ class Gateway:
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
+        s3.encrypt_by_default(modules)
+        s3.check_requests(modules)
+        cloudwatch_checks.check_requests(modules)
+        template_checks.check_templates(modules)
+        stack_requests.check_requests(modules)
+        stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules)
         self.stacks = stacks.Stacks(modules, self.requests, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)

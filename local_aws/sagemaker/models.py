@@ -57,7 +57,7 @@ class Models:
         return {**packaged, "Environment": environment}
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check(parameters.get("Tags", []))
+        check(parameters.get("Tags", []), context)
         for container in _containers(parameters):
             self._check_container(context, container, parameters.get("ExecutionRoleArn"))
         name = parameters["ModelName"]
