@@ -148,6 +148,8 @@ class JsonService:
         """
         operation = target.rpartition(".")[2]
         try:
+            # Before the body is read, which another operation may have in another form.
+            self._require(operation)
             status, answer = 200, self._answer(context, operation, _decoded(body))
         except ServiceError as error:
             status, answer = error.status, {"__type": error.code, "message": error.message, **error.members}
@@ -157,10 +159,7 @@ class JsonService:
         return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
     def _answer(self, context: RequestContext, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        if operation not in self.operations:
-            raise ServiceError(
-                "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
-            )
+        self._require(operation)
         model = self._model.operation_model(operation)
         needed = self.needs(context, operation, parameters) if self.needs and self.guard else []
         if self.guard:
@@ -174,6 +173,12 @@ class JsonService:
         if act := self._afterwards.get(operation):
             act(context, request)
         return project(model.output_shape, result)
+
+    def _require(self, operation: str) -> None:
+        if operation not in self.operations:
+            raise ServiceError(
+                "UnknownOperationException", f"The operation {operation} of {self.service_name} is not available here."
+            )
 
     def _checked(self, shape: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         if shape is None:

@@ -26,7 +26,7 @@ from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
 from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
-from local_aws.host.requests import INVOCATION, HttpRequest
+from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
 from local_aws.host.services import SIGNALS_PATH
 
 HEALTH_PATH = "/_local_aws/health"
@@ -184,6 +184,8 @@ class Front:
         """Name a call's service, operation and resource."""
         if match := INVOCATION.fullmatch(request.path):
             return "sagemaker-runtime", "InvokeEndpoint", match[1]
+        if operation := other_invocation(request.path):
+            return "sagemaker-runtime", operation, request.path.split("/", 3)[2]
         service, request = self._gateway.requests.routed(request)
         return service, *operation_and_resource(service, request)
 

@@ -14,7 +14,9 @@ from local_aws.host import (
     accounts,
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     drift,
+    drift_aware,
     enforcement,
     iam,
     patterns,
@@ -24,8 +26,11 @@ from local_aws.host import (
     s3,
     services,
     stack_engine,
+    stack_requests,
     stack_roles,
+    stack_steps,
     stacks,
+    template_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -35,7 +40,9 @@ _PARTS: tuple[ModuleType, ...] = (
     accounts,
     authentication,
     cloudwatch,
+    cloudwatch_checks,
     drift,
+    drift_aware,
     enforcement,
     iam,
     patterns,
@@ -45,8 +52,11 @@ _PARTS: tuple[ModuleType, ...] = (
     s3,
     services,
     stack_engine,
+    stack_requests,
+    stack_steps,
     stack_roles,
     stacks,
+    template_checks,
 )
 
 
@@ -78,6 +88,12 @@ class Gateway:
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
         s3.encode_listed_keys(modules)
+        s3.encrypt_by_default(modules)
+        s3.check_requests(modules)
+        cloudwatch_checks.check_requests(modules)
+        template_checks.check_templates(modules)
+        stack_requests.check_requests(modules)
+        stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)

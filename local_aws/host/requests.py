@@ -23,6 +23,20 @@ PRIVATE_PARTS = {
 
 # The path of an endpoint's invocation, which differs from SageMaker's other calls.
 INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
+# The other operations of sagemaker-runtime, by the end of their path.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Runtime.html
+_OTHER_INVOCATION = re.compile(r"/endpoints/[^/]+/([a-z-]+)")
+_RUNTIME_OPERATIONS = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
+
+
+def other_invocation(path: str) -> str | None:
+    """Return the operation of sagemaker-runtime, beside InvokeEndpoint, that a path is for; None for other paths."""
+    found = _OTHER_INVOCATION.fullmatch(path)
+    return _RUNTIME_OPERATIONS.get(found[1]) if found else None
 
 
 @dataclass(frozen=True)

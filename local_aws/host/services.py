@@ -8,7 +8,7 @@ from typing import Any
 from local_aws.framework.api import JsonService
 from local_aws.host.current import current
 from local_aws.host.permissions import Permissions
-from local_aws.host.requests import Requests
+from local_aws.host.requests import Requests, other_invocation
 
 PRIVATE_PARTS = {
     "ministack.app": (
@@ -90,7 +90,8 @@ class Services:
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
         ) -> tuple[int, dict[str, str], bytes]:
             context = self._requests.context(current.get().caller)
-            return await asyncio.to_thread(service.handle, context, headers.get("x-amz-target", ""), body)
+            target = headers.get("x-amz-target") or other_invocation(path) or ""
+            return await asyncio.to_thread(service.handle, context, target, body)
 
         self._app.SERVICE_HANDLERS[name] = handle
         self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}

@@ -6,6 +6,7 @@ from typing import Any
 
 from local_aws.framework.cloudformation import ReadableType, ResourceType
 from local_aws.host.drift import DriftDetection
+from local_aws.host.drift_aware import DriftAwareChangeSets
 from local_aws.host.persistence import Persistence
 from local_aws.host.resource_handlers import handlers, reader
 from local_aws.host.stack_engine import StackEngine
@@ -55,6 +56,7 @@ class Stacks:
             changesets._resolve_props_for_diff, changesets._evaluate_conditions
         )
         changesets._diff_resources = _with_outputs(changesets._diff_resources)
+        DriftAwareChangeSets(modules)
         self._added_types: set[str] = set()
         stacks = modules["ministack.services.cloudformation.stacks"]
         blocks = stacks._runs_on_worker_thread

@@ -39,7 +39,7 @@ class EndpointConfigs:
         }
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check(parameters.get("Tags", []))
+        check(parameters.get("Tags", []), context)
         _refuse(parameters, _NOT_OFFERED)
         names = [variant["VariantName"] for variant in parameters["ProductionVariants"]]
         if len(set(names)) < len(names):

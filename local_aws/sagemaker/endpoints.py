@@ -118,7 +118,7 @@ class Endpoints:
     # --- operations -------------------------------------------------------------------------------------------------
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check(parameters.get("Tags", []))
+        check(parameters.get("Tags", []), context)
         deployment_config.check(parameters.get("DeploymentConfig", {}))
         name = parameters["EndpointName"]
         config = self._configs.get(context, parameters["EndpointConfigName"])

@@ -10,7 +10,7 @@ from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import select
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.model_package_groups import ModelPackageGroups
-from local_aws.sagemaker.tags import Tags
+from local_aws.sagemaker.tags import Tags, refuse_on_version
 
 _MAX_METADATA = 50
 # What UpdateModelPackage replaces as given.
@@ -54,6 +54,8 @@ class ModelPackages:
         token = parameters.get("ClientToken")
         if token and (earlier := self._tokens.get(context, token)):
             return earlier
+        if parameters.get("Tags") and parameters.get("ModelPackageGroupName"):
+            refuse_on_version(_arn(context, f"{parameters['ModelPackageGroupName']}/1"))
         identity = self._identity(context, parameters)
         name = identity.pop("_name")
         now = time.time()

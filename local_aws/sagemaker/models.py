@@ -58,7 +58,7 @@ class Models:
         return {**packaged, "Environment": environment, **role}
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check(parameters.get("Tags", []))
+        check(parameters.get("Tags", []), context)
         for container in _containers(parameters):
             self._check_container(context, container, parameters.get(EXECUTION_ROLE))
         name = parameters["ModelName"]

@@ -13,6 +13,7 @@ from local_aws.sagemaker import registry
 from local_aws.sagemaker.cloudformation import resource_types
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.invocation_checks import refusal
 from local_aws.sagemaker.model_package_groups import RESOURCE_TYPE, ModelPackageGroupResource
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.objects import ObjectCheck
@@ -80,6 +81,8 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     types = {**resource_types(service, endpoints), RESOURCE_TYPE: ModelPackageGroupResource(service)}
 
     async def invoke(scope: Scope, endpoint_name: str, headers: dict[str, str], body: bytes) -> InvocationResponse:
+        if refused := refusal(endpoint_name, headers):
+            return InvocationResponse(refused.status, dict(refused.headers), refused.body)
         key = EndpointKey(scope.account_id, scope.region, endpoint_name)
         result = await hosting.invoke(key, body, headers, headers.get("x-amzn-sagemaker-target-variant"))
         return InvocationResponse(result.status, dict(result.headers), result.body)

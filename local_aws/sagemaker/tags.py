@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 """
 
+from collections.abc import Sized
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext, ServiceError
@@ -24,16 +25,16 @@ class Tags:
     def __init__(self, store: Store) -> None:
         self._tags: Collection = store.collection("sagemaker_tags")
 
-    def attach(self, scope: Scope, arn: str, tags: list[Tag] | None) -> None:
+    def attach(self, context: RequestContext, arn: str, tags: list[Tag] | None) -> None:
         """Store a new resource and its tags; every Create calls this, also without tags.
 
-        :param scope: the resource's account and region
+        :param context: who makes the resource, and where
         :param arn: the resource
         :param tags: the request's Tags
-        :raises ServiceError: a key twice, or too many
+        :raises ServiceError: a key twice or of AWS's own, or too many
         """
-        check(tags or [])
-        self._tags.put(scope, arn, {"tags": {tag["Key"]: tag["Value"] for tag in tags or []}})
+        check(tags or [], context)
+        self._tags.put(context, arn, {"tags": {tag["Key"]: tag["Value"] for tag in tags or []}})
 
     def detach(self, scope: Scope, arn: str) -> None:
         """Remove a deleted resource.
@@ -57,14 +58,12 @@ class Tags:
         return {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
 
     def _add(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        check(parameters["Tags"])
-        # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html: the prefix is for AWS's own use.
-        if context.via != CLOUDFORMATION and any(tag["Key"].startswith("aws:") for tag in parameters["Tags"]):
-            raise ServiceError("ValidationException", "aws: prefixed tag key names are not allowed for external use.")
+        refuse_on_version(parameters["ResourceArn"])
+        check(parameters["Tags"], context)
 
         def add(document: dict[str, Any]) -> None:
             document["tags"].update({tag["Key"]: tag["Value"] for tag in parameters["Tags"]})
-            check(as_list(document["tags"]))
+            _check_number(document["tags"])
 
         return {"Tags": as_list(self._changed(context, parameters["ResourceArn"], add)["tags"])}
 
@@ -88,17 +87,40 @@ class Tags:
         return document
 
 
-def check(tags: list[Tag]) -> None:
+def check(tags: list[Tag], context: RequestContext) -> None:
     """Refuse tags that SageMaker refuses.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
 
     :param tags: of a request
-    :raises ServiceError: a key twice, or more than 50
+    :param context: who asks
+    :raises ServiceError: a key twice or of AWS's own, or more than 50
     """
     keys = [tag["Key"] for tag in tags]
     if len(keys) != len(set(keys)):
         raise ServiceError("ValidationException", "Duplicate tag keys found. Please remove them and try again.")
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html: the prefix is for AWS's own use.
+    if context.via != CLOUDFORMATION and any(key.lower().startswith("aws:") for key in keys):
+        raise ServiceError("ValidationException", "aws: prefixed tag key names are not allowed for external use.")
+    _check_number(keys)
+
+
+def refuse_on_version(resource_arn: str) -> None:
+    """Refuse tags of a version of a model package, which has those of its group.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+    :param resource_arn: what is to be tagged
+    :raises ServiceError: it is a version
+    """
+    if ":model-package/" in resource_arn and "/" in resource_arn.partition(":model-package/")[2]:
+        raise ServiceError(
+            "ValidationException",
+            "Tags are not supported on a versioned model package: it uses the tags of its model package group.",
+        )
+
+
+def _check_number(keys: Sized) -> None:
     if len(keys) > MAXIMUM_TAGS:
         raise ServiceError("ValidationException", f"The number of tags exceeds the limit of {MAXIMUM_TAGS}.")
 

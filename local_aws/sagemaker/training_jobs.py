@@ -34,6 +34,8 @@ _NOT_OFFERED = (
 )
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html: one day
 _DEFAULT_MAX_RUNTIME_SECONDS = 86400
+# The same page: "The maximum value is 28 days."
+_MAX_RUNTIME_SECONDS = 28 * 86400
 # At the stop of the local AWS. A job that runs longer is Failed, and its output is lost.
 _SHUTDOWN_GRACE_SECONDS = 10
 # Time for the grace period, the last status and the last log lines.
@@ -115,11 +117,13 @@ class TrainingJobs:
         return {"TrainingJobArn": arn}
 
     def _check(self, context: RequestContext, parameters: dict[str, Any]) -> None:
-        check(parameters.get("Tags", []))
+        check(parameters.get("Tags", []), context)
         for member in _NOT_OFFERED:
             if member in parameters:
                 raise invalid(f"The local AWS offers no {member}.")
         algorithm = parameters.get("AlgorithmSpecification", {})
+        if "TrainingImage" in algorithm and "AlgorithmName" in algorithm:
+            raise invalid("Cannot specify both AlgorithmName and TrainingImage in AlgorithmSpecification.")
         if "TrainingImage" not in algorithm:
             raise invalid("You must provide a TrainingImage. The local AWS offers no algorithm resources.")
         resources = parameters.get("ResourceConfig", {})
@@ -128,6 +132,10 @@ class TrainingJobs:
                 raise invalid(f"{member} must be specified in ResourceConfig.")
         if resources["InstanceCount"] != 1:
             raise invalid("The local AWS trains on one instance: InstanceCount must be 1.")
+        _check_times(parameters)
+        channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
+        if len(channels) != len(set(channels)):
+            raise invalid("Duplicate channel names in InputDataConfig: each ChannelName must be unique.")
         for channel in parameters.get("InputDataConfig", []):
             self._check_channel(context, channel, parameters["RoleArn"])
 
@@ -203,6 +211,26 @@ class TrainingJobs:
         if running:
             running[0].stop()
         return {}
+
+
+def _check_times(parameters: dict[str, Any]) -> None:
+    """Check the limits of a job's time.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
+
+    :raises ServiceError: they contradict each other, or are longer than 28 days
+    """
+    condition = parameters.get("StoppingCondition", {})
+    runtime = condition.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME_SECONDS)
+    wait = condition.get("MaxWaitTimeInSeconds")
+    if runtime > _MAX_RUNTIME_SECONDS:
+        raise invalid(f"MaxRuntimeInSeconds must be less than or equal to {_MAX_RUNTIME_SECONDS} (28 days).")
+    if parameters.get("EnableManagedSpotTraining") and (wait is None or wait < runtime):
+        raise invalid(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+        )
+    if wait is not None and not parameters.get("EnableManagedSpotTraining"):
+        raise invalid("MaxWaitTimeInSeconds can be set only when EnableManagedSpotTraining is true.")
 
 
 def _new_job(parameters: dict[str, Any], arn: str) -> Document:

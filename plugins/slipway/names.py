@@ -24,13 +24,14 @@ TRIAL_VARIANT = "model-b"
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # The tag of every DAG of Slipway; the guard knows them by it.
 DAG_TAG = "slipway"
-# The DAGs beside the models' own. Several buckets or connections each have an intake or a reaper of
-# their own, with a suffix.
+# The DAGs beside the models' own. Several buckets or connections each have an intake, a reaper or a drift
+# watcher of their own, with a suffix.
+DRIFT_DAG_ID = "drift"
 INTAKE_DAG_ID = "intake"
 REAPER_DAG_ID = "reaper"
 STRESS_TEST_DAG_ID = "stress_test"
 TEARDOWN_DAG_ID = "teardown"
-DAG_IDS = frozenset({INTAKE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
+DAG_IDS = frozenset({DRIFT_DAG_ID, INTAKE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
 
 # The beginning of every training job's name.
 TRAINING_JOB_PREFIX = "mlops-"

@@ -257,7 +257,7 @@ def test_dag_files_import_nothing_slow():
     """Every task process imports its DAG file."""
     code = (
         "import sys, runpy; sys.path.insert(0, 'plugins')\n"
-        "files = ('release', 'intake', 'reaper', 'stress_test', 'teardown', 'model_files')\n"
+        "files = ('release', 'intake', 'reaper', 'drift', 'stress_test', 'teardown', 'model_files')\n"
         "for file in files: runpy.run_path(f'dags/{file}.py')\n"
         "print(*{'sagemaker', 'pandas', 'xgboost', 'sklearn', 'moto'}.intersection(sys.modules))"
     )

@@ -43,6 +43,8 @@ def markdown(facts: Facts) -> str:
     sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
     if compared := facts.test.get("champion"):
         sections.append(_champion(compared))
+    if differences := facts.test.get("production_drift"):
+        sections.append(f"### Production\n\n{_drift(differences)}")
     if facts.stress or facts.stress_wanted:
         sections.append(f"### Stress test of the development endpoint\n\n{_stress(facts)}")
     return "\n\n".join([*sections, _approvals(facts), _links(facts)])
@@ -145,6 +147,13 @@ def _champion(compared: Mapping[str, Any]) -> str:
     rule = f"On the same {compared['rows']} rows. Rule: {compared['rule']} ✓"
     failed = "" if compared["live"] is not None else " The live model failed on these rows."
     return f"### Compared with the live model\n\n{table}\n\n{rule}{failed}"
+
+
+def _drift(differences: Sequence[Mapping[str, str]]) -> str:
+    said = "; ".join(code(one["what"]) for one in differences)
+    fixes = [code(one["fix"]) for one in differences if one["fix"]]
+    after = f"`deploy_prd` stops until somebody has run {' and '.join(fixes)}" if fixes else "approving puts it right"
+    return f"Production differs from its stack: {said}; {after}."
 
 
 def _stress(facts: Facts) -> str:

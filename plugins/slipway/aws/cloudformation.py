@@ -64,11 +64,14 @@ class CloudFormationHook(AwsHook):
 
         The name is a function of the content, so a repeated call finds what the first one made.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
 
         :param request: what to change
         :raises StackFailed: when the template is not in its bucket
         """
-        role = {"RoleARN": request.role_arn} if request.role_arn else {}
+        options = {"RoleARN": request.role_arn} if request.role_arn else {}
+        if request.revert_drift:
+            options["DeploymentMode"] = "REVERT_DRIFT"
         with aws_call("create a change set for the stack", request.stack_name):
             try:
                 self.conn.create_change_set(
@@ -81,7 +84,7 @@ class CloudFormationHook(AwsHook):
                     Tags=[{"Key": key, "Value": text} for key, text in request.tags.items()],
                     Capabilities=list(request.capabilities),
                     TemplateURL=self._template_url(request),
-                    **role,
+                    **options,
                 )
             except ClientError as error:
                 code = error.response["Error"]["Code"]

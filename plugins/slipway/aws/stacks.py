@@ -126,6 +126,7 @@ class ChangeSetRequest:
     :param role_arn: the role CloudFormation acts as
     :param template_bucket: where CloudFormation reads the template
     :param template_key: its key there, which has the digest of its content
+    :param revert_drift: whether to bring resources back that were changed or deleted outside CloudFormation
     """
 
     stack_name: str
@@ -137,3 +138,4 @@ class ChangeSetRequest:
     tags: Mapping[str, str]
     capabilities: Sequence[str] = ()
     role_arn: str | None = None
+    revert_drift: bool = False

@@ -43,6 +43,7 @@ def content_name(prefix: str, request: ChangeSetRequest) -> str:
         list(request.capabilities),
         request.role_arn,
         request.create,
+        *(["reverts drift"] if request.revert_drift else []),
     ]
     return f"{prefix}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
 

@@ -8,27 +8,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import paths
-from slipway.aws.autoscaling import AutoScalingHook
 from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.s3 import S3Hook
-from slipway.aws.sagemaker import SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.deployment import (
     change_sets,
     checks,
+    drift,
     guardrails,
     history,
     parameters,
     roll_back_order,
-    scaling,
     served_artefacts,
-    weights,
 )
-from slipway.deployment.deploy_stack import CloudFormationDeployOperator
-from slipway.deployment.wait import EndpointInServiceTrigger
+from slipway.deployment.endpoint_stack import EndpointStackOperator
 from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
@@ -39,16 +35,15 @@ from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import STAGE_OF, StageMixin
-from slipway.states import ON_THE_WAY, EndpointStatus, Environment
+from slipway.states import Environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.triggers.base import BaseTrigger
 
     from slipway.model.config import ModelConfig
 
 
-class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
+class EndpointDeployOperator(StageMixin, EndpointStackOperator):
     """Deploy a release's model to the endpoint of one environment, while no other release changes that endpoint.
 
     The operator deploys what the run's own copy of the zip and the Model Registry say, not what another task says. An
@@ -59,8 +54,6 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
     """
 
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
-    _sagemaker = client(SageMakerHook)
-    _autoscaling = client(AutoScalingHook)
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
 
@@ -140,61 +133,6 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         new = parameters.candidate(self._package())
         return parameters.release_parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
 
-    def first_step(self, stack: Stack) -> dict[str, str] | None:
-        """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
-        if found := scaling.drift(stack, self._autoscaling):
-            self.log.warning("Auto scaling is not as the stack says, registering again: %s", "; ".join(found))
-        return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=bool(found))
-
-    def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:
-        """Return the parameters that register the variants again, or None if they are registered."""
-        return parameters.resumption(stack.parameters)
-
-    def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
-        """Return a trigger that waits until the endpoint accepts an update, or None if it does now.
-
-        First restore the variants' weights if a trial left others than those in the stack's parameters.
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
-        """
-        endpoint = self._endpoint()
-        if endpoint is None:
-            return None
-        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
-            self.log.info("%s is %s: waiting for that to end", self._endpoint_name, endpoint["EndpointStatus"])
-        elif stack is None or not self._restore_weights(endpoint, stack):
-            return None
-        return self.endpoint_wait(deadline)
-
-    def endpoint_wait(self, deadline: float) -> BaseTrigger:
-        """Return a trigger that waits until the endpoint is InService or has failed."""
-        return EndpointInServiceTrigger(
-            endpoint_name=self._endpoint_name,
-            deadline=deadline,
-            poll_seconds=self.poll_seconds,
-            aws_conn_id=self.aws_conn_id,
-        )
-
-    def wanted_share(self, stack: Stack) -> float | None:
-        """Return the share of requests that the model on trial must have before the stack changes."""
-        return weights.stated_share(stack.parameters)
-
-    def levels_instances(self, stack: Stack) -> bool:
-        """Return whether both variants need the same number of instances before the stack changes."""
-        return False
-
-    def _restore_weights(self, endpoint: Mapping[str, Any], stack: Stack) -> bool:
-        """Change the variants' weights if needed, and return whether that was needed."""
-        share = self.wanted_share(stack)
-        if share is None or endpoint["EndpointConfigName"] != stack.outputs.get(parameters.ENDPOINT_CONFIG_NAME):
-            return False
-        changes = weights.changes(endpoint, share, level=self.levels_instances(stack))
-        if not changes:
-            return False
-        self.check_may_apply(stack)
-        self.log.info("Changing %s: %s", self._endpoint_name, changes)
-        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
-        return True
-
     def check_may_apply(self, stack: Stack | None) -> None:
         """Check that this release may be deployed here, and that the artefacts are those on record.
 
@@ -219,10 +157,10 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             uploader = uploader_under(rules, self._plan, self._fenced.model.source.bucket, self._s3)
             decision = approval_check.check_approved(self._package(), rules, uploader, lambda: self._aws.arn)
             self.log.info("Approved by %s at %s (%s)", decision.decided_by, decision.decided_at, decision.how)
-        checks.check_drift(self._endpoint(), _outputs(stack), self.stack_name)
+        checks.check_drift(self.endpoint(), _outputs(stack), self.stack_name)
         deployed = _outputs(stack).get(parameters.REVISION) == self._plan.revision_id
         if self.environment is Environment.PRODUCTION and not deployed:
-            guardrails.check_live(self._fenced.model, self._endpoint(), self.stack_name)
+            guardrails.check_live(self._fenced.model, self.endpoint(), self.stack_name)
 
     def check_artefacts(self, stack: Stack | None) -> None:
         """Check the artefacts that new instances would load: of this release's model, and of the one beside it.
@@ -257,19 +195,15 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
 
     def check_disposable(self, stack: Stack) -> None:
         """Raise StackFailed if the stack that would be deleted holds a live endpoint."""
-        if self._endpoint() and any(
+        if self.endpoint() and any(
             item.type == "AWS::SageMaker::Endpoint" for item in self.hook.resources(stack.stack_id)
         ):
             raise StackFailed(
                 "The stack can only be deleted, but its endpoint is live",
                 resource=stack.name,
-                why=f"the stack is {stack.status}, and {self._endpoint_name} answers requests",
+                why=f"the stack is {stack.status}, and {self.endpoint_name} answers requests",
                 fix="make sure nobody uses the endpoint, delete the stack in the console, then clear this task",
             )
-
-    def has_vanished(self, stack: Stack) -> bool:
-        """Return whether the endpoint was deleted by hand."""
-        return parameters.ENDPOINT_CONFIG_NAME in stack.outputs and self._endpoint() is None
 
     def check_deployed(self, stack: Stack) -> None:
         """Raise StackFailed unless the live endpoint serves this release's configuration."""
@@ -277,8 +211,8 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
             # Another run deployed first: its release may be newer, which is the better reason to fail.
             self.check_may_apply(stack)
         checks.check_revision(stack.outputs, self._plan, stack.name)
-        checks.check_served(self._endpoint(), stack.outputs, stack.name)
-        scaling.check_scaled(scaling.drift(stack, self._autoscaling), stack.name)
+        checks.check_served(self.endpoint(), stack.outputs, stack.name)
+        drift.check_none(self.differences(stack), stack.name)
 
     def _reason(self, stack: Stack) -> str:
         """Return why the stack failed, with the alarms that rolled the endpoint back."""
@@ -295,11 +229,9 @@ class EndpointDeployOperator(StageMixin, CloudFormationDeployOperator):
         return "; ".join([reason, *map(str, fired)])
 
     @property
-    def _endpoint_name(self) -> str:
+    def endpoint_name(self) -> str:
+        """The endpoint of this release's environment."""
         return self._plan.endpoint(self.environment)
-
-    def _endpoint(self) -> dict[str, Any] | None:
-        return self._sagemaker.describe_endpoint(self._endpoint_name)
 
     def _package(self) -> dict[str, Any]:
         plan = self._plan

@@ -68,6 +68,8 @@ class CloudFormationDeployOperator(StackOperator):
         self.capabilities = list(capabilities)
         self.template_bucket = template_bucket
         self._prepared_change_set: str | None = None
+        # Whether the change set reverts drift; None before the stack has been compared.
+        self._reverts: bool | None = None
 
     # Subclasses override these.
 
@@ -92,6 +94,13 @@ class CloudFormationDeployOperator(StackOperator):
 
     def check_may_apply(self, stack: Stack | None) -> None:
         """Raise if the stack must not be changed; called before and after the change set is made."""
+
+    def reverts_drift(self, stack: Stack) -> bool:
+        """Compare the stack with what is there, and return whether its change set must revert differences.
+
+        Raise if there are differences that a deployment cannot put right.
+        """
+        return False
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Do what must be done before the stack changes; it may be repeated."""
@@ -124,6 +133,7 @@ class CloudFormationDeployOperator(StackOperator):
         change_set: str | None = None,
         deleted_stack_id: str | None = None,
         failure: str | None = None,
+        reverts: bool | None = None,
     ) -> dict[str, Any]:
         """Continue after a wait.
 
@@ -133,9 +143,11 @@ class CloudFormationDeployOperator(StackOperator):
         :param change_set: the change set that was being executed
         :param deleted_stack_id: the stack that was being deleted
         :param failure: why the deployment failed, while its first step is being undone
+        :param reverts: whether the change set that was being made reverts drift
         :returns: as execute
         """
         result = WaitResult.from_event(event)
+        self._reverts = reverts
         self.prepare(context)
         if result.outcome is WaitOutcome.REFUSED:
             raise AwsError("Cannot watch the stack", resource=self.stack_name, why=result.reason)
@@ -181,14 +193,15 @@ class CloudFormationDeployOperator(StackOperator):
             raise self._failed(failure)
         if not failure:
             self.check_may_apply(stack)
+            if self._reverts is None and stack and stack.status is not StackStatus.REVIEW_IN_PROGRESS:
+                self._reverts = self.reverts_drift(stack)
         change_set = change_sets.make_or_adopt(self.hook, self._change_request(stack, undo=failure is not None))
         if change_set is None:
             # Another run executed its change set, which deleted ours. Read the stack again.
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         if change_set.being_made:
-            self._defer(
-                ChangeSetTrigger, deadline, {"failure": failure}, stack=self.stack_name, change_set=change_set.name
-            )
+            resume = {"failure": failure, "reverts": self._reverts}
+            self._defer(ChangeSetTrigger, deadline, resume, stack=self.stack_name, change_set=change_set.name)
         if change_set.executing:
             self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, failure=failure)
         if change_set.empty:
@@ -263,6 +276,7 @@ class CloudFormationDeployOperator(StackOperator):
             tags=stack.tags if stack and step else self.tags,
             capabilities=self.capabilities,
             role_arn=self.role_arn,
+            revert_drift=bool(self._reverts) and not step and not undo,
         )
         return replace(request, name=change_sets.content_name(self.change_set_prefix, request))
 

@@ -8,7 +8,6 @@ from typing import Any
 from slipway.aws.autoscaling import AutoScalingHook, VariantScaling
 from slipway.aws.stacks import Stack
 from slipway.deployment.parameters import SCALING_SUSPENDED
-from slipway.errors import StackFailed
 from slipway.model.serving import MAX_SCHEDULES
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
 
@@ -56,22 +55,6 @@ def differences(parameters: Mapping[str, str], live: Iterable[VariantScaling]) -
     :returns: one clause for each difference
     """
     return [difference for one in live for difference in _differences(parameters, one)]
-
-
-def check_scaled(found: list[str], stack_name: str) -> None:
-    """Raise if variants are not scaled as their stack says after a deployment.
-
-    :param found: the differences
-    :param stack_name: for the message
-    :raises StackFailed: naming each difference
-    """
-    if found:
-        raise StackFailed(
-            "The stack is complete, but auto scaling is not as the stack says",
-            resource=stack_name,
-            why="; ".join(found),
-            fix="clear this task: it registers the variants again",
-        )
 
 
 def _differences(parameters: Mapping[str, str], live: VariantScaling) -> Iterator[str]:

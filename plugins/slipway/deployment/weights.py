@@ -76,3 +76,16 @@ def changes(endpoint: Mapping[str, Any], share: float, *, level: bool) -> list[d
             if count < max(counts.values()):
                 wanted[name]["DesiredInstanceCount"] = max(counts.values())
     return [{"VariantName": name, **change} for name, change in wanted.items() if change]
+
+
+def with_counts(changes: Iterable[Mapping[str, Any]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Add numbers of instances to changes of weights.
+
+    :param changes: DesiredWeightsAndCapacities
+    :param counts: the number of instances that a variant gets, by its name
+    :returns: DesiredWeightsAndCapacities
+    """
+    wanted = {one["VariantName"]: dict(one) for one in changes}
+    for name, count in counts.items():
+        wanted.setdefault(name, {"VariantName": name})["DesiredInstanceCount"] = count
+    return list(wanted.values())

@@ -36,6 +36,7 @@ class Notice(StrEnum):
     TIMED_OUT = "timed out"
     SUPERSEDED = "superseded"
     ARTEFACT_CHANGED = "artefact changed"
+    DRIFTED = "changed by hand"
 
 
 @dataclass(frozen=True)

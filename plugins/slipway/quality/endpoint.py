@@ -14,6 +14,7 @@ from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.deployment import drift
 from slipway.deployment.parameters import candidate
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed
@@ -58,6 +59,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     held_out = client(HeldOutHook)
     registry = client(ModelRegistryHook)
     s3 = client(S3Hook)
+    compare_stack = staticmethod(drift.of_stack)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,6 +139,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             if len(score.variants) > 1:
                 score = self._ask(name, rows, answers, ours)
             result["champion"] = self._compare(context, rows, score, registered)
+            result["production_drift"] = self._production_drift(plan)
         if self.environment is Environment.PRODUCTION:
             result[TESTED_AT] = datetime.now(UTC).isoformat()
         if not self._keeps_stage:
@@ -206,6 +209,18 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         self.registry.record_test(pull_package_arn(context), found.record(), digest=plan.digest)
         found.check(plan.prefix)
         return found.to_xcom()
+
+    def _production_drift(self, plan: ReleasePlan) -> list[dict[str, str]] | None:
+        """Return how production differs from its stack, for the approvers; None where that cannot be told."""
+        try:
+            found = self.compare_stack(plan.stack(Environment.PRODUCTION), self.model.aws_conn_id)
+        except AwsError as error:
+            # deploy_prd compares again, and must be able to.
+            self.log.warning("Cannot compare production with its stack: %s", error)
+            return None
+        for one in found or ():
+            self.log.warning("Production differs from its stack: %s: %s", one, one.remedy)
+        return None if found is None else [one.to_xcom() for one in found]
 
     def _champion(self, name: str, registered: str) -> dict[str, Containers]:
         """Return the containers of production if another model is live there; otherwise nothing."""

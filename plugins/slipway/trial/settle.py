@@ -81,13 +81,13 @@ class TrialSettleOperator(EndpointDeployOperator):
         with self._handle_failures(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
-                raise AwsError("Cannot read the trial's state", resource=self._endpoint_name, why=result.reason)
+                raise AwsError("Cannot read the trial's state", resource=self.endpoint_name, why=result.reason)
             if baking and result.outcome is WaitOutcome.FAILED:
                 self._send_back(result.reason)
             elif result.outcome in (WaitOutcome.FAILED, WaitOutcome.TIMEOUT):
                 raise TrialFailed(
                     "The endpoint did not accept the weights",
-                    resource=self._endpoint_name,
+                    resource=self.endpoint_name,
                     why=" ".join(filter(None, [result.status, result.reason])),
                     fix="check the endpoint in the SageMaker console, then clear this task: it goes on from there",
                 )
@@ -131,7 +131,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         """Change the weights to what the verdict asks for, or back to the trial's; defer until they are."""
         if trigger := self._wait_if_changing(deadline):
             self.defer(trigger=trigger, method_name="resume_trial", kwargs={"baking": False})
-        endpoint = self._endpoint() or {}
+        endpoint = self.endpoint() or {}
         share = weights.trial_share(endpoint)
         if self._record.outcome is TrialOutcome.SENT_BACK:
             self._finish_sent_back(context, endpoint, stack, deadline)
@@ -162,7 +162,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         if now < until:
             self.defer(
                 trigger=BakeTrigger(
-                    endpoint_name=self._endpoint_name,
+                    endpoint_name=self.endpoint_name,
                     began=bake["since"],
                     deadline=until,
                     error_share_limit=limit,
@@ -173,7 +173,7 @@ class TrialSettleOperator(EndpointDeployOperator):
                 method_name="resume_trial",
                 kwargs={"baking": True},
             )
-        found = self.metrics.variant_figures(self._endpoint_name, (TRIAL_VARIANT,), bake["since"], now)[TRIAL_VARIANT]
+        found = self.metrics.variant_figures(self.endpoint_name, (TRIAL_VARIANT,), bake["since"], now)[TRIAL_VARIANT]
         if found.error_share > limit:
             self._send_back(str(found))
         else:
@@ -194,7 +194,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         self.leave_stages(context, BoardStage.PRD)
         raise TrialFailed(
             "The model on trial failed while it was promoted; the trial's weights are back",
-            resource=self._endpoint_name,
+            resource=self.endpoint_name,
             why=self._record.outcome_why,
             fix="clear decide_trial to decide again (Retire removes the model), or upload a better one",
         )
@@ -204,8 +204,8 @@ class TrialSettleOperator(EndpointDeployOperator):
         changes = weights.changes(endpoint, share, level=level)
         if not changes:
             return
-        self.log.info("Changing %s: %s", self._endpoint_name, changes)
-        self._sagemaker.update_weights_and_capacities(self._endpoint_name, changes)
+        self.log.info("Changing %s: %s", self.endpoint_name, changes)
+        self.sagemaker.update_weights_and_capacities(self.endpoint_name, changes)
         self.defer(
             trigger=self.endpoint_wait(deadline),
             method_name="resume_trial",
@@ -253,7 +253,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         if super().has_vanished(stack):
             raise TrialFailed(
                 "The endpoint does not exist",
-                resource=self._endpoint_name,
+                resource=self.endpoint_name,
                 fix="clear deploy_prd and what follows: it creates the endpoint with the trial's weights",
             )
         return False
@@ -270,7 +270,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             )
 
     def _wait_if_changing(self, deadline: float) -> Any:
-        endpoint = self._endpoint()
+        endpoint = self.endpoint()
         busy = endpoint is not None and EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY
         return self.endpoint_wait(deadline) if busy else None
 

@@ -66,7 +66,6 @@ def test_package_keeps_what_it_was_registered_with(sagemaker, group):
         InferenceSpecification=SPECIFICATION,
         ModelMetrics=metrics,
         CustomerMetadataProperties={"slipway-digest": "abc"},
-        Tags=[{"Key": "team", "Value": "one"}],
     )["ModelPackageArn"]
     described = sagemaker.describe_model_package(ModelPackageName=arn)
     assert described["ModelPackageGroupName"] == group
@@ -77,7 +76,6 @@ def test_package_keeps_what_it_was_registered_with(sagemaker, group):
     assert described["ModelMetrics"] == metrics
     assert described["CustomerMetadataProperties"] == {"slipway-digest": "abc"}
     assert "LastModifiedTime" not in described
-    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "one"}]
 
 
 def test_decision_is_recorded(sagemaker, group):

@@ -1,5 +1,7 @@
 """The approval screen's text."""
 
+import pytest
+
 from slipway.approval.facts import Facts, code, markdown
 from slipway.plan import ReleasePlan, Revision
 from tests.unit.releases import ARTEFACT
@@ -131,3 +133,17 @@ def test_a_comparison_with_the_live_model_is_shown():
     failed = markdown(facts(test={"champion": compared | {"live": None, "live_p99_ms": None}}))
     assert "| accuracy | 0.96 | - |" in failed and "The live model failed" in failed
     assert "Compared with the live model" not in markdown(facts(test={"champion": None}))
+
+
+@pytest.mark.parametrize(
+    ("fix", "after"),
+    [
+        ("", "approving puts it right."),
+        ("aws sagemaker add-tags", "`deploy_prd` stops until somebody has run `aws sagemaker add-tags`."),
+    ],
+)
+def test_how_production_differs_from_its_stack_is_shown(fix, after):
+    differs = {"what": "the alarm a was deleted", "fix": fix}
+    text = markdown(facts(test={"production_drift": [differs]}))
+    assert f"Production differs from its stack: `the alarm a was deleted`; {after}" in text
+    assert "differs from its stack" not in markdown(facts(test={"production_drift": []}))

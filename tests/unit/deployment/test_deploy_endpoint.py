@@ -33,7 +33,7 @@ class Deploy(EndpointDeployOperator):
     def _package(self):
         return package("Approved", "alice")
 
-    def _endpoint(self):
+    def endpoint(self):
         return None
 
     @property

@@ -4,6 +4,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.sagemaker import Invocation
+from slipway.deployment import drift
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
 from slipway.load.rows import Row
@@ -108,6 +109,7 @@ def operator(sagemaker=None, rows=ROWS, sections=None, **test) -> EndpointTestOp
     made = EndpointTestOperator(task_id="test_dev", model=model(sections, **test), environment=Environment.DEVELOPMENT)
     made.hook, made.held_out = sagemaker or SageMaker(), HeldOut(rows)
     made.registry = Registry(made.hook.registered)
+    made.compare_stack = lambda stack_name, aws_conn_id: []
     return with_gate(made)
 
 
@@ -127,6 +129,7 @@ def test_a_good_endpoint_passes_with_its_numbers():
         "latency_ms": None,
         "variants": {"model-a": 4},
         "champion": None,
+        "production_drift": [],
     }
 
 
@@ -251,3 +254,20 @@ def test_a_golden_set_is_small(monkeypatch):
     monkeypatch.setitem(globals(), "GOLDEN", GOLDEN * 501)
     with pytest.raises(EndpointTestFailed, match="more than 1000 rows"):
         operator(sections=GOLDEN_SET).execute(ctx())
+
+
+def test_how_production_differs_from_its_stack_is_kept_for_the_approvers():
+    tried = operator()
+    deleted = drift.Difference("the alarm a was deleted", drift.Remedy.REVERTED)
+    tried.compare_stack = lambda stack_name, aws_conn_id: [deleted] if stack_name.endswith("-prd") else []
+    assert tried.execute(ctx())["production_drift"] == [{"what": "the alarm a was deleted", "fix": ""}]
+
+
+def test_a_release_does_not_fail_because_production_cannot_be_compared():
+    tried = operator()
+
+    def refuse(stack_name, aws_conn_id):
+        raise AwsError("Cannot detect the drift of the stack", code="AccessDenied")
+
+    tried.compare_stack = refuse
+    assert tried.execute(ctx())["production_drift"] is None

@@ -1,0 +1,202 @@
+"""What CloudFormation refuses of a stack operation, and ministack accepts.
+
+Each check is one of ministack's gaps. tests/local_aws/host/test_ministack_gaps.py fails when a new ministack has closed
+one, so that the check here can go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+PRIVATE_PARTS = {
+    "ministack.services.cloudformation": ("_exports", "_stacks"),
+    "ministack.services.cloudformation.handlers": ("_ACTION_HANDLERS", "_resolve_stack"),
+    "ministack.services.cloudformation.helpers": ("_error", "_p", "_xml"),
+    "ministack.services.cloudformation.stacks": ("_resolve_stack_outputs", "_roll_back_operation"),
+}
+
+_CLOUDFORMATION = "ministack.services.cloudformation"
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+_UPDATABLE = (
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+)
+_NEW = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+_BUCKET_HOST = re.compile(r"(?P<bucket>.+?)\.(?:s3[.-][a-z0-9.-]*amazonaws\.com|localhost)")
+_URLS = ("TemplateURL", "StackPolicyURL")
+
+Answer = tuple[int, dict[str, str], bytes]
+Handler = Callable[[dict[str, Any]], Answer]
+
+
+def check_requests(modules: Mapping[str, Any]) -> None:
+    """Let CloudFormation refuse operations as AWS does.
+
+    :param modules: ministack's modules by name
+    """
+    checks = _Checks(modules)
+    actions = modules[f"{_CLOUDFORMATION}.handlers"]._ACTION_HANDLERS
+    for action, wrap in (
+        ("CreateStack", checks.create),
+        ("UpdateStack", checks.update),
+        ("CreateChangeSet", checks.change_set),
+    ):
+        actions[action] = wrap(actions[action])
+    for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
+        actions[action] = _with_paths(actions[action])
+    _with_reasons(modules)
+    _with_unique_exports(modules)
+
+
+class _Checks:
+    """The stack's state before an operation begins."""
+
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        self._resolve_stack = modules[f"{_CLOUDFORMATION}.handlers"]._resolve_stack
+        helpers = modules[f"{_CLOUDFORMATION}.helpers"]
+        self._error, self._parameter, self._xml = helpers._error, helpers._p, helpers._xml
+
+    def create(self, handle: Handler) -> Handler:
+        """Refuse a name that a failed stack still has, and answer a repeated request as the first.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+        """
+
+        def checked(params: dict[str, Any]) -> Answer:
+            name, token = self._parameter(params, "StackName"), self._parameter(params, "ClientRequestToken")
+            stack = self._resolve_stack(name)
+            if stack is not None and stack["StackStatus"] not in _NEW:
+                if token and stack.get("_create_token") == token:
+                    return self._created(stack)
+                return self._error("AlreadyExistsException", f"Stack [{name}] already exists")
+            answer = handle(params)
+            if answer[0] == 200 and token:
+                self._resolve_stack(name)["_create_token"] = token
+            return answer
+
+        return checked
+
+    def update(self, handle: Handler) -> Handler:
+        """Refuse a stack that cannot be updated, and answer a repeated request as the first.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html
+        """
+
+        def checked(params: dict[str, Any]) -> Answer:
+            stack = self._resolve_stack(self._parameter(params, "StackName"))
+            token = self._parameter(params, "ClientRequestToken")
+            if stack is not None and token and stack.get("_update_token") == token:
+                return self._updated(stack)
+            if refused := self._not_updatable(stack):
+                return refused
+            answer = handle(params)
+            if answer[0] == 200 and token and stack is not None:
+                stack["_update_token"] = token
+            return answer
+
+        return checked
+
+    def change_set(self, handle: Handler) -> Handler:
+        """Refuse a change set for a stack in a status that cannot be updated or created over.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+        """
+
+        def checked(params: dict[str, Any]) -> Answer:
+            name, kind = self._parameter(params, "StackName"), self._parameter(params, "ChangeSetType", "UPDATE")
+            stack = self._resolve_stack(name)
+            if kind == "UPDATE" and (refused := self._not_updatable(stack)):
+                return refused
+            if kind == "CREATE" and stack is not None and stack["StackStatus"] not in _NEW:
+                return self._error("AlreadyExistsException", f"Stack [{name}] already exists")
+            return handle(params)
+
+        return checked
+
+    def _not_updatable(self, stack: dict[str, Any] | None) -> Answer | None:
+        if stack is None or stack["StackStatus"] in (*_UPDATABLE, "DELETE_COMPLETE"):
+            return None
+        status = stack["StackStatus"]
+        answer: Answer = self._error(
+            "ValidationError", f"Stack:{stack['StackId']} is in {status} state and can not be updated."
+        )
+        return answer
+
+    def _created(self, stack: dict[str, Any]) -> Answer:
+        body = f"<CreateStackResult><StackId>{stack['StackId']}</StackId></CreateStackResult>"
+        answer: Answer = self._xml(200, "CreateStackResponse", body)
+        return answer
+
+    def _updated(self, stack: dict[str, Any]) -> Answer:
+        body = f"<UpdateStackResult><StackId>{stack['StackId']}</StackId></UpdateStackResult>"
+        answer: Answer = self._xml(200, "UpdateStackResponse", body)
+        return answer
+
+
+def _with_paths(handle: Handler) -> Handler:
+    """Read a URL whose host names the bucket as one whose path does: ministack knows only those."""
+
+    def called(params: dict[str, Any]) -> Answer:
+        changed = dict(params)
+        for name in _URLS:
+            value = changed.get(name)
+            if isinstance(value, list):
+                changed[name] = [_path_url(one) for one in value]
+            elif isinstance(value, str):
+                changed[name] = _path_url(value)
+        return handle(changed)
+
+    return called
+
+
+def _path_url(url: str) -> str:
+    parts = urlsplit(url)
+    found = _BUCKET_HOST.fullmatch(parts.hostname or "")
+    return f"https://s3.amazonaws.com/{found['bucket']}{parts.path}" if found else url
+
+
+def _with_reasons(modules: Mapping[str, Any]) -> None:
+    """Say in ROLLBACK_IN_PROGRESS which resource failed.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+    """
+    stacks = modules[f"{_CLOUDFORMATION}.stacks"]
+    roll_back = stacks._roll_back_operation
+
+    async def rolled_back(
+        name: str, stack_id: str, stack: dict[str, Any], operation: dict[str, Any], reason_override: str = ""
+    ) -> None:
+        failed = operation.get("failed_logical_id")
+        if not reason_override and failed and not operation.get("is_update"):
+            reason_override = f"The following resource(s) failed to create: [{failed}]. Rollback requested by user."
+        await roll_back(name, stack_id, stack, operation, reason_override)
+
+    stacks._roll_back_operation = rolled_back
+
+
+def _with_unique_exports(modules: Mapping[str, Any]) -> None:
+    """Fail a stack whose export another stack has already.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+    """
+    exports = modules[_CLOUDFORMATION]._exports
+    stacks = modules[f"{_CLOUDFORMATION}.stacks"]
+    resolve = stacks._resolve_stack_outputs
+
+    def resolved(*arguments: Any) -> tuple[list[Any], dict[str, dict[str, str]]]:
+        outputs, new = resolve(*arguments)
+        for name, export in new.items():
+            owner = exports.get(name)
+            if owner is not None and owner["StackId"] != export["StackId"]:
+                stack_name = owner["StackId"].split("/")[1]
+                raise ValueError(f"Export with name {name} is already exported by stack {stack_name}")
+        return outputs, new
+
+    stacks._resolve_stack_outputs = resolved

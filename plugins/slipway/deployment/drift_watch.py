@@ -1,0 +1,216 @@
+"""The drift watcher: it reports what somebody has changed by hand in the models' stacks, between releases.
+
+A watcher compares both stacks of each model with what is live, every ten minutes, and emits an event when something
+else differs than what was reported last. This DAG compares again, notifies the model's topic and fails with what
+differs. It reports a difference once, until it changes or is gone. A stack that a release or a trial holds is left out.
+It puts nothing right: the next release does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow.sdk import DAG, get_current_context, task
+
+from slipway import names
+from slipway.aws.identity import resolve
+from slipway.aws.patience import without_patience
+from slipway.deployment import drift
+from slipway.errors import StackFailed
+from slipway.host.links import run_url
+from slipway.host.task_errors import with_error_block
+from slipway.notices.send import Message, Notice, Notices
+from slipway.stages.mixin import STAGE_OF, stage_gate
+from slipway.states import Environment
+from slipway.waiting.watcher import Look, WatcherTrigger
+from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
+
+if TYPE_CHECKING:
+    from slipway.model.config import ModelConfig
+
+POLL_SECONDS = 600.0
+REPORTED = "reported"
+_TASK_ID = "report_drift"
+
+
+class StateStore(Protocol):
+    """The part of Airflow's asset state store that the report uses."""
+
+    def get(self, key: str, default: Any = None) -> Any: ...
+
+    def set(self, key: str, value: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class WatchedStack:
+    """One stack of a model.
+
+    :param bucket: the bucket of the model's board; may contain {region} and {account}
+    """
+
+    model: str
+    environment: str
+    bucket: str
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+        return names.stack_name(self.model, Environment(self.environment))
+
+
+# What differs in a stack; None while a release or a trial holds it.
+Compare = Callable[[WatchedStack], list[drift.Difference] | None]
+
+
+def stacks_of(models: Iterable[ModelConfig]) -> list[WatchedStack]:
+    """Return both stacks of each model."""
+    return [WatchedStack(model.prefix, one.value, model.source.bucket) for model in models for one in Environment]
+
+
+def comparing(aws_conn_id: str | None) -> Compare:
+    """Return what compares a stack with what is live, with a number of calls that is the same for each stack.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+
+    def compare(stack: WatchedStack) -> list[drift.Difference] | None:
+        bucket, stage = resolve(stack.bucket, aws_conn_id), STAGE_OF[Environment(stack.environment)]
+        if stage_gate(aws_conn_id).holder(bucket, names.board_key(stack.model), stage):
+            return None
+        return drift.of_stack(stack.name, aws_conn_id)
+
+    return compare
+
+
+def changed(
+    stacks: Iterable[WatchedStack], compare: Compare, reported: Mapping[str, Sequence[str]]
+) -> dict[WatchedStack, list[drift.Difference]]:
+    """Find the stacks in which something else differs than what was reported.
+
+    :param stacks: the stacks
+    :param compare: compares one
+    :param reported: what was reported last, by the stack's name
+    :returns: what differs now, by the stack; an empty list where all is well again
+    """
+    found = {}
+    for stack in stacks:
+        now = compare(stack)
+        if now is not None and sorted(map(str, now)) != sorted(reported.get(stack.name, ())):
+            found[stack] = now
+    return found
+
+
+class DriftWatcherTrigger(WatcherTrigger):
+    """Emit an event when something else differs from the stacks than what was reported.
+
+    :param stacks: the fields of each WatchedStack
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    :param poll_seconds: time between two comparisons
+    """
+
+    watched = "the stacks"
+
+    def __init__(
+        self, *, stacks: Sequence[Mapping[str, str]], aws_conn_id: str | None, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
+        self.stacks = [dict(stack) for stack in stacks]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that build this trigger again."""
+        return {"stacks": self.stacks, **super().arguments()}
+
+    def compare(self) -> Compare:
+        """Return what compares a stack."""
+        return comparing(self.aws_conn_id)
+
+    async def looks(self) -> AsyncGenerator[Look]:
+        """Compare again and again."""
+        stacks, compare = [WatchedStack(**stack) for stack in self.stacks], self.compare()
+        while True:
+            store: Any = self.asset_state_store
+            reported = (await store.aget(REPORTED) if store else None) or {}
+            # The comparison is synchronous: it gets a thread, which must not wait long. This loop waits instead.
+            with without_patience():
+                found = await asyncio.to_thread(changed, stacks, compare, reported)
+            yield [(stack.name, *map(str, now)) for stack, now in found.items()], {"waiting": len(found)}
+            await asyncio.sleep(self.poll_seconds)
+
+
+def build_drift_dags(models: Iterable[ModelConfig]) -> list[DAG]:
+    """Build the drift watcher of every AWS connection.
+
+    :param models: the models
+    :returns: one DAG called ``drift`` for a single connection, else one for each connection, named after it
+    """
+    by_connection: dict[str, list[ModelConfig]] = {}
+    for model in sorted(models, key=lambda one: one.prefix):
+        by_connection.setdefault(model.aws_conn_id, []).append(model)
+    connections = sorted(by_connection)
+    ids = dag_ids(names.DRIFT_DAG_ID, list(map(slug, connections)))
+    return [
+        _build(connection, by_connection[connection], dag_id)
+        for connection, dag_id in zip(connections, ids, strict=True)
+    ]
+
+
+def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
+    stacks = stacks_of(models)
+    receivers = {model.prefix: Notices.of(model.approval) for model in models}
+    trigger = DriftWatcherTrigger(stacks=[asdict(stack) for stack in stacks], aws_conn_id=aws_conn_id)
+    asset = watched_asset(f"slipway-drift-{slug(aws_conn_id)}", trigger)
+    with watcher_dag(dag_id, asset, __doc__) as dag:
+
+        @task(task_id=_TASK_ID, inlets=[asset])
+        @with_error_block
+        def report_drift(*, asset_state_store: Any = None) -> int:
+            context = get_current_context()
+
+            def notify(model: str, text: str) -> None:
+                dag_run = context["dag_run"]
+                link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{_TASK_ID}"
+                message = Message(Notice.DRIFTED, f"{Notice.DRIFTED}/{text}", model, text, link)
+                receivers[model].send(message, context, aws_conn_id)
+
+            return report(stacks, comparing(aws_conn_id), asset_state_store[asset], notify)
+
+        report_drift()
+    return dag
+
+
+def report(
+    stacks: Sequence[WatchedStack], compare: Compare, store: StateStore, notify: Callable[[str, str], None]
+) -> int:
+    """Report what differs and was not reported; the body of the watcher's only task.
+
+    :param stacks: the stacks
+    :param compare: compares one
+    :param store: the state of the watcher's asset
+    :param notify: sends a text to a model's receivers
+    :returns: how many stacks are as they should be again
+    :raises StackFailed: naming each difference
+    """
+    reported: dict[str, list[str]] = dict(store.get(REPORTED) or {})
+    found = changed(stacks, compare, reported)
+    drifted = {stack: now for stack, now in found.items() if now}
+    reported |= {stack.name: list(map(str, now)) for stack, now in found.items()}
+    # Before the task fails: a difference is reported once.
+    store.set(REPORTED, {name: texts for name, texts in reported.items() if texts})
+    for stack, now in drifted.items():
+        notify(stack.model, f"{stack.name} differs from what is live: {'; '.join(map(str, now))}")
+    if drifted:
+        raise StackFailed(
+            "What is live differs from its stack",
+            resource=", ".join(stack.name for stack in drifted),
+            why="\n".join(f"{stack.name}: {one}" for stack, now in drifted.items() for one in now),
+            fix="; ".join(
+                [
+                    *(f"run `{one.fix}`" for now in drifted.values() for one in now if one.fix),
+                    "the next release of the model puts right the rest",
+                ]
+            ),
+        )
+    return len(found)

@@ -1,0 +1,106 @@
+"""What a pipeline relies on AWS to refuse: the same code and text here, case by case."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.local_aws.refusals import MINISTACK, outcome
+from tests.local_aws.sagemaker_cases import BUCKET, training_request, unique, upload
+
+pytestmark = pytest.mark.local_aws
+
+
+def matches(answer, wanted):
+    """Compare, with * for any text in what is wanted; brackets are plain characters."""
+    return fnmatchcase(answer, wanted.replace("[", "[[]"))
+
+
+@pytest.mark.parametrize("case", MINISTACK, ids=lambda case: case.name)
+def test_a_request_is_answered_as_aws_answers_it(local_aws, case):
+    answer = case.ask(local_aws)
+    assert matches(answer, case.answer), f"{answer!r} instead of {case.answer!r}: {case.page}"
+
+
+@pytest.fixture(scope="module")
+def prefix(local_aws):
+    """Training data below a prefix."""
+    name = unique("refusals")
+    upload(local_aws, name)
+    return name
+
+
+def times(**condition):
+    return {"StoppingCondition": {"MaxRuntimeInSeconds": 60, **condition}}
+
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html and the pages of its members
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Tags": [{"Key": "aws:x", "Value": "1"}]}, "aws: prefixed tag key names"),
+        ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds. It must be present"),
+        ({"EnableManagedSpotTraining": True, **times(MaxWaitTimeInSeconds=59)}, "Invalid MaxWaitTimeInSeconds."),
+        (times(MaxWaitTimeInSeconds=60), "MaxWaitTimeInSeconds can be set only when EnableManagedSpotTraining"),
+        (times(MaxRuntimeInSeconds=28 * 86400 + 1), "less than or equal to 2419200"),
+    ],
+    ids=["a tag of AWS's own", "spot without a wait", "a wait that is too short", "a wait without spot", "29 days"],
+)
+def test_a_training_job_is_refused_before_anything_starts(local_aws, prefix, changes, said):
+    name = unique("refused")
+    sagemaker = local_aws.client("sagemaker")
+    refusal = outcome(lambda: sagemaker.create_training_job(**training_request(name, prefix, **changes)))
+    assert refusal.startswith("ValidationException: "), refusal
+    assert said in refusal
+    assert "ValidationException" in outcome(lambda: sagemaker.describe_training_job(TrainingJobName=name))
+
+
+def test_an_image_and_an_algorithm_exclude_each_other(local_aws, prefix):
+    request = training_request(unique("both"), prefix)
+    request["AlgorithmSpecification"]["AlgorithmName"] = "mine"
+    refusal = outcome(lambda: local_aws.client("sagemaker").create_training_job(**request))
+    assert refusal.startswith("ValidationException: Cannot specify both"), refusal
+
+
+def test_two_channels_have_two_names(local_aws, prefix):
+    request = training_request(unique("channels"), prefix)
+    request["InputDataConfig"] = [request["InputDataConfig"][0]] * 2
+    refusal = outcome(lambda: local_aws.client("sagemaker").create_training_job(**request))
+    assert refusal.startswith("ValidationException: Duplicate channel names"), refusal
+
+
+def test_a_version_of_a_package_has_the_tags_of_its_group(local_aws):
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html"""
+    sagemaker, group, tags = local_aws.client("sagemaker"), unique("group"), [{"Key": "a", "Value": "b"}]
+    sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
+    refusal = outcome(lambda: sagemaker.create_model_package(ModelPackageGroupName=group, Tags=tags))
+    assert refusal.startswith("ValidationException: Tags are not supported on a versioned model package"), refusal
+    version = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
+    assert version.endswith("/1")
+    assert outcome(lambda: sagemaker.add_tags(ResourceArn=version, Tags=tags)).startswith("ValidationException")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"TargetModel": "model.tar.gz"}, "TargetModel is for a multi-model endpoint"),
+        ({"TargetContainerHostname": "second"}, "TargetContainerHostname is for a multi-container endpoint"),
+        ({"InferenceComponentName": "component"}, "InferenceComponentName is for"),
+        ({"CustomAttributes": "a" * 1025}, "length less than or equal to 1024"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_ordinary_endpoint_refuses_what_others_take(local_aws, parameters, said):
+    runtime = local_aws.client("sagemaker-runtime")
+    refusal = outcome(lambda: runtime.invoke_endpoint(EndpointName="any", Body=b"1", **parameters))
+    assert refusal.startswith("ValidationError: "), refusal
+    assert said in refusal
+
+
+def test_other_ways_of_invoking_are_unknown_by_name(local_aws):
+    runtime = local_aws.client("sagemaker-runtime")
+    by_reference = outcome(lambda: runtime.invoke_endpoint_async(EndpointName="any", InputLocation=f"s3://{BUCKET}/in"))
+    streamed = outcome(lambda: runtime.invoke_endpoint_with_response_stream(EndpointName="any", Body=b"not JSON"))
+    assert by_reference.startswith("UnknownOperationException: The operation InvokeEndpointAsync")
+    assert streamed.startswith("UnknownOperationException: The operation InvokeEndpointWithResponseStream")
+    operations = {call["operation"] for call in local_aws.ledger(service="sagemaker-runtime", resource="any")}
+    assert {"InvokeEndpointAsync", "InvokeEndpointWithResponseStream"} <= operations
