@@ -38,6 +38,8 @@ TRANSIENT_CODES = frozenset(
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 PERMANENT_CODES = frozenset(
     {
+        # The answer to a HEAD, which has no text.
+        "403",
         "AccessDenied",
         "AccessDeniedException",
         "AuthFailure",
@@ -64,6 +66,12 @@ PERMANENT_CODES = frozenset(
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _DENIED = re.compile(r"User: (\S+) is not authorized to perform: (\S+) on resource: \"?([^\s\"]+)\"? because no")
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+_HEAD_DENIED = (
+    "let the role of the AWS connection do s3:GetObject and s3:GetObjectVersion on it (docs/aws-account.md, "
+    "section 2); S3 does not say who asked, because the answer has no body"
+)
 
 
 class SlipwayError(AirflowException):
@@ -281,7 +289,7 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         what,
         resource=resource,
         why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
-        fix=_missing_permission(str(detail.get("Message", ""))),
+        fix=_HEAD_DENIED if code == "403" else _missing_permission(str(detail.get("Message", ""))),
         code=code,
         operation=error.operation_name,
         transient=transient,

@@ -38,7 +38,7 @@ def package(slipway, run_id: str) -> dict[str, Any]:
 
 def manual_upload(settings: Settings, slipway, body: bytes) -> upload.Upload:
     """A version under a key that no intake watches."""
-    key = f"manual/{IRIS}/trainingjob.zip"
+    key = f"training_jobs/{IRIS}/by-hand.zip"
     answer = slipway.client("s3").put_object(Bucket=settings.bucket, Key=key, Body=body)
     return upload.Upload(settings.bucket, key, answer["VersionId"])
 

@@ -69,3 +69,9 @@ def test_a_missing_permission_is_named_with_its_role_and_how_to_get_it(quote):
     assert isinstance(refused, AirflowFailException)
     assert refused.fix.startswith(f"Let {role} do {action} on {job}: ")
     assert errors.translate(_client_error("AccessDeniedException"), what="Cannot create the job").fix is None
+
+
+def test_a_denied_head_is_not_asked_again_and_says_what_the_role_needs():
+    refused = errors.translate(_client_error("403", 403, "Forbidden"), what="Cannot look at the object")
+    assert isinstance(refused, AirflowFailException)
+    assert "s3:GetObject" in refused.fix
