@@ -18,7 +18,7 @@ pytestmark = pytest.mark.local_aws
 
 # Each further a doubles the time.
 SLOW = "(a+)+$"
-ROLE = "arn:aws:iam::123456789012:role/training"
+ROLE = "arn:aws:iam::123456789012:role/tests"
 
 
 def found(definitions, lines):
