@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.component import Component
 from tools.settings import Settings
-from tools.supervisor import Component, Supervisor
+from tools.supervisor import Supervisor
 
 
 def wait_for(condition) -> None:
