@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from tools import database, migration, postgres
 from tools.component import Component
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
-from tools.liveness import Watch, instance_watch
+from tools.liveness import AIRFLOW_HEALTH, PROBE_TIMEOUT_SECONDS, SQLITE_SECONDS, Probe, Watch, page_probe
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
@@ -64,6 +65,18 @@ class Status:
         return cls(**data, components=components)
 
 
+def instance_watch(settings: Settings, kind: database.Kind) -> Watch:
+    """Build the watch of the components of an instance."""
+    airflow = page_probe(settings.airflow_url + AIRFLOW_HEALTH)
+    servers = {"local-aws": page_probe(f"{settings.aws_url}/_local_aws/health")}
+    if kind is database.Kind.EMBEDDED:
+        servers["postgres"] = Probe(partial(postgres.ask, settings, PROBE_TIMEOUT_SECONDS))
+        return Watch(airflow, servers, database="postgres")
+    # A writer of SQLite may hold up the whole API server for as long as another has the lock.
+    sqlite = database.url(settings).startswith("sqlite")
+    return Watch(airflow, servers, {"api-server": SQLITE_SECONDS} if sqlite else {})
+
+
 class Supervisor:
     """Run the components until told to stop."""
 
@@ -75,7 +88,7 @@ class Supervisor:
         self.phase = "preparing"
         self.components: list[Component] = []
         self.swept = 0.0
-        self.watch: Watch = instance_watch(settings.airflow_url, settings.aws_url, database.url(settings))
+        self.watch = instance_watch(settings, self._kind)
         self.answered: set[str] = set()
 
     def run(self) -> None:
