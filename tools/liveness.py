@@ -55,6 +55,7 @@ class Pulse:
     alive_seconds: float = 0.0
     # How often in a row it was restarted for its silence.
     stalls: int = 0
+    signs: int = 0
 
     def see(self, sign: str | None, seconds: float) -> None:
         """Note what a look has found.
@@ -67,7 +68,9 @@ class Pulse:
         self.sign = sign or self.sign
         if not alive:
             return
-        self.answered = True
+        self.signs += 1
+        # Airflow notes a first heartbeat before a component starts to work, on a busy machine half a minute before.
+        self.answered = self.signs > 1
         self.alive_seconds += self.silent_seconds
         self.silent_seconds = 0.0
         if self.alive_seconds > SETTLED_SECONDS:

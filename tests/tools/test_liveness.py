@@ -128,6 +128,14 @@ def test_after_the_restart_it_has_its_start_again(clock):
     assert clock.steps(20, triggerer=1).keys() == {"triggerer"}
 
 
+def test_a_component_that_has_only_noted_its_start_still_starts(clock):
+    clock.processes["triggerer"] = 8
+    clock.steps(5, triggerer=1)
+    assert clock.steps(60, triggerer=2) == {}
+    clock.steps(1, triggerer=3)
+    assert clock.steps(20, triggerer=3).keys() == {"triggerer"}
+
+
 def test_while_the_api_server_is_silent_heartbeats_are_unknown(clock):
     found: dict[str, float] = {}
     for _ in range(40):
