@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from slipway import errors
+from slipway.aws.translation import translate
 
 
 def _client_error(code, status=400):
@@ -46,12 +47,12 @@ def test_errors_survive_the_way_between_processes():
     ],
 )
 def test_what_may_pass_and_what_never_will(error, transient, permanent):
-    translated = errors.translate(error, what="Cannot do it", resource="x")
+    translated = translate(error, what="Cannot do it", resource="x")
     assert translated.transient is transient
     assert isinstance(translated, AirflowFailException) is permanent
 
 
 def test_a_translation_keeps_code_operation_and_words():
-    translated = errors.translate(_client_error("ResourceInUse"), what="Cannot create the job", resource="job-1")
+    translated = translate(_client_error("ResourceInUse"), what="Cannot create the job", resource="job-1")
     assert (translated.code, translated.operation) == ("ResourceInUse", "CreateTrainingJob")
     assert str(translated) == "Cannot create the job (job-1): CreateTrainingJob answered ResourceInUse: because"

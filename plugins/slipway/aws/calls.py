@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ResponseStreamingErr
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from slipway.errors import translate
+from slipway.aws.translation import translate
 
 
 @contextmanager
