@@ -78,7 +78,9 @@ _FIXES = {
     "403": _DENIED_FIX,
     "AccessDenied": _DENIED_FIX,
     "AccessDeniedException": _DENIED_FIX,
+    "AuthFailure": _CREDENTIALS_FIX,
     "AuthorizationError": _DENIED_FIX,
+    "NotAuthorized": _DENIED_FIX,
     "UnauthorizedOperation": _DENIED_FIX,
     "CredentialRetrievalError": _CREDENTIALS_FIX,
     "ExpiredToken": _CREDENTIALS_FIX,
@@ -101,12 +103,13 @@ _FIXES = {
 }
 
 
-def translate(error: Exception, *, what: str, resource: str | None = None) -> AwsError:
+def translate(error: Exception, *, what: str, resource: str | None = None, fix: str | None = None) -> AwsError:
     """Turn a botocore error into an AwsError. Hooks call this once, at the boundary.
 
     :param error: a ClientError or any other BotoCoreError
     :param what: what was being done, as a clause
     :param resource: the AWS resource it was done to
+    :param fix: what to do where the error code alone does not say it
     :returns: the error to raise ``from`` the given one
     """
     if not isinstance(error, ClientError):
@@ -117,7 +120,8 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         # A request that botocore itself refuses stays wrong.
         kind = AwsRefused if isinstance(error, ParamValidationError) else AwsError
         code = type(error).__name__
-        return kind(what, resource=resource, why=str(error), fix=_fix(code, transient), code=code, transient=transient)
+        fix = _fix(code, transient) or fix
+        return kind(what, resource=resource, why=str(error), fix=fix, code=code, transient=transient)
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -127,7 +131,7 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
         what,
         resource=resource,
         why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
-        fix=_fix(code, transient),
+        fix=_fix(code, transient) or fix,
         code=code,
         operation=error.operation_name,
         transient=transient,
@@ -135,5 +139,5 @@ def translate(error: Exception, *, what: str, resource: str | None = None) -> Aw
 
 
 def _fix(code: str, transient: bool) -> str | None:
-    """Say what to do about an answer; None where its words are all that is known."""
+    """Say what to do about an answer; None where the code alone does not tell."""
     return _FIXES.get(code) or (_TRANSIENT_FIX if transient else None)

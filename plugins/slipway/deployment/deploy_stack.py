@@ -169,7 +169,7 @@ class CloudFormationDeployOperator(StackOperator):
         stack = self.hook.describe_stack(self.stack_name)
         self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "missing")
         if time.time() >= deadline:
-            self._raise_timeout(stack.status if stack else "")
+            self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])) if stack else "")
         if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
             return self._apply(context, stack, deadline, failure)
         self._check_ours(stack)
@@ -244,7 +244,7 @@ class CloudFormationDeployOperator(StackOperator):
             or (change_set and change_set.executing)
         ):
             if time.time() >= deadline:
-                self._raise_timeout(stack.status)
+                self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])))
             self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, failure=failure)
         half_done = self.undo_of_first_step(stack) is not None
         if stack.status not in _DEPLOYED:
