@@ -75,7 +75,8 @@ class CloudFormationHook(AwsHook):
         with aws_call(
             "create a change set for the stack",
             request.stack_name,
-            fix="correct what the answer names in deployment.json, and upload the zip again",
+            fix="correct what the answer names: in deployment.json, and upload the zip again; or in the template's "
+            "bucket, and clear this task",
         ):
             try:
                 self.conn.create_change_set(
