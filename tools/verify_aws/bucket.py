@@ -68,8 +68,12 @@ def _bucket(account: Account, template: Template) -> Iterator[Finding]:
 
 
 def _region(answer: dict[str, Any]) -> str:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html: us-east-1 has none."""
-    return {None: "us-east-1", "EU": "eu-west-1"}.get(answer.get("LocationConstraint"), answer["LocationConstraint"])
+    """Return the bucket's region; us-east-1 has no name here.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html
+    """
+    named = answer.get("LocationConstraint") or "us-east-1"
+    return "eu-west-1" if named == "EU" else str(named)
 
 
 def _lifecycle(account: Account) -> list[tuple[str, str]]:
@@ -99,7 +103,10 @@ def _rules(rules: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _queues(account: Account, template: Template) -> Iterator[Finding]:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
+    """Compare the queues' attributes.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+    """
     sqs = account.client("sqs")
     [policy] = template.resources("AWS::SQS::QueuePolicy").values()
     for logical, queue in template.resources("AWS::SQS::Queue").items():

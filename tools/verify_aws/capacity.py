@@ -50,12 +50,20 @@ def quotas(account: Account) -> Iterator[Finding]:
             training[kind] += int((policy.get("training") or {}).get("max_instance_count") or 1)
             hosting[kind] += _ENDPOINT_INSTANCES
     try:
-        pages = account.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-        found = {one["QuotaName"]: one["Value"] for page in pages for one in page["Quotas"]}
+        found = dict(_values(account))
     except (ClientError, BotoCoreError) as error:
         yield cannot_tell("the quotas of the instance types", unanswered(error) or refusal(error))
         return
     yield from judge_quotas(found, training, hosting)
+
+
+def _values(account: Account) -> Iterator[tuple[str, float]]:
+    """Give the defaults, then the values of the account: the second list leaves some out."""
+    client = account.client("service-quotas")
+    for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
+        for page in client.get_paginator(operation).paginate(ServiceCode="sagemaker"):
+            for one in page["Quotas"]:
+                yield one["QuotaName"], one["Value"]
 
 
 def judge_quotas(found: dict[str, Any], training: Counter[str], hosting: Counter[str]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.verify_aws.account import Account
+from tools.verify_aws.authorization import as_list, example, published, unsupported
 from tools.verify_aws.findings import (
     CannotTellError,
     Finding,
@@ -20,9 +21,6 @@ from tools.verify_aws.findings import (
 )
 from tools.verify_aws.stacks import template_of
 from tools.verify_aws.template import normal
-
-# What stands for * where a call names one resource.
-_ANY = "x"
 
 
 def checks(account: Account) -> Iterator[Finding]:
@@ -62,7 +60,9 @@ def _role(account: Account, role: dict[str, Any]) -> Iterator[Finding]:
             for one in page["AttachedPolicies"]
         ],
     )  # fmt: skip
-    yield _simulated(account, name, [one for document in documents.values() for one in document["Statement"]])
+    statements = [one for document in documents.values() for one in document["Statement"]]
+    yield _simulated(account, name, statements)
+    yield _supported(account, name, statements)
 
 
 def _pages(iam: Any, operation: str, role: str) -> Iterable[dict[str, Any]]:
@@ -88,7 +88,7 @@ def _policies(check: str, wanted: dict[str, Any], look: Any) -> Finding:
 def _simulated(account: Account, role: str, statements: list[dict[str, Any]]) -> Finding:
     """Have IAM judge each action of each statement on a resource that the statement names.
 
-    It shows which actions do not support these resources or condition keys, and what boundaries or organizations deny.
+    It shows what permissions boundaries and organizations deny.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
     check = f"IAM lets the role {role} do what its statements allow"
@@ -96,29 +96,41 @@ def _simulated(account: Account, role: str, statements: list[dict[str, Any]]) ->
     for statement in statements:
         if account.local and "Condition" in statement:
             continue  # the local AWS simulates without context
-        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        for action in actions:
-            verdicts = []
-            for resource in resources:
-                request = {
-                    "PolicySourceArn": arn,
-                    "ActionNames": [_one(action)],
-                    "ContextEntries": _context(statement.get("Condition", {})),
-                }
-                if resource != "*":
-                    request["ResourceArns"] = [_one(resource)]
-                try:
-                    answer = iam.simulate_principal_policy(**request)["EvaluationResults"]
-                except (ClientError, BotoCoreError) as error:
-                    reason = unanswered(error)
-                    return cannot_tell(check, reason) if reason else differs(check, "allowed", refusal(error))
-                judged += 1
-                verdicts += [_verdict(one) for one in answer]
-            # An action of a statement for several types of resources concerns one of them.
-            if "allowed" not in verdicts:
-                denied.append(f"{action}: {', '.join(sorted(set(verdicts)))} ({statement.get('Sid', '')})")
-    return differs(check, "allowed", "; ".join(denied)) if denied else same(check, f"{judged} calls simulated")
+        # An action of a statement for several types of resources concerns one of them.
+        verdicts: dict[str, set[str]] = {}
+        request = {
+            "PolicySourceArn": arn,
+            "ActionNames": [example(action) for action in as_list(statement["Action"])],
+            "ContextEntries": _context(statement.get("Condition", {})),
+        }
+        for resource in as_list(statement["Resource"]):
+            where = {} if resource == "*" else {"ResourceArns": [example(resource)]}
+            try:
+                pages = iam.get_paginator("simulate_principal_policy").paginate(**request, **where)
+                for one in (one for page in pages for one in page["EvaluationResults"]):
+                    verdicts.setdefault(one["EvalActionName"], set()).add(_verdict(one))
+            except (ClientError, BotoCoreError) as error:
+                reason = unanswered(error)
+                return cannot_tell(check, reason) if reason else differs(check, "allowed", refusal(error))
+        judged += len(verdicts)
+        denied += [
+            f"{action}: {', '.join(sorted(said))} ({statement.get('Sid', '')})"
+            for action, said in verdicts.items()
+            if "allowed" not in said
+        ]
+    return differs(check, "allowed", "; ".join(denied)) if denied else same(check, f"{judged} actions simulated")
+
+
+def _supported(account: Account, role: str, statements: list[dict[str, Any]]) -> Finding:
+    """Compare the statements with what their actions support; else nothing is ever allowed by them."""
+    check = f"the actions of the role {role} support its resources and condition keys"
+    if account.local:
+        return cannot_tell(check, "AWS's list is not asked for another AWS")
+    try:
+        problems = list(unsupported(statements, published))
+    except (OSError, ValueError, KeyError) as error:
+        return cannot_tell(check, f"AWS's list cannot be read: {error!r}")
+    return differs(check, "all", "; ".join(problems)) if problems else same(check)
 
 
 def _verdict(result: dict[str, Any]) -> str:
@@ -132,10 +144,6 @@ def _verdict(result: dict[str, Any]) -> str:
     return decision
 
 
-def _one(pattern: str) -> str:
-    return pattern if pattern == "*" else pattern.replace("?*", _ANY).replace("*", _ANY)
-
-
 def _context(conditions: dict[str, Any]) -> list[dict[str, Any]]:
     """Return context that meets a statement's conditions; what has to be missing is left out."""
     entries = []
@@ -144,5 +152,7 @@ def _context(conditions: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         for key, values in keys.items():
             first = values[0] if isinstance(values, list) else values
-            entries.append({"ContextKeyName": key, "ContextKeyValues": [_one(str(first))], "ContextKeyType": "string"})
+            entries.append(
+                {"ContextKeyName": key, "ContextKeyValues": [example(str(first))], "ContextKeyType": "string"}
+            )
     return entries
