@@ -215,7 +215,7 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
     sagemaker, made = aws.client("sagemaker"), []
 
     def airflow(seconds: float) -> None:
-        """Train and register, as Airflow would; deploy nothing."""
+        """Train, register and deploy as Airflow would, but a stack without an endpoint."""
         if made:
             return
         made.append("mlops-iris-model-verify")
@@ -226,6 +226,16 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
         sagemaker.create_model_package_group(ModelPackageGroupName="mlops-iris-model")
         sagemaker.create_model_package(
             ModelPackageGroupName="mlops-iris-model", ModelApprovalStatus="PendingManualApproval"
+        )
+        template = {
+            "Parameters": {"EndpointName": {"Type": "String"}},
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        }
+        aws.client("cloudformation").create_stack(
+            StackName="mlops-deploy-iris-model-dev",
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "EndpointName", "ParameterValue": "iris-model-development"}],
+            RoleARN=f"arn:aws:iam::{ACCOUNT}:role/slipway-cloudformation",
         )
 
     def sleep(seconds: float) -> None:
@@ -241,9 +251,13 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
         "the training job carries the model's tag",
         "the log of the training job has the name algo-1-…",
         "the package waits for its approval",
+        "the development stack is deployed",
     ):
         assert f"same: {check}" in text, text
-    assert "differs: the development stack is deployed" in text
+    assert [line for line in found if line.startswith("differs: ")] == [
+        "differs: the development endpoint serves: expected InService … found ValidationException: Could not find "
+        f'endpoint "arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/iris-model-development".'
+    ]
 
 
 def test_quotas_are_compared_by_their_names():
