@@ -29,7 +29,7 @@ ROLE = "slipway-airflow"
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory) -> Iterator[LocalAws]:
     """An account as it is after its set-up; other tests leave more in theirs."""
-    running = LocalAws(tmp_path_factory.mktemp("verify") / "state").start()
+    running = LocalAws(tmp_path_factory.mktemp("verify") / "state", as_admin=True).start()
     try:
         set_up_account(running)
         yield running
@@ -42,12 +42,12 @@ read_models = functools.cache(models.read)
 
 @pytest.fixture
 def as_caller(aws, monkeypatch) -> LocalAws:
-    """The operator's credentials in the environment, as the command reads them; model files are read once."""
+    """The administrator's credentials in the environment, as the command reads them; model files are read once."""
     monkeypatch.setattr(models, "read", read_models)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS.operator.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS.operator.secret_access_key)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS.admin.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS.admin.secret_access_key)
     return aws
 
 
