@@ -101,7 +101,8 @@ class EndpointPolicy(Strict):
     """The limits of one endpoint, and its name."""
 
     endpoint_prefix: Annotated[Name, Field(max_length=names.ENDPOINT_PREFIX_MAX_CHARS)]
-    max_instance_count: Annotated[int, Field(ge=1)] = 1
+    # endpoint.yaml's limit, as for scheduled actions.
+    max_instance_count: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Policy(Strict):

@@ -45,16 +45,27 @@ class Strategy(StrEnum):
         return {Strategy.CANARY: (1, 50), Strategy.LINEAR: (10, 50), Strategy.ROLLING: (5, 50)}.get(self, (100, 100))
 
 
+def _six_decimals(share: float) -> float:
+    # Rounded to endpoint.yaml's six, a share could become 0 or 1, which is another alarm.
+    if round(share, 6) != share:
+        raise wrong("a share with at most six decimals", "round it")
+    return share
+
+
+AlarmShare = Annotated[Share, AfterValidator(_six_decimals)]
+
+
 class Alarms(Strict):
     """Bounds on the production endpoint's metrics: each is an alarm for each variant.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
     """
 
-    error_5xx_share: Share | None = None
-    error_4xx_share: Share | None = None
-    model_error_share: Share | None = None
-    latency_p99_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
+    error_5xx_share: AlarmShare | None = None
+    error_4xx_share: AlarmShare | None = None
+    model_error_share: AlarmShare | None = None
+    # CloudWatch counts whole microseconds.
+    latency_p99_ms: Annotated[float, Field(ge=0.001, le=60_000)] | None = None
     period_seconds: int = 60
     periods: Annotated[int, Field(ge=1, le=60)] = 1
     topic: TopicArn | None = None

@@ -62,8 +62,11 @@ class Score:
             distances = [answer.distance for answer in self.answers]
         except ValueError as error:
             raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
-        # A product that is too large is infinite; a power would raise.
-        return math.sqrt(statistics.fmean(distance * distance for distance in distances))
+        # A product that is too large is infinite; a power would raise, and so does the mean.
+        try:
+            return math.sqrt(statistics.fmean(distance * distance for distance in distances))
+        except OverflowError:
+            return math.inf
 
     def check(self, *, regression: bool) -> None:
         """Check that these answers have an rmse, or an accuracy.

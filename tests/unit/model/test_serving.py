@@ -63,6 +63,18 @@ def test_guardrails_that_sagemaker_would_refuse_are_refused(fields, expected):
     assert expected in message(error)
 
 
+@pytest.mark.parametrize("bound", [{"error_5xx_share": 0.0000004}, {"model_error_share": 0.9999999}])
+def test_a_share_that_the_template_would_round_is_refused(bound):
+    with pytest.raises(ValidationError, match="at most six decimals"):
+        Alarms(**bound)
+    assert Alarms(error_5xx_share=0.000001).error_5xx_share == 0.000001
+
+
+def test_a_latency_is_at_least_a_microsecond():
+    with pytest.raises(ValidationError, match=r"greater than or equal to 0\.001"):
+        Alarms(latency_p99_ms=0.0004)
+
+
 def test_alarms_watch_something():
     with pytest.raises(ValidationError, match="at least one of error_5xx_share"):
         Alarms.model_validate({"periods": 2})
