@@ -83,7 +83,19 @@ def test_alarms_watch_something():
     assert Alarms.model_validate({**ALARMS, "period_seconds": 300}).seconds_to_fire == 960
 
 
-@pytest.mark.parametrize("schedule", ["cron(0 7 ? * MON,TUE *)", "rate(2 hours)", "at(2026-12-24T18:00:00)"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "cron(0 7 ? * MON,TUE *)",
+        "cron(0/15 8-17 LW JAN-mar ? 2026-2030)",
+        "cron(*/90 0 ? * 6#3 *)",
+        "cron(0 0 L * ? *)",
+        "cron(30 6 * * 2 *)",
+        "rate(2 hours)",
+        "at(2026-12-24T18:00:00)",
+        "at(2028-02-29T23:59:59)",
+    ],
+)
 def test_a_schedule_is_one_of_aws(schedule):
     action = ScheduledAction.model_validate({**MORNING, "schedule": schedule, "timezone": "Europe/Berlin"})
     assert (action.schedule, action.timezone) == (schedule, "Europe/Berlin")
@@ -92,6 +104,14 @@ def test_a_schedule_is_one_of_aws(schedule):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"schedule": "at(2026-24-12T18:00:00)"}, "a date and a time that exist"),
+        ({"schedule": "at(2027-02-29T18:00:00)"}, "a date and a time that exist"),
+        ({"schedule": "cron(60 7 ? * MON *)"}, "minutes from 0 to 59"),
+        ({"schedule": "cron(0 24 ? * MON *)"}, "hours from 0 to 23"),
+        ({"schedule": "cron(0 7 ? * MO *)"}, "weekdays from 1 to 7"),
+        ({"schedule": "cron(0 7 32 * ? *)"}, "days of the month"),
+        ({"schedule": "cron(0 7 ? MON * *)"}, "months from 1 to 12"),
+        ({"schedule": "cron(0 7 ? * MON 26)"}, "years from 1970"),
         ({"schedule": "0 7 * * *"}, "String should match"),
         ({"schedule": "cron(0 7 * * *)"}, "String should match"),
         ({"schedule": "cron(0 7 ? * MON|TUE *)"}, "String should match"),
