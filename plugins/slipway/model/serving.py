@@ -179,7 +179,7 @@ def _time_zone(name: str) -> str:
 
 
 # The fields of cron: name, smallest and largest number, and words.
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cron-expressions.html
 _CRON = (
     ("minutes", 0, 59, ""),
     ("hours", 0, 23, ""),
