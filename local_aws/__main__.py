@@ -102,6 +102,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)
     # Imported late, so that --help and errors in arguments appear at once.
+    from local_aws.framework.disk import DiskFull
     from local_aws.server import PortTaken, run
 
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -111,7 +112,7 @@ def main() -> int:
             run(settings, keys)
         except BlockingIOError:
             return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
-        except PortTaken as error:
+        except (DiskFull, PortTaken) as error:
             return _refuse(str(error))
     return 0
 
