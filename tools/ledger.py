@@ -22,9 +22,15 @@ def read(path: Path) -> list[dict[str, Any]]:
         opened = os.fstat(newest.fileno())
         full = []
         for _, other in sorted(_numbered(path)):
-            # The oldest file may be removed at any time.
-            if other.exists() and not os.path.samestat(other.stat(), opened):
-                full.append(other.read_text(encoding="utf-8"))
+            try:
+                with other.open(encoding="utf-8") as stream:
+                    if os.path.samestat(os.fstat(stream.fileno()), opened):
+                        # The open one has become full; those after it are newer.
+                        break
+                    full.append(stream.read())
+            except FileNotFoundError:
+                # The oldest is removed at any time.
+                continue
         text = newest.read()
     return [json.loads(line) for part in (*full, text) for line in part[: part.rfind("\n") + 1].splitlines()]
 

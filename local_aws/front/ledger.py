@@ -68,6 +68,10 @@ class Ledger:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._waiting: list[bytes] = []
+        for full in numbered(path).values():
+            if path.exists() and full.samefile(path):
+                # The former process was killed while it began another file.
+                full.unlink()
         self._file = self._opened()
 
     def record(self, call: Call, *, promised: bool = False) -> None:
@@ -124,17 +128,19 @@ class Ledger:
         self._size += len(lines)
 
     def _rotate(self) -> None:
-        """Keep the file under the next number, and begin another."""
+        """Keep the file under the next number, and begin another; a reader finds one under its name at any time."""
         kept = numbered(self._path)
-        number = max(kept, default=0) + 1
-        full = self._path.rename(self._path.with_suffix(f".{number}{self._path.suffix}"))
-        former = self._file
+        full = self._path.with_suffix(f".{max(kept, default=0) + 1}{self._path.suffix}")
+        new = self._path.with_suffix(".new")
         try:
-            self._file = self._opened()
+            os.link(self._path, full)
+            file = os.open(new, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o644)
         except OSError:
-            full.rename(self._path)
+            full.unlink(missing_ok=True)
             raise
-        os.close(former)
+        new.replace(self._path)
+        os.close(self._file)
+        self._file, self._size = file, 0
         for old in sorted(kept)[: max(0, len(kept) + 1 - _KEPT_FILES)]:
             kept[old].unlink()
 
