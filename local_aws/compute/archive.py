@@ -4,7 +4,6 @@ import gzip
 import shutil
 import tarfile
 from pathlib import Path
-from typing import IO
 
 from local_aws.settings import DISK_RESERVE_BYTES
 
@@ -25,7 +24,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     most = min(_MAX_BYTES, shutil.disk_usage(folder).free - DISK_RESERVE_BYTES)
     total = 0
-    with gzip.open(archive) as stream, tarfile.open(fileobj=_Limited(stream, most), mode="r:") as tar:
+    with _Limited(archive, most) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for count, member in enumerate(tar, start=1):
             if count > _MAX_MEMBERS:
                 raise tarfile.ExtractError(f"it has more than {_MAX_MEMBERS} members")
@@ -36,8 +35,6 @@ def unpack(archive: Path, folder: Path) -> None:
                 raise _too_large(most)
             # Owners and modes of the archive are ignored; everything belongs to this process's user.
             tar.extract(member, folder, set_attrs=False)
-            # tarfile would keep all of them in memory.
-            tar.members = []
 
 
 def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
@@ -57,27 +54,33 @@ def _too_large(most: int) -> tarfile.ExtractError:
     return tarfile.ExtractError(f"No space left on device: it has more than {max(0, most)} bytes unpacked")
 
 
-class _Limited:
+class _Limited(gzip.GzipFile):
     """The decompressed content of an archive, which ends with an error where it becomes too long."""
 
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile, most: int) -> None:
-        self._stream = stream
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path)
         # Headers and padding come on top of the files' content.
         self._end = most + _MAX_MEMBERS * 2 * tarfile.BLOCKSIZE
         self._most = most
 
-    def read(self, length: int) -> bytes:
-        if length > _MAX_PIECE_BYTES:
+    def read(self, size: int | None = -1) -> bytes:
+        """Read a piece.
+
+        :raises tarfile.ExtractError: it is too long, or ends too far behind
+        """
+        length = -1 if size is None else size
+        if not 0 <= length <= _MAX_PIECE_BYTES:
             raise tarfile.ExtractError(f"a header of it has {length} bytes")
-        self._check(self._stream.tell() + length)
-        return self._stream.read(length)
+        self._check(self.tell() + length)
+        return super().read(length)
 
-    def seek(self, position: int) -> int:
-        self._check(position)
-        return self._stream.seek(position)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place.
 
-    def tell(self) -> int:
-        return self._stream.tell()
+        :raises tarfile.ExtractError: it is too far behind
+        """
+        self._check(offset)
+        return super().seek(offset, whence)
 
     def _check(self, position: int) -> None:
         if position > self._end:

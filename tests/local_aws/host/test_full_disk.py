@@ -10,6 +10,8 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws.framework.disk import Disk, DiskFull
+from local_aws.framework.store import Scope, Store
 from tests.local_aws.server import LocalAws
 from tools import ledger
 
@@ -175,6 +177,50 @@ def test_an_object_that_does_not_fit_leaves_the_former_one(aws, disk):
         assert not list(aws.state_dir.rglob("*.tmp"))
         aws.kill()
         aws.start()
+
+
+def test_who_writes_gets_the_reserve_then_an_error_and_a_thread_waits(disk, eventually):
+    space = Disk(disk.folder)
+    store = Store(disk.folder / "store", space)
+    documents, scope = store.collection("kind"), Scope("123456789012", "us-west-2")
+    documents.put(scope, "before", {})
+    disk.fill()
+    assert not space.has_room()
+    large = {"text": "x" * 1024 * 1024}
+    # What has begun is written with the reserve's space, and so is what the store needs beside it.
+    documents.put(scope, "reserve", large)
+    assert not (disk.folder / "reserve").exists()
+    disk.fill()
+    with pytest.raises(DiskFull):
+        documents.put(scope, "refused", large)
+    assert documents.get(scope, "refused") is None
+    assert documents.create(scope, "before", {}) is False
+    thread = threading.Thread(target=documents.put, args=(scope, "waited", large), daemon=True)
+    thread.start()
+    thread.join(1)
+    assert thread.is_alive()
+    # Reading does not wait for it.
+    assert [document.keys() for document in documents.list(scope)] == [{}.keys(), large.keys()]
+    disk.free()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert space.has_room()
+    store.close()
+    again = Store(disk.folder / "store", space).collection("kind")
+    assert [name for _, name, _ in again.everywhere()] == ["before", "reserve", "waited"]
+
+
+def test_a_stack_that_is_being_made_ends_on_a_full_disk(aws, disk):
+    topics = {f"T{n}": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"t-{n}"}} for n in range(5)}
+    group = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "of-a-stack"}}
+    body = json.dumps({"Resources": {**topics, "G": group}})
+    aws.client("cloudformation").create_stack(StackName="under-way", TemplateBody=body)
+    disk.fill()
+    assert aws.stack("under-way")["StackStatus"] == "CREATE_COMPLETE"
+    aws.kill()
+    aws.start()
+    assert aws.stack("under-way")["StackStatus"] == "CREATE_COMPLETE"
+    assert len(aws.client("sns").list_topics()["Topics"]) == 5
 
 
 class Writer(threading.Thread):
