@@ -39,7 +39,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -76,6 +76,9 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 
 bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
+
+verify-aws: setup ## Compare the account of the environment's AWS_* with what Slipway relies on (reads only; ARGS="--refusals")
+	@$(VENV)/python -m tools.verify_aws $(ARGS)
 
 check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)

@@ -11,8 +11,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 AIRFLOW_HEALTH = "/api/v2/monitor/health"
 # Airflow's heartbeats: component → its key in the health page. A triggerer stops its own when the event loop of its
@@ -25,7 +26,13 @@ SILENCE_SECONDS = 35.0
 START_SECONDS = 180.0
 # Several heartbeats that are late together have one cause, such as a locked database, which no restart removes.
 TOGETHER_SECONDS = 120.0
-SQLITE_SECONDS = 60.0
+# A writer waits 5 s for SQLite's lock, and Airflow tries a write three times with pauses of at most a second.
+# https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#max-db-retries
+SQLITE_SECONDS = 20.0
+# A database that has been silent this long may be why others are silent too.
+DATABASE_SECONDS = 10.0
+# How long others may take to connect to a database that answers again, before their own silence counts.
+RECONNECT_SECONDS = 30.0
 PROBE_SECONDS = 2.0
 # Short enough for a second try before a server counts as silent.
 PROBE_TIMEOUT_SECONDS = 15.0
@@ -48,6 +55,7 @@ class Pulse:
     alive_seconds: float = 0.0
     # How often in a row it was restarted for its silence.
     stalls: int = 0
+    signs: int = 0
 
     def see(self, sign: str | None, seconds: float) -> None:
         """Note what a look has found.
@@ -60,7 +68,9 @@ class Pulse:
         self.sign = sign or self.sign
         if not alive:
             return
-        self.answered = True
+        self.signs += 1
+        # Airflow notes a first heartbeat before a component starts to work, on a busy machine half a minute before.
+        self.answered = self.signs > 1
         self.alive_seconds += self.silent_seconds
         self.silent_seconds = 0.0
         if self.alive_seconds > SETTLED_SECONDS:
@@ -89,23 +99,30 @@ def stalled(pulses: Mapping[str, Pulse], patience_seconds: Mapping[str, float] |
 
 @dataclass
 class Probe:
-    """Asks one page again and again in a thread of its own, because the answer of a stopped process never comes."""
+    """Asks one server again and again in a thread of its own, because the answer of a stopped process never comes.
 
-    url: str
-    timeout_seconds: float = PROBE_TIMEOUT_SECONDS
+    :param ask: asks once and returns what `ask` below does
+    """
+
+    ask: Callable[[], bytes | None]
     # How many answers have come, and the last one's text: replaced together, because two threads use them.
     answers: tuple[int, bytes] = (0, b"")
 
     def start(self) -> None:
         """Start asking, until the program ends."""
-        threading.Thread(target=self._ask_for_ever, name=f"probe of {self.url}", daemon=True).start()
+        threading.Thread(target=self._ask_for_ever, daemon=True).start()
 
     def _ask_for_ever(self) -> None:
         while True:
-            answer = ask(self.url, self.timeout_seconds)
+            answer = self.ask()
             if answer is not None:
                 self.answers = (self.answers[0] + 1, answer)
             time.sleep(PROBE_SECONDS)
+
+
+def page_probe(url: str) -> Probe:
+    """Build the probe of a page."""
+    return Probe(partial(ask, url, PROBE_TIMEOUT_SECONDS))
 
 
 def ask(url: str, timeout_seconds: float) -> bytes | None:
@@ -144,16 +161,20 @@ class Watch:
     """The signs of life of the components of one Airflow.
 
     :param airflow: the probe of its health page, which also stands for the API server's own life
-    :param servers: other components with an HTTP server
+    :param servers: other components that answer
     :param patience_seconds: as in `stalled`
+    :param database: which of the servers keeps Airflow's state, if one does; its answer is empty while it starts
     """
 
     airflow: Probe
     servers: Mapping[str, Probe] = field(default_factory=dict)
     patience_seconds: Mapping[str, float] = field(default_factory=dict)
+    database: str | None = None
     pulses: dict[str, Pulse] = field(default_factory=dict)
     _looked: float | None = None
     _page: tuple[int, float] = (0, 0.0)
+    # Since when the database takes connections.
+    _connected: float | None = None
 
     def start(self) -> None:
         """Start asking the servers."""
@@ -177,6 +198,8 @@ class Watch:
         for name in servers.keys() & processes.keys():
             self.pulses[name].see(str(servers[name].answers[0]), seconds)
         self._look_at_heartbeats(processes, now)
+        if self.database is not None:
+            self._look_at_database(self.database, processes, now)
         watched = [name for name in processes if name in servers or name in HEARTBEATS]
         found = stalled({name: self.pulses[name] for name in watched}, self.patience_seconds)
         for name in found:
@@ -196,10 +219,14 @@ class Watch:
         for name in HEARTBEATS.keys() & processes.keys():
             self.pulses[name].see(beats.get(name), seconds)
 
-
-def instance_watch(airflow_url: str, aws_url: str, database_url: str) -> Watch:
-    """Build the watch of an instance of `make up`."""
-    # A writer of SQLite may hold up the whole API server for as long as another has the lock.
-    patience = {"api-server": SQLITE_SECONDS} if database_url.startswith("sqlite") else {}
-    local_aws = Probe(f"{aws_url}/_local_aws/health")
-    return Watch(Probe(airflow_url + AIRFLOW_HEALTH), {"local-aws": local_aws}, patience)
+    def _look_at_database(self, name: str, processes: Mapping[str, int], now: float) -> None:
+        """Forget the silence of Airflow's components while their database may be its cause."""
+        pulse = self.pulses.get(name) if name in processes else None
+        answers = pulse is not None and pulse.answered and pulse.silent_seconds <= DATABASE_SECONDS
+        if not (answers and self.servers[name].answers[1]):
+            self._connected = None
+        elif self._connected is None:
+            self._connected = now
+        if self._connected is None or now - self._connected < RECONNECT_SECONDS:
+            for waiting in {"api-server", *HEARTBEATS} & processes.keys():
+                self.pulses[waiting].silent_seconds = 0.0

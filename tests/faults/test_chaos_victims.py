@@ -17,9 +17,10 @@ import pytest
 from tests.faults.chaos import clocks
 from tests.faults.chaos.strikes import KILL, PAUSE, RESTART, Strike, Striker, plan
 from tests.faults.chaos.victims import Victim, find, strays
+from tools.component import Component
 from tools.environment import MARKER
 from tools.settings import Settings
-from tools.supervisor import Component, ComponentStatus, Status
+from tools.supervisor import ComponentStatus, Status
 
 
 @pytest.fixture

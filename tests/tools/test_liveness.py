@@ -13,8 +13,8 @@ import pytest
 from tools.liveness import (
     HEARTBEATS,
     LONGEST_STEP_SECONDS,
+    RECONNECT_SECONDS,
     SILENCE_SECONDS,
-    SQLITE_SECONDS,
     START_SECONDS,
     TOGETHER_SECONDS,
     Probe,
@@ -22,7 +22,7 @@ from tools.liveness import (
     Watch,
     ask,
     heartbeats,
-    instance_watch,
+    page_probe,
     stalled,
 )
 
@@ -66,12 +66,6 @@ def test_some_may_be_silent_for_longer():
     assert stalled(silent, {"api-server": 60.0}).keys() == {"local-aws"}
 
 
-def test_the_api_server_may_wait_for_sqlites_lock():
-    urls = ("http://127.0.0.1:1", "http://127.0.0.1:2")
-    assert instance_watch(*urls, "sqlite:////state/airflow.db").patience_seconds == {"api-server": SQLITE_SECONDS}
-    assert instance_watch(*urls, "postgresql+psycopg2://airflow@/airflow").patience_seconds == {}
-
-
 def page(second: int, **others: int) -> bytes:
     """The health page with heartbeats at these seconds."""
     beats = dict.fromkeys(HEARTBEATS.values(), second) | others
@@ -81,11 +75,15 @@ def page(second: int, **others: int) -> bytes:
     return json.dumps({"metadatabase": {"status": "healthy"}, **health}).encode()
 
 
+def never() -> bytes | None:
+    raise AssertionError("nobody asks")
+
+
 class Clock:
     """A watch whose answers and time a test gives."""
 
     def __init__(self) -> None:
-        self.watch = Watch(Probe(""), {"local-aws": Probe("")})
+        self.watch = Watch(Probe(never), {"local-aws": Probe(never)})
         self.now = 1000.0
         self.processes = dict.fromkeys((*HEARTBEATS, "api-server", "local-aws"), 7)
 
@@ -130,6 +128,14 @@ def test_after_the_restart_it_has_its_start_again(clock):
     assert clock.steps(20, triggerer=1).keys() == {"triggerer"}
 
 
+def test_a_component_that_has_only_noted_its_start_still_starts(clock):
+    clock.processes["triggerer"] = 8
+    clock.steps(5, triggerer=1)
+    assert clock.steps(60, triggerer=2) == {}
+    clock.steps(1, triggerer=3)
+    assert clock.steps(20, triggerer=3).keys() == {"triggerer"}
+
+
 def test_while_the_api_server_is_silent_heartbeats_are_unknown(clock):
     found: dict[str, float] = {}
     for _ in range(40):
@@ -166,6 +172,73 @@ def test_what_does_not_run_is_not_judged(clock):
 def test_what_nobody_can_judge_is_left_alone(clock):
     clock.processes["postgres"] = 9
     assert clock.steps(100) == {}
+
+
+class OnDatabase(Clock):
+    """The same with a database that all components of Airflow wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch.servers = {**self.watch.servers, "postgres": Probe(never)}
+        self.watch.database = "postgres"
+        self.processes["postgres"] = 7
+
+    def turns(self, seconds: int, database: bytes | None, airflow: bool = True) -> dict[str, float]:
+        """Look every two seconds.
+
+        :param database: its answer; None for silence
+        :param airflow: whether the API server answers and the heartbeats go on
+        """
+        found: dict[str, float] = {}
+        for _ in range(seconds // 2):
+            probe = self.watch.servers["postgres"]
+            if database is not None:
+                probe.answers = (probe.answers[0] + 1, database)
+            found |= self.look(2, page(int(self.now) % 60) if airflow else None)
+        return found
+
+
+READY = b"accepting connections"
+
+
+@pytest.fixture
+def on_database():
+    clock = OnDatabase()
+    assert clock.turns(60, READY) == {}
+    return clock
+
+
+def test_a_silent_database_is_restarted_and_who_waits_for_it_is_not(on_database):
+    found = on_database.turns(50, None, airflow=False)
+    assert found.keys() == {"postgres"}
+    assert SILENCE_SECONDS < found["postgres"] < 45
+    del on_database.processes["postgres"]
+    assert on_database.turns(300, None, airflow=False) == {}, "between two starts"
+    on_database.processes["postgres"] = 8
+    assert on_database.turns(150, b"", airflow=False) == {}, "it repairs its data"
+    assert on_database.turns(int(RECONNECT_SECONDS + SILENCE_SECONDS), READY, airflow=False) == {}
+    assert on_database.turns(6, READY, airflow=False).keys() == {"api-server"}
+
+
+def test_a_database_that_never_answers_is_restarted(on_database):
+    on_database.processes["postgres"] = 8
+    assert on_database.turns(int(START_SECONDS), None, airflow=False) == {}
+    assert on_database.turns(4, None, airflow=False).keys() == {"postgres"}
+
+
+def test_a_database_that_starts_for_long_lives(on_database):
+    assert on_database.turns(3600, b"", airflow=False) == {}
+
+
+def test_while_the_database_answers_the_others_are_judged(on_database):
+    assert on_database.turns(40, READY, airflow=False).keys() == {"api-server"}
+
+
+def test_the_local_aws_does_not_wait_for_the_database(on_database):
+    found: dict[str, float] = {}
+    for _ in range(20):
+        found |= on_database.look(2, local_aws=False)
+    assert found.keys() == {"postgres", "local-aws"}
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b'{"scheduler": null}', b"{}"])
@@ -217,7 +290,7 @@ def test_nobody_listens(free_ports):
 
 def test_a_probe_goes_on_asking(server, monkeypatch):
     monkeypatch.setattr("tools.liveness.PROBE_SECONDS", 0.01)
-    probe = Probe(f"{server}/200")
+    probe = page_probe(f"{server}/200")
     probe.start()
     deadline = time.monotonic() + 30
     while probe.answers[0] < 2:

@@ -141,6 +141,37 @@ def test_a_cluster_whose_programs_are_gone_is_not_replaced(made, monkeypatch):
         postgres.check(made)
 
 
+def test_stopped_processes_of_a_killed_server_do_not_keep_the_next_one_from_starting(made):
+    with running(made) as process:
+        assert postgres.ask(made, 30)
+        family = [process.pid, *children(process.pid)]
+        assert len(family) > 3
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        assert postgres.ask(made, 1) is None
+        process.kill()
+        process.wait()
+    with running(made):
+        assert postgres.answers(made)
+        assert not [pid for pid in family if Path(f"/proc/{pid}/cwd").exists()]
+
+
+def test_nothing_of_a_stopped_server_is_left(made):
+    with running(made) as process:
+        workers = children(process.pid)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        postgres.remove_rest(made)
+        assert not [pid for pid in workers if Path(f"/proc/{pid}/cwd").exists()]
+        assert not postgres.socket_folder(made).exists()
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @only_root
 def test_a_socket_folder_of_somebody_else_is_refused(tmp_path):
     settings = Settings(tmp_path)

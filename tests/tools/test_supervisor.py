@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tools.component import Component
+from tools.database import Kind
+from tools.liveness import SQLITE_SECONDS
 from tools.settings import Settings
-from tools.supervisor import Component, Supervisor
+from tools.supervisor import Supervisor, instance_watch
 
 
 def wait_for(condition) -> None:
@@ -74,6 +77,19 @@ def test_the_database_stops_last_and_at_once(tmp_path):
     supervisor._stop()
     first, *second, last = told.read_text().splitlines()
     assert (first, sorted(second), last) == ("scheduler TERM", ["api-server TERM", "local-aws TERM"], "postgres INT")
+
+
+def test_the_api_server_may_wait_for_sqlites_lock(tmp_path):
+    on_file = instance_watch(Settings(tmp_path, database_url="sqlite"), Kind.FILE)
+    assert on_file.patience_seconds == {"api-server": SQLITE_SECONDS}
+    given = instance_watch(Settings(tmp_path, database_url="postgresql+psycopg2://airflow@host/airflow"), Kind.GIVEN)
+    assert (given.patience_seconds, given.database) == ({}, None)
+
+
+def test_the_embedded_database_is_watched(tmp_path):
+    watch = instance_watch(Settings(tmp_path), Kind.EMBEDDED)
+    assert (watch.patience_seconds, watch.database) == ({}, "postgres")
+    assert watch.servers["postgres"].ask() is None
 
 
 @pytest.mark.parametrize("children_go_on", [False, True])

@@ -1,17 +1,10 @@
-"""Errors say what, on what, why and what to do; AWS's are sorted by code."""
+"""Errors say what failed, where, why and what to do."""
 
 import pickle
 
-import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from slipway import errors
-
-
-def _client_error(code, status=400):
-    answer = {"Error": {"Code": code, "Message": "because"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "CreateTrainingJob")
 
 
 def test_a_message_has_four_parts():
@@ -31,27 +24,7 @@ def test_errors_survive_the_way_between_processes():
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "transient", "permanent"),
-    [
-        (_client_error("ThrottlingException"), True, False),
-        (_client_error("ExpiredTokenException", 403), True, False),
-        (_client_error("AnythingElse", 503), True, False),
-        (_client_error("ValidationException", 500), True, False),
-        (_client_error("ValidationException"), False, True),
-        (_client_error("AccessDeniedException"), False, True),
-        (_client_error("ResourceInUse"), False, False),
-        (EndpointConnectionError(endpoint_url="http://x"), True, False),
-        (NoCredentialsError(), False, False),
-    ],
-)
-def test_what_may_pass_and_what_never_will(error, transient, permanent):
-    translated = errors.translate(error, what="Cannot do it", resource="x")
-    assert translated.transient is transient
-    assert isinstance(translated, AirflowFailException) is permanent
-
-
-def test_a_translation_keeps_code_operation_and_words():
-    translated = errors.translate(_client_error("ResourceInUse"), what="Cannot create the job", resource="job-1")
-    assert (translated.code, translated.operation) == ("ResourceInUse", "CreateTrainingJob")
-    assert str(translated) == "Cannot create the job (job-1): CreateTrainingJob answered ResourceInUse: because"
+def test_what_goes_on_after_an_error_logs_it_without_its_fix():
+    error = errors.AwsError("Cannot list", resource="s3://b/k", why="SlowDown", fix="clear this task")
+    assert error.problem == errors.problem_of(error) == "Cannot list (s3://b/k): SlowDown"
+    assert errors.problem_of(ValueError("no number")) == "no number"

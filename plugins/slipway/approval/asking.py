@@ -33,6 +33,7 @@ from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, ExecutionMode
+from slipway.waiting.results import REFUSED_FIX
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -110,7 +111,12 @@ class AskingOperator(StageMixin, HITLOperator):
         outcome = event.get("outcome", ApprovalOutcome.ANSWERED)
         if outcome == ApprovalOutcome.REFUSED:
             arn = pull_package_arn(context)
-            raise PermanentError("The Model Registry does not show the decision", resource=arn, why=event["reason"])
+            raise PermanentError(
+                "The Model Registry does not show the decision",
+                resource=arn,
+                why=event["reason"],
+                fix=event.get("fix") or REFUSED_FIX,
+            )
         return self.go_on(context, outcome)
 
     # What a subclass defines.

@@ -123,7 +123,7 @@ class ApprovalTrigger(PollingTrigger):
             client = await self.client(S3Hook)
             return await overtaken_async(client, Ticket.from_json(self.ticket)) is not None
         except (AwsError, PermanentError) as error:
-            self.log.warning("Cannot look for newer releases, trying again: %s", error)
+            self.log.warning("Cannot look for newer releases, trying again: %s", error.problem)
             # New clients read the credentials again.
             await self.cleanup()
             return False

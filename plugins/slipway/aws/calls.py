@@ -10,15 +10,16 @@ from botocore.exceptions import BotoCoreError, ClientError, ResponseStreamingErr
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from slipway.errors import translate
+from slipway.aws.translation import translate
 
 
 @contextmanager
-def aws_call(what: str, resource: str) -> Iterator[None]:
+def aws_call(what: str, resource: str, *, fix: str | None = None) -> Iterator[None]:
     """Translate what boto3 raises inside the block, by its error code.
 
     :param what: what was being done, as an infinitive: ``describe the training job``
     :param resource: name, ARN or URI of the resource concerned
+    :param fix: what to do where the error code alone does not say it
     :raises slipway.errors.AwsError: for every error of the service or of the connection to it
     """
     try:
@@ -27,7 +28,7 @@ def aws_call(what: str, resource: str) -> Iterator[None]:
         known = call_error(error)
         if known is None:
             raise
-        raise translate(known, what=f"Cannot {what}", resource=resource) from error
+        raise translate(known, what=f"Cannot {what}", resource=resource, fix=fix) from error
 
 
 def call_error(error: Exception) -> ClientError | BotoCoreError | None:

@@ -72,7 +72,12 @@ class CloudFormationHook(AwsHook):
         options = {"RoleARN": request.role_arn} if request.role_arn else {}
         if request.revert_drift:
             options["DeploymentMode"] = "REVERT_DRIFT"
-        with aws_call("create a change set for the stack", request.stack_name):
+        with aws_call(
+            "create a change set for the stack",
+            request.stack_name,
+            fix="correct what the answer names: in deployment.json, and upload the zip again; or in the template's "
+            "bucket, and clear this task",
+        ):
             try:
                 self.conn.create_change_set(
                     StackName=request.stack_name,

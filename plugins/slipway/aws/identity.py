@@ -29,7 +29,8 @@ class IdentityHook(AwsHook):
         if not region:
             raise PermanentError(
                 "No AWS region is configured",
-                resource=self.aws_conn_id,
+                resource=self.aws_conn_id or "no connection",
+                why="neither the connection nor the environment names one",
                 fix="export AWS_DEFAULT_REGION, or set region_name in the connection's extra",
             )
         client: Any = self.conn

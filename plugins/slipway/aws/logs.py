@@ -10,7 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.aws.patience import patient
 from slipway.aws.session import AwsHook
-from slipway.errors import AwsError, translate
+from slipway.aws.translation import translate
+from slipway.errors import AwsError
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"

@@ -17,7 +17,8 @@ import tenacity
 from airflow.sdk.configuration import conf
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.errors import AwsError, translate
+from slipway.aws.translation import translate
+from slipway.errors import AwsError, problem_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -95,6 +96,7 @@ def may_pass(error: BaseException) -> bool:
 
 def _say(hook: Any, state: tenacity.RetryCallState, limit_seconds: float) -> None:
     error = state.outcome.exception() if state.outcome else None
+    problem = problem_of(error) if isinstance(error, Exception) else error
     hook.log.warning(
-        "%s. Waiting for AWS since %.0f s, at most %.0f s", error, state.seconds_since_start, limit_seconds
+        "%s. Waiting for AWS since %.0f s, at most %.0f s", problem, state.seconds_since_start, limit_seconds
     )

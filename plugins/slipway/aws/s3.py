@@ -225,6 +225,7 @@ class S3Hook(AwsHook):
                     "Could not delete the object",
                     resource=uri(bucket, refused["Key"]),
                     why=f"DeleteObjects answered {refused.get('Code')}: {refused.get('Message', '')}",
+                    fix="allow s3:DeleteObject there to the role of Airflow's connection",
                     code=str(refused.get("Code", "")),
                     operation="DeleteObjects",
                 )

@@ -95,7 +95,11 @@ class SageMakerHook(SageMakerApiHook):
         :raises slipway.errors.AwsError: with the code ``ResourceInUse`` where the name is taken,
             ``ResourceLimitExceeded`` where a quota is used up
         """
-        with aws_call("create the training job", parameters["TrainingJobName"]):
+        with aws_call(
+            "create the training job",
+            parameters["TrainingJobName"],
+            fix="correct what the answer names in trainingjob.json, and upload the zip again",
+        ):
             return self.conn.create_training_job(**parameters)["TrainingJobArn"]
 
     @patient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,20 @@ _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
     "application-autoscaling",
 )
+
+
+def _quieten() -> None:
+    """Leave out of a task's log where each client's credentials and endpoints come from; that was half of it.
+
+    A level that the logging configuration sets for them stays.
+    https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/advanced-logging-configuration.html
+    """
+    for logger in map(logging.getLogger, ("botocore", "aiobotocore")):
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
+
+
+_quieten()
 
 
 class _Factory(SessionFactory):  # type: ignore[misc,valid-type]

@@ -62,7 +62,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         try:
             return self._collect(context)
         except SlipwayError as error:
-            self.log.warning("%s. The next release collects the rest", error)
+            self.log.warning("%s. The next release collects the rest", error.problem)
         except Exception:
             # Production serves, so nothing that a collection meets fails the release (docs/decisions.md, 29).
             self.log.exception("The collection ended. The next release collects the rest")
@@ -79,7 +79,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             )
             changed = served.changed(data_urls(stack.parameters)) if stack else []
         except SlipwayError as error:
-            self.log.warning("%s. Production's artefacts were not compared with those on record", error)
+            self.log.warning("%s. Production's artefacts were not compared with those on record", error.problem)
             return
         except Exception:
             self.log.exception("Production's artefacts were not compared with those on record")

@@ -88,5 +88,5 @@ def _size(objects: Callable[[str, str], list[StoredObject]], bucket: str, prefix
         found = objects(bucket, prefix)
     except SlipwayError as error:
         # Everything else has been removed, so this only makes the list less exact.
-        return f"not counted: {error}"
+        return f"not counted: {error.problem}"
     return f"{len(found)} objects, {sum(one.size_bytes for one in found)} bytes" if found else ""

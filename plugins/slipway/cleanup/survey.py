@@ -151,7 +151,7 @@ class Survey:
             claim, pinned = self._claim(revision_id), self._revision(revision_id)
         except PermanentError as error:
             # Without a sequence nothing of it is removed.
-            log.warning("%s. Everything of this release is kept", error)
+            log.warning("%s. Everything of this release is kept", error.problem)
             return Past(revision_id, None, True, home)
         status = package.get("ModelApprovalStatus") if package else None
         return Past(

@@ -71,7 +71,8 @@ def make_or_adopt(hook: CloudFormationHook, request: ChangeSetRequest) -> Change
     raise StackFailed(
         "Too many attempts at one change",
         resource=request.stack_name,
-        why=f"{_MAX_CHANGE_SETS} change sets",
+        why=f"{_MAX_CHANGE_SETS} change sets of this content have been executed",
+        fix="correct what the stack's events name, then upload a new version: its change sets have new names",
     )
 
 

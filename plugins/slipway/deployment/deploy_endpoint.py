@@ -224,7 +224,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
             fired = CloudWatchHook(aws_conn_id=self.aws_conn_id).fired(names, since) if since else []
         except AwsError as error:
             # The reason of the failure is still worth showing without the alarms.
-            self.log.warning("Cannot tell which alarms went off: %s", error)
+            self.log.warning("Cannot tell which alarms went off: %s", error.problem)
             return reason
         return "; ".join([reason, *map(str, fired)])
 

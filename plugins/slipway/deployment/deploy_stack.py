@@ -15,7 +15,7 @@ from slipway.aws.stacks import ChangeSetRequest, Stack
 from slipway.deployment import change_sets
 from slipway.deployment.stack_operator import StackOperator
 from slipway.deployment.wait import ChangeSetTrigger, StackWait
-from slipway.errors import AwsError, StackFailed
+from slipway.errors import StackFailed
 from slipway.states import StackStatus
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -150,7 +150,7 @@ class CloudFormationDeployOperator(StackOperator):
         self._reverts = reverts
         self.prepare(context)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot watch the stack", resource=self.stack_name, why=result.reason)
+            raise result.refused("Cannot watch the stack", self.stack_name)
         if result.outcome is WaitOutcome.TIMEOUT:
             self._raise_timeout(" ".join(filter(None, [result.status, result.reason])))
         if deleted_stack_id:
@@ -169,7 +169,7 @@ class CloudFormationDeployOperator(StackOperator):
         stack = self.hook.describe_stack(self.stack_name)
         self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "missing")
         if time.time() >= deadline:
-            self._raise_timeout(stack.status if stack else "")
+            self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])) if stack else "")
         if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
             return self._apply(context, stack, deadline, failure)
         self._check_ours(stack)
@@ -235,7 +235,7 @@ class CloudFormationDeployOperator(StackOperator):
     def _conclude(self, context: Context, change_set_name: str, deadline: float, failure: str | None) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
-            raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
+            raise self._gone()
         change_set = self.hook.describe_change_set(self.stack_name, change_set_name)
         # DescribeStacks may still show the state before the execution.
         if (
@@ -244,7 +244,7 @@ class CloudFormationDeployOperator(StackOperator):
             or (change_set and change_set.executing)
         ):
             if time.time() >= deadline:
-                self._raise_timeout(stack.status)
+                self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])))
             self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, failure=failure)
         half_done = self.undo_of_first_step(stack) is not None
         if stack.status not in _DEPLOYED:
@@ -283,7 +283,7 @@ class CloudFormationDeployOperator(StackOperator):
     def _unchanged(self, context: Context) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
-            raise StackFailed("The stack was deleted while it was deployed", resource=self.stack_name)
+            raise self._gone()
         self.log.info("The stack %s needs no change", stack.name)
         self._link(context, stack)
         self.check_deployed(stack)

@@ -139,7 +139,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         try:
             plan = plan_again(self.model, revision_id, digest, s3=self.s3)
         except PermanentError as error:
-            self._refuse(arn, str(error), _HOW_TO_RELEASE, error)
+            self._refuse(arn, error.problem, _HOW_TO_RELEASE, error)
         rules = self.model.approval.rules()
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
         approval_check.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
@@ -150,7 +150,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         try:
             S3Artefacts(self.s3).check(artefact.on_record(package, artefact.data_url(package)))
         except ArtefactChanged as error:
-            self._refuse(package["ModelPackageArn"], str(error), _HOW_TO_RELEASE, error)
+            self._refuse(package["ModelPackageArn"], error.problem, _HOW_TO_RELEASE, error)
 
     def _outputs(self) -> Mapping[str, str]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)

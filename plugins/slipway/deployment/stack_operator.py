@@ -142,6 +142,14 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
         fix = "fix what the reason names, then clear this task or upload a new version"
         return StackFailed(_NOT_DEPLOYED, resource=self.stack_name, why=reason, fix=fix)
 
+    def _gone(self) -> StackFailed:
+        return StackFailed(
+            "The stack was deleted while it was deployed",
+            resource=self.stack_name,
+            why="CloudFormation no longer shows it",
+            fix="look for DeleteStack in CloudTrail to see who deleted it; then clear this task, which makes it again",
+        )
+
     def _raise_failed(self, stack: Stack, *, fix: str, what: str | None = None) -> NoReturn:
         raise StackFailed(what or _NOT_DEPLOYED, resource=stack.name, why=self._reason(stack), fix=fix)
 
@@ -149,7 +157,7 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
         raise StackFailed(
             f"The stack was not deployed within {self.timeout_seconds:.0f} s",
             resource=self.stack_name,
-            why=f"it is {state}" if state else None,
+            why=f"it is {state}" if state else "CloudFormation shows no stack of this name",
             fix="look at its events in the CloudFormation console, then clear this task: it continues where it stopped",
         )
 

@@ -58,7 +58,7 @@ class SessionAccess:
         try:
             found = self._session.get_credentials()
             if found is None:
-                raise LoadError("There are no AWS credentials. Fix: set AWS_PROFILE or other AWS settings")
+                raise LoadError("There are no AWS credentials", fix="set AWS_PROFILE or other AWS settings")
             return found.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
             raise LoadError(f"Cannot get the AWS credentials: {error}") from error

@@ -159,7 +159,7 @@ class Engine:
             return await self._processes[sender].phase(share, starts_at, partial(book.note, sender))
         except LoadError as error:
             # The run ends, but keeps what all processes have counted.
-            self.stop(str(error))
+            self.stop(error.problem)
             return time.monotonic() - starts_at, 0.0
         finally:
             book.end(sender)
@@ -194,7 +194,7 @@ class Engine:
             try:
                 self._instances = await asyncio.to_thread(self._access.instances, self._plan.endpoint_name)
             except LoadError as error:
-                _log.warning("%s", error)
+                _log.warning("%s", error.problem)
             await asyncio.sleep(_INSTANCES_SECONDS)
 
     async def _watch_time(self) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 
 class LoadError(Exception):
-    """The load cannot be run; the message says why and what to do."""
+    """The load cannot be run; the message says why and what to do.
+
+    :param problem: what is wrong, without a full stop
+    :param fix: what the reader can do about it
+    """
+
+    def __init__(self, problem: str, *, fix: str | None = None) -> None:
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"{problem}. Fix: {fix}" if fix else problem)
 
 
 class LoadRefused(LoadError):

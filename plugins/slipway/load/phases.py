@@ -135,6 +135,6 @@ def parse_stages(text: str) -> tuple[LoadStage, ...]:
     for part in text.split(","):
         match = _STAGE.fullmatch(part.strip())
         if not match:
-            raise LoadRefused(f"{part.strip()!r} is not a stage. Fix: write CONCURRENCY:REQUESTS, such as 10:1000")
+            raise LoadRefused(f"{part.strip()!r} is not a stage", fix="write CONCURRENCY:REQUESTS, such as 10:1000")
         stages.append(LoadStage(int(match[1]), int(match[2])))
     return tuple(stages)

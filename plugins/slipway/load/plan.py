@@ -74,19 +74,19 @@ class Plan:
         :raises LoadRefused: naming every cap that is exceeded
         """
         if not self.rows:
-            raise LoadRefused("There are no rows to send. Fix: name data that has a label and features on each line")
+            raise LoadRefused("There are no rows to send", fix="name data that has a label and features on each line")
         if (first := _row_bytes(self.rows[0])) > MAX_ROWS_MIB * 2**20:
             raise LoadRefused(
-                f"The first row has {first / 2**20:.1f} MiB, but all rows together may have {MAX_ROWS_MIB} MiB. "
-                "Fix: name data with smaller rows"
+                f"The first row has {first / 2**20:.1f} MiB, but all rows together may have {MAX_ROWS_MIB} MiB",
+                fix="name data with smaller rows",
             )
         if not self.phases:
-            raise LoadRefused("There is no load to send. Fix: give stages, or a rate and a duration")
+            raise LoadRefused("There is no load to send", fix="give stages, or a rate and a duration")
         self._check_figures()
         if self.target_variant is not None and not _VARIANT.fullmatch(self.target_variant):
             raise LoadRefused(
-                f"{self.target_variant[:80]!a} is not a variant's name. "
-                "Fix: write letters and digits, with hyphens between them, 63 at most"
+                f"{self.target_variant[:80]!a} is not a variant's name",
+                fix="write letters and digits, with hyphens between them, 63 at most",
             )
         caps, asked = (
             self.caps,
@@ -110,8 +110,8 @@ class Plan:
         ]
         if exceeded:
             raise LoadRefused(
-                f"The load for {self.endpoint_name} is above its caps: {'; '.join(exceeded)}. "
-                "Fix: ask for less, or raise the cap"
+                f"The load for {self.endpoint_name} is above its caps: {'; '.join(exceeded)}",
+                fix="ask for less, or raise the cap",
             )
 
     def _check_figures(self) -> None:
@@ -123,7 +123,7 @@ class Plan:
                 given.append(("rate_rps times duration_seconds", phase.rate_rps * phase.duration_seconds))
         wrong = [f"{name} is {value}" for name, value in given if not 0 < value < math.inf]
         if wrong:
-            raise LoadRefused(f"{', '.join(wrong)}. Fix: give a finite number above 0")
+            raise LoadRefused(", ".join(wrong), fix="give a finite number above 0")
 
     @cached_property
     def sent_rows(self) -> Sequence[Row]:

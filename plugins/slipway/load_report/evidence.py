@@ -76,7 +76,7 @@ class _Parts:
             try:
                 self.found[part] = ask()
             except AwsError as error:
-                self.missing[part] = str(error)
+                self.missing[part] = error.problem
 
 
 def _endpoint(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sns import SnsPublishHook
+from slipway.errors import problem_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -99,7 +100,7 @@ class Notices:
                 deliver()
             # Any error of a notifier: a release never waits for a message.
             except Exception as error:
-                log.warning("Cannot send the message %r to %s: %s", message.subject, channel, error)
+                log.warning("Cannot send the message %r to %s: %s", message.subject, channel, problem_of(error))
                 continue
             told = [*told, name]
             store.set(TOLD, told)

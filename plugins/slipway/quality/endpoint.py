@@ -91,12 +91,14 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         result = WaitResult.from_event(event)
         name = pull_plan(context).endpoint(self.environment)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot wait for the endpoint", resource=name, why=result.reason)
+            raise result.refused("Cannot wait for the endpoint", name)
         if result.outcome is WaitOutcome.TIMEOUT:
             raise EndpointTestFailed(
                 f"The endpoint was not InService within {self.model.timeouts.stack_seconds} s",
                 resource=name,
                 why=f"it is {result.status or 'unknown'} {result.reason}".rstrip(),
+                fix="wait until it is InService in the SageMaker console, then clear this task; "
+                f"if its update fails, {self._deploy_again}",
             )
         return self._test(context, deadline=deadline)
 
@@ -105,13 +107,21 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         name = plan.endpoint(self.environment)
         endpoint = self.hook.describe_endpoint(name)
         if endpoint is None:
-            raise EndpointTestFailed("The endpoint does not exist", resource=name, fix="run the deployment again")
+            raise EndpointTestFailed(
+                "The endpoint does not exist",
+                resource=name,
+                why="somebody has deleted it since it was deployed",
+                fix=self._deploy_again,
+            )
         status = EndpointStatus(endpoint["EndpointStatus"])
         if status in ON_THE_WAY:
             self._wait(name, deadline)
         if status is not EndpointStatus.IN_SERVICE:
             raise EndpointTestFailed(
-                f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
+                f"The endpoint is {status}",
+                resource=name,
+                why=endpoint.get("FailureReason") or "SageMaker gives no reason",
+                fix=f"fix what the reason names, then {self._deploy_again}",
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
         registered = self._data_url(plan)
@@ -152,9 +162,18 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         package = self.registry.find_model_package(group, revision_id=revision_id, digest=digest)
         if package is None:
             raise EndpointTestFailed(
-                "The model package of this release no longer exists", resource=group, why=revision_id
+                "The model package of this release no longer exists",
+                resource=group,
+                why=f"no package has revision {revision_id} and digest {digest}",
+                fix="start a roll-back to a release whose package exists"
+                if plan.rolls_back
+                else "clear the task register and what follows; the new package needs an approval again",
             )
         return candidate(package).model.data_url
+
+    @property
+    def _deploy_again(self) -> str:
+        return f"clear deploy_{self.environment.short} and what follows"
 
     @property
     def _keeps_stage(self) -> bool:
@@ -185,7 +204,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             raise EndpointTestFailed(
                 f"The golden set has more than {golden.MAX_ROWS} rows",
                 resource=place,
-                fix="keep the most important rows",
+                why="a person must be able to check it row by row",
+                fix="keep the most important rows, then clear this task",
             )
         golden.check(self._ask(name, rows, answers, variant).answers, self.model.golden.tolerance, name)
         return {"golden_rows": len(rows)}
@@ -202,7 +222,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             live = self._ask(name, rows, answers_of(served, self.s3), LIVE_VARIANT)
             live.check(regression=regression)
         except EndpointTestFailed as error:
-            self.log.warning("The live model failed, so every candidate is better: %s", error)
+            self.log.warning("The live model failed, so every candidate is better: %s", error.problem)
             live = None
         found = champion.compare(rule, score, live, regression=regression)
         self.log.info("Comparison with the live model: %s", found.to_xcom())
@@ -216,7 +236,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             found = self.compare_stack(plan.stack(Environment.PRODUCTION), self.model.aws_conn_id)
         except AwsError as error:
             # deploy_prd compares again, and must be able to.
-            self.log.warning("Cannot compare production with its stack: %s", error)
+            self.log.warning("Cannot compare production with its stack: %s", error.problem)
             return None
         for one in found or ():
             self.log.warning("Production differs from its stack: %s: %s", one, one.remedy)
@@ -244,7 +264,13 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         except AwsError as error:
             if error.code != "ModelError":
                 raise
-            raise EndpointTestFailed("The model failed on a held-out row", resource=name, why=error.why) from error
+            raise EndpointTestFailed(
+                "The model failed on a held-out row",
+                resource=name,
+                why=error.why,
+                fix=f"read its error in CloudWatch Logs, group /aws/sagemaker/Endpoints/{name}; then correct the rows "
+                "of test or golden in the model file and clear this task, or train a model that takes them",
+            ) from error
         by = answer.variant or variant or ""
         text = answer.body.decode(errors="replace").strip()
         return Prediction(row.label, text, by, answer.latency_ms, answers.get(by, Answers.UNKNOWN))

@@ -61,7 +61,12 @@ class Score:
         try:
             distances = [answer.distance for answer in self.answers]
         except ValueError as error:
-            raise EndpointTestFailed("A row or its answer is not a number", why=str(error)) from error
+            raise EndpointTestFailed(
+                "A row or its answer is not a number",
+                why=str(error),
+                fix="correct the rows of test.data; a classifier needs test.accuracy_minimum in its model file instead "
+                "of test.rmse_maximum",
+            ) from error
         # A product that is too large is infinite; a power would raise.
         return math.sqrt(statistics.fmean(distance * distance for distance in distances))
 
@@ -74,7 +79,12 @@ class Score:
         if regression:
             _ = self.rmse
         elif not all(answer.answers.name_a_class for answer in self.answers):
-            raise EndpointTestFailed("The answers name no classes", why="the model was trained for another task")
+            raise EndpointTestFailed(
+                "The answers name no classes",
+                why="the model was trained for another task",
+                fix="give a regression test.rmse_maximum in its model file instead of test.accuracy_minimum, or train "
+                "with an objective of classes",
+            )
 
     @property
     def variants(self) -> dict[str, int]:

@@ -73,7 +73,9 @@ def _answers(container: Mapping[str, Any], s3: S3Hook) -> Answers:
         # Without the right to read it, nobody knows what an answer means.
         raise
     except PermanentError as error:
-        log.warning("The answers of %s are read by their form, because its request cannot be read: %s", url, error)
+        log.warning(
+            "The answers of %s are read by their form, because its request cannot be read: %s", url, error.problem
+        )
         return Answers.UNKNOWN
     return answers_for(objective_of(image, request.training_job.hyper_parameters or {}))
 

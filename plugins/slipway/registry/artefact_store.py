@@ -72,7 +72,13 @@ class S3Artefacts(S3Store):
                 raise
         copy = self._look(bucket, key)
         if copy is None:
-            raise PermanentError("The copy of the artefact is gone", resource=uri(bucket, key))
+            raise PermanentError(
+                "The copy of the artefact is gone",
+                resource=uri(bucket, key),
+                why="something deleted it right after it was made",
+                fix="look for a lifecycle rule or a program that deletes there, and end it; then clear this task, "
+                "which copies again",
+            )
         self.log.info("Copied %s to %s", source_uri, uri(bucket, key))
         return self._artefact(bucket, key, copy)
 

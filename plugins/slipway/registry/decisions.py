@@ -79,7 +79,12 @@ class DecisionRecordHook(ModelRegistryHook):
         )
         standing = decision_of(self._package_of(model_package_arn, digest))
         if standing is None:
-            raise SlipwayError("The decision was not recorded", resource=model_package_arn, fix="run the task again")
+            raise SlipwayError(
+                "The decision was not recorded",
+                resource=model_package_arn,
+                why="the package has no decision after UpdateModelPackage; somebody may have withdrawn it at once",
+                fix="clear this task, which records it again",
+            )
         return _same_or_raise(standing, wanted, who, model_package_arn)
 
     @patient

@@ -221,7 +221,12 @@ class ModelRegistryHook(SageMakerApiHook):
     def _package_of(self, arn: str, digest: str) -> dict:
         package = self.describe_model_package(arn)
         if package is None:
-            raise NotApproved("There is no model package to decide on", resource=arn, fix="run register again")
+            raise NotApproved(
+                "There is no model package to decide on",
+                resource=arn,
+                why="somebody has deleted it since it was registered",
+                fix="clear the task register and what follows",
+            )
         found = package.get("CustomerMetadataProperties", {}).get(DIGEST)
         if found != digest:
             raise NotApproved(

@@ -88,7 +88,12 @@ class Claims:
                 return replace(wanted, sequence=standing.sequence)
             if not new_attempt:
                 return standing
-        raise SlipwayError("This version has too many attempts", resource=revision.version_id, why=f"{_MAX_ATTEMPTS}")
+        raise SlipwayError(
+            "This version has too many attempts",
+            resource=revision.version_id,
+            why=f"new_attempt has released it {_MAX_ATTEMPTS - 1} times",
+            fix="upload the zip again: a new version has attempts of its own",
+        )
 
     def _take(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Claim:
         """Write the claim of a run unless there is one, and return the claim that is valid."""

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from slipway import names
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import uri
-from slipway.errors import IntakeUnreadable
+from slipway.errors import IntakeUnreadable, problem_of
 from slipway.host import runs
 from slipway.host.task_errors import with_error_block
 from slipway.source.uploads import (
@@ -202,7 +202,7 @@ def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
         raise IntakeUnreadable(
             "The stored state of the intake cannot be read, so it starts no release",
             resource=f"entry {STATE_KEY} in the state store of the asset {source.asset_name}",
-            why=str(error),
+            why=problem_of(error),
             fix=f"an administrator deletes it: DELETE /api/v2/assets/<the asset's id>/state-store/{STATE_KEY}. The "
             "intake then reads the bucket as if for the first time: it releases the newest version of each key, "
             "unless that was released before",

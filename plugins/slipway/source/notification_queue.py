@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sqs import QueueMessage, delete_async, queue_url_async, receive_async
-from slipway.errors import AwsError
+from slipway.errors import AwsError, problem_of
 from slipway.source.event_notifications import is_handled, versions_named
 from slipway.source.uploads import IntakeState, VersionKey
 from slipway.waiting.results import backoff_seconds
@@ -76,7 +76,7 @@ class NotificationQueue:
                 # As for the watcher, only cancellation may end it.
                 failures += 1
                 say = self._log.warning if failures == 1 else self._log.debug
-                say("Cannot listen to the queue %s, trying again: %s", self.queue, error)
+                say("Cannot listen to the queue %s, trying again: %s", self.queue, problem_of(error))
             finally:
                 self.listening, self._connection = False, None
             await asyncio.sleep(backoff_seconds(failures, base_seconds=_BACKOFF_BASE_SECONDS))
@@ -133,4 +133,4 @@ class NotificationQueue:
             for message_id in await delete_async(*self._connection, messages):
                 self._held.pop(message_id, None)
         except AwsError as error:
-            self._log.warning("%s; SQS delivers them again", error)
+            self._log.warning("%s; SQS delivers them again", error.problem)

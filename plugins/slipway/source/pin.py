@@ -105,7 +105,12 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         result = WaitResult.from_event(event)
         bucket, key, _ = self._wanted(context)
         if result.outcome is not WaitOutcome.REACHED:
-            raise PermanentError("There is nothing to release", resource=uri(bucket, key), why=result.reason)
+            raise PermanentError(
+                "There is nothing to release",
+                resource=uri(bucket, key),
+                why=result.reason,
+                fix=result.fix or "upload the zip there, then clear this task",
+            )
         revision = self._pin(context)
         if revision is None:
             # It was deleted after the trigger saw it.
@@ -166,7 +171,12 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
     def _new_attempt(context: Mapping[str, Any]) -> bool:
         wanted = {**(context.get("params") or {}), **(context["dag_run"].conf or {})}.get("new_attempt")
         if wanted not in (None, False, True):
-            raise PermanentError("new_attempt is true or false", resource=repr(wanted), fix="trigger the run again")
+            raise PermanentError(
+                "new_attempt is neither true nor false",
+                resource="the run's configuration",
+                why=f"it is {wanted!r}",
+                fix='trigger a new run with {"new_attempt": true}, or without it',
+            )
         return bool(wanted)
 
     def _wait(self, bucket: str, key: str, deadline: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.s3 import S3Hook, exists_async, uri
+from slipway.errors import problem_of
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -38,7 +39,7 @@ class ObjectExistsTrigger(PollingTrigger):
 
     async def while_away(self, error: Exception) -> TriggerEvent | None:
         """End the wait when its deadline has passed, although the look failed."""
-        return self._due(str(error))
+        return self._due(problem_of(error))
 
     def _due(self, reason: str) -> TriggerEvent | None:
         if time.time() < self.deadline:

@@ -92,7 +92,12 @@ class UploadWatcherTrigger(WatcherTrigger):
     ) -> list[ObjectVersion] | None:
         """Return the versions that need attention, or None before the first intake and when the state is unreadable."""
         if self.asset_state_store is None:
-            raise PermanentError("The watcher has no asset to read the state of", resource=bucket)
+            raise PermanentError(
+                "The watcher has no asset to read the state of",
+                resource=bucket,
+                why="its trigger does not run in an AssetWatcher",
+                fix="give the trigger to an AssetWatcher of the intake's asset in the DAG file",
+            )
         # List first: a version that the intake handles in between is then in both.
         listed = await list_versions_async(client, bucket, list_prefixes(self.keys))
         try:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slipway.aws.documents import S3Documents
-from slipway.errors import AlreadyDecided, AwsError, NotApproved, SlipwayError, Superseded
+from slipway.errors import AlreadyDecided, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.host.task_errors import TaskErrors
@@ -99,7 +99,7 @@ class StageMixin(TaskErrors):
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot read the board of the model's stages", why=result.reason)
+            raise result.refused("Cannot read the board of the model's stages", "the board in S3")
         return self.execute(context)
 
     def leave_stages(self, context: Context, stage: BoardStage) -> None:
@@ -111,7 +111,7 @@ class StageMixin(TaskErrors):
         try:
             self.gate.leave(self.ticket(context, stage))
         except SlipwayError as error:
-            self.log.warning("%s. The stage %s will be free when this run ends", error, stage)
+            self.log.warning("%s. The stage %s will be free when this run ends", error.problem, stage)
 
     def overtaken(self, context: Context, stage: BoardStage) -> Entry | None:
         """Return the newer release that has taken this one's place; None while there is none."""

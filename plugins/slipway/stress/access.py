@@ -103,4 +103,4 @@ def _for_engine() -> Iterator[None]:
         with without_patience():
             yield
     except AwsError as error:
-        raise LoadError(str(error)) from error
+        raise LoadError(error.problem, fix=error.fix) from error

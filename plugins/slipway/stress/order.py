@@ -119,9 +119,14 @@ class StressOrder:
             asked = StressForm.model_validate(dict(form))
             stages = parse_stages(asked.stages) if asked.stages else None
         except ValidationError as error:
-            raise StressRefused("No load was sent", why=describe(error, StressForm)) from error
+            raise StressRefused(
+                "No load was sent",
+                resource="the form",
+                why=describe(error, StressForm),
+                fix="correct these fields and trigger a new run",
+            ) from error
         except LoadRefused as error:
-            raise StressRefused("No load was sent", why=str(error)) from error
+            raise StressRefused("No load was sent", resource="the form", why=error.problem, fix=error.fix) from error
         model, environment = _asked_for(asked, models, errors)
         file = cls.of_model(model, environment)
         rate = (

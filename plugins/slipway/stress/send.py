@@ -158,7 +158,9 @@ class LoadOperator(TaskErrors):
         try:
             plan.check()
         except LoadRefused as error:
-            raise StressRefused("No load was sent", resource=order.endpoint_name, why=str(error)) from error
+            raise StressRefused(
+                "No load was sent", resource=order.endpoint_name, why=error.problem, fix=error.fix
+            ) from error
         return plan
 
     def _run(self, plan: Plan, aws_conn_id: str) -> LoadResult:
@@ -172,7 +174,12 @@ class LoadOperator(TaskErrors):
         try:
             return self._engine.run()
         except LoadError as error:
-            raise SlipwayError("The load could not be sent", resource=plan.endpoint_name, why=str(error)) from error
+            raise SlipwayError(
+                "The load could not be sent",
+                resource=plan.endpoint_name,
+                why=error.problem,
+                fix=error.fix or "read the worker's error output above, then clear this task",
+            ) from error
 
     def _write_report(
         self, place: _ReportPlace, order: StressOrder, began: datetime, result: LoadResult, verdict: SloVerdict
@@ -188,7 +195,7 @@ class LoadOperator(TaskErrors):
             place.put(report_files.page(report))
         except Exception as error:
             self.log.exception("The report is incomplete")
-            return str(error) if isinstance(error, SlipwayError) else repr(error)
+            return error.problem if isinstance(error, SlipwayError) else repr(error)
         return None
 
     def _evidence(self, order: StressOrder, began: datetime) -> dict[str, Any]:
@@ -216,7 +223,12 @@ class LoadOperator(TaskErrors):
         name = result.plan["endpoint_name"]
         where = f"the report could not be written ({report_error})" if report_error else f"the report is {report}"
         if result.ended == _STOPPED:
-            raise StressStopped("Not all of the load was sent", resource=name, why=f"{_STOPPED}; {where}")
+            raise StressStopped(
+                "Not all of the load was sent",
+                resource=name,
+                why=f"{_STOPPED}; {where}",
+                fix="clear this task, which sends all of it again",
+            )
         if verdict.broken:
             raise StressFailed(
                 "The endpoint broke its limits under load",
@@ -225,7 +237,13 @@ class LoadOperator(TaskErrors):
                 fix="improve the model, or change its limits in the model file",
             )
         if not verdict.completed:
-            raise StressFailed("Not all of the load was sent", resource=name, why=f"{result.ended}; {where}")
+            raise StressFailed(
+                "Not all of the load was sent",
+                resource=name,
+                why=f"{result.ended}; {where}",
+                fix="ask for less load, or raise stress.caps.max_seconds in the model file; then clear this task: it "
+                "sends all of it again",
+            )
         if report_error:
             raise StressFailed(
                 "The endpoint passed, but the report is incomplete",

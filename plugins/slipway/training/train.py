@@ -102,8 +102,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
-            plan = pull_plan(context)
-            raise AwsError("Cannot watch the training job", resource=plan.training_job_name, why=result.reason)
+            raise result.refused("Cannot watch the training job", pull_plan(context).training_job_name)
         return self._train(context, give_up_at=time.time() + self.quota_wait_seconds)
 
     def create_again(self, context: Context, event: Any, give_up_at: float) -> dict[str, Any]:
@@ -151,7 +150,12 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                     raise
             job = self._sagemaker.describe_training_job(name)
             if job is None:
-                raise SlipwayError("The training job was created and cannot be found", resource=name)
+                raise SlipwayError(
+                    "The training job was created and cannot be found",
+                    resource=name,
+                    why="DescribeTrainingJob does not show it yet",
+                    fix="clear this task, which adopts the job",
+                )
         tags = self._sagemaker.list_tags(job["TrainingJobArn"])
         self._check_digest(plan, job, tags)
         if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner:
@@ -200,7 +204,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 if quota
                 else "clear this task when AWS answers again; it adopts a job that was created",
             ) from error
-        self.log.warning("%s. Waiting", error)
+        self.log.warning("%s. Waiting", error.problem)
         # Jobs that use a quota run for minutes: the first pause is longer than the time between two polls.
         pause_seconds = backoff_seconds(3, base_seconds=self.model.timeouts.poll_seconds)
         self.defer(
@@ -290,7 +294,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         try:
             return LogsHook(**self._hook_parameters).last_lines(name, _LOG_LINES)
         except AwsError as error:
-            return [str(error)]
+            return [error.problem]
 
     def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
         # Only what the provider's OpenLineage support reads.

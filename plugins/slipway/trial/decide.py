@@ -140,6 +140,9 @@ def _comparison(context: Context) -> TrialComparison:
     found = context["ti"].xcom_pull(task_ids="watch_trial")
     if not found or "live" not in found:
         raise PermanentError(
-            "There are no figures to decide on", resource="watch_trial", fix="clear watch_trial and what follows"
+            "There are no figures to decide on",
+            resource="watch_trial",
+            why="the task has no XCom with the figures of both models",
+            fix="clear watch_trial and what follows",
         )
     return TrialComparison.from_json(found)

@@ -10,7 +10,7 @@ from slipway.aws.clients import client
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
-from slipway.errors import AwsError, StackFailed, TrialFailed
+from slipway.errors import StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
 from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
@@ -81,7 +81,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         with self._handle_failures(context):
             self.prepare(context)
             if result.outcome is WaitOutcome.REFUSED:
-                raise AwsError("Cannot read the trial's state", resource=self.endpoint_name, why=result.reason)
+                raise result.refused("Cannot read the trial's state", self.endpoint_name)
             if baking and result.outcome is WaitOutcome.FAILED:
                 self._send_back(result.reason)
             elif result.outcome in (WaitOutcome.FAILED, WaitOutcome.TIMEOUT):
@@ -228,6 +228,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             raise StackFailed(
                 "The stack is gone",
                 resource=self.stack_name,
+                why="somebody has deleted it since the trial began",
                 fix="clear deploy_prd and what follows: it creates the stack",
             )
         live: Mapping[str, Any] | None = None
@@ -254,6 +255,7 @@ class TrialSettleOperator(EndpointDeployOperator):
             raise TrialFailed(
                 "The endpoint does not exist",
                 resource=self.endpoint_name,
+                why="somebody has deleted it, but not its stack",
                 fix="clear deploy_prd and what follows: it creates the endpoint with the trial's weights",
             )
         return False

@@ -19,7 +19,7 @@ from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.deployment.weights import trial_share
-from slipway.errors import AwsError, TrialFailed
+from slipway.errors import TrialFailed
 from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
@@ -100,7 +100,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         """
         result = WaitResult.from_event(event)
         if result.outcome is WaitOutcome.REFUSED:
-            raise AwsError("Cannot read the trial's state", resource=self._name(context), why=result.reason)
+            raise result.refused("Cannot read the trial's state", self._name(context))
         return self.execute(context)
 
     def _watch(self, context: Context, trial: Trial, endpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +176,12 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         name = self._name(context)
         endpoint = self.sagemaker.describe_endpoint(name)
         if endpoint is None:
-            raise TrialFailed("The endpoint does not exist", resource=name, fix="run deploy_prd again")
+            raise TrialFailed(
+                "The endpoint does not exist",
+                resource=name,
+                why="somebody has deleted it since it was deployed",
+                fix="clear deploy_prd and what follows",
+            )
         status = EndpointStatus(endpoint["EndpointStatus"])
         if status in ON_THE_WAY:
             self.defer(
@@ -190,7 +195,10 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             )
         if status is not EndpointStatus.IN_SERVICE:
             raise TrialFailed(
-                f"The endpoint is {status}", resource=name, why=endpoint.get("FailureReason"), fix="deploy again"
+                f"The endpoint is {status}",
+                resource=name,
+                why=endpoint.get("FailureReason") or "SageMaker gives no reason",
+                fix="fix what the reason names, then clear deploy_prd and what follows",
             )
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
         return endpoint

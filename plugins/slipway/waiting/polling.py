@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.aws.calls import aws_call
-from slipway.errors import AwsError, PermanentError
+from slipway.errors import AwsError, PermanentError, SlipwayError, problem_of
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
 
 
@@ -92,9 +92,9 @@ class PollingTrigger(BaseTrigger):
 
     async def _outlast(self, error: Exception) -> TriggerEvent | None:
         # An API server that does not answer is a transient error too.
-        if not (isinstance(error, AirflowRuntimeError) or (isinstance(error, AwsError) and error.transient)):
-            return WaitResult(WaitOutcome.REFUSED, reason=str(error)).to_event()
+        if isinstance(error, SlipwayError) and not (isinstance(error, AwsError) and error.transient):
+            return WaitResult(WaitOutcome.REFUSED, reason=error.problem, fix=error.fix or "").to_event()
         event = await self.while_away(error)
         if event is None:
-            self.log.warning("%s; still waiting", error)
+            self.log.warning("%s; still waiting", problem_of(error))
         return event

@@ -13,10 +13,14 @@ from typing import Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import TriggerEvent
 
+from slipway.errors import AwsError
+
 BACKOFF_LIMIT_SECONDS = 60.0
 # The executor with which a task may be resumed at any time. By its path: the class would load Airflow's executors.
 EXECUTOR = "slipway.host.executor.DeferringLocalExecutor"
 FIRST_PAUSE_SECONDS = 1.0
+# For an answer of AWS that has no fix of its own.
+REFUSED_FIX = "correct what the answer names, in the IAM policy or the model file; then clear this task"
 
 
 class WaitOutcome(StrEnum):
@@ -35,11 +39,13 @@ class WaitResult:
     :param outcome: success state reached, failure state reached, deadline passed, or AWS refused to answer
     :param status: the last state of the resource
     :param reason: AWS's reason for it, or the last error
+    :param fix: what to do about the last error
     """
 
     outcome: WaitOutcome
     status: str = ""
     reason: str = ""
+    fix: str = ""
 
     def to_event(self) -> TriggerEvent:
         """Return the event that carries this result to the operator."""
@@ -50,7 +56,15 @@ class WaitResult:
         """Read the payload that the operator was resumed with."""
         if event is None:
             raise ValueError("the trigger resumed the task without an event")
-        return cls(WaitOutcome(event["outcome"]), event["status"], event["reason"])
+        return cls(WaitOutcome(event["outcome"]), event["status"], event["reason"], event.get("fix", ""))
+
+    def refused(self, what: str, resource: str) -> AwsError:
+        """Build the error of a wait that AWS refused.
+
+        :param what: what was being done, as a clause
+        :param resource: what was waited for
+        """
+        return AwsError(what, resource=resource, why=self.reason, fix=self.fix or REFUSED_FIX)
 
 
 def backoff_seconds(

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.waiter import SingleWaiterConfig, WaiterModel
 
 from slipway.aws.calls import call_error
-from slipway.errors import translate
+from slipway.aws.translation import translate
 from slipway.waiting.results import (
     WaitOutcome,
     WaitResult,
@@ -178,10 +178,10 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     def _outlast(self, error: Exception) -> WaitResult | None:
         translated = translate(error, what=f"Cannot poll {self.waiter_name}")
         if not translated.transient:
-            return WaitResult(WaitOutcome.REFUSED, reason=str(translated))
+            return WaitResult(WaitOutcome.REFUSED, reason=translated.problem, fix=translated.fix or "")
         if time.time() >= self.deadline:
-            return WaitResult(WaitOutcome.TIMEOUT, reason=str(translated))
-        self.log.warning("%s; still waiting", translated)
+            return WaitResult(WaitOutcome.TIMEOUT, reason=translated.problem)
+        self.log.warning("%s; still waiting", translated.problem)
         return None
 
     async def _sleep(self, seconds: float) -> None:

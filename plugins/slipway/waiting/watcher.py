@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from slipway.errors import problem_of
 from slipway.waiting.pacing import EventPacing
 from slipway.waiting.results import BACKOFF_LIMIT_SECONDS, backoff_seconds
 
@@ -63,7 +64,7 @@ class WatcherTrigger(BaseEventTrigger):
                 # Airflow does not start a watcher again that has ended: only cancellation may end it.
                 failures += 1
                 log = self.log.warning if failures == 1 else self.log.debug
-                log("Cannot watch %s, trying again: %s", self.watched, error)
+                log("Cannot watch %s, trying again: %s", self.watched, problem_of(error))
                 await asyncio.sleep(
                     backoff_seconds(failures, base_seconds=self.poll_seconds, limit_seconds=self.backoff_limit_seconds)
                 )

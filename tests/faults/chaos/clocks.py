@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests.faults.chaos.victims import COMPONENTS, component_of
+from tools.component import next_variables
 from tools.environment import write_private
 from tools.settings import Settings
-from tools.supervisor import next_variables
 
 SHIFT_SECONDS = 60
 _LIBRARY = "vendor/libfaketime/src/libfaketime.so.1"

@@ -1,5 +1,8 @@
 """What all hooks share."""
 
+import asyncio
+import logging
+
 import pytest
 from botocore.credentials import CredentialResolver
 from botocore.exceptions import ParamValidationError
@@ -61,3 +64,33 @@ def test_no_credentials_are_looked_for_while_nothing_is_called(monkeypatch):
     monkeypatch.setattr(CredentialResolver, "load_credentials", lambda self: asked.append(self))
     session.load_service_models.__wrapped__()
     assert asked == []
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_where_credentials_and_endpoints_come_from_is_not_in_a_tasks_log(caplog, monkeypatch, deferrable):
+    """A task makes several clients, and botocore logs two or three lines at INFO for each."""
+    caplog.set_level(logging.INFO)
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("ENDPOINT_URL", "http://127.0.0.1:1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    hook = S3Hook(aws_conn_id=None, region_name="us-west-2")
+    if deferrable:
+        asyncio.run(_connect(hook))
+    else:
+        assert hook.conn
+    assert [record.name for record in caplog.records if "botocore" in record.name] == []
+
+
+async def _connect(hook):
+    async with await hook.get_async_conn() as client:
+        assert client
+
+
+def test_a_level_that_somebody_has_set_stays():
+    chatty = logging.getLogger("botocore")
+    before = chatty.level
+    try:
+        chatty.setLevel(logging.DEBUG)
+        session._quieten()
+        assert chatty.level == logging.DEBUG
+    finally:
+        chatty.setLevel(before)

@@ -181,7 +181,7 @@ def test_a_new_attempt_is_a_release_of_its_own(given):
 
 
 def test_a_new_attempt_that_is_neither_true_nor_false_is_refused():
-    with pytest.raises(PermanentError, match="new_attempt is true or false"):
+    with pytest.raises(PermanentError, match="new_attempt is neither true nor false"):
         sensor(Bucket("v1")).execute(context(conf={"new_attempt": "no"}))
 
 

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from slipway.aws.cloudwatch import CloudWatchHook
-from slipway.errors import AwsRefused, translate
+from slipway.aws.translation import translate
+from slipway.errors import AwsRefused
 from slipway.stages.gate import Ticket
 from slipway.states import BoardStage, ExecutionMode
 from slipway.trial import wait
@@ -18,7 +19,7 @@ from tests.unit.scripted_aws import Script, client_error
 from tests.unit.task_runs import context, first_event
 
 CLIENT = wait._MeasuringTrigger.client
-REACHED = {"outcome": "reached", "status": "", "reason": ""}
+REACHED = {"outcome": "reached", "status": "", "reason": "", "fix": ""}
 
 
 def ticket() -> dict:

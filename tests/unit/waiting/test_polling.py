@@ -8,7 +8,8 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.s3 import S3Hook
-from slipway.errors import PermanentError, translate
+from slipway.aws.translation import translate
+from slipway.errors import PermanentError
 from slipway.waiting import polling
 from slipway.waiting.polling import PollingTrigger
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
@@ -75,7 +76,7 @@ def test_an_error_that_may_pass_ends_a_wait_that_is_over():
 )
 def test_any_other_ends_it_as_refused(error):
     event = first_event(Looking(error, away=DONE))
-    assert (event["outcome"], event["reason"]) == ("refused", str(error))
+    assert (event["outcome"], event["reason"], event["fix"]) == ("refused", error.problem, error.fix or "")
 
 
 def test_credentials_that_cannot_be_had_now_are_asked_for_again():

@@ -1,0 +1,78 @@
+"""Errors of botocore become Slipway's: sorted by code, with AWS's own words and what to do."""
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+from slipway.aws.translation import PERMANENT_CODES, TRANSIENT_CODES, translate
+
+
+def _client_error(code, status=400):
+    answer = {"Error": {"Code": code, "Message": "because"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "CreateTrainingJob")
+
+
+@pytest.mark.parametrize(
+    ("error", "transient", "permanent"),
+    [
+        (_client_error("ThrottlingException"), True, False),
+        (_client_error("ExpiredTokenException", 403), True, False),
+        (_client_error("AnythingElse", 503), True, False),
+        (_client_error("ValidationException", 500), True, False),
+        (_client_error("ValidationException"), False, True),
+        (_client_error("AccessDeniedException"), False, True),
+        (_client_error("ResourceInUse"), False, False),
+        (EndpointConnectionError(endpoint_url="http://x"), True, False),
+        (NoCredentialsError(), False, False),
+    ],
+)
+def test_what_may_pass_and_what_never_will(error, transient, permanent):
+    translated = translate(error, what="Cannot do it", resource="x")
+    assert translated.transient is transient
+    assert isinstance(translated, AirflowFailException) is permanent
+
+
+def test_a_translation_keeps_code_operation_and_words():
+    translated = translate(_client_error("ResourceInUse"), what="Cannot create the job", resource="job-1")
+    assert (translated.code, translated.operation) == ("ResourceInUse", "CreateTrainingJob")
+    assert str(translated) == "Cannot create the job (job-1): CreateTrainingJob answered ResourceInUse: because"
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        (_client_error("AccessDeniedException"), "allow it to the role of Airflow's connection"),
+        (_client_error("403", 403), "allow it to the role of Airflow's connection"),
+        (_client_error("ExpiredToken"), "correct the credentials"),
+        (NoCredentialsError(), "correct the credentials"),
+        (_client_error("ResourceLimitExceeded"), "Service Quotas"),
+        (_client_error("NoSuchBucket", 404), "correct the bucket's name"),
+        (_client_error("KMS.DisabledException"), "enable the KMS key"),
+        (_client_error("InvalidObjectState", 403), "aws s3api restore-object"),
+        (_client_error("ThrottlingException"), "when AWS answers again"),
+        (EndpointConnectionError(endpoint_url="http://x"), "when AWS answers again"),
+    ],
+)
+def test_an_answer_says_what_to_do(error, fix):
+    assert fix in translate(error, what="Cannot do it").fix
+
+
+def test_the_caller_says_what_to_do_where_the_code_does_not():
+    fixes = [translate(_client_error(code), what="x", fix="y").fix for code in ("ValidationException", "SlowDown")]
+    assert fixes[0] == "y" != fixes[1]
+
+
+# Their messages name what is wrong with the request, and nothing else is known about them.
+ONLY_WORDS = {
+    "IncompleteSignature",
+    "InvalidParameterValue",
+    "OptInRequired",
+    "UnknownOperationException",
+    "ValidationError",
+    "ValidationException",
+}
+
+
+@pytest.mark.parametrize("code", sorted(TRANSIENT_CODES | PERMANENT_CODES))
+def test_every_known_code_says_what_to_do(code):
+    assert bool(translate(_client_error(code), what="Cannot do it").fix) is (code not in ONLY_WORDS)
