@@ -1,5 +1,6 @@
 """A full disk: calls that change something are refused in their protocol, reading goes on, and nothing is lost."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -248,9 +249,11 @@ class Writer(threading.Thread):
 
 def put(bucket):
     def write(aws, name):
+        content = {"Bucket": bucket, "Body": name.encode() * 2000, "Metadata": {"name": name}}
         # One key again and again in between, so that former content is replaced.
-        aws.client("s3").put_object(Bucket=bucket, Key=name, Body=name.encode() * 2000, Metadata={"name": name})
-        aws.client("s3").put_object(Bucket=bucket, Key="same", Body=name.encode() * 2000, Metadata={"name": name})
+        with contextlib.suppress(ClientError):
+            aws.client("s3").put_object(Key="same", **content)
+        aws.client("s3").put_object(Key=name, **content)
 
     return write
 
