@@ -342,7 +342,9 @@ async def keep_saved(gateway: Gateway, front: Front, disk: Disk, seconds: float)
     while True:
         await asyncio.sleep(seconds)
         was_busy, busy = busy, gateway.stacks.operation_runs()
-        if disk.has_room() and (front.changed or gateway.cloudwatch.changed or busy or was_busy):
+        # It says in the log when space ends and when there is some again.
+        disk.has_room()
+        if front.changed or gateway.cloudwatch.changed or busy or was_busy:
             front.changed = gateway.cloudwatch.changed = False
             try:
                 await gateway.persistence.save()

@@ -157,6 +157,15 @@ def test_it_starts_on_a_full_disk_for_reading(aws, disk, eventually):
     assert aws.stack("freed")["StackStatus"] == "CREATE_COMPLETE"
 
 
+def test_without_a_state_it_says_that_it_needs_space(disk, tmp_path):
+    disk.fill()
+    running = LocalAws(disk.folder / "state")
+    running.__class__ = type("OnSmallDisk", (LocalAws,), {"log_path": tmp_path / "aws.log"})
+    with pytest.raises(AssertionError, match="No space is left for"):
+        running.start()
+    assert "Traceback" not in running.log_path.read_text()
+
+
 def test_an_object_that_does_not_fit_leaves_the_former_one(aws, disk):
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="plain", **REGION)
