@@ -197,6 +197,8 @@ def template_key(name: str, digest: str) -> str:
 
 # The run ids that Airflow makes, such as manual__2026-05-01T12:00:00.123456+00:00_AbCdEfGh.
 _OF_A_TIME = re.compile(r"\w+__[\d-]+T[\d:.]+\+00:00\w*", re.ASCII)
+# Their folders. A person may give a run such an id.
+_FOLDER_OF_A_TIME = re.compile(r"\w+__[\d-]+T[\d.-]+-00-00\w*", re.ASCII)
 
 
 def stress_key(prefix: str, run_id: str, file: str) -> str:
@@ -207,7 +209,8 @@ def stress_key(prefix: str, run_id: str, file: str) -> str:
         Airflow made the id from a time, so that no two runs share a folder
     :param file: the file's name
     """
-    folder = re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
-    if folder != run_id and not _OF_A_TIME.fullmatch(run_id):
+    # S3 and URLs read . and .. as folders. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+    folder = "-" if run_id in (".", "..") else re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
+    if not _OF_A_TIME.fullmatch(run_id) and (folder != run_id or _FOLDER_OF_A_TIME.fullmatch(run_id)):
         folder = f"{folder}-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
     return f"stress/{prefix}/{folder}/{file}"

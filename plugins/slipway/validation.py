@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 _FOUND_MAX_CHARS = 120
@@ -41,7 +41,7 @@ _EXPECTED = {
     "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text of the form {pattern}",
     "too_short": "at least {min_length} entry",
-    "too_long": "at most {max_length} entries",
+    "too_long": "at most {max_length} {unit}",
     "finite_number": "a finite number",
     "slipway": "{expected}",
 }
@@ -159,7 +159,9 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel], secret: frozenset[st
     if kind == "value_error":
         expected = str(context["error"])
     else:
-        expected = _EXPECTED.get(kind, detail["msg"]).format_map(context)
+        # Behind a validator of ours, pydantic limits a text as it limits a list.
+        unit = "characters" if isinstance(detail["input"], str) else "entries"
+        expected = _EXPECTED[kind].format_map({"unit": unit, **context}) if kind in _EXPECTED else detail["msg"]
     fix = context.get("fix") or _advice(kind, detail["input"], context, hidden=hidden)
     fix = fix or f"give {shown_name(_dotted(path[-1:]))} such a value"
     return Problem(shown_name(field), expected, found, fix)
@@ -194,8 +196,11 @@ def _follow(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[list[int
     """Return an error's location without the labels that pydantic adds for unions, and the model that it ends in."""
     path: list[int | str] = []
     owner: type[BaseModel] | None = schema
+    labels: frozenset[str] = frozenset()
     for index, part in enumerate(loc):
-        if part in ("text", "reference") and (index == 0 or owner is None or part not in _field_names(owner)):
+        # Only behind such a field: elsewhere an unknown field or a key may have a label's name.
+        if isinstance(part, str) and part in labels:
+            labels = frozenset()
             continue
         path.append(part)
         if index == len(loc) - 1:
@@ -203,7 +208,16 @@ def _follow(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[list[int
         if isinstance(part, str) and owner is not None:
             field = {field.alias or name: field for name, field in owner.model_fields.items()}.get(part)
             owner = _model_in(field.annotation) if field else None
+            labels = _labels_in(field.annotation) if field else frozenset()
+        elif isinstance(part, str):
+            labels = frozenset()
     return path, owner
+
+
+def _labels_in(annotation: Any) -> frozenset[str]:
+    """Return the labels of a union such as ``Annotated[str, Tag("text")] | Annotated[X, Tag("reference")]``."""
+    found = {one.tag for one in getattr(annotation, "__metadata__", ()) if isinstance(one, Tag)}
+    return frozenset(found).union(*map(_labels_in, typing.get_args(annotation)))
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -57,3 +57,11 @@ def test_the_other_names_are_the_labs():
     report = names.stress_key("iris-model", "manual__2026-05-01T12:00:00+00:00", "report.html")
     assert report == "stress/iris-model/manual__2026-05-01T12-00-00-00-00/report.html"
     assert names.release_prefix("iris-model", REVISION) == f"releases/iris-model/{REVISION}/"
+
+
+def test_no_two_runs_share_the_folder_of_a_stress_test():
+    of_airflow = "manual__2026-05-01T12:00:00+00:00"
+    ids = [of_airflow, of_airflow.replace(":", "-").replace("+", "-"), ".", "..", "-", "a/b", "a-b", "a%2Fb", "a+b"]
+    keys = [names.stress_key("m", run_id, "report.html") for run_id in ids]
+    assert len(set(keys)) == len(ids)
+    assert not [key for key in keys if {".", ".."} & set(key.split("/"))]

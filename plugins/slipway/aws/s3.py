@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Any
 
@@ -260,7 +260,7 @@ def _decoded(value: str) -> str:
     """
     try:
         text = str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         text = value
     spaced = "".join(" " if one.isspace() else one for one in text if one.isspace() or one.isprintable())
     return " ".join(spaced.split())

@@ -193,10 +193,10 @@ def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | 
         "ModelAImage": live.image,
         "ModelADataUrl": live.data_url,
         # Decimal, so that 1 - 0.1 is 0.9.
-        "ModelAWeight": str(1 - Decimal(str(weight))),
+        "ModelAWeight": f"{1 - Decimal(str(weight)):f}",
         "ModelBImage": new.image,
         "ModelBDataUrl": new.data_url,
-        "ModelBWeight": str(Decimal(str(weight))),
+        "ModelBWeight": f"{Decimal(str(weight)):f}",
     }
 
 

@@ -21,9 +21,12 @@ def json_value(value: Any) -> Any:
     return value
 
 
-def number_of(value: float | str | None) -> float:
-    """Read a number as AWS or ``json_value`` writes it; a missing one is not a number."""
-    return math.nan if value is None else float(value)
+def number_of(value: Any) -> float:
+    """Read a number as AWS or ``json_value`` writes it; a missing one, or something else, is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def number_text(value: float) -> str:

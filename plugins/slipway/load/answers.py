@@ -98,7 +98,7 @@ def is_right(label: str, prediction: str, answers: Answers = Answers.UNKNOWN) ->
     try:
         return float(label) == _chosen(numbers(prediction), answers)
     except (ValueError, OverflowError):
-        return answers is Answers.UNKNOWN and label == prediction.strip()
+        return answers is Answers.UNKNOWN and label in (prediction.strip(), _unwrapped(prediction))
 
 
 def _chosen(values: list[float], answers: Answers) -> float:
@@ -129,17 +129,26 @@ def number(prediction: str) -> float:
 def numbers(prediction: str) -> list[float]:
     """Read an answer of one or more numbers.
 
-    :param prediction: Numbers separated by commas, in brackets or not.
+    :param prediction: Numbers separated by commas, in brackets or not, or one prediction as JSON.
     :raises ValueError: When it holds anything else.
     """
-    return [float(part) for part in prediction.strip().strip("[]").split(",")]
+    return [float(part) for part in _unwrapped(prediction).strip("[]").split(",")]
+
+
+def _unwrapped(prediction: str) -> str:
+    """Return the prediction in a JSON document; containers may answer JSON although they were asked for CSV."""
+    text = prediction.strip()
+    if not text.startswith(("{", '"', '["')):
+        return text
+    found = predictions(text, _JSON_TYPES[0], Answers.UNKNOWN)
+    return found[0] if len(found) == 1 else text
 
 
 def predictions(body: str, content_type: str, answers: Answers) -> list[str]:
     """Split an answer into those for its rows.
 
     XGBoost's images before 1.5 separate the rows of CSV by commas, later ones by line ends. As JSON, the rows are a
-    list or ``{"predictions": [{"score": …}]}``.
+    list or ``{"predictions": [{"score": …}]}``; as JSON Lines, each row is a line.
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
     https://github.com/aws/sagemaker-xgboost-container
 
@@ -149,8 +158,8 @@ def predictions(body: str, content_type: str, answers: Answers) -> list[str]:
     """
     if content_type.partition(";")[0].strip().lower() in _JSON_TYPES:
         try:
-            return _json_predictions(json.loads(body))
-        except (ValueError, KeyError, TypeError):
+            return _json_predictions(_json_documents(body))
+        except (ValueError, KeyError, TypeError, RecursionError):
             return [body.strip()]
     if answers is Answers.UNKNOWN:
         return body.split()
@@ -159,8 +168,17 @@ def predictions(body: str, content_type: str, answers: Answers) -> list[str]:
     return re.split(r"[\s,]+", body.strip())
 
 
-def _json_predictions(read: Any) -> list[str]:
-    rows = read["predictions"] if isinstance(read, Mapping) else read
-    rows = rows if isinstance(rows, list) else [rows]
-    scores = [row["score"] if isinstance(row, Mapping) else row for row in rows]
+def _json_documents(body: str) -> list[Any]:
+    try:
+        return [json.loads(body)]
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in body.splitlines() if line.strip()]
+
+
+def _json_predictions(documents: list[Any]) -> list[str]:
+    if len(documents) == 1:
+        (read,) = documents
+        rows = read["predictions"] if isinstance(read, Mapping) and "predictions" in read else read
+        documents = rows if isinstance(rows, list) else [rows]
+    scores = [row["score"] if isinstance(row, Mapping) else row for row in documents]
     return [",".join(map(str, score)) if isinstance(score, list) else str(score) for score in scores]

@@ -15,6 +15,7 @@ from typing import Any
 from slipway.load.errors import UnreadableRows
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = "\ufeff"
 # No request may be nearly as long, and a small compressed object must not fill the memory.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 MAX_LINE_CHARS = 64 * 2**20
@@ -100,7 +101,8 @@ def text_lines(body: Any, where: str) -> Iterator[str]:
             # UTF-16 without its byte order mark is valid UTF-8, full of zeros.
             if "\0" in line:
                 raise UnreadableRows(where, "it is not UTF-8 text")
-            if line := line.strip():
+            # Files with a mark may have been joined.
+            if line := line.lstrip(_BYTE_ORDER_MARK).strip():
                 yield line
     except UnicodeDecodeError as error:
         raise UnreadableRows(where, f"it is not UTF-8 text ({error.reason})") from error
@@ -119,6 +121,9 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        chunk = self._body.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+        # Until it is full or the body ends: what looks at the first bytes needs them all.
+        filled = 0
+        while filled < len(buffer) and (chunk := self._body.read(len(buffer) - filled)):
+            buffer[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return filled

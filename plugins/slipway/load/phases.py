@@ -12,7 +12,8 @@ from slipway.load.errors import LoadRefused
 
 # Endpoints seldom answer faster; with Little's law it turns a concurrency into the most requests each second.
 _FAST_ANSWER_SECONDS = 0.02
-_STAGE = re.compile(r"(\d+)[:x](\d+)")
+# Python converts no text of thousands of digits.
+_STAGE = re.compile(r"(\d{1,18})[:x](\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True)

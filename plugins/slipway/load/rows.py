@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from slipway.load.errors import UnreadableRows
+
+# https://www.rfc-editor.org/rfc/rfc4180#section-2
+_QUOTED_LABEL = re.compile(r'"(?P<label>(?:[^"]|"")*)"\s*,(?P<features>.*)')
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,11 @@ def parse_row(line: str, where: str) -> Row:
     :param where: The file or object, for the error.
     :raises UnreadableRows: When the line is not a label and its features.
     """
-    label, comma, features = line.strip().partition(",")
-    if not comma:
+    text = line.strip()
+    if quoted := _QUOTED_LABEL.fullmatch(text):
+        label, features = quoted["label"].replace('""', '"'), quoted["features"]
+    else:
+        label, _, features = text.partition(",")
+    if not label.strip() or not features.strip() or (text.startswith('"') and not quoted):
         raise UnreadableRows(where, f"a line is not a label and its features: found {line[:80]!r}")
     return Row(label.strip(), features)

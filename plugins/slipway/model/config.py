@@ -21,6 +21,7 @@ from slipway.model.fields import (
     Text,
     UrlBeginning,
     no_repetition,
+    s3_key,
 )
 from slipway.model.serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
 from slipway.model.stress import Stress
@@ -63,7 +64,7 @@ class SourceSettings(Strict):
     """Where the model's zip is uploaded."""
 
     bucket: Annotated[Text, Field(pattern=r"^[a-z0-9{][a-z0-9.{}-]+$")] = names.ACCOUNT_BUCKET
-    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    key: Annotated[str, Field(min_length=1), AfterValidator(s3_key)]
     queue: Annotated[Text, Field(pattern=r"^(https?://\S+|[A-Za-z0-9_{}-]+)$")] | None = None
 
 
@@ -101,7 +102,8 @@ class EndpointPolicy(Strict):
     """The limits of one endpoint, and its name."""
 
     endpoint_prefix: Annotated[Name, Field(max_length=names.ENDPOINT_PREFIX_MAX_CHARS)]
-    max_instance_count: Annotated[int, Field(ge=1)] = 1
+    # endpoint.yaml's limit, as for scheduled actions.
+    max_instance_count: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Policy(Strict):

@@ -17,6 +17,8 @@ from slipway.validation import shown_name, wrong
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 RESERVED_TAG_PREFIXES = ("slipway:", "aws:")
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_KEY_MAX_BYTES = 1024
 _BRACES = re.compile(r"\{[^{}]*\}")
 
 
@@ -33,9 +35,17 @@ def _role_arn(text: str) -> str:
     return text
 
 
+def s3_key(text: str) -> str:
+    """Refuse a key that is longer than S3's keys are."""
+    if len(text.encode()) > _KEY_MAX_BYTES:
+        raise wrong(f"a key of at most {_KEY_MAX_BYTES} bytes in UTF-8", "shorten it")
+    return text
+
+
 def _s3_uri(text: str) -> str:
     if not re.fullmatch(r"s3://[a-z0-9{][a-z0-9.{}-]+/.+", text):
         raise wrong("an S3 URI with a key", "write s3://BUCKET/KEY")
+    s3_key(text.removeprefix("s3://").partition("/")[2])
     return text
 
 

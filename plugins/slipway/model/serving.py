@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from slipway.model.fields import S3Uri, Share, TopicArn
-from slipway.validation import Strict, wrong
+from slipway.validation import Strict, shown_name, wrong
 
 # The number of parameters ScalingSchedule… in deployment/endpoint.yaml.
 MAX_SCHEDULES = 4
@@ -45,16 +47,27 @@ class Strategy(StrEnum):
         return {Strategy.CANARY: (1, 50), Strategy.LINEAR: (10, 50), Strategy.ROLLING: (5, 50)}.get(self, (100, 100))
 
 
+def _six_decimals(share: float) -> float:
+    # Rounded to endpoint.yaml's six, a share could become 0 or 1, which is another alarm.
+    if round(share, 6) != share:
+        raise wrong("a share with at most six decimals", "round it")
+    return share
+
+
+AlarmShare = Annotated[Share, AfterValidator(_six_decimals)]
+
+
 class Alarms(Strict):
     """Bounds on the production endpoint's metrics: each is an alarm for each variant.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
     """
 
-    error_5xx_share: Share | None = None
-    error_4xx_share: Share | None = None
-    model_error_share: Share | None = None
-    latency_p99_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
+    error_5xx_share: AlarmShare | None = None
+    error_4xx_share: AlarmShare | None = None
+    model_error_share: AlarmShare | None = None
+    # CloudWatch counts whole microseconds.
+    latency_p99_ms: Annotated[float, Field(ge=0.001, le=60_000)] | None = None
     period_seconds: int = 60
     periods: Annotated[int, Field(ge=1, le=60)] = 1
     topic: TopicArn | None = None
@@ -165,6 +178,35 @@ def _time_zone(name: str) -> str:
     return name
 
 
+# The fields of cron: name, smallest and largest number, and words.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cron-expressions.html
+_CRON = (
+    ("minutes", 0, 59, ""),
+    ("hours", 0, 23, ""),
+    ("days of the month", 1, 31, "L W LW"),
+    ("months", 1, 12, "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"),
+    ("weekdays", 1, 7, "L SUN MON TUE WED THU FRI SAT"),
+    ("years", 1970, 2199, ""),
+)
+
+
+def _times_exist(schedule: str) -> str:
+    kind, _, value = schedule.rstrip(")").partition("(")
+    if kind == "at":
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise wrong("a date and a time that exist", "correct it; the month comes before the day") from None
+    if kind == "cron":
+        for text, (name, lowest, highest, words) in zip(value.split(), _CRON, strict=True):
+            # Behind a slash or # is no time, but how often or which one.
+            numbers = re.findall(r"\d+", re.sub(r"[/#]\d+", "", text))
+            unknown = set(re.findall(r"[A-Z]+", text.upper())) - set(words.split())
+            if unknown or not all(len(one) < 5 and lowest <= int(one) <= highest for one in numbers):
+                raise wrong(f"{name} from {lowest} to {highest} in cron(…)", f"correct {shown_name(text)}")
+    return schedule
+
+
 class ScheduledAction(Strict):
     """A scheduled change of the bounds between which production is scaled.
 
@@ -179,6 +221,7 @@ class ScheduledAction(Strict):
             r"|rate\([1-9]\d* (minute|minutes|hour|hours|day|days)\)"
             r"|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\))$"
         ),
+        AfterValidator(_times_exist),
     ]
     timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(_time_zone)] = "Etc/UTC"
     min_capacity: Annotated[int, Field(ge=1, le=100)]

@@ -25,7 +25,7 @@ from slipway.names import LIVE_VARIANT
 from slipway.plan import TESTED_AT, ReleasePlan, pull_package_arn, pull_plan
 from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
-from slipway.quality.held_out import HeldOutHook
+from slipway.quality.held_out import HeldOutHook, check_labels
 from slipway.quality.scoring import Prediction, Score
 from slipway.quality.served import Containers, answers_of, check_config, containers, data_urls, variant_serving
 from slipway.registry.hook import ModelRegistryHook
@@ -131,7 +131,9 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         ours = variant_serving(registered, data_urls(served), name)
         answers = answers_of(served, self.s3)
         test = self.model.test
-        rows = self.held_out.rows(resolve(test.data, self.model.aws_conn_id), test.max_rows)
+        place = resolve(test.data, self.model.aws_conn_id)
+        rows = self.held_out.rows(place, test.max_rows)
+        check_labels(rows, answers.values(), place)
         self.log.info("Invoking %s with %d held-out rows", name, len(rows))
         score = self._ask(name, rows, answers)
         figures, misses = judge_answers(test, score)
@@ -207,6 +209,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 why="a person must be able to check it row by row",
                 fix="keep the most important rows, then clear this task",
             )
+        check_labels(rows, answers.values(), place)
         golden.check(self._ask(name, rows, answers, variant).answers, self.model.golden.tolerance, name)
         return {"golden_rows": len(rows)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -11,9 +13,11 @@ from slipway.aws.patience import patient
 from slipway.aws.s3 import bucket_and_key
 from slipway.aws.session import AwsHook
 from slipway.errors import EndpointTestFailed
+from slipway.load.answers import Answers
 from slipway.load.errors import UnreadableRows
 from slipway.load.objects import s3_lines
 from slipway.load.rows import Row, parse_row
+from slipway.validation import shown
 
 
 class HeldOutHook(AwsHook):
@@ -55,3 +59,30 @@ class HeldOutHook(AwsHook):
                 fix="upload them, or name an object, or a folder with a / at the end, in the model file",
             )
         return rows
+
+
+def check_labels(rows: Sequence[Row], answers: Collection[Answers], data_uri: str) -> None:
+    """Refuse labels that no answer can be compared with, such as those of a header.
+
+    :param rows: The rows.
+    :param answers: What the variants answer; nothing is refused where one is unknown.
+    :param data_uri: Where the rows are, for the error.
+    :raises slipway.errors.EndpointTestFailed: Naming the first such row.
+    """
+    if not answers or Answers.UNKNOWN in answers:
+        return
+    for number, row in enumerate(rows, start=1):
+        if not _is_finite(row.label):
+            raise EndpointTestFailed(
+                "A label is not a number",
+                resource=data_uri,
+                why=f"row {number} has the label {shown(row.label)}, and the model answers numbers",
+                fix="write CSV without a header, the label first and a number, then clear this task",
+            )
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -67,8 +67,11 @@ class Score:
                 fix="correct the rows of test.data; a classifier needs test.accuracy_minimum in its model file instead "
                 "of test.rmse_maximum",
             ) from error
-        # A product that is too large is infinite; a power would raise.
-        return math.sqrt(statistics.fmean(distance * distance for distance in distances))
+        # A product that is too large is infinite; a power would raise, and so does the mean.
+        try:
+            return math.sqrt(statistics.fmean(distance * distance for distance in distances))
+        except OverflowError:
+            return math.inf
 
     def check(self, *, regression: bool) -> None:
         """Check that these answers have an rmse, or an accuracy.

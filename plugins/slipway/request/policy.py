@@ -250,7 +250,7 @@ def _text(value: str) -> str:
     """Return a hyperparameter as the toolkit reads it: parsed if it is JSON, else unchanged."""
     try:
         read = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
     return read if isinstance(read, str) else value
 

@@ -36,6 +36,12 @@ _KEY_MAX_BYTES = 1024
 _ARTEFACT = f"/{'n' * names.SAGEMAKER_NAME_MAX_CHARS}/output/model.tar.gz"
 
 
+# AWS keeps a weight as a 32-bit number, in which the rest of a smaller share would be nothing.
+_SMALLEST_WEIGHT = 0.000001
+# A whole number of AWS's APIs. https://smithy.io/2.0/spec/simple-types.html#integer
+_INTEGER_MAX = 2**31 - 1
+
+
 def _leaves_room(uri: str) -> str:
     room = _KEY_MAX_BYTES - len(_ARTEFACT)
     if len(uri.partition("://")[2].partition("/")[2].rstrip("/").encode()) > room:
@@ -88,7 +94,7 @@ class DataSource(_Document):
 
 
 class ShuffleConfig(_Document):
-    seed: int
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Channel(_Document):
@@ -204,9 +210,10 @@ class AutoScaling(_Document):
 
     min_capacity: Count
     max_capacity: Count
-    target_value: Annotated[float, Field(gt=0)]
-    scale_in_cooldown: Annotated[int, Field(ge=0)]
-    scale_out_cooldown: Annotated[int, Field(ge=0)]
+    # endpoint.yaml takes them; tests/unit/deployment/test_parameters.py compares the limits.
+    target_value: Annotated[float, Field(ge=0.001, le=1_000_000_000)]
+    scale_in_cooldown: Annotated[int, Field(ge=0, le=_INTEGER_MAX)]
+    scale_out_cooldown: Annotated[int, Field(ge=0, le=_INTEGER_MAX)]
     predefined_metric_type: Literal["SageMakerVariantInvocationsPerInstance"]
 
     @model_validator(mode="after")
@@ -225,7 +232,7 @@ class EndpointSettings(_Document):
     ab_tests: bool = Field(alias="ABTests")
     instance_type: InstanceType
     initial_instance_count: Count
-    initial_variant_weight: Annotated[float, Field(gt=0, le=1)] | None = None
+    initial_variant_weight: Annotated[float, Field(ge=_SMALLEST_WEIGHT, le=1)] | None = None
     auto_scaling: AutoScaling | None = None
 
     @model_validator(mode="after")
@@ -236,7 +243,7 @@ class EndpointSettings(_Document):
         if self.inference_monitoring and self.inference_monitoring_output_bucket is None:
             missing["InferenceMonitoringOutputBucket, an S3 URI, with InferenceMonitoring true"] = "add it"
         # Without this rule, a missing weight would give all traffic to the new model.
-        if self.ab_tests and not 0 < (self.initial_variant_weight or 0) < 1:
+        if self.ab_tests and not 0 < (self.initial_variant_weight or 0) <= 1 - _SMALLEST_WEIGHT:
             advice = "give the new model's share of the traffic, or set ABTests to false"
             missing["InitialVariantWeight above 0 and below 1 with ABTests true"] = advice
         if missing:
@@ -252,6 +259,15 @@ class Deployment(_Document):
     ]
     development_endpoint: EndpointSettings
     production_endpoint: EndpointSettings
+
+    @model_validator(mode="after")
+    def _only_production_scales(self) -> Self:
+        if self.development_endpoint.auto_scaling is not None:
+            raise wrong(
+                "null as DevelopmentEndpoint.AutoScaling, because only production is scaled",
+                "remove it, or set it to null",
+            )
+        return self
 
     def settings(self, environment: Environment) -> EndpointSettings:
         """Return the part for one environment."""

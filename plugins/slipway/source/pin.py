@@ -139,8 +139,8 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
                 why=self.held,
                 fix="correct the model file, then clear this task",
             )
-        if remembered and (remembered["bucket"], remembered["key"]) == (bucket, key):
-            version_id = version_id or remembered["version_id"]
+        if remembered and (pinned := Revision.from_xcom(remembered)) and (pinned.bucket, pinned.key) == (bucket, key):
+            version_id = version_id or pinned.version_id
         revision = self.versions.head_version(bucket, key, version_id)
         if revision is None and version_id:
             raise PermanentError(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from slipway.formats.json_numbers import json_value
+
 if TYPE_CHECKING:
     from slipway.load.result import LoadResult
     from slipway.load.slo import SloVerdict
@@ -70,7 +72,8 @@ def evidence(order: StressOrder, began: datetime, *, aws_conn_id: str | None) ->
 
 def machine_readable(report: Mapping[str, Any]) -> ReportFile:
     """Return the file for machines, from what `document` returned."""
-    return ReportFile("report.json", json.dumps(report, indent=1) + "\n", "application/json")
+    text = json.dumps(json_value(report), indent=1, allow_nan=False)
+    return ReportFile("report.json", f"{text}\n", "application/json")
 
 
 def page(report: Mapping[str, Any]) -> ReportFile:

@@ -100,15 +100,21 @@ def compare(answered: Mapping[str, Captured], known: Mapping[str, str], answers:
 
 
 def _truth(record: Mapping[str, Any]) -> tuple[str, str, float | None]:
-    return record["eventMetadata"]["eventId"], _text(record["groundTruthData"]), None
+    return _id(record["eventMetadata"]["eventId"]), _text(record["groundTruthData"]), None
 
 
 def _answer(record: Mapping[str, Any]) -> tuple[str, Captured, float | None]:
     about = record["eventMetadata"]
     at = datetime.fromisoformat(about["inferenceTime"]).timestamp() if "inferenceTime" in about else None
     output = record["captureData"]["endpointOutput"]
-    answer = Captured(_text(output), output.get("observedContentType") or "")
-    return about.get("inferenceId") or about["eventId"], answer, at
+    answer = Captured(_text(output), str(output.get("observedContentType") or ""))
+    return _id(about.get("inferenceId") or about["eventId"]), answer, at
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str | int):
+        raise TypeError(f"an id is {value!r}, expected text")
+    return str(value)
 
 
 def _text(part: Mapping[str, Any]) -> str:
@@ -121,7 +127,7 @@ def _records(lines: Iterable[str], where: str, read: Any) -> Iterator[tuple[str,
     for number, line in enumerate(lines, 1):
         try:
             yield read(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PermanentError(
                 "Cannot read a record",
                 resource=f"{where} record {number}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from slipway.trial.figures import VariantFigures
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
 _PERIOD_MAX_SECONDS = 86400
 _MICROSECONDS_PER_MS = 1000.0
+_NUMBER_LIMIT = 2.0**53
 # Query id, metric, statistic.
 _METRICS = (
     ("invocations", "Invocations", "Sum"),
@@ -62,7 +62,9 @@ def figures_of(answers: Iterable[Mapping[str, Any]], variants: Iterable[str]) ->
     values: dict[str, list[float]] = {}
     for answer in answers:
         for result in answer["MetricDataResults"]:
-            values.setdefault(result["Id"], []).extend(filter(math.isfinite, result["Values"]))
+            # Neither NaN nor the infinities are below it, and what is not cannot be a count that is stored.
+            found = [value for value in result["Values"] if abs(value) < _NUMBER_LIMIT]
+            values.setdefault(result["Id"], []).extend(found)
 
     def total(name: str) -> int:
         return round(sum(values.get(name, ())))

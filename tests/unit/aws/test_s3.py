@@ -40,6 +40,7 @@ PINNED = {"Bucket": "bucket", "Key": "k", "VersionId": "v1"}
         ("dave", "dave"),
         ("=?UTF-8?B?SsO8cmdlbg==?=", "Jürgen"),
         ("=?utf-8?q?J=C3=BCrgen?= <j@corp>", "Jürgen <j@corp>"),
+        ("=?é?b?YQ==?=", "=?é?b?YQ==?="),
         ("=?UTF-8?Q?J=C3=BCrgen_M=C3=BCller?=", "Jürgen Müller"),
         ("=?UTF-8?Q?J=C3=BC?= =?UTF-8?Q?rgen?=", "Jürgen"),
         ("=?UTF-8?Q?J=C3?=\r\n =?UTF-8?Q?=BCrgen?=", "Jürgen"),

@@ -1,9 +1,12 @@
 """Template parameters from request, plan and what is live."""
 
+import math
+import re
 from dataclasses import replace
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from slipway import paths
 from slipway.deployment.parameters import (
@@ -18,7 +21,7 @@ from slipway.deployment.parameters import (
     settled,
     suspension,
 )
-from slipway.errors import PolicyViolation
+from slipway.errors import PolicyViolation, RequestRefused
 from slipway.names import revision_id
 from slipway.request.fence import fence, parse_zip
 from slipway.request.process import process_request
@@ -249,3 +252,54 @@ def test_schedules_become_parameters():
         "ScalingSchedule1": "morning|cron(0 7 ? * MON-FRI *)|Etc/UTC|2|10",
         "ScalingSchedule2": "night|rate(1 day)|Europe/Berlin|1|2",
     }
+
+
+SCALING = {**deployment()["ProductionEndpoint"]["AutoScaling"]}
+WIDEST = [
+    {"AutoScaling": {**SCALING, field: value}}
+    for field, value in [
+        ("TargetValue", 0.001),
+        ("TargetValue", 1e9),
+        ("ScaleInCooldown", 0),
+        ("ScaleInCooldown", 2**31 - 1),
+        ("ScaleOutCooldown", 2**31 - 1),
+    ]
+] + [{"InitialVariantWeight": 0.000001}, {"InitialVariantWeight": 0.999999}, {"InferenceMonitoringSampling": 0}]
+TOO_WIDE = [
+    {"AutoScaling": {**SCALING, field: value}}
+    for field, value in [("TargetValue", 0.0009), ("TargetValue", 1e22), ("ScaleInCooldown", 2**31)]
+] + [{"InitialVariantWeight": 1e-7}, {"InitialVariantWeight": 1 - 1e-9}]
+
+
+def fits(value: str, parameter: dict) -> bool:
+    if parameter["Type"] != "Number":
+        return re.fullmatch(parameter.get("AllowedPattern", "[^a]*|.*"), value) is not None
+    plain = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
+    return bool(plain) and parameter.get("MinValue", 0) <= float(value) <= parameter.get("MaxValue", math.inf)
+
+
+@pytest.mark.parametrize("production", WIDEST)
+def test_what_a_zip_may_say_is_what_the_template_takes(production):
+    text = paths.endpoint_template().read_text()
+    known = yaml.safe_load(text[text.index("\nParameters:") : text.index("\nRules:")])["Parameters"]
+    given = parameters(outputs=LIVE, **production)
+    assert [name for name, value in given.items() if not fits(value, known[name])] == []
+
+
+@pytest.mark.parametrize("production", TOO_WIDE)
+def test_what_the_template_would_refuse_is_refused_before_training(production):
+    with pytest.raises(RequestRefused, match=rf"ProductionEndpoint.*({'|'.join(production)})"):
+        released(**production)
+
+
+def test_scaling_of_development_is_refused_before_training():
+    document = deployment()
+    document["DevelopmentEndpoint"]["AutoScaling"] = SCALING
+    with pytest.raises(RequestRefused, match=r"DevelopmentEndpoint\.AutoScaling, because only production is scaled"):
+        parse_zip(request_zip(deploy=document))
+
+
+def test_a_fleet_is_not_larger_than_the_template_takes():
+    policy = iris_model().policy.model_dump()
+    with pytest.raises(ValidationError, match="less than or equal to 100"):
+        with_sections(policy={**policy, "endpoint": {**policy["endpoint"], "max_instance_count": 101}})

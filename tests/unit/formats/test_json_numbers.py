@@ -32,3 +32,8 @@ def test_numbers_for_people(number, text):
 
 def test_a_missing_number_is_not_a_number():
     assert math.isnan(number_of(None))
+
+
+@pytest.mark.parametrize("value", ["failed", "", [], {}, 10**400])
+def test_something_else_is_not_a_number(value):
+    assert math.isnan(number_of(value))

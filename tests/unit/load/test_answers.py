@@ -115,8 +115,20 @@ def test_numbers_and_lists_are_told_apart():
         (Answers.PROBABILITIES, "application/json", "[[0.1, 0.9]]", ["0.1,0.9"]),
         (Answers.PROBABILITIES, "application/json", '{"predictions": [{"score": [0.1, 0.9]}]}', ["0.1,0.9"]),
         (Answers.UNKNOWN, "application/json", '{"label": "a"}', ['{"label": "a"}']),
+        (Answers.PROBABILITY, "application/jsonlines", '{"score": 0.9}\n{"score": 0.2}\n', ["0.9", "0.2"]),
+        (Answers.PROBABILITY, "application/jsonlines", '{"score": 0.9}\n', ["0.9"]),
+        (Answers.PROBABILITIES, "application/jsonlines", "[0.1, 0.9]\r\n[0.7, 0.3]", ["0.1,0.9", "0.7,0.3"]),
+        (Answers.UNKNOWN, "application/json", "[" * 100_000, ["[" * 100_000]),
         (Answers.UNKNOWN, "text/csv", "a\nb\n", ["a", "b"]),
     ],
 )
 def test_an_answer_is_split_into_rows_by_its_content_type(answers, content_type, body, rows):
     assert predictions(body, content_type, answers) == rows
+
+
+@pytest.mark.parametrize("body", ['{"predictions": [{"score": 0.9}]}', '{"predictions": [1]}', '{"score": 1}', '"1"'])
+def test_a_container_may_answer_json_to_a_question_for_csv(body):
+    assert is_right("1", body) and not is_right("0", body)
+    assert is_right("setosa", '["setosa"]') and is_right("setosa", '{"predictions": ["setosa"]}')
+    assert number('{"predictions": [{"score": 2.5}]}') == 2.5
+    assert not is_right("1", "{" * 100_000) and not is_right("1", '{"predictions": [1, 1]}')

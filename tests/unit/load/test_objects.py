@@ -108,3 +108,17 @@ def test_an_empty_object_named_like_a_folder_hides_no_rows():
 def test_an_object_that_is_gone_is_not_replaced_by_its_backup():
     first = {"Prefix": "in/a.csv", "MaxKeys": 1}
     assert keys("in/a.csv", (first, [("in/a.csv.bak", 9)]), ({"Prefix": "in/a.csv/"}, [])) == []
+
+
+class Trickle(io.BytesIO):
+    """A body that gives one byte at a time."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(1)
+
+
+@pytest.mark.parametrize("body", [io.BytesIO, Trickle])
+def test_joined_files_are_read_each_with_its_mark_and_compression(body):
+    marked = [gzip.compress(f"\ufeff{number},2\r\n".encode()) for number in (0, 1)]
+    assert list(text_lines(body(b"".join(marked)), "s3://b/k")) == ["0,2", "1,2"]
+    assert list(text_lines(body(b"\xef\xbb\xbf0,2\r\xef\xbb\xbf1,2"), "s3://b/k")) == ["0,2", "1,2"]

@@ -27,3 +27,9 @@ def test_names_of_phases():
     assert phase_name(phase_to_json(Arrivals(12.5, 60))) == "12.5/s for 60 s"
     stages = [phase_to_json(LoadStage(concurrency, 10)) for concurrency in (5, 9, 5)]
     assert phase_names(stages) == ["5 in flight (phase 1)", "9 in flight", "5 in flight (phase 3)"]
+
+
+@pytest.mark.parametrize("text", ["1:" + "9" * 5000, "\u0661:\u0661", "1e3:1", "nan", ""])
+def test_what_is_no_stage_is_named(text):
+    with pytest.raises(LoadRefused, match="is not a stage"):
+        parse_stages(text)

@@ -84,6 +84,8 @@ BAD_FIELDS = {
     ),
     "image without version": ("policy.image", {"algorithm": "xgboost"}, "policy.image.version", "a value"),
     "no image": ("policy.images", [], "policy.images", "at least 1 entry"),
+    "long source": ("source.key", "\u00e9" * 513, "source.key", "at most 1024 bytes"),
+    "long key of rows": ("test.data", "s3://mlops/" + "\u00e9" * 513, "test.data", "at most 1024 bytes"),
     "whole bucket": ("policy.s3_prefixes", ["s3://mlops/"], "policy.s3_prefixes[0]", "an S3 URI with a key"),
     "no role": ("roles", {"training": "slipway-training"}, "roles.training", "a role's ARN"),
     "a folder of Slipway's": ("prefix", "releases", "(the whole document)", "a prefix other than"),

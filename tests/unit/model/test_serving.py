@@ -63,6 +63,18 @@ def test_guardrails_that_sagemaker_would_refuse_are_refused(fields, expected):
     assert expected in message(error)
 
 
+@pytest.mark.parametrize("bound", [{"error_5xx_share": 0.0000004}, {"model_error_share": 0.9999999}])
+def test_a_share_that_the_template_would_round_is_refused(bound):
+    with pytest.raises(ValidationError, match="at most six decimals"):
+        Alarms(**bound)
+    assert Alarms(error_5xx_share=0.000001).error_5xx_share == 0.000001
+
+
+def test_a_latency_is_at_least_a_microsecond():
+    with pytest.raises(ValidationError, match=r"greater than or equal to 0\.001"):
+        Alarms(latency_p99_ms=0.0004)
+
+
 def test_alarms_watch_something():
     with pytest.raises(ValidationError, match="at least one of error_5xx_share"):
         Alarms.model_validate({"periods": 2})
@@ -71,7 +83,19 @@ def test_alarms_watch_something():
     assert Alarms.model_validate({**ALARMS, "period_seconds": 300}).seconds_to_fire == 960
 
 
-@pytest.mark.parametrize("schedule", ["cron(0 7 ? * MON,TUE *)", "rate(2 hours)", "at(2026-12-24T18:00:00)"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "cron(0 7 ? * MON,TUE *)",
+        "cron(0/15 8-17 LW JAN-mar ? 2026-2030)",
+        "cron(*/90 0 ? * 6#3 *)",
+        "cron(0 0 L * ? *)",
+        "cron(30 6 * * 2 *)",
+        "rate(2 hours)",
+        "at(2026-12-24T18:00:00)",
+        "at(2028-02-29T23:59:59)",
+    ],
+)
 def test_a_schedule_is_one_of_aws(schedule):
     action = ScheduledAction.model_validate({**MORNING, "schedule": schedule, "timezone": "Europe/Berlin"})
     assert (action.schedule, action.timezone) == (schedule, "Europe/Berlin")
@@ -80,6 +104,14 @@ def test_a_schedule_is_one_of_aws(schedule):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"schedule": "at(2026-24-12T18:00:00)"}, "a date and a time that exist"),
+        ({"schedule": "at(2027-02-29T18:00:00)"}, "a date and a time that exist"),
+        ({"schedule": "cron(60 7 ? * MON *)"}, "minutes from 0 to 59"),
+        ({"schedule": "cron(0 24 ? * MON *)"}, "hours from 0 to 23"),
+        ({"schedule": "cron(0 7 ? * MO *)"}, "weekdays from 1 to 7"),
+        ({"schedule": "cron(0 7 32 * ? *)"}, "days of the month"),
+        ({"schedule": "cron(0 7 ? MON * *)"}, "months from 1 to 12"),
+        ({"schedule": "cron(0 7 ? * MON 26)"}, "years from 1970"),
         ({"schedule": "0 7 * * *"}, "String should match"),
         ({"schedule": "cron(0 7 * * *)"}, "String should match"),
         ({"schedule": "cron(0 7 ? * MON|TUE *)"}, "String should match"),

@@ -7,6 +7,7 @@ from slipway.aws.sagemaker import Invocation
 from slipway.deployment import drift
 from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, EndpointTestFailed, GateFailed
+from slipway.load.answers import Answers
 from slipway.load.rows import Row
 from slipway.model.config import ModelConfig
 from slipway.quality.endpoint import EndpointTestOperator
@@ -271,3 +272,10 @@ def test_a_release_does_not_fail_because_production_cannot_be_compared():
 
     tried.compare_stack = refuse
     assert tried.execute(ctx())["production_drift"] is None
+
+
+def test_a_header_among_the_rows_is_named_before_anything_is_asked(monkeypatch):
+    monkeypatch.setattr("slipway.quality.endpoint.answers_of", lambda *_: {"model-a": Answers.CLASS})
+    tested = operator(rows=[Row("label", "a,b"), *ROWS])
+    with pytest.raises(EndpointTestFailed, match=r"s3://bucket/rows/\): row 1 has the label the text 'label'"):
+        tested.execute(ctx())

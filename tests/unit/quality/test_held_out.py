@@ -7,8 +7,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.response import StreamingBody
 
 from slipway.errors import AwsError, AwsRefused, EndpointTestFailed
+from slipway.load.answers import Answers
 from slipway.load.rows import Row
-from slipway.quality.held_out import HeldOutHook
+from slipway.quality.held_out import HeldOutHook, check_labels
 from tests.unit.aws.stubs import stubbed
 
 URI = "s3://bucket/iris/validation/"
@@ -87,3 +88,12 @@ def test_an_object_that_may_not_be_read_fails_once_by_its_key(hook, code, status
     with pytest.raises(AwsRefused, match=rf"s3://bucket/iris/validation/a\.csv.*{code}"):
         hook.rows(URI, 3)
     stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("label", ["label", "", "nan", "1e400"])
+def test_a_label_that_no_answer_can_equal_is_named(label):
+    rows = [Row("1", "2"), Row(label, "a")]
+    with pytest.raises(EndpointTestFailed, match=r"s3://bucket/iris/validation/\): row 2 has the label .*header"):
+        check_labels(rows, [Answers.PROBABILITY], URI)
+    check_labels(rows, [Answers.PROBABILITY, Answers.UNKNOWN], URI)
+    check_labels(rows[:1], [Answers.PROBABILITY], URI)

@@ -51,3 +51,7 @@ def test_answers_that_name_no_class_have_no_accuracy():
     numbers.check(regression=True)
     with pytest.raises(EndpointTestFailed, match="name no classes"):
         numbers.check(regression=False)
+
+
+def test_distances_whose_squares_are_too_large_to_add_are_infinite():
+    assert Score([Prediction("0", "1.2e154", "a", 1)] * 2).rmse == math.inf

@@ -182,6 +182,15 @@ BAD_ZIPS = {
     "half a character": (_with_text("multi:softmax", "\\ud800"), JOB, "", "half a character"),
     "NUL": (_with_text("multi:softmax", "a\\u0000b"), JOB, "", "control character"),
     # trainingjob.json
+    "unknown field of a label's name": (_job("text", 1), JOB, "text", "expected one of the fields TrainingJobName"),
+    "parameter of a label's name": (_job("HyperParameters", {"text": 1}), JOB, "HyperParameters.text", "in quotes"),
+    "long parameter": (_job("HyperParameters", {"a": "b" * 2501}), JOB, "HyperParameters.a", "at most 2500 characters"),
+    "endless seed": (
+        _job("InputDataConfig.0.ShuffleConfig", {"Seed": 2**63}),
+        JOB,
+        "InputDataConfig[0].ShuffleConfig.Seed",
+        "a number below",
+    ),
     "unknown field": (_job("Colour", "red"), JOB, "Colour", "expected one of the fields TrainingJobName"),
     "misspelt field": (_job("ResourceConfig.InstanceTyp", "x"), JOB, "ResourceConfig.InstanceTyp", "InstanceType?"),
     "field of Python": (_job("role_arn", "x"), JOB, "role_arn", "expected one of the fields"),

@@ -279,3 +279,10 @@ def test_the_wildcard_of_an_image_does_not_reach_across_accounts():
 def test_the_labs_zip_needs_no_sdk_where_its_uri_is_allowed(monkeypatch):
     monkeypatch.setitem(sys.modules, "sagemaker.core", None)
     assert _fence()
+
+
+@pytest.mark.parametrize("name", ["sagemaker_program", "sagemaker_submit_directory"])
+def test_a_deep_document_as_the_name_of_code_is_refused(name):
+    job = changed(training_job(), f"HyperParameters.{name}", "[" * 2500)
+    with pytest.raises(PolicyViolation, match=r"HyperParameters\.sagemaker_program"):
+        _fence(job=job, model=_model("policy.script_mode", {"s3_prefixes": ["s3://code/iris-model/"]}))

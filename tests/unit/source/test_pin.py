@@ -7,9 +7,9 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway import names
 from slipway.aws.s3 import S3Hook
-from slipway.errors import PermanentError, ReleasedAlready
+from slipway.errors import PermanentError, ReleasedAlready, UnreadableDocument
 from slipway.plan import Revision
-from slipway.source.pin import S3VersionSensor
+from slipway.source.pin import PINNED, S3VersionSensor
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import MemoryStore
@@ -200,3 +200,13 @@ def test_versions_and_claims_share_the_sensors_client():
     assert isinstance(made.hook, S3Hook)
     assert made.versions.s3 is made.hook
     assert made.claims._documents is made.hook
+
+
+@pytest.mark.parametrize(
+    "stored", [{"bucket": "models"}, ["v1"], {"bucket": "models", "key": "k.zip", "version_id": 1}]
+)
+def test_a_pin_that_cannot_be_read_is_told_by_its_member(stored):
+    store = MemoryStore()
+    store.set(PINNED, stored)
+    with pytest.raises(UnreadableDocument, match="Revision"):
+        sensor(Bucket("v1")).execute(context(store=store))

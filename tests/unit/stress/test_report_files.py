@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from slipway.load.phases import LoadStage
 from slipway.load.slo import Slo, judge_load
 from slipway.stress.report_files import document, machine_readable, page, summary
@@ -37,3 +39,8 @@ def test_a_run_that_sent_nothing_has_a_page_too():
     verdict = judge_load(nothing, Slo(p99_ms=1))
     assert page(document(nothing, verdict, {})).content.startswith("<!")
     assert summary(nothing, verdict)["accuracy"] is None
+
+
+def test_a_figure_that_is_no_number_is_a_text_in_the_file_for_machines():
+    content = machine_readable({"series": [{"values": [1.0, float("nan"), float("-inf")]}]}).content
+    assert json.loads(content, parse_constant=pytest.fail)["series"][0]["values"] == [1.0, "NaN", "-Infinity"]

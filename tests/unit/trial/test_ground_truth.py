@@ -65,3 +65,31 @@ def test_what_an_answer_means_follows_from_the_objective_and_from_accept():
     assert compare(classes, {"a": "1\n2"}, Answers.CLASS) == compare(classes, {"a": "1,2"}, Answers.CLASS) == Hits(2, 2)
     shares = {"a": Captured("[0.1, 0.9]\n[0.8, 0.2]\n", "text/csv")}
     assert compare(shares, {"a": "1\n1"}, Answers.PROBABILITIES) == Hits(2, 1)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("event_id", ["[]", "{}", "null", "0.5"])
+def test_an_id_of_another_type_is_told_with_its_line(event_id):
+    line = f'{{"eventMetadata": {{"eventId": {event_id}}}, "groundTruthData": {{"data": "1"}}}}'
+    with pytest.raises(PermanentError, match="s3://b/k record 1"):
+        truths([line], "s3://b/k")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [DEEP, '{"eventMetadata": [], "captureData": {"endpointOutput": {"data": "1"}}}', '{"eventMetadata": "eventId"}'],
+)
+def test_another_layout_of_captures_is_told_with_its_line(line):
+    with pytest.raises(PermanentError, match="s3://b/k record 1"):
+        captured([line], "s3://b/k", since=0)
+
+
+def test_an_id_is_the_same_as_a_number_and_as_text():
+    line = '{"eventMetadata": {"eventId": 7}, "groundTruthData": {"data": 1}}'
+    assert compare({"7": Captured("1")}, truths([line], "x")) == Hits(1, 1)
+    typed = (
+        '{"eventMetadata": {"eventId": 7}, "captureData": {"endpointOutput": {"data": "1", "observedContentType": 5}}}'
+    )
+    assert compare(captured([typed], "x", since=0), {"7": "1"}) == Hits(1, 1)
