@@ -17,10 +17,11 @@ from local_aws.framework.store import Store
 from local_aws.front.admission import Admission
 from local_aws.front.asgi import AsgiScope, Receive, Send
 from local_aws.front.connections import ClosableConfig
-from local_aws.front.http import Front, keep_saved
+from local_aws.front.http import Front
 from local_aws.front.invocation_protocol import InvocationLoop
 from local_aws.front.ledger import OK, Call, Ledger
 from local_aws.front.routing import resource
+from local_aws.front.saving import keep_saved
 from local_aws.host.credentials import Credentials
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
