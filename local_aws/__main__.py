@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,6 +103,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)
     # Imported late, so that --help and errors in arguments appear at once.
+    from local_aws.framework.disk import DiskFull, is_full
     from local_aws.server import PortTaken, run
 
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -111,8 +113,12 @@ def main() -> int:
             run(settings, keys)
         except BlockingIOError:
             return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
-        except PortTaken as error:
+        except (DiskFull, PortTaken) as error:
             return _refuse(str(error))
+        except (OSError, sqlite3.Error) as error:
+            if not is_full(error):
+                raise
+            return _refuse(f"No space is left for {settings.state_dir}, which has no state yet: free some.")
     return 0
 
 

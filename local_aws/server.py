@@ -11,21 +11,24 @@ from hypercorn.asyncio import serve
 from local_aws import services
 from local_aws.alarms.ticker import AlarmTicker
 from local_aws.framework.api import RequestContext
+from local_aws.framework.disk import Disk
 from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Store
 from local_aws.front.admission import Admission
 from local_aws.front.asgi import AsgiScope, Receive, Send
 from local_aws.front.connections import ClosableConfig
-from local_aws.front.http import Front, keep_saved
+from local_aws.front.http import Front
 from local_aws.front.invocation_protocol import InvocationLoop
 from local_aws.front.ledger import OK, Call, Ledger
 from local_aws.front.routing import resource
+from local_aws.front.saving import keep_saved
 from local_aws.host.credentials import Credentials
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
 from local_aws.settings import Settings
 
 _SAVE_SECONDS = 1.0
+_LOOK_FOR_SPACE_SECONDS = 0.5
 # boto3 keeps connections open between polls; closing them earlier would race with its next request.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -45,12 +48,13 @@ def run(settings: Settings, credentials: Credentials) -> None:
     """
     _check_port(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    calls = Ledger(settings.ledger_path)
-    store = Store(settings.state_dir / "local_aws.sqlite")
+    disk = Disk(settings.state_dir)
+    calls = Ledger(settings.ledger_path, disk)
+    store = Store(settings.state_dir / "local_aws.sqlite", disk)
     journal = Journal(store)
-    gateway = Gateway(settings, journal)
+    gateway = Gateway(settings, journal, disk)
     parts = services.build(settings, store)
-    front = Front(gateway, calls, Admission(gateway, settings.hosts), faults=settings.faults)
+    front = Front(gateway, calls, Admission(gateway, settings.hosts), disk, faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
         gateway.services.add(part.service)
@@ -62,7 +66,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
     loop = InvocationLoop()
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.
     loop.answered = None if settings.faults else front.plain_invocation
-    loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, loop).serve())
+    loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, disk, loop).serve())
     store.close()
     calls.close()
 
@@ -78,6 +82,7 @@ class _Process:
         front: Front,
         parts: list[ServiceParts],
         journal: Journal,
+        disk: Disk,
         loop: InvocationLoop,
     ) -> None:
         self._settings = settings
@@ -86,6 +91,7 @@ class _Process:
         self._front = front
         self._parts = parts
         self._journal = journal
+        self._disk = disk
         self._loop = loop
         self._asked_to_stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,7 +125,7 @@ class _Process:
                 self._gateway.stacks.engine.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
-                    asyncio.create_task(keep_saved(self._gateway, self._front, _SAVE_SECONDS)),
+                    asyncio.create_task(keep_saved(self._gateway, self._front, self._disk, _SAVE_SECONDS)),
                 ]
             await send(message)
 
@@ -128,6 +134,12 @@ class _Process:
     async def _start_services(self) -> None:
         # Services recover through the gateway, for instance they download an endpoint's model.
         await self._listening()
+        if not self._disk.has_room():
+            _log.error("Ready at %s for reading only: jobs and endpoints go on with space", self._settings.endpoint_url)
+            self._front.ready = True
+            while not self._disk.has_room():
+                await asyncio.sleep(_LOOK_FOR_SPACE_SECONDS)
+            self._front.ready = False
         for part in self._parts:
             try:
                 await asyncio.to_thread(part.start)
@@ -154,6 +166,7 @@ class _Process:
         await self._asked_to_stop.wait()
         self._front.ready = False
         self._journal.closed.set()
+        self._disk.closed.set()
         # Services stop first, while the gateway answers: a job that ends writes its last status and logs through it.
         for part in reversed(self._parts):
             try:

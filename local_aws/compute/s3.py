@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws.compute.archive import unpack
 from local_aws.compute.base import Channel, ContainerFailed
-
-_MAX_ARCHIVE_MEMBERS = 100_000
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -74,6 +74,8 @@ def download_channel(client: Any, channel: Channel, folder: Path, region: str) -
                 found += 1
     except (ClientError, BotoCoreError) as error:
         raise ContainerFailed(f"ClientError: Data download failed:{error}") from error
+    except OSError as error:
+        raise ContainerFailed(f"ClientError: Data download failed:{error.strerror}") from error
     if not found:
         raise ContainerFailed(
             f'ClientError: Data download failed:No S3 objects found under S3 URL "{channel.s3_uri}" given in input '
@@ -100,21 +102,8 @@ def upload_folder(client: Any, folder: Path, uri: str) -> None:
         archive.unlink()
 
 
-def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
-    """Refuse what must not be unpacked. tarfile's filters came with Python 3.11.4, and Debian 12 has 3.11.2.
-
-    https://docs.python.org/3.11/library/tarfile.html#extraction-filters
-
-    :raises tarfile.ExtractError: it is a link or a device, or lies outside of the directory
-    """
-    if not (member.isfile() or member.isdir()):
-        raise tarfile.ExtractError(f"{member.name!r} is neither a file nor a directory")
-    if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
-        raise tarfile.ExtractError(f"{member.name!r} is outside the destination")
-
-
 def download_model(client: Any, uri: str, folder: Path) -> None:
-    """Download a model.tar.gz and unpack it: files and directories only, and nothing outside of the directory.
+    """Download a model.tar.gz and unpack it within limits.
 
     :raises ContainerFailed: it is missing, unreadable or contains what is not allowed
     """
@@ -123,20 +112,14 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     try:
         client.download_file(bucket, key, str(archive))
-        with tarfile.open(archive, "r:gz") as tar:
-            for count, member in enumerate(tar, start=1):
-                if count > _MAX_ARCHIVE_MEMBERS:
-                    raise ContainerFailed(f"ClientError: {uri} has more than {_MAX_ARCHIVE_MEMBERS} members")
-                _check_member(member, folder)
-                # Owners and modes of the archive are ignored; everything belongs to this process's user.
-                tar.extract(member, folder, set_attrs=False)
+        unpack(archive, folder)
     except (ClientError, BotoCoreError) as error:
         raise ContainerFailed(
             'Failed to download model data for the container "container_1". Please ensure that there is an object '
             f"located at the URL and that the role passed to CreateModel has permissions to download the model. "
             f"({uri}: {error})"
         ) from error
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ContainerFailed(
             f'Failed to extract model data archive from URL "{uri}". Please ensure that the object located at the URL '
             f"is a valid tar.gz archive. ({error})"

@@ -15,6 +15,7 @@ import botocore.session
 from botocore.model import ServiceModel
 
 from local_aws.framework.authorization import Guard, Needed
+from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, DiskFull, answering
 from local_aws.framework.store import Scope
 from local_aws.framework.validation import Validator, WrongType, project
 
@@ -147,12 +148,15 @@ class JsonService:
         :returns: status, headers and body; AWS's errors are answers too, never exceptions
         """
         operation = target.rpartition(".")[2]
+        answering.set(True)
         try:
             # Before the body is read, which another operation may have in another form.
             self._require(operation)
             status, answer = 200, self._answer(context, operation, _decoded(body))
         except ServiceError as error:
             status, answer = error.status, {"__type": error.code, "message": error.message, **error.members}
+        except DiskFull as full:
+            status, answer = UNAVAILABLE_STATUS, {"__type": UNAVAILABLE, "message": str(full)}
         except Exception:
             _log.exception("%s.%s failed (request %s)", self.service_name, operation, context.request_id)
             status, answer = 500, {"__type": "InternalFailure", "message": "The request failed inside the local AWS."}

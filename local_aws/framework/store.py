@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from local_aws.framework.disk import Disk, DiskFull
 
 Document = dict[str, Any]
 
@@ -35,6 +37,7 @@ class Scope:
 
 # Defined here because Collection.list hides the builtin inside the class.
 Everywhere = list[tuple[Scope, str, Document]]
+Result = TypeVar("Result")
 
 
 class Collection:
@@ -63,7 +66,11 @@ class Collection:
         :param scope: whose document
         :param name: its name
         :param document: JSON values only; times as epoch seconds
+        :raises DiskFull: there is no space, and a request waits for the answer
         """
+        self._store.written(lambda: self._put(scope, name, document))
+
+    def _put(self, scope: Scope, name: str, document: Document) -> None:
         self._store.execute(
             "INSERT OR REPLACE INTO documents (kind, account, region, name, body) VALUES (?, ?, ?, ?, ?)",
             (self._kind, scope.account_id, scope.region, name, json.dumps(document)),
@@ -76,12 +83,17 @@ class Collection:
         :param name: its name
         :param document: JSON values only; times as epoch seconds
         :returns: False when the name was taken; nothing is changed then
+        :raises DiskFull: as `put`
         """
-        with self._store.lock:
-            if self.get(scope, name) is not None:
-                return False
-            self.put(scope, name, document)
-            return True
+
+        def work() -> bool:
+            with self._store.lock:
+                if self.get(scope, name) is not None:
+                    return False
+                self._put(scope, name, document)
+                return True
+
+        return self._store.written(work)
 
     def update(self, scope: Scope, name: str, change: Callable[[Document], None]) -> Document | None:
         """Read, change and write one document without another writer in between.
@@ -90,14 +102,19 @@ class Collection:
         :param name: its name
         :param change: edits the document in place; if it raises, the document stays as it was
         :returns: the document as written, None when there is none
+        :raises DiskFull: as `put`
         """
-        with self._store.lock:
-            document = self.get(scope, name)
-            if document is None:
-                return None
-            change(document)
-            self.put(scope, name, document)
-            return document
+
+        def work() -> Document | None:
+            with self._store.lock:
+                document = self.get(scope, name)
+                if document is None:
+                    return None
+                change(document)
+                self._put(scope, name, document)
+                return document
+
+        return self._store.written(work)
 
     def delete(self, scope: Scope, name: str) -> bool:
         """Remove one document.
@@ -105,14 +122,19 @@ class Collection:
         :param scope: whose document
         :param name: its name
         :returns: whether there was one
+        :raises DiskFull: as `put`
         """
-        with self._store.lock:
-            existed = self.get(scope, name) is not None
-            self._store.execute(
-                "DELETE FROM documents WHERE kind = ? AND account = ? AND region = ? AND name = ?",
-                (self._kind, scope.account_id, scope.region, name),
-            )
-            return existed
+
+        def work() -> bool:
+            with self._store.lock:
+                existed = self.get(scope, name) is not None
+                self._store.execute(
+                    "DELETE FROM documents WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                    (self._kind, scope.account_id, scope.region, name),
+                )
+                return existed
+
+        return self._store.written(work)
 
     def list(self, scope: Scope) -> list[Document]:
         """Read the documents of one account and region.
@@ -142,12 +164,17 @@ class Store:
     """One SQLite file shared by the threads of the process.
 
     :param path: the file; created when missing
+    :param disk: the disk it is on
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._disk = disk
         # Re-entrant: a change made under update() may read other documents.
         self.lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # Only this process uses the file. Without shared memory it opens on a full disk, too.
+        # https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         # In WAL mode a committed write survives the death of the process without an fsync for each.
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -171,8 +198,26 @@ class Store:
         :param arguments: values of the marks
         :returns: the rows
         """
-        with self.lock, closing(self._connection.execute(statement, arguments)) as cursor:
+        with self.lock:
+            return self._disk.write(lambda: self._executed(statement, arguments))
+
+    def _executed(self, statement: str, arguments: tuple[str, ...]) -> list[tuple[str, ...]]:
+        with closing(self._connection.execute(statement, arguments)) as cursor:
             return cursor.fetchall()
+
+    def written(self, work: Callable[[], Result]) -> Result:
+        """Do what writes documents; a thread that no request waits for waits for space, without the lock.
+
+        :param work: writes, and may be called again
+        :returns: its result
+        :raises DiskFull: there is no space, and nobody may wait
+        """
+        while True:
+            try:
+                return work()
+            except DiskFull:
+                if not self._disk.wait():
+                    raise
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""

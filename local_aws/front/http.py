@@ -3,23 +3,23 @@
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
-import asyncio
 import json
 import logging
 import random
 import re
 import time
 import uuid
-from dataclasses import replace
 from typing import Any
 
 from local_aws.framework.api import Needs, RequestContext, ServiceError
 from local_aws.framework.authorization import Needed
+from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, Disk, DiskFull
 from local_aws.framework.service_parts import Invoke
 from local_aws.framework.store import Scope
 from local_aws.front import ledger
 from local_aws.front.admission import Admission, NotAdmitted
-from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request
+from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request, replayed
+from local_aws.front.error_answers import error_answer
 from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
 from local_aws.front.routing import changes_something, operation_and_resource
@@ -37,6 +37,8 @@ _AS_A_PAGE = (
     (b"content-security-policy", b"sandbox allow-downloads allow-popups"),
     (b"x-content-type-options", b"nosniff"),
 )
+# They need little space or none, and give some back.
+_FREES_SPACE = re.compile(r"s3:(AbortMultipartUpload|DeleteBucket|DeleteObjects?)")
 _MAX_SIGNAL_BYTES = 64 * 1024
 # The services that a service passes messages to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
@@ -50,13 +52,17 @@ class Front:
     :param gateway: ministack
     :param calls: where each call is recorded
     :param admission: decides who comes in
+    :param disk: where changes are kept
     :param faults: whether calls can be made to go wrong
     """
 
-    def __init__(self, gateway: Gateway, calls: Ledger, admission: Admission, *, faults: bool = False) -> None:
+    def __init__(
+        self, gateway: Gateway, calls: Ledger, admission: Admission, disk: Disk, *, faults: bool = False
+    ) -> None:
         self._gateway = gateway
         self._calls = calls
         self._admission = admission
+        self._disk = disk
         self._faults = FaultInjection(self._named, self._write) if faults else None
         self.invoke: Invoke | None = None
         # What an invocation needs.
@@ -118,35 +124,56 @@ class Front:
     async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let ministack answer, and record the call before the answer is sent."""
         began = time.perf_counter()
-        request = http_request(scope)
-        kept = bytearray()
+        body = await body_of(receive)
+        if body is None:
+            return
+        listen = replayed([{"type": "http.request", "body": body, "more_body": False}], receive)
+        request = http_request(scope, body[:KEPT_BODY_BYTES])
+        if not self._fits(request, len(body)):
+            await self._refuse(scope, request, send, self._disk.why(), began)
+            return
         started: dict[str, Any] = {}
-
-        async def listen() -> dict[str, Any]:
-            message = await receive()
-            if len(kept) < KEPT_BODY_BYTES:
-                kept.extend(message.get("body", b""))
-            return message
+        refused = False
 
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 started.update(message)
                 return
+            nonlocal refused
             if started:
-                answered = replace(request, body=bytes(kept))
-                message = self._readable(answered, started, message)
-                await self._record(scope, answered, started, message.get("body", b""), began)
+                message = self._readable(request, started, message)
+                try:
+                    await self._record(scope, request, started, message.get("body", b""), began)
+                except DiskFull as full:
+                    refused = True
+                    await self._refuse(scope, request, send, str(full), began)
                 start = dict(started)
                 started.clear()
-                await send(start)
-            await send(message)
+                if not refused:
+                    await send(start)
+            if not refused:
+                await send(message)
 
         try:
             await self._gateway.asgi_app(scope, listen, speak)
         except Exception:
             # The server answers 500 for it.
-            await self._record(scope, replace(request, body=bytes(kept)), {"status": 500, "headers": []}, b"", began)
+            await self._record(scope, request, {"status": 500, "headers": []}, b"", began)
             raise
+
+    def _fits(self, request: HttpRequest, length: int) -> bool:
+        """Tell whether there is space for what a call changes."""
+        service, operation, _ = self._named(request)
+        if not changes_something(operation) or _FREES_SPACE.fullmatch(f"{service}:{operation}"):
+            return True
+        return self._disk.has_room(length)
+
+    async def _refuse(self, scope: AsgiScope, request: HttpRequest, send: Send, why: str, began: float) -> None:
+        """Answer that the call's change cannot be kept, in the call's protocol."""
+        refusal = error_answer(self._named(request)[0], request, UNAVAILABLE, why, UNAVAILABLE_STATUS)
+        request_id = refusal.headers.get("x-amzn-requestid") or refusal.headers.get("x-amz-request-id", "")
+        self._write(request, UNAVAILABLE, refusal.status, request_id, fault_met(scope), began)
+        await answer(send, refusal.status, refusal.headers, refusal.body)
 
     def _readable(self, request: HttpRequest, start: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
         """Make an XML answer readable; the content of objects stays as it is."""
@@ -212,7 +239,8 @@ class Front:
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
                 denied=_denied(status),
-            )
+            ),
+            promised=outcome == ledger.OK and changes_something(operation),
         )
 
     async def plain_invocation(self, request: HttpRequest, scope: AsgiScope) -> tuple[int, dict[str, str], bytes]:
@@ -315,19 +343,3 @@ def _for_pages(send: Send) -> Send:
 
 def _error_members(error: ServiceError) -> dict[str, Any]:
     return {"Message": error.message, **error.members}
-
-
-async def keep_saved(gateway: Gateway, front: Front, seconds: float) -> None:
-    """Save ministack's state when it may have changed, until cancelled.
-
-    :param gateway: whose state
-    :param front: which sees the calls that change it
-    :param seconds: between two checks
-    """
-    busy = False
-    while True:
-        await asyncio.sleep(seconds)
-        was_busy, busy = busy, gateway.stacks.operation_runs()
-        if front.changed or gateway.cloudwatch.changed or busy or was_busy:
-            front.changed = gateway.cloudwatch.changed = False
-            await gateway.persistence.save()

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from local_aws.framework.disk import Disk
 from local_aws.host import (
     accounts,
     authentication,
@@ -24,6 +25,7 @@ from local_aws.host import (
     persistence,
     requests,
     s3,
+    s3_files,
     services,
     stack_engine,
     stack_requests,
@@ -50,6 +52,7 @@ _PARTS: tuple[ModuleType, ...] = (
     persistence,
     requests,
     s3,
+    s3_files,
     services,
     stack_engine,
     stack_requests,
@@ -75,10 +78,12 @@ class Gateway:
 
     :param settings: how this local AWS runs
     :param journal: where CloudFormation's operations are written down
+    :param disk: the disk of the state folder
     """
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, journal: Journal, disk: Disk) -> None:
         configure(settings)
+        s3_files.recover(settings.state_dir / "s3")
         modules: dict[str, Any] = {name: import_module(name) for name in private_parts()}
         # ministack's own ASGI application.
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
@@ -90,11 +95,12 @@ class Gateway:
         s3.encode_listed_keys(modules)
         s3.encrypt_by_default(modules)
         s3.check_requests(modules)
+        s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
-        self.persistence = persistence.Persistence(modules)
+        self.persistence = persistence.Persistence(modules, disk)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)

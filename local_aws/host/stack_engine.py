@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from local_aws.framework.disk import DiskFull
 from local_aws.framework.store import Document, Scope
 from local_aws.host.drift import forget_drift
 from local_aws.host.stack_operations import Journal, Operation, current_operation
@@ -49,6 +50,8 @@ _ABANDONED = {
     "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
 }
 _ABANDONED_REASON = "The local AWS was stopped during this operation."
+
+_LOOK_FOR_SPACE_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -141,9 +144,15 @@ class StackEngine:
         await coroutine
         # A roll-back restores the resources as they were before, with what was found of their drift then.
         forget_drift(stack)
-        async with self.ending:
-            await self._save()
-        operation.end()
+        while True:
+            try:
+                async with self.ending:
+                    await self._save()
+                operation.end()
+                return
+            except DiskFull:
+                # The operation stays in the journal, so a kill meanwhile repeats its end.
+                await asyncio.sleep(_LOOK_FOR_SPACE_SECONDS)
 
     def _journaled(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def step(type_name: str, resource: str, *arguments: Any, **keywords: Any) -> Any:

@@ -22,3 +22,10 @@ def test_a_broken_line_in_the_middle_is_told(tmp_path):
     path.write_text('{"n": 1}\n{"n"{"n": 3}\n')
     with pytest.raises(ValueError, match="delimiter"):
         ledger.read(path)
+
+
+def test_full_files_are_read_first(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for number, name in [(1, "ledger.2.jsonl"), (2, "ledger.10.jsonl"), (3, "ledger.jsonl"), (0, "ledger.old.jsonl")]:
+        (tmp_path / name).write_text(f'{{"n": {number}}}\n')
+    assert [call["n"] for call in ledger.read(path)] == [1, 2, 3]

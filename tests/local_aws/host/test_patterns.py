@@ -151,10 +151,12 @@ class TestWildcards:
             "from local_aws.host import gateway\n"
             "from local_aws.settings import Settings\n"
             "from local_aws.host.stack_operations import Journal\n"
+            "from local_aws.framework.disk import Disk\n"
             "from local_aws.framework.store import Store\n"
             "state = Path(sys.argv[1])\n"
             "settings = Settings(port=1, bind='127.0.0.1', state_dir=state)\n"
-            "gateway.Gateway(settings, Journal(Store(state / 'store')))\n"
+            "disk = Disk(state)\n"
+            "gateway.Gateway(settings, Journal(Store(state / 'store', disk)), disk)\n"
             "from ministack.core.iam_evaluator import fnmatch_iam_cs\n"
             "assert not fnmatch_iam_cs('a' * 3000, 'a*' * 100 + 'b')\n"
         )

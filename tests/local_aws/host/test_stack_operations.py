@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope, Store
 from local_aws.host.stack_operations import Journal, current_step
 from tests.local_aws.sagemaker.test_endpoint_stack import Stack
@@ -42,7 +43,7 @@ class Engine:
 
 @pytest.fixture
 def journal(tmp_path):
-    return Journal(Store(tmp_path / "store.sqlite"))
+    return Journal(Store(tmp_path / "store.sqlite", Disk(tmp_path)))
 
 
 def begin(journal, stack_id="one"):
