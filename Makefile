@@ -30,8 +30,8 @@ ARGS ?=
 
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
 PARALLEL ?= -n 3 --dist loadfile
-# test_chaos.py stops its instance before the other tests start theirs.
-E2E = tests/local_aws/test_web_pages.py tests/faults/test_chaos.py tests/e2e
+# Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
+E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
@@ -83,7 +83,7 @@ verify-aws: setup ## Compare the account of the environment's AWS_* with what Sl
 check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
-test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last and alone
+test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS)
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
