@@ -21,6 +21,10 @@ USER_AGENT = "sagemaker.amazonaws.com"
 _MAX_CONNECTIONS = 50
 
 
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html
+DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints/"
+
+
 class ContainerFailed(Exception):
     """A container could not be started, ended badly or never became healthy; its text is AWS's FailureReason."""
 
@@ -187,6 +191,7 @@ class TrainingSpec:
 
     :param s3_output_uri: S3OutputPath; the artifact goes to {S3OutputPath}/{job}/output/model.tar.gz
     :param metric_definitions: (name, regular expression with one group) pairs, beside the algorithm's own
+    :param checkpoints: S3Uri and LocalPath of CheckpointConfig; None without
     """
 
     account_id: str
@@ -202,11 +207,13 @@ class TrainingSpec:
     instance_count: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     metric_definitions: tuple[tuple[str, str], ...] = ()
+    checkpoints: tuple[str, str] | None = None
 
     @classmethod
     def from_request(cls, account_id: str, region: str, job_arn: str, request: Mapping[str, Any]) -> Self:
         """Read the parameters of CreateTrainingJob (validated before)."""
         algorithm = request["AlgorithmSpecification"]
+        checkpoints = request.get("CheckpointConfig")
         return cls(
             account_id=account_id,
             region=region,
@@ -221,6 +228,9 @@ class TrainingSpec:
             instance_count=request["ResourceConfig"].get("InstanceCount", 1),
             environment=dict(request.get("Environment", {})),
             metric_definitions=tuple((m["Name"], m["Regex"]) for m in algorithm.get("MetricDefinitions", [])),
+            checkpoints=(checkpoints["S3Uri"], checkpoints.get("LocalPath") or DEFAULT_CHECKPOINTS)
+            if checkpoints
+            else None,
         )
 
 
