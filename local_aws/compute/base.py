@@ -23,6 +23,8 @@ USER_AGENT = "sagemaker.amazonaws.com"
 _MAX_CONNECTIONS = 50
 # The sessions of roles are named as SageMaker names them.
 _ROLE_SESSION = "SageMaker"
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html
+DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints/"
 
 
 class ContainerFailed(Exception):
@@ -213,6 +215,7 @@ class TrainingSpec:
     :param s3_output_uri: S3OutputPath; the artifact goes to {S3OutputPath}/{job}/output/model.tar.gz
     :param metric_definitions: (name, regular expression with one group) pairs, beside the algorithm's own
     :param role_arn: the role that reads the data and writes the artifact and the log; empty for SageMaker itself
+    :param checkpoints: S3Uri and LocalPath of CheckpointConfig; None without
     """
 
     account_id: str
@@ -229,11 +232,13 @@ class TrainingSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     metric_definitions: tuple[tuple[str, str], ...] = ()
     role_arn: str = ""
+    checkpoints: tuple[str, str] | None = None
 
     @classmethod
     def from_request(cls, account_id: str, region: str, job_arn: str, request: Mapping[str, Any]) -> Self:
         """Read the parameters of CreateTrainingJob (validated before)."""
         algorithm = request["AlgorithmSpecification"]
+        checkpoints = request.get("CheckpointConfig")
         return cls(
             account_id=account_id,
             region=region,
@@ -249,6 +254,9 @@ class TrainingSpec:
             environment=dict(request.get("Environment", {})),
             metric_definitions=tuple((m["Name"], m["Regex"]) for m in algorithm.get("MetricDefinitions", [])),
             role_arn=request.get("RoleArn", ""),
+            checkpoints=(checkpoints["S3Uri"], checkpoints.get("LocalPath") or DEFAULT_CHECKPOINTS)
+            if checkpoints
+            else None,
         )
 
 

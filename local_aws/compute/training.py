@@ -27,6 +27,7 @@ from local_aws.compute.base import (
     TrainingSpec,
     TrainingTransition,
 )
+from local_aws.compute.checkpoints import Checkpoints, folder_of
 from local_aws.compute.images import algorithm
 from local_aws.compute.logs import LogStream
 from local_aws.compute.metrics import FinalMetrics
@@ -187,6 +188,9 @@ class TrainingRun:
             "AWS_REGION": spec.region,
             **spec.environment,
         }
+        checkpoints = self._checkpoints()
+        if checkpoints:
+            checkpoints.begin()
         container = self._compute.start(ContainerSpec(spec.job_name, spec.image, "train", self._opt_ml, environment))
         reader = threading.Thread(target=self._read_logs, args=(container,), name=f"log-{spec.job_name}", daemon=True)
         reader.start()
@@ -195,10 +199,20 @@ class TrainingRun:
         finally:
             container.stop(0)
             reader.join()
+            if checkpoints:
+                checkpoints.end()
         exit_status = container.wait()
         if status is SecondaryStatus.COMPLETED and exit_status:
             raise ContainerFailed(self._failure(exit_status))
         return status
+
+    def _checkpoints(self) -> Checkpoints | None:
+        if self._spec.checkpoints is None:
+            return None
+        uri, local_path = self._spec.checkpoints
+        folder = folder_of(local_path, self._opt_ml)
+        # CreateTrainingJob has refused other paths.
+        return Checkpoints(self._client("s3"), uri, folder) if folder else None
 
     def _watch(self, container: Container, deadline: float) -> SecondaryStatus:
         """Wait for the container's end, a stop or the deadline, and in the last two cases end the container."""

@@ -6,9 +6,17 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from local_aws.compute.base import SecondaryStatus, TrainingResult, TrainingSpec, TrainingTransition
+from local_aws.compute.base import (
+    DEFAULT_CHECKPOINTS,
+    SecondaryStatus,
+    TrainingResult,
+    TrainingSpec,
+    TrainingTransition,
+)
+from local_aws.compute.checkpoints import folder_of
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import select
@@ -23,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 _INTERRUPTED = "InternalServerError: The job was interrupted: the local AWS went down while it ran. Start it again."
 _NOT_OFFERED = (
-    "CheckpointConfig",
     "DebugHookConfig",
     "DebugRuleConfigurations",
     "MlflowConfig",
@@ -133,6 +140,11 @@ class TrainingJobs:
         if resources["InstanceCount"] != 1:
             raise invalid("The local AWS trains on one instance: InstanceCount must be 1.")
         _check_times(parameters)
+        checkpoints = parameters.get("CheckpointConfig", {})
+        if folder_of(checkpoints.get("LocalPath") or DEFAULT_CHECKPOINTS, Path()) is None:
+            raise invalid(
+                f"The local AWS keeps checkpoints below /opt/ml: LocalPath {checkpoints['LocalPath']} is elsewhere."
+            )
         channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
         if len(channels) != len(set(channels)):
             raise invalid("Duplicate channel names in InputDataConfig: each ChannelName must be unique.")
