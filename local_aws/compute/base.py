@@ -23,6 +23,8 @@ USER_AGENT = "sagemaker.amazonaws.com"
 _MAX_CONNECTIONS = 50
 # The sessions of roles are named as SageMaker names them.
 _ROLE_SESSION = "SageMaker"
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html
+DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints/"
 
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html

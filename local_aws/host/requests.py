@@ -18,7 +18,7 @@ PRIVATE_PARTS = {
         "set_request_account_id",
         "set_request_region",
     ),
-    "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
+    "ministack.core.router": ("_is_aws_service_name", "detect_service", "extract_access_key_id", "extract_region"),
 }
 
 # The path of an endpoint's invocation, which differs from SageMaker's other calls.
@@ -67,6 +67,8 @@ class Requests:
         self._app = modules["ministack.app"]
         self._responses = modules["ministack.core.responses"]
         self._router = modules["ministack.core.router"]
+        # ministack would read every model of botocore to tell, for seconds in which nobody else is answered.
+        self._router._is_aws_service_name = lambda name: True
         # The clients of a load send hundreds of requests with the same signature.
         self._signed_by = lru_cache(1024)(self._read_signature)
 

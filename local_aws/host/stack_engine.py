@@ -214,7 +214,10 @@ class StackEngine:
         if "call" in data:
             return self._coroutine(data["call"])
         if "change_set" in data:
-            return self._state._change_sets.get(data["change_set"], {})
+            change_set = self._state._change_sets.get(data["change_set"], {})
+            # The process may have ended before this was saved. Whoever got no answer asks again.
+            change_set["ExecutionStatus"] = "EXECUTE_IN_PROGRESS"
+            return change_set
         if "stack" in data:
             return self._state._stacks[data["stack"]]
         return data["value"]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_exports", "_stacks"),
+    "ministack.services.cloudformation.changesets": ("_find_change_set",),
     "ministack.services.cloudformation.handlers": ("_ACTION_HANDLERS", "_resolve_stack"),
     "ministack.services.cloudformation.helpers": ("_error", "_p", "_xml"),
     "ministack.services.cloudformation.stacks": ("_resolve_stack_outputs", "_roll_back_operation"),
@@ -47,6 +48,7 @@ def check_requests(modules: Mapping[str, Any]) -> None:
         ("CreateStack", checks.create),
         ("UpdateStack", checks.update),
         ("CreateChangeSet", checks.change_set),
+        ("ExecuteChangeSet", checks.execution),
     ):
         actions[action] = wrap(actions[action])
     for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
@@ -60,6 +62,7 @@ class _Checks:
 
     def __init__(self, modules: Mapping[str, Any]) -> None:
         self._resolve_stack = modules[f"{_CLOUDFORMATION}.handlers"]._resolve_stack
+        self._find = modules[f"{_CLOUDFORMATION}.changesets"]._find_change_set
         helpers = modules[f"{_CLOUDFORMATION}.helpers"]
         self._error, self._parameter, self._xml = helpers._error, helpers._p, helpers._xml
 
@@ -116,6 +119,31 @@ class _Checks:
                 return refused
             if kind == "CREATE" and stack is not None and stack["StackStatus"] not in _NEW:
                 return self._error("AlreadyExistsException", f"Stack [{name}] already exists")
+            return handle(params)
+
+        return checked
+
+    def execution(self, handle: Handler) -> Handler:
+        """Refuse a change set of a stack that another operation is changing.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
+        """
+
+        def checked(params: dict[str, Any]) -> Answer:
+            _, found = self._find(self._parameter(params, "ChangeSetName"), self._parameter(params, "StackName"))
+            stack = self._resolve_stack(found["StackId"]) if found else None
+            if (
+                found
+                and stack is not None
+                and found["ExecutionStatus"] == "AVAILABLE"
+                and stack["StackStatus"].endswith("_IN_PROGRESS")
+                and stack["StackStatus"] not in _NEW
+            ):
+                return self._error(
+                    "InvalidChangeSetStatus",
+                    f"ChangeSet [{found['ChangeSetName']}] cannot be executed while its stack is in status "
+                    f"{stack['StackStatus']}",
+                )
             return handle(params)
 
         return checked

@@ -3,16 +3,18 @@
 import functools
 import io
 import json
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.aws_keys import CREDENTIALS
-from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws, set_up_account
-from tools import models
+from tests.local_aws.server import REGION, ROOT, LocalAws
+from tools import bootstrap_stack, models
 from tools.verify_aws import release, sent_refusals
 from tools.verify_aws.__main__ import main
 from tools.verify_aws.account import READS, Account, NotAllowedError
@@ -22,37 +24,56 @@ from tools.verify_aws.findings import Outcome, compare, redacted
 from tools.verify_aws.refusals import NONE
 from tools.verify_aws.template import Template, normal
 
+ACCOUNT = "345678901234"
+ADMIN = f"arn:aws:iam::{ACCOUNT}:role/OrganizationAccountAccessRole"
 BUCKET = f"mlops-{REGION}-{ACCOUNT}"
 ROLE = "slipway-airflow"
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    """An account as it is after its set-up; other tests leave more in theirs."""
-    running = LocalAws(tmp_path_factory.mktemp("verify") / "state", as_admin=True).start()
-    try:
-        set_up_account(running)
-        yield running
-    finally:
-        running.stop()
+class Member:
+    """An account of its own in the session's local AWS, which is set up and nothing more; an administrator's clients.
+
+    :param session: of boto3, with the administrator's role
+    """
+
+    def __init__(self, local_aws: LocalAws, session: boto3.Session) -> None:
+        self.local_aws = local_aws
+        self.session = session
+        self.client = functools.cache(session.client)
+
+    def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
+        """The calls so far of this account whose members are as given."""
+        return [call for call in self.local_aws.ledger(**wanted) if f":{ACCOUNT}:" in call["caller"]]
 
 
 read_models = functools.cache(models.read)
 
 
-@pytest.fixture
-def as_caller(aws, monkeypatch) -> LocalAws:
-    """The administrator's credentials in the environment, as the command reads them; model files are read once."""
-    monkeypatch.setattr(models, "read", read_models)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS.admin.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS.admin.secret_access_key)
-    return aws
+@pytest.fixture(scope="module")
+def aws(local_aws) -> Iterator[Member]:
+    """The account, whose administrator is in the environment as the command reads it; model files are read once."""
+    variables = credentials(local_aws.client("sts"), ADMIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "read", read_models)
+        for name, value in {"AWS_ENDPOINT_URL": local_aws.endpoint_url, **variables}.items():
+            patch.setenv(name, value)
+        member = Member(local_aws, boto3.Session())
+        assert bootstrap_stack.deploy(member.client, ROOT / "include", ADMIN) == []
+        yield member
+
+
+def credentials(sts: Any, role: str) -> dict[str, str]:
+    """Assume a role; return the variables of its session."""
+    found = sts.assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": found["SessionToken"],
+    }
 
 
 @pytest.fixture
-def verify(as_caller):
+def verify(aws):
     """Run the command; return its exit code and what it found, by outcome."""
 
     def run(*words: str) -> tuple[int, dict[str, list[str]]]:
@@ -65,10 +86,8 @@ def verify(as_caller):
 
 
 @pytest.fixture
-def account(as_caller) -> Account:
-    import boto3
-
-    return Account(boto3.Session(), ROOT / "include", local=True)
+def account(aws) -> Account:
+    return Account(aws.session, ROOT / "include", local=True)
 
 
 @pytest.mark.local_aws
@@ -106,7 +125,7 @@ def test_suspended_versioning_differs(verify, aws):
 def test_a_role_that_trusts_others_or_may_more_differs(verify, aws):
     iam = aws.client("iam")
     trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
-    other = json.loads(json.dumps(trust).replace("user/slipway-airflow", "root"))
+    other = json.loads(json.dumps(trust).replace(ADMIN.partition(":role/")[2], "somebody"))
     everything = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(other))
     iam.put_role_policy(RoleName=ROLE, PolicyName="more", PolicyDocument=json.dumps(everything))
@@ -118,7 +137,8 @@ def test_a_role_that_trusts_others_or_may_more_differs(verify, aws):
     assert code == 1
     trusts, policies = found[Outcome.DIFFERS]
     assert trusts.startswith(f"differs: the role {ROLE} trusts whom its template names: expected ")
-    assert "user/slipway-airflow" in trusts.partition(" … found ")[0] and ":root" in trusts.partition(" … found ")[2]
+    expected, _, others = trusts.partition(" … found ")
+    assert ADMIN in expected and "role/somebody" in others
     assert policies.startswith(f"differs: the role {ROLE} has its template's policies: ") and '"more"' in policies
 
 
@@ -138,7 +158,10 @@ def test_a_region_that_is_not_set_up_differs(verify):
 def test_what_is_sent_on_demand_makes_nothing(verify, aws):
     code, found = verify("--only", "refusals", "--refusals", "--change-sets")
     assert (code, found[Outcome.DIFFERS]) == (0, [])
-    assert "same: the refusal of two channels of one name" in found[Outcome.SAME]
+    assert "same: the refusal of the deletion of a model that is not there" in found[Outcome.SAME]
+    # This AWS looks at the role of a request first.
+    job = "cannot tell: the refusal of spot without a wait: AWS names the role that does not exist before anything else"
+    assert job in found[Outcome.CANNOT_TELL]
     assert "same: an empty change set of slipway-bootstrap in the mode REVERT_DRIFT" in found[Outcome.SAME]
     stacks = aws.client("cloudformation")
     left = [one["ChangeSetName"] for one in stacks.list_change_sets(StackName="slipway-bootstrap")["Summaries"]]
@@ -157,11 +180,11 @@ def test_each_request_that_is_sent_names_something_that_does_not_exist(account):
 
 
 @pytest.mark.local_aws
-def test_another_endpoint_than_awss_needs_leave(as_caller, capsys):
-    before = len(as_caller.ledger())
+def test_another_endpoint_than_awss_needs_leave(aws, capsys):
+    before = len(aws.ledger())
     assert main([], io.StringIO()) == 2
     assert "which is not AWS" in capsys.readouterr().err
-    assert len(as_caller.ledger()) == before
+    assert len(aws.ledger()) == before
 
 
 @pytest.mark.local_aws
@@ -181,7 +204,8 @@ def test_the_file_names_no_account(verify, tmp_path):
     assert ACCOUNT not in text and "arn:aws" not in text
     assert {finding["outcome"] for finding in json.loads(text)["findings"]} == set(map(str, Outcome))
     verify("--only", "bucket", "--json", str(path), "--full")
-    assert json.loads(path.read_text())["caller"].endswith(f"{ACCOUNT}:user/slipway-operator")
+    caller = json.loads(path.read_text())["caller"]
+    assert caller == f"arn:aws:sts::{ACCOUNT}:assumed-role/OrganizationAccountAccessRole/tests"
 
 
 def released(account: Account, answer: str, patience: release.Patience | None = None) -> list[str]:
@@ -212,7 +236,10 @@ def test_a_release_leaves_data_of_others_alone(account, aws):
 
 @pytest.mark.local_aws
 def test_a_release_is_watched_by_what_aws_shows(account, aws):
-    sagemaker, made = aws.client("sagemaker"), []
+    role = credentials(aws.client("sts"), f"arn:aws:iam::{ACCOUNT}:role/{ROLE}")
+    session = boto3.Session(*role.values(), region_name=REGION)
+    sagemaker, made = session.client("sagemaker"), []
+    tags = [{"Key": "slipway:model-prefix", "Value": "iris-model"}]
 
     def airflow(seconds: float) -> None:
         """Train, register and deploy as Airflow would, but a stack without an endpoint."""
@@ -221,16 +248,17 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
         made.append("mlops-iris-model-verify")
         body = aws.client("s3").get_object(Bucket=BUCKET, Key="training_jobs/iris-model/trainingjob.zip")["Body"].read()
         job = json.loads(zipfile.ZipFile(io.BytesIO(body)).read("trainingjob.json"))
-        tags = [{"Key": "slipway:model-prefix", "Value": "iris-model"}]
         sagemaker.create_training_job(**job | {"TrainingJobName": made[0], "Tags": tags})
-        sagemaker.create_model_package_group(ModelPackageGroupName="mlops-iris-model")
+        sagemaker.create_model_package_group(ModelPackageGroupName="mlops-iris-model", Tags=tags)
         sagemaker.create_model_package(
             ModelPackageGroupName="mlops-iris-model", ModelApprovalStatus="PendingManualApproval"
         )
+        dashboard = {"DashboardName": "slipway-iris-model", "DashboardBody": '{"widgets": []}'}
         template = {
             "Parameters": {"EndpointName": {"Type": "String"}},
-            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+            "Resources": {"Dashboard": {"Type": "AWS::CloudWatch::Dashboard", "Properties": dashboard}},
         }
+        # Airflow's role may deploy endpoint.yaml alone.
         aws.client("cloudformation").create_stack(
             StackName="mlops-deploy-iris-model-dev",
             TemplateBody=json.dumps(template),
@@ -240,7 +268,7 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
 
     def sleep(seconds: float) -> None:
         airflow(seconds)
-        aws.client("sts").get_caller_identity()  # a moment
+        time.sleep(seconds)
 
     found = released(account, "iris-model", release.Patience(60, 60, 0.2, sleep))
     assert "0.24 USD an hour" in found[0]
@@ -251,7 +279,9 @@ def test_a_release_is_watched_by_what_aws_shows(account, aws):
         "the training job carries the model's tag",
         "the log of the training job has the name algo-1-…",
         "the package waits for its approval",
+        "SageMaker names who made the package",
         "the development stack is deployed",
+        "CloudFormation deploys as its own role",
     ):
         assert f"same: {check}" in text, text
     assert [line for line in found if line.startswith("differs: ")] == [

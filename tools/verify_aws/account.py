@@ -48,7 +48,10 @@ class Account:
         if service not in self._clients:
             from botocore.config import Config
 
-            made = self.session.client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
+            # Services that the local AWS does not have answer no better at another attempt.
+            attempts = 1 if self.local else 5
+            config = Config(retries={"mode": "standard", "total_max_attempts": attempts})
+            made = self.session.client(service, config=config)
             host = urlsplit(made.meta.endpoint_url).hostname or ""
             if not self.local and not host.endswith(_AWS_HOSTS):
                 raise NotAllowedError(

@@ -61,6 +61,9 @@ def ask(account: Account, one: Refusal) -> Finding:
         reason = unanswered(error)
         if reason:
             return cannot_tell(check, reason)
+        # No page says in which order AWS looks at the two faults of a request.
+        if f"role/{NONE}" in said:
+            return cannot_tell(check, "AWS names the role that does not exist before anything else")
         return differs(check, one.answer, said, _meaning(one, said))
     return differs(check, one.answer, "no refusal")
 

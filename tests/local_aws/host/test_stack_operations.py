@@ -1,5 +1,7 @@
 """Stack operations that a kill interrupts continue after the next start; nothing is made twice or left behind."""
 
+import json
+import shutil
 import threading
 from contextlib import suppress
 
@@ -8,7 +10,8 @@ import pytest
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope, Store
 from local_aws.host.stack_operations import Journal, current_step
-from tests.local_aws.sagemaker.test_endpoint_stack import Stack
+from tests.local_aws.refusals import outcome
+from tests.local_aws.sagemaker.test_endpoint_stack import TEMPLATE, Stack
 from tests.local_aws.sagemaker_cases import lend_model_data, predict, wait
 
 SCOPE = Scope("123456789012", "us-west-2")
@@ -182,3 +185,28 @@ def test_create_update_and_delete_go_on_after_a_kill(local_aws, new_local_aws):
         for one in aws.client("cloudformation").describe_stack_events(StackName=created.name)["StackEvents"]
     ]
     assert len(events) == len(set(events)), "told twice"
+
+
+@pytest.mark.local_aws
+def test_a_change_set_is_executed_once_though_the_process_ended_before_its_answer(local_aws, new_local_aws):
+    aws = new_local_aws("--pace", "3").start()
+    stack = Stack(aws)
+    parameters = {"EndpointName": stack.endpoint, "ModelDataUrl": lend_model_data(local_aws, aws)}
+    request = {"StackName": stack.name, "ChangeSetName": "first"}
+    stack.cloudformation.create_change_set(
+        **request,
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps(TEMPLATE),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+    )
+    saved, before = aws.state_dir / "ministack/cloudformation.json", aws.state_dir / "before.json"
+    shutil.copy(saved, before)
+    stack.cloudformation.execute_change_set(**request)
+    aws.kill()
+    # As if the process had ended right after the operation was written down.
+    shutil.copy(before, saved)
+    aws.start()
+    again = outcome(lambda: stack.cloudformation.execute_change_set(**request))
+    assert again.startswith("InvalidChangeSetStatus"), again
+    assert stack.settled()[0] == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    assert made(aws, "CreateModel") == made(aws, "CreateEndpoint") == 1
