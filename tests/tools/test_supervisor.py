@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def test_what_a_killed_component_has_started_ends_unless_it_is_at_work(tmp_path,
             os.kill(child, signal.SIGKILL)
 
 
+# Waits for a signal and writes down which it was. A shell's trap may miss one between two commands.
+TELLS_ITS_SIGNAL = """
+import signal, sys
+name, told, up = sys.argv[1:]
+signals = {signal.SIGTERM, signal.SIGINT}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+open(up, "w").close()
+sent = signal.Signals(signal.sigwait(signals)).name.removeprefix("SIG")
+open(told, "a").write(f"{name} {sent}\\n")
+"""
+
+
 def test_the_database_stops_last_and_at_once(tmp_path):
     settings = Settings(tmp_path / "home")
     settings.home.mkdir()
@@ -65,12 +78,8 @@ def test_the_database_stops_last_and_at_once(tmp_path):
     for name in ("local-aws", "scheduler", "api-server"):
         supervisor.components.append(Component(name, [], dict(os.environ), tmp_path / name))
     for component in supervisor.components:
-        traps = "; ".join(f"trap 'echo {component.name} {sent} >> {told}; exit' {sent}" for sent in ("TERM", "INT"))
-        component.command = [
-            "bash",
-            "-c",
-            f"{traps}; touch {tmp_path}/{component.name}.up; while :; do sleep 0.05; done",
-        ]
+        up = str(tmp_path / f"{component.name}.up")
+        component.command = [sys.executable, "-S", "-c", TELLS_ITS_SIGNAL, component.name, str(told), up]
         component.log = tmp_path / component.name
         component.start()
     wait_for(lambda: len(list(tmp_path.glob("*.up"))) == 4)
