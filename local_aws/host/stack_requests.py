@@ -77,7 +77,7 @@ class _Checks:
             stack = self._resolve_stack(name)
             if stack is not None and stack["StackStatus"] not in _NEW:
                 if token and stack.get("_create_token") == token:
-                    return self._created(stack)
+                    return self._again("CreateStack", stack)
                 return self._error("AlreadyExistsException", f"Stack [{name}] already exists")
             answer = handle(params)
             if answer[0] == 200 and token:
@@ -96,7 +96,7 @@ class _Checks:
             stack = self._resolve_stack(self._parameter(params, "StackName"))
             token = self._parameter(params, "ClientRequestToken")
             if stack is not None and token and stack.get("_update_token") == token:
-                return self._updated(stack)
+                return self._again("UpdateStack", stack)
             if refused := self._not_updatable(stack):
                 return refused
             answer = handle(params)
@@ -157,14 +157,10 @@ class _Checks:
         )
         return answer
 
-    def _created(self, stack: dict[str, Any]) -> Answer:
-        body = f"<CreateStackResult><StackId>{stack['StackId']}</StackId></CreateStackResult>"
-        answer: Answer = self._xml(200, "CreateStackResponse", body)
-        return answer
-
-    def _updated(self, stack: dict[str, Any]) -> Answer:
-        body = f"<UpdateStackResult><StackId>{stack['StackId']}</StackId></UpdateStackResult>"
-        answer: Answer = self._xml(200, "UpdateStackResponse", body)
+    def _again(self, operation: str, stack: dict[str, Any]) -> Answer:
+        """Answer a repeated request as the first one."""
+        body = f"<{operation}Result><StackId>{stack['StackId']}</StackId></{operation}Result>"
+        answer: Answer = self._xml(200, f"{operation}Response", body)
         return answer
 
 

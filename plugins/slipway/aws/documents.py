@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,13 +118,26 @@ def content_of(data: bytes, resource: str) -> dict[str, Any]:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         # Python's parser needs a level of its stack for each level of the document.
-        raise unreadable(resource, f"it is no JSON: {error}") from error
+        raise _unreadable(resource, f"it is no JSON: {error}") from error
     if not isinstance(content, dict):
-        raise unreadable(resource, f"it holds a {type(content).__name__}, expected an object")
+        raise _unreadable(resource, f"it holds a {type(content).__name__}, expected an object")
     return content
 
 
-def unreadable(resource: str, why: str) -> UnreadableDocument:
+@contextmanager
+def reading(resource: str) -> Iterator[None]:
+    """Name the document in the error about a member that cannot be read.
+
+    :param resource: the document's S3 URI
+    :raises UnreadableDocument: naming the document, its member and what is wrong with it
+    """
+    try:
+        yield
+    except UnreadableDocument as error:
+        raise _unreadable(resource, f"{error.resource}: {error.why}") from error
+
+
+def _unreadable(resource: str, why: str) -> UnreadableDocument:
     """Build the error about a document that this version of Slipway cannot read."""
     return UnreadableDocument(
         "This version of Slipway cannot read the document",

@@ -11,14 +11,14 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.documents import S3Documents, unreadable
+from slipway.aws.documents import S3Documents, reading
 from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.aws.stacks import Stack
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
-from slipway.errors import PermanentError, SlipwayError, UnreadableDocument
+from slipway.errors import PermanentError, SlipwayError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
@@ -171,10 +171,8 @@ class Survey:
     def _revision(self, revision_id: str) -> Revision | None:
         key = names.revision_key(self.prefix, revision_id)
         pinned = self._documents.read(self.bucket, key).content
-        try:
+        with reading(uri(self.bucket, key)):
             return Revision.from_xcom(pinned) if pinned is not None else None
-        except UnreadableDocument as error:
-            raise unreadable(uri(self.bucket, key), f"{error.resource}: {error.why}") from error
 
     def _outputs(self, revision: Revision) -> Iterator[str]:
         """Return the folders that the release's training jobs wrote; SageMaker keeps job descriptions for good."""

@@ -13,6 +13,7 @@ from slipway.aws.patience import patient
 from slipway.aws.s3 import bucket_and_key
 from slipway.aws.session import AwsHook
 from slipway.errors import EndpointTestFailed
+from slipway.formats.json_numbers import number_of
 from slipway.load.answers import Answers
 from slipway.load.errors import UnreadableRows
 from slipway.load.objects import s3_lines
@@ -72,17 +73,10 @@ def check_labels(rows: Sequence[Row], answers: Collection[Answers], data_uri: st
     if not answers or Answers.UNKNOWN in answers:
         return
     for number, row in enumerate(rows, start=1):
-        if not _is_finite(row.label):
+        if not math.isfinite(number_of(row.label)):
             raise EndpointTestFailed(
                 "A label is not a number",
                 resource=data_uri,
                 why=f"row {number} has the label {shown(row.label)}, and the model answers numbers",
                 fix="write CSV without a header, the label first and a number, then clear this task",
             )
-
-
-def _is_finite(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from slipway import names
-from slipway.aws.documents import content_of, unreadable
+from slipway.aws.documents import content_of, reading
 from slipway.aws.s3 import uri
-from slipway.errors import NotApproved, PermanentError, SlipwayError, UnreadableDocument
+from slipway.errors import NotApproved, PermanentError, SlipwayError
 from slipway.model.approval_rules import Rules
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES
@@ -82,10 +82,8 @@ def read_revision(document: bytes, resource: str) -> Revision:
     :raises UnreadableDocument: when they are no such document
     """
     content = content_of(document, resource)
-    try:
+    with reading(resource):
         return Revision.from_xcom(content)
-    except UnreadableDocument as error:
-        raise unreadable(resource, f"{error.resource}: {error.why}") from error
 
 
 def _recorded(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:

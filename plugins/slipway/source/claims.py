@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from slipway import names
-from slipway.aws.documents import Document, Documents, unreadable
+from slipway.aws.documents import Document, Documents, reading
 from slipway.aws.s3 import uri
-from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError, UnreadableDocument
+from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
 from slipway.formats.stored import known, versioned
 from slipway.host.links import run_url
 from slipway.plan import Revision
@@ -47,10 +47,8 @@ class Claim:
         """
         if document.content is None:
             return None
-        try:
+        with reading(resource):
             return known(cls, document.content)
-        except UnreadableDocument as error:
-            raise unreadable(resource, f"{error.resource}: {error.why}") from error
 
 
 class Claims:

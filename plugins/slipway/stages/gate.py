@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from slipway import names
-from slipway.aws.documents import Document, Documents, read_document_async, unreadable
+from slipway.aws.documents import Document, Documents, read_document_async, reading
 from slipway.aws.s3 import uri
-from slipway.errors import SlipwayError, UnreadableDocument
+from slipway.errors import SlipwayError
 from slipway.formats import stored
 from slipway.plan import ReleasePlan
 from slipway.stages import sequences
@@ -192,10 +192,8 @@ async def overtaken_async(client: Any, ticket: Ticket) -> Entry | None:
 
 
 def _board(document: Document, bucket: str, key: str) -> Board:
-    try:
+    with reading(uri(bucket, key)):
         board = Board.from_json(document.content)
-    except UnreadableDocument as error:
-        raise unreadable(uri(bucket, key), f"{error.resource}: {error.why}") from error
     faulty = [entry for entry in board.entries() if sequences.fault(entry.sequence)]
     if not faulty:
         return board
