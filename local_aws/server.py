@@ -54,6 +54,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
     journal = Journal(store)
     gateway = Gateway(settings, journal, disk)
     parts = services.build(settings, store)
+    gateway.roles.recorder = _recorder(calls)
     front = Front(gateway, calls, Admission(gateway, settings.hosts), disk, faults=settings.faults)
     for part in parts:
         part.service.recorder = _recorder(calls)
@@ -194,6 +195,7 @@ def _recorder(calls: Ledger) -> Any:
                 caller=context.caller,
                 region=context.region,
                 request_id=context.request_id,
+                iam=context.decisions or None,
             )
         )
 

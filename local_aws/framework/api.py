@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,7 @@ class RequestContext(Scope):
     :param principal: ARN of the user or role session whose permissions count, where that is not the caller
     :param via: the service that acts for the caller, such as CloudFormation; empty for the caller's own calls
     :param request_id: names the call in logs, and in the ledger when it did not come by HTTP
+    :param decisions: what IAM has said about the call, for the ledger
     """
 
     caller: str = "local"
@@ -46,6 +47,7 @@ class RequestContext(Scope):
     principal: str = ""
     via: str = ""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    decisions: list[dict[str, Any]] = field(default_factory=list, compare=False)
 
 
 class ServiceError(Exception):
@@ -127,6 +129,8 @@ class JsonService:
         :returns: the answer, with times as epoch seconds
         :raises ServiceError: the operation is missing or refuses, or the request violates the service's model
         """
+        # A context is used for several calls, and each has its own line in the ledger.
+        context = replace(context, decisions=[])
         error_code: str | None = "InternalFailure"
         try:
             answer = self._answer(context, operation, parameters)

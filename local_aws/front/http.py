@@ -239,6 +239,7 @@ class Front:
                 fault=fault,
                 milliseconds=None if began is None else milliseconds_since(began),
                 denied=_denied(status),
+                iam=current.get().decisions or None,
             ),
             promised=outcome == ledger.OK and changes_something(operation),
         )
@@ -287,6 +288,7 @@ class Front:
                 fault=fault_met(scope),
                 milliseconds=milliseconds_since(began),
                 denied=_denied(status),
+                iam=current.get().decisions or None,
             )
         )
         return status, headers, content

@@ -41,6 +41,7 @@ class Call(NamedTuple):
     :param fault: id of the injected fault the call met; the member is written only then
     :param milliseconds: from its arrival until its answer was made; written for calls that came from outside
     :param denied: what IAM refused, and the statement that would allow it; written only then
+    :param iam: each action that IAM was asked about, with who, on what, and the statement that decided
     """
 
     service: str
@@ -54,6 +55,7 @@ class Call(NamedTuple):
     fault: str | None = None
     milliseconds: float | None = None
     denied: dict[str, Any] | None = None
+    iam: list[dict[str, Any]] | None = None
 
 
 class Ledger:
@@ -84,7 +86,7 @@ class Ledger:
         :raises DiskFull: a promised line cannot be written
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **call._asdict()}
-        for name in ("fault", "milliseconds", "denied"):
+        for name in ("fault", "milliseconds", "denied", "iam"):
             if line[name] is None:
                 del line[name]
         encoded = (json.dumps(line) + "\n").encode()

@@ -3,7 +3,7 @@
 import json
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,11 +22,13 @@ class Current:
     :param request: with its body
     :param caller: who signed it
     :param refusal: what IAM refuses of it; set by whoever asks IAM, also in other threads
+    :param decisions: what IAM has said about it, for the ledger
     """
 
     request: HttpRequest
     caller: Caller
     refusal: Refusal | None = None
+    decisions: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -5,7 +5,8 @@ more condition keys are added.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlparse
 
@@ -13,12 +14,12 @@ from local_aws.framework.authorization import Needed, passing
 from local_aws.framework.store import Scope
 from local_aws.host.accounts import MemberAccounts
 from local_aws.host.current import Current, current
-from local_aws.host.permissions import Permissions, Refusal
+from local_aws.host.permissions import Decision, Permissions, Refusal
 
 PRIVATE_PARTS = {
     "ministack.app": ("pin_request_origin", "pin_signed_request"),
     "ministack.core.iam_actions": ("access_denied_response",),
-    "ministack.core.iam_evaluator": ("AuthError", "enforce", "evaluate_trust_policy"),
+    "ministack.core.iam_evaluator": ("AuthError", "enforce", "evaluate", "evaluate_trust_policy"),
     "ministack.core.responses": ("get_account_id", "get_region"),
     "ministack.services.cloudformation": ("_change_sets",),
 }
@@ -26,6 +27,8 @@ PRIVATE_PARTS = {
 CLOUDFORMATION = "cloudformation.amazonaws.com"
 _IMPORTED = re.compile(r"ResourcesToImport\.member\.\d+\.ResourceType")
 # The actions of CloudWatch that name alarms, and may name several or none.
+# What the policies say of the action that ministack is asked about: those of the caller first, then the resource's.
+_results: ContextVar[list[Any]] = ContextVar("local_aws.iam_results")
 _ALARM_ACTIONS = ("DeleteAlarms", "DescribeAlarmHistory", "DescribeAlarms", "PutMetricAlarm", "SetAlarmState")
 
 
@@ -52,6 +55,7 @@ class Enforcement:
         # The signature has been checked by `authentication`.
         app.pin_signed_request = lambda *arguments, **keywords: None
         evaluator.enforce = self._check
+        evaluator.evaluate = _noted(evaluator.evaluate)
         evaluator.evaluate_trust_policy = self._trust
         actions.access_denied_response = self._refused
 
@@ -71,15 +75,26 @@ class Enforcement:
         first = Needed(action, resource_arn, dict(service_context or {}))
         for needed in [first] if asked is None else self._needed(asked, service, first):
             of_service = "s3" if needed.action.startswith("s3:") else service
-            denied = self._enforce(access_key_id, needed.action, of_service, region, needed.resource, needed.keys)
-            if denied is None:
-                continue
+            results: list[Any] = []
+            token = _results.set(results)
+            try:
+                denied = self._enforce(access_key_id, needed.action, of_service, region, needed.resource, needed.keys)
+            finally:
+                _results.reset(token)
             if isinstance(denied, self._auth_error) or asked is None:
-                return denied
-            if denied.decision == "ImplicitDeny" and self._trusted_by_name(asked, needed):
+                if denied is not None:
+                    return denied
                 continue
-            self._note(asked, denied, needed)
-            return denied
+            if denied is not None and denied.decision == "ImplicitDeny" and self._trusted_by_name(asked, needed):
+                asked.decisions.append(Decision(asked.caller.arn, needed, "trust policy").as_data())
+                continue
+            if denied is not None:
+                self._note(asked, denied, needed)
+            if results:
+                decision = Decision(results[0].principal_arn, needed, _deciding(results, denied), asked.refusal)
+                asked.decisions.append(decision.as_data())
+            if denied is not None:
+                return denied
         return None
 
     def _note(self, asked: Current, denied: Any, needed: Needed) -> None:
@@ -144,6 +159,31 @@ class Enforcement:
             yield Needed("s3:GetObject", _object_arn(url))
         if role:
             yield passing(role, CLOUDFORMATION)
+
+
+def _noted(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep each result for `_check`, which gets only the refusals from ministack."""
+
+    def evaluated(*arguments: Any) -> Any:
+        result = evaluate(*arguments)
+        if (results := _results.get(None)) is not None:
+            results.append(result)
+        return result
+
+    return evaluated
+
+
+def _deciding(results: Sequence[Any], denied: Any) -> str:
+    """Name the statement that decided.
+
+    :param results: the caller's policies' first, then those of the resource's policy
+    :param denied: ministack's decision, None when it allows
+    """
+    wanted = "Allow" if denied is None else "Deny"
+    for number, result in enumerate(results):
+        if result.decision == wanted:
+            return str(result.matched_sid) if number == 0 else f"policy of the resource/{result.matched_sid}"
+    return ""
 
 
 def _of_cloudwatch(scope: Scope, parameters: Mapping[str, Any], first: Needed) -> Iterator[Needed]:

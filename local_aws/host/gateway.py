@@ -23,6 +23,7 @@ from local_aws.host import (
     patterns,
     permissions,
     persistence,
+    policies,
     requests,
     s3,
     s3_files,
@@ -50,6 +51,7 @@ _PARTS: tuple[ModuleType, ...] = (
     patterns,
     permissions,
     persistence,
+    policies,
     requests,
     s3,
     s3_files,
@@ -101,8 +103,8 @@ class Gateway:
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules, disk)
-        roles = stack_roles.StackRoles(modules, self.iam.permissions)
-        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)
+        self.roles = stack_roles.StackRoles(modules, self.iam.permissions)
+        self.stacks = stacks.Stacks(modules, self.roles, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
-            self.stacks.drift.add_reader(type_name, read, compared)
+            self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)

@@ -15,6 +15,7 @@ from local_aws.host.enforcement import Enforcement
 from local_aws.host.environment import DEFAULT_ACCOUNT
 from local_aws.host.patterns import wildcard
 from local_aws.host.permissions import Permissions, Refusal
+from local_aws.host.policies import name_statements
 from local_aws.host.requests import HttpRequest
 
 PRIVATE_PARTS = {
@@ -51,6 +52,7 @@ class Iam:
         self._accounts = modules["ministack.services.iam"]
         self._evaluator._fnmatch_compile = lru_cache(4096)(wildcard)
         self.authentication = Authentication(modules, inside=_INSIDE)
+        name_statements(modules)
         self.permissions = Permissions(modules, self._refused)
         Enforcement(modules, self.permissions)
 
@@ -115,7 +117,9 @@ class Iam:
         :param needed: makes the question
         :returns: None when it is allowed
         """
-        return self.permissions.remembered(context, resource, needed)
+        refusal = self.permissions.remembered(context, resource, needed)
+        current.get().decisions.extend(context.decisions)
+        return refusal
 
     def _refused(self, refusal: Refusal) -> None:
         """Keep a refusal for the ledger and log it; a stack's or a job's has no call that is being answered."""

@@ -82,6 +82,31 @@ class Refusal:
         return {**found, "why": why, "statement": statement}
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What IAM says about one action.
+
+    :param principal: ARN of the user or role session
+    :param statement: the one that allows or denies it, as POLICY/SID; empty for none
+    :param refusal: None when it is allowed
+    """
+
+    principal: str
+    needed: Needed
+    statement: str
+    refusal: Refusal | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what the ledger says about it."""
+        return {
+            "principal": self.principal,
+            "action": self.needed.action,
+            "resource": self.needed.resource,
+            "allowed": self.refusal is None,
+            "statement": self.statement,
+        }
+
+
 class AccessDenied(ServiceError):
     """A refusal as SageMaker and Application Auto Scaling answer it.
 
@@ -118,10 +143,13 @@ class Permissions:
         :raises AccessDenied: one of them is not
         """
         for one in needed:
-            refusal = self.decide(context, context.principal or context.caller, context.access_key_id, one)
-            if refusal is not None:
-                self._on_refusal(refusal)
-                raise AccessDenied(refusal)
+            decision = self.decide(context, context.principal or context.caller, context.access_key_id, one)
+            if decision is None:
+                continue
+            context.decisions.append(decision.as_data())
+            if decision.refusal is not None:
+                self._on_refusal(decision.refusal)
+                raise AccessDenied(decision.refusal)
 
     def check_trust(self, scope: Scope, needed: Sequence[Needed]) -> None:
         """Refuse roles that SageMaker cannot assume.
@@ -142,14 +170,14 @@ class Permissions:
 
     # --- decisions ------------------------------------------------------------------------------------------------
 
-    def decide(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> Refusal | None:
+    def decide(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> Decision | None:
         """Evaluate the policies of a principal.
 
         :param scope: account and region
-        :param principal: its ARN; anything else is a service of AWS, which may do everything
+        :param principal: its ARN; anything else is a service of AWS, which may do everything, as an account's root may
         :param access_key_id: what it signed with; empty for a principal that a service acts for
         :param needed: the action and its resource
-        :returns: None when it is allowed
+        :returns: None for who may do everything
         """
         if not _PRINCIPAL.fullmatch(principal) or ":assumed-role/AWSServiceRoleFor" in principal:
             return None
@@ -166,11 +194,12 @@ class Permissions:
             service_context={"aws:tagkeys": None, **{key.lower(): value for key, value in needed.keys.items()}},
             principal_keys=found.keys,
         )
-        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
-        if decision == "Allow":
-            return None
+        result = self._evaluator.evaluate(evaluated, found.policies, *found.limits)
+        if result.decision == "Allow":
+            return Decision(found.arn, needed, result.matched_sid)
         unmet = self._unmet(found.policies, needed)
-        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet)
+        refusal = Refusal(found.arn, needed.action, needed.resource, result.decision == "Deny", unmet)
+        return Decision(found.arn, needed, result.matched_sid, refusal)
 
     def remembered(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
         """Decide as `decide` does, at most once a second for the same caller and resource.
@@ -185,8 +214,10 @@ class Permissions:
         if known is None or known[0] < now:
             if len(self._remembered) >= _REMEMBERED_DECISIONS:
                 self._remembered.clear()
-            refusal = self.decide(context, context.caller, context.access_key_id, needed())
-            known = self._remembered[key] = now + _REMEMBERED_SECONDS, refusal
+            decision = self.decide(context, context.caller, context.access_key_id, needed())
+            if decision is not None:
+                context.decisions.append(decision.as_data())
+            known = self._remembered[key] = now + _REMEMBERED_SECONDS, decision.refusal if decision else None
         if known[1] is not None:
             self._on_refusal(known[1])
         return known[1]

@@ -91,7 +91,9 @@ class Services:
         ) -> tuple[int, dict[str, str], bytes]:
             context = self._requests.context(current.get().caller)
             target = headers.get("x-amz-target") or other_invocation(path) or ""
-            return await asyncio.to_thread(service.handle, context, target, body)
+            answered = await asyncio.to_thread(service.handle, context, target, body)
+            current.get().decisions.extend(context.decisions)
+            return answered
 
         self._app.SERVICE_HANDLERS[name] = handle
         self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}

@@ -4,14 +4,17 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-service
 """
 
 import re
+import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from local_aws.framework.api import RequestContext
+from local_aws.framework.api import Recorder, RequestContext
 from local_aws.framework.authorization import Needed
 from local_aws.framework.cloudformation import CLOUDFORMATION
 from local_aws.framework.store import Document, Scope
 from local_aws.host.current import current
+from local_aws.host.drift import Reader
 from local_aws.host.permissions import Permissions
 from local_aws.host.stack_operations import current_operation
 
@@ -31,6 +34,8 @@ _SESSION = "AWSCloudFormation"
 _NAMESPACES = {"CloudWatch": "cloudwatch", "IAM": "iam", "KMS": "kms", "Logs": "logs", "S3": "s3"} | {
     name: name.lower() for name in ("SNS", "SQS")
 }
+# The ledger's names of services, where they are not IAM's.
+_LEDGER_NAMES = {"cloudwatch": "monitoring"}
 # Type and step → the action, where it is not Create, Update or Delete and the type's noun.
 _ACTIONS = {
     ("AWS::CloudWatch::Alarm", "create"): "cloudwatch:PutMetricAlarm",
@@ -59,6 +64,12 @@ _ACTIONS = {
     ("AWS::SQS::QueuePolicy", "update"): "sqs:SetQueueAttributes",
     ("AWS::SQS::QueuePolicy", "delete"): "sqs:SetQueueAttributes",
 }
+# What drift detection reads a resource with: handlers.read of the type's schema.
+# https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+_READ_ACTIONS = {
+    "AWS::CloudWatch::Alarm": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch:GetDashboard",),
+}
 
 
 class StackRoles:
@@ -73,6 +84,8 @@ class StackRoles:
         self._error = modules["ministack.services.cloudformation.helpers"]._error
         self._responses = modules["ministack.core.responses"]
         self._permissions = permissions
+        # Gets the steps of types that ministack makes; the services of the added types record their own calls.
+        self.recorder: Recorder | None = None
         handlers = modules["ministack.app"].SERVICE_HANDLERS
         self._handle = handlers["cloudformation"]
         handlers["cloudformation"] = self._answer
@@ -155,9 +168,38 @@ class StackRoles:
         """
         context = self.context()
         for needed in _needed(context, step, type_name, resource, properties, stack):
-            refusal = self._permissions.decide(context, context.principal or context.caller, "", needed)
-            if refusal is not None:
-                raise ValueError(refusal.message)
+            self._ask(context, needed, properties)
+
+    def reading(self, type_name: str, read: Reader) -> Reader:
+        """Let the reader of a type that ministack makes ask IAM, for drift detection.
+
+        :param type_name: such as ``AWS::CloudWatch::Alarm``
+        :param read: reads the live properties
+        """
+
+        def asked(physical_id: str, declared: Document) -> Document | None:
+            context = self.detection_context()
+            for action in _READ_ACTIONS[type_name]:
+                self._ask(context, Needed(action, _arn(context, type_name, {}, physical_id)), declared)
+            return read(physical_id, declared)
+
+        return asked
+
+    def _ask(self, context: RequestContext, needed: Needed, properties: Document) -> None:
+        """Ask IAM, and let the ledger say so.
+
+        :raises ValueError: the call is refused
+        """
+        decision = self._permissions.decide(context, context.principal or context.caller, "", needed)
+        if decision is None:
+            return
+        namespace, _, operation = needed.action.partition(":")
+        service = _LEDGER_NAMES.get(namespace, namespace)
+        asked = replace(context, decisions=[decision.as_data()], request_id=str(uuid.uuid4()))
+        if self.recorder is not None:
+            self.recorder(asked, service, operation, properties, "AccessDenied" if decision.refusal else None)
+        if decision.refusal is not None:
+            raise ValueError(decision.refusal.message)
 
 
 def session_arn(role: str) -> str:

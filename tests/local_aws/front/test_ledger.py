@@ -27,6 +27,7 @@ def test_line_says_who_did_what_to_what_and_how_it_ended(local_aws):
         "region",
         "request_id",
         "milliseconds",
+        "iam",
     ]
     assert call["milliseconds"] > 0
     assert call["service"] == "sagemaker"

@@ -156,13 +156,41 @@ class TestTheRoleOfAirflow:
     def test_the_ledger_names_the_statement_whose_condition_is_not_met(self, local_aws, airflow):
         refused(airflow("sagemaker").create_training_job, **job("mlops-iris-model-untagged", Tags=[]))
         call = local_aws.ledger(operation="CreateTrainingJob", resource="mlops-iris-model-untagged")[0]
-        assert call["denied"]["why"] == "the condition of StartJobsThatCarryOurTag is not met"
+        assert call["denied"]["why"] == "the condition of sagemaker/StartJobsThatCarryOurTag is not met"
 
     def test_a_buckets_policy_denies_what_the_administrator_may(self, local_aws):
         error = refused(local_aws.client("s3").put_object, Bucket=BUCKET, Key="releases/x/model.tar.gz", Body=b"x")
         assert error["Message"].endswith("with an explicit deny in a resource-based policy")
         call = local_aws.ledger(operation="PutObject", resource=f"{BUCKET}/releases/x/model.tar.gz")[0]
         assert call["denied"]["why"] == "a statement denies it"
+
+    def test_the_ledger_names_the_statement_that_allows_or_denies_a_call(self, local_aws, airflow):
+        """By API call, by S3, by a role that is handed over, and by the bucket's policy."""
+
+        def decided(operation, resource):
+            (*_, call) = local_aws.ledger(operation=operation, resource=resource)
+            return [(one["action"], one["resource"], one["allowed"], one["statement"]) for one in call["iam"]]
+
+        cases.upload(local_aws, "iris-model")
+        name = "mlops-iris-model-named"
+        airflow("sagemaker").create_training_job(**job(name))
+        airflow("sagemaker").stop_training_job(TrainingJobName=name)
+        arn = f"{SAGEMAKER}:training-job/{name}"
+        assert decided("CreateTrainingJob", name) == [
+            ("sagemaker:CreateTrainingJob", arn, True, "sagemaker/StartJobsThatCarryOurTag"),
+            ("sagemaker:AddTags", arn, True, "sagemaker/FollowJobs"),
+            ("iam:PassRole", TRAINING, True, "sagemaker/HandJobsTheirRole"),
+        ]
+        (call,) = local_aws.ledger(operation="StopTrainingJob", resource=name)
+        assert [one["principal"] for one in call["iam"]] == [SESSION]
+
+        key = "releases/iris-model/named/model.tar.gz"
+        airflow("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+        said = ("s3:PutObject", f"arn:aws:s3:::{BUCKET}/{key}")
+        assert decided("PutObject", f"{BUCKET}/{key}") == [(*said, True, "s3/KeepCopiesOfReleases")]
+        refused(local_aws.client("s3").put_object, Bucket=BUCKET, Key=key, Body=b"x")
+        denies = "policy of the resource/OnlyAirflowWritesReleases"
+        assert decided("PutObject", f"{BUCKET}/{key}") == [(*said, False, denies)]
 
     def test_alarms_are_found_by_a_prefix(self, airflow):
         assert "MetricAlarms" in airflow("cloudwatch").describe_alarms(AlarmNamePrefix="slipway-")
@@ -279,6 +307,8 @@ class TestRolesOfStacks:
             local_aws.deploy("kept-role", self.alarm("slipway-one"), RoleARN=CLOUDFORMATION)["StackStatus"]
             == "CREATE_COMPLETE"
         )
+        (*_, call) = local_aws.ledger(operation="PutMetricAlarm", resource="slipway-one")
+        assert [one["statement"] for one in call["iam"]] == ["endpoint-stacks/KeepTheAlarmsOfEndpoints"]
         found = local_aws.deploy("kept-role", self.alarm("theirs"))
         assert (found["StackStatus"], found["RoleARN"]) == ("UPDATE_ROLLBACK_COMPLETE", CLOUDFORMATION)
 
