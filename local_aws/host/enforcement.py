@@ -7,6 +7,7 @@ more condition keys are added.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlparse
 
@@ -135,6 +136,10 @@ class Enforcement:
             yield from self._of_cloudformation(asked.parameters, first)
         elif service == "monitoring":
             yield from _of_cloudwatch(self._scope(), asked.parameters, first)
+        elif service == "sqs":
+            # A batch needs the permission of the single action, and has none of its own.
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-batch-api.html
+            yield replace(first, action=first.action.removesuffix("Batch"))
         else:
             yield first
 
@@ -155,6 +160,9 @@ class Enforcement:
         if resource == "*" and change_set.startswith("arn:"):
             resource = self._cloudformation._change_sets.get(change_set, {}).get("StackId", "*")
         yield Needed(first.action, resource, {**first.keys, **given})
+        if first.action == "cloudformation:DetectStackDrift":
+            # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html
+            yield Needed("cloudformation:DetectStackResourceDrift", resource, first.keys)
         if url:
             yield Needed("s3:GetObject", _object_arn(url))
         if role:

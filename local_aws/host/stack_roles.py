@@ -38,15 +38,9 @@ _NAMESPACES = {"CloudWatch": "cloudwatch", "IAM": "iam", "KMS": "kms", "Logs": "
 _LEDGER_NAMES = {"cloudwatch": "monitoring"}
 # Type and step → the action, where it is not Create, Update or Delete and the type's noun.
 _ACTIONS = {
-    ("AWS::CloudWatch::Alarm", "create"): "cloudwatch:PutMetricAlarm",
-    ("AWS::CloudWatch::Alarm", "update"): "cloudwatch:PutMetricAlarm",
-    ("AWS::CloudWatch::Alarm", "delete"): "cloudwatch:DeleteAlarms",
     ("AWS::CloudWatch::CompositeAlarm", "create"): "cloudwatch:PutCompositeAlarm",
     ("AWS::CloudWatch::CompositeAlarm", "update"): "cloudwatch:PutCompositeAlarm",
     ("AWS::CloudWatch::CompositeAlarm", "delete"): "cloudwatch:DeleteAlarms",
-    ("AWS::CloudWatch::Dashboard", "create"): "cloudwatch:PutDashboard",
-    ("AWS::CloudWatch::Dashboard", "update"): "cloudwatch:PutDashboard",
-    ("AWS::CloudWatch::Dashboard", "delete"): "cloudwatch:DeleteDashboards",
     ("AWS::IAM::ManagedPolicy", "create"): "iam:CreatePolicy",
     ("AWS::IAM::ManagedPolicy", "update"): "iam:CreatePolicyVersion",
     ("AWS::IAM::ManagedPolicy", "delete"): "iam:DeletePolicy",
@@ -64,11 +58,18 @@ _ACTIONS = {
     ("AWS::SQS::QueuePolicy", "update"): "sqs:SetQueueAttributes",
     ("AWS::SQS::QueuePolicy", "delete"): "sqs:SetQueueAttributes",
 }
-# What drift detection reads a resource with: handlers.read of the type's schema.
+# Type and step → all actions, where they are known: handlers of the type's schema, but for tags that are taken away.
+# CloudFormation gives all of these its own tags.
 # https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-_READ_ACTIONS = {
-    "AWS::CloudWatch::Alarm": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
-    "AWS::CloudWatch::Dashboard": ("cloudwatch:GetDashboard",),
+_ALL_ACTIONS = {
+    ("AWS::CloudWatch::Alarm", "create"): ("PutMetricAlarm", "DescribeAlarms", "ListTagsForResource", "TagResource"),
+    ("AWS::CloudWatch::Alarm", "update"): ("PutMetricAlarm", "DescribeAlarms", "ListTagsForResource", "TagResource"),
+    ("AWS::CloudWatch::Alarm", "delete"): ("DeleteAlarms", "DescribeAlarms"),
+    ("AWS::CloudWatch::Alarm", "read"): ("DescribeAlarms", "ListTagsForResource"),
+    ("AWS::CloudWatch::Dashboard", "create"): ("PutDashboard", "GetDashboard", "TagResource"),
+    ("AWS::CloudWatch::Dashboard", "update"): ("PutDashboard", "ListTagsForResource", "TagResource"),
+    ("AWS::CloudWatch::Dashboard", "delete"): ("DeleteDashboards", "GetDashboard"),
+    ("AWS::CloudWatch::Dashboard", "read"): ("GetDashboard", "ListTagsForResource"),
 }
 
 
@@ -179,8 +180,8 @@ class StackRoles:
 
         def asked(physical_id: str, declared: Document) -> Document | None:
             context = self.detection_context()
-            for action in _READ_ACTIONS[type_name]:
-                self._ask(context, Needed(action, _arn(context, type_name, {}, physical_id)), declared)
+            for needed in _needed(context, "read", type_name, physical_id, {}, ""):
+                self._ask(context, needed, declared)
             return read(physical_id, declared)
 
         return asked
@@ -218,9 +219,13 @@ def _needed(
     namespace = _NAMESPACES.get(service)
     if namespace is None:
         return
-    action = _ACTIONS.get((type_name, step), f"{namespace}:{step.capitalize()}{noun}")
     name = resource if step != "create" else f"{stack}-{resource}-*"
-    yield Needed(action, _arn(scope, type_name, properties, name))
+    arn = _arn(scope, type_name, properties, name)
+    if operations := _ALL_ACTIONS.get((type_name, step)):
+        for operation in operations:
+            yield Needed(f"{namespace}:{operation}", arn)
+    else:
+        yield Needed(_ACTIONS.get((type_name, step), f"{namespace}:{step.capitalize()}{noun}"), arn)
 
 
 def _arn(scope: Scope, type_name: str, properties: Document, name: str) -> str:

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperatorLink
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.links import CloudFormationStackLink
 from slipway.aws.stacks import Stack
+from slipway.aws.translation import missing_permission
 from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.errors import NameConflict, StackFailed
 from slipway.host.task_errors import TaskErrors
@@ -140,6 +141,7 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
 
     def _failed(self, reason: str) -> StackFailed:
         fix = "fix what the reason names, then clear this task or upload a new version"
+        fix = missing_permission(reason) or fix
         return StackFailed(_NOT_DEPLOYED, resource=self.stack_name, why=reason, fix=fix)
 
     def _gone(self) -> StackFailed:
@@ -151,7 +153,8 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
         )
 
     def _raise_failed(self, stack: Stack, *, fix: str, what: str | None = None) -> NoReturn:
-        raise StackFailed(what or _NOT_DEPLOYED, resource=stack.name, why=self._reason(stack), fix=fix)
+        reason = self._reason(stack)
+        raise StackFailed(what or _NOT_DEPLOYED, resource=stack.name, why=reason, fix=missing_permission(reason) or fix)
 
     def _raise_timeout(self, state: str) -> NoReturn:
         raise StackFailed(

@@ -17,6 +17,7 @@ from slipway.aws.logs import TRAINING_LOG_GROUP, LogsHook
 from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.translation import missing_permission
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.links import NewerReleaseLink
@@ -250,11 +251,12 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 self._log_the_end(name)
                 self.log.warning("%s failed, which is not its own fault: %s. Trying another job", name, reason)
                 return
+            fix = "correct what the reason names, in trainingjob.json or in the data, and upload the zip again"
             raise TrainingFailed(
                 "The training job failed",
                 resource=name,
                 why=self._with_log(reason or "no reason given", name),
-                fix="correct what the reason names, in trainingjob.json or in the data, and upload the zip again",
+                fix=missing_permission(reason) or fix,
             )
         if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
             raise TrainingStopped(

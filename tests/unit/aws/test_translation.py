@@ -67,7 +67,8 @@ def test_a_missing_permission_is_named_with_its_role(quote):
         f"because no identity-based policy allows the {action} action"
     )
     refused = translate(_client_error("AccessDeniedException", message=message), what="Cannot create the job")
-    assert refused.fix.startswith(f"let {role} do {action} on {job}: ")
+    statement = f'{{"Effect": "Allow", "Action": "{action}", "Resource": "{job}"}}'
+    assert refused.fix.startswith(f"let {role} do {action} on {job}, by the statement {statement}: ")
 
 
 def test_the_caller_says_what_to_do_where_the_code_does_not():

@@ -1,0 +1,506 @@
+"""The life of two models under the roles of bootstrap.yaml and model.yaml, task by task as their runs go.
+
+Each step is a function; `EACH_STEP` has them in order. What the roles are asked for meanwhile is in the ledger.
+"""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slipway import names
+from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import bucket_and_key
+from slipway.aws.sagemaker import SageMakerHook
+from slipway.cleanup.collect_garbage import CollectGarbageOperator
+from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
+from slipway.deployment import drift
+from slipway.errors import StackFailed, TrainingFailed
+from slipway.host import runs
+from slipway.model import config as model_config
+from slipway.model.config import ModelConfig
+from slipway.model.trial import Trial
+from slipway.notices.send import Message, Notice, Notices
+from slipway.plan import ReleasePlan
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
+from slipway.registry.register import RegisterModelOperator
+from slipway.request.process import process_request
+from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
+from slipway.source.watcher import UploadWatcherTrigger
+from slipway.states import Environment
+from slipway.stress.operators import ReleaseStressOperator
+from slipway.stress.report_hook import StressReportHook
+from slipway.training import orphans
+from slipway.training.reaper import reap
+from slipway.training.train import SlipwayTrainingOperator
+from tests.aws_keys import CREDENTIALS
+from tests.cfn.releases import DEV, PRD, Release, RollBack
+from tests.cfn.trials import RULE, SECOND, TrialModel, TrialRun
+from tests.local_aws.hooks import lead_hooks_to
+from tests.local_aws.load import Load
+from tests.local_aws.sagemaker_cases import BUCKET, create_config, predict, variant, wait_for_endpoint
+from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
+from tests.unit.request_samples import changed, deployment, iris_model, request_zip, training_job
+from tests.unit.scripted_aws import MemoryStore
+from tests.unit.signatures import record_decision, teardown_context
+from tests.unit.stage_runs import MemoryDocuments
+from tests.unit.task_runs import context, first_event, run_task
+from tools import bootstrap_stack
+from tools.settings import AIRFLOW_PRINCIPAL
+
+FIRST, SECOND_MODEL = "iris-model", "second-model"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:slipway-releases"
+SCALING = {
+    "MinCapacity": 1,
+    "MaxCapacity": 3,
+    "TargetValue": 1000,
+    "ScaleInCooldown": 60,
+    "ScaleOutCooldown": 60,
+    "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance",
+}
+# Rows of iris, one of each species, and what they are with a column that no model of iris has.
+ROWS = ("5.1,3.5,1.4,0.2", "6.0,2.7,4.5,1.5", "6.3,3.3,6.0,2.5")
+
+
+class KilledError(Exception):
+    """The task ends here."""
+
+
+class LifeModel(TrialModel):
+    """A model whose stack of roles is there; its releases train, and all their tasks act as slipway-airflow.
+
+    :param aws: with the administrator's clients
+    :param person: makes clients of slipway-operator
+    """
+
+    def __init__(self, aws: LocalAws, person: Callable[[str], Any], prefix: str) -> None:
+        self.aws, self.person, self.prefix = aws, person, prefix
+        text = json.dumps(iris_model().model_dump(mode="json")).replace(FIRST, prefix)
+        fields = json.loads(text)
+        fields["timeouts"]["poll_seconds"] = 0.5
+        fields["approval"]["topic"] = TOPIC
+        fields["alarms"] = None
+        fields["gates"] = []
+        self.config = ModelConfig.model_validate(fields)
+        self.releases = 0
+        self.documents = MemoryDocuments()
+        self.made: list[Release] = []
+
+    def change(self, **sections: Any) -> None:
+        """Change the model file."""
+        self.config = self.config.model_copy(update=sections)
+
+    def job(self, data: str = "input", **more: Any) -> dict[str, Any]:
+        """Return a trainingjob.json that trains with the model's data, quickly."""
+        job = changed(training_job(), "OutputDataConfig.S3OutputPath", f"s3://{BUCKET}/{self.prefix}")
+        for number, channel in enumerate(("train", "validation")):
+            place = f"s3://{BUCKET}/{self.prefix}/{data}/{channel}"
+            changed(job, f"InputDataConfig.{number}.DataSource.S3DataSource.S3Uri", place)
+        changed(job, "RoleArn", f"arn:aws:iam::{ACCOUNT}:role/{names.training_role(self.prefix)}")
+        changed(job, "HyperParameters.num_round", "5")
+        return job | more
+
+    def upload(self, *, job: dict[str, Any] | None = None, **production: Any) -> ReleasePlan:
+        """Upload a zip as a person does, and process it as its run does."""
+        document = json.loads(json.dumps(deployment()).replace(FIRST, self.prefix))
+        for part in ("DevelopmentEndpoint", "ProductionEndpoint"):
+            document[part]["InferenceMonitoringOutputBucket"] = f"s3://{BUCKET}/{self.prefix}/monitoring/{part}"
+        self.releases += 1
+        # Each zip needs content of its own, so that its digest differs.
+        document["DevelopmentEndpoint"]["InferenceMonitoringSampling"] = self.releases
+        document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
+        data = request_zip(job or self.job(), document)
+        key = self.config.source.key
+        version = self.person("s3").put_object(Bucket=BUCKET, Key=key, Body=data)["VersionId"]
+        return process_request(self.config, S3Versions().head_version(BUCKET, key, version))
+
+    def release(self, trained_url: str = "", **production: Any) -> "LifeRelease":
+        """Upload a zip as a person, and take its release up to the approval."""
+        job = production.pop("job", None) or self.job()
+        return LifeRelease(self, self.upload(job=job, **production))
+
+
+class LifeRelease(Release):
+    """A release that was trained and registered by the tasks of a run."""
+
+    def __init__(self, model: LifeModel, plan: ReleasePlan) -> None:
+        self._begin(model, plan)
+        self.run("train", SlipwayTrainingOperator)
+        self.run("evaluate", EvaluateOperator)
+        self.package_arn = self.run("register", RegisterModelOperator)["model_package_arn"]
+        self.model_data_url = self.package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+
+    @classmethod
+    def of(cls, model: LifeModel, plan: ReleasePlan) -> "LifeRelease":
+        """Return a release none of whose tasks has run."""
+        made = cls.__new__(cls)
+        made._begin(model, plan)
+        return made
+
+    def _begin(self, model: LifeModel, plan: ReleasePlan) -> None:
+        self.model, self.plan = model, plan
+        self.xcoms: dict[str, Any] = {"process_request": plan.to_xcom()}
+
+    def run(self, task_id: str, operator: type, **arguments: Any) -> Any:
+        made = operator(task_id=task_id, model=self.model.config, do_xcom_push=False, **arguments)
+        run = context(self.xcoms, run_id=f"s3__{self.plan.revision_id}") | {"task_state_store": MemoryStore()}
+        self.xcoms[task_id] = result = run_task(made, run)
+        return result
+
+    def approve(self, approved: bool = True) -> "LifeRelease":
+        record_decision(self.package_arn, self.plan.digest, approved=approved)
+        return self
+
+    def deploy(self, environment: Environment) -> dict[str, Any]:
+        self.xcoms[f"deploy_{environment.short}"] = result = super().deploy(environment)
+        return result
+
+    def test(self, environment: Environment) -> None:
+        self.run(f"test_{environment.short}", EndpointTestOperator, environment=environment)
+
+
+class Life:
+    """Both models and who acts for them.
+
+    :param aws: with the administrator's clients
+    :param person: makes clients of slipway-operator
+    """
+
+    def __init__(self, aws: LocalAws, person: Callable[[str], Any]) -> None:
+        self.aws, self.person = aws, person
+        self.first = LifeModel(aws, person, FIRST)
+        self.second = LifeModel(aws, person, SECOND_MODEL)
+        self.production: list[LifeRelease] = []
+
+    # --- steps, in order --------------------------------------------------------------------------------------
+
+    def a_person_uploads_data(self) -> None:
+        """Both models' data, and for one of them rows that no other model answers."""
+        from sklearn.datasets import load_iris
+
+        iris = load_iris()
+        s3 = self.person("s3")
+        for model in (self.first, self.second):
+            for folder, more in (("input", ""), ("input/wide", ",1.0")):
+                rows = [
+                    f"{label},{','.join(map(str, row))}{more}"
+                    for row, label in zip(iris.data, iris.target, strict=True)
+                ]
+                for channel, part in (("validation", rows[::3]), ("train", [r for i, r in enumerate(rows) if i % 3])):
+                    key = f"{model.prefix}/{folder}/{channel}/iris.csv"
+                    s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(part).encode())
+
+    def uploads_are_noticed(self) -> None:
+        """By the queue and by the bucket's listing."""
+        model = self.first
+        store = MemoryStore()
+        bucket = WatchedBucket(BUCKET, "aws_default", {model.config.source.key: model.prefix})
+        take_in(bucket, store, S3Versions(), lambda *_: True)
+        trigger = UploadWatcherTrigger(
+            bucket=BUCKET, keys=[model.config.source.key], queues=["slipway-uploads"], poll_seconds=0.2
+        )
+        trigger.asset_state_store = store
+
+        async def first() -> None:
+            stream = trigger.run()
+            watching = asyncio.create_task(anext(stream))
+            await asyncio.sleep(1)
+            await asyncio.to_thread(model.upload)
+            await asyncio.wait_for(watching, 120)
+            take_in(bucket, store, S3Versions(), lambda *_: True)
+            # The next look deletes the notification.
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 3)
+
+        asyncio.run(first())
+
+    def a_first_release(self) -> None:
+        release = self.first.release(ABTests=False, AutoScaling=SCALING)
+        release.deploy(DEV)
+        release.test(DEV)
+        self.stressed(release)
+        release.approve().deploy(PRD)
+        release.test(PRD)
+        self.production.append(release)
+
+    def stressed(self, release: LifeRelease) -> None:
+        """Load development, and keep the evidence."""
+        stress = {"allowed": True, "before_production": True, "slo": {"min_accuracy": 0.5}}
+        load = {"stages": [{"concurrency": 2, "requests": 50}], "watch_seconds": 1}
+        before = release.model.config
+        release.model.config = ModelConfig.model_validate(before.model_dump() | {"stress": stress | load})
+        report = release.run("stress_dev", ReleaseStressOperator)["report"]
+        release.model.config = before
+        # The link of the task.
+        with urllib.request.urlopen(StressReportHook().address(*bucket_and_key(report))) as answer:  # noqa: S310
+            assert answer.status == 200
+
+    def a_trial_that_is_promoted(self) -> None:
+        place = f"s3://{BUCKET}/{FIRST}/ground-truth/"
+        short = {"minutes": SECOND, "bake_minutes": SECOND, "decide": "rule", "rule": RULE}
+        self.first.change(trial=Trial(**short, ground_truth=place))
+        fields = {"ABTests": True, "InitialVariantWeight": 0.1, "AutoScaling": SCALING}
+        release = self.first.release(**fields).approve()
+        run = TrialRun(release)
+        run.deploy()
+        now = datetime.now(UTC)
+        for at in (now, now + timedelta(hours=1)):
+            key = f"{FIRST}/ground-truth/{at:%Y/%m/%d/%H}/truth.jsonl"
+            record = {
+                "groundTruthData": {"data": "0", "encoding": "CSV"},
+                "eventMetadata": {"eventId": "nobody"},
+                "eventVersion": "0",
+            }
+            self.person("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(record).encode())
+        for _ in range(20):
+            predict(self.aws, run.endpoint_name, ROWS[0])
+        run.watch()
+        run.run("decide_trial")
+        assert run.run("settle_trial")["outcome"] == "promoted"
+        self.first.change(trial=None)
+        self.production.append(release)
+
+    def a_change_of_instance_type(self) -> None:
+        release = self.first.release(ABTests=False, AutoScaling=SCALING, InstanceType="ml.c5.xlarge").approve()
+        release.deploy(PRD)
+        self.production.append(release)
+
+    def scaling_by_the_clock(self) -> None:
+        schedule = [{"name": "night", "schedule": "rate(1 day)", "min_capacity": 1, "max_capacity": 2}]
+        for wanted in (schedule, []):
+            fields = self.first.config.model_dump() | {"scaling_schedule": wanted}
+            self.first.config = ModelConfig.model_validate(fields)
+            release = self.first.release(ABTests=False, AutoScaling=SCALING).approve()
+            release.deploy(PRD)
+            self.production.append(release)
+
+    def a_canary_that_its_alarm_takes_back(self) -> None:
+        model = self.second
+        canary = {"strategy": "canary", "step_percent": 50, "wait_seconds": 180}
+        timeouts = model.config.timeouts.model_dump() | {"stack_seconds": 10_000}
+        alarms = {"model_error_share": 0.2}
+        model.config = ModelConfig.model_validate(
+            model.config.model_dump() | {"alarms": alarms, "deployment": canary, "timeouts": timeouts}
+        )
+        fields = {"ABTests": False, "AutoScaling": None, "InitialInstanceCount": 2}
+        good = model.release(**fields).approve()
+        good.deploy(PRD)
+        longer = canary | {"wait_seconds": 3000, "maximum_seconds": 7200}
+        quick = model.config
+        model.config = ModelConfig.model_validate(model.config.model_dump() | {"deployment": longer})
+        bad = model.release(**fields, job=model.job("input/wide")).approve()
+        with (
+            Load(self.aws, good.plan.endpoint(PRD), ROWS[0], 50),
+            pytest.raises(StackFailed, match=r"the alarm slipway-.* fired at"),
+        ):
+            bad.deploy(PRD)
+        model.config = quick
+        model.release(**fields).approve().deploy(PRD)
+
+    def a_roll_back(self) -> None:
+        back = RollBack(self.first, "previous")
+        back.choose()
+        back.deploy()
+
+    def notices(self) -> None:
+        message = Message(Notice.WANTED, "life", FIRST, "text", "link")
+        ctx = context({}) | {"task_state_store": MemoryStore()}
+        assert Notices(TOPIC).send(message, ctx, "aws_default")
+
+    def what_is_wrong_with_a_job(self) -> None:
+        """The end of its log is in the error."""
+        job = self.first.job()
+        changed(job, "HyperParameters.num_class", "1")
+        with pytest.raises(TrainingFailed, match="last lines of its log"):
+            self.first.release(job=job)
+
+    def an_orphan_is_stopped(self) -> None:
+        job = self.first.job()
+        changed(job, "HyperParameters.num_round", "100000")
+        plan = self.first.upload(job=job)
+        tasks = SimpleNamespace(task_state=lambda owner: "failed", run_is_open=lambda owner: True)
+
+        def reaped(trigger):
+            if trigger.job_name.endswith("-2"):
+                raise KilledError
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(orphans, "GRACE", timedelta(0))
+                assert reap(SageMakerHook(), tasks, "tests") == [trigger.job_name]
+            return first_event(trigger)
+
+        operator = SlipwayTrainingOperator(task_id="train", model=self.first.config)
+        with pytest.raises(KilledError):
+            run_task(operator, context({"process_request": plan.to_xcom()}), wait=reaped)
+        SageMakerHook().stop_training_job(f"{plan.training_job_name}-2")
+
+    def a_look_for_drift(self) -> None:
+        """Something is changed by hand; the look names it, and the next deployment reverts it."""
+        model = self.second
+        release = model.release(ABTests=False, AutoScaling=None, InitialInstanceCount=2).approve()
+        release.deploy(PRD)
+        dashboard = f"slipway-{release.plan.endpoint(PRD)}-{REGION}"
+        self.aws.client("cloudwatch").delete_dashboards(DashboardNames=[dashboard])
+        assert drift.of_stack(release.plan.stack(PRD), "aws_default")
+        assert release.deploy(PRD)["change"] == "updated"
+        assert self.aws.client("cloudwatch").get_dashboard(DashboardName=dashboard)
+
+    def garbage(self) -> None:
+        """Releases beyond those that are kept, and what a stack left behind."""
+        self.first.change(roll_back=model_config.RollBack(keep_releases=1))
+        tag = [{"Key": "slipway:model-prefix", "Value": FIRST}]
+        live = self.first.release(ABTests=False, AutoScaling=SCALING).approve()
+        for release in [*self.production, live]:
+            claim = {"dag_id": "x", "run_id": "x", "sequence": release.plan.sequence, "claimed_at": "2026-01-01"}
+            S3Documents().write(BUCKET, names.claim_key(FIRST, release.plan.revision_id), claim, etag=None)
+        live.deploy(PRD)
+        left = self.left_over(live, tag)
+        operator = CollectGarbageOperator(task_id="collect_garbage", model=self.first.config, do_xcom_push=False)
+        found = run_task(self.first.at_its_gate(operator), context({"process_request": live.plan.to_xcom()}))
+        self.production.append(live)
+        assert found["revisions"] and set(left) <= {one.split()[-1] for one in found["resources"]}, found
+
+    def left_over(self, release: LifeRelease, tag: list[dict[str, str]]) -> list[str]:
+        sagemaker = self.aws.client("sagemaker")
+        name = f"left-{time.time_ns()}"
+        sagemaker.create_model(
+            ModelName=name,
+            PrimaryContainer={
+                "Image": release.package["InferenceSpecification"]["Containers"][0]["Image"],
+                "ModelDataUrl": release.model_data_url,
+            },
+            ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/{names.endpoint_role(FIRST)}",
+            Tags=tag,
+        )
+        return [name, create_config(self.aws, variant(name), Tags=tag)]
+
+    def a_person_looks(self) -> None:
+        """What docs/production.md and AWS's console show people, and an upload that is broken off."""
+        s3, sagemaker, cloudformation = map(self.person, ("s3", "sagemaker", "cloudformation"))
+        cloudwatch, logs, scaling = map(self.person, ("cloudwatch", "logs", "application-autoscaling"))
+        key, live = self.first.config.source.key, self.production[-1]
+        version = s3.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"][0]["VersionId"]
+        s3.get_object(Bucket=BUCKET, Key=s3.list_objects_v2(Bucket=BUCKET, Prefix=key)["Contents"][0]["Key"])
+        s3.get_object(Bucket=BUCKET, Key=key, VersionId=version)
+        place = {"Bucket": BUCKET, "Key": f"{FIRST}/input/train/broken-off.csv"}
+        s3.abort_multipart_upload(**place, UploadId=s3.create_multipart_upload(**place)["UploadId"])
+
+        stack, endpoint = live.plan.stack(PRD), live.plan.endpoint(PRD)
+        config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+        variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        arn = sagemaker.describe_model(ModelName=variants[0]["ModelName"])["ModelArn"]
+        sagemaker.list_tags(ResourceArn=arn)
+        sagemaker.describe_model_package(ModelPackageName=live.package_arn)
+        sagemaker.describe_model_package_group(ModelPackageGroupName=live.plan.model_package_group)
+        sagemaker.describe_training_job(TrainingJobName=live.plan.training_job_name)
+        for kind in ("endpoint_configs", "endpoints", "model_package_groups", "model_packages", "models"):
+            arguments = {"ModelPackageGroupName": live.plan.model_package_group} if kind == "model_packages" else {}
+            getattr(sagemaker, f"list_{kind}")(**arguments)
+        sagemaker.list_training_jobs()
+        self.person("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=ROWS[0], ContentType="text/csv")
+
+        for look in ("describe_stack_events", "describe_stack_resources", "describe_stacks", "list_stack_resources"):
+            getattr(cloudformation, look)(StackName=stack)
+        cloudformation.list_stacks()
+        for look in ("describe_scalable_targets", "describe_scaling_activities", "describe_scaling_policies"):
+            getattr(scaling, look)(ServiceNamespace="sagemaker")
+        scaling.describe_scheduled_actions(ServiceNamespace="sagemaker")
+        cloudwatch.describe_alarms(AlarmNamePrefix="slipway-")
+        cloudwatch.describe_alarm_history()
+        cloudwatch.get_dashboard(DashboardName=cloudwatch.list_dashboards()["DashboardEntries"][0]["DashboardName"])
+        metric = cloudwatch.list_metrics(Namespace="AWS/SageMaker")["Metrics"][0]
+        span = {"StartTime": datetime.now(UTC) - timedelta(hours=1), "EndTime": datetime.now(UTC)}
+        query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+        cloudwatch.get_metric_data(MetricDataQueries=[query], **span)
+        cloudwatch.get_metric_statistics(**metric, **span, Period=60, Statistics=["Sum"])
+        group = "/aws/sagemaker/TrainingJobs"
+        logs.describe_log_groups(logGroupNamePrefix=group)
+        stream = logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"]
+        logs.get_log_events(logGroupName=group, logStreamName=stream)
+        logs.filter_log_events(logGroupName=group)
+
+    def a_teardown(self) -> None:
+        """Of the first model, with an endpoint that its stacks do not have; then of its record."""
+        tag = [{"Key": "slipway:model-prefix", "Value": FIRST}]
+        _, config = self.left_over(self.production[-1], tag)
+        self.aws.client("sagemaker").create_endpoint(EndpointName=f"{FIRST}-extra", EndpointConfigName=config, Tags=tag)
+        wait_for_endpoint(self.aws, f"{FIRST}-extra")
+        self.aws.client("application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId=f"endpoint/{FIRST}-extra/variant/model-a",
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            MinCapacity=1,
+            MaxCapacity=2,
+        )
+        for form in (teardown_context(FIRST), teardown_context(FIRST, remove_record=True)):
+            run_task(TeardownOperator(task_id="remove"), form)
+            assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+
+
+EACH_STEP = (
+    Life.a_person_uploads_data,
+    Life.uploads_are_noticed,
+    Life.a_first_release,
+    Life.a_trial_that_is_promoted,
+    Life.a_change_of_instance_type,
+    Life.scaling_by_the_clock,
+    Life.a_canary_that_its_alarm_takes_back,
+    Life.a_roll_back,
+    Life.notices,
+    Life.what_is_wrong_with_a_job,
+    Life.an_orphan_is_stopped,
+    Life.a_look_for_drift,
+    Life.a_person_looks,
+    Life.garbage,
+    Life.a_teardown,
+)
+
+
+@contextmanager
+def real_roles(state: Path, *arguments: str) -> Iterator[Life]:
+    """Run a local AWS whose account the set-up templates have made, with every hook as slipway-airflow.
+
+    :param state: the folder of the local AWS
+    :param arguments: of the local AWS
+    """
+    aws = LocalAws(state, *arguments, as_admin=True).start()
+
+    def person(service: str) -> Any:
+        return aws.client(service, **_keys(*astuple(CREDENTIALS.operator)))
+
+    try:
+        assert bootstrap_stack.deploy(aws.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
+        body = (ROOT / "include/cfn/model.yaml").read_text()
+        prefix = [{"ParameterKey": "ModelPrefix", "ParameterValue": SECOND_MODEL}]
+        cloudformation, name = aws.client("cloudformation"), f"slipway-model-{SECOND_MODEL}"
+        named = ["CAPABILITY_NAMED_IAM"]
+        cloudformation.create_stack(StackName=name, TemplateBody=body, Parameters=prefix, Capabilities=named)
+        assert aws.stack(name)["StackStatus"] == "CREATE_COMPLETE"
+        sts = aws.client("sts", **_keys(*astuple(CREDENTIALS.airflow)))
+        role = f"arn:aws:iam::{ACCOUNT}:role/slipway-airflow"
+        session = sts.assume_role(RoleArn=role, RoleSessionName="life")["Credentials"]
+        with pytest.MonkeyPatch.context() as patch:
+            lead_hooks_to(aws.endpoint_url, patch)
+            keys = _keys(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+            for key, value in keys.items():
+                patch.setenv(key.upper(), value)
+            # Without an Airflow to ask, a run that holds a stage has always ended.
+            patch.setattr(runs, "goes_on", lambda dag_id, run_id: False)
+            yield Life(aws, person)
+    finally:
+        aws.stop()
+
+
+def _keys(*values: str) -> dict[str, str]:
+    names_of = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    return dict(zip(names_of, values, strict=False))
