@@ -9,54 +9,37 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tools.iam_reasons import MISSING, OF_RESOURCES, REASONS
+from tools.iam_templates import (
+    ENDPOINT_TEMPLATE,
+    PLACEHOLDER,
+    ROOT,
+    Statement,
+    handlers_of,
+    of_resources,
+    statements,
+    trusted,
+)
 
-from tools.iam_reasons import MISSING, REASONS
-
-ROOT = Path(__file__).parents[1]
-TEMPLATES = tuple(ROOT / "include/cfn" / name for name in ("bootstrap.yaml", "model.yaml"))
 DOCUMENT = ROOT / "docs/iam.md"
 CLOUDFORMATION = "cloudformation.amazonaws.com"
 _SCHEMA = "https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html"
-_PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
+# What the ARNs of a resource type contain.
+_PLACES = {
+    "Alarm": ":alarm:",
+    "Dashboard": ":dashboard/",
+    "Endpoint": ":endpoint/",
+    "EndpointConfig": ":endpoint-config/",
+    "Model": ":model/",
+    "ScalableTarget": ":scalable-target/",
+}
 _PRINCIPAL = re.compile(r"arn:[^:]+:(?:sts|iam)::\d+:(?:assumed-role|role|user)/([^/]+).*")
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One statement of a policy in a template.
-
-    :param template: the file's name
-    :param holder: the name of a role, or of a managed policy
-    :param limits: whether the policy is a permissions boundary, which allows nothing by itself
-    """
-
-    template: str
-    holder: str
-    policy: str
-    sid: str
-    effect: str
-    actions: tuple[str, ...]
-    limits: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name that the ledger gives it."""
-        return f"{self.policy}/{self.sid}"
-
-    def is_held_by(self, who: str) -> bool:
-        """Tell whether a role or user has this statement.
-
-        :param who: the name of a role; a managed policy is known by its own name
-        """
-        pattern = ".+".join(map(re.escape, _PLACEHOLDER.split(self.holder)))
-        return self.policy == self.holder or re.fullmatch(pattern, who) is not None
 
 
 @dataclass(frozen=True, order=True)
@@ -78,59 +61,13 @@ class Use:
     step: str
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads a template; the value of a function stands for its result."""
-
-
-def _value(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return f"${{{node.value}}}" if suffix in ("Ref", "GetAtt") else loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        found = loader.construct_sequence(node, deep=True)
-        return found[1] if suffix == "If" else found
-    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-
-
-_Loader.add_multi_constructor("!", _value)
-
-
-def statements(templates: Iterable[Path] = TEMPLATES) -> list[Statement]:
-    """Read all statements of roles and managed policies, in the templates' order.
-
-    :param templates: the set-up templates
-    """
-    found: list[Statement] = []
-    for path in templates:
-        resources = yaml.load(path.read_text(), _Loader)["Resources"]  # noqa: S506 (a SafeLoader)
-        boundaries = {str(one.get("Properties", {}).get("PermissionsBoundary", "")) for one in resources.values()}
-        for logical_id, resource in resources.items():
-            properties = resource.get("Properties", {})
-            if resource["Type"] == "AWS::IAM::Role":
-                for policy in properties.get("Policies", []):
-                    found += _of_policy(path.name, properties["RoleName"], policy["PolicyName"], policy)
-            elif resource["Type"] == "AWS::IAM::ManagedPolicy":
-                name = properties["ManagedPolicyName"]
-                limits = any(logical_id in boundary or name in boundary for boundary in boundaries)
-                found += _of_policy(path.name, name, name, properties, limits=limits)
-    return found
-
-
-def _of_policy(
-    template: str, holder: str, policy: str, properties: Mapping[str, Any], *, limits: bool = False
-) -> Iterator[Statement]:
-    for one in properties["PolicyDocument"]["Statement"]:
-        actions = one.get("Action", one.get("NotAction"))
-        listed = (actions,) if isinstance(actions, str) else tuple(actions)
-        yield Statement(template, holder, policy, one.get("Sid", ""), one["Effect"], listed, limits)
-
-
 def uses(calls: Iterable[Mapping[str, Any]], callers: Mapping[str, str]) -> list[Use]:
     """Read what statements allowed.
 
     :param calls: of the ledger, each with the member ``step``
     :param callers: the module that made a call, by request id
     """
-    first: dict[tuple[str, ...], str] = {}
+    first: dict[tuple[str, str, str, str, str], str] = {}
     for call in calls:
         for one in call.get("iam", ()):
             match = _PRINCIPAL.fullmatch(one["principal"])
@@ -138,7 +75,7 @@ def uses(calls: Iterable[Mapping[str, Any]], callers: Mapping[str, str]) -> list
                 continue
             caller = callers.get(call["request_id"], _service(call["caller"], one["principal"]))
             first.setdefault((match[1], one["statement"], one["action"], call["operation"], caller), call["step"])
-    return sorted(Use(*key, step) for key, step in first.items())
+    return sorted(Use(*key, step=step) for key, step in first.items())
 
 
 def _service(caller: str, principal: str) -> str:
@@ -196,6 +133,7 @@ def unexplained(found: Iterable[Use], handlers: Mapping[str, Mapping[str, list[s
             }
             if not reason(statement, action, handlers):
                 problems.append(f"{statement.holder} {statement.name}: no call needs {action}")
+    problems += [f"{' '.join(one)}: nobody says why" for one in of_resources() if one not in OF_RESOURCES]
     problems += [f"the reason for {' '.join(key)} is not needed" for key in REASONS if key not in needed]
     return problems
 
@@ -214,11 +152,20 @@ def unnamed(found: Iterable[Use]) -> list[str]:
 
 def missing(handlers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
     """Return what AWS's schemas name and neither role has, without a reason in `MISSING`."""
-    actions = {
-        holder: {action for one in statements() if one.holder == holder for action in one.actions}
-        for holder in ("slipway-cloudformation", "slipway-airflow")
-    }
-    problems = []
+    known, problems = statements(), []
+
+    def has(holder: str, action: str, kind: str) -> bool:
+        service, noun = kind.split("::")[1:]
+        # An action of the type's own service has to be allowed on the type's resources.
+        own = action.replace("-", "").startswith(f"{service.lower()}:") and noun in _PLACES
+        place = _PLACES[noun] if own else ""
+        return any(
+            one.holder == holder
+            and action in one.actions
+            and any(place in text or text == "*" for text in one.resources)
+            for one in known
+        )
+
     for kind, named in sorted(handlers.items()):
         for step, permissions in sorted(named.items()):
             if step == "list":
@@ -227,7 +174,7 @@ def missing(handlers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
                 problems += [
                     f"{holder} lacks {action}: {step} of {kind}"
                     for action in permissions
-                    if action not in actions[holder] and not any(fnmatchcase(action, pattern) for pattern in MISSING)
+                    if not has(holder, action, kind) and not any(fnmatchcase(action, pattern) for pattern in MISSING)
                 ]
     return problems
 
@@ -237,18 +184,22 @@ def missing(handlers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
 
 def render(found: Iterable[Use], handlers: Mapping[str, Mapping[str, list[str]]]) -> str:
     """Write the document."""
-    found, parts = list(found), [_HEAD]
+    found, parts, trust = list(found), [_HEAD], trusted()
     holder = ""
     for statement in statements():
         if statement.holder != holder:
             holder = statement.holder
             parts.append(f"\n## {_shown(holder)}\n")
+            if holder in trust:
+                parts.append(f"\nTrusts {_shown(trust[holder])}.\n")
         parts.append(f"\n### {_shown(holder)}: {statement.name if statement.policy != holder else statement.sid}\n")
         if statement.limits:
             parts.append("A permissions boundary: it allows nothing by itself.\n")
             continue
         parts.append("| action | needed by | shown by |\n|---|---|---|\n")
         parts += [_row(statement, action, found, handlers) for action in statement.actions]
+    parts.append("\n## Policies of resources\n\n| resource | statement | why |\n|---|---|---|\n")
+    parts += [f"| `{one}` | `{sid}` | {OF_RESOURCES.get((one, sid), '**nothing**')} |\n" for one, sid in of_resources()]
     parts.append("\n## What AWS's schemas name and no role has\n\n| action | why not |\n|---|---|\n")
     parts += [f"| `{action}` | {text} |\n" for action, text in sorted(MISSING.items())]
     return "".join(parts)
@@ -286,32 +237,14 @@ def _caller(caller: str) -> str:
 
 
 def _shown(holder: str) -> str:
-    return _PLACEHOLDER.sub("PREFIX", holder)
-
-
-def handlers_of(template: Path) -> dict[str, dict[str, list[str]]]:
-    """Return what AWS's schemas say each handler of a template's resource types calls, by type and handler.
-
-    :param template: such as endpoint.yaml
-    """
-    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-
-    resources = yaml.load(template.read_text(), _Loader)["Resources"]  # noqa: S506 (a SafeLoader)
-    found = {}
-    for kind in sorted({one["Type"] for one in resources.values()}):
-        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-west-2", kind).schema
-        found[kind] = {name: sorted(one["permissions"]) for name, one in schema.get("handlers", {}).items()}
-    return found
-
-
-ENDPOINT_HANDLERS = ROOT / "plugins/slipway/deployment/endpoint.yaml"
+    return PLACEHOLDER.sub("PREFIX", holder)
 
 
 def main() -> None:
     """Write the document from the evidence that `make iam` has collected."""
     calls = json.loads(Path(sys.argv[1]).read_text())
     found = [Use(**one) for one in calls]
-    DOCUMENT.write_text(render(found, handlers_of(ENDPOINT_HANDLERS)))
+    DOCUMENT.write_text(render(found, handlers_of(ENDPOINT_TEMPLATE)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from slipway import names
+from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.documents import S3Documents
 from slipway.aws.s3 import bucket_and_key
 from slipway.aws.sagemaker import SageMakerHook
@@ -44,13 +46,14 @@ from slipway.stress.report_hook import StressReportHook
 from slipway.training import orphans
 from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator
+from slipway.trial.wait import TrialTrigger
 from tests.aws_keys import CREDENTIALS
 from tests.cfn.releases import DEV, PRD, Release, RollBack
 from tests.cfn.trials import RULE, SECOND, TrialModel, TrialRun
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.load import Load
-from tests.local_aws.sagemaker_cases import BUCKET, create_config, predict, variant, wait_for_endpoint
-from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
+from tests.local_aws.sagemaker_cases import BUCKET, create_config, variant, wait_for_endpoint
+from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws, eventually
 from tests.unit.request_samples import changed, deployment, iris_model, request_zip, training_job
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import record_decision, teardown_context
@@ -229,6 +232,7 @@ class Life:
         release = self.first.release(ABTests=False, AutoScaling=SCALING)
         release.deploy(DEV)
         release.test(DEV)
+        assert release.deploy(DEV)["change"] == "unchanged"
         self.stressed(release)
         release.approve().deploy(PRD)
         release.test(PRD)
@@ -254,22 +258,46 @@ class Life:
         release = self.first.release(**fields).approve()
         run = TrialRun(release)
         run.deploy()
-        now = datetime.now(UTC)
-        for at in (now, now + timedelta(hours=1)):
-            key = f"{FIRST}/ground-truth/{at:%Y/%m/%d/%H}/truth.jsonl"
-            record = {
-                "groundTruthData": {"data": "0", "encoding": "CSV"},
-                "eventMetadata": {"eventId": "nobody"},
-                "eventVersion": "0",
-            }
-            self.person("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(record).encode())
-        for _ in range(20):
-            predict(self.aws, run.endpoint_name, ROWS[0])
-        run.watch()
+
+        def wait(trigger: Any) -> dict[str, Any]:
+            if isinstance(trigger, TrialTrigger):
+                self.answered_and_labelled(run)
+            return first_event(trigger)
+
+        run.watch(wait=wait)
         run.run("decide_trial")
         assert run.run("settle_trial")["outcome"] == "promoted"
         self.first.change(trial=None)
         self.production.append(release)
+
+    def answered_and_labelled(self, run: TrialRun) -> None:
+        """Let people ask both variants, and write down the truth about the answers."""
+        runtime, records = self.person("sagemaker-runtime"), []
+        for variant_name in ("model-a", "model-b"):
+            for number in range(40):
+                row = {"EndpointName": run.endpoint_name, "Body": ROWS[0], "ContentType": "text/csv"}
+                name = f"{variant_name}-{number}"
+                runtime.invoke_endpoint(**row, TargetVariant=variant_name, InferenceId=name)
+                records.append(
+                    {
+                        "groundTruthData": {"data": "0", "encoding": "CSV"},
+                        "eventMetadata": {"eventId": name},
+                        "eventVersion": "0",
+                    }
+                )
+        now = datetime.now(UTC)
+        key = f"{FIRST}/ground-truth/{now:%Y/%m/%d/%H}/truth.jsonl"
+        self.person("s3").put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, records)).encode())
+        captured = f"{FIRST}/monitoring/ProductionEndpoint/{run.endpoint_name}"
+        for variant_name in ("model-a", "model-b"):
+            eventually(
+                partial(self.lines_below, f"{captured}/{variant_name}/"), lambda count: count >= len(records) / 2
+            )
+
+    def lines_below(self, prefix: str) -> int:
+        s3 = self.aws.client("s3")
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())]
+        return sum(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().count(b"\n") for key in keys)
 
     def a_change_of_instance_type(self) -> None:
         release = self.first.release(ABTests=False, AutoScaling=SCALING, InstanceType="ml.c5.xlarge").approve()
@@ -307,6 +335,8 @@ class Life:
             bad.deploy(PRD)
         model.config = quick
         model.release(**fields).approve().deploy(PRD)
+        # Where no resource has failed, the reason is among what CloudFormation had found wrong before.
+        assert CloudFormationHook().failures(self.aws.stack(good.plan.stack(PRD))["StackId"]) == []
 
     def a_roll_back(self) -> None:
         back = RollBack(self.first, "previous")
@@ -324,6 +354,13 @@ class Life:
         changed(job, "HyperParameters.num_class", "1")
         with pytest.raises(TrainingFailed, match="last lines of its log"):
             self.first.release(job=job)
+
+    def a_job_with_checkpoints(self) -> None:
+        """It goes on from what an earlier one has left; the local AWS's XGBoost writes none itself."""
+        where = f"{FIRST}/checkpoints/"
+        self.aws.client("s3").put_object(Bucket=BUCKET, Key=f"{where}xgboost-checkpoint.1", Body=b"1")
+        job = self.first.job(CheckpointConfig={"S3Uri": f"s3://{BUCKET}/{where}"})
+        LifeRelease.of(self.first, self.first.upload(job=job)).run("train", SlipwayTrainingOperator)
 
     def an_orphan_is_stopped(self) -> None:
         job = self.first.job()
@@ -409,7 +446,10 @@ class Life:
         sagemaker.list_training_jobs()
         self.person("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=ROWS[0], ContentType="text/csv")
 
-        for look in ("describe_stack_events", "describe_stack_resources", "describe_stacks", "list_stack_resources"):
+        cloudformation.describe_stacks(StackName=stack)
+        change_set = self.aws.client("cloudformation").list_change_sets(StackName=stack)["Summaries"][0]
+        cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set["ChangeSetName"])
+        for look in ("describe_stack_events", "describe_stack_resources", "list_stack_resources"):
             getattr(cloudformation, look)(StackName=stack)
         cloudformation.list_stacks()
         for look in ("describe_scalable_targets", "describe_scaling_activities", "describe_scaling_policies"):
@@ -430,21 +470,26 @@ class Life:
         logs.filter_log_events(logGroupName=group)
 
     def a_teardown(self) -> None:
-        """Of the first model, with an endpoint that its stacks do not have; then of its record."""
+        """Of the first model; then of its record, and of an endpoint that no stack has."""
+        form = teardown_context(FIRST)
+        run_task(TeardownOperator(task_id="remove"), form)
+        assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+
         tag = [{"Key": "slipway:model-prefix", "Value": FIRST}]
         _, config = self.left_over(self.production[-1], tag)
-        self.aws.client("sagemaker").create_endpoint(EndpointName=f"{FIRST}-extra", EndpointConfigName=config, Tags=tag)
-        wait_for_endpoint(self.aws, f"{FIRST}-extra")
+        name = self.production[-1].plan.endpoint(PRD)
+        self.aws.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tag)
+        wait_for_endpoint(self.aws, name)
         self.aws.client("application-autoscaling").register_scalable_target(
             ServiceNamespace="sagemaker",
-            ResourceId=f"endpoint/{FIRST}-extra/variant/model-a",
+            ResourceId=f"endpoint/{name}/variant/model-a",
             ScalableDimension="sagemaker:variant:DesiredInstanceCount",
             MinCapacity=1,
             MaxCapacity=2,
         )
-        for form in (teardown_context(FIRST), teardown_context(FIRST, remove_record=True)):
-            run_task(TeardownOperator(task_id="remove"), form)
-            assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+        form = teardown_context(FIRST, remove_record=True)
+        run_task(TeardownOperator(task_id="remove"), form)
+        assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
 
 
 EACH_STEP = (
@@ -458,6 +503,7 @@ EACH_STEP = (
     Life.a_roll_back,
     Life.notices,
     Life.what_is_wrong_with_a_job,
+    Life.a_job_with_checkpoints,
     Life.an_orphan_is_stopped,
     Life.a_look_for_drift,
     Life.a_person_looks,

@@ -138,7 +138,10 @@ def translate(error: Exception, *, what: str, resource: str | None = None, fix: 
         what,
         resource=resource,
         why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
-        fix=missing_permission(str(detail.get("Message", ""))) or _fix(code, transient) or fix,
+        fix=missing_permission(str(detail.get("Message", "")))
+        or _unnamed_permission(error.operation_name, code, resource)
+        or _fix(code, transient)
+        or fix,
         code=code,
         operation=error.operation_name,
         transient=transient,
@@ -148,6 +151,21 @@ def translate(error: Exception, *, what: str, resource: str | None = None, fix: 
 def _fix(code: str, transient: bool) -> str | None:
     """Say what to do about an answer; None where the code alone does not tell."""
     return _FIXES.get(code) or (_TRANSIENT_FIX if transient else None)
+
+
+def _unnamed_permission(operation: str, code: str, resource: str | None) -> str | None:
+    """Say which permission a HEAD request lacks, whose answer has no text; None for another answer.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    if operation != "HeadObject" or code != "403" or not resource:
+        return None
+    place, _, version = resource.partition(" version ")
+    action = "s3:GetObjectVersion" if version else "s3:GetObject"
+    return (
+        f"let the role of Airflow's connection do {action} on {place}: deploy the set-up stacks again if it is "
+        "slipway-airflow (docs/aws-account.md, section 1), else change its policies; then clear this task"
+    )
 
 
 def missing_permission(message: str) -> str | None:

@@ -7,6 +7,8 @@ from urllib.request import Request, urlopen
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.compute.base import ContainerFailed
+from local_aws.compute.checkpoints import Checkpoints
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
@@ -352,6 +354,56 @@ class TestRolesOfJobs:
         who = f"arn:aws:sts::{ACCOUNT}:assumed-role/slipway-training-iris-model/SageMaker"
         calls = {(call["service"], call["operation"]) for call in local_aws.ledger(caller=who, outcome="ok")}
         assert {("s3", "GetObject"), ("s3", "PutObject"), ("logs", "PutLogEvents")} <= calls
+
+    def test_a_job_goes_on_from_checkpoints_which_only_its_own_folder_may_have(self, local_aws, airflow, eventually):
+        cases.upload(local_aws, "iris-model")
+        who = f"arn:aws:sts::{ACCOUNT}:assumed-role/slipway-training-iris-model/SageMaker"
+        kept = "iris-model/checkpoints/earlier/1.pt"
+        local_aws.client("s3").put_object(Bucket=BUCKET, Key=kept, Body=b"1")
+        for place, state in (("checkpoints/earlier/", "Completed"), ("saved", "Failed")):
+            name = f"mlops-iris-model-{place.split('/')[0]}"
+            where = {"S3Uri": f"s3://{BUCKET}/iris-model/{place}"}
+            local_aws.client("s3").put_object(Bucket=BUCKET, Key=f"iris-model/{place}x", Body=b"x")
+            airflow("sagemaker").create_training_job(**job(name, CheckpointConfig=where))
+            found = eventually(
+                lambda name=name: airflow("sagemaker").describe_training_job(TrainingJobName=name),
+                lambda found: found["TrainingJobStatus"] in ("Completed", "Failed"),
+            )
+            assert found["TrainingJobStatus"] == state, found.get("FailureReason")
+        read = local_aws.ledger(caller=who, operation="GetObject", resource=f"{BUCKET}/{kept}")
+        assert [one["statement"] for call in read for one in call["iam"]] == ["training/KeepCheckpoints"]
+
+    def test_the_role_of_a_job_writes_checkpoints(self, local_aws, tmp_path):
+        """As the compute does it; the built-in XGBoost writes none."""
+        role = {"RoleName": "slipway-training-iris-model"}
+        iam, sts = local_aws.client("iam"), local_aws.client("sts")
+        trust = iam.get_role(**role)["Role"]["AssumeRolePolicyDocument"]
+        me = {"Effect": "Allow", "Principal": {"AWS": sts.get_caller_identity()["Arn"]}, "Action": "sts:AssumeRole"}
+        lent = {**trust, "Statement": [*trust["Statement"], me]}
+        iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(lent))
+        session = sts.assume_role(RoleArn=TRAINING, RoleSessionName="tests")["Credentials"]
+        iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(trust))
+        s3 = local_aws.client(
+            "s3",
+            aws_access_key_id=session["AccessKeyId"],
+            aws_secret_access_key=session["SecretAccessKey"],
+            aws_session_token=session["SessionToken"],
+        )
+
+        def written(place: str) -> None:
+            folder = tmp_path / place
+            checkpoints = Checkpoints(s3, f"s3://{BUCKET}/{place}", folder)
+            checkpoints.begin()
+            (folder / "1.pt").write_bytes(b"1")
+            checkpoints.end()
+
+        written("iris-model/checkpoints/new")
+        with pytest.raises(ContainerFailed, match=r"Checkpoint upload failed.*s3:PutObject"):
+            written("iris-model/input/new")
+        with pytest.raises(ContainerFailed, match=r"Checkpoint download failed.*s3:ListBucket"):
+            written("another-model/checkpoints/new")
+        key = "iris-model/checkpoints/new/1.pt"
+        assert local_aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"1"
 
     def test_data_that_the_role_may_not_read_is_refused(self, local_aws):
         cases.upload(local_aws, "another-model")

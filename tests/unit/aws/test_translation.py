@@ -71,6 +71,13 @@ def test_a_missing_permission_is_named_with_its_role(quote):
     assert refused.fix.startswith(f"let {role} do {action} on {job}, by the statement {statement}: ")
 
 
+@pytest.mark.parametrize(("version", "action"), [("", "s3:GetObject"), (" version v1", "s3:GetObjectVersion")])
+def test_a_head_request_whose_answer_has_no_text_names_its_permission(version, action):
+    error = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+    fix = translate(error, what="Cannot look at the object", resource=f"s3://bucket/key{version}").fix
+    assert fix.startswith(f"let the role of Airflow's connection do {action} on s3://bucket/key: ")
+
+
 def test_the_caller_says_what_to_do_where_the_code_does_not():
     fixes = [translate(_client_error(code), what="x", fix="y").fix for code in ("ValidationException", "SlowDown")]
     assert fixes[0] == "y" != fixes[1]
