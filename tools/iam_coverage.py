@@ -39,6 +39,7 @@ _PLACES = {
     "Model": ":model/",
     "ScalableTarget": ":scalable-target/",
 }
+_WAITS = re.compile(r"(^|/)wait(ing/|\.py)")
 _PRINCIPAL = re.compile(r"arn:[^:]+:(?:sts|iam)::\d+:(?:assumed-role|role|user)/([^/]+).*")
 
 
@@ -82,6 +83,8 @@ def _service(caller: str, principal: str) -> str:
     """Name the service of AWS that makes a call as a role."""
     if caller == CLOUDFORMATION:
         return "CloudFormation, as it detects drift"
+    if ":user/" in principal:
+        return "people"
     session = principal.rpartition("/")[2]
     return {"AWSCloudFormation": "CloudFormation", "SageMaker": "SageMaker"}.get(session, "")
 
@@ -111,9 +114,17 @@ def reason(statement: Statement, action: str, handlers: Mapping[str, Mapping[str
         f"{step} of `{kind}`"
         for kind, named in sorted(handlers.items())
         for step in wanted
-        if action in named.get(step, ())
+        if action in named.get(step, ()) and _is_on(statement, action, kind)
     ]
     return f"AWS's [schema]({_SCHEMA}) names it: {', '.join(by)}" if by else ""
+
+
+def _is_on(statement: Statement, action: str, kind: str) -> bool:
+    """Tell whether a statement is about the resources of a type, for an action of the type's own service."""
+    service, noun = kind.split("::")[1:]
+    own = action.replace("-", "").startswith(f"{service.lower()}:") and noun in _PLACES
+    place = _PLACES[noun] if own else ""
+    return any(place in text or text == "*" for text in statement.resources)
 
 
 def unexplained(found: Iterable[Use], handlers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
@@ -155,16 +166,7 @@ def missing(handlers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
     known, problems = statements(), []
 
     def has(holder: str, action: str, kind: str) -> bool:
-        service, noun = kind.split("::")[1:]
-        # An action of the type's own service has to be allowed on the type's resources.
-        own = action.replace("-", "").startswith(f"{service.lower()}:") and noun in _PLACES
-        place = _PLACES[noun] if own else ""
-        return any(
-            one.holder == holder
-            and action in one.actions
-            and any(place in text or text == "*" for text in one.resources)
-            for one in known
-        )
+        return any(one.holder == holder and action in one.actions and _is_on(one, action, kind) for one in known)
 
     for kind, named in sorted(handlers.items()):
         for step, permissions in sorted(named.items()):
@@ -191,12 +193,12 @@ def render(found: Iterable[Use], handlers: Mapping[str, Mapping[str, list[str]]]
             holder = statement.holder
             parts.append(f"\n## {_shown(holder)}\n")
             if holder in trust:
-                parts.append(f"\nTrusts {_shown(trust[holder])}.\n")
+                parts.append(f"\nTrusts {PLACEHOLDER.sub(lambda one: one[0][2:-1], trust[holder])}.\n")
         parts.append(f"\n### {_shown(holder)}: {statement.name if statement.policy != holder else statement.sid}\n")
         if statement.limits:
             parts.append("A permissions boundary: it allows nothing by itself.\n")
             continue
-        parts.append("| action | needed by | shown by |\n|---|---|---|\n")
+        parts.append("\n| action | needed by | shown by |\n|---|---|---|\n")
         parts += [_row(statement, action, found, handlers) for action in statement.actions]
     parts.append("\n## Policies of resources\n\n| resource | statement | why |\n|---|---|---|\n")
     parts += [f"| `{one}` | `{sid}` | {OF_RESOURCES.get((one, sid), '**nothing**')} |\n" for one, sid in of_resources()]
@@ -222,6 +224,8 @@ def _row(
     seen = evidence(statement, action, found)
     if not seen:
         return f"| `{action}` | {reason(statement, action, handlers) or '**nothing**'} | explained |\n"
+    # Whether a task waits depends on who is quicker, and a call that is broken off is nobody's.
+    seen = [use for use in seen if use.caller and not _WAITS.search(use.caller)] or seen
     by_caller: dict[str, list[str]] = {}
     for use in seen:
         by_caller.setdefault(use.caller, []).append(use.operation)
@@ -229,7 +233,9 @@ def _row(
         f"{', '.join(f'`{one}`' for one in sorted(set(operations)))}{f' by {_caller(caller)}' if caller else ''}"
         for caller, operations in sorted(by_caller.items())
     ]
-    return f"| `{action}` | {'; '.join(calls)} | {min(seen, key=lambda use: use.step).step.partition(' ')[2]} |\n"
+    # Jobs and endpoints write when they like.
+    step = "the whole life" if set(by_caller) == {"SageMaker"} else min(use.step for use in seen).partition(" ")[2]
+    return f"| `{action}` | {'; '.join(calls)} | {step} |\n"
 
 
 def _caller(caller: str) -> str:

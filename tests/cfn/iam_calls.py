@@ -114,6 +114,7 @@ ALLOWED: dict[str, Call] = {
     "alarms of target tracking": (CLOUDFORMATION, "cloudwatch:PutMetricAlarm", alarm("TargetTracking-e"), {}),
     "alarms of endpoints": (CLOUDFORMATION, "cloudwatch:PutMetricAlarm", alarm("slipway-iris-5xx"), {}),
     "a dashboard": (CLOUDFORMATION, "cloudwatch:PutDashboard", DASHBOARD, {}),
+    "tag a dashboard": (CLOUDFORMATION, "cloudwatch:TagResource", DASHBOARD, {}),
     "the service-linked role": (
         CLOUDFORMATION,
         "iam:CreateServiceLinkedRole",
@@ -123,6 +124,9 @@ ALLOWED: dict[str, Call] = {
     "train: read the data": (TRAINING, "s3:GetObject", f"{OBJECTS}/{MODEL}/input/train/part.csv", {}),
     "train: list the data": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{MODEL}/input/train"}),
     "train: write the artefact": (TRAINING, "s3:PutObject", f"{OBJECTS}/{MODEL}/{JOB}/output/model.tar.gz", {}),
+    "train: list checkpoints": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{MODEL}/checkpoints/"}),
+    "train: go on from a checkpoint": (TRAINING, "s3:GetObject", f"{OBJECTS}/{MODEL}/checkpoints/1.pt", {}),
+    "train: write a checkpoint": (TRAINING, "s3:PutObject", f"{OBJECTS}/{MODEL}/checkpoints/1.pt", {}),
     "train: AWS's image": (TRAINING, PULL, image("246618743249", "sagemaker-xgboost"), {}),
     "train: the model's own image": (TRAINING, PULL, image(ACCOUNT, MODEL), {}),
     "host: read Slipway's copy": (ENDPOINT, "s3:GetObject", f"{OBJECTS}/releases/{MODEL}/0a/model.tar.gz", {}),
@@ -158,6 +162,7 @@ ALLOWED: dict[str, Call] = {
     "drift: tags of a target": (AIRFLOW, "application-autoscaling:ListTagsForResource", TARGET, {}),
     "drift: tags of an alarm": (AIRFLOW, "cloudwatch:ListTagsForResource", alarm("slipway-iris-5xx"), {}),
     "drift: a dashboard": (AIRFLOW, "cloudwatch:GetDashboard", DASHBOARD, {}),
+    "drift: tags of a dashboard": (AIRFLOW, "cloudwatch:ListTagsForResource", DASHBOARD, {}),
     "drift: a model": (AIRFLOW, "sagemaker:DescribeModel", f"{SAGEMAKER}:model/m", {}),
     "drift: tags of an endpoint": (AIRFLOW, "sagemaker:ListTags", f"{SAGEMAKER}:endpoint/e", {}),
     "execute it": (AIRFLOW, "cloudformation:ExecuteChangeSet", STACK, {}),
@@ -189,6 +194,7 @@ ALLOWED: dict[str, Call] = {
 }
 DENIED: dict[str, Call] = {
     "drift of another stack": (AIRFLOW, "cloudformation:DetectStackDrift", STACK.replace("mlops-deploy", "other"), {}),
+    "Airflow tags a dashboard": (AIRFLOW, "cloudwatch:TagResource", DASHBOARD, {}),
     "Airflow makes a dashboard": (AIRFLOW, "cloudwatch:PutDashboard", DASHBOARD, {}),
     "a stranger's dashboard": (AIRFLOW, "cloudwatch:GetDashboard", DASHBOARD.replace("slipway-", "other-"), {}),
     "train: another metric": (TRAINING, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Billing"}),
@@ -228,6 +234,9 @@ DENIED: dict[str, Call] = {
     ),
     "train: another model's data": (TRAINING, "s3:GetObject", f"{OBJECTS}/{OTHER}/input/train/part.csv", {}),
     "train: list another model's data": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{OTHER}/input/train"}),
+    "train: another model's checkpoints": (TRAINING, "s3:GetObject", f"{OBJECTS}/{OTHER}/checkpoints/1.pt", {}),
+    "train: overwrite them": (TRAINING, "s3:PutObject", f"{OBJECTS}/{OTHER}/checkpoints/1.pt", {}),
+    "train: all there is": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{MODEL}/"}),
     "train: a longer name": (TRAINING, "s3:GetObject", f"{OBJECTS}/{MODEL}-2/input/train/part.csv", {}),
     "train: another model's artefact": (
         TRAINING,
@@ -368,6 +377,12 @@ DENIED: dict[str, Call] = {
         "sagemaker:CreateEndpoint",
         f"{SAGEMAKER}:endpoint-config/c",
         {},
+    ),
+    "an endpoint with our tag of a stranger's configuration": (
+        CLOUDFORMATION,
+        "sagemaker:CreateEndpoint",
+        f"{SAGEMAKER}:endpoint-config/c",
+        REQUEST_TAG,
     ),
     "a stranger's endpoint": (CLOUDFORMATION, "sagemaker:UpdateEndpoint", f"{SAGEMAKER}:endpoint/e", {}),
     "make a stranger's endpoint ours": (CLOUDFORMATION, "sagemaker:AddTags", f"{SAGEMAKER}:endpoint/e", REQUEST_TAG),

@@ -45,7 +45,9 @@ def remember_callers(patch: pytest.MonkeyPatch) -> dict[str, str]:
     callers: dict[str, str] = {}
 
     def keep(answer: dict, caller: str) -> None:
-        callers[answer.get("ResponseMetadata", {}).get("RequestId", "")] = caller
+        # A query service's answer has another id in its body.
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        callers[headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")] = caller
 
     call, call_async = BaseClient._make_api_call, AioBaseClient._make_api_call
 
