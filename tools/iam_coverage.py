@@ -222,6 +222,8 @@ def _row(
     statement: Statement, action: str, found: Iterable[Use], handlers: Mapping[str, Mapping[str, list[str]]]
 ) -> str:
     seen = evidence(statement, action, found)
+    if statement.effect == "Deny":
+        return f"| `{action}` | denied, whatever else allows it | explained |\n"
     if not seen:
         return f"| `{action}` | {reason(statement, action, handlers) or '**nothing**'} | explained |\n"
     # Whether a task waits depends on who is quicker, and a call that is broken off is nobody's.

@@ -70,9 +70,13 @@ def statements(templates: Iterable[Path] = TEMPLATES) -> list[Statement]:
     :param templates: the set-up templates
     """
     found: list[Statement] = []
-    for path in templates:
-        resources = _resources(path)
-        boundaries = {str(one.get("Properties", {}).get("PermissionsBoundary", "")) for one in resources.values()}
+    of_templates = {path: _resources(path) for path in templates}
+    boundaries = {
+        str(one.get("Properties", {}).get("PermissionsBoundary", ""))
+        for resources in of_templates.values()
+        for one in resources.values()
+    }
+    for path, resources in of_templates.items():
         for logical_id, resource in resources.items():
             properties = resource.get("Properties", {})
             if resource["Type"] == "AWS::IAM::Role":
