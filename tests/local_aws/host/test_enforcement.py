@@ -194,6 +194,15 @@ class TestTheRoleOfAirflow:
         denies = "policy of the resource/OnlyAirflowWritesReleases"
         assert decided("PutObject", f"{BUCKET}/{key}") == [(*said, False, denies)]
 
+    def test_a_batch_of_messages_needs_the_permission_for_one(self, local_aws, airflow):
+        sqs = airflow("sqs")
+        url = sqs.get_queue_url(QueueName="slipway-uploads")["QueueUrl"]
+        sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": "1", "ReceiptHandle": "gone"}])
+        (*_, call) = local_aws.ledger(operation="DeleteMessageBatch")
+        assert [(one["action"], one["statement"]) for one in call["iam"]] == [
+            ("sqs:DeleteMessage", "watch/HearOfUploads")
+        ]
+
     def test_alarms_are_found_by_a_prefix(self, airflow):
         assert "MetricAlarms" in airflow("cloudwatch").describe_alarms(AlarmNamePrefix="slipway-")
 
