@@ -24,6 +24,7 @@ from local_aws.host import (
     permissions,
     persistence,
     requests,
+    role_boundaries,
     s3,
     s3_files,
     services,
@@ -51,6 +52,7 @@ _PARTS: tuple[ModuleType, ...] = (
     permissions,
     persistence,
     requests,
+    role_boundaries,
     s3,
     s3_files,
     services,
@@ -100,6 +102,7 @@ class Gateway:
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
+        role_boundaries.keep_boundaries(modules)
         self.persistence = persistence.Persistence(modules, disk)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)

@@ -7,12 +7,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from local_aws.framework.api import RequestContext, ServiceError
 from local_aws.framework.authorization import PASS_ROLE, PASSED_TO, Needed
 from local_aws.framework.store import Scope
+from local_aws.host.refusal import AccessDenied, Refusal
 
 PRIVATE_PARTS = {
     "ministack.core.iam_evaluator": (
@@ -40,57 +40,6 @@ _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 _REMEMBERED_SECONDS = 1.0
 _REMEMBERED_DECISIONS = 1024
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A decision of IAM against a request.
-
-    :param principal: ARN of the user or role session
-    :param explicit: whether a Deny statement decided
-    :param unmet: the Sid, or the conditions, of a statement that would allow it under other conditions; empty for none
-    """
-
-    principal: str
-    action: str
-    resource: str
-    explicit: bool
-    unmet: str = ""
-
-    @property
-    def message(self) -> str:
-        """The error's text.
-
-        https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-        """
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
-        resource = f'"{self.resource}"' if self.action.startswith("s3:") else self.resource
-        why = (
-            "with an explicit deny in an identity-based policy"
-            if self.explicit
-            else f"because no identity-based policy allows the {self.action} action"
-        )
-        return f"User: {self.principal} is not authorized to perform: {self.action} on resource: {resource} {why}"
-
-    def as_data(self) -> dict[str, Any]:
-        """Return what the ledger says about it, with the statement that would allow the call."""
-        found: dict[str, Any] = {"principal": self.principal, "action": self.action, "resource": self.resource}
-        if self.explicit:
-            return {**found, "why": "a statement denies it"}
-        statement = {"Effect": "Allow", "Action": self.action, "Resource": self.resource}
-        why = f"the condition of {self.unmet} is not met" if self.unmet else "no statement allows it"
-        return {**found, "why": why, "statement": statement}
-
-
-class AccessDenied(ServiceError):
-    """A refusal as SageMaker and Application Auto Scaling answer it.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
-    """
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__("AccessDeniedException", refusal.message, 400)
-        self.refusal = refusal
 
 
 class Permissions:
@@ -156,7 +105,26 @@ class Permissions:
         found = self._principal(scope, principal, access_key_id)
         if found.policies is None:
             return None
-        evaluated = self._evaluator.EvalContext(
+        evaluated = self._context(scope, found, needed)
+        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
+        if decision == "Allow":
+            return None
+        return self._refusal(found, evaluated, needed, decision)
+
+    def refusal(self, scope: Scope, principal: str, access_key_id: str, needed: Needed, decision: str) -> Refusal:
+        """Say why something was refused that ministack has decided.
+
+        :param scope: account and region
+        :param principal: its ARN
+        :param access_key_id: what it signed with
+        :param needed: the action and its resource
+        :param decision: ministack's word for it
+        """
+        found = self._principal(scope, principal, access_key_id)
+        return self._refusal(found, self._context(scope, found, needed), needed, decision)
+
+    def _context(self, scope: Scope, found: Any, needed: Needed) -> Any:
+        return self._evaluator.EvalContext(
             principal_arn=found.arn,
             principal_type=found.type,
             principal_account=found.account,
@@ -166,11 +134,34 @@ class Permissions:
             service_context={"aws:tagkeys": None, **{key.lower(): value for key, value in needed.keys.items()}},
             principal_keys=found.keys,
         )
-        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
-        if decision == "Allow":
-            return None
-        unmet = self._unmet(found.policies, needed)
-        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet)
+
+    def _refusal(self, found: Any, evaluated: Any, needed: Needed, decision: str) -> Refusal:
+        # What is allowed without the limits, or only not allowed without them, is refused by the boundary.
+        policies = found.policies or []
+        alone = self._evaluator.evaluate(evaluated, policies).decision
+        limited = self._evaluator.evaluate(evaluated, policies, *found.limits).decision
+        boundary = self.boundary_of(found.arn) if limited != alone else ""
+        unmet = "" if boundary else self._unmet(policies, needed)
+        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet, boundary)
+
+    def boundary_of(self, arn: str) -> str:
+        """Return the permissions boundary of a user, a role or a role's session; empty for none.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+
+        :param arn: of the user, role or session
+        """
+        match = _PRINCIPAL.fullmatch(arn)
+        if match is None:
+            return ""
+        store, name = self._entity(match[2], match[3])
+        return str((store.get_scoped(match[1], None, name) or {}).get("PermissionsBoundary") or "")
+
+    def _entity(self, kind: str, rest: str) -> tuple[Any, str]:
+        """Return where a principal is kept, and its name there."""
+        if kind == "assumed-role":
+            return self._iam._roles, rest.partition("/")[0]
+        return self._iam._users if kind == "user" else self._iam._roles, rest.rpartition("/")[2]
 
     def remembered(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
         """Decide as `decide` does, at most once a second for the same caller and resource.
@@ -191,14 +182,8 @@ class Permissions:
             self._on_refusal(known[1])
         return known[1]
 
-    def unmet(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> str:
-        """Name the statement that allows an action under other conditions.
-
-        :returns: its Sid, else its conditions; empty when there is none
-        """
-        return self._unmet(self._principal(scope, principal, access_key_id).policies or [], needed)
-
     def _unmet(self, policies: Sequence[Sequence[Any]], needed: Needed) -> str:
+        """Name the statement that allows an action under other conditions: its Sid, else its conditions."""
         for statement in (statement for policy in policies for statement in policy):
             if (
                 statement.effect == "Allow"
@@ -229,12 +214,9 @@ class Permissions:
         match = _PRINCIPAL.fullmatch(arn)
         assert match is not None  # noqa: S101 (`decide` has looked)
         account, kind, rest = match.groups()
-        if kind == "user":
-            name = rest.rpartition("/")[2]
-            policies, store = self._evaluator._gather_user_policies(name, account), self._iam._users
-        else:
-            name = rest.partition("/")[0] if kind == "assumed-role" else rest.rpartition("/")[2]
-            policies, store = self._evaluator._gather_role_policies(name, account), self._iam._roles
+        store, name = self._entity(kind, rest)
+        gather = self._evaluator._gather_user_policies if kind == "user" else self._evaluator._gather_role_policies
+        policies = gather(name, account)
         limits = self._evaluator._permissions_boundary(store, name, account)
         principal_type = "User" if kind == "user" else "AssumedRole"
         return self._evaluator.PrincipalInfo(arn, principal_type, account, policies, {}, limits)
