@@ -23,6 +23,7 @@ from local_aws.host import (
     patterns,
     permissions,
     persistence,
+    policy_variables,
     requests,
     role_boundaries,
     s3,
@@ -51,6 +52,7 @@ _PARTS: tuple[ModuleType, ...] = (
     patterns,
     permissions,
     persistence,
+    policy_variables,
     requests,
     role_boundaries,
     s3,
@@ -91,6 +93,7 @@ class Gateway:
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
         self.requests = requests.Requests(modules)
         self.iam = iam.Iam(modules)
+        policy_variables.read_variables(modules)
         self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)

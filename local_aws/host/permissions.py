@@ -230,13 +230,23 @@ class Permissions:
         :param role_arn: the role
         :param service: such as ``sagemaker.amazonaws.com``
         """
-        names = {"aws:sourceaccount": scope.account_id, "aws:tagkeys": None}
-        evaluator = self._evaluator
-
-        def named(principal: Any) -> bool:
-            return bool(evaluator._service_principal_matches(principal, service))
-
-        return self._trusted(scope, role_arn, service, names, named)
+        context = self._evaluator.EvalContext(
+            principal_arn=service,
+            principal_type="Service",
+            principal_account=scope.account_id,
+            action="sts:AssumeRole",
+            resource_arn=role_arn,
+            region=scope.region,
+            service_context={"aws:sourceaccount": scope.account_id, "aws:tagkeys": None},
+        )
+        effects = {
+            statement.get("Effect")
+            for statement in self._trust(scope, role_arn)
+            if self._evaluator._service_principal_matches(statement.get("Principal", {}), service)
+            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
+            and self._evaluator._conditions_met(statement.get("Condition", {}), context)
+        }
+        return "Allow" in effects and "Deny" not in effects
 
     def names_directly(self, scope: Scope, role_arn: str, caller: str) -> bool:
         """Tell whether a role's trust policy names a caller itself, who then needs no permission to assume it.
@@ -248,36 +258,21 @@ class Permissions:
         :param role_arn: the role
         :param caller: ARN of a user or a role's session
         """
-        return self._trusted(
-            scope, role_arn, caller, {}, lambda principal: self._evaluator._names_caller(principal, caller)
+        # STS itself then looks at the conditions, of which some are about its request.
+        return any(
+            statement.get("Effect") == "Allow"
+            and self._evaluator._names_caller(statement.get("Principal", {}), caller)
+            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
+            for statement in self._trust(scope, role_arn)
         )
 
-    def _trusted(
-        self, scope: Scope, role_arn: str, caller: str, keys: Mapping[str, Any], named: Callable[[Any], bool]
-    ) -> bool:
+    def _trust(self, scope: Scope, role_arn: str) -> list[dict[str, Any]]:
+        """Return the statements of a role's trust policy; none where the account has no such role."""
         match = _PRINCIPAL.fullmatch(role_arn)
         if match is None or match[2] != "role" or match[1] != scope.account_id:
-            return False
+            return []
         role = self._iam._roles.get_scoped(match[1], None, match[3].rpartition("/")[2])
-        if role is None or role["Arn"] != role_arn:
-            return False
-        context = self._evaluator.EvalContext(
-            principal_arn=caller,
-            principal_type="Service",
-            principal_account=scope.account_id,
-            action="sts:AssumeRole",
-            resource_arn=role_arn,
-            region=scope.region,
-            service_context=dict(keys),
-        )
-        effects = {
-            statement.get("Effect")
-            for statement in _statements(role.get("AssumeRolePolicyDocument"))
-            if named(statement.get("Principal", {}))
-            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
-            and self._evaluator._conditions_met(statement.get("Condition", {}), context)
-        }
-        return "Allow" in effects and "Deny" not in effects
+        return _statements(role.get("AssumeRolePolicyDocument")) if role and role["Arn"] == role_arn else []
 
 
 def _statements(document: Any) -> list[dict[str, Any]]:
