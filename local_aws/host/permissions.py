@@ -89,6 +89,15 @@ class Permissions:
                     f"'{one.keys[PASSED_TO]}' to assume the role.",
                 )
 
+    def may(self, scope: Scope, role_arn: str, needed: Needed) -> bool:
+        """Tell whether a role is allowed an action, for a service that acts as it.
+
+        :param scope: account and region
+        :param role_arn: the role
+        :param needed: the action and its resource
+        """
+        return self.decide(scope, role_arn, "", needed) is None
+
     # --- decisions ------------------------------------------------------------------------------------------------
 
     def decide(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> Refusal | None:
