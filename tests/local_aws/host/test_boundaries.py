@@ -45,18 +45,17 @@ def deployer(aws):
     return user_of(aws, "deployer", f"{POLICY}/slipway-model-administrator")
 
 
-class TestARoleWithABoundary:
-    @pytest.fixture(scope="class")
-    def training(self, aws):
-        """The training role, to which somebody has given everything, and who assumes it."""
-        iam, name = aws.client("iam"), "slipway-training-iris-model"
-        iam.attach_role_policy(RoleName=name, PolicyArn=EVERYTHING)
-        thief = user_of(aws, "thief")
-        iam.update_assume_role_policy(
-            RoleName=name, PolicyDocument=trust(iam.get_user(UserName="thief")["User"]["Arn"])
-        )
-        return session_of(aws, thief("sts"), name, "thief")
+@pytest.fixture(scope="module")
+def training(aws):
+    """A session of the training role, to which somebody has given everything, and which a thief may assume."""
+    iam, name = aws.client("iam"), "slipway-training-iris-model"
+    iam.attach_role_policy(RoleName=name, PolicyArn=EVERYTHING)
+    thief = user_of(aws, "thief")
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust(iam.get_user(UserName="thief")["User"]["Arn"]))
+    return session_of(aws, thief("sts"), name, "thief")
 
+
+class TestARoleWithABoundary:
     def test_the_roles_of_models_have_theirs(self, aws):
         found = deploy(aws, "slipway-model-iris-model", template("model.yaml"), ApproverPrincipalArns=DEPLOYER)
         assert found["StackStatus"] == "UPDATE_COMPLETE"
@@ -120,7 +119,7 @@ class TestARoleWithABoundary:
         other = body.replace("policy/slipway-model-boundary", "policy/slipway-approver-boundary")
         failing = other.replace(
             "Resources:\n",
-            "Resources:\n  Fails: {Type: AWS::SNS::Topic, DependsOn: TrainingRole, Properties: {No: 1}}\n",
+            "Resources:\n  Fails: {Type: AWS::SNS::Topic, DependsOn: TrainingRole, Properties: {Wrong: 1}}\n",
         )
         assert deploy(aws, "slipway-model-lily", failing)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
         assert boundary() == MODELS
