@@ -42,6 +42,12 @@ REASONS: dict[tuple[str, str, str], str] = {
         "writes; the local AWS's XGBoost writes none, but a test does (`tests/local_aws/host/test_enforcement.py`)"
     ),
     ("slipway-training-*", "WriteArtefact", "s3:AbortMultipartUpload"): _PARTS,
+    ("slipway-approver-*", "*", "sagemaker:*"): (
+        "a person looks at packages and decides: `tests/local_aws/host/test_approvers.py`"
+    ),
+    ("slipway-model-administrator", "*", "*"): (
+        "a person deploys `model.yaml`: `tests/local_aws/host/test_boundaries.py`"
+    ),
     ("slipway-*", "WriteLogs", "logs:DescribeLogStreams"): _LOGS,
     ("slipway-*", "WriteMetrics", "cloudwatch:PutMetricData"): _METRICS,
     ("slipway-*", "LogInToRegistry", "ecr:*"): _PULLING,

@@ -113,6 +113,9 @@ class LocalAws:
             with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
                 iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
             iam.attach_role_policy(RoleName=name, PolicyArn=_EVERYTHING)
+            # Those of model.yaml have a boundary.
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.delete_role_permissions_boundary(RoleName=name)
 
     def healthy(self) -> bool:
         try:
