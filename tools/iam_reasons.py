@@ -2,7 +2,7 @@
 
 _PULLING = (
     "SageMaker pulls the image with its [execution roles]"
-    "(https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html); the local AWS has no registry"
+    "(https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html), which the ledger does not show"
 )
 _LOGS = (
     "SageMaker's [execution roles](https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html) have it; the "
