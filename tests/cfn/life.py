@@ -183,14 +183,14 @@ class Life:
         self.person("s3").put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, records)).encode())
         captured = f"{FIRST}/monitoring/ProductionEndpoint/{run.endpoint_name}"
         for variant_name in ("model-a", "model-b"):
-            eventually(
-                partial(self.lines_below, f"{captured}/{variant_name}/"), lambda count: count >= len(records) / 2
-            )
+            look = partial(self.captures, f"{captured}/{variant_name}/", f'"{variant_name}-')
+            eventually(look, lambda count: count >= len(records) / 2)
 
-    def lines_below(self, prefix: str) -> int:
+    def captures(self, prefix: str, beginning: str) -> int:
+        """Count the captured answers whose inference ids begin in this way."""
         s3 = self.aws.client("s3")
         keys = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())]
-        return sum(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().count(b"\n") for key in keys)
+        return sum(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().count(beginning.encode()) for key in keys)
 
     def a_change_of_instance_type(self) -> None:
         release = self.first.release(ABTests=False, AutoScaling=SCALING, InstanceType="ml.c5.xlarge").approve()
