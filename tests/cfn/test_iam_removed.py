@@ -12,7 +12,8 @@ from slipway.errors import SlipwayError
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
 from slipway.training.train import SlipwayTrainingOperator
-from tests.cfn.life import FIRST, Life, LifeModel, LifeRelease, real_roles
+from tests.cfn.life import Life, real_roles
+from tests.cfn.life_models import FIRST, LifeModel, LifeRelease
 from tests.cfn.releases import DEV
 from tests.local_aws.sagemaker_cases import BUCKET
 from tests.local_aws.server import ACCOUNT, REGION, LocalAws
