@@ -28,6 +28,7 @@ from local_aws.host import (
     s3_files,
     services,
     stack_engine,
+    stack_notifications,
     stack_requests,
     stack_roles,
     stack_steps,
@@ -55,6 +56,7 @@ _PARTS: tuple[ModuleType, ...] = (
     s3_files,
     services,
     stack_engine,
+    stack_notifications,
     stack_requests,
     stack_steps,
     stack_roles,
@@ -102,7 +104,7 @@ class Gateway:
         stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules, disk)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
-        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)
+        self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds, settings.clock)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, read, compared)

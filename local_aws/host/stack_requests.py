@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from local_aws.host import stack_timeouts
+
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_exports", "_stacks"),
     "ministack.services.cloudformation.changesets": ("_find_change_set",),
@@ -199,7 +201,10 @@ def _with_reasons(modules: Mapping[str, Any]) -> None:
     ) -> None:
         failed = operation.get("failed_logical_id")
         if not reason_override and failed and not operation.get("is_update"):
-            reason_override = f"The following resource(s) failed to create: [{failed}]. Rollback requested by user."
+            exceeded = stack_timeouts.EXCEEDED if stack_timeouts.is_over(stack) else ""
+            reason_override = (
+                f"{exceeded}The following resource(s) failed to create: [{failed}]. Rollback requested by user."
+            )
         await roll_back(name, stack_id, stack, operation, reason_override)
 
     stacks._roll_back_operation = rolled_back

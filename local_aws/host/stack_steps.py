@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
+
+from local_aws.host.property_checks import check_properties
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -25,10 +26,6 @@ PRIVATE_PARTS = {
 }
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
-# The properties of the types that Slipway's templates use; tests/local_aws/host/test_stack_steps.py compares them with
-# the schemas of cfn-lint, which are AWS's own.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-template-resource-type-ref.html
-PROPERTIES: dict[str, list[str]] = json.loads(Path(__file__).with_name("resource_properties.json").read_text())
 
 
 def check_steps(modules: Mapping[str, Any]) -> None:
@@ -51,16 +48,16 @@ class _Steps:
         self._s3 = modules["ministack.services.s3"]
 
     def create(self, make: Callable[..., Any]) -> Callable[..., Any]:
-        """Refuse properties that the type does not have."""
+        """Refuse properties that the type does not have, lacks or has in another form."""
 
         def made(type_name: str, logical_id: str, properties: Any, *rest: Any, **keywords: Any) -> Any:
-            _check_properties(type_name, logical_id, properties)
+            check_properties(type_name, logical_id, properties)
             return make(type_name, logical_id, properties, *rest, **keywords)
 
         return made
 
     def update(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        """Refuse properties that the type does not have, and what the stack's policy denies."""
+        """Refuse properties as at a creation, and what the stack's policy denies."""
 
         def changed(
             type_name: str,
@@ -72,7 +69,7 @@ class _Steps:
             *rest: Any,
             **keywords: Any,
         ) -> Any:
-            _check_properties(type_name, logical_id, after)
+            check_properties(type_name, logical_id, after)
             if before != after:
                 action = "Update:Replace" if self._replaces(type_name, before, after) else "Update:Modify"
                 self._check_policy(stack_name, logical_id, type_name, action)
@@ -176,19 +173,3 @@ def _concerns(statement: dict[str, Any], logical_id: str, type_name: str, action
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
-
-
-def _check_properties(type_name: str, logical_id: str, properties: Any) -> None:
-    """Refuse a property that a type does not have.
-
-    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-
-    :raises ValueError: naming the first one
-    """
-    known = PROPERTIES.get(type_name)
-    unknown = sorted(set(properties or {}) - set(known)) if known else []
-    if unknown:
-        raise ValueError(
-            f"Properties validation failed for resource {logical_id} with message:\n"
-            f"[#: extraneous key [{unknown[0]}] is not permitted]"
-        )
