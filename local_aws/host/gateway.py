@@ -20,6 +20,9 @@ from local_aws.host import (
     drift_aware,
     enforcement,
     iam,
+    logs_checks,
+    model_checks,
+    nested_stacks,
     patterns,
     permissions,
     persistence,
@@ -48,6 +51,9 @@ _PARTS: tuple[ModuleType, ...] = (
     drift_aware,
     enforcement,
     iam,
+    logs_checks,
+    model_checks,
+    nested_stacks,
     patterns,
     permissions,
     persistence,
@@ -99,12 +105,15 @@ class Gateway:
         s3.check_requests(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
+        logs_checks.check_requests(modules)
+        model_checks.check_requests(modules)
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
         self.persistence = persistence.Persistence(modules, disk)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds, settings.clock)
+        nested_stacks.check_nested_stacks(modules, roles)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, read, compared)

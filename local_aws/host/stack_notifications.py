@@ -1,7 +1,7 @@
 """Stack events that CloudFormation publishes to the topics of NotificationARNs, in its text format.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html, NotificationARNs
-https://docs.aws.amazon.com/prescriptive-guidance/latest/patterns/monitor-use-of-a-shared-amazon-machine-image-across-multiple-aws-accounts.html
+AWS's pages do not show the format; https://github.com/getmoto/moto/blob/master/tests/test_cloudformation has one.
 """
 
 import json
@@ -21,6 +21,8 @@ PRIVATE_PARTS = {
 }
 
 _MEMBER = "NotificationARNs"
+# Who began the operation, as IAM's unique id.
+_PRINCIPAL = "_principal_id"
 _SUBJECT = "AWS CloudFormation Notification"
 _CLOUDFORMATION = "ministack.services.cloudformation"
 
@@ -55,6 +57,9 @@ class StackNotifications:
         given = self._given(stack)
         if given is not None:
             stack[_MEMBER] = given
+        asked = current.get(None)
+        if asked is not None:
+            stack[_PRINCIPAL] = asked.caller.principal_id
 
     def _given(self, stack: Document) -> list[str] | None:
         """Return the topics that the current request names for a stack; None where it names none."""
@@ -69,13 +74,13 @@ class StackNotifications:
         given = self._given(stack)
         for topic in stack.get(_MEMBER, []) if given is None else given:
             try:
-                self._publish(topic, _written(event), _SUBJECT)
+                self._publish(topic, _written(event, stack.get(_PRINCIPAL, "")), _SUBJECT)
             except Exception:
                 # A topic that is gone must not fail the stack.
                 _log.exception("The event of stack %s could not be published to %s", stack["StackName"], topic)
 
 
-def _written(event: Document) -> str:
+def _written(event: Document, principal: str) -> str:
     """Write an event as CloudFormation does: a line for each member."""
     members = {
         "StackId": event["StackId"],
@@ -84,6 +89,7 @@ def _written(event: Document) -> str:
         "LogicalResourceId": event["LogicalResourceId"],
         "Namespace": event["StackId"].split(":")[4],
         "PhysicalResourceId": event.get("PhysicalResourceId", ""),
+        "PrincipalId": principal,
         "ResourceProperties": json.dumps(event["ResourceProperties"]) if "ResourceProperties" in event else "null",
         "ResourceStatus": event["ResourceStatus"],
         "ResourceStatusReason": event.get("ResourceStatusReason", ""),

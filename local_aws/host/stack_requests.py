@@ -17,7 +17,7 @@ PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_exports", "_stacks"),
     "ministack.services.cloudformation.changesets": ("_find_change_set",),
     "ministack.services.cloudformation.handlers": ("_ACTION_HANDLERS", "_resolve_stack"),
-    "ministack.services.cloudformation.helpers": ("_error", "_p", "_xml"),
+    "ministack.services.cloudformation.helpers": ("_error", "_p", "_resolve_template", "_xml"),
     "ministack.services.cloudformation.stacks": ("_resolve_stack_outputs", "_roll_back_operation"),
 }
 
@@ -55,6 +55,9 @@ def check_requests(modules: Mapping[str, Any]) -> None:
         actions[action] = wrap(actions[action])
     for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[action] = _with_paths(actions[action])
+    # Nested stacks read their templates by this one.
+    helpers = modules[f"{_CLOUDFORMATION}.helpers"]
+    helpers._resolve_template = _with_paths(helpers._resolve_template)
     _with_reasons(modules)
     _with_unique_exports(modules)
 
@@ -166,10 +169,10 @@ class _Checks:
         return answer
 
 
-def _with_paths(handle: Handler) -> Handler:
+def _with_paths(handle: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
     """Read a URL whose host names the bucket as one whose path does: ministack knows only those."""
 
-    def called(params: dict[str, Any]) -> Answer:
+    def called(params: dict[str, Any]) -> Any:
         changed = dict(params)
         for name in _URLS:
             value = changed.get(name)

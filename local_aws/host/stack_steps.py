@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from local_aws.host.cloudwatch_checks import alarm_problem, dashboard_problem
 from local_aws.host.property_checks import check_properties
+from local_aws.host.s3 import policy_problem
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -29,18 +31,23 @@ _CLOUDFORMATION = "ministack.services.cloudformation"
 
 
 def check_steps(modules: Mapping[str, Any]) -> None:
-    """Let CloudFormation check each resource as AWS does.
+    """Let CloudFormation check each resource as AWS does; `nested_stacks` does so for those of nested stacks.
 
     :param modules: ministack's modules by name
     """
-    steps = _Steps(modules)
+    steps = StackSteps(modules)
     stacks = modules[f"{_CLOUDFORMATION}.stacks"]
     stacks._provision_resource = steps.create(stacks._provision_resource)
     stacks._update_resource = steps.update(stacks._update_resource)
     stacks._delete_resource = steps.delete(stacks._delete_resource)
 
 
-class _Steps:
+class StackSteps:
+    """The checks of each resource, each as a function that replaces ministack's.
+
+    :param modules: ministack's modules by name
+    """
+
     def __init__(self, modules: Mapping[str, Any]) -> None:
         self._stacks = modules[_CLOUDFORMATION]._stacks
         self._replaces = modules[f"{_CLOUDFORMATION}.provisioners"]._replacing_change
@@ -52,6 +59,7 @@ class _Steps:
 
         def made(type_name: str, logical_id: str, properties: Any, *rest: Any, **keywords: Any) -> Any:
             check_properties(type_name, logical_id, properties)
+            _check_with_service(type_name, properties)
             return make(type_name, logical_id, properties, *rest, **keywords)
 
         return made
@@ -70,6 +78,7 @@ class _Steps:
             **keywords: Any,
         ) -> Any:
             check_properties(type_name, logical_id, after)
+            _check_with_service(type_name, after)
             if before != after:
                 action = "Update:Replace" if self._replaces(type_name, before, after) else "Update:Modify"
                 self._check_policy(stack_name, logical_id, type_name, action)
@@ -148,6 +157,29 @@ class _Steps:
                 f"Action not allowed by stack policy: no statement allows [{action}] for resource "
                 f"[LogicalResourceId/{logical_id}]"
             )
+
+
+def _check_with_service(type_name: str, properties: dict[str, Any]) -> None:
+    """Refuse what the service would refuse, where ministack makes the resource without its own checks.
+
+    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-test-contract-errors.html
+
+    :raises ValueError: with the service's text, as CloudFormation shows it
+    """
+    found, service = None, "CloudWatch"
+    if type_name == "AWS::CloudWatch::Alarm":
+        found = alarm_problem(properties)
+    elif type_name == "AWS::CloudWatch::Dashboard":
+        found = dashboard_problem(properties)
+    elif type_name == "AWS::S3::BucketPolicy":
+        document, service = properties["PolicyDocument"], "S3"
+        wrong = policy_problem(document if isinstance(document, str) else json.dumps(document))
+        found = ("MalformedPolicy", wrong) if wrong else None
+    if found:
+        raise ValueError(
+            f'Resource handler returned message: "{found[1]} (Service: {service}, Status Code: 400)" '
+            "(HandlerErrorCode: InvalidRequest)"
+        )
 
 
 def _concerns(statement: dict[str, Any], logical_id: str, type_name: str, action: str) -> bool:
