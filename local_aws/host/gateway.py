@@ -29,6 +29,7 @@ from local_aws.host import (
     requests,
     s3,
     s3_files,
+    s3_requests,
     services,
     stack_engine,
     stack_notifications,
@@ -37,6 +38,7 @@ from local_aws.host import (
     stack_steps,
     stacks,
     template_checks,
+    trust_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -60,6 +62,7 @@ _PARTS: tuple[ModuleType, ...] = (
     requests,
     s3,
     s3_files,
+    s3_requests,
     services,
     stack_engine,
     stack_notifications,
@@ -68,6 +71,7 @@ _PARTS: tuple[ModuleType, ...] = (
     stack_roles,
     stacks,
     template_checks,
+    trust_checks,
 )
 
 
@@ -103,6 +107,8 @@ class Gateway:
         s3.encode_listed_keys(modules)
         s3.encrypt_by_default(modules)
         s3.check_requests(modules)
+        s3_requests.refuse_requests(modules)
+        trust_checks.check_trust_policies(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)

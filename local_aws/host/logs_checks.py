@@ -76,11 +76,10 @@ def _with_prefixes(modules: Mapping[str, Any]) -> None:
 
     def chosen(data: dict[str, Any]) -> Any:
         prefix, wanted = data.get("logStreamNamePrefix"), data.get("logStreamNames") or []
-        group = logs._log_groups.get(logs._resolve_log_group_name(data), {"streams": {}})
-        if (
-            any(name not in group["streams"] for name in wanted)
-            and logs._resolve_log_group_name(data) in logs._log_groups
-        ):
+        group = logs._log_groups.get(logs._resolve_log_group_name(data))
+        if group is None:
+            return filtered(data)
+        if any(name not in group["streams"] for name in wanted):
             return error("ResourceNotFoundException", "The specified log stream does not exist.", 400)
         if prefix is None:
             return filtered(data)

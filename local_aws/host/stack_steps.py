@@ -7,13 +7,16 @@ one, so that the check here can go.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from local_aws.host.cloudwatch_checks import alarm_problem, dashboard_problem
+from local_aws.host.model_checks import problem
 from local_aws.host.property_checks import check_properties
 from local_aws.host.s3 import policy_problem
+from local_aws.host.trust_checks import trust_problem
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -28,6 +31,8 @@ PRIVATE_PARTS = {
 }
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET_NAME = re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_steps(modules: Mapping[str, Any]) -> None:
@@ -168,13 +173,20 @@ def _check_with_service(type_name: str, properties: dict[str, Any]) -> None:
     """
     found, service = None, "CloudWatch"
     if type_name == "AWS::CloudWatch::Alarm":
-        found = alarm_problem(properties)
+        wrong = problem("cloudwatch", "PutMetricAlarm", {"AlarmName": "any", **properties})
+        found = ("ValidationError", wrong) if wrong else alarm_problem(properties)
     elif type_name == "AWS::CloudWatch::Dashboard":
         found = dashboard_problem(properties)
+    elif type_name == "AWS::S3::Bucket" and not _BUCKET_NAME.fullmatch(properties.get("BucketName", "any")):
+        found, service = ("InvalidBucketName", "The specified bucket is not valid."), "S3"
     elif type_name == "AWS::S3::BucketPolicy":
         document, service = properties["PolicyDocument"], "S3"
         wrong = policy_problem(document if isinstance(document, str) else json.dumps(document))
         found = ("MalformedPolicy", wrong) if wrong else None
+    elif type_name == "AWS::IAM::Role":
+        document, service = properties["AssumeRolePolicyDocument"], "Iam"
+        wrong = trust_problem(document if isinstance(document, str) else json.dumps(document))
+        found = ("MalformedPolicyDocument", wrong) if wrong else None
     if found:
         raise ValueError(
             f'Resource handler returned message: "{found[1]} (Service: {service}, Status Code: 400)" '
