@@ -133,8 +133,11 @@ class StackRoles:
         actor = operation.actor if operation else ""
         caller = session_arn(actor) if ":role/" in actor else CLOUDFORMATION
         principal = "" if ":role/" in actor else actor
+        asked = current.get(None)
+        # A session's policies count as long as the request that began the operation is known: until a restart.
+        key = asked.caller.access_key_id if asked is not None and principal == asked.caller.arn else ""
         return RequestContext(
-            scope.account_id, scope.region, caller, CLOUDFORMATION, principal=principal, via=CLOUDFORMATION
+            scope.account_id, scope.region, caller, CLOUDFORMATION, key, principal=principal, via=CLOUDFORMATION
         )
 
     def detection_context(self) -> RequestContext:
@@ -159,7 +162,9 @@ class StackRoles:
         """
         context = self.context()
         for needed in _needed(context, step, type_name, resource, properties, stack):
-            refusal = self._permissions.decide(context, context.principal or context.caller, "", needed)
+            refusal = self._permissions.decide(
+                context, context.principal or context.caller, context.access_key_id, needed
+            )
             if refusal is not None:
                 raise ValueError(refusal.message)
 

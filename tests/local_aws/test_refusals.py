@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 import pytest
 
 from tests.local_aws.refusals import MINISTACK, outcome
+from tests.local_aws.refused_requests import REFUSED_REQUESTS
+from tests.local_aws.refused_templates import REFUSED_TEMPLATES
 from tests.local_aws.sagemaker_cases import BUCKET, training_request, unique, upload
 
 pytestmark = pytest.mark.local_aws
@@ -15,7 +17,7 @@ def matches(answer, wanted):
     return fnmatchcase(answer, wanted.replace("[", "[[]"))
 
 
-@pytest.mark.parametrize("case", MINISTACK, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*MINISTACK, *REFUSED_TEMPLATES, *REFUSED_REQUESTS], ids=lambda case: case.name)
 def test_a_request_is_answered_as_aws_answers_it(local_aws, case):
     answer = case.ask(local_aws)
     assert matches(answer, case.answer), f"{answer!r} instead of {case.answer!r}: {case.page}"
