@@ -81,7 +81,7 @@ def select(
     :param sort_fields: member to sort by, for each value of SortBy
     :param status_field: the member StatusEquals is compared with
     :param default_sort: SortBy when absent
-    :param default_order: SortOrder when absent
+    :param default_order: SortOrder when absent, as the page of the operation says
     :param unique_field: the member that decides between equals; the name when None
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here

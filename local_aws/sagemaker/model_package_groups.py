@@ -95,6 +95,7 @@ class ModelPackageGroups:
             parameters,
             name_field="ModelPackageGroupName",
             sort_fields={"Name": "ModelPackageGroupName", "CreationTime": "CreationTime"},
+            default_order="Ascending",
         )
         return {"ModelPackageGroupSummaryList": page, "NextToken": token}
 
