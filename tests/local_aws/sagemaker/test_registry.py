@@ -124,8 +124,8 @@ def test_list_filters_sorts_and_pages(sagemaker, group):
     lists = [page["ModelPackageSummaryList"] for page in pages]
     assert [len(one) for one in lists] == [2, 1]
     assert [package["ModelPackageArn"] for one in lists for package in one] == approved
-    newest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    assert [package["ModelPackageArn"] for package in newest] == arns[::-1]
+    oldest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert [package["ModelPackageArn"] for package in oldest] == arns
     assert sagemaker.list_model_packages(NameContains=group)["ModelPackageSummaryList"] == []
 
 
