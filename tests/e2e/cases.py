@@ -120,13 +120,15 @@ def release_by_form(slipway, case: str) -> Release:
     slipway.client("s3").create_bucket(Bucket=OTHER_BUCKET, CreateBucketConfiguration={"LocationConstraint": region})
     slipway.client("s3").put_bucket_versioning(Bucket=OTHER_BUCKET, VersioningConfiguration={"Status": "Enabled"})
     # Its owner lets Airflow's role read it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"AWS": AIRFLOW_ROLE},
-        "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-        "Resource": f"arn:aws:s3:::{OTHER_BUCKET}/*",
+    allowed = {
+        f"arn:aws:s3:::{OTHER_BUCKET}": ["s3:ListBucket", "s3:ListBucketVersions"],
+        f"arn:aws:s3:::{OTHER_BUCKET}/*": ["s3:GetObject", "s3:GetObjectVersion"],
     }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    statements = [
+        {"Effect": "Allow", "Principal": {"AWS": AIRFLOW_ROLE}, "Action": actions, "Resource": resource}
+        for resource, actions in allowed.items()
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     slipway.client("s3").put_bucket_policy(Bucket=OTHER_BUCKET, Policy=policy)
     version = upload_zip(slipway, case, OTHER_BUCKET)
     return Release(slipway, case, slipway.api("alice").trigger(case, {"bucket": OTHER_BUCKET, "version_id": version}))
