@@ -11,9 +11,10 @@ from local_aws.autoscaling.policies import ScalingPolicies
 from local_aws.autoscaling.scaler import Scaler
 from local_aws.autoscaling.scheduled_actions import ScheduledActions
 from local_aws.autoscaling.targets import ScalableTargets
-from local_aws.autoscaling.variants import Variants
+from local_aws.autoscaling.variants import ROLE, Variants
 from local_aws.compute.base import ComputeSettings
 from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError
+from local_aws.framework.authorization import Needed
 from local_aws.framework.service_parts import ServiceParts
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.settings import Settings
@@ -84,7 +85,16 @@ def build(store: Store, sagemaker: JsonService, settings: Settings) -> ServicePa
         **scheduled.operations(),
     }
     service = JsonService("application-autoscaling", operations)
-    service.needs = needed
+    linked_roles = store.collection("service_linked_roles")
+
+    def account(context: RequestContext) -> Scope:
+        return Scope(context.account_id, "global")
+
+    def needs(context: RequestContext, operation: str, parameters: dict[str, Any]) -> list[Needed]:
+        return needed(context, operation, parameters, linked_roles.get(account(context), ROLE) is not None)
+
+    service.needs = needs
+    service.after("RegisterScalableTarget", lambda context, _: linked_roles.put(account(context), ROLE, {"Name": ROLE}))
     return ServiceParts(
         service,
         {

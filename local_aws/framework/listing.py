@@ -8,6 +8,9 @@ from typing import Any
 
 from local_aws.framework.api import ServiceError
 
+# The first part of each token's content.
+_MARK = "after"
+
 
 def paginate(
     items: list[dict[str, Any]],
@@ -31,19 +34,29 @@ def paginate(
     """
     ordered = sorted(items, key=key, reverse=descending)
     if "NextToken" in parameters:
-        last = _position(parameters["NextToken"])
+        last = _position(parameters["NextToken"], key(ordered[0]) if ordered else None)
         ordered = [item for item in ordered if (key(item) < last if descending else key(item) > last)]
     page = ordered[: parameters.get("MaxResults", default_size)]
     if len(page) == len(ordered):
         return page, None
-    return page, base64.urlsafe_b64encode(json.dumps(key(page[-1])).encode()).decode()
+    return page, base64.urlsafe_b64encode(json.dumps([_MARK, *key(page[-1])]).encode()).decode()
 
 
-def _position(token: str) -> tuple[Any, ...]:
+def _position(token: str, example: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Read a token; one that was not made here, or for another List, is refused."""
     try:
-        return tuple(json.loads(base64.urlsafe_b64decode(token)))
+        mark, *position = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        found = tuple(position)
+        if mark != _MARK:
+            raise ValueError("no token")
+        if example is not None:
+            # Values of another type or number cannot be compared with the items' keys.
+            _ = found < example
+            if len(found) != len(example):
+                raise ValueError("another List's")
     except (binascii.Error, ValueError, TypeError) as error:
         raise ServiceError("ValidationException", "Invalid pagination token.") from error
+    return found
 
 
 def select(
@@ -68,7 +81,7 @@ def select(
     :param sort_fields: member to sort by, for each value of SortBy
     :param status_field: the member StatusEquals is compared with
     :param default_sort: SortBy when absent
-    :param default_order: SortOrder when absent
+    :param default_order: SortOrder when absent, as the page of the operation says
     :param unique_field: the member that decides between equals; the name when None
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here

@@ -20,6 +20,9 @@ from local_aws.host import (
     drift_aware,
     enforcement,
     iam,
+    logs_checks,
+    model_checks,
+    nested_stacks,
     patterns,
     permissions,
     persistence,
@@ -29,13 +32,16 @@ from local_aws.host import (
     role_boundaries,
     s3,
     s3_files,
+    s3_requests,
     services,
     stack_engine,
+    stack_notifications,
     stack_requests,
     stack_roles,
     stack_steps,
     stacks,
     template_checks,
+    trust_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -50,6 +56,9 @@ _PARTS: tuple[ModuleType, ...] = (
     drift_aware,
     enforcement,
     iam,
+    logs_checks,
+    model_checks,
+    nested_stacks,
     patterns,
     permissions,
     persistence,
@@ -59,13 +68,16 @@ _PARTS: tuple[ModuleType, ...] = (
     role_boundaries,
     s3,
     s3_files,
+    s3_requests,
     services,
     stack_engine,
+    stack_notifications,
     stack_requests,
     stack_steps,
     stack_roles,
     stacks,
     template_checks,
+    trust_checks,
 )
 
 
@@ -102,15 +114,22 @@ class Gateway:
         s3.encode_listed_keys(modules)
         s3.encrypt_by_default(modules)
         s3.check_requests(modules)
+        s3_requests.refuse_requests(modules)
+        trust_checks.check_trust_policies(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
+        logs_checks.check_requests(modules)
+        model_checks.check_requests(modules)
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
         role_boundaries.keep_boundaries(modules)
         self.persistence = persistence.Persistence(modules, disk)
         self.roles = stack_roles.StackRoles(modules, self.iam.permissions)
-        self.stacks = stacks.Stacks(modules, self.roles, self.persistence, journal, settings.pace_seconds)
+        self.stacks = stacks.Stacks(
+            modules, self.roles, self.persistence, journal, settings.pace_seconds, settings.clock
+        )
+        nested_stacks.check_nested_stacks(modules, self.roles)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)

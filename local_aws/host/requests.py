@@ -25,7 +25,7 @@ PRIVATE_PARTS = {
 INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # The other operations of sagemaker-runtime, by the end of their path.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Runtime.html
-_OTHER_INVOCATION = re.compile(r"/endpoints/[^/]+/([a-z-]+)")
+_OTHER_INVOCATION = re.compile(r"/endpoints(?:/.*)?/([^/]+)")
 _RUNTIME_OPERATIONS = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
@@ -34,9 +34,13 @@ _RUNTIME_OPERATIONS = {
 
 
 def other_invocation(path: str) -> str | None:
-    """Return the operation of sagemaker-runtime, beside InvokeEndpoint, that a path is for; None for other paths."""
+    """Return the operation of sagemaker-runtime, beside InvokeEndpoint, that a path is for; None for other paths.
+
+    :param path: of the request
+    :returns: the operation's name; for a path that no known operation has, its last part
+    """
     found = _OTHER_INVOCATION.fullmatch(path)
-    return _RUNTIME_OPERATIONS.get(found[1]) if found else None
+    return _RUNTIME_OPERATIONS.get(found[1], found[1]) if found else None
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def check_requests(modules: Mapping[str, Any]) -> None:
     put_policy, complete = objects._put_bucket_policy, objects._complete_multipart_upload
 
     def policy_put(name: str, body: bytes) -> Any:
-        if wrong := _policy_problem(body):
+        if wrong := policy_problem(body):
             return objects._error("MalformedPolicy", wrong, 400, f"/{name}")
         return put_policy(name, body)
 
@@ -116,7 +116,7 @@ def _is_small(part: dict[str, Any] | None) -> bool:
     return part is not None and part["size"] < _MIN_PART_BYTES
 
 
-def _policy_problem(body: bytes) -> str | None:
+def policy_problem(body: bytes | str) -> str | None:
     """Return what is wrong with a bucket's policy, None for one that has the form.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html

@@ -8,9 +8,12 @@ from typing import Any
 
 from local_aws.framework.disk import DiskFull
 from local_aws.framework.store import Document, Scope
+from local_aws.host import stack_timeouts
 from local_aws.host.drift import forget_drift
+from local_aws.host.stack_notifications import StackNotifications
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 from local_aws.host.stack_roles import StackRoles
+from local_aws.settings import Clock
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
 # The host begins an operation with one of these. Arguments are plain values, a stack, a change set or a coroutine.
@@ -62,6 +65,7 @@ class StackEngine:
     :param modules: ministack's modules by name
     :param journal: where operations are written down
     :param roles: whose permissions count
+    :param clock: how fast AWS's minutes pass
     :param save: makes CloudFormation's state durable
     :param save_now: makes the state of every service durable, on the event loop
     """
@@ -71,6 +75,7 @@ class StackEngine:
         modules: Mapping[str, Any],
         journal: Journal,
         roles: StackRoles,
+        clock: Clock,
         save: Callable[[], Awaitable[None]],
         save_now: Callable[[], None],
     ) -> None:
@@ -81,6 +86,8 @@ class StackEngine:
         self._handlers = modules[f"{_CLOUDFORMATION}.handlers"]
         self._journal = journal
         self._roles = roles
+        self._clock = clock
+        self._notifications = StackNotifications(modules)
         self._save = save
         self._save_now = save_now
         self._described: dict[int, Document] = {}
@@ -134,6 +141,8 @@ class StackEngine:
         """Record an operation and let the host begin it, before the caller is answered."""
         call = self._described.pop(id(coroutine))
         forget_drift(stack)
+        self._notifications.keep(stack)
+        stack_timeouts.keep(stack, self._clock)
         events = len(self._state._stack_events.get(stack_id, []))
         actor = self._roles.actor_of(stack, call)
         operation = self._journal.begin(_scope_of(stack_id), stack, events, call, actor)
@@ -159,7 +168,11 @@ class StackEngine:
             operation = current_operation()
             if operation is None:
                 return function(type_name, resource, *arguments, **keywords)
+            if name == "_provision_resource":
+                return self._in_time(changed, operation, type_name, resource, *arguments, **keywords)
+            return changed(operation, type_name, resource, *arguments, **keywords)
 
+        def changed(operation: Operation, type_name: str, resource: str, *arguments: Any, **keywords: Any) -> Any:
             def work() -> Any:
                 # A new resource has no physical id: its properties come next, and an update's new ones after the old.
                 properties = arguments[1] if name == "_update_resource" else arguments[0]
@@ -176,6 +189,31 @@ class StackEngine:
             )
 
         return step
+
+    def _in_time(
+        self,
+        make: Callable[..., Any],
+        operation: Operation,
+        type_name: str,
+        resource: str,
+        properties: Any,
+        stack_name: str,
+        **keywords: Any,
+    ) -> Any:
+        """Make a resource unless the time of its stack is over, then or meanwhile."""
+        stack = operation.stack
+        if stack_timeouts.is_over(stack):
+            raise ValueError(stack_timeouts.CANCELLED)
+        try:
+            limited = stack_timeouts.limited(stack, type_name, properties)
+            made = make(operation, type_name, resource, limited, stack_name, **keywords)
+        except Exception as error:
+            raise (ValueError(stack_timeouts.CANCELLED) if stack_timeouts.is_over(stack) else error) from None
+        if stack_timeouts.is_over(stack):
+            # The roll-back does not know a resource whose creation has failed.
+            self._stacks._delete_resource(type_name, made[0], properties, stack_name, resource)
+            raise ValueError(stack_timeouts.CANCELLED)
+        return made
 
     # --- after a start ---------------------------------------------------------------------------------------------
 

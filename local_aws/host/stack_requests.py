@@ -6,17 +6,20 @@ one, so that the check here can go.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from local_aws.host import stack_timeouts
+
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_exports", "_stacks"),
     "ministack.services.cloudformation.changesets": ("_find_change_set",),
     "ministack.services.cloudformation.handlers": ("_ACTION_HANDLERS", "_resolve_stack"),
-    "ministack.services.cloudformation.helpers": ("_error", "_p", "_xml"),
-    "ministack.services.cloudformation.stacks": ("_resolve_stack_outputs", "_roll_back_operation"),
+    "ministack.services.cloudformation.helpers": ("_error", "_p", "_resolve_template", "_xml"),
+    "ministack.services.cloudformation.stacks": ("_resolve_refs", "_resolve_stack_outputs", "_roll_back_operation"),
 }
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
@@ -31,6 +34,8 @@ _UPDATABLE = (
 _NEW = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 _BUCKET_HOST = re.compile(r"(?P<bucket>.+?)\.(?:s3[.-][a-z0-9.-]*amazonaws\.com|localhost)")
+# ministack's text for an export that is not there.
+_NO_EXPORT = re.compile("Export '(.*)' not found", re.S)
 _URLS = ("TemplateURL", "StackPolicyURL")
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -53,6 +58,11 @@ def check_requests(modules: Mapping[str, Any]) -> None:
         actions[action] = wrap(actions[action])
     for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[action] = _with_paths(actions[action])
+    for action in ("CreateStack", "UpdateStack", "SetStackPolicy"):
+        actions[action] = checks.documents(actions[action])
+    # Nested stacks read their templates by this one.
+    helpers = modules[f"{_CLOUDFORMATION}.helpers"]
+    helpers._resolve_template = _with_paths(helpers._resolve_template)
     _with_reasons(modules)
     _with_unique_exports(modules)
 
@@ -148,6 +158,22 @@ class _Checks:
 
         return checked
 
+    def documents(self, handle: Handler) -> Handler:
+        """Refuse two templates at once, and stack policies that are none.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SetStackPolicy.html
+        """
+
+        def checked(params: dict[str, Any]) -> Answer:
+            if self._parameter(params, "TemplateBody") and self._parameter(params, "TemplateURL"):
+                return self._error("ValidationError", "You must specify only one of TemplateBody or TemplateURL.")
+            for name in ("StackPolicyBody", "StackPolicyDuringUpdateBody"):
+                if (policy := self._parameter(params, name)) and not _is_policy(policy):
+                    return self._error("ValidationError", "Error validating stack policy: Invalid stack policy")
+            return handle(params)
+
+        return checked
+
     def _not_updatable(self, stack: dict[str, Any] | None) -> Answer | None:
         if stack is None or stack["StackStatus"] in (*_UPDATABLE, "DELETE_COMPLETE"):
             return None
@@ -164,10 +190,29 @@ class _Checks:
         return answer
 
 
-def _with_paths(handle: Handler) -> Handler:
+def _is_policy(text: str) -> bool:
+    """Tell whether a text is a stack policy.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html
+    """
+    try:
+        statements = json.loads(text)["Statement"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    listed = statements if isinstance(statements, list) else [statements]
+    return bool(listed) and all(
+        isinstance(one, dict)
+        and one.get("Effect") in ("Allow", "Deny")
+        and ("Action" in one or "NotAction" in one)
+        and ("Resource" in one or "NotResource" in one)
+        for one in listed
+    )
+
+
+def _with_paths(handle: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
     """Read a URL whose host names the bucket as one whose path does: ministack knows only those."""
 
-    def called(params: dict[str, Any]) -> Answer:
+    def called(params: dict[str, Any]) -> Any:
         changed = dict(params)
         for name in _URLS:
             value = changed.get(name)
@@ -199,14 +244,17 @@ def _with_reasons(modules: Mapping[str, Any]) -> None:
     ) -> None:
         failed = operation.get("failed_logical_id")
         if not reason_override and failed and not operation.get("is_update"):
-            reason_override = f"The following resource(s) failed to create: [{failed}]. Rollback requested by user."
+            exceeded = stack_timeouts.EXCEEDED if stack_timeouts.is_over(stack) else ""
+            reason_override = (
+                f"{exceeded}The following resource(s) failed to create: [{failed}]. Rollback requested by user."
+            )
         await roll_back(name, stack_id, stack, operation, reason_override)
 
     stacks._roll_back_operation = rolled_back
 
 
 def _with_unique_exports(modules: Mapping[str, Any]) -> None:
-    """Fail a stack whose export another stack has already.
+    """Fail a stack whose export another stack has already, and name an import that is not there as AWS does.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
     """
@@ -216,6 +264,9 @@ def _with_unique_exports(modules: Mapping[str, Any]) -> None:
 
     def resolved(*arguments: Any) -> tuple[list[Any], dict[str, dict[str, str]]]:
         outputs, new = resolve(*arguments)
+        names = [output["ExportName"] for output in outputs if "ExportName" in output]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"Export with name {twice[0]} is already exported by this stack")
         for name, export in new.items():
             owner = exports.get(name)
             if owner is not None and owner["StackId"] != export["StackId"]:
@@ -224,3 +275,13 @@ def _with_unique_exports(modules: Mapping[str, Any]) -> None:
         return outputs, new
 
     stacks._resolve_stack_outputs = resolved
+    resolve_refs = stacks._resolve_refs
+
+    def with_imports(*arguments: Any) -> Any:
+        try:
+            return resolve_refs(*arguments)
+        except ValueError as error:
+            missing = _NO_EXPORT.fullmatch(str(error))
+            raise (ValueError(f"No export named {missing[1]} found") if missing else error) from None
+
+    stacks._resolve_refs = with_imports

@@ -106,13 +106,17 @@ class StackRoles:
             if found := _CHANGE_SET_ID.search(content.decode()):
                 self._cloudformation._change_sets[found[1]][_MEMBER] = role
         elif status == 200 and operation == "DescribeStacks":
-            content = _STACK_ID.sub(self._with_role, content.decode()).encode()
+            content = _STACK_ID.sub(self._with_kept, content.decode()).encode()
         return status, answered, content
 
-    def _with_role(self, match: re.Match[str]) -> str:
+    def _with_kept(self, match: re.Match[str]) -> str:
+        """Add what ministack does not describe: the role, the topics and the time for the creation."""
         stacks = self._cloudformation._stacks._data.values()
-        role = next((stack.get(_MEMBER) for stack in stacks if stack["StackId"] == match[1]), None)
-        return f"{match[0]}<{_MEMBER}>{role}</{_MEMBER}>" if role else match[0]
+        stack: Document = next((stack for stack in stacks if stack["StackId"] == match[1]), {})
+        topics = "".join(f"<member>{topic}</member>" for topic in stack.get("NotificationARNs", []))
+        kept = {_MEMBER: stack.get(_MEMBER), "TimeoutInMinutes": stack.get("TimeoutInMinutes")}
+        kept["NotificationARNs"] = topics
+        return match[0] + "".join(f"<{name}>{value}</{name}>" for name, value in kept.items() if value)
 
     def _scope(self) -> Scope:
         return Scope(self._responses.get_account_id(), self._responses.get_region())
@@ -144,8 +148,11 @@ class StackRoles:
         actor = operation.actor if operation else ""
         caller = session_arn(actor) if ":role/" in actor else CLOUDFORMATION
         principal = "" if ":role/" in actor else actor
+        asked = current.get(None)
+        # A session's policies count as long as the request that began the operation is known: until a restart.
+        key = asked.caller.access_key_id if asked is not None and principal == asked.caller.arn else ""
         return RequestContext(
-            scope.account_id, scope.region, caller, CLOUDFORMATION, principal=principal, via=CLOUDFORMATION
+            scope.account_id, scope.region, caller, CLOUDFORMATION, key, principal=principal, via=CLOUDFORMATION
         )
 
     def detection_context(self) -> RequestContext:
@@ -192,7 +199,7 @@ class StackRoles:
 
         :raises ValueError: the call is refused
         """
-        decision = self._permissions.decide(context, context.principal or context.caller, "", needed)
+        decision = self._permissions.decide(context, context.principal or context.caller, context.access_key_id, needed)
         if decision is None:
             return
         namespace, _, operation = needed.action.partition(":")

@@ -7,10 +7,16 @@ one, so that the check here can go.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
+
+from local_aws.host.cloudwatch_checks import alarm_problem, dashboard_problem
+from local_aws.host.model_checks import problem
+from local_aws.host.property_checks import check_properties
+from local_aws.host.s3 import policy_problem
+from local_aws.host.trust_checks import trust_problem
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -25,25 +31,28 @@ PRIVATE_PARTS = {
 }
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
-# The properties of the types that Slipway's templates use; tests/local_aws/host/test_stack_steps.py compares them with
-# the schemas of cfn-lint, which are AWS's own.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-template-resource-type-ref.html
-PROPERTIES: dict[str, list[str]] = json.loads(Path(__file__).with_name("resource_properties.json").read_text())
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET_NAME = re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_steps(modules: Mapping[str, Any]) -> None:
-    """Let CloudFormation check each resource as AWS does.
+    """Let CloudFormation check each resource as AWS does; `nested_stacks` does so for those of nested stacks.
 
     :param modules: ministack's modules by name
     """
-    steps = _Steps(modules)
+    steps = StackSteps(modules)
     stacks = modules[f"{_CLOUDFORMATION}.stacks"]
     stacks._provision_resource = steps.create(stacks._provision_resource)
     stacks._update_resource = steps.update(stacks._update_resource)
     stacks._delete_resource = steps.delete(stacks._delete_resource)
 
 
-class _Steps:
+class StackSteps:
+    """The checks of each resource, each as a function that replaces ministack's.
+
+    :param modules: ministack's modules by name
+    """
+
     def __init__(self, modules: Mapping[str, Any]) -> None:
         self._stacks = modules[_CLOUDFORMATION]._stacks
         self._replaces = modules[f"{_CLOUDFORMATION}.provisioners"]._replacing_change
@@ -51,16 +60,17 @@ class _Steps:
         self._s3 = modules["ministack.services.s3"]
 
     def create(self, make: Callable[..., Any]) -> Callable[..., Any]:
-        """Refuse properties that the type does not have."""
+        """Refuse properties that the type does not have, lacks or has in another form."""
 
         def made(type_name: str, logical_id: str, properties: Any, *rest: Any, **keywords: Any) -> Any:
-            _check_properties(type_name, logical_id, properties)
+            check_properties(type_name, logical_id, properties)
+            _check_with_service(type_name, properties)
             return make(type_name, logical_id, properties, *rest, **keywords)
 
         return made
 
     def update(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        """Refuse properties that the type does not have, and what the stack's policy denies."""
+        """Refuse properties as at a creation, and what the stack's policy denies."""
 
         def changed(
             type_name: str,
@@ -72,7 +82,8 @@ class _Steps:
             *rest: Any,
             **keywords: Any,
         ) -> Any:
-            _check_properties(type_name, logical_id, after)
+            check_properties(type_name, logical_id, after)
+            _check_with_service(type_name, after)
             if before != after:
                 action = "Update:Replace" if self._replaces(type_name, before, after) else "Update:Modify"
                 self._check_policy(stack_name, logical_id, type_name, action)
@@ -153,6 +164,36 @@ class _Steps:
             )
 
 
+def _check_with_service(type_name: str, properties: dict[str, Any]) -> None:
+    """Refuse what the service would refuse, where ministack makes the resource without its own checks.
+
+    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-test-contract-errors.html
+
+    :raises ValueError: with the service's text, as CloudFormation shows it
+    """
+    found, service = None, "CloudWatch"
+    if type_name == "AWS::CloudWatch::Alarm":
+        wrong = problem("cloudwatch", "PutMetricAlarm", {"AlarmName": "any", **properties})
+        found = ("ValidationError", wrong) if wrong else alarm_problem(properties)
+    elif type_name == "AWS::CloudWatch::Dashboard":
+        found = dashboard_problem(properties)
+    elif type_name == "AWS::S3::Bucket" and not _BUCKET_NAME.fullmatch(properties.get("BucketName", "any")):
+        found, service = ("InvalidBucketName", "The specified bucket is not valid."), "S3"
+    elif type_name == "AWS::S3::BucketPolicy":
+        document, service = properties["PolicyDocument"], "S3"
+        wrong = policy_problem(document if isinstance(document, str) else json.dumps(document))
+        found = ("MalformedPolicy", wrong) if wrong else None
+    elif type_name == "AWS::IAM::Role":
+        document, service = properties["AssumeRolePolicyDocument"], "Iam"
+        wrong = trust_problem(document if isinstance(document, str) else json.dumps(document))
+        found = ("MalformedPolicyDocument", wrong) if wrong else None
+    if found:
+        raise ValueError(
+            f'Resource handler returned message: "{found[1]} (Service: {service}, Status Code: 400)" '
+            "(HandlerErrorCode: InvalidRequest)"
+        )
+
+
 def _concerns(statement: dict[str, Any], logical_id: str, type_name: str, action: str) -> bool:
     def among(name: str, value: str, otherwise: bool) -> bool:
         if name in statement:
@@ -176,19 +217,3 @@ def _concerns(statement: dict[str, Any], logical_id: str, type_name: str, action
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
-
-
-def _check_properties(type_name: str, logical_id: str, properties: Any) -> None:
-    """Refuse a property that a type does not have.
-
-    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-
-    :raises ValueError: naming the first one
-    """
-    known = PROPERTIES.get(type_name)
-    unknown = sorted(set(properties or {}) - set(known)) if known else []
-    if unknown:
-        raise ValueError(
-            f"Properties validation failed for resource {logical_id} with message:\n"
-            f"[#: extraneous key [{unknown[0]}] is not permitted]"
-        )

@@ -12,6 +12,7 @@ from local_aws.host.resource_handlers import handlers, reader
 from local_aws.host.stack_engine import StackEngine
 from local_aws.host.stack_operations import Journal
 from local_aws.host.stack_roles import StackRoles
+from local_aws.settings import Clock
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation": ("_stacks",),
@@ -38,6 +39,7 @@ class Stacks:
     :param persistence: makes the state durable
     :param journal: where CloudFormation's operations are written down
     :param pace_seconds: how long a drift detection stays in progress beyond the work itself
+    :param clock: how fast AWS's minutes pass
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Stacks:
         persistence: Persistence,
         journal: Journal,
         pace_seconds: float,
+        clock: Clock,
     ) -> None:
         self._roles = roles
         self._cloudformation = modules["ministack.services.cloudformation"]
@@ -66,7 +69,7 @@ class Stacks:
         def save() -> Awaitable[None]:
             return persistence.save_service("cloudformation")
 
-        self.engine = StackEngine(modules, journal, roles, save, persistence.save_now)
+        self.engine = StackEngine(modules, journal, roles, clock, save, persistence.save_now)
         self.drift = DriftDetection(modules, save, pace_seconds)
 
     def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:

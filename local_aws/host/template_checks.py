@@ -6,20 +6,28 @@ one, so that the check here can go.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from local_aws.host.template_form import FORMAT, check_form
+from local_aws.host.template_references import check_conditions, check_made, check_order, check_references
 
 PRIVATE_PARTS = {
     "ministack.services.cloudformation.changesets": (
+        "_error",
         "_evaluate_conditions",
+        "_parse_template",
         "_resolve_parameters",
         "validate_template_support",
     ),
-    "ministack.services.cloudformation.engine": ("_topological_sort",),
+    "ministack.services.cloudformation.engine": ("_parse_template", "_topological_sort"),
     "ministack.services.cloudformation.handlers": (
         "_capabilities_enforced",
+        "_error",
         "_evaluate_conditions",
+        "_parse_template",
         "_resolve_parameters",
         "validate_template_support",
     ),
@@ -27,11 +35,14 @@ PRIVATE_PARTS = {
 }
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
-# ${Name}, ${Name.Attribute}; not ${!Literal}.
-_SUBSTITUTED = re.compile(r"\$\{([^!}][^}]*)\}")
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
-_PSEUDO = "AWS::"
-_REFERS = ("Ref", "Fn::GetAtt", "Fn::Sub")
+# ministack writes FORMAT before whatever is wrong with a template; not every text of AWS's begins so.
+_OWN_BEGINNING = (FORMAT, "Template error: ", "Invalid template ")
+_NOT_WELL_FORMED = ("ParserError", "ScannerError")
+# ministack's texts for the value of a parameter, and AWS's.
+_PARAMETER_TEXTS = (
+    (re.compile(r"Parameter '(\w+)' value '.*' is not in AllowedValues: .*", re.S), "must be one of AllowedValues"),
+    (re.compile(r"Parameter '(\w+)' value '.*' is not a valid (?:Number|List<Number>)", re.S), "must be a number"),
+)
 
 
 def check_templates(modules: Mapping[str, Any]) -> None:
@@ -40,30 +51,45 @@ def check_templates(modules: Mapping[str, Any]) -> None:
     :param modules: ministack's modules by name
     """
     handlers, changesets = modules[f"{_CLOUDFORMATION}.handlers"], modules[f"{_CLOUDFORMATION}.changesets"]
-    sort = modules[f"{_CLOUDFORMATION}.engine"]._topological_sort
+    engine = modules[f"{_CLOUDFORMATION}.engine"]
+    sort, parse = engine._topological_sort, engine._parse_template
     resolve, support = handlers._resolve_parameters, handlers.validate_template_support
-    evaluate = handlers._evaluate_conditions
+    evaluate, error = handlers._evaluate_conditions, handlers._error
+
+    def parsed(body: str) -> Any:
+        # A template that is wrong is refused before its parameters are looked at.
+        template = _parsed(parse, body)
+        check_form(template)
+        check_references(template)
+        check_conditions(template)
+        return template
+
+    def refused(code: str, message: str, *status: int) -> Any:
+        rest = message.removeprefix(FORMAT)
+        return error(code, rest if rest.startswith(_OWN_BEGINNING) else message, *status)
 
     def resolved(template: dict[str, Any], provided: list[dict[str, Any]], *previous: Any) -> Any:
-        # A template that is wrong is refused before its parameters are looked at.
-        _check_references(template)
-        unknown = sorted({one["Key"] for one in provided if "Key" in one} - set(template.get("Parameters") or {}))
-        if unknown:
-            # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
-            raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
-        return resolve(_with_texts(template, "Parameters"), provided, *previous)
+        _check_provided(template, provided)
+        try:
+            return resolve(_with_texts(template, "Parameters"), provided, *previous)
+        except ValueError as wrong:
+            raise ValueError(_parameter_text(str(wrong))) from None
 
     def supported(template: dict[str, Any], conditions: dict[str, bool], params: Any = None) -> Any:
-        _check_references(template)
-        _check_order(template, conditions, sort)
+        if not template.get("Transform"):
+            check_made(template, conditions)
+            check_order(template, conditions, sort)
         return support(template, conditions, params=params)
 
     def evaluated(template: dict[str, Any], params: dict[str, Any]) -> Any:
         return evaluate(_with_texts(template, "Conditions"), params)
 
     for module in (handlers, changesets):
+        module._error = refused
         module._resolve_parameters = resolved
         module.validate_template_support = supported
+    for module in (handlers, changesets, engine):
+        module._parse_template = parsed
     for module in (handlers, changesets, modules[f"{_CLOUDFORMATION}.stacks"]):
         module._evaluate_conditions = evaluated
     # ministack asks for capabilities only where it enforces IAM; AWS always does.
@@ -71,81 +97,43 @@ def check_templates(modules: Mapping[str, Any]) -> None:
     handlers._capabilities_enforced = lambda: True
 
 
-def _check_references(template: dict[str, Any]) -> None:
-    """Check that each Ref, Fn::GetAtt, Fn::Sub, DependsOn and Condition names something of the template.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html#troubleshooting-errors-validation-errors
-
-    :raises ValueError: naming what is not there
-    """
-    resources = template.get("Resources")
-    # A macro may add any resource.
-    if template.get("Transform"):
-        return
-    if not resources or not isinstance(resources, dict):
-        raise ValueError("Template format error: At least one Resources member must be defined.")
-    known = {*resources, *(template.get("Parameters") or {})}
-    for block in ("Resources", "Outputs"):
-        missing = sorted({name for name in _referred(template.get(block) or {}) if name not in known})
-        if missing:
-            raise ValueError(
-                f"Template format error: Unresolved resource dependencies [{', '.join(missing)}] in the {block} "
-                "block of the template"
-            )
-    conditions = template.get("Conditions") or {}
-    for block in ("Resources", "Outputs"):
-        for one in (template.get(block) or {}).values():
-            condition = one.get("Condition") if isinstance(one, dict) else None
-            if isinstance(condition, str) and condition not in conditions:
-                raise ValueError(
-                    f"Template format error: Unresolved condition dependency {condition} in the {block} block of the "
-                    "template"
-                )
-
-
-def _check_order(template: dict[str, Any], conditions: dict[str, bool], sort: Callable[..., list[str]]) -> None:
-    """Refuse resources that wait for each other, when they are asked for and not while the stack is made.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/TemplateReference/aws-attribute-dependson.html
-    """
+def _parsed(parse: Callable[[str], Any], body: str) -> Any:
+    """Read a template, and say as AWS does where it is not well-formed."""
     try:
-        sort(template.get("Resources") or {}, conditions)
-    except ValueError as error:
-        names = str(error).partition(": ")[2]
-        raise ValueError(f"Circular dependency between resources: [{names}]") from None
+        return parse(body)
+    except json.JSONDecodeError as wrong:
+        raise ValueError(f"{FORMAT}JSON not well-formed. (line {wrong.lineno}, column {wrong.colno})") from None
+    except Exception as wrong:
+        mark = getattr(wrong, "problem_mark", None)
+        if mark is not None and type(wrong).__name__ in _NOT_WELL_FORMED:
+            raise ValueError(
+                f"{FORMAT}YAML not well-formed. (line {mark.line + 1}, column {mark.column + 1})"
+            ) from None
+        if "must be a JSON or YAML mapping" in str(wrong):
+            raise ValueError(f"{FORMAT}unsupported structure.") from None
+        raise
 
 
-def _referred(node: Any) -> Iterator[str]:
-    """Yield the logical names that a part of a template refers to; names of AWS's own are left out."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _referred(one)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        if key == "DependsOn":
-            yield from [value] if isinstance(value, str) else value
-        elif key in _REFERS and len(node) == 1:
-            yield from (name for name in _named(key, value) if not name.startswith(_PSEUDO))
-            if not isinstance(value, str):
-                yield from _referred(value)
-        else:
-            yield from _referred(value)
+def _check_provided(template: dict[str, Any], provided: list[dict[str, Any]]) -> None:
+    """Check that the request names the template's parameters, and leaves out none that has no default.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+
+    :raises ValueError: naming those that do not exist, or have no value
+    """
+    declared = template.get("Parameters") or {}
+    given = {one["Key"] for one in provided if "Key" in one}
+    if unknown := sorted(given - set(declared)):
+        raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    if missing := [name for name, one in declared.items() if "Default" not in one and name not in given]:
+        raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
 
 
-def _named(function: str, argument: Any) -> Iterator[str]:
-    if function == "Ref" and isinstance(argument, str):
-        yield argument
-    elif function == "Fn::GetAtt":
-        first = argument.split(".")[0] if isinstance(argument, str) else argument[0]
-        if isinstance(first, str):
-            yield first
-    elif function == "Fn::Sub":
-        text, own = (argument, {}) if isinstance(argument, str) else (argument[0], argument[1])
-        if isinstance(text, str):
-            for name in _SUBSTITUTED.findall(text):
-                if name.strip() not in own:
-                    yield name.strip().split(".")[0]
+def _parameter_text(text: str) -> str:
+    for pattern, wanted in _PARAMETER_TEXTS:
+        if match := pattern.fullmatch(text):
+            return f"Parameter '{match[1]}' {wanted}"
+    return text
 
 
 def _with_texts(template: dict[str, Any], block: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError, service_model
-from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, physical_name
+from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest
 from local_aws.framework.coercion import coerced
 from local_aws.framework.listing import select
 from local_aws.framework.store import Document, Scope, Store
@@ -95,6 +95,7 @@ class ModelPackageGroups:
             parameters,
             name_field="ModelPackageGroupName",
             sort_fields={"Name": "ModelPackageGroupName", "CreationTime": "CreationTime"},
+            default_order="Ascending",
         )
         return {"ModelPackageGroupSummaryList": page, "NextToken": token}
 
@@ -127,9 +128,8 @@ class ModelPackageGroupResource:
         self._service = service
 
     def create(self, request: ResourceRequest) -> ResourceProgress:
-        """Make the group, with a generated name if the template has none."""
+        """Make the group; its name is required."""
         parameters = _parameters(request)
-        parameters.setdefault("ModelPackageGroupName", physical_name(request))
         try:
             self._service.call(request.context, "CreateModelPackageGroup", parameters)
         except ServiceError as error:

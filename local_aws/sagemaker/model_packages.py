@@ -124,6 +124,7 @@ class ModelPackages:
             name_field="_name",
             sort_fields={"Name": "_order", "CreationTime": "CreationTime"},
             unique_field="ModelPackageArn",
+            default_order="Ascending",
         )
         return {"ModelPackageSummaryList": page, "NextToken": token}
 

@@ -207,6 +207,7 @@ class TrainingJobs:
             name_field="TrainingJobName",
             sort_fields={"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"},
             status_field="TrainingJobStatus",
+            default_order="Ascending",
         )
         return {"TrainingJobSummaries": jobs, "NextToken": token}
 

@@ -80,8 +80,9 @@ EVERYTHING_IN_S3 = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "A
     ],
 )
 def test_whatever_s3_rights_somebody_has_only_airflow_writes_releases(local_aws, who, key, may):
+    policy = json.loads(local_aws.bucket_policy)
     call = (who, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{key}", {})
-    assert judged([(call, [EVERYTHING_IN_S3, local_aws.bucket_policy])]) == [may]
+    assert judged([(call, [EVERYTHING_IN_S3, policy])]) == [may]
 
 
 def without_each(policies: list[dict], part: Callable[[dict], Iterable[tuple[str, dict | None]]]):

@@ -54,11 +54,11 @@ class LocalAws:
         self.state_dir = state_dir
         self.arguments = arguments
         self.environment = environment or {}
+        # The policy of bootstrap.yaml's bucket, which `set_up_account` takes off.
+        self.bucket_policy = ""
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
-        # Of bootstrap.yaml's bucket, which is without it.
-        self.bucket_policy: dict[str, Any] = {}
 
     @property
     def endpoint_url(self) -> str:
@@ -249,9 +249,9 @@ def set_up_account(running: LocalAws) -> None:
     assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
     # Tests train with data and serve models from anywhere in the bucket, and write releases as Airflow's user.
     running.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model")
-    s3, bucket = running.client("s3"), f"mlops-{REGION}-{ACCOUNT}"
-    running.bucket_policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
-    s3.delete_bucket_policy(Bucket=bucket)
+    bucket = f"mlops-{REGION}-{ACCOUNT}"
+    running.bucket_policy = running.client("s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    running.client("s3").delete_bucket_policy(Bucket=bucket)
 
 
 @pytest.fixture

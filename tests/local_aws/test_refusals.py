@@ -1,11 +1,17 @@
 """What a pipeline relies on AWS to refuse: the same code and text here, case by case."""
 
+import json
 from fnmatch import fnmatchcase
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.local_aws.refusals import MINISTACK, outcome
+from tests.local_aws.refusals import MINISTACK, new_bucket, outcome
+from tests.local_aws.refused_requests import REFUSED_REQUESTS
+from tests.local_aws.refused_templates import REFUSED_TEMPLATES
 from tests.local_aws.sagemaker_cases import BUCKET, training_request, unique, upload
+from tests.local_aws.signing import signed
 
 pytestmark = pytest.mark.local_aws
 
@@ -15,7 +21,7 @@ def matches(answer, wanted):
     return fnmatchcase(answer, wanted.replace("[", "[[]"))
 
 
-@pytest.mark.parametrize("case", MINISTACK, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*MINISTACK, *REFUSED_TEMPLATES, *REFUSED_REQUESTS], ids=lambda case: case.name)
 def test_a_request_is_answered_as_aws_answers_it(local_aws, case):
     answer = case.ask(local_aws)
     assert matches(answer, case.answer), f"{answer!r} instead of {case.answer!r}: {case.page}"
@@ -104,3 +110,54 @@ def test_other_ways_of_invoking_are_unknown_by_name(local_aws):
     assert streamed.startswith("UnknownOperationException: The operation InvokeEndpointWithResponseStream")
     operations = {call["operation"] for call in local_aws.ledger(service="sagemaker-runtime", resource="any")}
     assert {"InvokeEndpointAsync", "InvokeEndpointWithResponseStream"} <= operations
+
+
+LISTS = (
+    ("list_training_jobs", "TrainingJobSummaries", "Ascending"),
+    ("list_models", "Models", "Descending"),
+    ("list_endpoints", "Endpoints", "Descending"),
+    ("list_endpoint_configs", "EndpointConfigs", "Descending"),
+    ("list_model_package_groups", "ModelPackageGroupSummaryList", "Ascending"),
+    ("list_model_packages", "ModelPackageSummaryList", "Ascending"),
+)
+
+
+@pytest.mark.parametrize(("operation", "member", "order"), LISTS, ids=[one[0] for one in LISTS])
+def test_a_list_has_the_order_of_its_page_and_its_own_tokens(local_aws, operation, member, order):
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations.html: SortOrder of each List."""
+    sagemaker = local_aws.client("sagemaker")
+    made = {"ModelPackageGroupName": unique("listed")} if operation == "list_model_packages" else {}
+    if made:
+        sagemaker.create_model_package_group(**made)
+        for _ in range(2):
+            sagemaker.create_model_package(**made)
+    elif operation == "list_model_package_groups":
+        for _ in range(2):
+            sagemaker.create_model_package_group(ModelPackageGroupName=unique("listed"))
+    ask = getattr(sagemaker, operation)
+    assert ask(**made)[member] == ask(**made, SortBy="CreationTime", SortOrder=order)[member]
+    # Garbage, and JSON that another List could have made.
+    for token in ("garbage", "WzFd", "WyJ4IiwgInkiXQ=="):
+        refusal = outcome(lambda token=token: ask(**made, NextToken=token))
+        assert refusal == "ValidationException: Invalid pagination token.", refusal
+
+
+def test_each_unknown_path_of_the_runtime_is_named(local_aws):
+    for path, operation in (("nope", "nope"), ("invocations/x", "x"), ("async-invocations", "InvokeEndpointAsync")):
+        url = f"{local_aws.endpoint_url}/endpoints/any/{path}"
+        headers = signed("POST", url, "sagemaker", b"1")
+        with pytest.raises(HTTPError) as refused:
+            urlopen(Request(url, b"1", headers), timeout=10)  # noqa: S310 (of the local AWS)
+        answer = json.loads(refused.value.read())
+        assert answer["__type"] == "UnknownOperationException"
+        assert f"The operation {operation} " in answer["message"]
+
+
+def test_a_bucket_of_another_region_is_elsewhere(local_aws):
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/Redirects.html; boto3 follows by itself."""
+    bucket = new_bucket(local_aws)
+    elsewhere = local_aws.client("s3", region_name="eu-west-1")
+    assert elsewhere.head_bucket(Bucket=bucket)["BucketRegion"] == "us-west-2"
+    outcomes = {(call["region"], call["status"]) for call in local_aws.ledger(operation="HeadBucket")}
+    assert ("us-west-2", 200) in outcomes
+    assert {status for region, status in outcomes if region == "eu-west-1"} <= {301, 400}

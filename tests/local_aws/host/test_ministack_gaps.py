@@ -8,8 +8,11 @@ import subprocess
 import time
 
 import pytest
+from botocore.parsers import ResponseParserError
 
 from tests.local_aws.refusals import MINISTACK
+from tests.local_aws.refused_requests import REFUSED_REQUESTS
+from tests.local_aws.refused_templates import REFUSED_TEMPLATES
 from tests.local_aws.server import ROOT, LocalAws
 from tests.local_aws.test_refusals import matches
 
@@ -64,7 +67,10 @@ def ministack(tmp_path_factory):
     running.stop()
 
 
-@pytest.mark.parametrize("case", MINISTACK, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*MINISTACK, *REFUSED_TEMPLATES, *REFUSED_REQUESTS], ids=lambda case: case.name)
 def test_ministack_alone_answers_otherwise(ministack, case):
-    answer = case.ask(ministack)
+    try:
+        answer = case.ask(ministack)
+    except ResponseParserError as unreadable:
+        answer = str(unreadable)
     assert not matches(answer, case.answer), f"ministack answers {answer!r} by itself now: remove the correction"

@@ -124,8 +124,8 @@ def test_list_filters_sorts_and_pages(sagemaker, group):
     lists = [page["ModelPackageSummaryList"] for page in pages]
     assert [len(one) for one in lists] == [2, 1]
     assert [package["ModelPackageArn"] for one in lists for package in one] == approved
-    newest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    assert [package["ModelPackageArn"] for package in newest] == arns[::-1]
+    oldest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert [package["ModelPackageArn"] for package in oldest] == arns
     assert sagemaker.list_model_packages(NameContains=group)["ModelPackageSummaryList"] == []
 
 
@@ -224,6 +224,6 @@ def test_stack_rolls_back_when_the_name_is_taken(local_aws, group):
     assert any(reason.startswith("Model Package Group already exists") for reason in reasons)
 
 
-def test_stack_generates_a_name(local_aws):
-    created = local_aws.deploy("unnamed", template())
-    assert "model-package-group/group-" in created["Outputs"][0]["OutputValue"]
+def test_stack_does_not_make_a_group_without_a_name(local_aws):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelpackagegroup.html"""
+    assert local_aws.deploy("unnamed", template())["StackStatus"] == "ROLLBACK_COMPLETE"

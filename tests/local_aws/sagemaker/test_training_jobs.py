@@ -229,14 +229,14 @@ def test_list_filters_sorts_and_pages(local_aws, sagemaker):
         pages = sagemaker.get_paginator("list_training_jobs").paginate(NameContains=group, **parameters)
         return [job["TrainingJobName"] for page in pages for job in page["TrainingJobSummaries"]]
 
-    assert listed() == names[::-1]
+    assert listed() == names
     assert listed(SortBy="Name", SortOrder="Ascending", MaxResults=1) == names
     assert listed(SortBy="Status", SortOrder="Descending", MaxResults=2) == names[::-1]
     assert listed(StatusEquals="Failed", SortOrder="Ascending") == names
     assert listed(StatusEquals="Completed") == []
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     for member in ("CreationTime", "LastModifiedTime"):
-        assert listed(**{f"{member}Before": tomorrow}) == names[::-1]
+        assert listed(**{f"{member}Before": tomorrow}) == names
         assert listed(**{f"{member}After": tomorrow}) == []
     first = sagemaker.list_training_jobs(NameContains=group, MaxResults=1)
     assert first["TrainingJobSummaries"][0].keys() >= {
