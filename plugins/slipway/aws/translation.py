@@ -137,7 +137,7 @@ def translate(error: Exception, *, what: str, resource: str | None = None, fix: 
         what,
         resource=resource,
         why=f"{error.operation_name} answered {code}: {detail.get('Message', '')}",
-        fix=_missing_permission(str(detail.get("Message", ""))) or _fix(code, transient) or fix,
+        fix=missing_permission(str(detail.get("Message", ""))) or _fix(code, transient) or fix,
         code=code,
         operation=error.operation_name,
         transient=transient,
@@ -149,13 +149,18 @@ def _fix(code: str, transient: bool) -> str | None:
     return _FIXES.get(code) or (_TRANSIENT_FIX if transient else None)
 
 
-def _missing_permission(message: str) -> str | None:
-    """Say how to get a permission whose lack IAM's message names; None for another message."""
+def missing_permission(message: str, *, then: str = "clear this task") -> str | None:
+    """Say how to get a permission whose lack IAM's message names.
+
+    :param message: an answer of AWS, or the reason why something failed there
+    :param then: what to do after it
+    :returns: None for another message
+    """
     match = _DENIED.search(message)
     if match is None:
         return None
     who, action, resource = match.groups()
     return (
         f"let {who} do {action} on {resource}: deploy the set-up stacks again if it is a role of Slipway "
-        "(docs/aws-account.md, section 1), else change its policies; then clear this task"
+        f"(docs/aws-account.md, section 1), else change its policies; then {then}"
     )

@@ -17,6 +17,7 @@ from slipway.aws.logs import TRAINING_LOG_GROUP, LogsHook
 from slipway.aws.patience import without_patience
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.translation import missing_permission
 from slipway.errors import AwsError, NameConflict, SlipwayError, TrainingFailed, TrainingStopped
 from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.links import NewerReleaseLink
@@ -254,7 +255,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 "The training job failed",
                 resource=name,
                 why=self._with_log(reason or "no reason given", name),
-                fix="correct what the reason names, in trainingjob.json or in the data, and upload the zip again",
+                fix=_fix_of(reason),
             )
         if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
             raise TrainingStopped(
@@ -310,3 +311,11 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             },
             "seconds": job.get("TrainingTimeInSeconds", 0),
         }
+
+
+def _fix_of(reason: str) -> str:
+    """Say what to do about a failed job."""
+    then = "upload the zip again"
+    if "AccessDenied" in reason:
+        return missing_permission(reason, then=then) or f"let the training role do what the reason names; then {then}"
+    return f"correct what the reason names, in trainingjob.json or in the data, and {then}"
