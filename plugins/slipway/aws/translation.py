@@ -168,10 +168,12 @@ def _unnamed_permission(operation: str, code: str, resource: str | None) -> str 
     )
 
 
-def missing_permission(message: str) -> str | None:
-    """Say how to get a permission whose lack IAM's message names; None for another message.
+def missing_permission(message: str, *, then: str = "clear this task") -> str | None:
+    """Say how to get a permission whose lack IAM's message names.
 
-    :param message: of an error, of a stack's event or of a job's failure
+    :param message: an answer of AWS, or the reason why something failed there
+    :param then: what to do after it
+    :returns: None for another message
     """
     match = _DENIED.search(message)
     if match is None:
@@ -180,5 +182,5 @@ def missing_permission(message: str) -> str | None:
     statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
     return (
         f"let {who} do {action} on {resource}, by the statement {statement}: deploy the set-up stacks again if it is a "
-        "role of Slipway (docs/aws-account.md, section 1), else change its policies; then clear this task"
+        f"role of Slipway (docs/aws-account.md, section 1), else change its policies; then {then}"
     )

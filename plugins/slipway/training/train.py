@@ -251,12 +251,11 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 self._log_the_end(name)
                 self.log.warning("%s failed, which is not its own fault: %s. Trying another job", name, reason)
                 return
-            fix = "correct what the reason names, in trainingjob.json or in the data, and upload the zip again"
             raise TrainingFailed(
                 "The training job failed",
                 resource=name,
                 why=self._with_log(reason or "no reason given", name),
-                fix=missing_permission(reason) or fix,
+                fix=_fix_of(reason),
             )
         if limit := _LIMITS.get(job.get("SecondaryStatus", "")):
             raise TrainingStopped(
@@ -312,3 +311,11 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             },
             "seconds": job.get("TrainingTimeInSeconds", 0),
         }
+
+
+def _fix_of(reason: str) -> str:
+    """Say what to do about a failed job."""
+    then = "upload the zip again"
+    if "AccessDenied" in reason:
+        return missing_permission(reason, then=then) or f"let the training role do what the reason names; then {then}"
+    return f"correct what the reason names, in trainingjob.json or in the data, and {then}"

@@ -196,6 +196,26 @@ def test_a_failed_job_fails_the_task_with_reason_and_log(operator, sagemaker):
 
 
 @pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        ("AlgorithmError: num_class is missing", "correct what the reason names, in trainingjob.json"),
+        ("ClientError: Data download failed: AccessDenied (403): Access Denied", "let the training role do what"),
+        (
+            "ClientError: Data download failed: AccessDenied: User: arn:aws:sts::1:assumed-role/training/SageMaker is "
+            'not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::data/rows" because no identity-based '
+            "policy allows the s3:GetObject action",
+            "let arn:aws:sts::1:assumed-role/training/SageMaker do s3:GetObject on arn:aws:s3:::data/rows",
+        ),
+    ],
+)
+def test_a_failed_job_says_who_can_put_it_right(operator, sagemaker, reason, fix):
+    sagemaker.add(NAME, "Failed", FailureReason=reason)
+    with pytest.raises(TrainingFailed) as failed:
+        operator.execute(context(xcoms()))
+    assert failed.value.fix.startswith(fix) and failed.value.fix.endswith("upload the zip again")
+
+
+@pytest.mark.parametrize(
     "reason",
     ["CapacityError: Unable to provision requested ML compute capacity", "InternalServerError: Please try again."],
 )
