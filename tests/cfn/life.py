@@ -165,6 +165,8 @@ class Life:
 
     def answered_and_labelled(self, run: TrialRun) -> None:
         """Let people ask both variants, and write down the truth about the answers."""
+        # The times of captured answers are whole seconds, and those before the watch do not count.
+        time.sleep(1)
         runtime, records = self.person("sagemaker-runtime"), []
         for variant_name in ("model-a", "model-b"):
             for number in range(40):

@@ -1,6 +1,8 @@
 """A model and its releases under the roles of the set-up templates, and the account that has these roles."""
 
 import json
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
@@ -55,6 +57,7 @@ class LifeModel(TrialModel):
         fields["gates"] = []
         self.config = ModelConfig.model_validate(fields)
         self.releases = 0
+        self.uploaded_at = 0
         self.documents = MemoryDocuments()
         self.made: list[Release] = []
 
@@ -83,7 +86,10 @@ class LifeModel(TrialModel):
         document["ProductionEndpoint"] |= {"InitialInstanceCount": 1, **production}
         data = request_zip(job or self.job(), document)
         key = self.config.source.key
+        # S3's LastModified has whole seconds, and two releases of one second have no order.
+        time.sleep(max(0, self.uploaded_at + 1 - time.time()))
         version = self.person("s3").put_object(Bucket=BUCKET, Key=key, Body=data)["VersionId"]
+        self.uploaded_at = math.floor(time.time())
         return process_request(self.config, S3Versions().head_version(BUCKET, key, version))
 
     def release(self, trained_url: str = "", **production: Any) -> "LifeRelease":

@@ -121,13 +121,6 @@ CASES = {
         "sagemaker:CreateModelPackage",
         f"{SAGEMAKER}:model-package-group/mlops-{FIRST}",
     ),
-    "decide": Case(
-        AIRFLOW,
-        "sagemaker/KeepTheRecord sagemaker:UpdateModelPackage",
-        approve,
-        "sagemaker:UpdateModelPackage",
-        f"{SAGEMAKER}:model-package/mlops-{FIRST}/",
-    ),
     "ask for changes": Case(
         AIRFLOW, "deploy/AskForChangesByTheApprovedTemplate", deploy, "cloudformation:CreateChangeSet", STACK
     ),
@@ -152,7 +145,7 @@ CASES = {
         f"{ROLE}/slipway-endpoint-{FIRST}",
     ),
 }
-# What S3 and SageMaker refuse in other words than IAM's, without the ARN of a session.
+# What S3 and SageMaker refuse in other words than IAM's, and what an approver does instead.
 IN_OTHER_WORDS = {
     "read the zip": (
         Case(
@@ -163,6 +156,16 @@ IN_OTHER_WORDS = {
             f"s3://{BUCKET}/training_jobs/{FIRST}/trainingjob.zip",
         ),
         "role of Airflow's connection",
+    ),
+    "decide": (
+        Case(
+            AIRFLOW,
+            "sagemaker/KeepTheRecord sagemaker:UpdateModelPackage",
+            approve,
+            "sagemaker:UpdateModelPackage",
+            f"{SAGEMAKER}:model-package/mlops-{FIRST}/",
+        ),
+        f":assumed-role/{AIRFLOW}/",
     ),
     "serve the registered model": (
         Case(
