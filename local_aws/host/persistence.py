@@ -54,8 +54,7 @@ class Persistence:
         :param service: ministack's name for it
         :raises DiskFull: there is no space
         """
-        module = self._app.SERVICE_REGISTRY.get(service, {}).get("module")
-        await self._save(lambda key: self._app._state_map[key] == module)
+        await self._save(self._of(service))
 
     async def _save(self, wanted: Callable[[str], bool]) -> None:
         for key, get_state in self._app._build_persistence_save_dict().items():
@@ -63,11 +62,21 @@ class Persistence:
             if wanted(key) and (state := get_state()) is not None:
                 await asyncio.to_thread(self._write, key, next(self._copies), state)
 
-    def save_now(self) -> None:
-        """Write as `save` does, for a change that CloudFormation makes on the event loop and depends on next."""
+    def save_now(self, service: str | None) -> None:
+        """Write as `save` does, for a change that CloudFormation makes on the event loop and depends on next.
+
+        :param service: ministack's name for the only service that may have changed; None if any may have
+        :raises DiskFull: there is no space
+        """
+        wanted = self._of(service) if service else lambda key: True
         for key, get_state in self._app._build_persistence_save_dict().items():
-            if (state := get_state()) is not None:
+            if wanted(key) and (state := get_state()) is not None:
                 self._write(key, next(self._copies), state)
+
+    def _of(self, service: str) -> Callable[[str], bool]:
+        """Return what tells whether a state file is a service's."""
+        module = self._app.SERVICE_REGISTRY.get(service, {}).get("module")
+        return lambda key: bool(self._app._state_map[key] == module)
 
     def _write(self, key: str, number: int, state: Any) -> None:
         with self._saving:
