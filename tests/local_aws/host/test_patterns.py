@@ -94,6 +94,26 @@ class TestStacks:
             assert error_of(create, aws=local_aws, body=body, value="x")["Code"]
 
 
+def test_a_template_that_is_sent_again_is_read_once():
+    check = (
+        "from importlib import import_module\n"
+        "from local_aws.host import patterns\n"
+        "modules = {name: import_module(name) for name in patterns.PRIVATE_PARTS}\n"
+        "engine = modules['ministack.services.cloudformation.engine']\n"
+        "reads, read = [], engine.CfnLoader.get_single_node\n"
+        "engine.CfnLoader.get_single_node = lambda loader: reads.append(loader) or read(loader)\n"
+        "patterns.bound_cloudformation(modules)\n"
+        "texts = [f'Resources: {{R{n}: {{Type: !Sub x}}}}' for n in range(17)]\n"
+        "for text in (texts[0], texts[0], *texts, texts[0]):\n"
+        "    result = engine._parse_template(text)\n"
+        "    (resource,) = result['Resources'].values()\n"
+        "    assert resource == {'Type': {'Fn::Sub': 'x'}}, 'what its reader changes is nobody else\\'s'\n"
+        "    resource['Type'] = 'changed'\n"
+        "assert len(reads) == 18, 'the oldest of more than sixteen is read again'\n"
+    )
+    subprocess.run([ROOT / ".venv-aws/bin/python", "-c", check], cwd=ROOT, check=True, timeout=180)
+
+
 @pytest.mark.parametrize("target", ["SageMaker.ListModels", "Logs_20140328.DescribeLogGroups", "TrentService.ListKeys"])
 def test_deep_json_is_an_error_of_its_request(local_aws, quick, target):
     service = {"S": "sagemaker", "L": "logs", "T": "kms"}[target[0]]
