@@ -53,6 +53,21 @@ for type_name, properties in json.loads(sys.argv[2]).items():
     after = look()
     changed = sorted(key for key in after if after[key] != before.get(key))
     told[type_name] = {"copied": copied[:], "written": written[:], "changed": changed}
+before = look()
+built.persistence.save_now(None)
+state = Path(persistence.STATE_DIR)
+told["saved"] = {
+    "as before": look() == before,
+    "on disk": {path.stem: json.loads(path.read_text())["payload"] for path in state.glob("*.json")}
+    == {key: json.loads(text) for key, text in before.items() if text != "null"},
+    "files": {path.name: path.stat().st_ino for path in state.glob("*.json")},
+}
+copies = {key: get_state() for key, get_state in states().items()}
+sns._topics["added"] = {}
+told["saved"]["copies stay"] = "added" not in copies["sns"]["topics"]
+built.persistence.save_now(None)
+now = {path.name: path.stat().st_ino for path in state.glob("*.json")}
+told["saved"]["written again"] = [name for name, inode in told["saved"].pop("files").items() if now[name] != inode]
 print(json.dumps(told))
 """
 _POLICY = {"Version": "2012-10-17", "Statement": []}
@@ -116,6 +131,15 @@ def test_a_step_saves_what_it_changed_and_copies_nothing_else(steps, type_name):
 def test_a_step_that_may_change_any_service_saves_all(steps):
     told = steps["AWS::CloudFormation::WaitConditionHandle"]
     assert {"cloudformation", "iam", "s3", "sns", "sqs"} <= set(told["written"])
+
+
+def test_what_is_saved_is_what_is_stored_and_only_what_changed_is_written(steps):
+    assert steps["saved"] == {
+        "as before": True,
+        "on disk": True,
+        "copies stay": True,
+        "written again": ["sns.json"],
+    }
 
 
 def test_each_type_that_the_templates_use_is_tried():
