@@ -2,8 +2,10 @@
 
 import fnmatch
 import json
+import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,11 +22,17 @@ LONG = "a" * 4000
 
 @pytest.fixture
 def quick(local_aws):
-    """The test takes some seconds at most, and the local AWS answers afterwards."""
-    began = time.monotonic()
+    """The local AWS works some seconds at most, on a machine that may have other work, and answers afterwards."""
+    began = cpu_seconds(local_aws.process.pid)
     yield
     local_aws.client("sts").get_caller_identity()
-    assert time.monotonic() - began < 15
+    assert cpu_seconds(local_aws.process.pid) - began < 15
+
+
+def cpu_seconds(pid):
+    """Return how long a process has worked, in its own code and in the system's: fields 14 and 15 of proc(5)'s stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def error_of(call, **parameters):
@@ -161,9 +169,9 @@ class TestWildcards:
         assert not patterns.wildcard("S3:get*", False).match("s3:GetObject")
 
     def test_many_stars_cost_no_more_than_the_text_is_long(self):
-        began = time.monotonic()
+        began = time.process_time()
         assert not patterns.wildcard("a*" * 300 + "b", False).match("a" * 3000)
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
 
     def test_the_evaluator_uses_them(self, tmp_path):
         check = (
