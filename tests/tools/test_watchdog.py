@@ -73,6 +73,19 @@ def test_a_request_to_stop_is_passed_on(tmp_path):
     assert running.wait(timeout=120) == 7
 
 
+def test_a_request_to_stop_that_comes_while_the_command_starts_is_passed_on(monkeypatch):
+    handlers, start = {}, subprocess.Popen
+
+    def start_and_be_stopped(*arguments, **options):
+        child = start(*arguments, **options)
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+        return child
+
+    monkeypatch.setattr(watchdog.signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(watchdog.subprocess, "Popen", start_and_be_stopped)
+    assert watchdog.run("triggerer", ["sleep", "300"], NOBODY) == 128 + signal.SIGTERM
+
+
 def test_each_component_of_the_compose_file_runs_under_it():
     services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
     for name in (*HEARTBEATS, "api-server"):
