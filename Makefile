@@ -28,8 +28,9 @@ VARIANT ?=
 # More arguments for pytest or the load engine, for instance: make test ARGS="-k zip"
 ARGS ?=
 
-# Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures.
-PARALLEL ?= -n 3 --dist loadfile
+# Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures. The order is
+# that of tests/conftest.py: pytest-xdist's own begins with the files that have most tests, and ends with the longest.
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
 E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py
 # The tests that start no server.

@@ -18,6 +18,8 @@ from tests.aws_keys import CREDENTIALS
 pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# The folders whose files take longest, in this order.
+_LONG = ("faults", "cfn", "local_aws")
 _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
 
 # Airflow reads its configuration when it is first imported, so this runs before any test module does.
@@ -66,6 +68,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def every_kill(request: pytest.FixtureRequest) -> bool:
     """Whether tasks are killed at each of their calls."""
     return bool(request.config.getoption("--every-kill"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take minutes begin first, so that no process works on one when the others have ended.
+
+    The end-to-end tests keep the order of the command line.
+    """
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
+    if item.get_closest_marker("e2e"):
+        return 0
+    return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

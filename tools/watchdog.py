@@ -28,9 +28,21 @@ def run(name: str, command: list[str], airflow_url: str) -> int:
     :param airflow_url: the API server, which knows the heartbeats
     :returns: the command's exit code, or another one when it was killed
     """
-    child = subprocess.Popen(command, start_new_session=True)
+    started: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        asked.append(number)
+        for one in started:
+            one.send_signal(number)
+
+    # Before the start: the request may come as soon as the command runs.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: child.send_signal(number))
+        signal.signal(number, pass_on)
+    child = subprocess.Popen(command, start_new_session=True)
+    started.append(child)
+    if asked:
+        child.send_signal(asked[-1])
     watch = Watch(page_probe(airflow_url + AIRFLOW_HEALTH))
     watch.start()
     while (code := child.poll()) is None:

@@ -4,12 +4,14 @@ A match in Python blocks the whole process until it ends. AllowedPattern is matc
 matched without backtracking, and what is not needed here is refused.
 """
 
+import copy
 import json
 import re
 import select
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ _MATCHER = Path(__file__).with_name("pattern_matcher.py")
 _ANSWER_SECONDS = 5.0
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _MAX_TEMPLATE_BYTES = 1024 * 1024
+# How many templates that were read last are kept as read.
+_KNOWN_TEMPLATES = 16
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 _MAX_FILTER_PATTERN = 1024
 
@@ -106,10 +110,19 @@ def bound_cloudformation(modules: Mapping[str, Any]) -> None:
             raise ValueError("Template error: YAML aliases are not allowed in CloudFormation templates")
         return compose(loader, parent, index)
 
+    known: OrderedDict[str, Any] = OrderedDict()
+
     def flat(loader: Any) -> Any:
-        if len(loader.buffer.encode(errors="replace")) > _MAX_TEMPLATE_BYTES:
+        text = loader.buffer
+        if len(text.encode(errors="replace")) > _MAX_TEMPLATE_BYTES:
             raise ValueError(f"Template may not exceed {_MAX_TEMPLATE_BYTES} bytes in size.")
-        return single(loader)
+        # One deployment sends the same text several times, and reading it takes a hundred times as long as copying.
+        if text not in known:
+            known[text] = single(loader)
+        known.move_to_end(text)
+        while len(known) > _KNOWN_TEMPLATES:
+            known.popitem(last=False)
+        return copy.deepcopy(known[text])
 
     compose, single = engine.CfnLoader.compose_node, engine.CfnLoader.get_single_data
     engine._check_parameter_constraints = checked

@@ -27,6 +27,16 @@ _CALLS = {
     ),
     "changesets": ("_import_resources_async", "_track_change_set_execution"),
 }
+# The namespace of a type, and the host's name for the only service that its steps change. A step of another type, such
+# as a nested stack, may change any.
+_SERVICES = {
+    "AWS::CloudWatch": "monitoring",
+    "AWS::IAM": "iam",
+    "AWS::KMS": "kms",
+    "AWS::S3": "s3",
+    "AWS::SNS": "sns",
+    "AWS::SQS": "sqs",
+}
 # The host changes one resource with one of these; the first argument is the type, the second names the resource.
 _STEPS = {"_delete_resource": "delete", "_provision_resource": "create", "_update_resource": "update"}
 
@@ -67,7 +77,7 @@ class StackEngine:
     :param roles: whose permissions count
     :param clock: how fast AWS's minutes pass
     :param save: makes CloudFormation's state durable
-    :param save_now: makes the state of every service durable, on the event loop
+    :param save_now: makes the state of one service durable, or of every service for None, on the event loop
     """
 
     def __init__(
@@ -77,7 +87,7 @@ class StackEngine:
         roles: StackRoles,
         clock: Clock,
         save: Callable[[], Awaitable[None]],
-        save_now: Callable[[], None],
+        save_now: Callable[[str | None], None],
     ) -> None:
         self._responses = modules["ministack.core.responses"]
         self._state = modules[_CLOUDFORMATION]
@@ -180,13 +190,12 @@ class StackEngine:
                 self._roles.authorize(_STEPS[name], type_name, resource, properties or {}, stack_name)
                 return function(type_name, resource, *arguments, **keywords)
 
-            # A handler with its own thread saves its state itself.
-            blocks = self._stacks._runs_on_worker_thread(type_name)
-            return operation.step(
-                f"{name} {type_name} {resource}",
-                work,
-                (lambda: None) if blocks else self._save_now,
-            )
+            def save() -> None:
+                # A handler with its own thread saves its state itself. The stack is saved when its operation ends.
+                if not self._stacks._runs_on_worker_thread(type_name):
+                    self._save_now(_SERVICES.get(type_name.rpartition("::")[0]))
+
+            return operation.step(f"{name} {type_name} {resource}", work, save)
 
         return step
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +39,8 @@ def start(settings):
         command = ["bash", "-c", 'exec -a "$0" bash -c "sleep 300 & wait"', title]
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         started.append(process)
-        while len(family(process)) < 2:
+        # The child is a copy of the shell before it is a sleep.
+        while "sleep 300" not in family(process, "args"):
             time.sleep(0.01)
         return process
 
@@ -51,9 +53,10 @@ def start(settings):
         process.wait()
 
 
-def family(process: subprocess.Popen[bytes]) -> list[str]:
-    command = ["ps", "-o", "pid=", "-g", str(process.pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+def family(process: subprocess.Popen[bytes], shown: str = "pid") -> list[str]:
+    command = ["ps", "-o", f"{shown}=", "-g", str(process.pid)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [line.strip() for line in lines]
 
 
 def supervise(settings: Settings, **components: int) -> None:
@@ -95,7 +98,7 @@ def test_a_family_dies_together(settings, start):
     assert Victim("scheduler", scheduler.pid, family=True).send(signal.SIGKILL)
     scheduler.wait()
     assert not Victim("scheduler", scheduler.pid).send(signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while strays(settings) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert strays(settings) == []
@@ -106,18 +109,30 @@ def state(pid: int) -> str:
 
 
 def becomes(pid: int, wanted: str) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while state(pid) != wanted and time.monotonic() < deadline:
         time.sleep(0.02)
     return state(pid) == wanted
 
 
-def test_what_is_paused_goes_on_by_itself(settings, start):
+def held_until(seen: threading.Event, send):
+    def patient(victim: Victim, number: signal.Signals) -> bool:
+        if number == signal.SIGCONT:
+            seen.wait(120)
+        return send(victim, number)
+
+    return patient
+
+
+def test_what_is_paused_goes_on_by_itself(settings, start, monkeypatch):
     scheduler = start()
     supervise(settings, scheduler=scheduler.pid)
-    striker = Striker(settings, pause_seconds=(0.5, 0.6))
+    striker, seen = Striker(settings, pause_seconds=(0.5, 0.6)), threading.Event()
+    # However short the pause, it lasts until it was seen.
+    monkeypatch.setattr(Victim, "send", held_until(seen, Victim.send))
     assert striker.strike(Strike(PAUSE, "scheduler"), random.Random(1))
     assert becomes(scheduler.pid, "T")
+    seen.set()
     striker.wait()
     assert becomes(scheduler.pid, "S")
 

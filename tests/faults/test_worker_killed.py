@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
 from airflow.sdk.exceptions import TaskDeferred
 
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.local_aws
 
 REVISIONS = 20
 STOCK_TASKS = 2
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded(aws) -> None:
+    """Import and read what a client of SageMaker takes, which each fork would do again."""
+    assert SageMakerHook().conn
 
 
 def killed_then_tried_again(execute: Callable[[], Any]) -> str:

@@ -41,6 +41,8 @@ FROM_SERVICES = {
     )
 }
 _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
+# The stacks of an account are there in tenths of a second here; a look each second would be most of its set-up.
+bootstrap_stack.WAIT.update(Delay=0.05, MaxAttempts=2400)
 
 
 class LocalAws:

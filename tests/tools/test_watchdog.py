@@ -41,7 +41,7 @@ def test_a_command_that_does_nothing_is_killed_with_its_children(tmp_path, monke
     command = ["bash", "-c", f"sleep 300 & echo $$ $! > {told}; {stop}"]
     assert watchdog.run("api-server", command, NOBODY) == watchdog.EX_UNAVAILABLE
     assert "api-server did not answer for" in capfd.readouterr().err
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while any(alive(int(pid)) for pid in told.read_text().split()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -65,12 +65,25 @@ def test_a_request_to_stop_is_passed_on(tmp_path):
     told = tmp_path / "ready"
     command = ["bash", "-c", f"trap 'exit 7' TERM; touch {told}; while true; do sleep 0.1; done"]
     running = subprocess.Popen([sys.executable, "-m", "tools.watchdog", "triggerer", *command], cwd=ROOT)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not told.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(running.pid, signal.SIGTERM)
-    assert running.wait(timeout=60) == 7
+    assert running.wait(timeout=120) == 7
+
+
+def test_a_request_to_stop_that_comes_while_the_command_starts_is_passed_on(monkeypatch):
+    handlers, start = {}, subprocess.Popen
+
+    def start_and_be_stopped(*arguments, **options):
+        child = start(*arguments, **options)
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+        return child
+
+    monkeypatch.setattr(watchdog.signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(watchdog.subprocess, "Popen", start_and_be_stopped)
+    assert watchdog.run("triggerer", ["sleep", "300"], NOBODY) == 128 + signal.SIGTERM
 
 
 def test_each_component_of_the_compose_file_runs_under_it():

@@ -57,6 +57,16 @@ def put_alarm(cloudwatch, name, **changes):
     )
 
 
+def stored_states(stored, name):
+    """Return what the state on disk says of an alarm."""
+    if isinstance(stored, dict):
+        found = {stored["StateValue"]} if stored.get("AlarmName") == name and "StateValue" in stored else set()
+        return found.union(*(stored_states(value, name) for value in stored.values()))
+    if isinstance(stored, list):
+        return set().union(*(stored_states(value, name) for value in stored))
+    return set()
+
+
 def put_values(cloudwatch, name, *values, dimensions=DIMENSIONS):
     datum = {"MetricName": name, "Dimensions": dimensions, "Values": [float(value) for value in values]}
     cloudwatch.put_metric_data(Namespace="Slipway", MetricData=[datum])
@@ -115,7 +125,8 @@ def test_only_its_own_dimensions_count(cloudwatch):
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         both()
-        assert alarm(cloudwatch, "own")["StateValue"] == "OK"
+        # A busy machine may let a period pass without a value.
+        assert alarm(cloudwatch, "own")["StateValue"] != "ALARM"
 
 
 def test_missing_data_as_the_alarm_says(cloudwatch):
@@ -139,8 +150,9 @@ def test_disabled_actions_and_composite_alarms(cloudwatch, topic):
 def test_a_state_outlives_the_process(aws, cloudwatch):
     put_alarm(cloudwatch, "kept", Statistic="Sum", TreatMissingData="ignore", EvaluationPeriods=1, DatapointsToAlarm=1)
     until(cloudwatch, "kept", "ALARM", lambda: put_values(cloudwatch, "kept", 1000))
-    # Longer than the local AWS takes to save a change without a request.
-    time.sleep(1.5)
+    # No request makes this change, so it is saved later.
+    path = aws.state_dir / "ministack/cloudwatch.json"
+    eventually(lambda: stored_states(json.loads(path.read_text()), "kept"), lambda states: "ALARM" in states)
     aws.kill()
     aws.start()
     assert alarm(cloudwatch, "kept")["StateValue"] == "ALARM"

@@ -37,7 +37,7 @@ def test_an_orphan_is_killed_and_its_files_are_deleted(tmp_path):
     orphan = sleeper()
     record(tmp_path, orphan.pid, process_start_time(orphan.pid))
     assert ProcessCompute(tmp_path).reap_orphans() == ["it"]
-    orphan.wait(10)
+    orphan.wait(120)
     assert list((tmp_path / "processes").iterdir()) == []
     assert not (tmp_path / "opt-ml").exists()
 
@@ -84,7 +84,7 @@ def test_a_container_sees_its_directory(tmp_path, private_opt_ml):
     compute = ProcessCompute(tmp_path, private_opt_ml=private_opt_ml)
     container = compute.start(ContainerSpec("it", IMAGE, "train", opt_ml))
     lines = list(container.logs())
-    assert container.wait(60) == 1
+    assert container.wait(120) == 1
     assert lines[-1] == "ClientError: Hyperparameter eta: 9.0 is not in [0, 1]"
     assert (opt_ml / "output" / "failure").read_text() == lines[-1]
     assert list((tmp_path / "processes").iterdir()) == []
@@ -100,10 +100,10 @@ def test_a_fork_ends_as_the_process_that_it_is(tmp_path):
     parent = parent_of(first.pid)
     assert parent_of(second.pid) == parent
     os.kill(first.pid, signal.SIGKILL)
-    assert first.wait(30) == -signal.SIGKILL
+    assert first.wait(120) == -signal.SIGKILL
     assert second.wait(0) is None
     os.kill(parent, signal.SIGKILL)
-    assert second.wait(30) == -signal.SIGKILL
+    assert second.wait(120) == -signal.SIGKILL
     wait_until(lambda: not alive(second.pid))
     third = compute.start(ContainerSpec("third", IMAGE, "train", opt_ml))
     assert parent_of(third.pid) not in (parent, os.getpid())

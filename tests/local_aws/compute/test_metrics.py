@@ -54,7 +54,8 @@ def test_a_slow_expression_costs_its_metric_only_and_nobody_waits_for_it(slow):
     values, notes = found([("slow", slow), ("loss", r"loss=(\S+)")], ["loss=0.5", "a" * 5000 + "!", "loss=0.25"])
     assert values == [("loss", 0.25)]
     assert notes == ["Metrics: slow was given up, its Regex takes more than 0.1 s for a line of the log."]
-    assert time.monotonic() - began < 30
+    # Trying every way would take years.
+    assert time.monotonic() - began < 120
 
 
 def test_other_threads_go_on_while_an_expression_is_slow():
@@ -101,7 +102,7 @@ def test_a_matcher_whose_server_is_killed_ends(tmp_path):
     matcher = subprocess.Popen([sys.executable, "-I", "-S", metrics_module._MATCHER], stdin=subprocess.PIPE)
     matcher.stdin.write(f'[["slow", "{SLOW}"]]\n{"a" * 5000}!\n'.encode())
     matcher.stdin.close()
-    assert matcher.wait(30) == 0
+    assert matcher.wait(120) == 0
 
 
 def request(name, definitions):

@@ -106,13 +106,11 @@ def test_a_request_without_an_answer_is_not_sent_again(pieces):
 
 def test_a_late_answer_is_not_taken_for_the_next_ones():
     async def run():
-        late = asyncio.Event()
+        given_up = asyncio.Event()
 
         async def serve(reader, writer):
-            await reader.readuntil(b"\r\n\r\n")
-            if not late.is_set():
-                late.set()
-                await asyncio.sleep(0.3)
+            if b"/late" in await reader.readuntil(b"\r\n\r\n"):
+                await given_up.wait()
                 writer.write(OK.replace(b"1.0", b"old"))
             else:
                 writer.write(OK)
@@ -121,7 +119,8 @@ def test_a_late_answer_is_not_taken_for_the_next_ones():
         port = server.sockets[0].getsockname()[1]
         connections = ModelConnections()
         with pytest.raises(TimeoutError):
-            await connections.post(port, "/invocations", b"", {}, 0.1)
+            await connections.post(port, "/late", b"", {}, 0.1)
+        given_up.set()
         answer = await connections.post(port, "/invocations", b"", {}, 30)
         server.close()
         return answer.body

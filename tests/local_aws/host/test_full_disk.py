@@ -212,7 +212,7 @@ def test_who_writes_gets_the_reserve_then_an_error_and_a_thread_waits(disk, even
     # Reading does not wait for it.
     assert [document.keys() for document in documents.list(scope)] == [{}.keys(), large.keys()]
     disk.free()
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
     assert space.has_room()
     store.close()
@@ -302,14 +302,13 @@ def check(aws, writers):
 OPERATIONS = ("PutObject", "PutObject", "CreateModelPackageGroup", "CreateTopic")
 
 
-def test_what_was_answered_is_there_after_ten_kills_on_a_full_disk(aws, disk):
+def test_what_was_answered_is_there_after_ten_kills_on_a_full_disk(aws, disk, eventually):
     s3 = aws.client("s3")
     for bucket in ("plain", "versioned"):
         s3.create_bucket(Bucket=bucket, **REGION)
     s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket="plain", Key="same", Body=b"0" * 2000, Metadata={"name": "0"})
     s3.put_object(Bucket="versioned", Key="same", Body=b"0" * 2000, Metadata={"name": "0"})
-    answered = 0
     for kill in range(10):
         writers = [
             Writer(aws, f"plain-{kill}", put("plain")),
@@ -323,7 +322,8 @@ def test_what_was_answered_is_there_after_ten_kills_on_a_full_disk(aws, disk):
         ]
         for writer in writers:
             writer.start()
-        time.sleep(0.5)
+        # Some changes of each kind, however slow the machine is.
+        eventually(lambda writers=writers: [len(writer.answered) for writer in writers], lambda found: min(found) >= 3)
         disk.fill()
         time.sleep(0.1 * kill)
         if kill % 2:
@@ -332,15 +332,14 @@ def test_what_was_answered_is_there_after_ten_kills_on_a_full_disk(aws, disk):
         aws.kill()
         for writer in writers:
             writer.ended.set()
-            writer.join(30)
+            writer.join(120)
+            assert not writer.is_alive()
         if not kill % 2:
             # It starts while the disk is full.
             disk.fill()
         aws.start()
         check(aws, writers)
         disk.free()
-        answered += sum(len(writer.answered) for writer in writers)
-    assert answered > 100
 
 
 def test_uploads_in_parts_outlive_the_process(new_local_aws):

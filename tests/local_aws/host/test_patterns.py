@@ -2,8 +2,10 @@
 
 import fnmatch
 import json
+import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,11 +22,17 @@ LONG = "a" * 4000
 
 @pytest.fixture
 def quick(local_aws):
-    """The test takes some seconds at most, and the local AWS answers afterwards."""
-    began = time.monotonic()
+    """The local AWS works some seconds at most, on a machine that may have other work, and answers afterwards."""
+    began = cpu_seconds(local_aws.process.pid)
     yield
     local_aws.client("sts").get_caller_identity()
-    assert time.monotonic() - began < 15
+    assert cpu_seconds(local_aws.process.pid) - began < 15
+
+
+def cpu_seconds(pid):
+    """Return how long a process has worked, in its own code and in the system's: fields 14 and 15 of proc(5)'s stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def error_of(call, **parameters):
@@ -94,6 +102,26 @@ class TestStacks:
             assert error_of(create, aws=local_aws, body=body, value="x")["Code"]
 
 
+def test_a_template_that_is_sent_again_is_read_once():
+    check = (
+        "from importlib import import_module\n"
+        "from local_aws.host import patterns\n"
+        "modules = {name: import_module(name) for name in patterns.PRIVATE_PARTS}\n"
+        "engine = modules['ministack.services.cloudformation.engine']\n"
+        "reads, read = [], engine.CfnLoader.get_single_node\n"
+        "engine.CfnLoader.get_single_node = lambda loader: reads.append(loader) or read(loader)\n"
+        "patterns.bound_cloudformation(modules)\n"
+        "texts = [f'Resources: {{R{n}: {{Type: !Sub x}}}}' for n in range(17)]\n"
+        "for text in (texts[0], texts[0], *texts, texts[0]):\n"
+        "    result = engine._parse_template(text)\n"
+        "    (resource,) = result['Resources'].values()\n"
+        "    assert resource == {'Type': {'Fn::Sub': 'x'}}, 'what its reader changes is nobody else\\'s'\n"
+        "    resource['Type'] = 'changed'\n"
+        "assert len(reads) == 18, 'the oldest of more than sixteen is read again'\n"
+    )
+    subprocess.run([ROOT / ".venv-aws/bin/python", "-c", check], cwd=ROOT, check=True, timeout=180)
+
+
 @pytest.mark.parametrize("target", ["SageMaker.ListModels", "Logs_20140328.DescribeLogGroups", "TrentService.ListKeys"])
 def test_deep_json_is_an_error_of_its_request(local_aws, quick, target):
     service = {"S": "sagemaker", "L": "logs", "T": "kms"}[target[0]]
@@ -141,9 +169,9 @@ class TestWildcards:
         assert not patterns.wildcard("S3:get*", False).match("s3:GetObject")
 
     def test_many_stars_cost_no_more_than_the_text_is_long(self):
-        began = time.monotonic()
+        began = time.process_time()
         assert not patterns.wildcard("a*" * 300 + "b", False).match("a" * 3000)
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
 
     def test_the_evaluator_uses_them(self, tmp_path):
         check = (

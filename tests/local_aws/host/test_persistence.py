@@ -187,7 +187,7 @@ def test_messages_that_were_handed_on_are_there_after_sigkill(new_local_aws, eve
         received.extend(message["Body"] for message in answer.get("Messages", []))
         return " ".join(received)
 
-    eventually(bodies, lambda text: "published" in text and "uploaded" in text, seconds=30)
+    eventually(bodies, lambda text: "published" in text and "uploaded" in text)
 
 
 def test_accounts_survive_apart(new_local_aws):

@@ -91,7 +91,7 @@ class TestJournal:
 
         journal.closed.set()
         threading.Thread(target=work, daemon=True).start()
-        assert failing.wait(10)
+        assert failing.wait(120)
         assert not failed.wait(0.2)
         (again,) = journal.unfinished()
         assert again.step("endpoint", lambda: current_step().again, lambda: None) is True
