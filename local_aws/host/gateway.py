@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.framework.disk import Disk
 from local_aws.host import (
     accounts,
+    alarm_views,
     authentication,
     cloudwatch,
     cloudwatch_checks,
@@ -20,6 +21,8 @@ from local_aws.host import (
     drift_aware,
     enforcement,
     iam,
+    message_views,
+    object_views,
     patterns,
     permissions,
     persistence,
@@ -31,15 +34,18 @@ from local_aws.host import (
     stack_requests,
     stack_roles,
     stack_steps,
+    stack_views,
     stacks,
     template_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
+from local_aws.host.views import Views
 from local_aws.settings import Settings
 
 _PARTS: tuple[ModuleType, ...] = (
     accounts,
+    alarm_views,
     authentication,
     cloudwatch,
     cloudwatch_checks,
@@ -47,6 +53,8 @@ _PARTS: tuple[ModuleType, ...] = (
     drift_aware,
     enforcement,
     iam,
+    message_views,
+    object_views,
     patterns,
     permissions,
     persistence,
@@ -58,6 +66,7 @@ _PARTS: tuple[ModuleType, ...] = (
     stack_requests,
     stack_steps,
     stack_roles,
+    stack_views,
     stacks,
     template_checks,
 )
@@ -104,5 +113,6 @@ class Gateway:
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
+        self.views = Views(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, read, compared)
