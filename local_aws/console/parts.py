@@ -64,19 +64,24 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Cells], nothing:
     :param rows: the cells
     :param nothing: what to say when there are no rows
     """
-    written = [_row(row) for row in rows]
-    if not written:
+    listed = [[cell if isinstance(cell, Cell) else Cell(cell, "") for cell in row] for row in rows]
+    if not listed:
         return tag("p", f"{caption}: ", nothing[0].lower() + nothing[1:], class_="nothing")
     name = slug(caption)
-    heads = [tag("th", heading, scope="col") for heading in headings]
+    # A column of numbers may have gaps.
+    numbers = {index for row in listed for index, cell in enumerate(row) if cell.kind == "number"}
+    heads = [
+        tag("th", heading, scope="col", class_="number" if index in numbers else None)
+        for index, heading in enumerate(headings)
+    ]
+    written = [_row(row) for row in listed]
     made = tag(
         "table", tag("caption", caption, id=f"{name}-caption"), tag("thead", tag("tr", heads)), tag("tbody", written)
     )
     return tag("div", made, class_="wide", id=name, role="region", tabindex="0", aria_labelledby=f"{name}-caption")
 
 
-def _row(row: Cells) -> Markup:
-    cells = [cell if isinstance(cell, Cell) else Cell(cell, "") for cell in row]
+def _row(cells: Sequence[Cell]) -> Markup:
     first = tag("th", cells[0].content, scope="row", class_=cells[0].kind or None)
     return tag("tr", first, [tag("td", cell.content, class_=cell.kind or None) for cell in cells[1:]])
 

@@ -22,7 +22,10 @@ def overview(asked: Asked, sources: Sources) -> Page:
         ("buckets", "buckets", len(views.objects.buckets(scope))),
         ("alarms", "alarms in ALARM", len(firing)),
     )
-    cards = [tag("li", tag("strong", plain(count)), asked.link(name, path)) for path, name, count in counts]
+    cards = [
+        tag("li", tag("strong", plain(count)), asked.link(name, path, state="ALARM" if path == "alarms" else ""))
+        for path, name, count in counts
+    ]
     jobs = [
         (asked.link(one["TrainingJobName"], "job", name=one["TrainingJobName"]), state(one["TrainingJobStatus"]),
          moment(one["CreationTime"]))
