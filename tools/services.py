@@ -266,7 +266,7 @@ def _print_access(settings: Settings, console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("Airflow", f"[link={settings.airflow_url}]{settings.airflow_url}[/link]")
     table.add_row("Local AWS", f"[link={settings.console_url}/]{settings.console_url}/[/link]")
-    table.add_row("", f"(sign in with the access key in {_shown(settings.env_file)}; ledger: {_shown(settings.ledger)})")
+    table.add_row("", f"(sign in with the key in {_shown(settings.env_file)}; ledger: {_shown(settings.ledger)})")
     roles = {"admin": "administrator", "alice": "approver", "carol": "approver", "bob": "operator, approves no model"}
     for user in ("admin", *OPERATORS):
         table.add_row(f"Login {user}", f"{passwords[user]}  ({roles[user]})")

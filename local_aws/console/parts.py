@@ -93,9 +93,9 @@ def facts(pairs: Iterable[tuple[str, Content]]) -> Markup:
 
 
 def section(heading: str, *content: Content) -> Markup:
-    """Return a section with a heading, unique on its page."""
-    name = f"{slug(heading)}-heading"
-    return tag("section", tag("h2", heading, id=name), *content, aria_labelledby=name)
+    """Return a section with a heading."""
+    # Without a name of its own: the tables in it are the landmarks.
+    return tag("section", tag("h2", heading), *content)
 
 
 def state(value: str | None) -> Markup:

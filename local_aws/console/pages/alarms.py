@@ -105,9 +105,8 @@ def _history(asked: Asked, sources: Sources, name: str) -> Content:
         data = json.loads(entry.get("HistoryData") or "{}")
         new = data.get("newState", {})
         old = data.get("oldState", {}).get("stateValue", "")
-        rows.append(
-            (moment(entry["Timestamp"]), entry["HistorySummary"], state(old) if old else "",
-             state(new["stateValue"]) if new else "", long(new.get("stateReason")))
-        )  # fmt: skip
-    made = table("History, the newest first", ("time (UTC)", "what", "from", "to", "reason"), rows)
+        why = long(new.get("stateReason") or entry["HistorySummary"])
+        states = (state(old) if old else "", state(new["stateValue"]) if new else "")
+        rows.append((moment(entry["Timestamp"]), *states, why))
+    made = table("History, the newest first", ("time (UTC)", "from", "to", "reason"), rows)
     return made if len(rows) <= ROWS else folded("history-folded", f"{len(rows)} changes", made)

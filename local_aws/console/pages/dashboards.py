@@ -38,7 +38,7 @@ def dashboard(asked: Asked, sources: Sources) -> Page:
     try:
         widgets = json.loads(found["DashboardBody"])["widgets"]
         drawn = [_widget(asked, sources, number, one) for number, one in enumerate(widgets[:_MOST], 1)]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         drawn = [tag("p", "Its body is not one that CloudWatch draws.", class_="nothing")]
     content = (
         facts([("changed (UTC)", moment(found.get("LastModified")))]),
