@@ -48,7 +48,7 @@ def size(value: int | None) -> Cell:
     amount, unit = float(value), 0
     while amount >= 1000 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
-    return Cell(f"{amount:,.3g} {_UNITS[unit]}" if unit else f"{value} bytes", "number")
+    return Cell(f"{amount:,.3g} {_UNITS[unit]}" if unit else f"{value} byte{'' if value == 1 else 's'}", "number")
 
 
 def long(value: object) -> Cell:

@@ -1,7 +1,7 @@
 """S3's buckets, and the names and versions of their objects. Contents are not shown: they need a signed request."""
 
 from local_aws.console.html import tag
-from local_aws.console.parts import field, long, moment, number, onward, search, size, table
+from local_aws.console.parts import Cell, field, long, moment, number, onward, search, size, table
 from local_aws.console.request import ROWS, Asked, Missing, Page
 from local_aws.console.sources import Sources
 
@@ -35,7 +35,7 @@ def bucket(asked: Asked, sources: Sources) -> Page:
     rows = [
         (
             asked.link(one.key, "object", bucket=name, key=one.key),
-            size(one.current.size) if one.current.size is not None else "deleted",
+            size(one.current.size) if one.current.size is not None else Cell("deleted", "number"),
             number(one.versions),
             moment(one.current.modified),
         )
@@ -59,7 +59,7 @@ def object_(asked: Asked, sources: Sources) -> Page:
     rows = [
         (
             one.version_id,
-            "delete marker" if one.size is None else size(one.size),
+            Cell("delete marker", "number") if one.size is None else size(one.size),
             "yes" if one.latest else "",
             moment(one.modified),
             long(one.etag),

@@ -172,7 +172,7 @@ def test_a_stack_hides_what_its_template_hides(seen):
 def test_a_bucket_and_an_object(seen):
     assert re.search(rf"{BUCKET} us-west-2 Enabled \d", text_of(look(seen, "buckets")))
     page = look(seen, "bucket", name=BUCKET, prefix="seen/<")
-    assert f"{KEY} 1 bytes 1" in text_of(page)
+    assert f"{KEY} 1 byte 1" in text_of(page)
     assert "current" in text_of(look(seen, hrefs(page, KEY)[0]))
     assert text_of(look(seen, "bucket", name=BUCKET, prefix="none")).endswith("Keys: there are none. ")
 
@@ -185,7 +185,7 @@ def test_deleted_keys_are_listed_with_their_versions(seen):
     page = look(seen, "bucket", name=BUCKET, prefix="deleted/")
     assert "deleted/key deleted 3" in text_of(page)
     versions = text_of(look(seen, hrefs(page, "deleted/key")[0]))
-    assert re.search(r"delete marker yes .* 2 bytes .* 1 bytes", versions)
+    assert re.search(r"delete marker yes .* 2 bytes .* 1 byte ", versions)
 
 
 def test_the_keys_of_a_bucket_are_paged(seen):
