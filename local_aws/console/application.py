@@ -58,7 +58,8 @@ _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _HOW_TO_SIGN_IN = (
     "Reload the page and sign in with an access key: AWS_ACCESS_KEY_ID of .slipway/env is the user name, "
-    "AWS_SECRET_ACCESS_KEY the password."
+    "AWS_SECRET_ACCESS_KEY the password. With docker compose, they are SLIPWAY_OPERATOR_ACCESS_KEY_ID and "
+    "SLIPWAY_OPERATOR_SECRET_ACCESS_KEY in .env."
 )
 
 _log = logging.getLogger(__name__)
@@ -103,7 +104,11 @@ class Console:
 
 
 def _asked(scope: AsgiScope) -> Asked:
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    try:
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        # No page has so many parameters.
+        query = {}
     first = {name: values[0] for name, values in query.items()}
     account, region = first.get("account", ""), first.get("region", "")
     return Asked(

@@ -138,6 +138,11 @@ def folded(name: str, summary: str, *content: Content) -> Markup:
     return tag("details", tag("summary", summary), *content, id=name)
 
 
+def cut(value: str, most: int) -> str:
+    """Return a text without what is beyond a number of characters."""
+    return value if len(value) <= most else f"{value[:most]} … ({len(value) - most:,} more characters)"
+
+
 def pairs(caption: str, values: Mapping[str, Any], heading: str = "name") -> Markup:
     """Return a table of names and values."""
     return table(caption, (heading, "value"), ((name, long(_shown(value))) for name, value in sorted(values.items())))

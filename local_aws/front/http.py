@@ -32,20 +32,19 @@ from local_aws.front.asgi import (
 from local_aws.front.error_answers import error_answer
 from local_aws.front.fault_injection import FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
+from local_aws.front.own_paths import answer_own_path
 from local_aws.front.page_headers import for_pages
-from local_aws.front.paths import HEALTH_PATH, is_console, is_faults
+from local_aws.front.paths import is_console, is_faults
 from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
 from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
-from local_aws.host.services import SIGNALS_PATH
 
 # Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
 # They need little space or none, and give some back.
 _FREES_SPACE = re.compile(r"s3:(AbortMultipartUpload|DeleteBucket|DeleteObjects?)")
-_MAX_SIGNAL_BYTES = 64 * 1024
 # The services that a service passes messages to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
@@ -117,20 +116,7 @@ class Front:
             else:
                 await self._faults.control(scope, receive, send)
         elif self._faults is None or not await self._faults.unserved(scope, receive):
-            await self._own_path(path, scope, receive, send)
-
-    async def _own_path(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer a request that is not an AWS call."""
-        if path == HEALTH_PATH:
-            status = "ok" if self.ready else "starting"
-            await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT" and _is_short(scope):
-            # No signature was checked, so the request that is passed on must name no other service and no bucket.
-            kept = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
-            bare = {**scope, "headers": [(b"host", b"127.0.0.1"), *kept], "query_string": b""}
-            await self._gateway.asgi_app(bare, receive, send)
-        else:
-            await answer(send, 404, {}, b'{"message": "There is nothing here."}')
+            await answer_own_path(self._gateway, self.ready, scope, receive, send)
 
     async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let ministack answer, and record the call before the answer is sent."""
@@ -328,12 +314,6 @@ def _denied(status: int) -> dict[str, Any] | None:
     """Return what IAM refused of the call that is being answered."""
     refusal = current.get().refusal
     return refusal.as_data() if refusal is not None and status >= 400 else None
-
-
-def _is_short(scope: AsgiScope) -> bool:
-    """Tell whether a request announces a small body, before the body is read."""
-    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
-    return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES
 
 
 def _error_members(error: ServiceError) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _metrics(scope: Scope, sources: Sources, title: str, properties: Mapping[str
     known: dict[str, Points] = {}
     lines: list[tuple[str, Points | str]] = []
     earlier: list[str] = []
-    for entry in properties["metrics"]:
+    for entry in properties["metrics"][:_MOST]:
         options = entry[-1] if entry and isinstance(entry[-1], dict) else {}
         if "expression" in options:
             line: Points | str = str(options["expression"])

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local_aws.console.html import Content, Markup, tag
-from local_aws.console.parts import facts, field, moment, number, onward, pairs, search, section, state, table
+from local_aws.console.parts import cut, facts, field, moment, number, onward, pairs, search, section, state, table
 from local_aws.console.plots import Points, plot
 from local_aws.console.request import ROWS, Asked, Missing, Page
 from local_aws.console.sources import Sources
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _LINES = 200
+# A line may have a quarter of a megabyte.
+_LINE_CHARACTERS = 4000
 # More of a log is not read for the plots.
 _READ_LINES = 20_000
 # The built-in XGBoost's metric lines. A tab is written as #011, as in SageMaker's logs.
@@ -120,15 +122,16 @@ def metrics_of(lines: Iterable[str]) -> dict[str, list[tuple[float, float]]]:
 def _tail(asked: Asked, name: str, events: list[Mapping[str, Any]]) -> Content:
     if not events:
         return tag("p", "There are no lines yet.", class_="nothing")
-    lines = "\n".join(str(event["message"]) for event in events[-_LINES:])
+    lines = log_lines(events[-_LINES:])
     left_out = len(events) - _LINES
     note = f"The last {_LINES} lines of {len(events):,}." if left_out > 0 else f"All {len(events):,} lines."
     whole = asked.link("The whole log", "log", group=LOG_GROUP, stream=f"{name}/")
-    return tag("p", note, " ", whole, class_="note"), log_lines(lines)
+    return tag("p", note, " ", whole, class_="note"), lines
 
 
-def log_lines(lines: str) -> Markup:
-    """Return lines of a log, which stay at their end while there are more."""
+def log_lines(events: Iterable[Mapping[str, Any]]) -> Markup:
+    """Return lines of a log, which stay at their end while there are more; a long line is cut."""
+    lines = "\n".join(cut(str(event["message"]), _LINE_CHARACTERS) for event in events)
     return tag("pre", lines, class_="wrapped follow", id="log", tabindex="0", role="region", aria_label="Log")
 
 

@@ -1,8 +1,5 @@
 """A whole log, a part at a time."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from local_aws.console.html import tag
 from local_aws.console.pages.jobs import log_lines
 from local_aws.console.parts import onward
@@ -24,7 +21,6 @@ def log(asked: Asked, sources: Sources) -> Page:
     total = len(events)
     end = min(asked.whole("end", total), total)
     start = max(0, end - _LINES)
-    shown = "\n".join(str(_message(event)) for event in events[start:end])
     where: dict[str, str | float] = {"group": group, "stream": prefix, "number": asked.whole("number", 0)}
     links = (
         start and asked.link("Earlier lines", "log", **where, end=start),
@@ -37,8 +33,4 @@ def log(asked: Asked, sources: Sources) -> Page:
         if other != name
     ]
     note = tag("p", f"Lines {start + 1:,} to {end:,} of {total:,} in {group}, {name}.", class_="note")
-    return Page("Log", (note, onward(*links), log_lines(shown), onward(*others)), "jobs")
-
-
-def _message(event: Mapping[str, Any]) -> Any:
-    return event["message"]
+    return Page("Log", (note, onward(*links), log_lines(events[start:end]), onward(*others)), "jobs")

@@ -1,11 +1,12 @@
 """What was sent: messages to topics, and those that wait in queues."""
 
 from local_aws.console.html import tag
-from local_aws.console.parts import Cell, folded, moment, number, onward, section, table
+from local_aws.console.parts import Cell, cut, folded, moment, number, onward, section, table
 from local_aws.console.request import ROWS, Asked, Missing, Page
 from local_aws.console.sources import Sources
 
 _SHOWN = 200
+_MOST = 20_000
 _RESTS = "SES is not here: a person subscribes to a topic, and the local AWS sends no e-mail."
 
 
@@ -63,4 +64,4 @@ def queue(asked: Asked, sources: Sources) -> Page:
 def _body(name: str, body: str) -> Cell:
     if len(body) <= _SHOWN:
         return Cell(body, "long")
-    return Cell(folded(name, f"{body[:_SHOWN]} …", tag("pre", body, class_="wrapped")), "long")
+    return Cell(folded(name, f"{body[:_SHOWN]} …", tag("pre", cut(body, _MOST), class_="wrapped")), "long")

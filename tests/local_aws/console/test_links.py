@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
-from tests.local_aws.console.support import DASHBOARD, ENDPOINT, GROUP, JOB, STACK, ask
+from tests.local_aws.console.support import ALARM, DASHBOARD, ENDPOINT, GROUP, JOB, STACK, ask
 
 pytestmark = pytest.mark.local_aws
 
@@ -36,3 +36,27 @@ def test_each_link_opens_its_page(seen):
         (DashboardLink, {"dashboard_name": DASHBOARD}, DASHBOARD),
     ):
         assert opened(seen, link().format_link(console_url=console, **where, **fields)) == heading
+
+
+@pytest.mark.parametrize(
+    ("address", "fragment", "page"),
+    [
+        ("sagemaker", f"/jobs/{JOB}", "job?name=" + JOB),
+        ("sagemaker", f"/endpoints/{ENDPOINT}", "endpoint?name=" + ENDPOINT),
+        ("cloudwatch", f"dashboards/dashboard/{DASHBOARD}", "dashboard?name=" + DASHBOARD),
+        ("cloudwatch", f"alarmsV2:alarm/{ALARM}", "alarm?name=" + ALARM),
+        ("cloudformation", "/stacks/stackinfo?filteringStatus=active&stackId=a%2Fb%3A1", "stack?name=a%2Fb%3A1"),
+        ("sagemaker", "/model-packages/arn:aws:x/g/1", "package?arn=arn%3Aaws%3Ax%2Fg%2F1"),
+    ],
+)
+def test_an_address_of_awss_console_leads_to_the_page(seen, address, fragment, page):
+    status, headers, _ = ask(seen, f"{address}/home", region="us-west-2", at=fragment)
+    assert (status, headers["location"]) == (303, f"/_local_aws/{page}")
+    elsewhere = ask(seen, f"{address}/home", region="eu-west-1", at=fragment)[1]["location"]
+    assert elsewhere == f"/_local_aws/{page}&region=eu-west-1"
+
+
+def test_an_address_without_a_page_says_so(seen):
+    assert ask(seen, "sagemaker/home", at="/notebooks")[0] == 404
+    assert ask(seen, "sagemaker/home", at="")[1]["location"] == "/_local_aws/"
+    assert ask(seen, "ec2/home", at="x")[0] == 404

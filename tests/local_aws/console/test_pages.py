@@ -298,25 +298,17 @@ def test_another_region_is_another_state(seen):
     assert 'href="/_local_aws/endpoints?region=eu-central-1"' in page
 
 
-@pytest.mark.parametrize(
-    ("address", "fragment", "page"),
-    [
-        ("sagemaker", f"/jobs/{JOB}", "job?name=" + JOB),
-        ("sagemaker", f"/endpoints/{ENDPOINT}", "endpoint?name=" + ENDPOINT),
-        ("cloudwatch", f"dashboards/dashboard/{DASHBOARD}", "dashboard?name=" + DASHBOARD),
-        ("cloudwatch", f"alarmsV2:alarm/{ALARM}", "alarm?name=" + ALARM),
-        ("cloudformation", "/stacks/stackinfo?filteringStatus=active&stackId=a%2Fb%3A1", "stack?name=a%2Fb%3A1"),
-        ("sagemaker", "/model-packages/arn:aws:x/g/1", "package?arn=arn%3Aaws%3Ax%2Fg%2F1"),
-    ],
-)
-def test_an_address_of_awss_console_leads_to_the_page(seen, address, fragment, page):
-    status, headers, _ = ask(seen, f"{address}/home", region="us-west-2", at=fragment)
-    assert (status, headers["location"]) == (303, f"/_local_aws/{page}")
-    elsewhere = ask(seen, f"{address}/home", region="eu-west-1", at=fragment)[1]["location"]
-    assert elsewhere == f"/_local_aws/{page}&region=eu-west-1"
+def test_a_long_line_is_cut(seen):
+    logs = seen.client("logs")
+    group, stream = "long-lines", "one"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    event = {"timestamp": 1_790_000_000_000, "message": "x" * 200_000}
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+    page = look(seen, "log", group=group, stream=stream)
+    assert "(196,000 more characters)" in page
+    assert len(page) < 100_000
 
 
-def test_an_address_without_a_page_says_so(seen):
-    assert ask(seen, "sagemaker/home", at="/notebooks")[0] == 404
-    assert ask(seen, "sagemaker/home", at="")[1]["location"] == "/_local_aws/"
-    assert ask(seen, "ec2/home", at="x")[0] == 404
+def test_too_many_parameters_are_none(seen):
+    assert "Training jobs" in look(seen, "jobs?" + "a=1&" * 200)
