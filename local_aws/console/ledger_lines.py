@@ -50,13 +50,21 @@ class Calls:
     next: Position | None
 
 
-def read(path: Path, wanted: Callable[[Call], bool], count: int, before: Position | None) -> Calls:
+def read(
+    path: Path,
+    wanted: Callable[[Call], bool],
+    count: int,
+    before: Position | None,
+    *,
+    most_bytes: int = _MOST_BYTES,
+) -> Calls:
     """Read the newest calls.
 
     :param path: of the ledger
     :param wanted: which calls
     :param count: at most so many
     :param before: where the part before ended
+    :param most_bytes: to read
     """
     found: list[Call] = []
     read_bytes = 0
@@ -68,7 +76,7 @@ def read(path: Path, wanted: Callable[[Call], bool], count: int, before: Positio
             continue
         if isinstance(call, dict) and wanted(call):
             found.append(call)
-        if len(found) == count or read_bytes > _MOST_BYTES:
+        if len(found) == count or read_bytes > most_bytes:
             return Calls(found, position)
     return Calls(found, None)
 

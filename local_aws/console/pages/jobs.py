@@ -6,7 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local_aws.console.html import Content, Markup, tag
-from local_aws.console.parts import cut, facts, field, moment, number, onward, pairs, search, section, state, table
+from local_aws.console.parts import (
+    Cells,
+    cut,
+    facts,
+    field,
+    long,
+    moment,
+    number,
+    onward,
+    pairs,
+    search,
+    section,
+    state,
+    table,
+)
 from local_aws.console.plots import Points, plot
 from local_aws.console.request import ROWS, Asked, Missing, Page
 from local_aws.console.sources import Sources
@@ -123,8 +137,7 @@ def _tail(asked: Asked, name: str, events: list[Mapping[str, Any]]) -> Content:
     if not events:
         return tag("p", "There are no lines yet.", class_="nothing")
     lines = log_lines(events[-_LINES:])
-    left_out = len(events) - _LINES
-    note = f"The last {_LINES} lines of {len(events):,}." if left_out > 0 else f"All {len(events):,} lines."
+    note = f"The last {min(_LINES, len(events))} of {len(events):,} lines."
     whole = asked.link("The whole log", "log", group=LOG_GROUP, stream=f"{name}/")
     return tag("p", note, " ", whole, class_="note"), lines
 
@@ -141,11 +154,11 @@ def _instance(resources: Mapping[str, Any]) -> str:
 
 
 def _channels(job: Mapping[str, Any]) -> Markup:
-    rows: list[tuple[Content, ...]] = [
-        (one["ChannelName"], one["DataSource"].get("S3DataSource", {}).get("S3Uri", ""), one.get("ContentType", ""))
+    rows: list[Cells] = [
+        (one["ChannelName"], long(one["DataSource"].get("S3DataSource", {}).get("S3Uri")), one.get("ContentType", ""))
         for one in job.get("InputDataConfig", [])
     ]
-    rows.append(("output", job["OutputDataConfig"]["S3OutputPath"], ""))
+    rows.append(("output", long(job["OutputDataConfig"]["S3OutputPath"]), ""))
     return table("Channels", ("channel", "S3", "content type"), rows)
 
 

@@ -7,7 +7,6 @@ from local_aws.console.sources import Sources
 
 _SHOWN = 200
 _MOST = 20_000
-_RESTS = "SES is not here: a person subscribes to a topic, and the local AWS sends no e-mail."
 
 
 def messages(asked: Asked, sources: Sources) -> Page:
@@ -32,7 +31,11 @@ def messages(asked: Asked, sources: Sources) -> Page:
         for one in views.queues(asked.scope)
     ]
     content = (
-        tag("p", f"What topics were sent since the local AWS started, 1,000 messages at most. {_RESTS}", class_="note"),
+        tag(
+            "p",
+            "What topics were sent since the start, 1,000 messages at most. There is no SES, and no e-mail is sent.",
+            class_="note",
+        ),
         section(
             "Published",
             table("Published, the newest first", ("time (UTC)", "topic", "subject", "message"), sent),

@@ -8,6 +8,8 @@ from local_aws.console.sources import Sources
 from local_aws.front.ledger import OK
 
 _LAST = 8
+# Of the ledger.
+_READ_BYTES = 1024 * 1024
 
 
 def overview(asked: Asked, sources: Sources) -> Page:
@@ -40,7 +42,9 @@ def overview(asked: Asked, sources: Sources) -> Page:
         (asked.link(one["AlarmName"], "alarm", name=one["AlarmName"]), moment(one.get("StateUpdatedTimestamp")))
         for one in firing[:_LAST]
     ]
-    refused = ledger_lines.read(sources.ledger_path, lambda call: call.get("outcome") != OK, _LAST, None).calls
+    refused = ledger_lines.read(
+        sources.ledger_path, lambda call: call.get("outcome") != OK, _LAST, None, most_bytes=_READ_BYTES
+    ).calls
     calls = [
         (
             moment(one.get("time")),
@@ -53,11 +57,9 @@ def overview(asked: Asked, sources: Sources) -> Page:
     content: list[Content] = [
         tag("p", f"Account {scope.account_id}, {scope.region}.", class_="note"),
         tag("ul", cards, class_="cards"),
-        section("Jobs", table("The newest training jobs", ("job", "status", "created (UTC)"), jobs)),
-        section("Serving", table("The newest endpoints", ("endpoint", "status", "changed (UTC)"), endpoints)),
-        section("Firing", table("Alarms in ALARM", ("alarm", "since (UTC)"), alarms)),
-        section(
-            "Not done", table("The last calls with an error", ("time (UTC)", "call", "outcome", "resource"), calls)
-        ),
+        section("Training jobs", table("The newest training jobs", ("job", "status", "created (UTC)"), jobs)),
+        section("Endpoints", table("The newest endpoints", ("endpoint", "status", "changed (UTC)"), endpoints)),
+        section("Alarms", table("Alarms in ALARM", ("alarm", "since (UTC)"), alarms)),
+        section("Errors", table("The last calls with an error", ("time (UTC)", "call", "outcome", "resource"), calls)),
     ]
     return Page("The local AWS", content, "")

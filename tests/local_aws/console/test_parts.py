@@ -147,14 +147,17 @@ def test_the_newest_calls_are_read_from_the_end_of_all_files(tmp_path, monkeypat
     assert found == list(range(57, -1, -3))
 
 
-def test_a_search_that_finds_little_stops_and_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger_lines, "_MOST_BYTES", 300)
+def test_a_search_that_finds_little_stops_and_goes_on(tmp_path):
     path = tmp_path / "ledger.jsonl"
     path.write_text("".join(json.dumps({"number": number}) + "\n" for number in range(100)))
-    steps, part = 0, ledger_lines.read(path, lambda call: call["number"] == 0, 4, None)
+
+    def read(before):
+        return ledger_lines.read(path, lambda call: call["number"] == 0, 4, before, most_bytes=300)
+
+    steps, part = 0, read(None)
     while part.next is not None:
         assert part.calls == []
-        steps, part = steps + 1, ledger_lines.read(path, lambda call: call["number"] == 0, 4, part.next)
+        steps, part = steps + 1, read(part.next)
     assert (part.calls, steps > 2) == ([{"number": 0}], True)
 
 
