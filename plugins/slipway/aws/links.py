@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 
@@ -21,7 +21,7 @@ def console_of(aws_conn_id: str | None) -> str:
 
     url = str(AwsHook(aws_conn_id=aws_conn_id).conn_config.extra_config.get("console_url") or "")
     # Airflow's UI shows it as a link.
-    return url.rstrip("/") if urlsplit(url).scheme in ("http", "https") else ""
+    return url.rstrip("/") if url.startswith(("http://", "https://")) else ""
 
 
 class _ConsoleLink(BaseAwsLink):
