@@ -222,24 +222,23 @@ class Store:
             "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
             " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
         )
-        self._note_creation()
-        self._connection.execute(
-            "CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)"
-        )
+        disk.write(self._order_by_creation)
 
-    def _note_creation(self) -> None:
-        """Add the column `created` to the file of an earlier version."""
-        columns = [row[1] for row in self._executed("PRAGMA table_info(documents)", ())]
-        if "created" in columns:
-            return
-        self._connection.execute("BEGIN")
-        self._connection.execute("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
-        for *key, body in self._executed("SELECT kind, account, region, name, body FROM documents", ()):
-            self._executed(
-                "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
-                (_created(json.loads(body)), *key),
+    def _order_by_creation(self) -> None:
+        """Add the column `created` to the file of an earlier version, all or nothing, and the index on it."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            columns = [row[1] for row in self._executed("PRAGMA table_info(documents)", ())]
+            if "created" not in columns:
+                self._connection.execute("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
+                for *key, body in self._executed("SELECT kind, account, region, name, body FROM documents", ()):
+                    self._executed(
+                        "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                        (_created(json.loads(body)), *key),
+                    )
+            self._connection.execute(
+                "CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)"
             )
-        self._connection.execute("COMMIT")
 
     def collection(self, kind: str) -> Collection:
         """Open the documents of one kind.

@@ -5,8 +5,13 @@ import sqlite3
 
 import pytest
 
+from local_aws.framework import store as store_module
 from local_aws.framework.store import Scope, Store
 
+EARLIER = (
+    "CREATE TABLE documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
+    " PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+)
 SCOPE = Scope("123456789012", "us-west-2")
 
 
@@ -74,13 +79,39 @@ def test_a_page_of_ten_thousand_reads_only_its_own(store, monkeypatch):
     assert "TEMP B-TREE" not in str(plan)
 
 
+class FullAtFirst:
+    """A disk that has space when something is tried again."""
+
+    def write(self, work):
+        with pytest.raises(sqlite3.OperationalError):
+            work()
+        return work()
+
+
+def test_a_file_that_was_not_ordered_completely_is_ordered_later(tmp_path, monkeypatch):
+    path = tmp_path / "store.sqlite"
+    earlier = sqlite3.connect(path, isolation_level=None)
+    earlier.execute(EARLIER)
+    earlier.execute("INSERT INTO documents VALUES ('things', ?, ?, 'a', '{}')", tuple(vars(SCOPE).values()))
+    earlier.close()
+    failures = [sqlite3.OperationalError("database or disk is full")]
+
+    def once(document):
+        if failures:
+            raise failures.pop()
+        return 7.0
+
+    monkeypatch.setattr(store_module, "_created", once)
+    Store(path, FullAtFirst()).close()
+    store = Store(path, Writes())
+    assert store.execute("SELECT created FROM documents", ()) == [(7.0,)]
+    store.close()
+
+
 def test_the_file_of_an_earlier_version_is_ordered_too(tmp_path):
     path = tmp_path / "store.sqlite"
     earlier = sqlite3.connect(path, isolation_level=None)
-    earlier.execute(
-        "CREATE TABLE documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
-        " PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
-    )
+    earlier.execute(EARLIER)
     # A metric may be NaN, which is no JSON to SQLite.
     for name, body in (("a", '{"CreationTime": 1.5, "Value": NaN}'), ("b", '{"CreationTime": 1}'), ("c", "{}")):
         earlier.execute("INSERT INTO documents VALUES ('things', ?, ?, ?, ?)", (*vars(SCOPE).values(), name, body))
