@@ -32,7 +32,7 @@ ARGS ?=
 # that of tests/conftest.py: pytest-xdist's own begins with the files that have most tests, and ends with the longest.
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
-E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py
+E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py tests/local_aws/console/test_browser.py
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.

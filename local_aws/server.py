@@ -10,6 +10,8 @@ from hypercorn.asyncio import serve
 
 from local_aws import services
 from local_aws.alarms.ticker import AlarmTicker
+from local_aws.console.application import Console
+from local_aws.console.sources import Sources
 from local_aws.framework.api import RequestContext
 from local_aws.framework.disk import Disk
 from local_aws.framework.service_parts import ServiceParts
@@ -25,6 +27,7 @@ from local_aws.front.saving import keep_saved
 from local_aws.host.credentials import Credentials
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
+from local_aws.sagemaker.views import SageMakerViews
 from local_aws.settings import Settings
 
 _SAVE_SECONDS = 1.0
@@ -63,6 +66,9 @@ def run(settings: Settings, credentials: Credentials) -> None:
             gateway.stacks.add_resource_type(type_name, resource_type)
         if part.invoke:
             front.invoke, front.needs = part.invoke, part.service.needs
+    sagemaker, autoscaling = (part.service for part in parts)
+    views = SageMakerViews(store, sagemaker)
+    front.console = Console(Sources(gateway.views, gateway.cloudwatch, views, autoscaling, settings), credentials)
     # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.

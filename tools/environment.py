@@ -25,7 +25,8 @@ OPTION_PREFIX = "SLIPWAY_AIRFLOW__"
 # What boto3 and the AWS CLI need in a person's shell.
 SHELL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # The connection as docs/aws-account.md says it: the role that AWS_* variables, or any other credentials, may assume.
-AIRFLOW_CONNECTION = json.dumps({"conn_type": "aws", "extra": {"region_name": REGION, "role_arn": AIRFLOW_ROLE}})
+_CONNECTION_EXTRA = {"region_name": REGION, "role_arn": AIRFLOW_ROLE}
+AIRFLOW_CONNECTION = json.dumps({"conn_type": "aws", "extra": _CONNECTION_EXTRA})
 DATABASE_VARIABLE = "SLIPWAY_DATABASE_URL"
 # Every process below the supervisor inherits it, so that all of them can be found and stopped.
 MARKER = "SLIPWAY_SUPERVISED_HOME"
@@ -203,7 +204,9 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
     }
     variables = {f"AIRFLOW__{name}": value for name, value in (options | callers_options()).items()}
     variables["AIRFLOW_HOME"] = str(settings.airflow_home)
-    variables["AIRFLOW_CONN_AWS_DEFAULT"] = AIRFLOW_CONNECTION
+    # Nobody can open AWS's console, where Airflow's links would lead: docs/decisions.md, decision 76.
+    extra = _CONNECTION_EXTRA | {"console_url": settings.console_url}
+    variables["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps({"conn_type": "aws", "extra": extra})
     # Airflow has a user of its own, who may do nothing but assume the connection's role.
     base = base_variables(settings)
     if database.kind(settings) is database.Kind.EMBEDDED:

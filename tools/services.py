@@ -265,7 +265,8 @@ def _print_access(settings: Settings, console: Console) -> None:
     passwords = environment.passwords(settings)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("Airflow", f"[link={settings.airflow_url}]{settings.airflow_url}[/link]")
-    table.add_row("Local AWS", f"{settings.aws_url}  (ledger: {_shown(settings.ledger)})")
+    table.add_row("Local AWS", f"[link={settings.console_url}/]{settings.console_url}/[/link]")
+    table.add_row("", f"(sign in with the key in {_shown(settings.env_file)}; ledger: {_shown(settings.ledger)})")
     roles = {"admin": "administrator", "alice": "approver", "carol": "approver", "bob": "operator, approves no model"}
     for user in ("admin", *OPERATORS):
         table.add_row(f"Login {user}", f"{passwords[user]}  ({roles[user]})")

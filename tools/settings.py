@@ -54,6 +54,11 @@ class Settings:
         return f"http://127.0.0.1:{self.aws_port}"
 
     @property
+    def console_url(self) -> str:
+        """Where the local AWS shows what it does."""
+        return f"{self.aws_url}/_local_aws"
+
+    @property
     def bucket(self) -> str:
         return f"mlops-{REGION}-{ACCOUNT}"
 

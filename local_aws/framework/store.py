@@ -37,7 +37,10 @@ class Scope:
 
 # Defined here because Collection.list hides the builtin inside the class.
 Everywhere = list[tuple[Scope, str, Document]]
+Page = list[tuple[str, Document]]
 Result = TypeVar("Result")
+# Greater than the CreationTime of any document.
+_AFTER_ALL = (1e12, "")
 
 
 class Collection:
@@ -72,8 +75,8 @@ class Collection:
 
     def _put(self, scope: Scope, name: str, document: Document) -> None:
         self._store.execute(
-            "INSERT OR REPLACE INTO documents (kind, account, region, name, body) VALUES (?, ?, ?, ?, ?)",
-            (self._kind, scope.account_id, scope.region, name, json.dumps(document)),
+            "INSERT OR REPLACE INTO documents (kind, account, region, name, body, created) VALUES (?, ?, ?, ?, ?, ?)",
+            (self._kind, scope.account_id, scope.region, name, json.dumps(document), _created(document)),
         )
 
     def create(self, scope: Scope, name: str, document: Document) -> bool:
@@ -148,6 +151,43 @@ class Collection:
         )
         return [json.loads(body) for (body,) in rows]
 
+    def newest(
+        self,
+        scope: Scope,
+        count: int,
+        before: tuple[float, str] | None = None,
+        *,
+        containing: str = "",
+        under: str = "",
+    ) -> Page:
+        """Read a page of the documents of one account and region, without reading the others.
+
+        :param scope: whose documents
+        :param count: of the page
+        :param before: CreationTime and name of the last one of the page before
+        :param containing: only those with this text in their names
+        :param under: only those whose names begin with this text
+        :returns: name and a copy of each document, by CreationTime, the newest first
+        """
+        rows = self._store.execute(
+            "SELECT name, body FROM documents WHERE kind = ? AND account = ? AND region = ?"
+            " AND (created, name) < (?, ?) AND instr(name, ?) AND substr(name, 1, length(?)) = ?"
+            " ORDER BY created DESC, name DESC LIMIT ?",
+            (self._kind, scope.account_id, scope.region, *(before or _AFTER_ALL), containing, under, under, count),
+        )
+        return [(name, json.loads(body)) for name, body in rows]
+
+    def count(self, scope: Scope) -> int:
+        """Count the documents of one account and region.
+
+        :param scope: whose documents
+        """
+        rows = self._store.execute(
+            "SELECT COUNT(*) FROM documents WHERE kind = ? AND account = ? AND region = ?",
+            (self._kind, scope.account_id, scope.region),
+        )
+        return int(rows[0][0])
+
     def everywhere(self) -> Everywhere:
         """Read the documents of all accounts and regions, for a start after a crash.
 
@@ -180,8 +220,25 @@ class Store:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
-            " PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+            " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
         )
+        disk.write(self._order_by_creation)
+
+    def _order_by_creation(self) -> None:
+        """Add the column `created` to the file of an earlier version, all or nothing, and the index on it."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            columns = [row[1] for row in self._executed("PRAGMA table_info(documents)", ())]
+            if "created" not in columns:
+                self._connection.execute("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
+                for *key, body in self._executed("SELECT kind, account, region, name, body FROM documents", ()):
+                    self._executed(
+                        "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                        (_created(json.loads(body)), *key),
+                    )
+            self._connection.execute(
+                "CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)"
+            )
 
     def collection(self, kind: str) -> Collection:
         """Open the documents of one kind.
@@ -191,7 +248,7 @@ class Store:
         """
         return Collection(self, kind)
 
-    def execute(self, statement: str, arguments: tuple[str, ...]) -> list[tuple[str, ...]]:
+    def execute(self, statement: str, arguments: tuple[str | float, ...]) -> list[tuple[str, ...]]:
         """Run one SQL statement.
 
         :param statement: SQL with ``?`` marks
@@ -201,7 +258,7 @@ class Store:
         with self.lock:
             return self._disk.write(lambda: self._executed(statement, arguments))
 
-    def _executed(self, statement: str, arguments: tuple[str, ...]) -> list[tuple[str, ...]]:
+    def _executed(self, statement: str, arguments: tuple[str | float, ...]) -> list[tuple[str, ...]]:
         with closing(self._connection.execute(statement, arguments)) as cursor:
             return cursor.fetchall()
 
@@ -223,3 +280,9 @@ class Store:
         """Close the file; the store cannot be used afterwards."""
         with self.lock:
             self._connection.close()
+
+
+def _created(document: Document) -> float:
+    """Return a document's CreationTime, 0 for one without."""
+    created = document.get("CreationTime")
+    return float(created) if isinstance(created, int | float) else 0.0

@@ -12,6 +12,7 @@ from local_aws.host.requests import HttpRequest
 AsgiScope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Asgi = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 # Enough of a body to name the operation and the resource of any call that names them in its body.
 KEPT_BODY_BYTES = 256 * 1024

@@ -15,9 +15,9 @@ from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answ
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.faults import Drop, Fault, Faults, InvalidFault, parse
 from local_aws.front.ledger import DROPPED
+from local_aws.front.paths import FAULTS_PATH
 from local_aws.host.requests import HttpRequest
 
-FAULTS_PATH = "/_local_aws/faults"
 _ONE_FAULT = re.compile(re.escape(FAULTS_PATH) + r"/([0-9a-f]+)")
 # The scope's member that holds a function; it returns the fault that the call met.
 _MET = "local_aws.fault"

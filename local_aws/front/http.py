@@ -1,4 +1,4 @@
-"""The HTTP front: health, invocations of endpoints, faults, the call ledger, and ministack behind them.
+"""The HTTP front: health, invocations, faults, the console, the call ledger, and ministack behind them.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -18,28 +18,33 @@ from local_aws.framework.service_parts import Invoke
 from local_aws.framework.store import Scope
 from local_aws.front import ledger
 from local_aws.front.admission import Admission, NotAdmitted
-from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request, replayed
+from local_aws.front.asgi import (
+    KEPT_BODY_BYTES,
+    Asgi,
+    AsgiScope,
+    Receive,
+    Send,
+    answer,
+    body_of,
+    http_request,
+    replayed,
+)
 from local_aws.front.error_answers import error_answer
-from local_aws.front.fault_injection import FAULTS_PATH, FaultInjection, fault_met
+from local_aws.front.fault_injection import FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
+from local_aws.front.own_paths import answer_own_path
+from local_aws.front.page_headers import for_pages
+from local_aws.front.paths import is_console, is_faults
 from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
 from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
-from local_aws.host.services import SIGNALS_PATH
 
-HEALTH_PATH = "/_local_aws/health"
 # Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
-_NOT_FOR_PAGES = (b"access-control-", b"timing-allow-origin", b"content-security-policy", b"x-content-type-options")
-_AS_A_PAGE = (
-    (b"content-security-policy", b"sandbox allow-downloads allow-popups"),
-    (b"x-content-type-options", b"nosniff"),
-)
 # They need little space or none, and give some back.
 _FREES_SPACE = re.compile(r"s3:(AbortMultipartUpload|DeleteBucket|DeleteObjects?)")
-_MAX_SIGNAL_BYTES = 64 * 1024
 # The services that a service passes messages to before it answers.
 _DELIVERS_TO = {"s3": ("sns", "sqs"), "sns": ("sqs",)}
 
@@ -67,6 +72,8 @@ class Front:
         self.invoke: Invoke | None = None
         # What an invocation needs.
         self.needs: Needs | None = None
+        # The console's pages.
+        self.console: Asgi | None = None
         self.ready = False
         # Whether a call may have changed state since the flag was last cleared.
         self.changed = False
@@ -77,10 +84,13 @@ class Front:
             # No AWS client opens a WebSocket here; the server answers 403.
             await send({"type": "websocket.close"})
             return
-        send = _for_pages(send)
+        shown, send = send, for_pages(send)
         try:
             self._admission.refuse_stranger(scope)
-            await self._answer(scope, receive, send)
+            if self.console is None or not is_console(scope["path"]):
+                await self._answer(scope, receive, send)
+            elif self._faults is None or not await self._faults.unserved(scope, receive):
+                await self.console(scope, receive, shown)
         except NotAdmitted as refused:
             if self._faults is None or not await self._faults.unserved(scope, receive):
                 await answer(send, refused.answer.status, refused.answer.headers, refused.answer.body)
@@ -100,26 +110,13 @@ class Front:
                 await call(scope, read, send)
             else:
                 await self._faults.call(call, scope, read, send)
-        elif path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
+        elif is_faults(path):
             if self._faults is None:
                 await answer(send, 404, {}, b'{"message": "Start the local AWS with --faults to inject faults."}')
             else:
                 await self._faults.control(scope, receive, send)
         elif self._faults is None or not await self._faults.unserved(scope, receive):
-            await self._own_path(path, scope, receive, send)
-
-    async def _own_path(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer a request that is not an AWS call."""
-        if path == HEALTH_PATH:
-            status = "ok" if self.ready else "starting"
-            await answer(send, 200 if self.ready else 503, {}, json.dumps({"status": status}).encode())
-        elif path.startswith(SIGNALS_PATH) and scope["method"] == "PUT" and _is_short(scope):
-            # No signature was checked, so the request that is passed on must name no other service and no bucket.
-            kept = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
-            bare = {**scope, "headers": [(b"host", b"127.0.0.1"), *kept], "query_string": b""}
-            await self._gateway.asgi_app(bare, receive, send)
-        else:
-            await answer(send, 404, {}, b'{"message": "There is nothing here."}')
+            await answer_own_path(self._gateway, self.ready, scope, receive, send)
 
     async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let ministack answer, and record the call before the answer is sent."""
@@ -319,28 +316,6 @@ def _denied(status: int) -> dict[str, Any] | None:
     """Return what IAM refused of the call that is being answered."""
     refusal = current.get().refusal
     return refusal.as_data() if refusal is not None and status >= 400 else None
-
-
-def _is_short(scope: AsgiScope) -> bool:
-    """Tell whether a request announces a small body, before the body is read."""
-    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
-    return length.isascii() and length.isdecimal() and int(length[:20]) <= _MAX_SIGNAL_BYTES
-
-
-def _for_pages(send: Send) -> Send:
-    """Remove the headers that let a web page read an answer: ministack's own and those of a bucket's CORS.
-
-    An answer runs no script in a browser and has no origin, because browsers send Airflow's cookies to each port of
-    this machine. https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/sandbox
-    """
-
-    async def speak(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_NOT_FOR_PAGES)]
-            message = {**message, "headers": [*kept, *_AS_A_PAGE]}
-        await send(message)
-
-    return speak
 
 
 def _error_members(error: ServiceError) -> dict[str, Any]:

@@ -9,6 +9,8 @@ https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Origin
 import re
 from collections.abc import Iterable, Mapping
 
+from local_aws.front.paths import is_console
+
 # Headers that must not come twice, because two readers might use different ones.
 _SINGLE = (
     b"host",
@@ -70,10 +72,26 @@ def _web_page(method: str, path: str, query: bytes, headers: Mapping[bytes, byte
     site = headers.get(b"sec-fetch-site", b"none")
     if site in (b"none", b"same-origin") or _opened_report(method, path, query, headers):
         return None
+    if _opened_console(method, path, headers):
+        return None
     return (
         f"The request comes from a web page (Sec-Fetch-Site: {_shown(site)}), and no web page may use the local AWS. "
         "No setting allows one: open the address by itself, or use an AWS client."
     )
+
+
+def _opened_console(method: str, path: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a person follows a link to the console, such as Airflow's.
+
+    A page cannot follow one by itself, and learns nothing of what is shown: the pages read only, need a key, open in no
+    frame and cut the connection to the page that opened them.
+    https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-User
+    """
+    return method == "GET" and is_console(path) and _is_opened(headers) and headers.get(b"sec-fetch-user") == b"?1"
+
+
+def _is_opened(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
 
 
 def _opened_report(method: str, path: str, query: bytes, headers: Mapping[bytes, bytes]) -> bool:
@@ -81,8 +99,12 @@ def _opened_report(method: str, path: str, query: bytes, headers: Mapping[bytes,
 
     The link's signature is checked like any other. Paths that need no signature are not objects.
     """
-    opened = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
-    return opened and method == "GET" and not path.startswith("/_") and _SIGNED_FOR_S3.search(query) is not None
+    return (
+        _is_opened(headers)
+        and method == "GET"
+        and not path.startswith("/_")
+        and _SIGNED_FOR_S3.search(query) is not None
+    )
 
 
 def _override(headers: Mapping[bytes, bytes]) -> str | None:

@@ -138,6 +138,33 @@ class CloudWatch:
             for period in periods
         ]
 
+    def series(
+        self,
+        scope: Scope,
+        metric: tuple[str, str, Mapping[str, str]],
+        statistic: str,
+        span: tuple[float, float],
+        period: float,
+    ) -> list[tuple[float, float]]:
+        """Return a metric's statistic for each period that has data; any thread may ask.
+
+        :param scope: its account and region
+        :param metric: namespace, name and dimensions
+        :param statistic: such as ``Sum`` or ``p99``
+        :param span: start and end, epoch seconds
+        :param period: in seconds
+        :returns: start of the period and value, the oldest first
+        """
+        namespace, name, dimensions = metric
+        key = scope.account_id, scope.region, (namespace, name, self._cloudwatch._dims_key(dict(dimensions)))
+        start, end = span
+        found: dict[int, list[dict[str, Any]]] = {}
+        for point in self._cloudwatch._metrics._data.get(key, []):
+            if start <= point["Timestamp"] < end:
+                found.setdefault(int(point["Timestamp"] // period), []).append(point)
+        values = [(number * period, self._statistic(statistic, points)) for number, points in sorted(found.items())]
+        return [(at, value) for at, value in values if value is not None]
+
     def _statistic(self, name: str, points: list[dict[str, Any]]) -> float | None:
         statistics = self._cloudwatch._calc_stats(points)
         if not statistics or not (name in statistics or self._cloudwatch._is_percentile_stat(name)):

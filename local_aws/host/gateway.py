@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.framework.disk import Disk
 from local_aws.host import (
     accounts,
+    alarm_views,
     authentication,
     cloudwatch,
     cloudwatch_checks,
@@ -21,8 +22,10 @@ from local_aws.host import (
     enforcement,
     iam,
     logs_checks,
+    message_views,
     model_checks,
     nested_stacks,
+    object_views,
     patterns,
     permissions,
     persistence,
@@ -39,16 +42,19 @@ from local_aws.host import (
     stack_requests,
     stack_roles,
     stack_steps,
+    stack_views,
     stacks,
     template_checks,
     trust_checks,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
+from local_aws.host.views import Views
 from local_aws.settings import Settings
 
 _PARTS: tuple[ModuleType, ...] = (
     accounts,
+    alarm_views,
     authentication,
     cloudwatch,
     cloudwatch_checks,
@@ -59,6 +65,8 @@ _PARTS: tuple[ModuleType, ...] = (
     logs_checks,
     model_checks,
     nested_stacks,
+    message_views,
+    object_views,
     patterns,
     permissions,
     persistence,
@@ -75,6 +83,7 @@ _PARTS: tuple[ModuleType, ...] = (
     stack_requests,
     stack_steps,
     stack_roles,
+    stack_views,
     stacks,
     template_checks,
     trust_checks,
@@ -131,5 +140,6 @@ class Gateway:
         )
         nested_stacks.check_nested_stacks(modules, self.roles)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
+        self.views = Views(modules)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)

@@ -1,4 +1,4 @@
-"""Links to the AWS console."""
+"""Links to the AWS console, or to the one that a connection's extra names as ``console_url``."""
 
 from __future__ import annotations
 
@@ -11,47 +11,75 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
 
-class _ArnLink(BaseAwsLink):
-    """A link whose partition and region come from an ARN."""
+def console_of(aws_conn_id: str | None) -> str:
+    """Return the ``console_url`` in a connection's extra; empty where there is none, as for AWS.
+
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+    # Imported here: the API server also loads links, but has no use for AWS's clients.
+    from slipway.aws.session import AwsHook
+
+    url = str(AwsHook(aws_conn_id=aws_conn_id).conn_config.extra_config.get("console_url") or "")
+    # Airflow's UI shows it as a link.
+    return url.rstrip("/") if url.startswith(("http://", "https://")) else ""
+
+
+class _ConsoleLink(BaseAwsLink):
+    """A link to a resource in the console of its connection."""
 
     @classmethod
-    def persist_for(cls, arn: str, context: Context, operator: BaseOperator, **fields: Any) -> None:
+    def persist_for(
+        cls, arn: str, context: Context, operator: BaseOperator, aws_conn_id: str | None, **fields: Any
+    ) -> None:
         """Store the link of a resource.
 
         :param arn: any ARN of the resource's account and region
         :param context: the task's Airflow context
         :param operator: the task's operator
+        :param aws_conn_id: Airflow connection with the AWS credentials
         :param fields: the other fields of the link's format
         """
         _, partition, _, region, _ = arn.split(":", 4)
-        cls.persist(context=context, operator=operator, region_name=region, aws_partition=partition, **fields)
+        cls.persist(
+            context=context,
+            operator=operator,
+            region_name=region,
+            aws_partition=partition,
+            console_url=console_of(aws_conn_id),
+            **fields,
+        )
+
+    def format_link(self, **kwargs: Any) -> str:
+        """Return the link; AWS's console is used for links that were stored without another."""
+        console = kwargs.get("console_url") or BASE_AWS_CONSOLE_LINK.format(**kwargs)
+        return super().format_link(**{**kwargs, "console": console})
 
 
-class TrainingJobLink(_ArnLink):
+class TrainingJobLink(_ConsoleLink):
     """A training job; hand ``job_name`` to persist()."""
 
     name = "SageMaker training job"
     key = "sagemaker_training_job"
-    format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/jobs/{job_name}"
+    format_str = "{console}/sagemaker/home?region={region_name}#/jobs/{job_name}"
 
 
-class EndpointLink(_ArnLink):
+class EndpointLink(_ConsoleLink):
     """An endpoint; hand ``endpoint_name`` to persist()."""
 
     name = "SageMaker endpoint"
     key = "sagemaker_endpoint"
-    format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/endpoints/{endpoint_name}"
+    format_str = "{console}/sagemaker/home?region={region_name}#/endpoints/{endpoint_name}"
 
 
-class ModelPackageLink(_ArnLink):
+class ModelPackageLink(_ConsoleLink):
     """A model package's ARN in the Model Registry; hand ``model_package_arn`` to persist()."""
 
     name = "SageMaker model package"
     key = "sagemaker_model_package"
-    format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/model-packages/{model_package_arn}"
+    format_str = "{console}/sagemaker/home?region={region_name}#/model-packages/{model_package_arn}"
 
 
-class CloudFormationStackLink(BaseAwsLink):
+class CloudFormationStackLink(_ConsoleLink):
     """The stack with its events, resources and outputs.
 
     :param stack_id: handed to persist(); the StackId
@@ -60,8 +88,7 @@ class CloudFormationStackLink(BaseAwsLink):
     name = "CloudFormation stack"
     key = "cloudformation_stack"
     format_str = (
-        BASE_AWS_CONSOLE_LINK
-        + "/cloudformation/home?region={region_name}#/stacks/stackinfo?filteringStatus=active&stackId={stack_id}"
+        "{console}/cloudformation/home?region={region_name}#/stacks/stackinfo?filteringStatus=active&stackId={stack_id}"
     )
 
     def format_link(self, **kwargs: Any) -> str:
@@ -69,9 +96,9 @@ class CloudFormationStackLink(BaseAwsLink):
         return super().format_link(**{**kwargs, "stack_id": quote(str(kwargs.get("stack_id", "")), safe="")})
 
 
-class DashboardLink(BaseAwsLink):
+class DashboardLink(_ConsoleLink):
     """An endpoint's dashboard; hand ``dashboard_name`` to persist()."""
 
     name = "CloudWatch dashboard"
     key = "cloudwatch_dashboard"
-    format_str = BASE_AWS_CONSOLE_LINK + "/cloudwatch/home?region={region_name}#dashboards/dashboard/{dashboard_name}"
+    format_str = "{console}/cloudwatch/home?region={region_name}#dashboards/dashboard/{dashboard_name}"

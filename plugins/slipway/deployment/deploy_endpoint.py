@@ -116,12 +116,12 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         self.change_set_prefix = change_sets.release_prefix(plan)
         # The template is always in the account's bucket, whichever bucket the model's zips are uploaded to.
         self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
-        where = {"region_name": aws.region, "aws_partition": aws.partition}
         name = plan.endpoint(self.environment)
-        EndpointLink.persist(context=context, operator=self, **where, endpoint_name=name)
+        arn = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:endpoint/{name}"
+        EndpointLink.persist_for(arn, context, self, self.aws_conn_id, endpoint_name=name)
         if self.environment is Environment.PRODUCTION:
             dashboard = dashboard_name(name, aws.region)
-            DashboardLink.persist(context=context, operator=self, **where, dashboard_name=dashboard)
+            DashboardLink.persist_for(arn, context, self, self.aws_conn_id, dashboard_name=dashboard)
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         if roll_back_target(context) is not None:

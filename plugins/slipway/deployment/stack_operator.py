@@ -165,13 +165,7 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
         )
 
     def _link(self, context: Context, stack: Stack) -> None:
-        CloudFormationStackLink.persist(
-            context=context,
-            operator=self,
-            region_name=self.hook.conn_region_name,
-            aws_partition=self.hook.conn_partition,
-            stack_id=stack.stack_id,
-        )
+        CloudFormationStackLink.persist_for(stack.stack_id, context, self, self.aws_conn_id, stack_id=stack.stack_id)
 
     def _wait_for_stack(self, wait: StackWait, deadline: float, *, stack: str | None = None, **resume: Any) -> NoReturn:
         self._defer(StackTrigger, deadline, resume, stack=stack or self.stack_name, wait=wait.value)

@@ -125,7 +125,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
         registered = self._data_url(plan)
-        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
+        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
         served = containers(self.hook, endpoint)
         ours = variant_serving(registered, data_urls(served), name)

@@ -99,7 +99,7 @@ class RegisterModelOperator(TaskErrors):
         else:
             arn = package["ModelPackageArn"]
             self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
-        ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
+        ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
         return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
 
     def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:

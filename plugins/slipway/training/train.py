@@ -126,7 +126,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                     job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
-            TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, job_name=name)
+            TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, self.aws_conn_id, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
                 self._wait_for_job(job, owner)

@@ -131,7 +131,7 @@ class TrialDecisionSensor(AskingOperator):
         decision = {"decision": record.verdict.value, "decided_by": record.decided_by}
         self.note_decision(context, {**decision, "decided_at": record.decided_at, "how": record.how})
         self.hitl_summary_extra.update(record.to_xcom())
-        ModelPackageLink.persist_for(arn, context, self, model_package_arn=arn)
+        ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
         self.log.info("%s", record)
         return record.to_xcom()
 

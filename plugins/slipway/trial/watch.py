@@ -200,7 +200,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
                 why=endpoint.get("FailureReason") or "SageMaker gives no reason",
                 fix="fix what the reason names, then clear deploy_prd and what follows",
             )
-        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, endpoint_name=name)
+        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
         return endpoint
 
     def _end_trial(self, context: Context, newer: Entry) -> NoReturn:

@@ -16,6 +16,7 @@ PATHS = (
     "/endpoints/iris/invocations",
     "/_local_aws/health",
     "/_local_aws/faults",
+    "/_local_aws/jobs",
     "/_ministack/reset",
     "/_ministack/health",
     "/_ministack/cfn-signal/token",
@@ -70,6 +71,28 @@ LINK = "?Action=ListUsers&X-Amz-Signature=1&X-Amz-Credential=1%2F20261128%2Fus-w
 def test_a_link_that_is_no_objects_is_closed_to_pages(local_aws, unchanged, path, scope):
     status, _, body = ask(local_aws, "GET", path + LINK.format(scope), NAVIGATION)
     assert (status, "cross-site" in body) == (403, True), body
+
+
+@pytest.mark.parametrize("path", ["/_local_aws", "/_local_aws/", "/_local_aws/jobs"])
+def test_a_person_follows_a_link_to_the_console_and_has_to_sign_in(local_aws, unchanged, path):
+    clicked = {**NAVIGATION, "Sec-Fetch-User": "?1"}
+    assert ask(local_aws, "GET", path, clicked)[0] == 401
+    for headers in (
+        {**clicked, "Sec-Fetch-User": "?0"},
+        {**clicked, "Sec-Fetch-Dest": "iframe"},
+        {**clicked, "Sec-Fetch-Mode": "no-cors"},
+        {**clicked, "Origin": ORIGIN},
+        {**clicked, "Host": "rebound.example"},
+    ):
+        assert ask(local_aws, "GET", path, headers)[0] == 403
+    assert ask(local_aws, "POST", path, clicked)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/bucket/key", "/_local_aws/health", "/_local_aws/faults", "/_local_aws/faults/1"]
+)
+def test_a_click_opens_nothing_else(local_aws, unchanged, path):
+    assert ask(local_aws, "GET", path, {**NAVIGATION, "Sec-Fetch-User": "?1"})[0] == 403
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path.startswith("/_")])
@@ -182,7 +205,7 @@ DISGUISES = {
 def test_a_path_that_needs_no_signature_leads_to_no_service(local_aws, path, method, disguise):
     headers, body = DISGUISES[disguise]
     status, _, said = ask(local_aws, method, path, headers, body if method != "GET" else b"")
-    assert status in (403, 404), said
+    assert status in ((401, 405) if path == "/_local_aws/other" else (403, 404)), said
     assert "Arn" not in said
     users = local_aws.client("iam").list_users()["Users"]
     assert "eve" not in {user["UserName"] for user in users}

@@ -1,8 +1,18 @@
-"""Links to the AWS console."""
+"""Links to the AWS console, and to another that the connection names."""
+
+import json
 
 import pytest
 
-from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.aws.links import (
+    CloudFormationStackLink,
+    DashboardLink,
+    EndpointLink,
+    ModelPackageLink,
+    TrainingJobLink,
+    console_of,
+)
+from tests.unit.host.test_links import TaskInstance
 
 CONSOLE = "https://console.aws.amazon.com/sagemaker/home?region=us-west-2#"
 STACK_ID = "arn:aws:cloudformation:us-west-2:123456789012:stack/mlops-deploy-iris-model-dev/0a1b"
@@ -41,3 +51,51 @@ def test_the_dashboard_is_named_in_the_link():
         "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2"
         "#dashboards/dashboard/slipway-iris-production-us-west-2"
     )
+
+
+class Pushing:
+    do_xcom_push = True
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    """Sets the extra of the connection ``elsewhere``."""
+
+    def set_(**extra):
+        value = {"conn_type": "aws", "extra": {"region_name": "us-west-2", **extra}}
+        monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps(value))
+
+    return set_
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4566/_local_aws", "http://127.0.0.1:4566/_local_aws/"])
+def test_links_lead_to_the_console_that_the_connection_names(connection, url):
+    connection(console_url=url)
+    for link, fields, path in (
+        (TrainingJobLink, {"job_name": "x"}, "/sagemaker/home?region=us-west-2#/jobs/x"),
+        (DashboardLink, {"dashboard_name": "x"}, "/cloudwatch/home?region=us-west-2#dashboards/dashboard/x"),
+        (
+            CloudFormationStackLink,
+            {"stack_id": "a/b"},
+            "/cloudformation/home?region=us-west-2#/stacks/stackinfo?filteringStatus=active&stackId=a%2Fb",
+        ),
+    ):
+        ti = TaskInstance()
+        link.persist_for(STACK_ID, {"ti": ti}, Pushing(), "elsewhere", **fields)
+        assert link().format_link(**ti.xcoms[link.key]) == f"http://127.0.0.1:4566/_local_aws{path}"
+
+
+def test_a_connection_that_names_none_leads_to_aws(connection):
+    connection()
+    ti = TaskInstance()
+    EndpointLink.persist_for(
+        STACK_ID.replace("arn:aws:", "arn:aws-cn:"), {"ti": ti}, Pushing(), "elsewhere", endpoint_name="x"
+    )
+    link = EndpointLink().format_link(**ti.xcoms[EndpointLink.key])
+    assert link == "https://console.amazonaws.cn/sagemaker/home?region=us-west-2#/endpoints/x"
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "/relative", "", 1, None, "data:text/html,x"])
+def test_what_is_no_web_address_is_not_linked(connection, url):
+    connection(console_url=url)
+    assert console_of("elsewhere") == ""

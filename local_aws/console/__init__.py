@@ -1,0 +1,1 @@
+"""Pages that show what the local AWS does. They only read."""

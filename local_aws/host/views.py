@@ -1,0 +1,22 @@
+"""What people see of ministack's services: reading only, in this process, without a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from local_aws.host.alarm_views import AlarmViews
+from local_aws.host.message_views import MessageViews
+from local_aws.host.object_views import ObjectViews
+from local_aws.host.stack_views import StackViews
+
+
+class Views:
+    """The views of all services.
+
+    :param modules: ministack's modules by name
+    """
+
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        self.stacks = StackViews(modules)
+        self.objects = ObjectViews(modules)
+        self.alarms = AlarmViews(modules)
+        self.messages = MessageViews(modules)

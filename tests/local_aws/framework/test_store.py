@@ -1,0 +1,122 @@
+"""Pages of documents, and the files of earlier versions."""
+
+import json
+import sqlite3
+
+import pytest
+
+from local_aws.framework import store as store_module
+from local_aws.framework.store import Scope, Store
+
+EARLIER = (
+    "CREATE TABLE documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
+    " PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+)
+SCOPE = Scope("123456789012", "us-west-2")
+
+
+class Writes:
+    """A disk that is never full."""
+
+    def write(self, work):
+        return work()
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "store.sqlite", Writes())
+    yield made
+    made.close()
+
+
+def pages_of(collection, count, **wanted):
+    """Return the names of all pages."""
+    found, before = [], None
+    while page := collection.newest(SCOPE, count, before, **wanted):
+        found.append([name for name, _ in page])
+        before = (page[-1][1].get("CreationTime", 0), page[-1][0])
+    return found
+
+
+def test_pages_are_by_creation_and_have_each_document_once(store):
+    collection = store.collection("things")
+    for name, created in (("a", 3.0), ("b", 1), ("c", 2.5), ("d", 2.5), ("e", None)):
+        collection.put(SCOPE, name, {"CreationTime": created} if created else {})
+    collection.put(Scope("123456789012", "eu-west-1"), "x", {"CreationTime": 9})
+    store.collection("others").put(SCOPE, "y", {"CreationTime": 9})
+    assert pages_of(collection, 2) == [["a", "d"], ["c", "b"], ["e"]]
+    assert collection.count(SCOPE) == 5
+    # A change keeps the place.
+    collection.update(SCOPE, "b", lambda document: document.update(Changed=True))
+    assert pages_of(collection, 5)[0] == ["a", "d", "c", "b", "e"]
+
+
+def test_names_narrow_a_page(store):
+    collection = store.collection("things")
+    for number, name in enumerate(("g/1", "g/2", "gg/1", "%/1", "_")):
+        collection.put(SCOPE, name, {"CreationTime": number})
+    assert pages_of(collection, 9, under="g/") == [["g/2", "g/1"]]
+    assert pages_of(collection, 9, containing="g/1") == [["gg/1", "g/1"]]
+    assert pages_of(collection, 9, containing="%") == [["%/1"]]
+    assert pages_of(collection, 9, containing="none") == []
+
+
+def test_a_page_of_ten_thousand_reads_only_its_own(store, monkeypatch):
+    collection = store.collection("things")
+    for number in range(10_000):
+        collection.put(SCOPE, f"thing-{number:05}", {"CreationTime": number, "Rest": "x" * 100})
+    read = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda body: read.append(1) or loads(body))
+    assert [name for name, _ in collection.newest(SCOPE, 3)] == ["thing-09999", "thing-09998", "thing-09997"]
+    assert len(read) == 3
+    plan = store.execute(
+        "EXPLAIN QUERY PLAN SELECT name, body FROM documents WHERE kind = ? AND account = ? AND region = ?"
+        " AND (created, name) < (?, ?) ORDER BY created DESC, name DESC LIMIT 3",
+        ("things", SCOPE.account_id, SCOPE.region, 5000.0, "x"),
+    )
+    assert "documents_by_creation" in str(plan)
+    assert "TEMP B-TREE" not in str(plan)
+
+
+class FullAtFirst:
+    """A disk that has space when something is tried again."""
+
+    def write(self, work):
+        with pytest.raises(sqlite3.OperationalError):
+            work()
+        return work()
+
+
+def test_a_file_that_was_not_ordered_completely_is_ordered_later(tmp_path, monkeypatch):
+    path = tmp_path / "store.sqlite"
+    earlier = sqlite3.connect(path, isolation_level=None)
+    earlier.execute(EARLIER)
+    earlier.execute("INSERT INTO documents VALUES ('things', ?, ?, 'a', '{}')", tuple(vars(SCOPE).values()))
+    earlier.close()
+    failures = [sqlite3.OperationalError("database or disk is full")]
+
+    def once(document):
+        if failures:
+            raise failures.pop()
+        return 7.0
+
+    monkeypatch.setattr(store_module, "_created", once)
+    Store(path, FullAtFirst()).close()
+    store = Store(path, Writes())
+    assert store.execute("SELECT created FROM documents", ()) == [(7.0,)]
+    store.close()
+
+
+def test_the_file_of_an_earlier_version_is_ordered_too(tmp_path):
+    path = tmp_path / "store.sqlite"
+    earlier = sqlite3.connect(path, isolation_level=None)
+    earlier.execute(EARLIER)
+    # A metric may be NaN, which is no JSON to SQLite.
+    for name, body in (("a", '{"CreationTime": 1.5, "Value": NaN}'), ("b", '{"CreationTime": 1}'), ("c", "{}")):
+        earlier.execute("INSERT INTO documents VALUES ('things', ?, ?, ?, ?)", (*vars(SCOPE).values(), name, body))
+    earlier.close()
+    for _ in range(2):
+        store = Store(path, Writes())
+        assert pages_of(store.collection("things"), 5) == [["a", "b", "c"]]
+        store.close()
