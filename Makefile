@@ -39,7 +39,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -129,6 +129,9 @@ blackout: setup ## Take AWS away for a minute at each stage of a release (20 min
 
 under-load: setup ## Change and scale production under a constant load, and count what fails (10 minutes)
 	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/cfn/under_load.py tests/cfn/scaling_under_load.py $(ARGS)
+
+ui: setup ## Build the board's pages from ui/: types, lint, tests, bundle (Node 20 or newer; installs it if missing)
+	@PYTHONPATH=plugins $(VENV)/python -m tools.ui
 
 lint: setup ## Check style, types, layers and templates (ruff, mypy, import-linter, cfn-lint)
 	@$(VENV)/ruff check .

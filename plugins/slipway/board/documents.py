@@ -93,7 +93,6 @@ class Decision(BaseModel):
     approvals: list[str]
     options: list[Option]
     figures: list[Figure]
-    takes_comment: bool = True
 
 
 class Live(BaseModel):

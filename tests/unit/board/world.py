@@ -91,9 +91,7 @@ def results(model: str, version: int, *, live: int | None = None, **more: Any) -
         "train": {"training_job_name": f"{model}-job", "metrics": {"validation:accuracy": 0.97}, "seconds": 61},
         "evaluate": {
             "metrics": {"validation:accuracy": 0.97},
-            "gates": [
-                {"metric": "validation:accuracy", "minimum": 0.9, "maximum": None, "value": 0.97, "passed": True}
-            ],
+            "gates": [gate],
             "live": live and {"model_package_arn": arn(model, live), "metrics": {"validation:accuracy": 0.95}},
         },
         "register": {"model_package_arn": arn(model, version), "version": version},
