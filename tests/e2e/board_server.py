@@ -19,11 +19,10 @@ from sqlalchemy import create_engine
 
 from tests.conftest import ROOT
 from tests.unit.board import world as worlds
-from tests.unit.board.world import TRIAL, World, results, upto
+from tests.unit.board.world import RELEASED, World, results, upto
 
 PASSWORDS = {"admin": "admin-word", "alice": "alice-word", "carol": "carol-word", "bob": "bob-word"}
 _STARTS_SECONDS = 180.0
-LIVE = upto("collect_garbage", "success") | dict.fromkeys(TRIAL, "skipped")
 LONG_WHY = "\n".join(
     f"training.json: Hyperparameters.{name}: expected a number, found a text that is rather long and says little"
     for name in ("eta", "max_depth", "num_round", "subsample")
@@ -47,7 +46,7 @@ def fill(database: str) -> None:
             world.model(name)
         for version, days in ((11, 6), (12, 2)):
             left = results("iris-model", version, live=version - 1)
-            world.run("iris-model", f"s3__{version}", "success", LIVE, left, age=timedelta(days=days))
+            world.run("iris-model", f"s3__{version}", "success", RELEASED, left, age=timedelta(days=days))
             world.decided(
                 "approve",
                 decision="Approved",
@@ -71,7 +70,7 @@ def fill(database: str) -> None:
         left["test_dev"] |= {"champion": champion}
         tasks = world.run("iris-model", "s3__13", "running", upto("approve", "deferred"), left)
         world.ask(tasks["approve"], 13, uploader="bob")
-        world.run("churn-model", "s3__4", "success", LIVE, results("churn-model", 4), age=timedelta(days=3))
+        world.run("churn-model", "s3__4", "success", RELEASED, results("churn-model", 4), age=timedelta(days=3))
         states = upto("process_request", "failed", otherwise="upstream_failed")
         world.run("churn-model", "s3__5", "failed", states, results("churn-model", 5))
         world.failure(
@@ -82,11 +81,11 @@ def fill(database: str) -> None:
             why=LONG_WHY,
             fix="correct the file and upload the zip again; nothing was started",
         )
-        world.run("fraud-model", "s3__1", "success", LIVE, results("fraud-model", 1), age=timedelta(days=9))
+        world.run("fraud-model", "s3__1", "success", RELEASED, results("fraud-model", 1), age=timedelta(days=9))
         world.run("fraud-model", "s3__2", "running", upto("train", "running"), results("fraud-model", 2))
         world.run("fraud-model", "s3__3", "running", upto("deploy_dev", "in line"), results("fraud-model", 3))
-        world.run("price-model", "s3__7", "success", LIVE, results("price-model", 7), age=timedelta(hours=30))
-        world.run("ranking-model", "s3__1", "success", LIVE, results("ranking-model", 1), age=timedelta(days=4))
+        world.run("price-model", "s3__7", "success", RELEASED, results("price-model", 7), age=timedelta(hours=30))
+        world.run("ranking-model", "s3__1", "success", RELEASED, results("ranking-model", 1), age=timedelta(days=4))
         tasks = world.run(
             "ranking-model",
             "s3__2",

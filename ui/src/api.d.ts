@@ -24,6 +24,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/releases/{dag_id}/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Release
+         * @description One release: its failure first, then its open question, and everything known about it.
+         */
+        get: operations["get_release_releases__dag_id___run_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{dag_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model
+         * @description One model, and who may roll it back.
+         */
+        get: operations["get_model_models__dag_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{dag_id}/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Past Releases
+         * @description A model's releases, the newest first.
+         */
+        get: operations["list_past_releases_models__dag_id__releases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -53,6 +113,26 @@ export interface components {
              * @default 0
              */
             done: number;
+        };
+        /**
+         * Decided
+         * @description A decision that was taken.
+         */
+        Decided: {
+            /** Task Id */
+            task_id: string;
+            /** Decision */
+            decision: string;
+            /** By */
+            by: string;
+            /** At */
+            at: string | null;
+            /** How */
+            how: string;
+            /** Comment */
+            comment: string;
+            /** Approvals */
+            approvals: string[];
         };
         /**
          * Decision
@@ -87,6 +167,16 @@ export interface components {
             options: components["schemas"]["Option"][];
             /** Figures */
             figures: components["schemas"]["Figure"][];
+        };
+        /**
+         * Fact
+         * @description A line of what is in a release.
+         */
+        Fact: {
+            /** Name */
+            name: string;
+            /** Value */
+            value: string;
         };
         /**
          * Failure
@@ -151,6 +241,28 @@ export interface components {
             since: string | null;
         };
         /**
+         * Model
+         * @description One model: its row, and who may roll it back.
+         */
+        Model: {
+            row: components["schemas"]["Row"];
+            /** Description */
+            description: string | null;
+            /** Approvers */
+            approvers: string[];
+            /** May Roll Back */
+            may_roll_back: boolean;
+            /** Roll Back Refusal */
+            roll_back_refusal: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** User */
+            user: string;
+        };
+        /**
          * Need
          * @description What a model's newest release needs, the most urgent first.
          * @enum {string}
@@ -175,12 +287,102 @@ export interface components {
          */
         Order: "need" | "model" | "newest";
         /**
+         * PastRelease
+         * @description A line of a model's releases.
+         */
+        PastRelease: {
+            /** Run Id */
+            run_id: string;
+            /** State */
+            state: string;
+            /** Started */
+            started: string | null;
+            /** Ended */
+            ended: string | null;
+            /** Version */
+            version: string | null;
+            /** Rolls Back */
+            rolls_back: boolean;
+            /** Started By */
+            started_by: string | null;
+            decided: components["schemas"]["Decided"] | null;
+            /** Reached Production At */
+            reached_production_at: string | null;
+            /** Package Arn */
+            package_arn: string | null;
+            /** Is Live */
+            is_live: boolean;
+            /** Roll Back Refusal */
+            roll_back_refusal: string | null;
+            failure: components["schemas"]["Failure"] | null;
+        };
+        /**
+         * PastReleases
+         * @description A page of a model's releases, the newest first.
+         */
+        PastReleases: {
+            /** Releases */
+            releases: components["schemas"]["PastRelease"][];
+            /** Total */
+            total: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+        };
+        /**
          * Problem
          * @description Why a request was refused, as a sentence.
          */
         Problem: {
             /** Detail */
             detail: string;
+        };
+        /**
+         * Release
+         * @description One release, or one roll-back.
+         */
+        Release: {
+            /** Model */
+            model: string;
+            /** Run Id */
+            run_id: string;
+            /** State */
+            state: string;
+            /** Version */
+            version: string | null;
+            /** Rolled Back By */
+            rolled_back_by: string | null;
+            /** Is Live */
+            is_live: boolean;
+            /** Live Version */
+            live_version: string | null;
+            /** Started */
+            started: string | null;
+            /** Ended */
+            ended: string | null;
+            /** Failures */
+            failures: components["schemas"]["Failure"][];
+            /** Stages */
+            stages: components["schemas"]["Stage"][];
+            /** Decisions */
+            decisions: components["schemas"]["Decision"][];
+            /** Decided */
+            decided: components["schemas"]["Decided"][];
+            /** Figures */
+            figures: components["schemas"]["Figure"][];
+            /** Facts */
+            facts: components["schemas"]["Fact"][];
+            /** Tasks */
+            tasks: components["schemas"]["Task"][];
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** User */
+            user: string;
         };
         /**
          * Releases
@@ -257,6 +459,23 @@ export interface components {
          * @enum {string}
          */
         StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done";
+        /**
+         * Task
+         * @description A task of a release, for the timeline.
+         */
+        Task: {
+            /** Task Id */
+            task_id: string;
+            stage: components["schemas"]["StageName"] | null;
+            /** State */
+            state: string | null;
+            /** Started */
+            started: string | null;
+            /** Ended */
+            ended: string | null;
+            /** Tries */
+            tries: number;
+        };
         /** ValidationError */
         ValidationError: {
             /** Location */
@@ -315,6 +534,184 @@ export interface operations {
             };
             /** @description the caller may not read this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_release_releases__dag_id___run_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_model_models__dag_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_past_releases_models__dag_id__releases_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PastReleases"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from airflow.sdk import BaseOperator, Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from slipway.errors import SlipwayError
+from slipway.errors import Skipped, SlipwayError
 from slipway.formats.stored import versioned
 
 P = ParamSpec("P")
@@ -62,9 +62,9 @@ def log_error(error: SlipwayError) -> None:
 def keep_error(error: SlipwayError) -> None:
     """Keep what failed, where, why and what to do in an XCom, so that a page need not read the task's log.
 
-    :param error: what is about to leave the task
+    :param error: what is about to leave the task; one that says that there is nothing to do is not kept
     """
-    if error.kept:
+    if error.kept or type(error) is Skipped:
         return
     error.kept = True
     try:

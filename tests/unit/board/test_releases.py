@@ -9,16 +9,15 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 from slipway.board.overview import RELEASE_TAG
 from slipway.names import DAG_TAG
 from slipway.release_dag import build_release_dag
-from tests.unit.board.world import NOW, TRIAL, arn, iris, results, upto
+from tests.unit.board.world import NOW, RELEASED, arn, iris, results, upto
 
 APPROVAL = {"task_id": "approve"}
-LIVE = upto("collect_garbage", "success") | dict.fromkeys(TRIAL, "skipped")
 
 
 def waiting(world, model="iris-model", version=13, live=12, **question):
     """A release that waits for its approval, after one that is live."""
     if live:
-        world.run(model, f"live-{live}", "success", LIVE, results(model, live), age=timedelta(days=1))
+        world.run(model, f"live-{live}", "success", RELEASED, results(model, live), age=timedelta(days=1))
     tasks = world.run(
         model, f"new-{version}", "running", upto("approve", "deferred"), results(model, version, live=live)
     )
@@ -98,7 +97,7 @@ def test_the_effect_follows_from_what_is_live_and_from_the_share(board, world, l
     with world:
         world.model("iris-model")
         if live:
-            world.run("iris-model", "live", "success", LIVE, results("iris-model", live), age=timedelta(days=1))
+            world.run("iris-model", "live", "success", RELEASED, results("iris-model", live), age=timedelta(days=1))
         left = results("iris-model", 13, process_request=plan)
         tasks = world.run("iris-model", "new", "running", upto("approve", "deferred"), left)
         world.ask(tasks["approve"], 13)
@@ -181,7 +180,7 @@ def test_what_waits_for_a_person_comes_first_then_what_failed(board, world):
     with world:
         for name in ("a-done", "b-runs", "c-failed", "d-waits-since-noon", "e-waits-longer"):
             world.model(name)
-        world.run("a-done", "r", "success", LIVE, results("a-done", 1))
+        world.run("a-done", "r", "success", RELEASED, results("a-done", 1))
         world.run("b-runs", "r", "running", upto("train", "running"), results("b-runs", 1))
         world.run("c-failed", "r", "failed", upto("train", "failed"), results("c-failed", 1))
         waiting(world, "d-waits-since-noon", 2, None, age=timedelta(minutes=1))
@@ -228,11 +227,16 @@ def test_the_number_of_queries_does_not_grow_with_the_models(board, world, recor
                 world.model(name, serialized=number < 20)
                 for release in range(8):
                     world.run(
-                        name, f"r{release}", "success", LIVE, results(name, release), age=timedelta(days=9 - release)
+                        name,
+                        f"r{release}",
+                        "success",
+                        RELEASED,
+                        results(name, release),
+                        age=timedelta(days=9 - release),
                     )
                 world.run(name, "failed", "failed", upto("train", "failed"), results(name, 8))
                 waiting(world, name, 9, None) if number < 20 else world.run(
-                    name, "last", "success", LIVE, results(name, 9)
+                    name, "last", "success", RELEASED, results(name, 9)
                 )
         board.get("/releases")
         began = time.monotonic()

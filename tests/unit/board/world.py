@@ -69,6 +69,9 @@ def upto(task_id: str, state: str, *, otherwise: str | None = None) -> dict[str,
     return states | {"roll_back": "skipped"}
 
 
+RELEASED = upto("collect_garbage", "success") | dict.fromkeys(TRIAL, "skipped")
+
+
 def results(model: str, version: int, *, live: int | None = None, **more: Any) -> dict[str, Any]:
     """The XComs of a release that has got to production, by task."""
     gate = {"metric": "validation:accuracy", "minimum": 0.9, "maximum": None, "value": 0.97, "passed": True}
