@@ -6,11 +6,16 @@ export type Counts = Schemas["Counts"];
 export type Decision = Schemas["Decision"];
 export type Failure = Schemas["Failure"];
 export type Figure = Schemas["Figure"];
+export type Model = Schemas["Model"];
 export type Need = Schemas["Need"];
 export type Option = Schemas["Option"];
+export type PastRelease = Schemas["PastRelease"];
+export type PastReleases = Schemas["PastReleases"];
+export type Release = Schemas["Release"];
 export type Releases = Schemas["Releases"];
 export type Row = Schemas["Row"];
 export type Stage = Schemas["Stage"];
+export type Task = Schemas["Task"];
 
 /** An answer that is no success; `detail` is what the server says, as a sentence. */
 export class RequestError extends Error {

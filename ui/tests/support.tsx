@@ -16,19 +16,24 @@ export const show = (shown: ReactNode, path = "/") =>
     </ChakraProvider>,
   );
 
-/** Answer every request with this; return the requests. */
-export const serve = (status: number, body: unknown) => {
-  const requests: { body?: unknown; method: string; url: string }[] = [];
+type Request = { body?: unknown; method: string; url: string };
+
+/** Answer each request by its URL; return the requests. */
+export const serveEach = (answer: (url: string) => unknown, status = 200) => {
+  const requests: Request[] = [];
   vi.stubGlobal("fetch", (url: string, init: RequestInit = {}) => {
     requests.push({
       body: typeof init.body === "string" ? JSON.parse(init.body) : undefined,
       method: init.method ?? "GET",
       url,
     });
-    return Promise.resolve(new Response(JSON.stringify(body), { status }));
+    return Promise.resolve(new Response(JSON.stringify(answer(url)), { status }));
   });
   return requests;
 };
+
+/** Answer every request with this; return the requests. */
+export const serve = (status: number, body: unknown) => serveEach(() => body, status);
 
 export const decision = (changed: Partial<Decision> = {}): Decision => ({
   approvals: [],

@@ -9,7 +9,11 @@ from typing import Any
 PREFIX = "/slipway/board"
 BUNDLE = Path(__file__).with_name("static") / "board.js"
 # Names of the pages: their titles in Airflow's UI, and the names under which the bundle defines them.
-_PAGES = (("Releases", "nav", "slipway"),)
+_PAGES = (
+    ("Releases", "nav", "slipway"),
+    ("Release", "dag_run", "slipway-release"),
+    ("Model", "dag", "slipway-model"),
+)
 
 
 def react_apps() -> list[dict[str, Any]]:
