@@ -1,5 +1,5 @@
 import { Box, Button, Heading, HStack, Text, Textarea } from "@chakra-ui/react";
-import { useId, useState } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 
 import { answer, type Decision, type Option, RequestError } from "./client";
 import { left, releaseName, runUrl } from "./format";
@@ -101,6 +101,9 @@ const Answering = ({ decision, model, onAnswered, onCancel, option }: AnsweringP
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string>();
   const id = useId();
+  const field = useRef<HTMLTextAreaElement>(null);
+  // The next step follows the press of a button, so the keyboard goes there.
+  useEffect(() => field.current?.focus(), []);
 
   const submit = async () => {
     setSending(true);
@@ -131,6 +134,7 @@ const Answering = ({ decision, model, onAnswered, onCancel, option }: AnsweringP
         id={`${id}-comment`}
         maxLength={1024}
         onChange={(event) => setComment(event.target.value)}
+        ref={field}
         rows={2}
         value={comment}
       />

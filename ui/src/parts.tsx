@@ -164,7 +164,7 @@ export const Waiting = () => (
 
 /** A page's frame: it scrolls by itself, as Airflow's own pages do. */
 export const Page = ({ children, title }: { children: ReactNode; title: string }) => (
-  <Box h="full" overflowY="auto" p={{ base: 2, md: 4 }}>
+  <Box h="full" id="slipway-board" overflowY="auto" p={{ base: 2, md: 4 }}>
     <Heading as="h1" mb={3} size="xl">
       {title}
     </Heading>
