@@ -10,7 +10,9 @@ import { usePoll } from "./usePoll";
 const LIMIT = 25;
 
 /** One model: where it stands, its releases, and what to roll production back to. */
-export const ModelPage = ({ dagId = "" }: { dagId?: string }) => {
+export const ModelPage = ({ dagId = "" }: { dagId?: string }) => <OneModel dagId={dagId} key={dagId} />;
+
+const OneModel = ({ dagId }: { dagId: string }) => {
   const name = encodeURIComponent(dagId);
   const [offset, setOffset] = useState(0);
   const model = usePoll<Model>(`models/${name}`);

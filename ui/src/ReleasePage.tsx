@@ -3,14 +3,18 @@ import type { ReactNode } from "react";
 
 import type { Release, Task } from "./client";
 import { DecisionCard } from "./DecisionCard";
-import { modelUrl, moment, releaseName, span, taskUrl } from "./format";
+import { airflowUrl, modelUrl, moment, releaseName, span } from "./format";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { usePoll } from "./usePoll";
 
 type Props = { dagId?: string; runId?: string };
 
 /** One release: its failure first, then its question, then what is in it and how it went. */
-export const ReleasePage = ({ dagId = "", runId = "" }: Props) => {
+export const ReleasePage = ({ dagId = "", runId = "" }: Props) => (
+  <OneRelease dagId={dagId} key={`${dagId} ${runId}`} runId={runId} />
+);
+
+const OneRelease = ({ dagId, runId }: Required<Props>) => {
   const path = `releases/${encodeURIComponent(dagId)}/${encodeURIComponent(runId)}`;
   const { document: found, problem, refresh } = usePoll<Release>(path);
   return (
@@ -30,7 +34,8 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
       {found.is_live ? "Production serves it. " : ""}
       {!found.is_live && found.live_version ? `Production serves v${found.live_version}. ` : ""}
       {found.rolled_back_by ? `A roll-back, ordered by ${found.rolled_back_by}. ` : ""}
-      <Go to={modelUrl(found.model)}>All releases of {found.model}</Go>
+      <Go to={modelUrl(found.model)}>All releases of {found.model}</Go>,{" "}
+      <Go to={airflowUrl(found.model, found.run_id)}>the run in Airflow</Go>
     </Text>
     {found.failures.map((failure) => (
       <FailureBox failure={failure} key={failure.task_id} model={found.model} now={found.at} />
@@ -135,7 +140,7 @@ const Timeline = ({ found }: { found: Release }) => {
           {ran.map((task) => (
             <Table.Row key={task.task_id}>
               <Table.ColumnHeader fontWeight="normal" scope="row">
-                <Go to={taskUrl(found.model, found.run_id, task.task_id)}>{task.task_id}</Go>
+                <Go to={airflowUrl(found.model, found.run_id, task.task_id)}>{task.task_id}</Go>
               </Table.ColumnHeader>
               <Table.Cell>{task.state}</Table.Cell>
               <Table.Cell>{span(seconds(task, found.at))}</Table.Cell>

@@ -48,10 +48,14 @@ export const releaseName = (version: string | null | undefined, uploadedAt?: str
   return uploadedAt ? `zip of ${new Date(uploadedAt).toLocaleString(undefined, SHORT)}` : "";
 };
 
+/** The board's page of a release; on a narrow window Airflow leaves no room for the tab of the run. */
 export const runUrl = (model: string, runId: string): string =>
-  `/dags/${encodeURIComponent(model)}/runs/${encodeURIComponent(runId)}/plugin/slipway-release`;
+  `/plugin/slipway?${new URLSearchParams({ model, run: runId }).toString()}`;
 
-export const modelUrl = (model: string): string => `/dags/${encodeURIComponent(model)}/plugin/slipway-model`;
+export const modelUrl = (model: string): string => `/plugin/slipway?${new URLSearchParams({ model }).toString()}`;
 
-export const taskUrl = (model: string, runId: string, taskId: string): string =>
-  `/dags/${encodeURIComponent(model)}/runs/${encodeURIComponent(runId)}/tasks/${encodeURIComponent(taskId)}`;
+/** Airflow's own page of a run, or of one of its tasks. */
+export const airflowUrl = (model: string, runId: string, taskId?: string): string => {
+  const run = `/dags/${encodeURIComponent(model)}/runs/${encodeURIComponent(runId)}`;
+  return taskId ? `${run}/tasks/${encodeURIComponent(taskId)}` : run;
+};

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { Link } from "react-router-dom";
 
 import type { Failure, Figure, RequestError, Stage } from "./client";
-import { ago, moment, releaseName, runUrl, taskUrl } from "./format";
+import { ago, airflowUrl, moment, releaseName, runUrl } from "./format";
 
 const PALETTES: Record<Stage["state"], string> = {
   asking: "purple",
@@ -89,7 +89,7 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
     p={3}
   >
     <Text fontSize="sm">
-      <Go to={taskUrl(model, failure.run_id, failure.task_id)}>{failure.task_id}</Go>{" "}
+      <Go to={airflowUrl(model, failure.run_id, failure.task_id)}>{failure.task_id}</Go>{" "}
       {failure.skipped ? "was skipped" : "failed"} <Age at={failure.at} now={now} />
     </Text>
     <Box as="dl" display="grid" gap={1} gridTemplateColumns="max-content 1fr" mt={2}>

@@ -2,6 +2,7 @@ import { cleanup, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, expect, test } from "vitest";
 
+import { Board } from "../src/Board";
 import { ReleasesPage } from "../src/ReleasesPage";
 import { decision, releases, row, serve, show } from "./support";
 
@@ -65,4 +66,12 @@ test("the server filters, sorts and pages", async () => {
   const asked = requests.map((one) => new URL(one.url).searchParams);
   expect(asked.some((one) => one.get("need") === "failed" && one.get("offset") === "25")).toBe(true);
   expect(asked.at(-1)?.get("offset")).toBe("0");
+});
+
+test("the address may name one model", async () => {
+  const requests = serve(404, { detail: "There is no model x." });
+  show(<Board />, "/plugin/slipway?model=x");
+  expect((await screen.findByRole("alert")).textContent).toBe("There is no model x.");
+  expect(requests.some((one) => one.url.endsWith("slipway/api/v1/models/x"))).toBe(true);
+  expect(screen.getByRole("link", { name: "All models" })).toBeDefined();
 });
