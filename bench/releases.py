@@ -80,7 +80,10 @@ def _instance(folder: Path) -> Iterator[Instance]:
 def _let_the_stock_operators(slipway: Instance) -> None:
     """Let Airflow and the model's roles make what the stock operators make, which is not named as Slipway's is."""
     iam = slipway.client("iam")
-    for role in ("slipway-airflow", "slipway-training-iris-model", "slipway-endpoint-iris-model"):
+    models_own = ("slipway-training-iris-model", "slipway-endpoint-iris-model")
+    for role in models_own:
+        iam.delete_role_permissions_boundary(RoleName=role)
+    for role in ("slipway-airflow", *models_own):
         iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
 
 

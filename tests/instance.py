@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import boto3
+
 from demo import predictions, upload
 from demo.datasets import load
 from tools import bootstrap_stack, environment, ledger
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
-from tools.settings import ROOT, Settings
+from tools.settings import AIRFLOW_ROLE, REGION, ROOT, Settings
 
 # Airflow's patience with what was killed: shorter than after 'make up', and longer than the API server's restart takes.
 SHORT_PATIENCE = {
@@ -85,6 +87,16 @@ class Instance:
     def client(self, service: str) -> Any:
         """A client of the administrator, who may look at everything and break everything."""
         return admin_client(self.settings, service)
+
+    def airflow_client(self, service: str) -> Any:
+        """A client with a session of Airflow's role, as a task of any DAG can have it."""
+        key = environment.aws_credentials(self.settings).airflow
+        user = boto3.Session(key.access_key_id, key.secret_access_key, region_name=REGION)
+        sts = user.client("sts", endpoint_url=self.settings.aws_url)
+        found = sts.assume_role(RoleArn=AIRFLOW_ROLE, RoleSessionName="another-dag")["Credentials"]
+        role = boto3.Session(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], region_name=REGION)
+        client: Any = role.client
+        return client(service, endpoint_url=self.settings.aws_url)
 
     def ledger(self, **wanted: str) -> list[dict[str, Any]]:
         """The lines of the call ledger whose fields have these values."""

@@ -66,3 +66,11 @@ class Guard(Protocol):
         :param needed: those with `PASS_ROLE` are looked at
         :raises ServiceError: the service cannot assume one of them
         """
+
+    def may(self, scope: Scope, role_arn: str, needed: Needed) -> bool:
+        """Tell whether a role is allowed an action, for a service that acts as it.
+
+        :param scope: account and region
+        :param role_arn: the role
+        :param needed: the action and its resource
+        """

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from local_aws.host.authentication import Caller
-from local_aws.host.permissions import Refusal
+from local_aws.host.refusal import Refusal
 from local_aws.host.requests import HttpRequest
 
 _MEMBER = re.compile(r"(\w+)\.member\.\d+")

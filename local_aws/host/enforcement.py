@@ -13,7 +13,8 @@ from local_aws.framework.authorization import Needed, passing
 from local_aws.framework.store import Scope
 from local_aws.host.accounts import MemberAccounts
 from local_aws.host.current import Current, current
-from local_aws.host.permissions import Permissions, Refusal
+from local_aws.host.permissions import Permissions
+from local_aws.host.role_boundaries import boundary_key
 
 PRIVATE_PARTS = {
     "ministack.app": ("pin_request_origin", "pin_signed_request"),
@@ -84,9 +85,9 @@ class Enforcement:
 
     def _note(self, asked: Current, denied: Any, needed: Needed) -> None:
         """Keep what is refused for the answer and the ledger."""
-        scope = self._scope()
-        unmet = self._permissions.unmet(scope, asked.caller.arn, asked.caller.access_key_id, needed)
-        asked.refusal = Refusal(denied.principal_arn, needed.action, needed.resource, denied.decision == "Deny", unmet)
+        asked.refusal = self._permissions.refusal(
+            self._scope(), asked.caller.arn, asked.caller.access_key_id, needed, denied.decision
+        )
 
     def _trusted_by_name(self, asked: Current, needed: Needed) -> bool:
         return needed.action == "sts:AssumeRole" and self._permissions.names_directly(
@@ -120,6 +121,9 @@ class Enforcement:
             yield from self._of_cloudformation(asked.parameters, first)
         elif service == "monitoring":
             yield from _of_cloudwatch(self._scope(), asked.parameters, first)
+        elif service == "iam":
+            boundary = asked.parameters.get("PermissionsBoundary") or self._permissions.boundary_of(first.resource)
+            yield Needed(first.action, first.resource, {**first.keys, **boundary_key(first.action, boundary)})
         else:
             yield first
 

@@ -23,7 +23,9 @@ from local_aws.host import (
     patterns,
     permissions,
     persistence,
+    policy_variables,
     requests,
+    role_boundaries,
     s3,
     s3_files,
     services,
@@ -50,7 +52,9 @@ _PARTS: tuple[ModuleType, ...] = (
     patterns,
     permissions,
     persistence,
+    policy_variables,
     requests,
+    role_boundaries,
     s3,
     s3_files,
     services,
@@ -89,6 +93,7 @@ class Gateway:
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
         self.requests = requests.Requests(modules)
         self.iam = iam.Iam(modules)
+        policy_variables.read_variables(modules)
         self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
@@ -100,6 +105,7 @@ class Gateway:
         template_checks.check_templates(modules)
         stack_requests.check_requests(modules)
         stack_steps.check_steps(modules)
+        role_boundaries.keep_boundaries(modules)
         self.persistence = persistence.Persistence(modules, disk)
         roles = stack_roles.StackRoles(modules, self.iam.permissions)
         self.stacks = stacks.Stacks(modules, roles, self.persistence, journal, settings.pace_seconds)

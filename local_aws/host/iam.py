@@ -14,7 +14,8 @@ from local_aws.host.current import current
 from local_aws.host.enforcement import Enforcement
 from local_aws.host.environment import DEFAULT_ACCOUNT
 from local_aws.host.patterns import wildcard
-from local_aws.host.permissions import Permissions, Refusal
+from local_aws.host.permissions import Permissions
+from local_aws.host.refusal import Refusal
 from local_aws.host.requests import HttpRequest
 
 PRIVATE_PARTS = {

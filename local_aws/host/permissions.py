@@ -7,12 +7,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from local_aws.framework.api import RequestContext, ServiceError
 from local_aws.framework.authorization import PASS_ROLE, PASSED_TO, Needed
 from local_aws.framework.store import Scope
+from local_aws.host.refusal import AccessDenied, Refusal
 
 PRIVATE_PARTS = {
     "ministack.core.iam_evaluator": (
@@ -40,57 +40,6 @@ _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 _REMEMBERED_SECONDS = 1.0
 _REMEMBERED_DECISIONS = 1024
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A decision of IAM against a request.
-
-    :param principal: ARN of the user or role session
-    :param explicit: whether a Deny statement decided
-    :param unmet: the Sid, or the conditions, of a statement that would allow it under other conditions; empty for none
-    """
-
-    principal: str
-    action: str
-    resource: str
-    explicit: bool
-    unmet: str = ""
-
-    @property
-    def message(self) -> str:
-        """The error's text.
-
-        https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-        """
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
-        resource = f'"{self.resource}"' if self.action.startswith("s3:") else self.resource
-        why = (
-            "with an explicit deny in an identity-based policy"
-            if self.explicit
-            else f"because no identity-based policy allows the {self.action} action"
-        )
-        return f"User: {self.principal} is not authorized to perform: {self.action} on resource: {resource} {why}"
-
-    def as_data(self) -> dict[str, Any]:
-        """Return what the ledger says about it, with the statement that would allow the call."""
-        found: dict[str, Any] = {"principal": self.principal, "action": self.action, "resource": self.resource}
-        if self.explicit:
-            return {**found, "why": "a statement denies it"}
-        statement = {"Effect": "Allow", "Action": self.action, "Resource": self.resource}
-        why = f"the condition of {self.unmet} is not met" if self.unmet else "no statement allows it"
-        return {**found, "why": why, "statement": statement}
-
-
-class AccessDenied(ServiceError):
-    """A refusal as SageMaker and Application Auto Scaling answer it.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
-    """
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__("AccessDeniedException", refusal.message, 400)
-        self.refusal = refusal
 
 
 class Permissions:
@@ -140,6 +89,15 @@ class Permissions:
                     f"'{one.keys[PASSED_TO]}' to assume the role.",
                 )
 
+    def may(self, scope: Scope, role_arn: str, needed: Needed) -> bool:
+        """Tell whether a role is allowed an action, for a service that acts as it.
+
+        :param scope: account and region
+        :param role_arn: the role
+        :param needed: the action and its resource
+        """
+        return self.decide(scope, role_arn, "", needed) is None
+
     # --- decisions ------------------------------------------------------------------------------------------------
 
     def decide(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> Refusal | None:
@@ -156,7 +114,26 @@ class Permissions:
         found = self._principal(scope, principal, access_key_id)
         if found.policies is None:
             return None
-        evaluated = self._evaluator.EvalContext(
+        evaluated = self._context(scope, found, needed)
+        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
+        if decision == "Allow":
+            return None
+        return self._refusal(found, evaluated, needed, decision)
+
+    def refusal(self, scope: Scope, principal: str, access_key_id: str, needed: Needed, decision: str) -> Refusal:
+        """Say why something was refused that ministack has decided.
+
+        :param scope: account and region
+        :param principal: its ARN
+        :param access_key_id: what it signed with
+        :param needed: the action and its resource
+        :param decision: ministack's word for it
+        """
+        found = self._principal(scope, principal, access_key_id)
+        return self._refusal(found, self._context(scope, found, needed), needed, decision)
+
+    def _context(self, scope: Scope, found: Any, needed: Needed) -> Any:
+        return self._evaluator.EvalContext(
             principal_arn=found.arn,
             principal_type=found.type,
             principal_account=found.account,
@@ -166,11 +143,34 @@ class Permissions:
             service_context={"aws:tagkeys": None, **{key.lower(): value for key, value in needed.keys.items()}},
             principal_keys=found.keys,
         )
-        decision = self._evaluator.evaluate(evaluated, found.policies, *found.limits).decision
-        if decision == "Allow":
-            return None
-        unmet = self._unmet(found.policies, needed)
-        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet)
+
+    def _refusal(self, found: Any, evaluated: Any, needed: Needed, decision: str) -> Refusal:
+        # What is allowed without the limits, or only not allowed without them, is refused by the boundary.
+        policies = found.policies or []
+        alone = self._evaluator.evaluate(evaluated, policies).decision
+        limited = self._evaluator.evaluate(evaluated, policies, *found.limits).decision
+        boundary = self.boundary_of(found.arn) if limited != alone else ""
+        unmet = "" if boundary else self._unmet(policies, needed)
+        return Refusal(found.arn, needed.action, needed.resource, decision == "Deny", unmet, boundary)
+
+    def boundary_of(self, arn: str) -> str:
+        """Return the permissions boundary of a user, a role or a role's session; empty for none.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+
+        :param arn: of the user, role or session
+        """
+        match = _PRINCIPAL.fullmatch(arn)
+        if match is None:
+            return ""
+        store, name = self._entity(match[2], match[3])
+        return str((store.get_scoped(match[1], None, name) or {}).get("PermissionsBoundary") or "")
+
+    def _entity(self, kind: str, rest: str) -> tuple[Any, str]:
+        """Return where a principal is kept, and its name there."""
+        if kind == "assumed-role":
+            return self._iam._roles, rest.partition("/")[0]
+        return self._iam._users if kind == "user" else self._iam._roles, rest.rpartition("/")[2]
 
     def remembered(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
         """Decide as `decide` does, at most once a second for the same caller and resource.
@@ -191,14 +191,8 @@ class Permissions:
             self._on_refusal(known[1])
         return known[1]
 
-    def unmet(self, scope: Scope, principal: str, access_key_id: str, needed: Needed) -> str:
-        """Name the statement that allows an action under other conditions.
-
-        :returns: its Sid, else its conditions; empty when there is none
-        """
-        return self._unmet(self._principal(scope, principal, access_key_id).policies or [], needed)
-
     def _unmet(self, policies: Sequence[Sequence[Any]], needed: Needed) -> str:
+        """Name the statement that allows an action under other conditions: its Sid, else its conditions."""
         for statement in (statement for policy in policies for statement in policy):
             if (
                 statement.effect == "Allow"
@@ -229,12 +223,9 @@ class Permissions:
         match = _PRINCIPAL.fullmatch(arn)
         assert match is not None  # noqa: S101 (`decide` has looked)
         account, kind, rest = match.groups()
-        if kind == "user":
-            name = rest.rpartition("/")[2]
-            policies, store = self._evaluator._gather_user_policies(name, account), self._iam._users
-        else:
-            name = rest.partition("/")[0] if kind == "assumed-role" else rest.rpartition("/")[2]
-            policies, store = self._evaluator._gather_role_policies(name, account), self._iam._roles
+        store, name = self._entity(kind, rest)
+        gather = self._evaluator._gather_user_policies if kind == "user" else self._evaluator._gather_role_policies
+        policies = gather(name, account)
         limits = self._evaluator._permissions_boundary(store, name, account)
         principal_type = "User" if kind == "user" else "AssumedRole"
         return self._evaluator.PrincipalInfo(arn, principal_type, account, policies, {}, limits)
@@ -248,13 +239,23 @@ class Permissions:
         :param role_arn: the role
         :param service: such as ``sagemaker.amazonaws.com``
         """
-        names = {"aws:sourceaccount": scope.account_id, "aws:tagkeys": None}
-        evaluator = self._evaluator
-
-        def named(principal: Any) -> bool:
-            return bool(evaluator._service_principal_matches(principal, service))
-
-        return self._trusted(scope, role_arn, service, names, named)
+        context = self._evaluator.EvalContext(
+            principal_arn=service,
+            principal_type="Service",
+            principal_account=scope.account_id,
+            action="sts:AssumeRole",
+            resource_arn=role_arn,
+            region=scope.region,
+            service_context={"aws:sourceaccount": scope.account_id, "aws:tagkeys": None},
+        )
+        effects = {
+            statement.get("Effect")
+            for statement in self._trust(scope, role_arn)
+            if self._evaluator._service_principal_matches(statement.get("Principal", {}), service)
+            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
+            and self._evaluator._conditions_met(statement.get("Condition", {}), context)
+        }
+        return "Allow" in effects and "Deny" not in effects
 
     def names_directly(self, scope: Scope, role_arn: str, caller: str) -> bool:
         """Tell whether a role's trust policy names a caller itself, who then needs no permission to assume it.
@@ -266,36 +267,21 @@ class Permissions:
         :param role_arn: the role
         :param caller: ARN of a user or a role's session
         """
-        return self._trusted(
-            scope, role_arn, caller, {}, lambda principal: self._evaluator._names_caller(principal, caller)
+        # STS itself then looks at the conditions, of which some are about its request.
+        return any(
+            statement.get("Effect") == "Allow"
+            and self._evaluator._names_caller(statement.get("Principal", {}), caller)
+            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
+            for statement in self._trust(scope, role_arn)
         )
 
-    def _trusted(
-        self, scope: Scope, role_arn: str, caller: str, keys: Mapping[str, Any], named: Callable[[Any], bool]
-    ) -> bool:
+    def _trust(self, scope: Scope, role_arn: str) -> list[dict[str, Any]]:
+        """Return the statements of a role's trust policy; none where the account has no such role."""
         match = _PRINCIPAL.fullmatch(role_arn)
         if match is None or match[2] != "role" or match[1] != scope.account_id:
-            return False
+            return []
         role = self._iam._roles.get_scoped(match[1], None, match[3].rpartition("/")[2])
-        if role is None or role["Arn"] != role_arn:
-            return False
-        context = self._evaluator.EvalContext(
-            principal_arn=caller,
-            principal_type="Service",
-            principal_account=scope.account_id,
-            action="sts:AssumeRole",
-            resource_arn=role_arn,
-            region=scope.region,
-            service_context=dict(keys),
-        )
-        effects = {
-            statement.get("Effect")
-            for statement in _statements(role.get("AssumeRolePolicyDocument"))
-            if named(statement.get("Principal", {}))
-            and self._evaluator._action_matches("sts:AssumeRole", _listed(statement.get("Action")), [])
-            and self._evaluator._conditions_met(statement.get("Condition", {}), context)
-        }
-        return "Allow" in effects and "Deny" not in effects
+        return _statements(role.get("AssumeRolePolicyDocument")) if role and role["Arn"] == role_arn else []
 
 
 def _statements(document: Any) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from local_aws.framework.cloudformation import CLOUDFORMATION
 from local_aws.framework.store import Document, Scope
 from local_aws.host.current import current
 from local_aws.host.permissions import Permissions
+from local_aws.host.role_boundaries import ROLE_TYPE, boundary_key
 from local_aws.host.stack_operations import current_operation
 
 PRIVATE_PARTS = {
@@ -154,10 +155,43 @@ class StackRoles:
         :raises ValueError: with IAM's text, which the engine shows as the resource's status reason
         """
         context = self.context()
-        for needed in _needed(context, step, type_name, resource, properties, stack):
+        for needed in self._needed(context, step, type_name, resource, properties, stack):
             refusal = self._permissions.decide(context, context.principal or context.caller, "", needed)
             if refusal is not None:
                 raise ValueError(refusal.message)
+
+    def _needed(
+        self, scope: Scope, step: str, type_name: str, resource: str, properties: Document, stack: str
+    ) -> Iterator[Needed]:
+        _, service, noun = type_name.split("::", 2) if type_name.count("::") == 2 else ("", "", "")
+        namespace = _NAMESPACES.get(service)
+        if namespace is None:
+            return
+        arn = _arn(scope, type_name, properties, resource if step != "create" else f"{stack}-{resource}-*")
+        yield from (
+            self._of_role(step, arn, properties)
+            if type_name == ROLE_TYPE
+            else [Needed(_ACTIONS.get((type_name, step), f"{namespace}:{step.capitalize()}{noun}"), arn)]
+        )
+
+    def _of_role(self, step: str, arn: str, properties: Document) -> Iterator[Needed]:
+        """Say what a role's handler needs, with the boundary that the role has or gets.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
+        """
+        before = self._permissions.boundary_of(arn) if step != "create" else ""
+        after = properties.get("PermissionsBoundary") or ""
+        actions = [f"{step.capitalize()}Role"]
+        change = "Delete" if step == "delete" else "Put"
+        actions += [f"{change}RolePolicy"] if properties.get("Policies") else []
+        if properties.get("ManagedPolicyArns"):
+            actions.append("DetachRolePolicy" if step == "delete" else "AttachRolePolicy")
+        if step == "update":
+            actions.append("UpdateAssumeRolePolicy")
+            if after != before:
+                actions.insert(0, "PutRolePermissionsBoundary" if after else "DeleteRolePermissionsBoundary")
+        for action in (f"iam:{action}" for action in actions):
+            yield Needed(action, arn, boundary_key(action, before if step == "delete" else after or before))
 
 
 def session_arn(role: str) -> str:
@@ -169,25 +203,13 @@ def session_arn(role: str) -> str:
     return f"arn:{partition}:sts::{account}:assumed-role/{resource.rpartition('/')[2]}/{_SESSION}"
 
 
-def _needed(
-    scope: Scope, step: str, type_name: str, resource: str, properties: Document, stack: str
-) -> Iterator[Needed]:
-    _, service, noun = type_name.split("::", 2) if type_name.count("::") == 2 else ("", "", "")
-    namespace = _NAMESPACES.get(service)
-    if namespace is None:
-        return
-    action = _ACTIONS.get((type_name, step), f"{namespace}:{step.capitalize()}{noun}")
-    name = resource if step != "create" else f"{stack}-{resource}-*"
-    yield Needed(action, _arn(scope, type_name, properties, name))
-
-
 def _arn(scope: Scope, type_name: str, properties: Document, name: str) -> str:
     """Name the resource as the service's actions do; ``*`` for types whose names say nothing."""
     if type_name in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
         return scope.arn("cloudwatch", f"alarm:{properties.get('AlarmName', name)}")
     if type_name == "AWS::CloudWatch::Dashboard":
         return f"arn:aws:cloudwatch::{scope.account_id}:dashboard/{properties.get('DashboardName', name)}"
-    if type_name == "AWS::IAM::Role":
+    if type_name == ROLE_TYPE:
         return f"arn:aws:iam::{scope.account_id}:role/{properties.get('RoleName', name)}"
     if type_name == "AWS::S3::Bucket":
         return f"arn:aws:s3:::{properties.get('BucketName', name)}"

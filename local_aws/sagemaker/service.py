@@ -7,12 +7,14 @@ from local_aws.compute.hosting import Hosting
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import JsonService, Operation
+from local_aws.framework.authorization import Needed
 from local_aws.framework.service_parts import InvocationResponse, ServiceParts
 from local_aws.framework.store import Scope, Store
 from local_aws.sagemaker import registry
 from local_aws.sagemaker.cloudformation import resource_types
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.invocation_checks import refusal
 from local_aws.sagemaker.model_package_groups import RESOURCE_TYPE, ModelPackageGroupResource
 from local_aws.sagemaker.models import Models
@@ -53,7 +55,10 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     def new_run(spec: TrainingSpec, on_status: Callable[[TrainingTransition], None]) -> TrainingRun:
         return TrainingRun(spec, compute_settings, compute, on_status)
 
-    jobs = TrainingJobs(store, tags, objects, new_run)
+    def may(scope: Scope, role_arn: str, needed: Needed) -> bool:
+        return service.guard is None or service.guard.may(scope, role_arn, needed)
+
+    jobs = TrainingJobs(store, tags, objects, ImageCheck(may), new_run)
     models = Models(store, tags, objects, PackageContainers(registered["DescribeModelPackage"]))
     endpoints = Endpoints(store, tags, models, hosting, RollbackAlarms(compute_settings), settings)
     operations: dict[str, Operation] = {

@@ -21,6 +21,7 @@ from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import select
 from local_aws.framework.store import Document, Scope, Store
+from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.resources import invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
@@ -61,13 +62,15 @@ class TrainingJobs:
     :param store: where jobs are kept
     :param tags: of all resources
     :param objects: checks objects in S3
+    :param images: checks images
     :param new_run: prepares the compute of one job
     """
 
-    def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, new_run: RunFactory) -> None:
+    def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, images: ImageCheck, new_run: RunFactory) -> None:
         self._jobs = store.collection("training_jobs")
         self._tags = tags
         self._objects = objects
+        self._images = images
         self._new_run = new_run
         # Guards _runs and _going_down.
         self._lock = threading.Lock()
@@ -148,6 +151,7 @@ class TrainingJobs:
         channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
         if len(channels) != len(set(channels)):
             raise invalid("Duplicate channel names in InputDataConfig: each ChannelName must be unique.")
+        self._images.require_pull(context, algorithm["TrainingImage"], parameters["RoleArn"])
         for channel in parameters.get("InputDataConfig", []):
             self._check_channel(context, channel, parameters["RoleArn"])
 

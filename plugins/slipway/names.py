@@ -133,6 +133,11 @@ def metric_of_key(key: str) -> str | None:
     return decoded(key.removeprefix(_METRIC_PREFIX)) if key.startswith(_METRIC_PREFIX) else None
 
 
+def approver_role(prefix: str) -> str:
+    """Name the role as which people approve a model, as include/cfn/model.yaml makes it."""
+    return f"slipway-approver-{prefix}"
+
+
 def training_role(prefix: str) -> str:
     """Name the role that SageMaker trains a model as; include/cfn/model.yaml makes it."""
     return f"slipway-training-{prefix}"

@@ -80,7 +80,7 @@ EVERYTHING_IN_S3 = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "A
     ],
 )
 def test_whatever_s3_rights_somebody_has_only_airflow_writes_releases(local_aws, who, key, may):
-    policy = json.loads(local_aws.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])
+    policy = json.loads(local_aws.bucket_policy)
     call = (who, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{key}", {})
     assert judged([(call, [EVERYTHING_IN_S3, policy])]) == [may]
 

@@ -99,6 +99,12 @@ def test_every_resource_says_what_becomes_of_it(name):
         assert {"DeletionPolicy", "UpdateReplacePolicy"} <= body.keys(), f"{name}: {key}"
 
 
+@pytest.mark.parametrize("name", template_names())
+def test_a_template_can_be_sent(name):
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    assert len(TEMPLATES[name].read_bytes()) <= (51_200 if name in ROLES else 1_048_576)
+
+
 ROLES = ("bootstrap.yaml", "model.yaml")
 
 
@@ -257,7 +263,7 @@ def test_bootstrap_makes_a_versioned_private_bucket(aws):
     s3 = aws.client("s3")
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
-    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+    assert "aws:SecureTransport" in aws.bucket_policy
     assert s3.get_bucket_encryption(Bucket=BUCKET)
 
 

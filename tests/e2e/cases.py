@@ -7,6 +7,7 @@ tests/cases: the model file, the zip's two documents, and the objects below `<pr
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 
 from slipway.names import LIVE_VARIANT
 from slipway.registry.metadata import metrics_of
+from tools.settings import AIRFLOW_ROLE
 
 pytestmark = pytest.mark.e2e
 
@@ -117,6 +119,17 @@ def release_by_form(slipway, case: str) -> Release:
     region = slipway.client("s3").meta.region_name
     slipway.client("s3").create_bucket(Bucket=OTHER_BUCKET, CreateBucketConfiguration={"LocationConstraint": region})
     slipway.client("s3").put_bucket_versioning(Bucket=OTHER_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    # Its owner lets Airflow's role read it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html
+    allowed = {
+        f"arn:aws:s3:::{OTHER_BUCKET}": ["s3:ListBucket", "s3:ListBucketVersions"],
+        f"arn:aws:s3:::{OTHER_BUCKET}/*": ["s3:GetObject", "s3:GetObjectVersion"],
+    }
+    statements = [
+        {"Effect": "Allow", "Principal": {"AWS": AIRFLOW_ROLE}, "Action": actions, "Resource": resource}
+        for resource, actions in allowed.items()
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    slipway.client("s3").put_bucket_policy(Bucket=OTHER_BUCKET, Policy=policy)
     version = upload_zip(slipway, case, OTHER_BUCKET)
     return Release(slipway, case, slipway.api("alice").trigger(case, {"bucket": OTHER_BUCKET, "version_id": version}))
 

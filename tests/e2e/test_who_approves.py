@@ -15,7 +15,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -272,17 +271,10 @@ def test_of_two_answers_at_once_one_stands_and_outlives_the_process_that_takes_i
 
 
 def test_who_acts_as_airflow_in_aws_approves_nothing(slipway, waiting):
-    """As a task of any other DAG can, by Airflow's own connection."""
+    """As a task of any other DAG can, by Airflow's own role."""
     release = Waiting(slipway)
     live, arn = slipway.endpoint_config(PRODUCTION), release.package()["ModelPackageArn"]
-    key = environment.aws_credentials(slipway.settings).airflow
-    airflow = boto3.client(
-        "sagemaker",
-        endpoint_url=slipway.settings.aws_url,
-        region_name="us-west-2",
-        aws_access_key_id=key.access_key_id,
-        aws_secret_access_key=key.secret_access_key,
-    )
+    airflow = slipway.airflow_client("sagemaker")
     forged = {
         "slipway-decision": "Approved",
         "slipway-decided-by": "alice",
@@ -310,7 +302,7 @@ def test_who_acts_as_airflow_in_aws_approves_nothing(slipway, waiting):
     # A person whom IAM lets decide there does.
     slipway.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
     assert slipway.wait_end(IRIS, release.run_id) == "failed"
-    assert "slipway-operator" in release.package()["CustomerMetadataProperties"]["slipway-decided-by"]
+    assert "slipway-admin" in release.package()["CustomerMetadataProperties"]["slipway-decided-by"]
 
 
 def marks_success(page: Page, slipway, run: str) -> None:

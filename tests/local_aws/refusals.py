@@ -132,6 +132,14 @@ def _change_set_over(kind: str) -> Callable[[LocalAws], str]:
     return ask
 
 
+def _boundary(aws: LocalAws) -> str:
+    name, boundary = unique("bounded"), "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    properties = {**ROLE["Role"]["Properties"], "RoleName": name, "PermissionsBoundary": boundary}
+    made(aws, template({"Role": {**ROLE["Role"], "Properties": properties}}), Capabilities=["CAPABILITY_NAMED_IAM"])
+    role = aws.client("iam").get_role(RoleName=name)["Role"]
+    return str(role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "no boundary"))
+
+
 def _reason(aws: LocalAws) -> str:
     name = rolled_back(aws)
     return next(one for one in events(aws, name) if one.startswith("ROLLBACK_IN_PROGRESS"))
@@ -230,6 +238,12 @@ CLOUDFORMATION = [
         lambda aws: create(aws, template(TOPIC), Parameters=[{"ParameterKey": "Nope", "ParameterValue": "1"}]),
         "ValidationError: Parameters: [Nope] do not exist in the template",
         f"{CFN}/UserGuide/parameters-section-structure.html",
+    ),
+    Case(
+        "a role's boundary",
+        _boundary,
+        "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        f"{CFN}/TemplateReference/aws-resource-iam-role.html",
     ),
     Case(
         "a Ref to nothing",

@@ -54,6 +54,8 @@ class LocalAws:
         self.state_dir = state_dir
         self.arguments = arguments
         self.environment = environment or {}
+        # The policy of bootstrap.yaml's bucket, which `set_up_account` takes off.
+        self.bucket_policy = ""
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
@@ -111,6 +113,9 @@ class LocalAws:
             with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
                 iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
             iam.attach_role_policy(RoleName=name, PolicyArn=_EVERYTHING)
+            # Those of model.yaml have a boundary.
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.delete_role_permissions_boundary(RoleName=name)
 
     def healthy(self) -> bool:
         try:
@@ -244,7 +249,9 @@ def set_up_account(running: LocalAws) -> None:
     assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
     # Tests train with data and serve models from anywhere in the bucket, and write releases as Airflow's user.
     running.make_role("slipway-training-iris-model", "slipway-endpoint-iris-model")
-    running.client("s3").delete_bucket_policy(Bucket=f"mlops-{REGION}-{ACCOUNT}")
+    bucket = f"mlops-{REGION}-{ACCOUNT}"
+    running.bucket_policy = running.client("s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    running.client("s3").delete_bucket_policy(Bucket=bucket)
 
 
 @pytest.fixture

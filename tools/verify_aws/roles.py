@@ -42,6 +42,13 @@ def _role(account: Account, role: dict[str, Any]) -> Iterator[Finding]:
         normal(role["AssumeRolePolicyDocument"]),
         lambda: normal(iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]),
     )
+    yield compare(
+        f"the role {name} has its template's permissions boundary",
+        role.get("PermissionsBoundary", "none"),
+        lambda: (
+            iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "none")
+        ),
+    )
     documents = {policy["PolicyName"]: policy["PolicyDocument"] for policy in role["Policies"]}
 
     def policies() -> Any:
@@ -61,7 +68,7 @@ def _role(account: Account, role: dict[str, Any]) -> Iterator[Finding]:
         ],
     )  # fmt: skip
     statements = [one for document in documents.values() for one in document["Statement"]]
-    yield _simulated(account, name, statements)
+    yield _simulated(account, name, [one for one in statements if one["Effect"] == "Allow"])
     yield _supported(account, name, statements)
 
 

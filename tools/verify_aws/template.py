@@ -57,12 +57,16 @@ class Template:
         return list(self._text.get("Parameters", {}))
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the properties of the resources of a type, by logical id."""
+        """Return the properties of the resources of a type, by logical id; without those whose condition is not met."""
         return {
             name: self.value(resource.get("Properties", {}))
             for name, resource in self._text["Resources"].items()
-            if resource["Type"] == kind
+            if resource["Type"] == kind and self._is_made(resource)
         }
+
+    def _is_made(self, resource: Mapping[str, Any]) -> bool:
+        condition = resource.get("Condition")
+        return condition is None or bool(self.value(self._text["Conditions"][condition]))
 
     def value(self, item: Any) -> Any:
         """Work out the functions in a part of the template."""

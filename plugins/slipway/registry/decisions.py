@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.aws.patience import patient
-from slipway.errors import AlreadyDecided, SlipwayError
+from slipway.errors import AlreadyDecided, AwsRefused, NotApproved, SlipwayError
 from slipway.model.approval_rules import Approval
+from slipway.names import approver_role
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import metadata_value
 from slipway.registry.record import (
@@ -62,7 +63,8 @@ class DecisionRecordHook(ModelRegistryHook):
         :param approvals: the approvals that were given, the deciding one included
         :returns: the decision on record; the same decision made again is returned unchanged
         :raises slipway.errors.AlreadyDecided: when there is another decision; it names who made it
-        :raises slipway.errors.NotApproved: when the package is missing or of another digest
+        :raises slipway.errors.NotApproved: when the package is missing or of another digest, or IAM leaves approvals to
+            approvers
         :raises slipway.errors.AwsError: when a call fails
         """
         package = self._package_of(model_package_arn, digest)
@@ -71,12 +73,17 @@ class DecisionRecordHook(ModelRegistryHook):
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
         decided_at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
-        self._write_decision(
-            package,
-            Decision(wanted, who, decided_at, how, approvals=tuple(approvals)),
-            ModelApprovalStatus=wanted.value,
-            ApprovalDescription=description(comment),
-        )
+        try:
+            self._write_decision(
+                package,
+                Decision(wanted, who, decided_at, how, approvals=tuple(approvals)),
+                ModelApprovalStatus=wanted.value,
+                ApprovalDescription=description(comment),
+            )
+        except AwsRefused as refusal:
+            if approved and refusal.code in ("AccessDenied", "AccessDeniedException"):
+                raise _left_to_approvers(model_package_arn, refusal) from refusal
+            raise
         standing = decision_of(self._package_of(model_package_arn, digest))
         if standing is None:
             raise SlipwayError(
@@ -155,6 +162,19 @@ class DecisionRecordHook(ModelRegistryHook):
 
     def _write_decision(self, package: Mapping[str, Any], decision: Decision, **changes: Any) -> None:
         self._update(package, decision_properties(decision), replaces=(APPROVAL_PREFIX,), **changes)
+
+
+def _left_to_approvers(arn: str, refusal: AwsRefused) -> NotApproved:
+    """Make the error of an approval that Airflow's role may not write: AirflowMayApprove of bootstrap.yaml is false."""
+    role = approver_role(arn.rpartition(":model-package/mlops-")[2].partition("/")[0])
+    return NotApproved(
+        "Airflow may not record this approval",
+        resource=arn,
+        why=refusal.why,
+        fix=f"approve as {role}: `aws sagemaker update-model-package --model-package-arn {arn} --model-approval-status "
+        "Approved`; then clear this task. Where Airflow is to record approvals, deploy bootstrap.yaml with "
+        "AirflowMayApprove=true",
+    )
 
 
 def _same_or_raise(standing: Decision, wanted: ModelApprovalStatus, who: str, arn: str) -> Decision:

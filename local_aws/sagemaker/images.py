@@ -1,0 +1,52 @@
+"""SageMaker's check that a training job's role may pull its image.
+
+The registry's own policy is not known here: only what the role is allowed counts.
+"""
+
+import re
+from collections.abc import Callable
+
+from local_aws.framework.authorization import Needed
+from local_aws.framework.store import Scope
+from local_aws.sagemaker.resources import invalid
+
+# Whether a role is allowed an action.
+May = Callable[[Scope, str, Needed], bool]
+
+# https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
+_PULLING = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<repository>[a-z0-9._/-]+)"
+)
+
+
+class ImageCheck:
+    """Checks whether a role may pull an image.
+
+    :param may: asks IAM
+    """
+
+    def __init__(self, may: May) -> None:
+        self._may = may
+
+    def require_pull(self, scope: Scope, image: str, role_arn: str) -> None:
+        """Refuse an image in ECR that the role may not pull, as CreateTrainingJob does.
+
+        https://github.com/wpilibsuite/DetectCoral/issues/37 has the text.
+
+        :param scope: account and region that ask
+        :param image: its URI
+        :param role_arn: the role of the job
+        :raises ServiceError: with AWS's text
+        """
+        match = _ECR.match(image)
+        if match is None:
+            return
+        account, region, repository = match.groups()
+        arn = f"arn:aws:ecr:{region}:{account}:repository/{repository}"
+        if not all(self._may(scope, role_arn, Needed(action, arn)) for action in _PULLING):
+            raise invalid(
+                f"Access denied for repository: {repository} in registry ID: {account}. Please check if your ECR"
+                f" repository and image exist and role {role_arn} has proper pull permissions for SageMaker: "
+                + ", ".join(_PULLING)
+            )
