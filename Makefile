@@ -40,7 +40,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load iam lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load iam lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -134,6 +134,9 @@ under-load: setup ## Change and scale production under a constant load, and coun
 iam: setup ## Release two models under the roles of the set-up templates, and write docs/iam.md (5 minutes)
 	@IAM_EVIDENCE=$${TMPDIR:-/tmp}/slipway-iam.json $(VENV)/python -m pytest tests/cfn/test_iam_life.py -k denied $(ARGS)
 	@$(VENV)/python -m tools.iam_coverage $${TMPDIR:-/tmp}/slipway-iam.json
+
+ui: setup ## Build the board's pages from ui/: types, lint, tests, bundle (Node 20 or newer; installs it if missing)
+	@PYTHONPATH=plugins $(VENV)/python -m tools.ui
 
 lint: setup ## Check style, types, layers and templates (ruff, mypy, import-linter, cfn-lint)
 	@$(VENV)/ruff check .

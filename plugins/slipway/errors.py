@@ -25,6 +25,8 @@ class SlipwayError(AirflowException):
         self.fix = fix
         # Whether the task's log has it: an error may pass several methods that would log it.
         self.in_log = False
+        # Whether the task has kept it for the pages.
+        self.kept = False
         super().__init__(f"{self.problem.rstrip('.')}. Fix: {fix}" if fix else self.problem)
 
     @property

@@ -73,6 +73,7 @@ class ReleasePlan:
     :param sequence: orders the releases of a model: when the zip was written, released again, or rolled back to
     :param stacks: names by dev and prd, as are ``endpoints``
     :param rolled_back_by: the Airflow user name of who ordered a roll-back; None for a release
+    :param trial_share: the new model's share of production's requests in an A/B test, 0 to 1; None for all
     """
 
     prefix: str
@@ -87,6 +88,7 @@ class ReleasePlan:
     stacks: dict[str, str]
     endpoints: dict[str, str]
     rolled_back_by: str | None = None
+    trial_share: float | None = None
 
     @property
     def rolls_back(self) -> bool:

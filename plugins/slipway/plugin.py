@@ -8,6 +8,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.board.bundle import PREFIX, react_apps
 from slipway.host.links import NewerReleaseLink, ReleasedByLink
 from slipway.stress.link import StressReportLink
 
@@ -32,6 +33,20 @@ async def guard_health(scope: Any, receive: Any, send: Any) -> None:
     await serve(scope, receive, send)
 
 
+async def board_api(scope: Any, receive: Any, send: Any) -> None:
+    """Serve the board's API, as an ASGI application; imports it as ``guard_approvals`` does the guard."""
+    from slipway.board.app import app
+
+    await app(scope, receive, send)
+
+
+async def board_pages(scope: Any, receive: Any, send: Any) -> None:
+    """Serve the bundle of the board's pages, as ``board_api``."""
+    from slipway.board.pages import app
+
+    await app(scope, receive, send)
+
+
 def _warm_up() -> None:
     import slipway.release_dag
     import slipway.source.intake
@@ -45,7 +60,10 @@ def _warm_up() -> None:
 
 
 class SlipwayPlugin(AirflowPlugin):
-    """The guard of the approvals, and the links of operators: the API server deserializes only registered links."""
+    """The guard of the approvals, the board, and the links of operators.
+
+    The API server deserializes only registered links.
+    """
 
     name = "slipway"
 
@@ -62,7 +80,12 @@ class SlipwayPlugin(AirflowPlugin):
         except Exception:
             log.exception("Slipway could not prepare this process; tasks and DAG files in it will say why")
 
-    fastapi_apps = [{"name": "slipway approval guard", "app": guard_health, "url_prefix": "/slipway/guard"}]
+    fastapi_apps = [
+        {"name": "slipway approval guard", "app": guard_health, "url_prefix": "/slipway/guard"},
+        {"name": "slipway board api", "app": board_api, "url_prefix": "/slipway/api/v1"},
+        {"name": "slipway board", "app": board_pages, "url_prefix": PREFIX},
+    ]
+    react_apps = react_apps()
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
     operator_extra_links = [
         CloudFormationStackLink(),

@@ -47,5 +47,5 @@ def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard
     monkeypatch.setattr(files, "load_models", unreadable)
     apps, middlewares = plugins_manager.get_fastapi_plugins()
     assert [entry["middleware"].__name__ for entry in middlewares] == [plugin.guard_approvals.__name__]
-    assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard"]
+    assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard", "/slipway/api/v1", "/slipway/board"]
     assert tried

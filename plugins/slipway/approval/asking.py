@@ -58,8 +58,8 @@ class AskingOperator(StageMixin, HITLOperator):
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 
-    # Template fields are serialized: the guard reads the rules there.
-    template_fields = (*HITLOperator.template_fields, "rules")
+    # Template fields are serialized: the guard and the board read them there.
+    template_fields = (*HITLOperator.template_fields, "rules", "timeout_days")
 
     # The stage at which a newer release takes this one's place.
     board_stage: BoardStage

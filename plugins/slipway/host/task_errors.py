@@ -1,4 +1,4 @@
-"""How a failed task tells a person what to do: an ERROR block in its log, before Airflow's traceback."""
+"""How a failed task tells a person what to do: an ERROR block in its log and an XCom that pages show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from slipway.errors import SlipwayError
+from slipway.errors import Skipped, SlipwayError
+from slipway.formats.stored import versioned
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+# The XCom of a failed or skipped task that says why. Airflow removes it when the task starts again.
+FAILURE = "slipway_failure"
 
 
 def with_error_block(function: Callable[P, T]) -> Callable[P, T]:
@@ -34,6 +38,7 @@ def with_error_block(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         except SlipwayError as error:
             log_error(error)
+            keep_error(error)
             raise
 
     return told
@@ -54,8 +59,29 @@ def log_error(error: SlipwayError) -> None:
                 log.error("%-6s %s", f"{label}:", line.strip())
 
 
+def keep_error(error: SlipwayError) -> None:
+    """Keep what failed, where, why and what to do in an XCom, so that a page need not read the task's log.
+
+    :param error: what is about to leave the task; one that says that there is nothing to do is not kept
+    """
+    if error.kept or type(error) is Skipped:
+        return
+    error.kept = True
+    try:
+        ti = get_current_context()["ti"]
+    except RuntimeError:
+        # The function was called outside of a task.
+        return
+    parts = {"what": error.what, "where": error.resource, "why": error.why, "fix": error.fix}
+    try:
+        ti.xcom_push(key=FAILURE, value=versioned({**parts, "kind": type(error).__name__}))
+    except Exception:
+        # The task fails with its own error; the log has all of it.
+        log.warning("The error could not be kept for the pages", exc_info=True)
+
+
 class TaskErrors(BaseOperator):
-    """The base of every operator of Slipway: its errors are logged as a block, also after a deferral."""
+    """The base of every operator of Slipway: its errors are logged and kept, also after a deferral."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

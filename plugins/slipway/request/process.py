@@ -144,6 +144,7 @@ def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:
 def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: str) -> ReleasePlan:
     prefix = fenced.model.prefix
     endpoint_prefix = fenced.request.deployment.endpoint_prefix
+    production = fenced.endpoint(Environment.PRODUCTION)
     return ReleasePlan(
         prefix=prefix,
         revision=revision,
@@ -156,4 +157,5 @@ def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: s
         endpoint_prefix=endpoint_prefix,
         stacks={environment.short: names.stack_name(prefix, environment) for environment in Environment},
         endpoints={environment.short: names.endpoint_name(endpoint_prefix, environment) for environment in Environment},
+        trial_share=production.initial_variant_weight if production.ab_tests else None,
     )

@@ -10,8 +10,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
 import slipway
-from slipway.errors import AwsError, PermanentError, Skipped
-from slipway.host.task_errors import TaskErrors, with_error_block
+from slipway.errors import AwsError, PermanentError, Skipped, Superseded
+from slipway.host import task_errors
+from slipway.host.task_errors import FAILURE, TaskErrors, with_error_block
 
 ERROR = PermanentError("It failed", resource="s3://b/k", why="first problem\n\nsecond problem", fix="upload it again")
 BLOCK = [
@@ -89,3 +90,54 @@ def test_every_operator_of_the_package_logs_its_errors():
         for name, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if member.__module__ == module.name and issubclass(member, BaseOperator):
                 assert issubclass(member, TaskErrors), f"{module.name}.{name}"
+
+
+class Pushing:
+    """A task instance that keeps what is pushed, or fails to."""
+
+    def __init__(self, refuses=None):
+        self.refuses, self.pushed = refuses, {}
+
+    def xcom_push(self, key, value):
+        if self.refuses:
+            raise self.refuses
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def running(monkeypatch):
+    ti = Pushing()
+    monkeypatch.setattr(task_errors, "get_current_context", lambda: {"ti": ti})
+    return ti
+
+
+@pytest.mark.parametrize("kind", [Failing, FailingBelow])
+def test_the_four_parts_of_an_error_are_kept_for_pages(running, kind):
+    with pytest.raises(PermanentError):
+        kind(task_id="t", error=again()).execute({})
+    assert running.pushed == {
+        FAILURE: {
+            "format_version": 1,
+            "what": "It failed",
+            "where": "s3://b/k",
+            "why": "first problem\n\nsecond problem",
+            "fix": "upload it again",
+            "kind": "PermanentError",
+        }
+    }
+
+
+def test_why_a_release_was_overtaken_is_kept_and_that_there_is_nothing_to_do_is_not(running):
+    with pytest.raises(Skipped):
+        Failing(task_id="t", error=Skipped("Nothing to do")).execute({})
+    assert running.pushed == {}
+    with pytest.raises(Superseded):
+        Failing(task_id="t", error=Superseded("Overtaken", resource="the newer run")).execute({})
+    assert running.pushed[FAILURE]["kind"] == "Superseded"
+
+
+def test_a_task_fails_with_its_own_error_also_when_that_cannot_be_kept(running, caplog):
+    running.refuses = RuntimeError("the API server does not answer")
+    with pytest.raises(PermanentError, match="It failed"):
+        Failing(task_id="t", error=again()).execute({})
+    assert "could not be kept" in caplog.text

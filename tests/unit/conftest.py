@@ -1,4 +1,4 @@
-"""What the tests of the guard share."""
+"""What tests of several rooms share."""
 
 from collections.abc import Iterator
 

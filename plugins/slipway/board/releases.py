@@ -1,0 +1,133 @@
+"""Puts the rows of the board together: models, their stages, what is live, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from sqlalchemy.orm import Session
+
+from slipway.approval.answers import QUESTION
+from slipway.board import decisions, overview, progress, results
+from slipway.board.access import may_answer, readable_dags
+from slipway.board.decisions import Answerer
+from slipway.board.documents import Decision, Failure, Live, Releases, Row, Stage
+from slipway.board.overview import Listed, Wanted
+from slipway.board.progress import Deployed, Reached
+from slipway.board.results import Results
+from slipway.board.stages import StageName, StageState, TaskFacts, judge, since
+
+_FAILED = ("failed", "upstream_failed")
+_IN_LINE = "waits until another release of this model has left the stage"
+
+
+def releases(wanted: Wanted, user: BaseUser, session: Session) -> Releases:
+    """Read a page of the board.
+
+    :param wanted: what to show
+    :param user: who reads it
+    :param session: Airflow's database
+    """
+    listed, counts = overview.page(wanted, readable_dags(user, session), session)
+    every = counts.model_dump()
+    return Releases(
+        models=rows(listed, user, session),
+        total=every[wanted.need] if wanted.need else sum(every.values()),
+        counts=counts,
+        at=datetime.now(UTC),
+        user=user.get_name(),
+    )
+
+
+def rows(listed: Sequence[Listed], user: BaseUser, session: Session) -> list[Row]:
+    """Read the rows of some models, in a number of queries that does not depend on how many they are."""
+    dag_ids = {one.dag_id for one in listed}
+    stages = progress.reached(dag_ids, session)
+    deployed = progress.deployed(dag_ids, session)
+    asked = decisions.open_questions(dag_ids, session)
+    runs = {one.run for found in stages.values() for one in found.values()}
+    runs |= {one.run for found in deployed.values() for one in found.values()}
+    left = results.read(runs, {one.run for one in asked}, session)
+    stored = decisions.remembered({one.run for one in asked}, session)
+    tasks = decisions.asking_tasks({one.dag_id for one in asked}, session)
+    answerer = Answerer(user.get_name(), may_answer(user, {one.dag_id for one in asked}))
+    waiting: dict[str, list[Decision]] = {dag_id: [] for dag_id in dag_ids}
+    for one in asked:
+        live_version = _live_version(deployed.get(one.dag_id, {}), left)
+        of_task = tasks.get((one.dag_id, one.task_id))
+        question = stored.get((one.run, one.task_id, QUESTION))
+        waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], live_version, answerer))
+    return [
+        _row(one, stages.get(one.dag_id, {}), deployed.get(one.dag_id, {}), waiting[one.dag_id], left) for one in listed
+    ]
+
+
+def _row(
+    listed: Listed,
+    reached: Mapping[StageName, Reached],
+    deployed: Mapping[str, Deployed],
+    waiting: list[Decision],
+    left: Mapping[int, Results],
+) -> Row:
+    shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
+    return Row(
+        model=listed.dag_id,
+        need=listed.need,
+        paused=listed.paused,
+        newest_run_id=listed.run_id,
+        newest_at=listed.newest_at,
+        stages=shown,
+        live=live(deployed, left),
+        decisions=waiting,
+        failure=next((one.failure for one in shown if one.failure and one.run_id == listed.run_id), None),
+    )
+
+
+def live(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> list[Live]:
+    """Say what Slipway has deployed last."""
+    return [
+        Live(
+            environment=environment,
+            run_id=one.run_id,
+            version=left[one.run].deployed_version(environment),
+            since=one.since,
+        )
+        for environment, one in sorted(deployed.items())
+    ]
+
+
+def _live_version(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> str | None:
+    return next((one.version for one in live(deployed, left) if one.environment == "production"), None)
+
+
+def stage(name: StageName, reached: Reached | None, left: Mapping[int, Results], waiting: Sequence[Decision]) -> Stage:
+    """Say how the newest release is in one stage."""
+    if reached is None:
+        return Stage(stage=name, state=StageState.NONE)
+    state = judge(reached.tasks)
+    failed = failure(reached.run_id, reached.tasks, left[reached.run])
+    asks = {one.task_id: one.waits_for for one in waiting if one.run_id == reached.run_id}
+    current = next((one for one in reached.tasks if one.state and one.ended is None), None)
+    by_person = next((asks[one.task_id] for one in reached.tasks if one.task_id in asks), None)
+    return Stage(
+        stage=name,
+        state=state,
+        run_id=reached.run_id,
+        version=left[reached.run].version,
+        uploaded_at=left[reached.run].uploaded_at,
+        since=since(reached.tasks, state),
+        task_id=failed.task_id if failed else current.task_id if current else None,
+        waits_for=by_person if state is StageState.ASKING else _IN_LINE if state is StageState.IN_LINE else None,
+        failure=failed if state in (StageState.FAILED, StageState.RETRYING) else None,
+    )
+
+
+def failure(run_id: str, tasks: Sequence[TaskFacts], left: Results) -> Failure | None:
+    """Return why a stage failed, or is tried again; None if nothing failed."""
+    for task in tasks:
+        if task.state == "failed":
+            return left.failures.get(task.task_id) or results.unexplained(run_id, task.task_id, task.ended)
+        if task.state == "up_for_retry" and task.task_id in left.failures:
+            return left.failures[task.task_id]
+    return None

@@ -1,0 +1,156 @@
+"""The release board in Airflow's own UI, in a real browser: what it shows, and what a press of its buttons does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.models.hitl import HITLDetail
+from airflow.models.task_state_store import TaskStateStoreModel
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import create_engine, select
+
+from tests.conftest import ROOT
+from tests.e2e.board_server import PASSWORDS, BoardServer, serving
+from tools import browser
+
+pytestmark = pytest.mark.e2e
+CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
+AXE = ROOT / "ui/node_modules/axe-core/axe.min.js"
+RELEASES = "/plugin/slipway"
+FAILED = "/dags/churn-model/runs/s3__5/plugin/slipway-release"
+WAITING = "/dags/iris-model/runs/s3__13/plugin/slipway-release"
+MODEL = "/dags/iris-model/plugin/slipway-model"
+# The machine may be busy; no test says how fast a page must be.
+PATIENCE_MS = 120_000.0
+
+Opens = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[BoardServer]:
+    with serving(tmp_path_factory.mktemp("board"), free_ports(1)[0]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(chromium: Browser, server: BoardServer) -> Iterator[Opens]:
+    """Open a page of the UI as one of its users."""
+    contexts = []
+
+    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
+        page = context.new_page()
+        page.goto(f"{server.url}/auth/login?next=/")
+        page.fill("input[name=username]", user)
+        page.fill("input[name=password]", PASSWORDS[user])
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+        page.goto(f"{server.url}{path}")
+        page.wait_for_selector("#slipway-board h1")
+        page.wait_for_selector("text=Reading…", state="detached")
+        return page
+
+    expect.set_options(timeout=PATIENCE_MS)
+    yield open_page
+    expect.set_options(timeout=5_000)
+    for context in contexts:
+        context.close()
+
+
+def answers(server: BoardServer, key: str) -> list[Any]:
+    engine = create_engine(server.database)
+    with engine.connect() as connection:
+        found = connection.execute(select(TaskStateStoreModel.value).where(TaskStateStoreModel.key == key)).scalars()
+        return [json.loads(one) for one in found]
+
+
+def test_what_waits_comes_first_and_a_failure_says_what_to_do(opened: Opens) -> None:
+    page = opened(RELEASES)
+    titles = page.locator("#slipway-board h2").all_inner_texts()
+    assert titles == ["Decisions wanted", "Models"]
+    expect(page.get_by_text("Approve: Version 13 takes the place of version 12 in production")).to_be_visible()
+    row = page.get_by_role("row", name="churn-model").first
+    expect(row).to_contain_text("failed")
+    expect(page.get_by_role("region", name="Failed: process_request")).to_contain_text("upload the zip again")
+    page.get_by_role("button", name="Failed").click()
+    expect(page.get_by_role("row", name="iris-model")).to_have_count(0)
+    assert "need=failed" in page.url
+
+
+def test_who_may_not_answer_sees_why(opened: Opens, server: BoardServer) -> None:
+    page = opened(WAITING, "bob")
+    button = page.get_by_role("button", name="Approve")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_text("Only its approvers may (alice, carol).")).to_be_visible()
+    button.click(force=True)
+    expect(page.get_by_role("textbox")).to_have_count(0)
+    assert answers(server, "answer/0") == []
+
+
+def test_the_page_of_a_failed_release_begins_with_the_failure(opened: Opens) -> None:
+    page = opened(FAILED)
+    failure = page.get_by_role("region", name="Failed: process_request")
+    expect(failure).to_contain_text("Hyperparameters.subsample")
+    assert page.locator("#slipway-board").inner_text().index("Fix") < page.locator("#slipway-board").inner_text().index(
+        "What is in it"
+    )
+
+
+def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
+    page = opened(RELEASES)
+    page.context.clear_cookies()
+    expect(page.get_by_role("alert")).to_contain_text("Reload the page to log in")
+
+
+@pytest.mark.parametrize(
+    ("path", "scheme", "width"),
+    [
+        (RELEASES, "light", 1440),
+        (WAITING, "dark", 1440),
+        (f"{RELEASES}?model=churn-model&run=s3__5", "light", 390),
+        (MODEL, "light", 1440),
+        (RELEASES, "dark", 390),
+    ],
+)
+def test_axe_finds_nothing(opened: Opens, path: str, scheme: str, width: int) -> None:
+    """https://github.com/dequelabs/axe-core finds contrast, names, roles and structure that keep people out."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not there: run `make ui`")
+    page = opened(path, scheme=scheme, width=width)
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run('#slipway-board')")
+    assert [
+        (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found["violations"]
+    ] == []
+
+
+def test_an_approver_approves_by_keyboard_and_the_guard_signs(opened: Opens, server: BoardServer) -> None:
+    """Last, because it changes what the other tests see."""
+    page = opened(WAITING, "carol")
+    page.get_by_role("button", name="Approve", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox")).to_be_focused()
+    page.keyboard.type("better on every class")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
+    (answer,) = answers(server, "answer/0")
+    assert (answer["approve"], answer["by"], answer["comment"]) == (True, "carol", "better on every class")
+    assert answer["proof"]
+    with create_engine(server.database).connect() as connection:
+        responded = connection.execute(select(HITLDetail.responded_by).where(HITLDetail.responded_at.is_not(None)))
+        assert [one["name"] for one in responded.scalars()] == ["carol"]

@@ -1,0 +1,165 @@
+import { Badge, Box, Heading, Stack, Table, Text } from "@chakra-ui/react";
+import type { ReactNode } from "react";
+
+import type { Release, Task } from "./client";
+import { DecisionCard } from "./DecisionCard";
+import { airflowUrl, modelUrl, moment, releaseName, span } from "./format";
+import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { usePoll } from "./usePoll";
+
+type Props = { dagId?: string; runId?: string };
+
+/** One release: its failure first, then its question, then what is in it and how it went. */
+export const ReleasePage = ({ dagId = "", runId = "" }: Props) => (
+  <OneRelease dagId={dagId} key={`${dagId} ${runId}`} runId={runId} />
+);
+
+const OneRelease = ({ dagId, runId }: Required<Props>) => {
+  const path = `releases/${encodeURIComponent(dagId)}/${encodeURIComponent(runId)}`;
+  const { document: found, problem, refresh } = usePoll<Release>(path);
+  return (
+    <Page title={found ? `${dagId} ${releaseName(found.version)}` : dagId}>
+      <Problem problem={problem} />
+      {found ? <Found found={found} refresh={refresh} /> : problem ? undefined : <Waiting />}
+    </Page>
+  );
+};
+
+const STATES: Record<string, string> = { failed: "red", queued: "gray", running: "blue", success: "green" };
+
+const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
+  <Stack gap={5}>
+    <Text>
+      <Badge colorPalette={STATES[found.state] ?? "gray"}>{found.state}</Badge>{" "}
+      {found.is_live ? "Production serves it. " : ""}
+      {!found.is_live && found.live_version ? `Production serves v${found.live_version}. ` : ""}
+      {found.rolled_back_by ? `A roll-back, ordered by ${found.rolled_back_by}. ` : ""}
+      <Go to={modelUrl(found.model)}>All releases of {found.model}</Go>,{" "}
+      <Go to={airflowUrl(found.model, found.run_id)}>the run in Airflow</Go>
+    </Text>
+    {found.failures.map((failure) => (
+      <FailureBox failure={failure} key={failure.task_id} model={found.model} now={found.at} />
+    ))}
+    {found.decisions.map((decision) => (
+      <DecisionCard
+        decision={decision}
+        key={decision.task_id}
+        model={found.model}
+        now={found.at}
+        onAnswered={refresh}
+      />
+    ))}
+    <Section title="Stages">
+      <Box display="grid" gap={3} gridTemplateColumns="repeat(auto-fit, minmax(10rem, 1fr))">
+        {found.stages.map((stage) => (
+          <Box key={stage.stage}>
+            <Text fontWeight="semibold">{stage.stage}</Text>
+            <StageCell model={found.model} now={found.at} stage={stage} />
+          </Box>
+        ))}
+      </Box>
+    </Section>
+    {found.decided.length > 0 ? (
+      <Section title="Decisions">
+        {found.decided.map((one) => (
+          <Box key={one.task_id}>
+            <Text>
+              {`${one.decision} by ${one.by} (${one.how}) `}
+              <Age at={one.at} now={found.at} />
+            </Text>
+            {one.comment ? <Text whiteSpace="pre-wrap">{`“${one.comment}”`}</Text> : undefined}
+            {one.approvals.map((approval) => (
+              <Text fontSize="sm" key={approval}>
+                {approval}
+              </Text>
+            ))}
+          </Box>
+        ))}
+      </Section>
+    ) : undefined}
+    {found.figures.length > 0 ? (
+      <Section title="Figures">
+        <Figures figures={found.figures} title="Measured before production" />
+      </Section>
+    ) : undefined}
+    <Section title="What is in it">
+      <Box as="dl" display="grid" gap={1} gridTemplateColumns="minmax(8rem, max-content) 1fr">
+        {found.facts.map((fact) => (
+          <Box display="contents" key={fact.name}>
+            <Text as="dt" color="fg.muted">
+              {fact.name}
+            </Text>
+            <Text as="dd" overflowWrap="anywhere">
+              {fact.value}
+            </Text>
+          </Box>
+        ))}
+      </Box>
+      {found.facts.length === 0 ? <Text>Nothing is known yet: no task has ended.</Text> : undefined}
+    </Section>
+    <Section title="Tasks">
+      <Timeline found={found} />
+    </Section>
+  </Stack>
+);
+
+const Section = ({ children, title }: { children: ReactNode; title: string }) => (
+  <Box as="section">
+    <Heading as="h2" mb={2} size="md">
+      {title}
+    </Heading>
+    {children}
+  </Box>
+);
+
+const seconds = (task: Task, now: string) =>
+  task.started ? (Date.parse(task.ended ?? now) - Date.parse(task.started)) / 1000 : 0;
+
+/** When each task ran; the bars are drawn for the eye, the words say the same. */
+const Timeline = ({ found }: { found: Release }) => {
+  const ran = found.tasks.filter((task) => task.started);
+  if (ran.length === 0) {
+    return <Text>No task has started yet. The scheduler starts the first one within seconds.</Text>;
+  }
+  const began = Math.min(...ran.map((task) => Date.parse(task.started ?? "")));
+  const ended = Math.max(...ran.map((task) => Date.parse(task.ended ?? found.at)));
+  const share = (milliseconds: number) => `${(100 * milliseconds) / Math.max(1, ended - began)}%`;
+  return (
+    <Box overflowX="auto">
+      <Table.Root size="sm">
+        <Table.Header>
+          <Table.Row>
+            {["task", "state", "took", "tries", "when"].map((head) => (
+              <Table.ColumnHeader key={head} scope="col" width={head === "when" ? "45%" : undefined}>
+                {head}
+              </Table.ColumnHeader>
+            ))}
+          </Table.Row>
+        </Table.Header>
+        <Table.Body>
+          {ran.map((task) => (
+            <Table.Row key={task.task_id}>
+              <Table.ColumnHeader fontWeight="normal" scope="row">
+                <Go to={airflowUrl(found.model, found.run_id, task.task_id)}>{task.task_id}</Go>
+              </Table.ColumnHeader>
+              <Table.Cell>{task.state}</Table.Cell>
+              <Table.Cell>{span(seconds(task, found.at))}</Table.Cell>
+              <Table.Cell>{task.tries}</Table.Cell>
+              <Table.Cell>
+                <Box
+                  bg={task.state === "failed" ? "red.solid" : "blue.solid"}
+                  borderRadius="sm"
+                  h={3}
+                  ml={share(Date.parse(task.started ?? "") - began)}
+                  minW="2px"
+                  title={moment(task.started)}
+                  width={share(seconds(task, found.at) * 1000)}
+                />
+              </Table.Cell>
+            </Table.Row>
+          ))}
+        </Table.Body>
+      </Table.Root>
+    </Box>
+  );
+};

@@ -1,0 +1,6 @@
+/** The pages, under the names by which Airflow's UI asks for them: see plugins/slipway/board/bundle.py. */
+import { Board } from "./Board";
+import { ModelPage } from "./ModelPage";
+import { ReleasePage } from "./ReleasePage";
+
+Object.assign(globalThis, { Model: ModelPage, Release: ReleasePage, Releases: Board });
