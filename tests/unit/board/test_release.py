@@ -40,10 +40,10 @@ def test_a_failure_comes_with_its_parts_and_a_skip_after_it(board, world):
     failures = board.get("/releases/iris-model/r")["failures"]
     assert [(one["task_id"], one["skipped"]) for one in failures] == [("register", False), ("deploy_dev", True)]
     assert [failures[0][part] for part in ("what", "where", "why", "fix")] == [
-        "Not registered",
+        "Cannot register",
         "arn:x",
         "denied",
-        "grant",
+        "grant it",
     ]
 
 
