@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request, status
@@ -24,15 +25,17 @@ _SHOWN = {
 }
 
 
-def reader(request: Request, user: GetUserDep) -> BaseUser:
+def reader(request: Request, user: GetUserDep, session: SessionDep) -> BaseUser:
     """Return who asks, if they may read what a page shows.
 
     :param request: the request; its path may name a DAG
     :param user: whose login it bears
+    :param session: Airflow's database
     :raises fastapi.HTTPException: 403 that names what they may not read
     """
     dag_id = request.path_params.get("dag_id")
-    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if dag_id else None)
+    team_name = DagModel.get_team_name(dag_id, session=session) if dag_id else None
+    details = DagDetails(id=dag_id, team_name=team_name)
     may = get_auth_manager().is_authorized_dag
     for entity, name in _SHOWN.items():
         if not may(method="GET", access_entity=entity, details=details, user=user):
