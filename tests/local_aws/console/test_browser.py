@@ -1,13 +1,13 @@
 """The pages in a real browser: what people see at two widths, in light and dark, and with a screen reader's rules."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.aws_keys import CREDENTIALS
+from tests.conftest import ROOT
 from tests.local_aws.console.support import (
     ALARM,
     DASHBOARD,
@@ -26,7 +26,7 @@ from tools import browser
 pytestmark = [pytest.mark.local_aws, pytest.mark.e2e]
 CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 # npm's axe-core, for the accessibility rules of WCAG 2.2.
-AXE = (Path(__file__).parent / "axe-4.14.1.min.js").read_text()
+AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
 PATHS = (
     *("", "jobs", "endpoints", "groups", "stacks", "buckets", "alarms", "dashboards", "messages", "ledger"),
     f"job?name={JOB}",
