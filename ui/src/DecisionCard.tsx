@@ -7,10 +7,17 @@ import { Age, Figures, Go } from "./parts";
 
 const PALETTES: Record<string, string> = { Approve: "green", Keep: "gray", Promote: "green", Reject: "red", Retire: "red" };
 
-type Props = { decision: Decision; model: string; now: string; onAnswered: () => void };
+type Props = {
+  decision: Decision;
+  /** Its heading's place in the page's outline. */
+  heading?: "h2" | "h3";
+  model: string;
+  now: string;
+  onAnswered: () => void;
+};
 
 /** A question, what its answers do, and its buttons. */
-export const DecisionCard = ({ decision, model, now, onAnswered }: Props) => {
+export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered }: Props) => {
   const [chosen, setChosen] = useState<Option>();
   const [said, setSaid] = useState<string>();
   const id = useId();
@@ -18,7 +25,7 @@ export const DecisionCard = ({ decision, model, now, onAnswered }: Props) => {
 
   return (
     <Box as="section" aria-labelledby={`${id}-title`} borderRadius="md" borderWidth="1px" p={4}>
-      <Heading as="h3" id={`${id}-title`} size="md">
+      <Heading as={heading} id={`${id}-title`} size="md">
         <Go to={runUrl(model, decision.run_id)}>{`${model} ${releaseName(decision.version)}`}</Go>
       </Heading>
       <Text fontWeight="semibold" mt={1}>

@@ -166,6 +166,7 @@ const Found = ({ found, isFiltered, refresh }: FoundProps) => {
             {waiting.map(({ decision, row }) => (
               <DecisionCard
                 decision={decision}
+                heading="h3"
                 key={`${row.model} ${decision.run_id} ${decision.task_id}`}
                 model={row.model}
                 now={found.at}
