@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
@@ -79,7 +80,7 @@ def _log(aws, job, line):
     logs.put_log_events(
         logGroupName="/aws/sagemaker/TrainingJobs",
         logStreamName=stream,
-        logEvents=[{"timestamp": 1_790_000_000_000, "message": line}],
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": line}],
     )
 
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 
 import pytest
 
@@ -219,7 +220,8 @@ def test_an_alarm(seen):
     page = look(seen, "alarm", name=ALARM)
     text = text_of(page)
     assert "Sum of Invocations GreaterThanThreshold 10 for 1 of 1 periods of 60 s" in text
-    assert "INSUFFICIENT_DATA ALARM tried" in text
+    # The metric may have changed it first.
+    assert re.search("INSUFFICIENT_DATA ALARM (tried|Threshold Crossed)", text)
     assert "Sum of Invocations: from 0 to " in page
     assert ESCAPED in page
 
@@ -303,7 +305,7 @@ def test_a_long_line_is_cut(seen):
     group, stream = "long-lines", "one"
     logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    event = {"timestamp": 1_790_000_000_000, "message": "x" * 200_000}
+    event = {"timestamp": int(time.time() * 1000), "message": "x" * 200_000}
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
     page = look(seen, "log", group=group, stream=stream)
     assert "(196,000 more characters)" in page

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.local_aws
 # The reserve takes 16 MB of it.
 DISK_BYTES = 64 * 1024 * 1024
 REGION = {"CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+_TRUSTED = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [_TRUSTED]})
 
 
 def mounted(folder):

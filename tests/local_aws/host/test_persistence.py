@@ -32,7 +32,8 @@ def fill(aws):
     aws.deploy("kept", {"Resources": {"Group": group("of-a-stack")}, "Outputs": {"O": {"Value": "x"}}})
     aws.client("sagemaker").create_model_package(ModelPackageGroupName="of-a-stack")
     aws.client("sns").create_topic(Name="kept")
-    document = {"Version": "2012-10-17", "Statement": []}
+    trusted = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [trusted]}
     aws.client("iam").create_role(RoleName="kept", AssumeRolePolicyDocument=json.dumps(document))
     return versions
 

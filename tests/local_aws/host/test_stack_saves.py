@@ -71,8 +71,9 @@ told["saved"]["written again"] = [name for name, inode in told["saved"].pop("fil
 print(json.dumps(told))
 """
 _POLICY = {"Version": "2012-10-17", "Statement": []}
+_TRUSTED = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 _RESOURCES = {
-    "AWS::IAM::Role": ("iam", {"AssumeRolePolicyDocument": _POLICY}),
+    "AWS::IAM::Role": ("iam", {"AssumeRolePolicyDocument": {**_POLICY, "Statement": [_TRUSTED]}}),
     "AWS::IAM::ManagedPolicy": ("iam", {"PolicyDocument": _POLICY}),
     "AWS::KMS::Key": ("kms", {"KeyPolicy": _POLICY}),
     "AWS::S3::Bucket": ("s3", {"BucketName": "one"}),

@@ -42,8 +42,8 @@ def test_without_a_listener_it_is_not_active(real_server, target, moment, listen
 
 
 def test_without_its_middleware_it_is_not_active():
-    (entry,) = SlipwayPlugin.fastapi_apps
-    answer = TestClient(entry["app"]).get("/health")
+    apps = {entry["url_prefix"]: entry["app"] for entry in SlipwayPlugin.fastapi_apps}
+    answer = TestClient(apps["/slipway/guard"]).get("/health")
     assert (answer.status_code, answer.json()["why"]) == (503, "its middleware is missing")
 
 
