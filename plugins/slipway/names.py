@@ -24,14 +24,15 @@ TRIAL_VARIANT = "model-b"
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # The tag of every DAG of Slipway; the guard knows them by it.
 DAG_TAG = "slipway"
-# The DAGs beside the models' own. Several buckets or connections each have an intake, a reaper or a drift
-# watcher of their own, with a suffix.
+# The DAGs beside the models' own. Several buckets or connections each have an intake, a reaper, a drift
+# watcher or a survey of their own, with a suffix.
 DRIFT_DAG_ID = "drift"
 INTAKE_DAG_ID = "intake"
+LIVE_DAG_ID = "live"
 REAPER_DAG_ID = "reaper"
 STRESS_TEST_DAG_ID = "stress_test"
 TEARDOWN_DAG_ID = "teardown"
-DAG_IDS = frozenset({DRIFT_DAG_ID, INTAKE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
+DAG_IDS = frozenset({DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
 
 # The beginning of every training job's name.
 TRAINING_JOB_PREFIX = "mlops-"
@@ -102,6 +103,11 @@ def stack_name(prefix: str, environment: Environment) -> str:
 def endpoint_name(endpoint_prefix: str, environment: Environment) -> str:
     """Name the endpoint of an environment."""
     return f"{endpoint_prefix}-{environment.value}"
+
+
+def environment_of(endpoint: str) -> Environment | None:
+    """Return the environment of an endpoint by its name; None if ``endpoint_name`` did not make it."""
+    return next((one for one in Environment if endpoint.endswith(f"-{one.value}")), None)
 
 
 def dashboard_name(endpoint: str, region: str) -> str:

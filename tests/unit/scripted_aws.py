@@ -68,3 +68,6 @@ class MemoryStore:
 
     async def aget(self, key, default=None):
         return self.get(key, default)
+
+    async def aset(self, key, value):
+        self.set(key, value)

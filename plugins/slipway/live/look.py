@@ -1,0 +1,208 @@
+"""One look of the survey: lists what is there, and describes only what changed since the look before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from slipway import names
+from slipway.aws.endpoint_metrics import EndpointMetricsHook, MetricOfVariant
+from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
+from slipway.live.snapshot import LiveEndpoint, LiveVariant, Minute, Snapshot
+from slipway.plan import TAG_MODEL_PREFIX
+from slipway.registry.hook import ModelRegistryHook
+from slipway.states import ON_THE_WAY
+
+# SageMaker sends metrics each minute, and they may take a minute or two to arrive.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+_MINUTES = 3
+_REQUESTS = ("Invocations", "Sum")
+_CLIENT_ERRORS = ("Invocation4XXErrors", "Sum")
+_SERVER_ERRORS = ("Invocation5XXErrors", "Sum")
+_LATENCY = ("ModelLatency", "p99")
+# Read only of variants with requests: GetMetricData costs money for each metric, however few values it has.
+# https://aws.amazon.com/cloudwatch/pricing/
+_OF_REQUESTS = (_CLIENT_ERRORS, _SERVER_ERRORS, _LATENCY)
+_MICROSECONDS_IN_MS = 1000
+
+
+class LiveSurvey:
+    """Look at the endpoints of some models.
+
+    A look lists endpoints and alarms, in pages of a hundred, and reads one metric of each variant. It describes an
+    endpoint that is new, has changed since the look before, or is changing.
+
+    :param models: the prefixes of the models
+    :param aws_conn_id: Airflow connection with the AWS credentials
+    """
+
+    def __init__(self, models: Collection[str], aws_conn_id: str | None) -> None:
+        self._models = frozenset(models)
+        self._endpoints = EndpointsHook(aws_conn_id=aws_conn_id)
+        self._registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
+        self._metrics = EndpointMetricsHook(aws_conn_id=aws_conn_id)
+        # Endpoints of others, by ARN and creation time: their tags are read once.
+        self._foreign: set[tuple[str, str]] = set()
+
+    def look(self, before: Snapshot) -> Snapshot:
+        """Look once.
+
+        :param before: what the look before has found; empty to describe everything again
+        :returns: what is live now
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        packages = {
+            one.artefact: one.package_arn for endpoint in before.endpoints.values() for one in endpoint.variants
+        }
+        listed = [one for one in self._endpoints.endpoints() if names.environment_of(one.name)]
+        self._foreign &= {(one.arn, one.created) for one in listed}
+        found = {}
+        for one in listed:
+            endpoint = self._endpoint(one, before.endpoints.get(one.name), packages)
+            if endpoint:
+                found[endpoint.name] = endpoint
+        if not found:
+            return Snapshot()
+        alarms, minutes = self._alarms(), self._minutes(found.values(), before)
+        return Snapshot.of(
+            replace(one, alarms=alarms.get(one.name, {}), minutes=minutes.get(one.name, {})) for one in found.values()
+        )
+
+    def _endpoint(
+        self, listed: ListedEndpoint, before: LiveEndpoint | None, packages: dict[str | None, str | None]
+    ) -> LiveEndpoint | None:
+        """Return an endpoint of one of the models: as it was known if nothing changed."""
+        if before and (before.arn, before.created) != (listed.arn, listed.created):
+            before = None
+        model = before.model if before else self._model_of(listed)
+        if model is None or model not in self._models:
+            return None
+        settled = listed.status not in ON_THE_WAY
+        if before and settled and (before.modified, before.status) == (listed.modified, listed.status):
+            return before
+        description = self._endpoints.describe_endpoint(listed.name)
+        if description is None:
+            return None
+        environment = names.environment_of(listed.name)
+        return LiveEndpoint(
+            name=listed.name,
+            arn=listed.arn,
+            model=model,
+            environment=environment.value if environment else "",
+            status=description["EndpointStatus"],
+            config=description["EndpointConfigName"],
+            created=listed.created,
+            # What changed between the listing and the description is described again by the next look.
+            modified=listed.modified,
+            failure=description.get("FailureReason"),
+            variants=tuple(self._variants(description, model, before, packages)),
+        )
+
+    def _model_of(self, listed: ListedEndpoint) -> str | None:
+        key = (listed.arn, listed.created)
+        if key in self._foreign:
+            return None
+        model = self._endpoints.tag_of(listed.arn, TAG_MODEL_PREFIX)
+        if model not in self._models:
+            self._foreign.add(key)
+            return None
+        return model
+
+    def _variants(
+        self,
+        description: Mapping[str, Any],
+        model: str,
+        before: LiveEndpoint | None,
+        packages: dict[str | None, str | None],
+    ) -> Iterator[LiveVariant]:
+        """Describe the variants; what follows from the configuration is read only if that is another one."""
+        config = description["EndpointConfigName"]
+        if before and before.config == config:
+            fixed = {one.name: one for one in before.variants}
+        else:
+            fixed = {one.name: one for one in self._configured(config, model, packages)}
+        for one in description.get("ProductionVariants", ()):
+            name = one["VariantName"]
+            yield replace(
+                fixed.get(name, LiveVariant(name, 0.0, 0, 0)),
+                # SageMaker keeps weights in single precision: it returns 0.1 as 0.10000000149.
+                weight=round(one.get("CurrentWeight", 0.0), 6),
+                instances=one.get("CurrentInstanceCount", 0),
+                wanted_instances=one.get("DesiredInstanceCount", one.get("CurrentInstanceCount", 0)),
+            )
+
+    def _configured(
+        self, config_name: str, model: str, packages: dict[str | None, str | None]
+    ) -> Iterator[LiveVariant]:
+        config = self._endpoints.describe_endpoint_config(config_name) or {}
+        for one in config.get("ProductionVariants", ()):
+            artefact = _artefact(self._endpoints.describe_model(one["ModelName"]) or {})
+            if artefact and not packages.get(artefact):
+                package = self._registry.package_of_artefact(names.model_package_group(model), artefact)
+                packages[artefact] = package["ModelPackageArn"] if package else None
+            package_arn = packages.get(artefact) if artefact else None
+            yield LiveVariant(one["VariantName"], 0.0, 0, 0, one.get("InstanceType", ""), artefact, package_arn)
+
+    def _alarms(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for one in self._metrics.alarm_states():
+            found[one.endpoint][one.name] = one.state
+        return {endpoint: dict(sorted(states.items())) for endpoint, states in found.items()}
+
+    def _minutes(self, endpoints: Iterable[LiveEndpoint], before: Snapshot) -> dict[str, dict[str, Minute]]:
+        """Read requests of every variant, and errors and latency of those that had requests."""
+        every = [(endpoint.name, variant.name) for endpoint in endpoints for variant in endpoint.variants]
+        busy = [one for one in every if one[0] in before.endpoints and one[1] in before.endpoints[one[0]].minutes]
+        now = datetime.now(UTC)
+        first = [MetricOfVariant(*one, *_REQUESTS) for one in every]
+        values = self._metrics.minutes([*first, *_details(busy)], now, _MINUTES)
+        # Variants whose requests have just begun: one more call.
+        begun = [one for one in every if one not in busy and MetricOfVariant(*one, *_REQUESTS) in values]
+        if begun:
+            values |= self._metrics.minutes(list(_details(begun)), now, _MINUTES)
+        found: dict[str, dict[str, Minute]] = defaultdict(dict)
+        for endpoint, variant in every:
+            if minute := _minute(endpoint, variant, values):
+                found[endpoint][variant] = minute
+        return found
+
+
+def _details(variants: Iterable[tuple[str, str]]) -> Iterator[MetricOfVariant]:
+    return (MetricOfVariant(*one, *metric) for one in variants for metric in _OF_REQUESTS)
+
+
+def _minute(endpoint: str, variant: str, values: Mapping[MetricOfVariant, Mapping[datetime, float]]) -> Minute | None:
+    """Return the newest minute with requests of a variant; None without requests."""
+
+    def value(metric: tuple[str, str], at: datetime) -> float | None:
+        return values.get(MetricOfVariant(endpoint, variant, *metric), {}).get(at)
+
+    requests = values.get(MetricOfVariant(endpoint, variant, *_REQUESTS), {})
+    at = max((moment for moment, count in requests.items() if count), default=None)
+    if at is None:
+        return None
+    errors = (value(metric, at) or 0.0 for metric in (_CLIENT_ERRORS, _SERVER_ERRORS))
+    latency = value(_LATENCY, at)
+    return Minute(
+        at=at.astimezone(UTC).isoformat(),
+        requests=round(requests[at]),
+        errors=round(sum(errors)),
+        latency_p99_ms=None if latency is None else round(latency / _MICROSECONDS_IN_MS, 1),
+    )
+
+
+def _artefact(model: Mapping[str, Any]) -> str | None:
+    """Return the S3 URI of what a model serves.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+
+    :param model: what DescribeModel answered
+    """
+    for container in (model.get("PrimaryContainer", {}), *model.get("Containers", ())):
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        if found := container.get("ModelDataUrl") or source.get("S3Uri"):
+            return str(found)
+    return None
