@@ -51,3 +51,8 @@ def waiters(service: str) -> Path:
     :param service: the file's name without ``.json``
     """
     return _PACKAGE / "aws" / "waiters" / f"{service}.json"
+
+
+def hosting_prices() -> Path:
+    """The table of what an instance that serves a model costs."""
+    return _PACKAGE / "live" / "prices.json"

@@ -89,6 +89,32 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Alarm
+         * @description An alarm of an endpoint, and its state in CloudWatch's word.
+         */
+        Alarm: {
+            /** Name */
+            name: string;
+            /** State */
+            state: string;
+        };
+        /**
+         * Costs
+         * @description What the endpoints of all models that the caller may read cost an hour, in US dollars.
+         *
+         *     ``unknown`` lists the instance types without a price, which are not in the sum.
+         */
+        Costs: {
+            /** An Hour */
+            an_hour: number;
+            /** Unknown */
+            unknown: string[];
+            /** Source */
+            source: string;
+            /** Date */
+            date: string;
+        };
+        /**
          * Counts
          * @description How many models there are of each need, whatever page is shown.
          */
@@ -246,6 +272,8 @@ export interface components {
          */
         Model: {
             row: components["schemas"]["Row"];
+            survey: components["schemas"]["Survey"];
+            costs: components["schemas"]["Costs"];
             /** Description */
             description: string | null;
             /** Approvers */
@@ -394,6 +422,8 @@ export interface components {
             /** Total */
             total: number;
             counts: components["schemas"]["Counts"];
+            survey: components["schemas"]["Survey"];
+            costs: components["schemas"]["Costs"];
             /**
              * At
              * Format: date-time
@@ -420,9 +450,75 @@ export interface components {
             stages: components["schemas"]["Stage"][];
             /** Live */
             live: components["schemas"]["Live"][];
+            /** Served */
+            served: components["schemas"]["Served"][];
             /** Decisions */
             decisions: components["schemas"]["Decision"][];
             failure: components["schemas"]["Failure"] | null;
+        };
+        /**
+         * Served
+         * @description An endpoint, as AWS describes it.
+         */
+        Served: {
+            /** Environment */
+            environment: string;
+            /** Endpoint */
+            endpoint: string;
+            /** Status */
+            status: string;
+            /** Failure */
+            failure: string | null;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+            /** Variants */
+            variants: components["schemas"]["ServedVariant"][];
+            /** Alarms */
+            alarms: components["schemas"]["Alarm"][];
+            /** Drift */
+            drift: string[];
+            /** Cost An Hour */
+            cost_an_hour: number | null;
+        };
+        /**
+         * ServedVariant
+         * @description A variant of an endpoint; ``share`` is its share of the requests.
+         *
+         *     ``requests``, ``errors`` and ``latency_p99_ms`` are of the minute that began at ``minute``, the newest one with
+         *     requests; without a minute there were none. ``cost_an_hour`` is in US dollars; without it the price is not known.
+         */
+        ServedVariant: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string | null;
+            /** Share */
+            share: number | null;
+            /** Instance Type */
+            instance_type: string;
+            /** Instances */
+            instances: number;
+            /** Wanted Instances */
+            wanted_instances: number;
+            /** Minute */
+            minute?: string | null;
+            /**
+             * Requests
+             * @default 0
+             */
+            requests: number;
+            /**
+             * Errors
+             * @default 0
+             */
+            errors: number;
+            /** Latency P99 Ms */
+            latency_p99_ms?: number | null;
+            /** Cost An Hour */
+            cost_an_hour?: number | null;
         };
         /**
          * Stage
@@ -459,6 +555,25 @@ export interface components {
          * @enum {string}
          */
         StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done";
+        /**
+         * Survey
+         * @description The survey's last look.
+         *
+         *     ``say`` is a sentence about what is wrong and what to do; there is none while all is well.
+         */
+        Survey: {
+            state: components["schemas"]["SurveyState"];
+            /** At */
+            at?: string | null;
+            /** Say */
+            say?: string | null;
+        };
+        /**
+         * SurveyState
+         * @description How far the survey's facts can be trusted.
+         * @enum {string}
+         */
+        SurveyState: "fresh" | "old" | "none";
         /**
          * Task
          * @description A task of a release, for the timeline.

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from slipway.board.served import Costs, Served, Survey
 from slipway.board.stages import StageName, StageState
 
 
@@ -114,6 +115,7 @@ class Row(BaseModel):
     newest_at: datetime | None
     stages: list[Stage]
     live: list[Live]
+    served: list[Served]
     decisions: list[Decision]
     failure: Failure | None
 
@@ -133,6 +135,8 @@ class Releases(BaseModel):
     models: list[Row]
     total: int
     counts: Counts
+    survey: Survey
+    costs: Costs
     at: datetime
     user: str
 
@@ -220,6 +224,8 @@ class Model(BaseModel):
     """One model: its row, and who may roll it back."""
 
     row: Row
+    survey: Survey
+    costs: Costs
     description: str | None
     approvers: list[str]
     may_roll_back: bool

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
+from slipway.board import live as survey
 from slipway.board.access import may_start
 from slipway.board.documents import Model, PastRelease, PastReleases
 from slipway.board.overview import Wanted, is_release_dag
@@ -52,13 +53,16 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
         refusal = f"Airflow does not let {user.get_name()} start a run: ask an administrator for the permission."
     elif listed[0].paused:
         refusal = "The DAG is paused, so a roll-back would wait. Unpause it first."
+    surveyed, now = survey.found(session), datetime.now(UTC)
     return Model(
-        row=rows(listed, user, session)[0],
+        row=rows(listed, user, session, surveyed)[0],
+        survey=surveyed.survey(now),
+        costs=surveyed.costs({dag_id}),
         description=description,
         approvers=approvers,
         may_roll_back=refusal is None,
         roll_back_refusal=refusal,
-        at=datetime.now(UTC),
+        at=now,
         user=user.get_name(),
     )
 

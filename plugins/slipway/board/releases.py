@@ -10,12 +10,15 @@ from sqlalchemy.orm import Session
 
 from slipway.approval.answers import QUESTION
 from slipway.board import decisions, overview, progress, results
+from slipway.board import live as survey
 from slipway.board.access import may_answer, readable_dags
 from slipway.board.decisions import Answerer
 from slipway.board.documents import Decision, Failure, Live, Releases, Row, Stage
+from slipway.board.live import Found
 from slipway.board.overview import Listed, Wanted
 from slipway.board.progress import Deployed, Reached
 from slipway.board.results import Results
+from slipway.board.served import Served
 from slipway.board.stages import StageName, StageState, TaskFacts, judge, since
 
 _FAILED = ("failed", "upstream_failed")
@@ -29,18 +32,21 @@ def releases(wanted: Wanted, user: BaseUser, session: Session) -> Releases:
     :param user: who reads it
     :param session: Airflow's database
     """
-    listed, counts = overview.page(wanted, readable_dags(user, session), session)
-    every = counts.model_dump()
+    readable = readable_dags(user, session)
+    listed, counts = overview.page(wanted, readable, session)
+    every, surveyed, now = counts.model_dump(), survey.found(session), datetime.now(UTC)
     return Releases(
-        models=rows(listed, user, session),
+        models=rows(listed, user, session, surveyed),
         total=every[wanted.need] if wanted.need else sum(every.values()),
         counts=counts,
-        at=datetime.now(UTC),
+        survey=surveyed.survey(now),
+        costs=surveyed.costs(readable),
+        at=now,
         user=user.get_name(),
     )
 
 
-def rows(listed: Sequence[Listed], user: BaseUser, session: Session) -> list[Row]:
+def rows(listed: Sequence[Listed], user: BaseUser, session: Session, surveyed: Found) -> list[Row]:
     """Read the rows of some models, in a number of queries that does not depend on how many they are."""
     dag_ids = {one.dag_id for one in listed}
     stages = progress.reached(dag_ids, session)
@@ -59,7 +65,15 @@ def rows(listed: Sequence[Listed], user: BaseUser, session: Session) -> list[Row
         question = stored.get((one.run, one.task_id, QUESTION))
         waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], live_version, answerer))
     return [
-        _row(one, stages.get(one.dag_id, {}), deployed.get(one.dag_id, {}), waiting[one.dag_id], left) for one in listed
+        _row(
+            one,
+            stages.get(one.dag_id, {}),
+            deployed.get(one.dag_id, {}),
+            waiting[one.dag_id],
+            left,
+            surveyed.served(one.dag_id),
+        )
+        for one in listed
     ]
 
 
@@ -69,6 +83,7 @@ def _row(
     deployed: Mapping[str, Deployed],
     waiting: list[Decision],
     left: Mapping[int, Results],
+    served: list[Served],
 ) -> Row:
     shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
     return Row(
@@ -79,6 +94,7 @@ def _row(
         newest_at=listed.newest_at,
         stages=shown,
         live=live(deployed, left),
+        served=served,
         decisions=waiting,
         failure=next((one.failure for one in shown if one.failure and one.run_id == listed.run_id), None),
     )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 POLL_SECONDS = 600.0
+# The beginning of the name of each asset whose state says what was reported, and the key there.
+ASSET_PREFIX = "slipway-drift-"
 REPORTED = "reported"
 _TASK_ID = "report_drift"
 
@@ -161,7 +163,7 @@ def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
     stacks = stacks_of(models)
     receivers = {model.prefix: Notices.of(model.approval) for model in models}
     trigger = DriftWatcherTrigger(stacks=[asdict(stack) for stack in stacks], aws_conn_id=aws_conn_id)
-    asset = watched_asset(f"slipway-drift-{slug(aws_conn_id)}", trigger)
+    asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, asset, __doc__) as dag:
 
         @task(task_id=_TASK_ID, inlets=[asset])

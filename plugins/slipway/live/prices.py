@@ -36,5 +36,5 @@ class Prices:
 @cache
 def prices() -> Prices:
     """Read the table."""
-    found = json.loads(paths.HOSTING_PRICES.read_text(encoding="utf-8"))
+    found = json.loads(paths.hosting_prices().read_text(encoding="utf-8"))
     return Prices(found["source"], found["date"], tuple(found["regions"]), found["an_hour"])
