@@ -5,6 +5,7 @@ import { type Model, type PastRelease, type PastReleases, RequestError, rollBack
 import { DecisionCard } from "./DecisionCard";
 import { moment, releaseName, runUrl } from "./format";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { ServedEnvironments } from "./Served";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -69,6 +70,7 @@ const Now = ({ found, refresh }: { found: Model; refresh: () => void }) => (
       ))}
     </Box>
     <Environments found={found} />
+    <ServedEnvironments now={found.at} served={found.row.served} survey={found.survey} />
   </Stack>
 );
 

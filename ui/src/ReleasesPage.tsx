@@ -6,6 +6,7 @@ import type { Counts, Need, Releases, Row } from "./client";
 import { DecisionCard } from "./DecisionCard";
 import { modelUrl } from "./format";
 import { FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { ServedLine, SurveyNote, TotalCost } from "./Served";
 import { useNarrow } from "./useNarrow";
 import { usePoll } from "./usePoll";
 
@@ -179,6 +180,8 @@ const Found = ({ found, isFiltered, refresh }: FoundProps) => {
       <Heading as="h2" mb={2} size="lg">
         Models
       </Heading>
+      <TotalCost costs={found.costs} />
+      <SurveyNote now={found.at} survey={found.survey} />
       {narrow ? <Cards found={found} /> : <Models found={found} />}
     </>
   );
@@ -222,6 +225,7 @@ const ModelRows = ({ now, row }: { now: string; row: Row }) => (
       <Table.ColumnHeader fontWeight="normal" scope="row" verticalAlign="top">
         <Go to={modelUrl(row.model)}>{row.model}</Go>
         <Live row={row} />
+        <ServedLine served={row.served} />
       </Table.ColumnHeader>
       {row.stages.map((stage) => (
         <Table.Cell key={stage.stage} verticalAlign="top">
@@ -246,6 +250,7 @@ const Cards = ({ found }: { found: Releases }) => (
       <Box as="li" borderRadius="md" borderWidth="1px" key={row.model} p={3}>
         <Go to={modelUrl(row.model)}>{row.model}</Go>
         <Live row={row} />
+        <ServedLine served={row.served} />
         {row.failure ? <FailureBox failure={row.failure} model={row.model} now={found.at} /> : undefined}
         <Box as="dl" display="grid" gap={2} gridTemplateColumns="max-content 1fr" mt={2}>
           {row.stages

@@ -504,21 +504,15 @@ export interface components {
             /** Wanted Instances */
             wanted_instances: number;
             /** Minute */
-            minute?: string | null;
-            /**
-             * Requests
-             * @default 0
-             */
+            minute: string | null;
+            /** Requests */
             requests: number;
-            /**
-             * Errors
-             * @default 0
-             */
+            /** Errors */
             errors: number;
             /** Latency P99 Ms */
-            latency_p99_ms?: number | null;
+            latency_p99_ms: number | null;
             /** Cost An Hour */
-            cost_an_hour?: number | null;
+            cost_an_hour: number | null;
         };
         /**
          * Stage
@@ -564,9 +558,9 @@ export interface components {
         Survey: {
             state: components["schemas"]["SurveyState"];
             /** At */
-            at?: string | null;
+            at: string | null;
             /** Say */
-            say?: string | null;
+            say: string | null;
         };
         /**
          * SurveyState

@@ -2,6 +2,7 @@
 import type { components } from "./api";
 
 type Schemas = components["schemas"];
+export type Costs = Schemas["Costs"];
 export type Counts = Schemas["Counts"];
 export type Decision = Schemas["Decision"];
 export type Failure = Schemas["Failure"];
@@ -14,7 +15,10 @@ export type PastReleases = Schemas["PastReleases"];
 export type Release = Schemas["Release"];
 export type Releases = Schemas["Releases"];
 export type Row = Schemas["Row"];
+export type Served = Schemas["Served"];
+export type ServedVariant = Schemas["ServedVariant"];
 export type Stage = Schemas["Stage"];
+export type Survey = Schemas["Survey"];
 export type Task = Schemas["Task"];
 
 /** An answer that is no success; `detail` is what the server says, as a sentence. */

@@ -5,7 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import { ModelPage } from "../src/ModelPage";
 import { ReleasePage } from "../src/ReleasePage";
 import type { Failure, Model, PastRelease, Release } from "../src/client";
-import { decision, NOW, row, serve, serveEach, show } from "./support";
+import { costs, decision, NOW, row, serve, serveEach, show, survey } from "./support";
 
 afterEach(cleanup);
 
@@ -65,10 +65,12 @@ const past = (changed: Partial<PastRelease> = {}): PastRelease => ({
 const model = (changed: Partial<Model> = {}): Model => ({
   approvers: ["alice"],
   at: NOW,
+  costs: costs(),
   description: null,
   may_roll_back: true,
   roll_back_refusal: null,
   row: row({ live: [{ environment: "production", run_id: "s3__12", since: NOW, version: "12" }] }),
+  survey: survey(),
   user: "alice",
   ...changed,
 });

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { MemoryRouter } from "react-router-dom";
 import { vi } from "vitest";
 
-import type { Decision, Releases, Row } from "../src/client";
+import type { Costs, Decision, Releases, Row, Survey } from "../src/client";
 
 export const NOW = "2026-11-29T12:00:00Z";
 
@@ -56,6 +56,16 @@ export const decision = (changed: Partial<Decision> = {}): Decision => ({
   ...changed,
 });
 
+export const survey = (changed: Partial<Survey> = {}): Survey => ({ at: "2026-11-29T11:59:30Z", say: null, state: "fresh", ...changed });
+
+export const costs = (changed: Partial<Costs> = {}): Costs => ({
+  an_hour: 0,
+  date: "2026-11-25",
+  source: "https://aws.amazon.com/sagemaker/pricing/",
+  unknown: [],
+  ...changed,
+});
+
 export const row = (changed: Partial<Row> = {}): Row => ({
   decisions: [],
   failure: null,
@@ -65,6 +75,7 @@ export const row = (changed: Partial<Row> = {}): Row => ({
   newest_at: NOW,
   newest_run_id: "s3__13",
   paused: false,
+  served: [],
   stages: ["source", "train", "development", "approval", "production", "trial"].map((stage) => ({
     failure: null,
     run_id: null,
@@ -81,8 +92,10 @@ export const row = (changed: Partial<Row> = {}): Row => ({
 
 export const releases = (models: Row[], changed: Partial<Releases> = {}): Releases => ({
   at: NOW,
+  costs: costs(),
   counts: { decision: 0, done: models.length, failed: 0, running: 0 },
   models,
+  survey: survey(),
   total: models.length,
   user: "alice",
   ...changed,

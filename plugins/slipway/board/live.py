@@ -48,15 +48,15 @@ class Found:
     def survey(self, now: datetime) -> Survey:
         """Say how old all this is: the oldest look counts, if there are several AWS connections."""
         if not self.looks:
-            return Survey(state=SurveyState.NONE, say=f"Nobody has looked at AWS yet: {_HOW_TO_START}.")
+            return Survey(state=SurveyState.NONE, at=None, say=f"Nobody has looked at AWS yet: {_HOW_TO_START}.")
         problem = next((one.problem for one in self.looks if one.problem), None)
         moments = [datetime.fromisoformat(one.at) if one.at else None for one in self.looks]
         if None in moments:
             say = f"AWS could not be read yet: {problem}" if problem else f"A first look is missing: {_HOW_TO_START}."
-            return Survey(state=SurveyState.NONE, say=say)
+            return Survey(state=SurveyState.NONE, at=None, say=say)
         at = min(one for one in moments if one)
         if now - at <= OLD_AFTER:
-            return Survey(state=SurveyState.FRESH, at=at)
+            return Survey(state=SurveyState.FRESH, at=at, say=None)
         say = f"AWS cannot be read: {problem}" if problem else f"Nobody looks at AWS any more: {_HOW_TO_START}."
         return Survey(state=SurveyState.OLD, at=at, say=say)
 
@@ -140,19 +140,19 @@ def _json(text: str) -> Any:
 
 def _variant(variant: LiveVariant, endpoint: LiveEndpoint, weights: float) -> ServedVariant:
     minute = endpoint.minutes.get(variant.name)
-    served = ServedVariant(
+    return ServedVariant(
         name=variant.name,
         version=version_of(variant.package_arn),
         share=round(variant.weight / weights, 4) if weights else None,
         instance_type=variant.instance_type,
         instances=variant.instances,
         wanted_instances=variant.wanted_instances,
+        minute=datetime.fromisoformat(minute.at) if minute else None,
+        requests=minute.requests if minute else 0,
+        errors=minute.errors if minute else 0,
+        latency_p99_ms=minute.latency_p99_ms if minute else None,
         cost_an_hour=_cost(variant, endpoint),
     )
-    if minute:
-        served.minute = datetime.fromisoformat(minute.at)
-        served.requests, served.errors, served.latency_p99_ms = minute.requests, minute.errors, minute.latency_p99_ms
-    return served
 
 
 def _cost(variant: LiveVariant, endpoint: LiveEndpoint) -> float | None:

@@ -23,8 +23,8 @@ class Survey(BaseModel):
     """
 
     state: SurveyState
-    at: datetime | None = None
-    say: str | None = None
+    at: datetime | None
+    say: str | None
 
 
 class ServedVariant(BaseModel):
@@ -40,11 +40,11 @@ class ServedVariant(BaseModel):
     instance_type: str
     instances: int
     wanted_instances: int
-    minute: datetime | None = None
-    requests: int = 0
-    errors: int = 0
-    latency_p99_ms: float | None = None
-    cost_an_hour: float | None = None
+    minute: datetime | None
+    requests: int
+    errors: int
+    latency_p99_ms: float | None
+    cost_an_hour: float | None
 
 
 class Alarm(BaseModel):
