@@ -1,0 +1,157 @@
+"""What AWS serves, as the survey has stored it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.models.asset import AssetModel
+from airflow.models.asset_state_store import AssetStateStoreModel
+from sqlalchemy.orm import Session
+
+from slipway.live.snapshot import LOOKED, LiveEndpoint, LiveVariant, Looked, Minute, Snapshot
+from tests.unit.board.world import arn
+
+NOW = datetime.now(UTC)
+
+
+def endpoint(model: str, environment: str = "production", **changed: object) -> LiveEndpoint:
+    name = f"{model}-{environment}"
+    fields = {
+        "name": name,
+        "arn": f"arn:aws:sagemaker:us-west-2:123456789012:endpoint/{name}",
+        "model": model,
+        "environment": environment,
+        "status": "InService",
+        "config": "c",
+        "created": "2026-11-29T10:00:00+00:00",
+        "modified": "2026-11-29T11:00:00+00:00",
+        "variants": (variant(),),
+    }
+    return LiveEndpoint(**fields | changed)
+
+
+def variant(name: str = "model-a", **changed: object) -> LiveVariant:
+    fields = {"weight": 1.0, "instances": 1, "wanted_instances": 1, "instance_type": "ml.c5.xlarge"}
+    return LiveVariant(name, **fields | changed)
+
+
+class Stored:
+    """Writes into the state stores of assets."""
+
+    def __init__(self, engine) -> None:
+        self.engine = engine
+
+    def asset(self, name: str, **entries: object) -> None:
+        with Session(self.engine) as session:
+            asset = AssetModel(name=name, uri=name, group="asset")
+            session.add(asset)
+            session.flush()
+            for key, value in entries.items():
+                session.add(AssetStateStoreModel(asset_id=asset.id, key=key, value=json.dumps(value)))
+            session.commit()
+
+    def survey(self, *endpoints: LiveEndpoint, at: datetime | None = NOW, problem: str | None = None, name="a") -> None:
+        parts = Snapshot.of(endpoints).parts()
+        looked = Looked(at.isoformat() if at else None, len(parts), problem).to_json()
+        self.asset(f"slipway-live-{name}", **{LOOKED: looked}, **parts)
+
+
+@pytest.fixture
+def stored(engine) -> Stored:
+    return Stored(engine)
+
+
+@pytest.fixture(autouse=True)
+def models(world) -> None:
+    with world:
+        world.model("iris-model")
+        world.model("other-model")
+
+
+def test_a_model_with_a_trial(board, stored):
+    live = variant(weight=0.9, instances=2, wanted_instances=2, package_arn=arn("iris-model", 12))
+    trial = variant("model-b", weight=0.1, wanted_instances=3, package_arn=arn("iris-model", 13))
+    production = endpoint(
+        "iris-model",
+        variants=(live, trial),
+        alarms={"model-a-5xx": "OK", "model-b-5xx": "ALARM"},
+        minutes={"model-a": Minute("2026-11-29T11:05:00+00:00", 120, 3, 12.3)},
+    )
+    stored.survey(endpoint("iris-model", "development"), production, endpoint("other-model"))
+    stored.asset("slipway-drift-a", reported={"mlops-deploy-iris-model-prd": ["the dashboard was deleted"]})
+    found = board.get("/models/iris-model")
+    assert found["survey"] == {"state": "fresh", "at": NOW.isoformat().replace("+00:00", "Z"), "say": None}
+    development, served = found["row"]["served"]
+    assert (development["environment"], development["drift"], development["cost_an_hour"]) == ("development", [], 0.204)
+    assert served["alarms"] == [{"name": "model-a-5xx", "state": "OK"}, {"name": "model-b-5xx", "state": "ALARM"}]
+    assert served["drift"] == ["the dashboard was deleted"]
+    assert served["cost_an_hour"] == 0.612
+    first, second = served["variants"]
+    assert [first[name] for name in ("version", "share", "instances", "requests", "errors", "latency_p99_ms")] == [
+        *("12", 0.9, 2, 120, 3, 12.3)
+    ]
+    assert [second[name] for name in ("version", "share", "instances", "wanted_instances", "minute", "requests")] == [
+        *("13", 0.1, 1, 3, None, 0)
+    ]
+    assert found["costs"]["an_hour"] == 0.816
+
+    listed = board.get("/releases")
+    assert {row["model"]: len(row["served"]) for row in listed["models"]} == {"iris-model": 2, "other-model": 1}
+    assert (listed["costs"]["an_hour"], listed["costs"]["unknown"]) == (1.02, [])
+
+
+@pytest.mark.parametrize(
+    ("where", "instance_type"), [("us-west-2", "ml.new.large"), ("eu-north-1", "ml.c5.xlarge"), ("us-west-2", "")]
+)
+def test_what_has_no_price_has_no_cost(board, stored, where, instance_type):
+    name = f"arn:aws:sagemaker:{where}:123456789012:endpoint/iris-model-production"
+    stored.survey(endpoint("iris-model", arn=name, variants=(variant(instance_type=instance_type),)))
+    found = board.get("/models/iris-model")
+    (served,) = found["row"]["served"]
+    assert (served["cost_an_hour"], served["variants"][0]["cost_an_hour"]) == (None, None)
+    assert (found["costs"]["an_hour"], found["costs"]["unknown"]) == (0, [instance_type] if instance_type else [])
+
+
+def test_without_a_survey_it_says_what_to_do(board):
+    survey = board.get("/releases")["survey"]
+    assert (survey["state"], survey["at"]) == ("none", None)
+    assert "check that the DAG “live” is not paused" in survey["say"]
+
+
+@pytest.mark.parametrize(
+    ("at", "problem", "state", "said"),
+    [
+        (
+            NOW - timedelta(minutes=4),
+            None,
+            "old",
+            "Nobody looks at AWS any more: check that the DAG “live” is not paused",
+        ),
+        (NOW - timedelta(minutes=4), "Cannot list: denied", "old", "AWS cannot be read: Cannot list: denied"),
+        (NOW - timedelta(minutes=1), "Cannot list: 503", "fresh", None),
+        (None, "Cannot list: denied", "none", "AWS could not be read yet: Cannot list: denied"),
+        (None, None, "none", "A first look is missing: check that the DAG “live” is not paused"),
+    ],
+)
+def test_old_facts_are_said_to_be_old(board, stored, at, problem, state, said):
+    stored.survey(endpoint("iris-model"), at=at, problem=problem)
+    survey = board.get("/releases")["survey"]
+    assert survey["state"] == state
+    assert (survey["say"] or "").startswith(said or "")
+    assert bool(survey["say"]) == bool(said)
+
+
+def test_of_several_connections_the_oldest_look_counts(board, stored):
+    stored.survey(endpoint("iris-model"))
+    stored.survey(endpoint("other-model"), at=NOW - timedelta(minutes=9), name="b")
+    found = board.get("/releases")
+    assert found["survey"]["state"] == "old"
+    assert [len(row["served"]) for row in found["models"]] == [1, 1]
+
+
+@pytest.mark.parametrize("value", [[], "text", {"at": 3}, {"parts": "many"}, {"format_version": 1, "parts": 1}])
+def test_what_cannot_be_read_is_no_error_of_the_page(board, stored, value):
+    stored.asset("slipway-live-a", **{LOOKED: value, "part-0": {"endpoints": [{"name": "x"}]}})
+    found = board.get("/releases")
+    assert found["survey"]["state"] == "none"
+    assert all(row["served"] == [] for row in found["models"])
