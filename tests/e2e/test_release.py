@@ -257,7 +257,7 @@ class TestFailures:
         assert slipway.failed_tasks(IRIS, run_id) == ["process_request"], slipway.story(IRIS, run_id)
         assert "deployment.json" in slipway.log(IRIS, run_id, "process_request")
         calls = slipway.ledger()[seen:]
-        # The watchers of the reaper and of drift look all the time.
+        # The watchers of the reaper, of drift and of what is live look all the time.
         made = [call for call in calls if not call["operation"].startswith(("Describe", "Detect", "List"))]
         assert [call for call in made if call["service"] in AWS_WRITES] == []
 
