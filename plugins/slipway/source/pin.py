@@ -162,14 +162,16 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
             return None
         store.set(PINNED, revision.to_xcom())
         self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
-        return self._claim(context, replace(revision, sequence=self.versions.sequence(revision))).to_xcom()
+        newest = self._wanted(context)[2] is None
+        wanted = replace(revision, sequence=self.versions.sequence(revision))
+        return self._claim(context, wanted, newest=newest).to_xcom()
 
-    def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
+    def _claim(self, context: Mapping[str, Any], revision: Revision, *, newest: bool) -> Revision:
         dag_run = context["dag_run"]
         claimed = self.claims.claim(revision, dag_run.dag_id, dag_run.run_id, new_attempt=self._new_attempt(context))
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
-            raise refusal(revision, claimed, dag_run.run_id)
+            raise refusal(revision, claimed, dag_run.run_id, newest=newest)
         sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
             self.log.info("This is attempt %d of this version: a new release", claimed.attempt)
