@@ -154,9 +154,7 @@ def test_a_version_that_another_run_has_is_refused_by_the_name_of_that_run():
     bucket = Bucket("v1")
     sensor(bucket).execute(context(run_id="s3__1"))
     late = context(run_id="manual__2")
-    with pytest.raises(
-        ReleasedAlready, match=r"The run s3__1 has the newest version .*runs/s3__1\. Fix: .*write v1 into"
-    ):
+    with pytest.raises(ReleasedAlready, match=r"The run s3__1 has the newest version .*runs/s3__1\. Fix: .*write v1"):
         sensor(bucket).execute(late)
     assert late["ti"].pushed == {"released_by": {"dag_id": "iris-model", "run_id": "s3__1"}}
 
