@@ -27,10 +27,6 @@ def test_the_newest_upload_is_first_and_each_version_is_there_once(board, world)
     again = results("iris-model", 4)
     uploaded_at = results("iris-model", 2)["source"]["last_modified"]
     again["source"] |= {"version_id": "v2", "attempt": 2, "last_modified": uploaded_at}
-        "version_id": "v2",
-        "attempt": 2,
-        "last_modified": results("iris-model", 2)["source"]["last_modified"],
-    }
     with world:
         world.model("iris-model")
         for number in (2, 3):
