@@ -71,7 +71,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
             return process_request(model, pull_revision(get_current_context())).to_xcom()
 
-        with _stage("build", "reads the upload, trains the model and registers it"):
+        with _stage(1, "build", "reads the upload, trains the model and registers it"):
             source = S3VersionSensor(
                 task_id="source",
                 model_prefix=model.prefix,
@@ -94,13 +94,13 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 EvaluateOperator(task_id="evaluate", model=model),
                 RegisterModelOperator(task_id="register", model=model),
             )
-        with _stage("development", "deploys and tests the development endpoint"):
+        with _stage(2, "development", "deploys and tests the development endpoint"):
             development = (
                 EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),
                 EndpointTestOperator(task_id="test_dev", model=model, environment=Environment.DEVELOPMENT),
                 *([ReleaseStressOperator(task_id=STRESS_DEV, model=model)] if model.stress.before_production else []),
             )
-        with _stage("approval", "asks the model's approvers"):
+        with _stage(3, "approval", "asks the model's approvers"):
             approve = HumanApprovalSensor(
                 task_id="approve",
                 subject=model.approval.subject,
@@ -113,7 +113,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 aws_conn_id=model.aws_conn_id,
                 **_APPROVAL_RETRIES,
             )
-        with _stage("production", "deploys and tests the production endpoint"):
+        with _stage(4, "production", "deploys and tests the production endpoint"):
             # A run is a release or a roll-back: the other way to production is skipped.
             roll_back = RollBackOperator(task_id=ROLL_BACK, model=model, trigger_rule=TriggerRule.ALL_SKIPPED)
             deploy_prd = EndpointDeployOperator(
@@ -123,7 +123,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
             )
             test_prd = EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION)
-        with _stage("trial", "compares the new model with the live one, where an A/B test is on"):
+        with _stage(5, "trial", "compares the new model with the live one, where an A/B test is on"):
             watch_trial = TrialWatchOperator(task_id="watch_trial", model=model, skips=("decide_trial", "settle_trial"))
             decide_trial = TrialDecisionSensor(task_id="decide_trial", model=model, **_APPROVAL_RETRIES)
             settle_trial = TrialSettleOperator(task_id="settle_trial", model=model)
@@ -141,12 +141,16 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     return dag
 
 
-def _stage(name: str, does: str) -> TaskGroup:
+def _stage(place: int, name: str, does: str) -> TaskGroup:
     """Open a group of tasks in the grid and the graph; the ids of its tasks stay as they are.
 
     https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#taskgroups
+
+    :param place: Airflow's grid sorts groups by id where the edges between their first tasks give no order
+    :param name: what the group is called
+    :param does: what its tasks do
     """
-    return TaskGroup(name, prefix_group_id=False, tooltip=does)
+    return TaskGroup(f"{place}_{name}", group_display_name=name, prefix_group_id=False, tooltip=does)
 
 
 def _form(model: ModelConfig) -> dict[str, Param]:
