@@ -209,3 +209,13 @@ def test_a_pin_that_cannot_be_read_is_told_by_its_member(stored):
     store.set(PINNED, stored)
     with pytest.raises(UnreadableDocument, match="Revision"):
         sensor(Bucket("v1")).execute(context(store=store))
+
+
+@pytest.mark.parametrize("more", [{"version_id": "v1"}, {"new_attempt": True}])
+def test_a_release_and_a_roll_back_at_once_pin_nothing(more):
+    """A command line starts such a run, because no guard sees it."""
+    bucket = Bucket("v1")
+    asked = context(conf={"roll_back_to": "previous", **more})
+    with pytest.raises(PermanentError, match=r"a run is a release or a roll-back.* Fix: trigger a new run"):
+        sensor(bucket).execute(asked)
+    assert asked["task_state_store"].get(PINNED) is None
