@@ -25,7 +25,7 @@ export const SurveyNote = ({ now, survey }: { now: string; survey: Survey }) => 
       </Text>
     ) : undefined}
     {survey.say ? (
-      <Box bg="bg.warning" borderRadius="md" color="fg.warning" my={2} overflowWrap="anywhere" p={3} role="status">
+      <Box bg="bg.warning" borderRadius="md" my={2} overflowWrap="anywhere" p={3} role="status">
         {survey.say}
       </Box>
     ) : undefined}
