@@ -116,6 +116,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 rules=model.approval.rules(),
                 home_bucket=model.source.bucket,
                 timeout_days=model.approval.timeout_days,
+                strategy=model.deployment.words if model.deployment else "all at once",
                 notices=Notices.of(model.approval),
                 execution_mode=model.execution_mode,
                 poll_seconds=model.timeouts.poll_seconds,

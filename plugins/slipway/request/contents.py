@@ -175,7 +175,7 @@ def _training(job: TrainingJob) -> dict[str, str]:
     image, resources = job.algorithm_specification.training_image, job.resource_config
     found = {
         "Image": f"{image.algorithm} {image.version}" if isinstance(image, ImageName) else image,
-        "Training: instances": f"{resources.instance_count} × {resources.instance_type}",
+        "Training: instances": f"{resources.instance_count} x {resources.instance_type}",
         "Training: volume": f"{resources.volume_size_in_gb} GB",
         "Training: longest time": f"{job.stopping_condition.max_runtime_in_seconds} s",
     }
@@ -197,7 +197,7 @@ def _endpoints(request: ReleaseRequest) -> dict[str, str]:
 
 
 def _endpoint(settings: EndpointSettings) -> Mapping[str, str]:
-    found = {"instances": f"{settings.initial_instance_count} × {settings.instance_type}"}
+    found = {"instances": f"{settings.initial_instance_count} x {settings.instance_type}"}
     if settings.ab_tests:
         found["share in an A/B test"] = f"{number_text((settings.initial_variant_weight or 0) * 100)} %"
     if settings.inference_monitoring:

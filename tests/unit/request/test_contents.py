@@ -25,9 +25,9 @@ def test_settings_and_hyperparameters_are_there_and_each_file_has_its_size():
     data = request_zip()
     found = contents_of(data)
     assert found.digest == hashlib.sha256(data).hexdigest()
-    assert found.settings["Training: instances"] == "1 × ml.m4.xlarge"
+    assert found.settings["Training: instances"] == "1 x ml.m4.xlarge"
     assert found.settings["Data: train"].startswith("s3://")
-    assert found.settings["Production: instances"].endswith("2 × ml.c5.xlarge")
+    assert found.settings["Production: instances"].endswith("2 x ml.c5.xlarge")
     assert found.hyperparameters["objective"] == "multi:softmax"
     assert found.hyperparameters["max_depth"] == "10"
     assert list(found.files) == ["deployment.json", "trainingjob.json"]
@@ -82,7 +82,7 @@ def test_what_was_added_and_removed_differs():
     new = contents_of(request_zip(job, changed(deployment(), "ProductionEndpoint.InitialInstanceCount", 3)))
     found = {one.name: (one.new, one.live) for one in compare(new, contents_of(request_zip())) if one.differs}
     assert found["max_depth"] == (None, "10")
-    assert found["Production: instances"][0].startswith("3 ×")
+    assert found["Production: instances"][0].startswith("3 x")
     assert [one.live for one in compare(new, None)].count(None) == len(compare(new, None))
 
 
