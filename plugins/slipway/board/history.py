@@ -53,7 +53,7 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
     elif listed[0].paused:
         refusal = "The DAG is paused, so a roll-back would wait. Unpause it first."
     return Model(
-        row=rows(listed, user, session)[0],
+        row=rows(listed, user, session, linked=True)[0],
         description=description,
         approvers=approvers,
         may_roll_back=refusal is None,
@@ -134,6 +134,7 @@ def _past(
         is_live=is_live,
         roll_back_refusal=refusal,
         failure=next(iter(failed or skipped), None),
+        measured=results.measured(left),
     )
 
 
