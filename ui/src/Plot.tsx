@@ -32,7 +32,7 @@ export const Plot = ({ points, title }: { points: Point[]; title: string }) => {
       <Text color="fg.muted" fontSize="sm">
         {`${newest.label}: ${short(newest.value)}; from ${short(lowest)} to ${short(highest)}`}
       </Text>
-      <Box asChild color="blue.solid" h="auto" w="full">
+      <Box asChild color="blue.fg" h="auto" w="full">
         <svg
           aria-label={`${title} over ${points.length} releases, from ${short(lowest)} to ${short(highest)}; the table has each value`}
           role="img"
@@ -57,28 +57,30 @@ export const Plot = ({ points, title }: { points: Point[]; title: string }) => {
       </Box>
       <details>
         <summary>{`${title} as a table`}</summary>
-        <Table.Root size="sm">
-          <Table.Header>
-            <Table.Row>
-              {["release", title, "production"].map((head) => (
-                <Table.ColumnHeader key={head} scope="col">
-                  {head}
-                </Table.ColumnHeader>
-              ))}
-            </Table.Row>
-          </Table.Header>
-          <Table.Body>
-            {points.map((one) => (
-              <Table.Row key={one.key}>
-                <Table.ColumnHeader fontWeight="normal" scope="row">
-                  {one.label}
-                </Table.ColumnHeader>
-                <Table.Cell>{short(one.value)}</Table.Cell>
-                <Table.Cell>{one.filled ? "deployed" : "–"}</Table.Cell>
+        <Box overflowX="auto">
+          <Table.Root size="sm">
+            <Table.Header>
+              <Table.Row>
+                {["release", "value", "production"].map((head) => (
+                  <Table.ColumnHeader key={head} scope="col">
+                    {head}
+                  </Table.ColumnHeader>
+                ))}
               </Table.Row>
-            ))}
-          </Table.Body>
-        </Table.Root>
+            </Table.Header>
+            <Table.Body>
+              {points.map((one) => (
+                <Table.Row key={one.key}>
+                  <Table.ColumnHeader fontWeight="normal" scope="row">
+                    {one.label}
+                  </Table.ColumnHeader>
+                  <Table.Cell>{short(one.value)}</Table.Cell>
+                  <Table.Cell>{one.filled ? "deployed" : "–"}</Table.Cell>
+                </Table.Row>
+              ))}
+            </Table.Body>
+          </Table.Root>
+        </Box>
       </details>
     </Box>
   );
