@@ -5,7 +5,8 @@ import { AwsLinks } from "./AwsLinks";
 import { Changes } from "./Changes";
 import type { Release } from "./client";
 import { DecisionCard } from "./DecisionCard";
-import { airflowUrl, modelUrl, releaseName } from "./format";
+import { airflowUrl, modelUrl } from "./format";
+import { NewAttempt } from "./NewAttempt";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { Timeline } from "./Timeline";
 import { usePoll } from "./usePoll";
@@ -21,7 +22,7 @@ const OneRelease = ({ dagId, runId }: Required<Props>) => {
   const path = `releases/${encodeURIComponent(dagId)}/${encodeURIComponent(runId)}`;
   const { document: found, problem, refresh } = usePoll<Release>(path);
   return (
-    <Page title={found ? `${dagId} ${releaseName(found.version)}` : dagId}>
+    <Page title={found ? `${dagId} ${found.name ?? ""}` : dagId}>
       <Problem problem={problem} />
       {found ? <Found found={found} refresh={refresh} /> : problem ? undefined : <Waiting />}
     </Page>
@@ -43,6 +44,9 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
     {found.failures.map((failure) => (
       <FailureBox failure={failure} key={failure.task_id} model={found.model} now={found.at} />
     ))}
+    {found.failures.some((failure) => failure.kind === "ReleasedAlready") ? (
+      <NewAttempt model={found.model} runId={found.run_id} />
+    ) : undefined}
     {found.decisions.map((decision) => (
       <DecisionCard
         decision={decision}
