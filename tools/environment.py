@@ -157,6 +157,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "API__WORKERS": str(settings.api_workers),
         "API__BASE_URL": settings.airflow_url,
         "API__SECRET_KEY": keys["secret_key"],
+        # Long lines of logs, such as the reason of a failure, are wrapped and do not run off the screen.
+        "API__DEFAULT_WRAP": "True",
         # By default the API server would serve a DAG's old version for an hour.
         "API__DAG_CACHE_TTL": "5",
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],

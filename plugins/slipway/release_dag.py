@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, get_current_context, task
@@ -67,9 +68,12 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         @with_error_block
         def read_request() -> dict[str, Any]:
             from slipway.plan import pull_revision
+            from slipway.request.contents import CONTENTS
             from slipway.request.process import process_request
 
-            return process_request(model, pull_revision(get_current_context())).to_xcom()
+            context = get_current_context()
+            keep = partial(context["ti"].xcom_push, CONTENTS)
+            return process_request(model, pull_revision(context), tell=keep).to_xcom()
 
         with _stage(1, "build", "reads the upload, trains the model and registers it"):
             source = S3VersionSensor(
@@ -107,6 +111,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 rules=model.approval.rules(),
                 home_bucket=model.source.bucket,
                 timeout_days=model.approval.timeout_days,
+                strategy=model.deployment.words if model.deployment else "all at once",
                 notices=Notices.of(model.approval),
                 execution_mode=model.execution_mode,
                 poll_seconds=model.timeouts.poll_seconds,

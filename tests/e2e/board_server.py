@@ -17,13 +17,17 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from slipway.aws.links import EndpointLink, TrainingJobLink
 from slipway.plan import Revision
+from slipway.request.contents import CONTENTS, contents_of
 from slipway.source.pin import PINNED
 from tests.conftest import ROOT
 from tests.unit.board import world as worlds
 from tests.unit.board.world import RELEASED, World, results, upto
+from tests.unit.request_samples import changed, request_zip, training_job
 
 PASSWORDS = {"admin": "admin-word", "alice": "alice-word", "carol": "carol-word", "bob": "bob-word"}
+CONSOLE = "http://127.0.0.1:4566/_local_aws"
 _STARTS_SECONDS = 180.0
 LONG_WHY = "\n".join(
     f"training.json: Hyperparameters.{name}: expected a number, found a text that is rather long and says little"
@@ -48,7 +52,10 @@ def fill(database: str) -> None:
             world.model(name)
         for version, days in ((11, 6), (12, 2)):
             left = results("iris-model", version, live=version - 1)
+            left["evaluate"]["metrics"] = {"validation:accuracy": 0.9 + version / 200}
+            left["deploy_prd"]["aws_seconds"] = 41.0
             world.run("iris-model", f"s3__{version}", "success", RELEASED, left, age=timedelta(days=days))
+            made(world, version, request_zip())
             world.decided(
                 "approve",
                 decision="Approved",
@@ -71,6 +78,7 @@ def fill(database: str) -> None:
         left = results("iris-model", 13, live=12)
         left["test_dev"] |= {"champion": champion}
         tasks = world.run("iris-model", "s3__13", "running", upto("approve", "deferred"), left)
+        made(world, 13, request_zip(changed(training_job(), "HyperParameters.max_depth", "7")))
         world.ask(tasks["approve"], 13, uploader="bob")
         world.run("churn-model", "s3__4", "success", RELEASED, results("churn-model", 4), age=timedelta(days=3))
         world.run("churn-model", "manual__4", "failed", upto("source", "failed", otherwise="upstream_failed"), by="bob")
@@ -107,6 +115,14 @@ def fill(database: str) -> None:
             results("ranking-model", 2, live=1),
         )
         world.ask(tasks["decide_trial"], 2, task_id="decide_trial", options=("Promote", "Keep", "Retire"))
+
+
+def made(world: World, version: int, data: bytes) -> None:
+    """What the tasks of the last run of iris-model have kept of its zip, and of what they made in AWS."""
+    world.keep("process_request", CONTENTS, contents_of(data).to_xcom())
+    place = {"region_name": "us-west-2", "aws_domain": "aws.amazon.com", "console_url": CONSOLE}
+    world.keep("train", TrainingJobLink.key, {**place, "job_name": f"mlops-iris-model-{version}"})
+    world.keep("deploy_prd", EndpointLink.key, {**place, "endpoint_name": "iris-model-production"})
 
 
 @contextmanager

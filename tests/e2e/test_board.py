@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import create_engine, select
 
 from tests.conftest import ROOT
-from tests.e2e.board_server import PASSWORDS, BoardServer, serving
+from tests.e2e.board_server import CONSOLE, PASSWORDS, BoardServer, serving
 from tools import browser
 
 pytestmark = pytest.mark.e2e
@@ -111,6 +111,26 @@ def test_the_page_of_a_failed_release_begins_with_the_failure(opened: Opens) -> 
     )
 
 
+def test_a_release_shows_what_it_changes_and_where_it_is_in_aws(opened: Opens) -> None:
+    page = opened(WAITING)
+    expect(page.get_by_text("on 2 x ml.c5.xlarge as now")).to_have_count(1)
+    section = page.locator("section", has=page.get_by_role("heading", name="The zip"))
+    expect(section.get_by_role("row", name="max_depth").first).to_contain_text("7")
+    link = page.get_by_role("link", name="SageMaker training job (train)")
+    expect(link).to_have_attribute("href", f"{CONSOLE}/sagemaker/home?region=us-west-2#/jobs/mlops-iris-model-13")
+    expect(page.get_by_role("row", name="train success")).to_contain_text("61 s")
+
+
+def test_a_model_has_plots_whose_values_are_in_a_table_too(opened: Opens) -> None:
+    page = opened(MODEL)
+    expect(page.get_by_role("img", name="validation:accuracy over 3 releases")).to_be_visible()
+    page.get_by_text("validation:accuracy as a table").press("Enter")
+    expect(page.get_by_role("row", name="v12 0.96 deployed")).to_be_visible()
+    expect(page.get_by_role("link", name="SageMaker endpoint")).to_have_attribute(
+        "href", f"{CONSOLE}/sagemaker/home?region=us-west-2#/endpoints/iris-model-production"
+    )
+
+
 def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
     page = opened(RELEASES)
     page.context.clear_cookies()
@@ -124,6 +144,7 @@ def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
         (WAITING, "dark", 1440),
         (f"{RELEASES}?model=churn-model&run=s3__5", "light", 390),
         (MODEL, "light", 1440),
+        (MODEL, "dark", 390),
         (RELEASES, "dark", 390),
     ],
 )

@@ -62,7 +62,10 @@ class TestUploadToProduction:
         assert [name in line["resource"] for line in created].count(True) == 1
 
     def test_the_approver_saw_the_facts(self, first_release):
-        assert first_release.screen["subject"] == "Shall this model be put into production?"
+        subject = first_release.screen["subject"]
+        assert subject.startswith(f"{IRIS} v")
+        assert subject.endswith(": Shall this model be put into production?")
+        assert first_release.screen["body"].startswith("**Approve:** Version ")
         assert {"Approve", "Reject"} <= set(first_release.screen["options"])
         assert "validation:merror" in first_release.screen["body"]
         assert first_release.version_id in first_release.screen["body"]

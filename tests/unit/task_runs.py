@@ -15,8 +15,8 @@ class FakeTaskInstance:
         self.xcoms = xcoms
         self.pushed: dict[str, object] = {}
 
-    def xcom_pull(self, task_ids: str):
-        return self.xcoms.get(task_ids)
+    def xcom_pull(self, task_ids: str, key: str | None = None):
+        return self.xcoms.get(key or task_ids)
 
     def xcom_push(self, key: str, value: object) -> None:
         """Links keep what they need this way."""

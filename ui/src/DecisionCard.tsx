@@ -1,6 +1,7 @@
 import { Box, Button, Heading, HStack, Text, Textarea } from "@chakra-ui/react";
 import { useEffect, useId, useRef, useState } from "react";
 
+import { Changes } from "./Changes";
 import { answer, type Decision, type Option, RequestError } from "./client";
 import { left, releaseName, runUrl } from "./format";
 import { Age, Figures, Go } from "./parts";
@@ -42,6 +43,13 @@ export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered 
           {one}
         </Text>
       ))}
+      {decision.changes?.same_zip ? <Changes comparison={decision.changes} /> : undefined}
+      {decision.changes && !decision.changes.same_zip ? (
+        <details>
+          <summary>What changes against the live zip</summary>
+          <Changes comparison={decision.changes} />
+        </details>
+      ) : undefined}
       <details>
         <summary>Figures of the candidate and of the live model</summary>
         <Figures figures={decision.figures} title={`${releaseName(decision.version)} beside ${releaseName(decision.live_version) || "nothing"}`} />

@@ -2,8 +2,10 @@ import { Badge, Box, Button, Heading, HStack, Stack, Table, Text } from "@chakra
 import { useId, useState } from "react";
 
 import { type Model, type PastRelease, type PastReleases, RequestError, rollBack } from "./client";
+import { AwsLinks } from "./AwsLinks";
 import { DecisionCard } from "./DecisionCard";
 import { moment, releaseName, runUrl } from "./format";
+import { Metrics } from "./Metrics";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
 import { ServedEnvironments } from "./Served";
@@ -46,6 +48,7 @@ const OneModel = ({ dagId }: { dagId: string }) => {
           </Button>
         </HStack>
       ) : undefined}
+      {past.document ? <Metrics releases={past.document.releases} /> : undefined}
     </Page>
   );
 };
@@ -81,18 +84,19 @@ const Environments = ({ found }: { found: Model }) => (
     {["development", "production"].map((environment) => {
       const live = found.row.live.find((one) => one.environment === environment);
       return (
-        <Text key={environment}>
+        <Box key={environment}>
           {`${environment}: `}
           {live ? (
             <>
               <Go to={runUrl(found.row.model, live.run_id)}>{releaseName(live.version) || "a release"}</Go>
               {", deployed "}
               <Age at={live.since} now={found.at} />
+              <AwsLinks links={live.links} />
             </>
           ) : (
             "nothing yet"
           )}
-        </Text>
+        </Box>
       );
     })}
     <Text>{`Approvers: ${found.approvers.join(", ") || "nobody"}`}</Text>

@@ -1,11 +1,14 @@
-import { Badge, Box, Heading, Stack, Table, Text } from "@chakra-ui/react";
+import { Badge, Box, Heading, Stack, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
 
-import type { Release, Task } from "./client";
+import { AwsLinks } from "./AwsLinks";
+import { Changes } from "./Changes";
+import type { Release } from "./client";
 import { DecisionCard } from "./DecisionCard";
-import { airflowUrl, modelUrl, moment, span } from "./format";
+import { airflowUrl, modelUrl } from "./format";
 import { NewAttempt } from "./NewAttempt";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { Timeline } from "./Timeline";
 import { usePoll } from "./usePoll";
 
 type Props = { dagId?: string; runId?: string };
@@ -101,6 +104,14 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
       </Box>
       {found.facts.length === 0 ? <Text>Nothing is known yet: no task has ended.</Text> : undefined}
     </Section>
+    <Section title="The zip">
+      <Changes comparison={found.comparison} whole />
+    </Section>
+    {found.links.length > 0 ? (
+      <Section title="In AWS">
+        <AwsLinks links={found.links} withTask />
+      </Section>
+    ) : undefined}
     <Section title="Tasks">
       <Timeline found={found} />
     </Section>
@@ -115,55 +126,3 @@ const Section = ({ children, title }: { children: ReactNode; title: string }) =>
     {children}
   </Box>
 );
-
-const seconds = (task: Task, now: string) =>
-  task.started ? (Date.parse(task.ended ?? now) - Date.parse(task.started)) / 1000 : 0;
-
-/** When each task ran; the bars are drawn for the eye, the words say the same. */
-const Timeline = ({ found }: { found: Release }) => {
-  const ran = found.tasks.filter((task) => task.started);
-  if (ran.length === 0) {
-    return <Text>No task has started yet. The scheduler starts the first one within seconds.</Text>;
-  }
-  const began = Math.min(...ran.map((task) => Date.parse(task.started ?? "")));
-  const ended = Math.max(...ran.map((task) => Date.parse(task.ended ?? found.at)));
-  const share = (milliseconds: number) => `${(100 * milliseconds) / Math.max(1, ended - began)}%`;
-  return (
-    <Box overflowX="auto">
-      <Table.Root size="sm">
-        <Table.Header>
-          <Table.Row>
-            {["task", "state", "took", "tries", "when"].map((head) => (
-              <Table.ColumnHeader key={head} scope="col" width={head === "when" ? "45%" : undefined}>
-                {head}
-              </Table.ColumnHeader>
-            ))}
-          </Table.Row>
-        </Table.Header>
-        <Table.Body>
-          {ran.map((task) => (
-            <Table.Row key={task.task_id}>
-              <Table.ColumnHeader fontWeight="normal" scope="row">
-                <Go to={airflowUrl(found.model, found.run_id, task.task_id)}>{task.task_id}</Go>
-              </Table.ColumnHeader>
-              <Table.Cell>{task.state}</Table.Cell>
-              <Table.Cell>{span(seconds(task, found.at))}</Table.Cell>
-              <Table.Cell>{task.tries}</Table.Cell>
-              <Table.Cell>
-                <Box
-                  bg={task.state === "failed" ? "red.solid" : "blue.solid"}
-                  borderRadius="sm"
-                  h={3}
-                  ml={share(Date.parse(task.started ?? "") - began)}
-                  minW="2px"
-                  title={moment(task.started)}
-                  width={share(seconds(task, found.at) * 1000)}
-                />
-              </Table.Cell>
-            </Table.Row>
-          ))}
-        </Table.Body>
-      </Table.Root>
-    </Box>
-  );
-};

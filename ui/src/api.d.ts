@@ -139,6 +139,36 @@ export interface components {
             state: string;
         };
         /**
+         * Comparison
+         * @description What is in a release's zip, and what of it differs from the live one.
+         *
+         *     ``live_version`` is null where nothing is compared; ``why_not`` then says why.
+         */
+        Comparison: {
+            /** Contents */
+            contents: components["schemas"]["Content"][];
+            /** Live Version */
+            live_version: string | null;
+            /** Same Zip */
+            same_zip: boolean;
+            /** Why Not */
+            why_not: string | null;
+        };
+        /**
+         * Content
+         * @description A text of a release's zip beside that of the live one; null where a zip has none.
+         */
+        Content: {
+            /** Part */
+            part: string;
+            /** Name */
+            name: string;
+            /** New */
+            new: string | null;
+            /** Live */
+            live: string | null;
+        };
+        /**
          * Costs
          * @description What the endpoints of all models that the caller may read cost an hour, in US dollars.
          *
@@ -202,7 +232,7 @@ export interface components {
         };
         /**
          * Decision
-         * @description A question that waits for a person.
+         * @description A question that waits for a person; ``changes`` has what differs from the live zip.
          */
         Decision: {
             /** Run Id */
@@ -233,6 +263,7 @@ export interface components {
             options: components["schemas"]["Option"][];
             /** Figures */
             figures: components["schemas"]["Figure"][];
+            changes: components["schemas"]["Comparison"] | null;
         };
         /**
          * Fact
@@ -293,8 +324,20 @@ export interface components {
             detail?: components["schemas"]["ValidationError"][];
         };
         /**
+         * Link
+         * @description A page of AWS's console, or of the one that the connection names.
+         */
+        Link: {
+            /** Task Id */
+            task_id: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+        };
+        /**
          * Live
-         * @description What a deployment of Slipway's put into an environment last.
+         * @description What a deployment of Slipway's put into an environment last; ``links`` are only on the model's own page.
          */
         Live: {
             /** Environment */
@@ -305,6 +348,8 @@ export interface components {
             version: string | null;
             /** Since */
             since: string | null;
+            /** Links */
+            links: components["schemas"]["Link"][];
         };
         /**
          * Model
@@ -385,6 +430,10 @@ export interface components {
             /** Roll Back Refusal */
             roll_back_refusal: string | null;
             failure: components["schemas"]["Failure"] | null;
+            /** Measured */
+            measured: {
+                [key: string]: number;
+            };
         };
         /**
          * PastReleases
@@ -446,6 +495,9 @@ export interface components {
             figures: components["schemas"]["Figure"][];
             /** Facts */
             facts: components["schemas"]["Fact"][];
+            comparison: components["schemas"]["Comparison"];
+            /** Links */
+            links: components["schemas"]["Link"][];
             /** Tasks */
             tasks: components["schemas"]["Task"][];
             /**
@@ -614,7 +666,7 @@ export interface components {
         SurveyState: "fresh" | "old" | "none";
         /**
          * Task
-         * @description A task of a release, for the timeline.
+         * @description A task of a release, for the timeline; ``aws_seconds`` is how long it waited for AWS, where that is known.
          */
         Task: {
             /** Task Id */
@@ -628,6 +680,8 @@ export interface components {
             ended: string | null;
             /** Tries */
             tries: number;
+            /** Aws Seconds */
+            aws_seconds: number | null;
         };
         /** ValidationError */
         ValidationError: {

@@ -2,6 +2,9 @@
 import type { components } from "./api";
 
 type Schemas = components["schemas"];
+export type AwsLink = Schemas["Link"];
+export type Comparison = Schemas["Comparison"];
+export type Content = Schemas["Content"];
 export type Costs = Schemas["Costs"];
 export type Counts = Schemas["Counts"];
 export type Decision = Schemas["Decision"];

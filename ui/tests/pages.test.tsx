@@ -23,6 +23,7 @@ const failure: Failure = {
 
 const release = (changed: Partial<Release> = {}): Release => ({
   at: NOW,
+  comparison: { contents: [], live_version: null, same_zip: false, why_not: "Production has no model to compare with." },
   decided: [],
   decisions: [],
   ended: null,
@@ -30,6 +31,7 @@ const release = (changed: Partial<Release> = {}): Release => ({
   failures: [],
   figures: [],
   is_live: false,
+  links: [],
   live_version: "12",
   model: "iris-model",
   rolled_back_by: null,
@@ -38,7 +40,7 @@ const release = (changed: Partial<Release> = {}): Release => ({
   started: NOW,
   state: "running",
   tasks: [
-    { ended: "2026-11-29T11:59:00Z", stage: "train", started: "2026-11-29T11:00:00Z", state: "failed", task_id: "train", tries: 2 },
+    { aws_seconds: 1770, ended: "2026-11-29T11:59:00Z", stage: "train", started: "2026-11-29T11:00:00Z", state: "failed", task_id: "train", tries: 2 },
   ],
   user: "alice",
   version: "13",
@@ -50,6 +52,7 @@ const past = (changed: Partial<PastRelease> = {}): PastRelease => ({
   ended: null,
   failure: null,
   is_live: false,
+  measured: {},
   package_arn: "arn:11",
   reached_production_at: null,
   roll_back_refusal: null,
@@ -69,7 +72,7 @@ const model = (changed: Partial<Model> = {}): Model => ({
   description: null,
   may_roll_back: true,
   roll_back_refusal: null,
-  row: row({ live: [{ environment: "production", run_id: "s3__12", since: NOW, version: "12" }] }),
+  row: row({ live: [{ environment: "production", links: [], run_id: "s3__12", since: NOW, version: "12" }] }),
   survey: survey(),
   user: "alice",
   ...changed,
@@ -82,7 +85,7 @@ test("the page of a release begins with its failure", async () => {
   expect(section.textContent).toContain("train a better model");
   const question = screen.getByText(/^Approve: /u);
   expect(section.compareDocumentPosition(question) & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
-  expect(screen.getByRole("row", { name: /train failed 59 min 2/u })).toBeDefined();
+  expect(screen.getByRole("row", { name: /train failed 59 min 1770 s, 50 % 2/u })).toBeDefined();
 });
 
 test("a release that is not there says so", async () => {

@@ -37,6 +37,7 @@ export const serve = (status: number, body: unknown) => serveEach(() => body, st
 
 export const decision = (changed: Partial<Decision> = {}): Decision => ({
   approvals: [],
+  changes: null,
   asked_at: "2026-11-29T11:00:00Z",
   effect: "Version 13 takes the place of version 12 in production, for all requests.",
   ends_at: "2026-12-01T12:00:00Z",

@@ -11,18 +11,20 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from slipway.approval import facts
 from slipway.approval.answers import Answer, Question
 from slipway.approval.asking import AskingOperator
+from slipway.approval.live_contents import live_contents
 from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
 from slipway.aws.identity import identity
 from slipway.errors import AlreadyDecided, Rejected
 from slipway.host.links import NewerReleaseLink, run_url
-from slipway.model.approval_rules import Approval, Rules
+from slipway.model.approval_rules import Approval
 from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
 from slipway.registry.approval_check import check_counts
-from slipway.registry.artefact import Artefact, artefact_of
+from slipway.registry.artefact import artefact_of
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, Decision, How
+from slipway.request.contents import CONTENTS, Contents
 from slipway.stages.mixin import superseded
 from slipway.states import BoardStage, ExecutionMode
 
@@ -39,11 +41,13 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     Model Registry (SageMaker Studio, AWS CLI). The question stays open until the rules are met. A rejection, and no
     answer in time, fails the task without a retry. There is no default answer.
 
+    :param strategy: how the update of production moves the requests, in words
     :param notices: who is told
     :raises Rejected: when the decision is a rejection
     """
 
     operator_extra_links = (NewerReleaseLink(),)
+    template_fields = (*AskingOperator.template_fields, "strategy")
     board_stage = BoardStage.APPROVE
     registry = client(DecisionRecordHook)
 
@@ -51,6 +55,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         self,
         *,
         timeout_days: float = 7,
+        strategy: str = "",
         notices: Notices = Notices(),  # noqa: B008 (frozen)
         execution_mode: ExecutionMode = ExecutionMode.SUPERSEDED,
         poll_seconds: float = 3.0,
@@ -66,6 +71,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             fail_on_reject=True,
             **kwargs,
         )
+        self.strategy = strategy
         self.notices = notices
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
@@ -105,9 +111,27 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
     def screen(self, context: Context, question: Question) -> str:
         """Write the approval screen."""
-        artefact = artefact_of(self.registry.describe_model_package(question.model_package_arn) or {})
+        ti, rules = context["ti"], self.parsed_rules
+        evaluation = ti.xcom_pull(task_ids="evaluate") or {}
+        live_arn = (evaluation.get("live") or {}).get("model_package_arn")
         return facts.markdown(
-            _facts(context, self.parsed_rules, question, artefact, stress_wanted=STRESS_DEV in self.upstream_task_ids)
+            facts.Facts(
+                plan=pull_plan(context),
+                evaluation=evaluation,
+                registration=ti.xcom_pull(task_ids="register") or {},
+                test=ti.xcom_pull(task_ids="test_dev") or {},
+                artefact=artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
+                contents=Contents.from_xcom(ti.xcom_pull(task_ids="process_request", key=CONTENTS)),
+                live_contents=live_contents(live_arn, pull_plan(context), self.registry, self.uploads),
+                strategy=self.strategy,
+                ends_at=_utc(self.ends_at(question)),
+                stress=ti.xcom_pull(task_ids=STRESS_DEV),
+                stress_wanted=STRESS_DEV in self.upstream_task_ids,
+                run_url=run_url(ti.dag_id, ti.run_id),
+                uploader=question.uploader,
+                approvals=question.approvals,
+                wanted=rules.wanted(question.approvals),
+            )
         )
 
     def send_notices(self, context: Context, question: Question) -> float | None:
@@ -264,22 +288,3 @@ def _decision_line(decision: Decision) -> str:
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")
-
-
-def _facts(
-    context: Context, rules: Rules, question: Question, artefact: Artefact | None, stress_wanted: bool
-) -> facts.Facts:
-    ti = context["ti"]
-    return facts.Facts(
-        plan=pull_plan(context),
-        evaluation=ti.xcom_pull(task_ids="evaluate") or {},
-        registration=ti.xcom_pull(task_ids="register") or {},
-        test=ti.xcom_pull(task_ids="test_dev") or {},
-        artefact=artefact,
-        stress=ti.xcom_pull(task_ids=STRESS_DEV),
-        stress_wanted=stress_wanted,
-        run_url=run_url(ti.dag_id, ti.run_id),
-        uploader=question.uploader,
-        approvals=question.approvals,
-        wanted=rules.wanted(question.approvals),
-    )

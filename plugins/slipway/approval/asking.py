@@ -28,7 +28,7 @@ from slipway.errors import PermanentError
 from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.model.approval_rules import Approval, Rules
-from slipway.plan import ReleasePlan, pull_package_arn
+from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import StageMixin
@@ -212,12 +212,16 @@ class AskingOperator(StageMixin, HITLOperator):
         put_question(
             ti_id=context["task_instance"].id,
             options=self.options,
-            subject=self.subject,
+            subject=self.title(context),
             body=self.body,
             params=self.serialized_params,
         )
         self.log.info("Waiting: %s", self.parsed_rules.wanted(question.approvals))
         return question
+
+    def title(self, context: Context) -> str:
+        """Return the question with the model and the version that it is about."""
+        return f"{pull_plan(context).prefix} v{pull_package_arn(context).rpartition('/')[2]}: {self.subject}"
 
     def answer_to(self, context: Context, question: Question | None) -> Answer | None:
         """Read the signed answer to a question; None while there is none."""

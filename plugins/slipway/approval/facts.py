@@ -6,16 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.approval.effect import approve_does, reject_does
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.model.approval_rules import Approval
 from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact
+from slipway.request.contents import PRODUCTION_INSTANCES, Contents, compare
+
+# What a person reads before they decide; the board has all.
+_MAX_CHANGES = 60
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the tasks before the approval found out: their XComs, with the release's plan.
 
+    :param contents: what is in the zip; None if that is not known
+    :param live_contents: what is in the live model's
+    :param strategy: how the update moves the requests, in words
+    :param ends_at: until when the question waits
     :param artefact: the model artifact, by the model package's record
     :param run_url: the release's page in Airflow
     :param stress: the stress test's result; None where there is none
@@ -30,6 +39,10 @@ class Facts:
     registration: Mapping[str, Any]
     test: Mapping[str, Any]
     run_url: str
+    contents: Contents | None = None
+    live_contents: Contents | None = None
+    strategy: str = ""
+    ends_at: str = ""
     artefact: Artefact | None = None
     stress: Mapping[str, Any] | None = None
     stress_wanted: bool = False
@@ -40,7 +53,13 @@ class Facts:
 
 def markdown(facts: Facts) -> str:
     """Write the text of the approval screen."""
-    sections = [_identity(facts), _metrics(facts.evaluation), _development(facts.test)]
+    sections = [
+        _answers(facts),
+        _changes(facts),
+        _identity(facts),
+        _metrics(facts.evaluation),
+        _development(facts.test),
+    ]
     if compared := facts.test.get("champion"):
         sections.append(_champion(compared))
     if differences := facts.test.get("production_drift"):
@@ -63,6 +82,50 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _number(value: object) -> str:
     """Write a number from an XCom, where NaN and the infinities are texts."""
     return number_text(number_of(value)) if isinstance(value, int | float | str) else "-"
+
+
+def _answers(facts: Facts) -> str:
+    """Say first what each answer does, and until when it may be given."""
+    ours, theirs = facts.contents, facts.live_contents
+    live = _live_version(facts)
+    effect = approve_does(
+        _version(facts.registration.get("model_package_arn")),
+        live,
+        share=facts.plan.trial_share,
+        strategy=facts.strategy,
+        instances=ours.settings.get(PRODUCTION_INSTANCES) if ours else None,
+        live_instances=theirs.settings.get(PRODUCTION_INSTANCES) if theirs else None,
+    )
+    until = f" The question waits until {facts.ends_at}." if facts.ends_at else ""
+    wanted = f"{facts.wanted[:1].upper()}{facts.wanted[1:]}."
+    return f"**Approve:** {effect}\n\n**Reject:** {reject_does(live)}\n\n{wanted}{until}"
+
+
+def _changes(facts: Facts) -> str:
+    """Say how the zip differs from that of the live model."""
+    live = _live_version(facts)
+    if live is None:
+        return "### Changes\n\nNothing to compare with: production has no model."
+    head = f"### Changes against version {live}\n\n"
+    if facts.contents is None or facts.live_contents is None:
+        return f"{head}Not known: the zip of one of the two cannot be read."
+    if facts.contents.digest == facts.live_contents.digest:
+        return f"{head}None: this is the same zip as what is live."
+    found = [one for one in compare(facts.contents, facts.live_contents) if one.differs]
+    rows = [
+        (one.part, code(one.name), *("-" if text is None else code(text) for text in (one.new, one.live)))
+        for one in found[:_MAX_CHANGES]
+    ]
+    more = f"\n\nThere are {len(found) - _MAX_CHANGES} more." if len(found) > _MAX_CHANGES else ""
+    return head + _table(("", "", "This release", "Live"), rows) + more
+
+
+def _live_version(facts: Facts) -> str | None:
+    return _version((facts.evaluation.get("live") or {}).get("model_package_arn"))
+
+
+def _version(arn: str | None) -> str | None:
+    return arn.rpartition("/")[2] if arn else None
 
 
 def _identity(facts: Facts) -> str:

@@ -21,14 +21,17 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Question
+from slipway.approval.effect import approve_does, named, reject_does
+from slipway.board.comparison import LiveRelease, comparison
 from slipway.board.documents import Decided, Decision, Option
 from slipway.board.overview import WAITING_STATES
-from slipway.board.results import Results, figures, text
+from slipway.board.results import Results, figures, text, version_of
 from slipway.board.stages import APPROVE, ASKING, DECIDE_TRIAL
 from slipway.errors import UnreadableDocument
-from slipway.formats.json_numbers import number_of, number_text
+from slipway.formats.json_numbers import number_of
 from slipway.guard.approvals import only_approvers
 from slipway.model.approval_rules import Approval, Rules
+from slipway.request.contents import PRODUCTION_INSTANCES
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,12 @@ class AskingTask:
 
     :param rules: who may answer; None if they cannot be read: then nobody may
     :param timeout_days: how long it waits; None if it does not say
+    :param strategy: how an approval moves the requests, in words; empty if it does not say
     """
 
     rules: Rules | None
     timeout_days: float | None
+    strategy: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,9 @@ def asking_tasks(dag_ids: Collection[str], session: Session) -> dict[tuple[str, 
     for serialized in SerializedDagModel.get_latest_serialized_dags(dag_ids=list(dag_ids), session=session):
         for task in _tasks(serialized.data):
             if task.get("task_id") in ASKING:
-                found[serialized.dag_id, task["task_id"]] = AskingTask(_rules(task.get("rules")), _days(task))
+                found[serialized.dag_id, task["task_id"]] = AskingTask(
+                    _rules(task.get("rules")), _days(task), text(task.get("strategy")) or ""
+                )
     return found
 
 
@@ -156,7 +163,7 @@ def decision(
     task: AskingTask | None,
     stored: Mapping[str, Any] | None,
     results: Results,
-    live_version: str | None,
+    live: LiveRelease,
     answerer: Answerer,
 ) -> Decision:
     """Say what a question is about.
@@ -165,24 +172,28 @@ def decision(
     :param task: the task that asks; None if the DAG has it no more
     :param stored: the question in the task's state store
     :param results: what the run's tasks have left
-    :param live_version: what production serves
+    :param live: what production serves
     :param answerer: who reads
     """
+    if asked.task_id == DECIDE_TRIAL:
+        # The trial's deployment is the newest one; what it runs beside is what was live before.
+        live = LiveRelease(version_of(results.compared_with))
     question = _question(stored)
     approvals = list(question.approvals) if question else []
     rules = task.rules if task else None
     asked_at = datetime.fromtimestamp(question.at, UTC) if question else asked.asked_at
     days = task.timeout_days if task else None
     uploader = question.uploader if question else None
-    effects = _effects(asked, rules, approvals, results, live_version, answerer.name)
+    deployment = _deployment(results, live, task.strategy if task else "")
+    effects = _effects(asked, rules, approvals, results, live.version, deployment, answerer.name)
     return Decision(
         run_id=asked.run_id,
         task_id=asked.task_id,
         map_index=asked.map_index,
         subject=asked.subject,
-        effect=_deployment(results, live_version) if asked.task_id == APPROVE else effects.get("Promote", ""),
+        effect=deployment if asked.task_id == APPROVE else effects.get("Promote", ""),
         version=results.version,
-        live_version=live_version,
+        live_version=live.version,
         asked_at=asked_at,
         ends_at=asked_at + timedelta(days=days) if days is not None else None,
         waits_for=rules.wanted(approvals) if rules else "nobody may answer, because its rules cannot be read",
@@ -193,6 +204,7 @@ def decision(
             for name in asked.options
         ],
         figures=figures(results),
+        changes=comparison(results, live, only_changes=True) if asked.task_id == APPROVE else None,
     )
 
 
@@ -224,42 +236,36 @@ def _effects(
     rules: Rules | None,
     approvals: list[Approval],
     results: Results,
-    live: str | None,
+    live_version: str | None,
+    effect: str,
     name: str,
 ) -> dict[str, str]:
-    new = _named(results.version, "The new model")
-    stays = f"production keeps {_named(live, 'what it serves')}" if live else "production stays empty"
     if asked.task_id == DECIDE_TRIAL:
+        new = named(results.version, "The new model")
         return {
             "Promote": f"{new} gets all requests, step by step, and becomes the live model.",
             "Keep": "Both models stay as they are, each with its share of the requests.",
             "Retire": "The live model gets all requests again; the new one is removed.",
         }
-    effect = _deployment(results, live)
     stage = rules.open_stage(approvals) if rules else None
     if rules and stage:
         after = [*approvals, Approval(by=name, at="", how="", stage=stage.name)]
         if rules.open_stage(after):
             effect = f"It counts as one approval; then {rules.wanted(after)}. With the last one: {effect}"
-    return {"Approve": effect, "Reject": f"This release ends, and {stays}."}
+    return {"Approve": effect, "Reject": reject_does(live_version)}
 
 
-def _deployment(results: Results, live: str | None) -> str:
+def _deployment(results: Results, live: LiveRelease, strategy: str) -> str:
     """Say what production gets when a release is approved."""
-    new = _named(results.version, "The new model")
-    share = results.of("process_request").get("trial_share")
-    if live and share is not None:
-        percent = number_text(number_of(share) * 100)
-        return f"{new} gets {percent} % of production's requests as model-b, beside {_named(live, 'the live model')}."
-    if live:
-        return f"{new} takes the place of {_named(live, 'the live model')} in production, for all requests."
-    return f"{new} becomes the first model in production and gets all requests."
-
-
-def _named(version: str | None, otherwise: str) -> str:
-    if version is None:
-        return otherwise
-    return f"{'Version' if otherwise[:1].isupper() else 'version'} {version}"
+    share, theirs = results.of("process_request").get("trial_share"), live.results
+    return approve_does(
+        results.version,
+        live.version,
+        share=None if share is None else number_of(share),
+        strategy=strategy,
+        instances=results.setting(PRODUCTION_INSTANCES),
+        live_instances=theirs.setting(PRODUCTION_INSTANCES) if theirs else None,
+    )
 
 
 def decided(run: int, task_id: str, stored: Mapping[tuple[int, str, str], Mapping[str, Any]]) -> Decided | None:

@@ -77,8 +77,37 @@ class Figure(BaseModel):
     passed: bool | None = None
 
 
+class Content(BaseModel):
+    """A text of a release's zip beside that of the live one; null where a zip has none."""
+
+    part: str
+    name: str
+    new: str | None
+    live: str | None
+
+
+class Comparison(BaseModel):
+    """What is in a release's zip, and what of it differs from the live one.
+
+    ``live_version`` is null where nothing is compared; ``why_not`` then says why.
+    """
+
+    contents: list[Content]
+    live_version: str | None
+    same_zip: bool
+    why_not: str | None
+
+
+class Link(BaseModel):
+    """A page of AWS's console, or of the one that the connection names."""
+
+    task_id: str
+    name: str
+    url: str
+
+
 class Decision(BaseModel):
-    """A question that waits for a person."""
+    """A question that waits for a person; ``changes`` has what differs from the live zip."""
 
     run_id: str
     task_id: str
@@ -94,15 +123,17 @@ class Decision(BaseModel):
     approvals: list[str]
     options: list[Option]
     figures: list[Figure]
+    changes: Comparison | None
 
 
 class Live(BaseModel):
-    """What a deployment of Slipway's put into an environment last."""
+    """What a deployment of Slipway's put into an environment last; ``links`` are only on the model's own page."""
 
     environment: str
     run_id: str
     version: str | None
     since: datetime | None
+    links: list[Link]
 
 
 class Row(BaseModel):
@@ -142,7 +173,7 @@ class Releases(BaseModel):
 
 
 class Task(BaseModel):
-    """A task of a release, for the timeline."""
+    """A task of a release, for the timeline; ``aws_seconds`` is how long it waited for AWS, where that is known."""
 
     task_id: str
     stage: StageName | None
@@ -150,6 +181,7 @@ class Task(BaseModel):
     started: datetime | None
     ended: datetime | None
     tries: int
+    aws_seconds: float | None
 
 
 class Decided(BaseModel):
@@ -190,6 +222,8 @@ class Release(BaseModel):
     decided: list[Decided]
     figures: list[Figure]
     facts: list[Fact]
+    comparison: Comparison
+    links: list[Link]
     tasks: list[Task]
     at: datetime
     user: str
@@ -212,6 +246,7 @@ class PastRelease(BaseModel):
     is_live: bool
     roll_back_refusal: str | None
     failure: Failure | None
+    measured: dict[str, float]
 
 
 class PastReleases(BaseModel):

@@ -56,7 +56,7 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
         refusal = "The DAG is paused, so a roll-back would wait. Unpause it first."
     surveyed, now = survey.found(session), datetime.now(UTC)
     return Model(
-        row=rows(listed, user, session, surveyed)[0],
+        row=rows(listed, user, session, surveyed, linked=True)[0],
         survey=surveyed.survey(now),
         costs=surveyed.costs({dag_id}),
         description=description,
@@ -140,6 +140,7 @@ def _past(
         is_live=is_live,
         roll_back_refusal=refusal,
         failure=next(iter(failed or skipped), None),
+        measured=results.measured(left),
     )
 
 

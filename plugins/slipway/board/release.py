@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 from slipway.approval.answers import QUESTION
 from slipway.board import decisions, progress, results
 from slipway.board.access import may_answer
+from slipway.board.comparison import comparison
 from slipway.board.decisions import Answerer
 from slipway.board.documents import Fact, Failure, Release, Stage, Task
+from slipway.board.links import links
 from slipway.board.overview import is_release_dag
 from slipway.board.progress import Reached
-from slipway.board.releases import live, stage
+from slipway.board.releases import live_release, stage
 from slipway.board.results import Results, text
 from slipway.board.stages import ASKING, TASKS, StageName, TaskFacts, stage_of
 from slipway.board.versions import name_of
@@ -44,18 +46,19 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     tasks = progress.tasks_of(dag_id, run_id, session)
     deployed = progress.deployed({dag_id}, session).get(dag_id, {})
     asked = [one for one in decisions.open_questions({dag_id}, session) if one.run_id == run_id]
-    left = results.read({one.run for one in deployed.values()}, {run.id}, session)
+    runs = {one.run for one in deployed.values()}
+    left = results.read(runs, {run.id}, session, compared={*runs, run.id}, linked={run.id})
     stored = decisions.remembered({run.id}, session)
     rules = decisions.asking_tasks({dag_id} if asked else (), session)
     answerer = Answerer(user.get_name(), may_answer(user, {dag_id} if asked else set()))
-    live_version = next((one.version for one in live(deployed, left) if one.environment == "production"), None)
+    now = live_release(deployed, left)
     waiting = [
         decisions.decision(
             one,
             rules.get((dag_id, one.task_id)),
             stored.get((run.id, one.task_id, QUESTION)),
             left[run.id],
-            live_version,
+            now,
             answerer,
         )
         for one in asked
@@ -69,7 +72,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         name=name_of(mine),
         rolled_back_by=text(mine.of("roll_back").get("rolled_back_by")),
         is_live="production" in deployed and deployed["production"].run_id == run_id,
-        live_version=live_version,
+        live_version=now.version,
         started=run.start_date,
         ended=run.end_date,
         failures=failures(run_id, tasks, mine),
@@ -78,7 +81,9 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         decided=[found for task_id in ASKING if (found := decisions.decided(run.id, task_id, stored))],
         figures=results.figures(mine),
         facts=[Fact(name=name, value=value) for name, value in _facts(mine) if value],
-        tasks=[_task(one) for one in tasks],
+        comparison=comparison(mine, now, only_changes=False),
+        links=links(mine.links),
+        tasks=[_task(one, mine.of(one.task_id)) for one in tasks],
         at=datetime.now(UTC),
         user=user.get_name(),
     )
@@ -104,7 +109,9 @@ def _stage(
     return stage(name, reached, left, waiting)
 
 
-def _task(one: TaskFacts) -> Task:
+def _task(one: TaskFacts, result: Mapping[str, Any]) -> Task:
+    # SageMaker counts the seconds of a training job; a deployment counts those of its change set.
+    seconds = result.get("seconds" if one.task_id == "train" else "aws_seconds")
     return Task(
         task_id=one.task_id,
         stage=stage_of(one.task_id),
@@ -112,6 +119,7 @@ def _task(one: TaskFacts) -> Task:
         started=one.started,
         ended=one.ended,
         tries=one.tries,
+        aws_seconds=seconds if isinstance(seconds, int | float) else None,
     )
 
 

@@ -12,8 +12,10 @@ from slipway.approval.answers import QUESTION
 from slipway.board import decisions, overview, progress, results
 from slipway.board import live as survey
 from slipway.board.access import may_answer, readable_dags
+from slipway.board.comparison import LiveRelease
 from slipway.board.decisions import Answerer
-from slipway.board.documents import Decision, Failure, Live, Releases, Row, Stage
+from slipway.board.documents import Decision, Failure, Link, Live, Releases, Row, Stage
+from slipway.board.links import links
 from slipway.board.live import Found
 from slipway.board.overview import Listed, Wanted
 from slipway.board.progress import Deployed, Reached
@@ -46,24 +48,40 @@ def releases(wanted: Wanted, user: BaseUser, session: Session) -> Releases:
     )
 
 
-def rows(listed: Sequence[Listed], user: BaseUser, session: Session, surveyed: Found) -> list[Row]:
-    """Read the rows of some models, in a number of queries that does not depend on how many they are."""
+def rows(
+    listed: Sequence[Listed], user: BaseUser, session: Session, surveyed: Found, *, linked: bool = False
+) -> list[Row]:
+    """Read the rows of some models, in a number of queries that does not depend on how many they are.
+
+    :param listed: the models
+    :param user: who reads them
+    :param session: Airflow's database
+    :param surveyed: what AWS serves
+    :param linked: whether to add links to what is deployed
+    """
     dag_ids = {one.dag_id for one in listed}
     stages = progress.reached(dag_ids, session)
     deployed = progress.deployed(dag_ids, session)
     asked = decisions.open_questions(dag_ids, session)
     runs = {one.run for found in stages.values() for one in found.values()}
     runs |= {one.run for found in deployed.values() for one in found.values()}
-    left = results.read(runs, {one.run for one in asked}, session)
+    serving = [deployed[one.dag_id]["production"].run for one in asked if "production" in deployed.get(one.dag_id, {})]
+    left = results.read(
+        runs,
+        {one.run for one in asked},
+        session,
+        compared={*serving, *(one.run for one in asked)},
+        linked={one.run for found in deployed.values() for one in found.values()} if linked else (),
+    )
     stored = decisions.remembered({one.run for one in asked}, session)
     tasks = decisions.asking_tasks({one.dag_id for one in asked}, session)
     answerer = Answerer(user.get_name(), may_answer(user, {one.dag_id for one in asked}))
     waiting: dict[str, list[Decision]] = {dag_id: [] for dag_id in dag_ids}
     for one in asked:
-        live_version = _live_version(deployed.get(one.dag_id, {}), left)
+        now = live_release(deployed.get(one.dag_id, {}), left)
         of_task = tasks.get((one.dag_id, one.task_id))
         question = stored.get((one.run, one.task_id, QUESTION))
-        waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], live_version, answerer))
+        waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], now, answerer))
     return [
         _row(
             one,
@@ -108,13 +126,26 @@ def live(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> list[
             run_id=one.run_id,
             version=left[one.run].deployed_version(environment),
             since=one.since,
+            links=links_of_environment(left[one.run], environment),
         )
         for environment, one in sorted(deployed.items())
     ]
 
 
-def _live_version(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> str | None:
-    return next((one.version for one in live(deployed, left) if one.environment == "production"), None)
+def links_of_environment(left: Results, environment: str) -> list[Link]:
+    """Return the links to what a deployment of a run has made in an environment, and to its model package."""
+    tasks = (progress.DEPLOYMENTS[environment], "register", "roll_back")
+    return links({key: value for key, value in left.links.items() if key[0] in tasks})
+
+
+def live_release(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> LiveRelease:
+    """Return what production serves by Slipway's own word.
+
+    :param deployed: a model's newest deployments
+    :param left: what their runs have left
+    """
+    one = deployed.get("production")
+    return LiveRelease(left[one.run].deployed_version("production"), left[one.run]) if one else LiveRelease()
 
 
 def stage(name: StageName, reached: Reached | None, left: Mapping[int, Results], waiting: Sequence[Decision]) -> Stage:

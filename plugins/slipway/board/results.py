@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +13,10 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from slipway.board.documents import Failure, Figure
+from slipway.board.links import LINKS
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.host.task_errors import FAILURE
+from slipway.request.contents import CONTENTS, Contents
 
 RESULT = "return_value"
 # What every row needs: which version a run is about.
@@ -22,12 +25,20 @@ _IDENTITY = ("source", "register", "deploy_dev", "deploy_prd")
 
 @dataclass
 class Results:
-    """The XComs of one run: results by task, and the errors of failed or skipped tasks."""
+    """The XComs of one run.
+
+    :param by_task: results by task
+    :param failures: the errors of failed or skipped tasks
+    :param contents: what is in its zip
+    :param links: what the links of its tasks need, by task and key
+    """
 
     dag_id: str
     run_id: str
     by_task: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    contents: Contents | None = None
+    links: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, task_id: str) -> Mapping[str, Any]:
         """Return a task's result; empty if it has left none."""
@@ -43,6 +54,11 @@ class Results:
         """The number of the model package that the run registered, or put into production."""
         return version_of(self.package_arn) or self.deployed_version("production")
 
+    @property
+    def compared_with(self) -> str | None:
+        """The model package that was live when the run's metrics were compared."""
+        return text(_mapping(self.of("evaluate").get("live")).get("model_package_arn"))
+
     def deployed_version(self, environment: str) -> str | None:
         """Return the number of the model package that a deployment of this run put there."""
         return version_of(self.deployed_package(environment))
@@ -52,18 +68,31 @@ class Results:
         outputs = self.of("deploy_prd" if environment == "production" else "deploy_dev").get("outputs")
         return text(outputs.get("ModelPackageArn")) if isinstance(outputs, Mapping) else None
 
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the run's zip."""
+        return self.contents.settings.get(name) if self.contents else None
+
     @property
     def uploaded_at(self) -> str | None:
         """When the zip was uploaded."""
         return text(self.of("source").get("last_modified"))
 
 
-def read(runs: Collection[int], detailed: Collection[int], session: Session) -> dict[int, Results]:
+def read(
+    runs: Collection[int],
+    detailed: Collection[int],
+    session: Session,
+    *,
+    compared: Collection[int] = (),
+    linked: Collection[int] = (),
+) -> dict[int, Results]:
     """Read XComs in one query.
 
     :param runs: the runs of which the version and the failures are wanted
     :param detailed: the runs of which every result is wanted
     :param session: Airflow's database
+    :param compared: those of them whose zip's contents are wanted
+    :param linked: those of them whose links to AWS are wanted
     :returns: by run; every run that is asked for is there
     """
     columns = XComModel
@@ -71,6 +100,8 @@ def read(runs: Collection[int], detailed: Collection[int], session: Session) -> 
         columns.key == FAILURE,
         and_(columns.key == RESULT, columns.task_id.in_(_IDENTITY)),
         and_(columns.key == RESULT, columns.dag_run_id.in_(detailed)),
+        and_(columns.key == CONTENTS, columns.dag_run_id.in_(compared)),
+        and_(columns.key.in_(LINKS), columns.dag_run_id.in_(linked)),
     )
     statement = select(
         columns.dag_run_id,
@@ -90,6 +121,10 @@ def read(runs: Collection[int], detailed: Collection[int], session: Session) -> 
             continue
         if row.key == RESULT:
             results.by_task[row.task_id] = value
+        elif row.key == CONTENTS:
+            results.contents = Contents.from_xcom(value)
+        elif row.key in LINKS:
+            results.links[row.task_id, row.key] = value
         else:
             results.failures[row.task_id] = _failure(row.run_id, row.task_id, row.timestamp, value)
     return found
@@ -150,6 +185,20 @@ def figures(results: Results) -> list[Figure]:
     if latency := _number(_mapping(test.get("latency_ms")).get("p99")):
         found.append(Figure(name="p99 latency, ms", new=latency))
     return found
+
+
+def measured(results: Results) -> dict[str, float]:
+    """Return the numbers of a release that plots show, by name; those that are no number are left out."""
+    evaluation, found = results.of("evaluate"), {}
+    for name, value in _mapping(evaluation.get("metrics")).items():
+        found[str(name)] = value
+    for environment, test in (("development", results.of("test_dev")), ("production", results.of("test_prd"))):
+        for name in ("accuracy", "rmse"):
+            found[f"{name} in {environment}"] = test.get(name)
+        for name, value in _mapping(test.get("latency_ms")).items():
+            found[f"{name} latency in {environment}, ms"] = value
+    numbers = {name: number_of(value) for name, value in found.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def version_of(arn: str | None) -> str | None:

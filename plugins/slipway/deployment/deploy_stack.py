@@ -118,7 +118,7 @@ class CloudFormationDeployOperator(StackOperator):
         """Deploy.
 
         :param context: the task's Airflow context
-        :returns: stack_name, stack_id, change (created, updated or unchanged) and outputs
+        :returns: stack_name, stack_id, change (created, updated or unchanged), outputs, and aws_seconds where known
         :raises slipway.errors.StackFailed: with the resource that failed and CloudFormation's reason
         :raises slipway.errors.NameConflict: when the stack belongs to something else
         """
@@ -134,6 +134,7 @@ class CloudFormationDeployOperator(StackOperator):
         deleted_stack_id: str | None = None,
         failure: str | None = None,
         reverts: bool | None = None,
+        began: float | None = None,
     ) -> dict[str, Any]:
         """Continue after a wait.
 
@@ -144,6 +145,7 @@ class CloudFormationDeployOperator(StackOperator):
         :param deleted_stack_id: the stack that was being deleted
         :param failure: why the deployment failed, while its first step is being undone
         :param reverts: whether the change set that was being made reverts drift
+        :param began: when the execution of the change set began, in seconds since the epoch; None if unknown
         :returns: as execute
         """
         result = WaitResult.from_event(event)
@@ -156,7 +158,7 @@ class CloudFormationDeployOperator(StackOperator):
         if deleted_stack_id:
             self._check_deleted(deleted_stack_id)
         if change_set:
-            return self._conclude(context, change_set, deadline, failure)
+            return self._conclude(context, change_set, deadline, failure, began)
         return self._advance(context, deadline, failure)
 
     def on_kill(self) -> None:
@@ -230,9 +232,12 @@ class CloudFormationDeployOperator(StackOperator):
             self.log.info("The change set %s is no longer valid: another run changed the stack first", change_set.name)
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         self.log.info("Executing the change set %s", change_set.name)
-        self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, failure=failure)
+        waited: dict[str, Any] = {"failure": failure, "began": time.time()}
+        self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, **waited)
 
-    def _conclude(self, context: Context, change_set_name: str, deadline: float, failure: str | None) -> dict[str, Any]:
+    def _conclude(
+        self, context: Context, change_set_name: str, deadline: float, failure: str | None, began: float | None
+    ) -> dict[str, Any]:
         stack = self.hook.describe_stack(self.stack_name)
         if stack is None:
             raise self._gone()
@@ -245,7 +250,8 @@ class CloudFormationDeployOperator(StackOperator):
         ):
             if time.time() >= deadline:
                 self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])))
-            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, failure=failure)
+            waited: dict[str, Any] = {"failure": failure, "began": began}
+            self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set_name, **waited)
         half_done = self.undo_of_first_step(stack) is not None
         if stack.status not in _DEPLOYED:
             reason = self._reason(stack)
@@ -259,7 +265,8 @@ class CloudFormationDeployOperator(StackOperator):
             self.log.info("The first step is done; deploying")
             return self._advance(context, deadline)
         self.check_deployed(stack)
-        return self._result(stack, _DEPLOYED[stack.status])
+        spent = {} if began is None else {"aws_seconds": round(time.time() - began, 1)}
+        return {**self._result(stack, _DEPLOYED[stack.status]), **spent}
 
     def _change_request(self, stack: Stack | None, *, undo: bool = False) -> ChangeSetRequest:
         template = Path(self.template_path)

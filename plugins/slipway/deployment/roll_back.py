@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +26,7 @@ from slipway.registry import approval_check, artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
+from slipway.request.contents import CONTENTS
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -59,6 +61,7 @@ class RollBackOperator(StageMixin, BaseOperator):
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
+        self._contents: dict[str, Any] = {}
         self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         self._plan = self._plan_for(self._package(target, order), order)
         self.log.info("%s rolls production back to %s", order.by, self._arn)
         ModelPackageLink.persist_for(self._arn, context, self, self.aws_conn_id, model_package_arn=self._arn)
+        context["ti"].xcom_push(CONTENTS, self._contents)
         return self._plan.to_xcom()
 
     def plan(self, context: Context) -> ReleasePlan:
@@ -137,7 +141,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         if not revision_id or not digest:
             self._refuse(arn, "no release of Slipway registered it", "name a model package of a release")
         try:
-            plan = plan_again(self.model, revision_id, digest, s3=self.s3)
+            plan = plan_again(self.model, revision_id, digest, s3=self.s3, tell=partial(setattr, self, "_contents"))
         except PermanentError as error:
             self._refuse(arn, error.problem, _HOW_TO_RELEASE, error)
         rules = self.model.approval.rules()

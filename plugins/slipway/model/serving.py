@@ -131,6 +131,18 @@ class Guardrails(Strict):
         return self
 
     @property
+    def words(self) -> str:
+        """How the update moves the requests, as a part of a sentence."""
+        step = f"{self.step_percent} % of the instances" if self.step_percent else f"{self.step_instances} instances"
+        watched = f"{self.wait_seconds} s without an alarm"
+        return {
+            Strategy.ALL_AT_ONCE: f"all at once, watched for {self.wait_seconds} s",
+            Strategy.CANARY: f"{step} first as a canary, the others after {watched}",
+            Strategy.LINEAR: f"{step} at a time, the next after {watched}",
+            Strategy.ROLLING: f"replacing {step} at a time, the next after {watched}",
+        }[self.strategy]
+
+    @property
     def steps(self) -> int:
         """After how many steps the alarms are watched; two with step_instances, whose number depends on the fleet."""
         if self.strategy is Strategy.ALL_AT_ONCE:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from slipway import names
 from slipway.aws.identity import identity
@@ -15,6 +16,7 @@ from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
+from slipway.request.contents import contents_of_request
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request.measurable import check_measurable
 from slipway.request.uploader import read_revision, revision_document
@@ -38,7 +40,12 @@ class RequestStore(RequestReader, Protocol):
 
 
 def process_request(
-    model: ModelConfig, revision: Revision, *, s3: RequestStore | None = None, aws: AwsIdentity | None = None
+    model: ModelConfig,
+    revision: Revision,
+    *,
+    s3: RequestStore | None = None,
+    aws: AwsIdentity | None = None,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> ReleasePlan:
     """Read the pinned zip, check it against the model's policy, keep a copy and name everything of the release.
 
@@ -48,6 +55,7 @@ def process_request(
     :param revision: what ``source`` pinned
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
+    :param tell: gets what is in the zip, as the XCom for the board
     :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
     :raises ModelFileError: when a metric of the model file has a name that the Model Registry cannot keep
     :raises NameConflict: when the run's prefix already has another zip
@@ -72,6 +80,8 @@ def process_request(
     # A roll-back makes the plan again from these two, after this run and its XComs were deleted.
     document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
+    if tell:
+        tell(contents_of_request(fenced.request, data).to_xcom())
     return _plan(fenced, revision, run_id, uri(bucket, key))
 
 
@@ -82,6 +92,7 @@ def plan_again(
     *,
     s3: RequestReader | None = None,
     aws: AwsIdentity | None = None,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> ReleasePlan:
     """Make the plan of an earlier release from the documents below its prefix and the present model file.
 
@@ -92,6 +103,7 @@ def plan_again(
     :param digest: SHA-256 that its copy of the zip must have, hexadecimal
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
+    :param tell: gets what is in the zip, as the XCom for the board
     :raises PermanentError: when the release's documents are missing or were changed
     :raises PolicyViolation: when the policy no longer allows it
     """
@@ -109,7 +121,10 @@ def plan_again(
             why=f"it describes {revision.revision_id}",
             fix="find out who wrote it, and roll back to another release",
         )
-    return _plan(fence(parse_zip(data), model, aws), revision, revision_id, uri(bucket, key))
+    fenced = fence(parse_zip(data), model, aws)
+    if tell:
+        tell(contents_of_request(fenced.request, data).to_xcom())
+    return _plan(fenced, revision, revision_id, uri(bucket, key))
 
 
 def _check_names(model: ModelConfig, revision: Revision) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.board.links import links as board_links
 from tests.local_aws.console.support import ALARM, DASHBOARD, ENDPOINT, GROUP, JOB, STACK, ask
 
 pytestmark = pytest.mark.local_aws
@@ -35,7 +36,11 @@ def test_each_link_opens_its_page(seen):
         (CloudFormationStackLink, {"stack_id": stack_id}, STACK),
         (DashboardLink, {"dashboard_name": DASHBOARD}, DASHBOARD),
     ):
-        assert opened(seen, link().format_link(console_url=console, **where, **fields)) == heading
+        url = link().format_link(console_url=console, **where, **fields)
+        assert opened(seen, url) == heading
+        # The board reads the same fields from the XCom that the button in Airflow reads.
+        (shown,) = board_links({("a_task", link.key): {"console_url": console, **where, **fields}})
+        assert (shown.name, shown.url) == (link.name, url)
 
 
 @pytest.mark.parametrize(

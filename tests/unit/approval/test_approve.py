@@ -1,8 +1,10 @@
 """The task approve: one record on the model package, whichever way the decision came."""
 
+import hashlib
+import re
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest.mock import Mock
 from uuid import uuid4
@@ -22,10 +24,12 @@ from slipway.errors import AlreadyDecided, NotApproved, PermanentError, Rejected
 from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Message, Notice
 from slipway.plan import STRESS_DEV, ReleasePlan, Revision
+from slipway.registry.metadata import DIGEST, REVISION
 from slipway.registry.record import Candidate, Decision, How
+from slipway.request.contents import CONTENTS, contents_of
 from slipway.states import ModelApprovalStatus
 from tests.unit.releases import ARTEFACT
-from tests.unit.request_samples import DictStore
+from tests.unit.request_samples import DictStore, changed, request_zip, training_job
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_answer
 from tests.unit.stage_runs import with_gate
@@ -153,7 +157,7 @@ def context(store=None) -> dict:
         dag_id="iris-model",
         run_id="s3__1",
         task_id="approve",
-        xcom_pull=lambda task_ids: xcoms.get(task_ids),
+        xcom_pull=lambda task_ids, key=None: xcoms.get(key or task_ids),
         xcom_push=lambda key, value: xcoms.update({key: value}),
         xcoms=xcoms,
     )
@@ -218,6 +222,63 @@ def test_it_asks_the_approvers_and_waits_deferred(asked):
     assert Question.from_json(store.get(QUESTION)).uploader == "dave"
     assert registry.records == []
     assert "Stress test" not in question["body"]
+
+
+def test_it_says_first_what_approve_does_and_until_when(asked):
+    wait(gate(Registry(), strategy="all at once"), MemoryStore())
+    (question,) = asked
+    assert question["subject"] == "iris-model v1: Shall it?"
+    assert question["body"].startswith("**Approve:** Version 1 becomes the first model in production")
+    assert "**Reject:** This release ends, and production stays empty." in question["body"]
+    (until,) = re.findall(r"waits until (\S+)\.", question["body"])
+    assert datetime.fromisoformat(until).utcoffset() == timedelta(0)
+
+
+def comparing(asked, ours: bytes, theirs: bytes | None, digest: str | None = None) -> str:
+    """The screen of a release beside a live one, of which S3 has a copy."""
+    live = f"{ARN[:-1]}7"
+    xcoms = {"evaluate": {"metrics": {}, "gates": [], "live": {"model_package_arn": live, "metrics": {}}}}
+    properties = {REVISION: "r" * 32, DIGEST: digest or hashlib.sha256(theirs or b"").hexdigest()}
+
+    class WithLive(Registry):
+        def describe_model_package(self, arn):
+            described = super().describe_model_package(arn)
+            return described | {"CustomerMetadataProperties": properties} if arn == live else described
+
+    made = gate(WithLive(), strategy="all at once")
+    key = names.request_key(PLAN.prefix, "r" * 32)
+    store = DictStore({("b", key, None): theirs} if theirs else {})
+    made.__class__ = type("Compared", (type(made),), {"uploads": store})
+    given = context()
+    given["ti"].xcoms.update(xcoms, **{CONTENTS: contents_of(ours).to_xcom()})
+    with pytest.raises(TaskDeferred):
+        made.execute(given)
+    return asked[0]["body"]
+
+
+def test_what_differs_from_the_live_zip_is_shown(asked):
+    job = changed(changed(training_job(), "HyperParameters.max_depth", "7"), "HyperParameters.secret", "hunter2")
+    body = comparing(asked, request_zip(job), request_zip())
+    assert body.startswith(
+        "**Approve:** Version 1 takes the place of version 7 in production, for all requests, all at once, "
+        "on 2 x ml.c5.xlarge as now."
+    )
+    assert "### Changes against version 7" in body
+    assert "| Hyperparameters | `max_depth` | `7` | `10` |" in body
+    assert "| Hyperparameters | `secret` | `not shown, mark " in body
+    assert "hunter2" not in body
+    assert "`objective`" not in body
+
+
+def test_the_same_zip_is_said_to_be_the_same(asked):
+    assert "None: this is the same zip as what is live." in comparing(asked, request_zip(), request_zip())
+
+
+@pytest.mark.parametrize(("theirs", "digest"), [(None, None), (request_zip(), "f" * 64), (b"no zip", None)])
+def test_a_live_zip_that_cannot_be_read_is_said_to_be_unknown(asked, theirs, digest):
+    body = comparing(asked, request_zip(), theirs, digest)
+    assert "Not known: the zip of one of the two cannot be read." in body
+    assert "takes the place of version 7" in body
 
 
 def test_a_stress_test_that_was_marked_is_told_to_the_approvers(asked):
@@ -459,11 +520,11 @@ def test_an_answer_that_the_guard_has_not_signed_is_ignored_and_the_question_put
 
 
 def test_an_answer_to_another_question_or_of_another_run_is_ignored(asked):
-    for changed in ({"number": 1}, {"digest": "e" * 64}, {"artefact": "b" * 64}):
+    for other in ({"number": 1}, {"digest": "e" * 64}, {"artefact": "b" * 64}):
         registry, store = Registry(), open_question()
         answer(store)
         given = store.get("answer/0")
-        store.set(QUESTION, {**store.get(QUESTION), **changed})
+        store.set(QUESTION, {**store.get(QUESTION), **other})
         store.set(Question.from_json(store.get(QUESTION)).answer_key, given)
         wait(gate(registry), store, {"outcome": "answered"})
         assert registry.records == []

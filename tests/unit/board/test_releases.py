@@ -69,7 +69,9 @@ def test_a_decision_says_first_what_approve_does(board, world):
     (row,) = board.get("/releases")["models"]
     (decision,) = row["decisions"]
     assert row["need"] == "decision"
-    assert decision["effect"] == "Version 13 takes the place of version 12 in production, for all requests."
+    assert (
+        decision["effect"] == "Version 13 takes the place of version 12 in production, for all requests, all at once."
+    )
     assert decision["waits_for"] == "1 of alice, carol must approve"
     assert decision["uploader"] == "bob"
     asked, ends = (decision[name].replace("Z", "+00:00") for name in ("asked_at", "ends_at"))

@@ -313,6 +313,10 @@ class World:
         """The error that a task of the last run has kept."""
         self._xcom(*self._last, task_id, FAILURE, {"format_version": 1, **parts})
 
+    def keep(self, task_id: str, key: str, value: Any) -> None:
+        """Another XCom of a task of the last run."""
+        self._xcom(*self._last, task_id, key, value)
+
     def ask(
         self,
         task: UUID,

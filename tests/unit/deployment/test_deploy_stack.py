@@ -137,8 +137,16 @@ def test_an_execution_of_our_own_in_flight_is_adopted(deploy):
         return done(trigger)
 
     aws.wait = wait
-    assert deploy(aws)["change"] == "updated"
+    result = deploy(aws)
+    assert result["change"] == "updated"
+    # When it began is not known to the attempt that adopts it.
+    assert "aws_seconds" not in result
     assert aws.calls == ["wait StackDeployed"]
+
+
+def test_how_long_awss_part_took_is_told(deploy):
+    result = deploy(ScriptedCloudFormation(StackStatus.UPDATE_COMPLETE, StackStatus.UPDATE_COMPLETE))
+    assert result["aws_seconds"] >= 0
 
 
 def test_a_change_set_being_made_is_waited_for(deploy):

@@ -1,0 +1,51 @@
+"""What is in the zip of a release, beside the zip of the live one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipway.board.documents import Comparison, Content
+from slipway.board.results import Results
+from slipway.request.contents import compare
+
+
+@dataclass(frozen=True)
+class LiveRelease:
+    """What production serves.
+
+    :param version: the model's version; None if production has none
+    :param results: what the run has left that put it there; None where there is none
+    """
+
+    version: str | None = None
+    results: Results | None = None
+
+
+def comparison(new: Results, live: LiveRelease, *, only_changes: bool) -> Comparison:
+    """Compare a release with the live one.
+
+    :param new: what the release's tasks have left
+    :param live: what production serves
+    :param only_changes: whether to leave out what is the same
+    """
+    if new.contents is None:
+        why = "The task that reads the zip has not ended, or an earlier version of Slipway released it."
+        return Comparison(contents=[], live_version=None, same_zip=False, why_not=why)
+    theirs = live.results.contents if live.results else None
+    why_not = None
+    if live.results is new:
+        why_not = "Production serves this release."
+    elif live.results is None:
+        why_not = "Production has no model to compare with."
+    elif theirs is None:
+        why_not = "What is in the live zip is not known: an earlier version of Slipway released it."
+    found = compare(new.contents, None if why_not else theirs)
+    same = theirs is not None and why_not is None and theirs.digest == new.contents.digest
+    if only_changes:
+        found = [] if same or why_not else [one for one in found if one.differs]
+    return Comparison(
+        contents=[Content(part=one.part, name=one.name, new=one.new, live=one.live) for one in found],
+        live_version=None if why_not else live.version,
+        same_zip=same,
+        why_not=why_not,
+    )
