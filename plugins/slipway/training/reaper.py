@@ -52,7 +52,7 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     ]
 
 
-def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig] = ()) -> DAG:
+def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig]) -> DAG:
     """Build the DAG that stops the orphaned training jobs of one AWS connection.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -81,7 +81,10 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig
 
 
 def reap(
-    hook: SageMakerHook, tasks: TaskStates, airflow: str | None, notify: Callable[[str, JobOwner], None]
+    hook: SageMakerHook,
+    tasks: TaskStates,
+    airflow: str | None,
+    notify: Callable[[str, JobOwner], None] | None = None,
 ) -> list[str]:
     """Stop every training job of this Airflow whose task has ended; the body of the reaper's only task.
 
@@ -96,7 +99,8 @@ def reap(
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
         if stop_and_mark(hook, job.name, owner):
             log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
-            notify(job.name, owner)
+            if notify:
+                notify(job.name, owner)
             stopped.append(job.name)
     return stopped
 
