@@ -56,7 +56,9 @@ def _tell_failed(model: ModelConfig, context: Context) -> None:
         return
     kind = "roll-back" if _rolls_back(context) else "release"
     what = f"The {kind} failed in {ti.task_id}" if ti else f"The {kind} failed before any of its tasks"
-    unknown = {"why": "the task kept no reason: it was killed, or an error that is none of Slipway's ended it"}
+    unknown = {
+        "why": "the task kept no reason: it was killed or marked, or an error that is none of Slipway's ended it"
+    }
     fix = failure.get("fix") or "read the task's log, remove the cause, then clear the task and those after it"
     message = _message(context, Notice.FAILED, what, failure or unknown, fix, model=model.prefix)
     Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)

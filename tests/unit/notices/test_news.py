@@ -56,7 +56,7 @@ def test_what_the_task_has_told_is_not_told_again(sent):
 def test_a_killed_task_is_told_with_what_to_do(sent):
     news.on_failure(iris_model())(context(Task()))
     (message,) = sent
-    assert "it was killed" in message.reason
+    assert "it was killed or marked" in message.reason
     assert "clear the task" in message.fix
 
 
