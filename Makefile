@@ -33,6 +33,9 @@ ARGS ?=
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
 E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py tests/local_aws/console/test_browser.py
+# A machine that stands still for a second can fail a test that waits for a browser or a process. A few that failed run
+# once more, one after the other, and are named at the end; those of tests/faults, which count what is lost, do not.
+AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest --second-try --last-failed --last-failed-no-failures none
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
@@ -86,12 +89,12 @@ check: lint ## Run lint and the tests that start no server: two minutes
 
 test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last
 	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS)
-	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
+	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(AGAIN) -m "not e2e" $(ARGS); }
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
 
 test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS)
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
 
 # E2E_SLIPWAY_… becomes SLIPWAY_… of the instance that the end-to-end tests start.
 test-postgres: setup ## Run the approval's end-to-end tests on PostgreSQL and two API processes

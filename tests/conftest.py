@@ -20,6 +20,8 @@ pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 ROOT = Path(__file__).resolve().parent.parent
 # The folders whose files take longest, in this order.
 _LONG = ("faults", "cfn", "local_aws")
+# A second try is for a machine that stood still once, not for a change that broke something.
+_MOST_SECOND_TRIES = 3
 _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
 
 # Airflow reads its configuration when it is first imported, so this runs before any test module does.
@@ -62,6 +64,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="kill tasks at each of their AWS calls instead of every second one, which takes four times as long",
     )
+    parser.addoption(
+        "--second-try",
+        action="store_true",
+        help="with --last-failed: refuse if many tests failed, or one of tests/faults, and name those that pass now",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +92,21 @@ def _turn(item: pytest.Item) -> int:
     return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a second try to what a second try would hide."""
+    if not session.config.getoption("--second-try"):
+        return
+    if len(session.items) > _MOST_SECOND_TRIES:
+        raise pytest.UsageError(f"{len(session.items)} tests failed; up to {_MOST_SECOND_TRIES} get a second try")
+    if faults := [item.nodeid for item in session.items if item.path.is_relative_to(ROOT / "tests" / "faults")]:
+        raise pytest.UsageError(f"{faults[0]} counts what is lost or made twice; one failure is a failure")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Shows the figures that tests have recorded with record_property."""
     for report in terminalreporter.getreports("passed"):
+        if terminalreporter.config.getoption("--second-try") and report.when == "call":
+            terminalreporter.write_line(f"passed at its second try, so it depends on the time: {report.nodeid}")
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")
 

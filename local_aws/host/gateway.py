@@ -37,6 +37,7 @@ from local_aws.host import (
     s3_files,
     s3_requests,
     services,
+    sessions,
     stack_engine,
     stack_notifications,
     stack_requests,
@@ -78,6 +79,8 @@ _PARTS: tuple[ModuleType, ...] = (
     s3_files,
     s3_requests,
     services,
+    sessions,
+    sessions,
     stack_engine,
     stack_notifications,
     stack_requests,
@@ -116,6 +119,7 @@ class Gateway:
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
         self.requests = requests.Requests(modules)
         self.iam = iam.Iam(modules)
+        sessions.keep_sessions(modules)
         policy_variables.read_variables(modules)
         self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)

@@ -68,7 +68,7 @@ class Tags:
         return {"Tags": as_list(self._changed(context, parameters["ResourceArn"], add)["tags"])}
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        document = self._changed(context, parameters["ResourceArn"], lambda document: None)
+        document = _existing(self._tags.get(context, parameters["ResourceArn"]), parameters["ResourceArn"])
         page, token = paginate(as_list(document["tags"]), parameters, key=lambda tag: (tag["Key"],), default_size=50)
         return {"Tags": page, "NextToken": token}
 
@@ -81,10 +81,13 @@ class Tags:
         return {}
 
     def _changed(self, context: RequestContext, arn: str, change: Any) -> dict[str, Any]:
-        document = self._tags.update(context, arn, change)
-        if document is None:
-            raise ServiceError("ValidationException", f"The resource {arn} does not exist.")
-        return document
+        return _existing(self._tags.update(context, arn, change), arn)
+
+
+def _existing(document: dict[str, Any] | None, arn: str) -> dict[str, Any]:
+    if document is None:
+        raise ServiceError("ValidationException", f"The resource {arn} does not exist.")
+    return document
 
 
 def check(tags: list[Tag], context: RequestContext) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.models.asset import AssetModel
 from airflow.models.dag import DagTag
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
@@ -79,6 +80,14 @@ def task_of(task_instance_id: Any, connection: Connection) -> tuple[str, str, st
     """Return DAG id, run id, task id and map index of a task instance; None if it does not exist."""
     columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
     row = connection.execute(select(*columns).where(TaskInstance.id == task_instance_id)).one_or_none()
+    return tuple(row) if row else None  # type: ignore[return-value]
+
+
+def task_of_ended_try(task_instance_id: Any, connection: Connection) -> tuple[str, str, str, int] | None:
+    """Return what `task_of` does, for the id that a task instance had until it was given another for its next try."""
+    past = TaskInstanceHistory
+    columns = (past.dag_id, past.run_id, past.task_id, past.map_index)
+    row = connection.execute(select(*columns).where(past.task_instance_id == task_instance_id)).one_or_none()
     return tuple(row) if row else None  # type: ignore[return-value]
 
 

@@ -34,6 +34,8 @@ from slipway.guard.caller import Caller, TaskCaller, current_caller
 log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
+# The keys of link buttons, which a worker writes after it has reported that its try failed.
+_LINK = "_link_"
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def _refuse_task_rows(write: Write) -> str | None:
         return None
     if isinstance(write.caller, TaskCaller):
         task = belongings.task_of(write.caller.task_instance_id, write.connection)
+        if task is None and all(row["key"].startswith(_LINK) for row in rows):
+            task = belongings.task_of_ended_try(write.caller.task_instance_id, write.connection)
         if all((row["dag_id"], row["run_id"], row["task_id"], row["map_index"]) == task for row in rows):
             return None
         return f"{write.caller} may not write for another task: each of Slipway's tasks writes its own results."
@@ -249,7 +253,7 @@ class _Rule:
     refusal: Callable[[Write], str | None]
 
 
-_TASK_ROWS = _Rule(("dag_id", "run_id", "task_id", "map_index"), _refuse_task_rows)
+_TASK_ROWS = _Rule(("dag_id", "run_id", "task_id", "map_index", "key"), _refuse_task_rows)
 _RULES: dict[str, _Rule] = {
     XComModel.__tablename__: _TASK_ROWS,
     TaskStateStoreModel.__tablename__: _TASK_ROWS,

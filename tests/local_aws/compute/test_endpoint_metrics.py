@@ -46,7 +46,7 @@ def test_statistics_of_cloudwatch(local_aws, interval_seconds):
         compute_settings(local_aws, local_aws.state_dir, metrics_interval_seconds=interval_seconds)
     )
     key = EndpointKey(ACCOUNT, REGION, name)
-    while time.time() % 60 > 55:
+    while time.time() % 60 > 45:
         time.sleep(0.2)
     latencies = [1000 + 7 * n for n in range(1000)]
     for latency in latencies:

@@ -184,10 +184,8 @@ def test_a_person_follows_a_link_and_a_page_gets_nothing(seen: LocalAws, page: P
     page.goto("http://airflow.example/")
     read = "address => fetch(address, {mode: 'no-cors'}).then(answer => answer.type + answer.status, () => 'refused')"
     assert page.evaluate(read, f"{seen.endpoint_url}/_local_aws/jobs") in ("opaque0", "refused")
-    page.evaluate(
-        "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))",
-        f"{seen.endpoint_url}/_local_aws/jobs",
-    )
-    page.wait_for_function("() => frames.length === 1")
-    page.wait_for_timeout(500)
-    assert JOB not in page.frames[-1].content()
+    # A frame tells of its load whether it shows a document, a refusal, or nothing.
+    framed = """url => new Promise(done => document.body.append(
+        Object.assign(document.createElement('iframe'), {onload: () => done(true), src: url})))"""
+    assert page.evaluate(framed, f"{seen.endpoint_url}/_local_aws/jobs")
+    assert [JOB in frame.content() for frame in page.frames] == [False, False]

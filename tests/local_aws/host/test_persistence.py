@@ -85,6 +85,17 @@ def test_what_was_answered_is_there_after_sigkill(new_local_aws, eventually):
     check(aws, versions)
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_session_is_good_after_a_restart(new_local_aws, end):
+    aws = new_local_aws().start()
+    assumed = aws.client_of("111122223333", "sts")
+    before = assumed.get_caller_identity()
+    getattr(aws, end)()
+    aws.start()
+    after = assumed.get_caller_identity()
+    assert (after["Arn"], after["Account"]) == (before["Arn"], "111122223333")
+
+
 def waits(aws, stack):
     """Tell whether a stack has reached its wait condition."""
     events = aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from airflow.api.common import delete_dag as deleting
@@ -11,6 +12,8 @@ from airflow.models.dag import DagModel, DagTag
 from airflow.models.dag_version import DagVersion
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -111,6 +114,20 @@ class TestATask:
     @pytest.mark.parametrize("path", [f"{IRIS}/{RUN}/approve/k", f"{IRIS}/{RUN}/process_request/k?map_index=0"])
     def test_writes_no_other_ones_of_the_same_release(self, real_server, path):
         assert real_server.works("POST", f"/xcoms/{path}", "1", task=OWN)[0] == 403
+
+    def test_whose_try_has_ended_writes_its_link_buttons_only(self, real_server):
+        ended = uuid4()
+        with create_session() as session:
+            past = TaskInstanceHistory(session.get(TaskInstance, real_server.tasks[OWN]), state="failed")
+            past.task_instance_id = ended
+            session.add(past)
+        for task_id, key, wanted in [
+            ("process_request", "_link_TrainingJobLink", 201),
+            ("process_request", "return_value", 403),
+            ("approve", "_link_TrainingJobLink", 403),
+        ]:
+            target = f"/xcoms/{IRIS}/{RUN}/{task_id}/{key}"
+            assert real_server.sends_as(ended, "execution", "POST", target, "1")[0] == wanted
 
     def test_of_slipways_names_this_airflow(self, real_server):
         target, body = f"/variables/{INSTANCE_VARIABLE}", {"value": "tests"}
