@@ -25,7 +25,7 @@ const reasonOf = (request: XMLHttpRequest): string | undefined => {
 /** Tell the reason of each refused change that a page of Airflow's own asks for; return what ends this. */
 const watch = (tell: (reason: string) => void): (() => void) => {
   const { prototype } = XMLHttpRequest;
-  const open = Object.getOwnPropertyDescriptor(prototype, "open")?.value as (...args: unknown[]) => void;
+  const open = Reflect.get(prototype, "open") as (...args: unknown[]) => void;
   prototype.open = function watched(this: XMLHttpRequest, method: string, ...rest: unknown[]) {
     if (!READING.has(method.toUpperCase())) {
       this.addEventListener("load", () => {

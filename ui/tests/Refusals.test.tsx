@@ -1,17 +1,11 @@
 import { act, screen, waitFor } from "@testing-library/react";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { Refusals } from "../src/Refusals";
 import { show } from "./support";
 
-const original = Object.getOwnPropertyDescriptor(XMLHttpRequest.prototype, "open");
+const opener = () => Reflect.get(XMLHttpRequest.prototype, "open") as unknown;
 const REASON = "bob may not answer for approve: only its approvers may (alice, carol).";
-
-afterEach(() => {
-  if (original) {
-    Object.defineProperty(XMLHttpRequest.prototype, "open", original);
-  }
-});
 
 /** Let a page of Airflow's own send a request that the server answers like this. */
 const answered = (method: string, status: number, body: string) => {
@@ -41,8 +35,9 @@ test("a read, a success, the end of a login and an answer without a reason show 
 });
 
 test("the page's requests are left alone once it is gone", () => {
+  const original = opener();
   const { unmount } = show(<Refusals />);
-  expect(XMLHttpRequest.prototype.open).not.toBe(original?.value);
+  expect(opener()).not.toBe(original);
   unmount();
-  expect(XMLHttpRequest.prototype.open).toBe(original?.value);
+  expect(opener()).toBe(original);
 });
