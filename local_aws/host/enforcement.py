@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlparse
 
 from local_aws.framework.authorization import Needed, passing
 from local_aws.framework.store import Scope
@@ -18,6 +17,7 @@ from local_aws.host.current import Current, current
 from local_aws.host.permissions import Permissions
 from local_aws.host.refusal import Decision
 from local_aws.host.role_boundaries import boundary_key
+from local_aws.host.stack_permissions import object_arn
 
 PRIVATE_PARTS = {
     "ministack.app": ("pin_request_origin", "pin_signed_request"),
@@ -169,7 +169,7 @@ class Enforcement:
             # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html
             yield Needed("cloudformation:DetectStackResourceDrift", resource, first.keys)
         if url:
-            yield Needed("s3:GetObject", _object_arn(url))
+            yield Needed("s3:GetObject", object_arn(url))
         if role:
             yield passing(role, CLOUDFORMATION)
 
@@ -221,14 +221,6 @@ def _of_cloudwatch(scope: Scope, parameters: Mapping[str, Any], first: Needed) -
         resources = [f"arn:aws:cloudwatch::{scope.account_id}:dashboard/{name}" for name in _listed(dashboards)]
     for resource in resources:
         yield Needed(first.action, resource, keys)
-
-
-def _object_arn(url: str) -> str:
-    """Return the ARN of the object with an address, in either style."""
-    parts = urlparse(url)
-    host, path = parts.hostname or "", parts.path.lstrip("/")
-    virtual = re.match(r"(.+)\.s3[.-]", host)
-    return f"arn:aws:s3:::{virtual[1]}/{path}" if virtual else f"arn:aws:s3:::{path}"
 
 
 def _listed(value: Any) -> list[str]:

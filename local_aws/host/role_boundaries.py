@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PRIVATE_PARTS = {
-    "ministack.services.cloudformation.stacks": ("_provision_resource", "_update_resource"),
+    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS",),
     "ministack.services.iam": ("_policy_exists", "_roles"),
 }
 
@@ -41,32 +41,33 @@ def boundary_key(action: str, boundary: str) -> dict[str, str]:
 
 
 def keep_boundaries(modules: Mapping[str, Any]) -> None:
-    """Let stacks give their roles the boundaries of their templates, which ministack leaves out.
+    """Let stacks, nested ones too, give their roles the boundaries of their templates, which ministack leaves out.
 
     :param modules: ministack's modules by name
     """
-    stacks, iam = modules["ministack.services.cloudformation.stacks"], modules["ministack.services.iam"]
-    make, change = stacks._provision_resource, stacks._update_resource
+    handlers = modules["ministack.services.cloudformation.provisioners"]._RESOURCE_HANDLERS
+    iam = modules["ministack.services.iam"]
+    make, change = handlers[ROLE_TYPE]["create"], handlers[ROLE_TYPE]["update"]
 
-    def made(type_name: str, logical_id: str, properties: Any, *rest: Any, **keywords: Any) -> Any:
-        boundary = wanted(type_name, properties)
-        result = make(type_name, logical_id, properties, *rest, **keywords)
+    def made(logical_id: str, properties: Any, *rest: Any, **keywords: Any) -> Any:
+        boundary = wanted(properties)
+        result = make(logical_id, properties, *rest, **keywords)
         if boundary:
             iam._roles[result[0]][_PROPERTY] = boundary
         return result
 
-    def changed(type_name: str, physical_id: str, before: Any, after: Any, *rest: Any, **keywords: Any) -> Any:
-        boundary = wanted(type_name, after)
-        result = change(type_name, physical_id, before, after, *rest, **keywords)
-        if type_name == ROLE_TYPE and (boundary != before.get(_PROPERTY) or result[0] != physical_id):
+    def changed(physical_id: str, before: Any, after: Any, *rest: Any, **keywords: Any) -> Any:
+        boundary = wanted(after)
+        result = change(physical_id, before, after, *rest, **keywords)
+        if boundary != before.get(_PROPERTY) or result[0] != physical_id:
             iam._roles[result[0]][_PROPERTY] = boundary
         return result
 
-    def wanted(type_name: str, properties: Any) -> Any:
-        boundary = (properties or {}).get(_PROPERTY) if type_name == ROLE_TYPE else None
+    def wanted(properties: Any) -> Any:
+        boundary = (properties or {}).get(_PROPERTY)
         if boundary and not iam._policy_exists(boundary):
             # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html#API_CreateRole_Errors
             raise ValueError(f"Scope ARN: {boundary} does not exist or is not attachable.")
         return boundary
 
-    stacks._provision_resource, stacks._update_resource = made, changed
+    handlers[ROLE_TYPE] = {**handlers[ROLE_TYPE], "create": made, "update": changed}

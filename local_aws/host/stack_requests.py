@@ -120,6 +120,7 @@ class _Checks:
         """Refuse a change set for a stack in a status that cannot be updated or created over.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+        https://github.com/compose-x/ecs_composex/issues/785 has AWS's text for an existing stack.
         """
 
         def checked(params: dict[str, Any]) -> Answer:
@@ -128,7 +129,11 @@ class _Checks:
             if kind == "UPDATE" and (refused := self._not_updatable(stack)):
                 return refused
             if kind == "CREATE" and stack is not None and stack["StackStatus"] not in _NEW:
-                return self._error("AlreadyExistsException", f"Stack [{name}] already exists")
+                change_set = self._parameter(params, "ChangeSetName")
+                return self._error(
+                    "ValidationError",
+                    f"Stack [{name}] already exists and cannot be created again with the changeSet [{change_set}].",
+                )
             return handle(params)
 
         return checked

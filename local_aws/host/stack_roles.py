@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-service
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,8 @@ from local_aws.framework.store import Document, Scope
 from local_aws.host.current import current
 from local_aws.host.drift import Reader
 from local_aws.host.permissions import Permissions
-from local_aws.host.role_boundaries import ROLE_TYPE, boundary_key
 from local_aws.host.stack_operations import current_operation
+from local_aws.host.stack_permissions import StackPermissions
 
 PRIVATE_PARTS = {
     "ministack.app": ("SERVICE_HANDLERS",),
@@ -31,47 +31,8 @@ _MEMBER = "RoleARN"
 _STACK_ID = re.compile(r"<StackId>([^<]+)</StackId>")
 _CHANGE_SET_ID = re.compile(r"<Id>([^<]+)</Id>")
 _SESSION = "AWSCloudFormation"
-# The IAM namespaces of the types that ministack makes; added types ask their own service.
-_NAMESPACES = {"CloudWatch": "cloudwatch", "IAM": "iam", "KMS": "kms", "Logs": "logs", "S3": "s3"} | {
-    name: name.lower() for name in ("SNS", "SQS")
-}
 # The ledger's names of services, where they are not IAM's.
 _LEDGER_NAMES = {"cloudwatch": "monitoring"}
-# Type and step → the action, where it is not Create, Update or Delete and the type's noun.
-_ACTIONS = {
-    ("AWS::CloudWatch::CompositeAlarm", "create"): "cloudwatch:PutCompositeAlarm",
-    ("AWS::CloudWatch::CompositeAlarm", "update"): "cloudwatch:PutCompositeAlarm",
-    ("AWS::CloudWatch::CompositeAlarm", "delete"): "cloudwatch:DeleteAlarms",
-    ("AWS::IAM::ManagedPolicy", "create"): "iam:CreatePolicy",
-    ("AWS::IAM::ManagedPolicy", "update"): "iam:CreatePolicyVersion",
-    ("AWS::IAM::ManagedPolicy", "delete"): "iam:DeletePolicy",
-    ("AWS::KMS::Key", "update"): "kms:PutKeyPolicy",
-    ("AWS::KMS::Key", "delete"): "kms:ScheduleKeyDeletion",
-    ("AWS::S3::Bucket", "update"): "s3:PutBucketVersioning",
-    ("AWS::S3::BucketPolicy", "create"): "s3:PutBucketPolicy",
-    ("AWS::S3::BucketPolicy", "update"): "s3:PutBucketPolicy",
-    ("AWS::SNS::Topic", "update"): "sns:SetTopicAttributes",
-    ("AWS::SNS::TopicPolicy", "create"): "sns:SetTopicAttributes",
-    ("AWS::SNS::TopicPolicy", "update"): "sns:SetTopicAttributes",
-    ("AWS::SNS::TopicPolicy", "delete"): "sns:SetTopicAttributes",
-    ("AWS::SQS::Queue", "update"): "sqs:SetQueueAttributes",
-    ("AWS::SQS::QueuePolicy", "create"): "sqs:SetQueueAttributes",
-    ("AWS::SQS::QueuePolicy", "update"): "sqs:SetQueueAttributes",
-    ("AWS::SQS::QueuePolicy", "delete"): "sqs:SetQueueAttributes",
-}
-# Type and step → all actions, where they are known: handlers of the type's schema, but for tags that are taken away.
-# CloudFormation gives all of these its own tags.
-# https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-_ALL_ACTIONS = {
-    ("AWS::CloudWatch::Alarm", "create"): ("PutMetricAlarm", "DescribeAlarms", "ListTagsForResource", "TagResource"),
-    ("AWS::CloudWatch::Alarm", "update"): ("PutMetricAlarm", "DescribeAlarms", "ListTagsForResource", "TagResource"),
-    ("AWS::CloudWatch::Alarm", "delete"): ("DeleteAlarms", "DescribeAlarms"),
-    ("AWS::CloudWatch::Alarm", "read"): ("DescribeAlarms", "ListTagsForResource"),
-    ("AWS::CloudWatch::Dashboard", "create"): ("PutDashboard", "GetDashboard", "TagResource"),
-    ("AWS::CloudWatch::Dashboard", "update"): ("PutDashboard", "ListTagsForResource", "TagResource"),
-    ("AWS::CloudWatch::Dashboard", "delete"): ("DeleteDashboards", "GetDashboard"),
-    ("AWS::CloudWatch::Dashboard", "read"): ("GetDashboard", "ListTagsForResource"),
-}
 
 
 class StackRoles:
@@ -86,6 +47,7 @@ class StackRoles:
         self._error = modules["ministack.services.cloudformation.helpers"]._error
         self._responses = modules["ministack.core.responses"]
         self._permissions = permissions
+        self._steps = StackPermissions(permissions.boundary_of)
         # Gets the steps of types that ministack makes; the services of the added types record their own calls.
         self.recorder: Recorder | None = None
         handlers = modules["ministack.app"].SERVICE_HANDLERS
@@ -176,7 +138,7 @@ class StackRoles:
         :raises ValueError: with IAM's text, which the engine shows as the resource's status reason
         """
         context = self.context()
-        for needed in self._needed(context, step, type_name, resource, properties, stack):
+        for needed in self._steps.needed(context, step, type_name, resource, properties, stack):
             self._ask(context, needed, properties)
 
     def reading(self, type_name: str, read: Reader) -> Reader:
@@ -188,7 +150,7 @@ class StackRoles:
 
         def asked(physical_id: str, declared: Document) -> Document | None:
             context = self.detection_context()
-            for needed in self._needed(context, "read", type_name, physical_id, {}, ""):
+            for needed in self._steps.needed(context, "read", type_name, physical_id, {}, ""):
                 self._ask(context, needed, declared)
             return read(physical_id, declared)
 
@@ -210,41 +172,6 @@ class StackRoles:
         if decision.refusal is not None:
             raise ValueError(decision.refusal.message)
 
-    def _needed(
-        self, scope: Scope, step: str, type_name: str, resource: str, properties: Document, stack: str
-    ) -> Iterator[Needed]:
-        _, service, noun = type_name.split("::", 2) if type_name.count("::") == 2 else ("", "", "")
-        namespace = _NAMESPACES.get(service)
-        if namespace is None:
-            return
-        arn = _arn(scope, type_name, properties, resource if step != "create" else f"{stack}-{resource}-*")
-        if type_name == ROLE_TYPE:
-            yield from self._of_role(step, arn, properties)
-        elif operations := _ALL_ACTIONS.get((type_name, step)):
-            for operation in operations:
-                yield Needed(f"{namespace}:{operation}", arn)
-        else:
-            yield Needed(_ACTIONS.get((type_name, step), f"{namespace}:{step.capitalize()}{noun}"), arn)
-
-    def _of_role(self, step: str, arn: str, properties: Document) -> Iterator[Needed]:
-        """Say what a role's handler needs, with the boundary that the role has or gets.
-
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
-        """
-        before = self._permissions.boundary_of(arn) if step != "create" else ""
-        after = properties.get("PermissionsBoundary") or ""
-        actions = [f"{step.capitalize()}Role"]
-        change = "Delete" if step == "delete" else "Put"
-        actions += [f"{change}RolePolicy"] if properties.get("Policies") else []
-        if properties.get("ManagedPolicyArns"):
-            actions.append("DetachRolePolicy" if step == "delete" else "AttachRolePolicy")
-        if step == "update":
-            actions.append("UpdateAssumeRolePolicy")
-            if after != before:
-                actions.insert(0, "PutRolePermissionsBoundary" if after else "DeleteRolePermissionsBoundary")
-        for action in (f"iam:{action}" for action in actions):
-            yield Needed(action, arn, boundary_key(action, before if step == "delete" else after or before))
-
 
 def session_arn(role: str) -> str:
     """Return the ARN of CloudFormation's session of a role.
@@ -253,16 +180,3 @@ def session_arn(role: str) -> str:
     """
     _, partition, _, _, account, resource = role.split(":", 5)
     return f"arn:{partition}:sts::{account}:assumed-role/{resource.rpartition('/')[2]}/{_SESSION}"
-
-
-def _arn(scope: Scope, type_name: str, properties: Document, name: str) -> str:
-    """Name the resource as the service's actions do; ``*`` for types whose names say nothing."""
-    if type_name in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
-        return scope.arn("cloudwatch", f"alarm:{properties.get('AlarmName', name)}")
-    if type_name == "AWS::CloudWatch::Dashboard":
-        return f"arn:aws:cloudwatch::{scope.account_id}:dashboard/{properties.get('DashboardName', name)}"
-    if type_name == ROLE_TYPE:
-        return f"arn:aws:iam::{scope.account_id}:role/{properties.get('RoleName', name)}"
-    if type_name == "AWS::S3::Bucket":
-        return f"arn:aws:s3:::{properties.get('BucketName', name)}"
-    return "*"

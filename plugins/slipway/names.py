@@ -70,9 +70,33 @@ def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str
 AUTO_RUN_PREFIX = "s3__"
 
 
-def auto_run_id(bucket: str, key: str, version_id: str) -> str:
-    """Name the DAG run that an upload starts. Airflow keeps run ids unique, so a version starts at most one run."""
-    return f"{AUTO_RUN_PREFIX}{revision_id(bucket, key, version_id)}"
+# How much of a revision's id is in run ids, and in the names of releases.
+_RUN_ID_CHARS, _SHORT_ID_CHARS = 16, 4
+
+
+def auto_run_id(bucket: str, key: str, version_id: str, uploaded_at: str) -> str:
+    """Name the DAG run that an upload starts. Airflow keeps run ids unique, so a version starts at most one run.
+
+    :param bucket: the source bucket
+    :param key: the object's key
+    :param version_id: S3's VersionId
+    :param uploaded_at: its LastModified, ISO 8601; S3 never changes that of a version
+    :returns: such as ``s3__2026-11-28T14-03-05Z_3f2ab1c09d4e5a6b``
+    """
+    moment = datetime.fromisoformat(uploaded_at).astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    return f"{AUTO_RUN_PREFIX}{moment}_{revision_id(bucket, key, version_id)[:_RUN_ID_CHARS]}"
+
+
+def release_name(revision: str | None, uploaded_at: str | None, version: str | None = None) -> str:
+    """Name a release for people: ``v14 · 3f2a · 2026-11-28 14:03``, in UTC, as far as it is known.
+
+    :param revision: the revision's id
+    :param uploaded_at: when its zip was uploaded, ISO 8601
+    :param version: the number of its model package
+    """
+    moment = datetime.fromisoformat(uploaded_at).astimezone(UTC).strftime("%Y-%m-%d %H:%M") if uploaded_at else None
+    parts = (f"v{version}" if version else None, revision[:_SHORT_ID_CHARS] if revision else None, moment)
+    return " · ".join(part for part in parts if part)
 
 
 def training_job_name(prefix: str, last_modified: datetime, revision: str, attempt: int = 1) -> str:

@@ -178,6 +178,8 @@ def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
 
 # The field of the release DAG's form.
 ROLL_BACK_TO = "roll_back_to"
+# What that field says for the release before the live one.
+PREVIOUS = "previous"
 # The task that chooses what to roll back to, and the one that deploys it: each checks the order.
 ROLL_BACK = "roll_back"
 DEPLOY_PRD = "deploy_prd"

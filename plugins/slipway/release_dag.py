@@ -5,24 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, get_current_context, task
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
-from slipway.deployment.roll_back_order import PREVIOUS
 from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
 from slipway.notices.news import on_failure, on_success
 from slipway.notices.send import Notices
-from slipway.plan import DEPLOY_PRD, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
+from slipway.plan import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
 from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
+from slipway.source import form
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment, ExecutionMode
 from slipway.stress.operators import ReleaseStressOperator
@@ -74,42 +74,37 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
             return process_request(model, pull_revision(get_current_context())).to_xcom()
 
-        source = S3VersionSensor(
-            task_id="source",
-            model_prefix=model.prefix,
-            bucket_name=model.source.bucket,
-            bucket_key=model.source.key,
-            aws_conn_id=model.aws_conn_id,
-            poke_interval=model.timeouts.poll_seconds,
-            timeout=_SOURCE_TIMEOUT_SECONDS,
-            held=str(stale) if stale else None,
-        )
-        # A run is a release or a roll-back: the other way to production is skipped.
-        roll_back = RollBackOperator(task_id=ROLL_BACK, model=model, trigger_rule=TriggerRule.ALL_SKIPPED)
-        deploy_prd = EndpointDeployOperator(
-            task_id=DEPLOY_PRD,
-            model=model,
-            environment=Environment.PRODUCTION,
-            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-        )
-        watch_trial = TrialWatchOperator(task_id="watch_trial", model=model, skips=("decide_trial", "settle_trial"))
-        collect_garbage = CollectGarbageOperator(
-            task_id="collect_garbage", model=model, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
-        )
-        chain(
-            source,
-            read_request(),
-            SlipwayTrainingOperator(
-                task_id="train",
-                model=model,
-                max_active_tis_per_dag=_PARALLEL_TRAININGS if model.execution_mode is ExecutionMode.PARALLEL else None,
-            ),
-            EvaluateOperator(task_id="evaluate", model=model),
-            RegisterModelOperator(task_id="register", model=model),
-            EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),
-            EndpointTestOperator(task_id="test_dev", model=model, environment=Environment.DEVELOPMENT),
-            *([ReleaseStressOperator(task_id=STRESS_DEV, model=model)] if model.stress.before_production else []),
-            HumanApprovalSensor(
+        with _stage(1, "build", "reads the upload, trains the model and registers it"):
+            source = S3VersionSensor(
+                task_id="source",
+                model_prefix=model.prefix,
+                bucket_name=model.source.bucket,
+                bucket_key=model.source.key,
+                aws_conn_id=model.aws_conn_id,
+                poke_interval=model.timeouts.poll_seconds,
+                timeout=_SOURCE_TIMEOUT_SECONDS,
+                held=str(stale) if stale else None,
+            )
+            build = (
+                read_request(),
+                SlipwayTrainingOperator(
+                    task_id="train",
+                    model=model,
+                    max_active_tis_per_dag=(
+                        _PARALLEL_TRAININGS if model.execution_mode is ExecutionMode.PARALLEL else None
+                    ),
+                ),
+                EvaluateOperator(task_id="evaluate", model=model),
+                RegisterModelOperator(task_id="register", model=model),
+            )
+        with _stage(2, "development", "deploys and tests the development endpoint"):
+            development = (
+                EndpointDeployOperator(task_id="deploy_dev", model=model, environment=Environment.DEVELOPMENT),
+                EndpointTestOperator(task_id="test_dev", model=model, environment=Environment.DEVELOPMENT),
+                *([ReleaseStressOperator(task_id=STRESS_DEV, model=model)] if model.stress.before_production else []),
+            )
+        with _stage(3, "approval", "asks the model's approvers"):
+            approve = HumanApprovalSensor(
                 task_id="approve",
                 subject=model.approval.subject,
                 rules=model.approval.rules(),
@@ -121,14 +116,26 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,
                 **_APPROVAL_RETRIES,
-            ),
-            deploy_prd,
-            EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION),
-            watch_trial,
-            TrialDecisionSensor(task_id="decide_trial", model=model, **_APPROVAL_RETRIES),
-            TrialSettleOperator(task_id="settle_trial", model=model),
-            collect_garbage,
+            )
+        with _stage(4, "production", "deploys and tests the production endpoint"):
+            # A run is a release or a roll-back: the other way to production is skipped.
+            roll_back = RollBackOperator(task_id=ROLL_BACK, model=model, trigger_rule=TriggerRule.ALL_SKIPPED)
+            deploy_prd = EndpointDeployOperator(
+                task_id=DEPLOY_PRD,
+                model=model,
+                environment=Environment.PRODUCTION,
+                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            )
+            test_prd = EndpointTestOperator(task_id="test_prd", model=model, environment=Environment.PRODUCTION)
+        with _stage(5, "trial", "compares the new model with the live one, where an A/B test is on"):
+            watch_trial = TrialWatchOperator(task_id="watch_trial", model=model, skips=("decide_trial", "settle_trial"))
+            decide_trial = TrialDecisionSensor(task_id="decide_trial", model=model, **_APPROVAL_RETRIES)
+            settle_trial = TrialSettleOperator(task_id="settle_trial", model=model)
+        collect_garbage = CollectGarbageOperator(
+            task_id="collect_garbage", model=model, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
         )
+        chain(source, *build, *development, approve, deploy_prd, test_prd)
+        chain(test_prd, watch_trial, decide_trial, settle_trial, collect_garbage)
         chain(source, roll_back, deploy_prd)
         # Without a trial the two tasks in between are skipped.
         chain(watch_trial, collect_garbage)
@@ -138,37 +145,64 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     return dag
 
 
+def _stage(place: int, name: str, does: str) -> TaskGroup:
+    """Open a group of tasks in the grid and the graph; the ids of its tasks stay as they are.
+
+    https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#taskgroups
+
+    :param place: Airflow's grid sorts groups by id where the edges between their first tasks give no order
+    :param name: what the group is called
+    :param does: what its tasks do
+    """
+    return TaskGroup(f"{place}_{name}", group_display_name=name, prefix_group_id=False, tooltip=does)
+
+
 def _form(model: ModelConfig) -> dict[str, Param]:
     """Build the form of "Trigger" in the UI; for an upload, the intake fills it in."""
+    release, roll_back = "Release a version", "Roll production back"
     return {
-        "bucket": Param(
-            model.source.bucket,
-            type="string",
-            minLength=3,
-            title="Bucket",
-            description="S3 bucket with versioning. {region} and {account} are those of the AWS connection.",
-        ),
-        "key": Param(model.source.key, type="string", minLength=1, title="Key", description="The zip's key."),
-        "version_id": Param(
+        form.VERSION_ID: Param(
             None,
             type=["null", "string"],
+            maxLength=1024,
+            pattern=form.PATTERNS[form.VERSION_ID],
             title="Version id",
-            description="The version of the zip to release. Empty: the newest.",
+            description="The version of the zip to release, as S3 names it. Empty: the newest.",
+            section=release,
         ),
-        "new_attempt": Param(
+        form.NEW_ATTEMPT: Param(
             False,
             type="boolean",
             title="New attempt",
             description="Release a version that has been released before: with a new training job, model package and "
             "approval, as if it were uploaded now.",
+            section=release,
+        ),
+        form.BUCKET: Param(
+            model.source.bucket,
+            type="string",
+            pattern=form.PATTERNS[form.BUCKET],
+            title="Bucket",
+            description="S3 bucket with versioning. {region} and {account} are those of the AWS connection.",
+            section=release,
+        ),
+        form.KEY: Param(
+            model.source.key,
+            type="string",
+            pattern=form.PATTERNS[form.KEY],
+            title="Key",
+            description="The zip's key, without the bucket.",
+            section=release,
         ),
         ROLL_BACK_TO: Param(
             None,
             type=["null", "string"],
+            pattern=form.PATTERNS[ROLL_BACK_TO],
             title="Roll back to",
             description=f"Put an earlier approved model back into production at once, without training: `{PREVIOUS}` "
-            "for the one before the live model, a model package's ARN or a revision's id. Only approvers may; the "
-            "fields above are ignored. Empty: this run is a release.",
+            "for the one before the live model, a model package's ARN or a revision's id. Only approvers may; leave "
+            "version id and new attempt as they are. Empty: this run is a release.",
+            section=roll_back,
         ),
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
 
 from slipway.guard.approvals import APPROVAL_OPERATOR, TRIAL_OPERATOR
 from slipway.host.task_errors import TaskErrors, with_error_block
@@ -79,6 +80,18 @@ def test_a_release_is_one_line_of_tasks_by_the_labs_stages(shipped):
     assert set(tasks) == {*RELEASE, *ROLL_BACK}
     edges = [*pairwise(RELEASE), *pairwise(ROLL_BACK), *pairwise(NO_TRIAL)]
     assert {(task, following) for task in tasks for following in tasks[task].downstream_task_ids} == set(edges)
+
+
+def test_the_grid_has_a_group_for_each_stage_in_their_order():
+    """As the API server has the DAG: there the groups are sorted by id before their edges are looked at."""
+    models, _ = load_models(models_folder())
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(build_release_dag(models[0])))
+    shown = [getattr(node, "group_display_name", "") or node.node_id for node in dag.task_group.topological_sort()]
+    assert shown == ["build", "development", "approval", "production", "trial", "collect_garbage"]
+    groups = [node for node in dag.task_group.topological_sort() if node.node_id not in dag.task_dict]
+    inside = [[task.node_id for task in group.topological_sort()] for group in groups]
+    assert [inside[0], *inside[1:3]] == [RELEASE[:5], ["deploy_dev", "test_dev"], ["approve"]]
+    assert inside[3:] == [["roll_back", "deploy_prd", "test_prd"], ["watch_trial", "decide_trial", "settle_trial"]]
 
 
 def test_a_run_is_a_release_or_a_roll_back(shipped):
@@ -238,7 +251,6 @@ def test_a_tasks_process_makes_its_own_release_dag_alone(own_models, monkeypatch
 
 def test_a_release_dag_survives_serialization():
     from airflow.serialization.definitions.dag import SerializedDAG
-    from airflow.serialization.serialized_objects import DagSerialization
 
     models, _ = load_models(models_folder())
     restored = DagSerialization.from_dict(DagSerialization.to_dict(build_release_dag(models[0])))

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from slipway.plan import Revision
+from slipway.source.pin import PINNED
 from tests.conftest import ROOT
 from tests.unit.board import world as worlds
 from tests.unit.board.world import RELEASED, World, results, upto
@@ -71,6 +73,17 @@ def fill(database: str) -> None:
         tasks = world.run("iris-model", "s3__13", "running", upto("approve", "deferred"), left)
         world.ask(tasks["approve"], 13, uploader="bob")
         world.run("churn-model", "s3__4", "success", RELEASED, results("churn-model", 4), age=timedelta(days=3))
+        world.run("churn-model", "manual__4", "failed", upto("source", "failed", otherwise="upstream_failed"), by="bob")
+        world.failure(
+            "source",
+            kind="ReleasedAlready",
+            what="The run s3__4 has the newest version",
+            where="s3://uploads/training_jobs/churn-model/trainingjob.zip version v4",
+            why="it started at 2026-11-26T12:00:00+00:00",
+            fix="to release this version again, press Release this version again on this run's page of the board",
+        )
+        zip_key = "training_jobs/churn-model/trainingjob.zip"
+        world.remember("source", PINNED, Revision("uploads", zip_key, "v4", "e", 1, worlds.NOW.isoformat()).to_xcom())
         states = upto("process_request", "failed", otherwise="upstream_failed")
         world.run("churn-model", "s3__5", "failed", states, results("churn-model", 5))
         world.failure(

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from demo import training_job, upload
 from tests.instance import SHORT_PATIENCE, Instance
 from tools.environment import OPTION_PREFIX
-from tools.settings import REGION
+from tools.settings import AIRFLOW_ROLE, REGION
 
 pytestmark = pytest.mark.e2e
 
 BUCKET = "airflow-logs"
 ROUNDS = 60
+# What docs/aws-account.md says that Airflow's role needs.
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": AIRFLOW_ROLE}, "Action": actions, "Resource": resource}
+        for actions, resource in [
+            ("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"),
+            (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/logs/*"),
+        ]
+    ],
+}
 
 
 @pytest.fixture(scope="module", params=["False", "True"], ids=["copies stay", "copies are deleted"])
@@ -27,7 +40,9 @@ def logging_slipway(request, tmp_path_factory, free_ports):
     instance = Instance.in_folder(tmp_path_factory.mktemp("logs"), free_ports(2), SHORT_PATIENCE | remote)
     try:
         instance.services("up")
-        instance.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3 = instance.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(POLICY))
         yield instance
     finally:
         instance.services("down")

@@ -38,7 +38,11 @@ def at_once(attempts: list[Attempt]) -> list[tuple[int, str]]:
 
     def go(attempt: Attempt) -> None:
         start.wait()
-        outcomes.append(outcome(attempt))
+        status = outcome(attempt)
+        while status[0] == 503:
+            # SQLite was locked by another attempt; nothing was changed, and the answer asks to try again.
+            status = outcome(attempt)
+        outcomes.append(status)
 
     threads = [threading.Thread(target=go, args=(attempt,)) for attempt in attempts]
     for thread in threads:

@@ -55,7 +55,7 @@ class Run:
 def begin(aws: LocalAws, model: ModelConfig, data: bytes) -> Run:
     """Upload a zip. Returns its run, up to where it trains."""
     version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
-    run = Run(names.auto_run_id(BUCKET, KEY, version), version)
+    run = Run(f"{names.AUTO_RUN_PREFIX}{names.revision_id(BUCKET, KEY, version)}", version)
     for task_id in ("source", "process_request"):
         run.xcoms[task_id] = tasks(model)[task_id]().execute(run.context(task_id))
     return run

@@ -151,7 +151,7 @@ def test_nothing_is_made_twice_though_the_answer_was_lost(aws, faults, release):
 def test_intake_and_reaper_outlast_a_blackout(aws, faults, release):
     started = []
 
-    def start(dag_id, run_id, conf):
+    def start(dag_id, run_id, conf, note):
         started.append(run_id)
         return True
 

@@ -161,7 +161,9 @@ def _train(run: Run) -> None:
 def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property):
     s3, before = aws.client("s3"), crashes.kills
     key = "training_jobs/killed-model/trainingjob.zip"
-    versions = {s3.put_object(Bucket=BUCKET, Key=key, Body=b"any")["VersionId"] for _ in range(3)}
+    for _ in range(3):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"any")
+    versions = S3Versions().list_versions(BUCKET, [key])
     store, runs = MemoryStore(), Counter()
 
     class Store(MemoryStore):
@@ -171,7 +173,7 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
         def get(self, key):
             return store.get(key)
 
-    def start(dag_id, run_id, conf):
+    def start(dag_id, run_id, conf, note):
         # As in Airflow: a run id is there once.
         return crashes.around(lambda: runs.update({run_id: run_id not in runs}) or True)
 
@@ -181,7 +183,9 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
     store.set("intake", {"done": {}, "announced": {}})
     kill_everywhere(crashes, once)
     record_property("kills of the intake", crashes.kills - before)
-    assert runs == dict.fromkeys((auto_run_id(BUCKET, key, version) for version in versions), 1)
+    assert runs == dict.fromkeys(
+        (auto_run_id(BUCKET, key, version.version_id, version.last_modified) for version in versions), 1
+    )
     assert once()["started"] == 0
 
 

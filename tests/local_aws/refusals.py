@@ -333,8 +333,8 @@ CLOUDFORMATION = [
     Case(
         "a CREATE change set over ROLLBACK_COMPLETE",
         _change_set_over("CREATE"),
-        "AlreadyExistsException: Stack [*] already exists",
-        f"{CFN}/APIReference/API_CreateChangeSet.html",
+        "ValidationError: Stack [*] already exists and cannot be created again with the changeSet [over].",
+        "https://github.com/compose-x/ecs_composex/issues/785",
     ),
     Case(
         "the reason of a roll-back",

@@ -11,11 +11,11 @@ from tests.aws_keys import CREDENTIALS
 from tests.local_aws.server import REGION
 
 
-def signed(method, url, service, body=b"", headers=None, *, key=CREDENTIALS.operator, token=None):
+def signed(method, url, service, body=b"", headers=None, *, key=CREDENTIALS.operator, token=None, region=REGION):
     """The headers of a request signed in its header."""
     request = AWSRequest(method, url, dict(headers or {}), body)
     auth = S3SigV4Auth if service == "s3" else SigV4Auth
-    auth(Credentials(*astuple(key), token), service, REGION).add_auth(request)
+    auth(Credentials(*astuple(key), token), service, region).add_auth(request)
     return dict(request.headers)
 
 

@@ -307,6 +307,32 @@ def refused(code: str, text: str):
     return look
 
 
+@pytest.mark.parametrize(
+    "code", ["AuthorizationError", "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidToken", "400"]
+)
+def test_what_only_the_caller_lacks_is_no_difference(code):
+    """SNS's word for a denial, and the words for a session that ends while the checks go on."""
+
+    def look():
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetTopicAttributes")
+
+    assert compare("a topic", "a policy", look).outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--profile", "nope"], "The config profile (nope) could not be found"),
+        (["--local", "--only", "bucket", "--json", "/nowhere/x"], "No such file or directory: '/nowhere/x'"),
+        (["--local", "--release", "iris-model"], "The name was not typed. Nothing was uploaded"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_a_sentence(aws, monkeypatch, capsys, words, said):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_missing_permission_is_named_and_is_no_difference():
     text = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:GetRole on resource: role b"
     assert str(compare("the role", 1, refused("AccessDenied", text))) == (

@@ -22,7 +22,22 @@ def test_a_revision_is_known_by_bucket_key_and_version_alone():
         names.revision_id("bucket", "keyversion", ""),
     }
     assert len(others | {REVISION}) == 5
-    assert names.auto_run_id("bucket", "key", "version") == f"s3__{REVISION}"
+
+
+def test_an_uploads_run_id_says_when_and_follows_from_the_version_alone():
+    run_id = names.auto_run_id("bucket", "key", "version", "2026-11-28T14:03:05+00:00")
+    assert run_id == f"s3__2026-11-28T14-03-05Z_{REVISION[:16]}"
+    assert names.auto_run_id("bucket", "key", "version", "2026-11-28T15:03:05.000000+01:00") == run_id
+    assert names.auto_run_id("bucket", "key", "version2", "2026-11-28T14:03:05+00:00") != run_id
+    # Airflow's default of [core] allowed_run_id_pattern.
+    assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", run_id)
+
+
+def test_a_release_has_a_name_for_people():
+    assert names.release_name("3f2ab1c0", "2026-11-28T15:03:59+01:00", "14") == "v14 · 3f2a · 2026-11-28 14:03"
+    assert names.release_name("3f2ab1c0", "2026-11-28T14:03:00+00:00") == "3f2a · 2026-11-28 14:03"
+    assert names.release_name(None, None, "14") == "v14"
+    assert names.release_name(None, None) == ""
 
 
 def test_training_jobs_are_named_as_in_the_lab_with_the_revision_added():

@@ -82,13 +82,20 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def _typed(question: str) -> str:
+    """Ask the person; nobody at a terminal is no answer."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""
+
+
 def main(words: list[str] | None = None, output: TextIO | None = None) -> int:
     """Make the checks; the exit code is 1 if anything differs, and 2 if nothing could be looked at."""
     import boto3
 
     chosen = _arguments(words)
     out = output or sys.stdout
-    session = boto3.Session(profile_name=chosen.profile, region_name=chosen.region)
     writes: set[str] = set()
     if chosen.refusals:
         writes |= sent_refusals.operations()
@@ -96,18 +103,22 @@ def main(words: list[str] | None = None, output: TextIO | None = None) -> int:
         writes |= changes.OPERATIONS
     if chosen.release:
         writes = set(release.OPERATIONS)
-    account = Account(session, chosen.include, local=chosen.local, writes=writes)
 
     def write(text: str) -> None:
         print(text, file=out, flush=True)
 
     try:
+        session = boto3.Session(profile_name=chosen.profile, region_name=chosen.region)
+        account = Account(session, chosen.include, local=chosen.local, writes=writes)
+        if chosen.json:
+            # The checks take minutes; a file that cannot be written shows before them.
+            chosen.json.touch()
         write(f"Account {account.id}, region {account.region}, as {account.identity['Arn']}")
         if chosen.release:
-            found = show(release.checks(account, chosen.release, write, input), write)
+            found = show(release.checks(account, chosen.release, write, _typed), write)
         else:
             found = show(checks(account, chosen.only, sent=chosen.refusals, change_sets=chosen.change_sets), write)
-    except (NotAllowedError, ClientError, BotoCoreError) as error:
+    except (NotAllowedError, ClientError, BotoCoreError, OSError) as error:
         print(f"tools.verify_aws: {error}", file=sys.stderr)
         return 2
     counts = {outcome: sum(one.outcome is outcome for one in found) for outcome in Outcome}

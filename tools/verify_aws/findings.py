@@ -13,10 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Who asks may not, or this AWS has no such service or operation.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+# https://docs.aws.amazon.com/sns/latest/api/API_GetTopicAttributes.html (AuthorizationError)
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (InvalidToken, InvalidAccessKeyId)
 _DENIED = re.compile(
-    r"AccessDenied|Unauthorized|NotAuthorized|Forbidden|^403$|OptInRequired|SubscriptionRequired|UnknownOperation|"
-    r"InvalidAction|NotImplemented|Throttl|Unavailable|InternalFailure|InternalError|ExpiredToken|InvalidClientToken|"
-    r"SignatureDoesNotMatch|UnrecognizedClient"
+    r"AccessDenied|Unauthorized|NotAuthorized|AuthorizationError|Forbidden|^40[03]$|OptInRequired|"
+    r"SubscriptionRequired|UnknownOperation|InvalidAction|NotImplemented|Throttl|Unavailable|InternalFailure|"
+    r"InternalError|ExpiredToken|RequestExpired|InvalidToken|InvalidClientToken|InvalidAccessKeyId|InvalidSignature|"
+    r"SignatureDoesNotMatch|MissingAuthenticationToken|UnrecognizedClient"
 )
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _PERMISSION = re.compile(r"not authorized to perform:? \[?([\w-]+:\w+)")

@@ -5,6 +5,7 @@ import { type Model, type PastRelease, type PastReleases, RequestError, rollBack
 import { DecisionCard } from "./DecisionCard";
 import { moment, releaseName, runUrl } from "./format";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { ReleaseVersion } from "./ReleaseVersion";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -69,6 +70,7 @@ const Now = ({ found, refresh }: { found: Model; refresh: () => void }) => (
       ))}
     </Box>
     <Environments found={found} />
+    <ReleaseVersion model={found.row.model} onStarted={refresh} />
   </Stack>
 );
 
@@ -164,7 +166,7 @@ type LineProps = { model: Model; now: string; onChoose: () => void; one: PastRel
 const Line = ({ model, now, onChoose, one, why }: LineProps) => (
   <Table.Row>
     <Table.ColumnHeader fontWeight="normal" scope="row">
-      <Go to={runUrl(model.row.model, one.run_id)}>{releaseName(one.version) || one.run_id}</Go>
+      <Go to={runUrl(model.row.model, one.run_id)}>{one.name || one.run_id}</Go>
       {one.rolls_back ? " (roll-back)" : ""}
     </Table.ColumnHeader>
     <Table.Cell>
@@ -228,7 +230,7 @@ const RollingBack = ({ model, onCancel, onDone, target }: RollingBackProps) => {
   const order = async () => {
     setSending(true);
     try {
-      await rollBack(model.row.model, target.package_arn ?? "");
+      await rollBack(model.row.model, target.package_arn ?? "", name);
       onDone(`The roll-back to ${name} is ordered. It is the newest line below.`);
     } catch (error) {
       setProblem(error instanceof RequestError ? error.detail : String(error));

@@ -3,7 +3,8 @@ import type { ReactNode } from "react";
 
 import type { Release, Task } from "./client";
 import { DecisionCard } from "./DecisionCard";
-import { airflowUrl, modelUrl, moment, releaseName, span } from "./format";
+import { airflowUrl, modelUrl, moment, span } from "./format";
+import { NewAttempt } from "./NewAttempt";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { usePoll } from "./usePoll";
 
@@ -18,7 +19,7 @@ const OneRelease = ({ dagId, runId }: Required<Props>) => {
   const path = `releases/${encodeURIComponent(dagId)}/${encodeURIComponent(runId)}`;
   const { document: found, problem, refresh } = usePoll<Release>(path);
   return (
-    <Page title={found ? `${dagId} ${releaseName(found.version)}` : dagId}>
+    <Page title={found ? `${dagId} ${found.name ?? ""}` : dagId}>
       <Problem problem={problem} />
       {found ? <Found found={found} refresh={refresh} /> : problem ? undefined : <Waiting />}
     </Page>
@@ -40,6 +41,9 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
     {found.failures.map((failure) => (
       <FailureBox failure={failure} key={failure.task_id} model={found.model} now={found.at} />
     ))}
+    {found.failures.some((failure) => failure.kind === "ReleasedAlready") ? (
+      <NewAttempt model={found.model} runId={found.run_id} />
+    ) : undefined}
     {found.decisions.map((decision) => (
       <DecisionCard
         decision={decision}

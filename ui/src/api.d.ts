@@ -84,6 +84,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{dag_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Versions
+         * @description The versions of a model's zip that Airflow knows, for a release by hand.
+         */
+        get: operations["list_versions_models__dag_id__versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/releases/{dag_id}/{run_id}/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Wanted Version
+         * @description The version that a run was refused, for a new attempt.
+         */
+        get: operations["get_wanted_version_releases__dag_id___run_id__version_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -301,6 +341,8 @@ export interface components {
             ended: string | null;
             /** Version */
             version: string | null;
+            /** Name */
+            name?: string | null;
             /** Rolls Back */
             rolls_back: boolean;
             /** Started By */
@@ -352,6 +394,8 @@ export interface components {
             state: string;
             /** Version */
             version: string | null;
+            /** Name */
+            name?: string | null;
             /** Rolled Back By */
             rolled_back_by: string | null;
             /** Is Live */
@@ -488,6 +532,46 @@ export interface components {
             input?: unknown;
             /** Context */
             ctx?: Record<string, never>;
+        };
+        /**
+         * Version
+         * @description One version of a model's zip.
+         *
+         *     :param run_id: the newest run that has released it, or was started for it
+         *     :param released: whether that run has claimed it, so that only a new attempt releases it again
+         */
+        Version: {
+            /** Name */
+            name: string;
+            /** Bucket */
+            bucket: string;
+            /** Key */
+            key: string;
+            /** Version Id */
+            version_id: string;
+            /** Uploaded At */
+            uploaded_at: string | null;
+            /** Run Id */
+            run_id: string;
+            /** State */
+            state: string;
+            /** Released */
+            released: boolean;
+        };
+        /**
+         * Versions
+         * @description The versions of a model's zip, the newest upload first, and why the caller may release none.
+         */
+        Versions: {
+            /** Versions */
+            versions: components["schemas"]["Version"][];
+            /** Refusal */
+            refusal: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
     };
     responses: never;
@@ -690,6 +774,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PastReleases"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_versions_models__dag_id__versions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_wanted_version_releases__dag_id___run_id__version_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
                 };
             };
             /** @description nobody is logged in */

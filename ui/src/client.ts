@@ -16,6 +16,8 @@ export type Releases = Schemas["Releases"];
 export type Row = Schemas["Row"];
 export type Stage = Schemas["Stage"];
 export type Task = Schemas["Task"];
+export type Version = Schemas["Version"];
+export type Versions = Schemas["Versions"];
 
 /** An answer that is no success; `detail` is what the server says, as a sentence. */
 export class RequestError extends Error {
@@ -79,9 +81,29 @@ export const answer = (model: string, decision: Decision, option: string, commen
     { chosen_options: [option], params_input: comment ? { comment } : {} },
   );
 
-/** Start a run that rolls production back; the guard checks who orders it. */
-export const rollBack = (model: string, packageArn: string) =>
+/** Start a run of a model's DAG, under an id that says what it does and when. */
+const start = (model: string, what: string, note: string, conf: object) =>
   change("POST", `api/v2/dags/${encodeURIComponent(model)}/dagRuns`, {
-    conf: { roll_back_to: packageArn },
+    conf,
+    dag_run_id: `${what}__${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}Z`,
     logical_date: null,
+    note,
   }) as Promise<{ dag_run_id: string }>;
+
+/** Start a run that rolls production back; the guard checks who orders it. */
+export const rollBack = (model: string, packageArn: string, name: string) =>
+  start(model, `roll_back_to_${name}`, `Roll-back to ${name}`, { roll_back_to: packageArn });
+
+/** Start a release of a version of the zip; of one that has been released before as a new attempt. */
+export const releaseVersion = (model: string, version: Version) =>
+  start(
+    model,
+    version.released ? "new_attempt" : "release",
+    version.released ? `${version.name}, new attempt` : version.name,
+    {
+      bucket: version.bucket,
+      key: version.key,
+      new_attempt: version.released,
+      version_id: version.version_id,
+    },
+  );

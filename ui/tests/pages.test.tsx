@@ -104,7 +104,12 @@ test("a roll-back takes two steps and is a run of the model's DAG", async () => 
   await waitFor(() => expect(screen.getByText(/The roll-back to v11 is ordered/u)).toBeDefined());
   const order = requests.find((one) => one.method === "POST");
   expect(order?.url).toMatch(/api\/v2\/dags\/iris-model\/dagRuns$/u);
-  expect(order?.body).toEqual({ conf: { roll_back_to: "arn:11" }, logical_date: null });
+  expect(order?.body).toEqual({
+    conf: { roll_back_to: "arn:11" },
+    dag_run_id: expect.stringMatching(/^roll_back_to_v11__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/u),
+    logical_date: null,
+    note: "Roll-back to v11",
+  });
 });
 
 test("who may not roll back sees why", async () => {

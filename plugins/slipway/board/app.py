@@ -14,6 +14,7 @@ from slipway.board.history import model, past_releases
 from slipway.board.overview import Wanted
 from slipway.board.release import release
 from slipway.board.releases import releases
+from slipway.board.versions import Versions, versions, wanted_version
 
 MAX_LIMIT = 100
 Found = TypeVar("Found", bound=BaseModel)
@@ -76,6 +77,18 @@ def list_past_releases(
 ) -> PastReleases:
     """A model's releases, the newest first."""
     return _found(past_releases(dag_id, limit, offset, session), f"There is no model {dag_id}.")
+
+
+@app.get("/models/{dag_id}/versions", responses=_MISSING)
+def list_versions(dag_id: str, user: Reader, session: SessionDep) -> Versions:
+    """The versions of a model's zip that Airflow knows, for a release by hand."""
+    return _found(versions(dag_id, user, session), f"There is no model {dag_id}.")
+
+
+@app.get("/releases/{dag_id}/{run_id}/version", responses=_MISSING)
+def get_wanted_version(dag_id: str, run_id: str, user: Reader, session: SessionDep) -> Versions:
+    """The version that a run was refused, for a new attempt."""
+    return _found(wanted_version(dag_id, run_id, user, session), f"There is no release {run_id} of {dag_id}.")
 
 
 def _found(document: Found | None, otherwise: str) -> Found:

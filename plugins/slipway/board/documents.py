@@ -174,6 +174,7 @@ class Release(BaseModel):
     run_id: str
     state: str
     version: str | None
+    name: str | None = None
     rolled_back_by: str | None
     is_live: bool
     live_version: str | None
@@ -198,6 +199,7 @@ class PastRelease(BaseModel):
     started: datetime | None
     ended: datetime | None
     version: str | None
+    name: str | None = None
     rolls_back: bool
     started_by: str | None
     decided: Decided | None

@@ -22,6 +22,7 @@ from slipway.board.overview import Wanted, is_release_dag
 from slipway.board.releases import rows
 from slipway.board.results import RESULT, Results
 from slipway.board.stages import APPROVE
+from slipway.board.versions import name_of
 from slipway.guard.approvals import only_approvers
 from slipway.plan import roll_back_target_of
 
@@ -126,6 +127,7 @@ def _past(
         started=run.start_date,
         ended=run.end_date,
         version=left.version,
+        name=name_of(left),
         rolls_back=roll_back_target_of(run.conf) is not None,
         started_by=run.triggering_user_name,
         decided=decided,

@@ -22,6 +22,7 @@ from slipway.board.progress import Reached
 from slipway.board.releases import live, stage
 from slipway.board.results import Results, text
 from slipway.board.stages import ASKING, TASKS, StageName, TaskFacts, stage_of
+from slipway.board.versions import name_of
 
 
 def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Release | None:
@@ -65,6 +66,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         run_id=run_id,
         state=run.state or "queued",
         version=mine.version,
+        name=name_of(mine),
         rolled_back_by=text(mine.of("roll_back").get("rolled_back_by")),
         is_live="production" in deployed and deployed["production"].run_id == run_id,
         live_version=live_version,

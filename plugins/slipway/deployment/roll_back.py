@@ -20,7 +20,7 @@ from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
-from slipway.plan import ReleasePlan, roll_back_target
+from slipway.plan import PREVIOUS, ReleasePlan, roll_back_target
 from slipway.registry import approval_check, artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
@@ -91,7 +91,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         if live_arn and outputs.get(SEQUENCE) == order.at:
             # An earlier attempt of this roll-back has been deployed.
             return self._named(live_arn)
-        package = self._previous(live_arn) if target == roll_back_order.PREVIOUS else self._named(target)
+        package = self._previous(live_arn) if target == PREVIOUS else self._named(target)
         arn = package["ModelPackageArn"]
         if arn == live_arn:
             self._refuse(

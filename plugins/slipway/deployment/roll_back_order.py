@@ -10,7 +10,6 @@ from slipway.model.approval_rules import Rules
 from slipway.plan import DEPLOY_PRD, ROLL_BACK, ReleasePlan, roll_back_target
 from slipway.signed import orders
 
-PREVIOUS = "previous"
 ROLL_BACK_TASKS = (ROLL_BACK, DEPLOY_PRD)
 
 

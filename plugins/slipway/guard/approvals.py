@@ -55,6 +55,12 @@ def task_types(dag_id: str, session: Session) -> set[str]:
     return {task.task_type for task in dag.tasks} if dag else set()
 
 
+def form_fields(dag_id: str, session: Session) -> frozenset[str]:
+    """Return the fields of a DAG's form in its newest version; none if there is no such DAG."""
+    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    return frozenset(dag.params) if dag else frozenset()
+
+
 def _rules(task: Any) -> Rules | None:
     try:
         return Rules.from_json(task.rules)

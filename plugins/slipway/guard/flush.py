@@ -24,6 +24,7 @@ from slipway.approval.facts import approval_line
 from slipway.guard import belongings
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
 from slipway.guard.caller import Caller, TaskCaller, current_caller
+from slipway.guard.forms import check_form
 from slipway.guard.orders import check_order, refuse_paused, write_order
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
@@ -66,6 +67,7 @@ def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
     started = [run for run in session.new if isinstance(run, DagRun)]
     for run in started:
         _check_run_id(caller, run, session)
+        check_form(run, session)
     if isinstance(caller, TaskCaller):
         _check_worker(caller, session)
         return

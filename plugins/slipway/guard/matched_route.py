@@ -16,6 +16,7 @@ _PUBLIC = "airflow.api_fastapi.core_api.routes.public"
 MARK_TASK = f"{_PUBLIC}.task_instances.patch_task_instance"
 MARK_TASK_DRY_RUN = f"{_PUBLIC}.task_instances.patch_task_instance_dry_run"
 ANSWER = f"{_PUBLIC}.hitl.update_hitl_detail"
+TRIGGER = f"{_PUBLIC}.dag_run.trigger_dag_run"
 
 
 class Route:

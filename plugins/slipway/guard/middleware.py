@@ -78,13 +78,14 @@ class ApprovalGuard:
         reads = scope["method"] in _READING
         if not reads and (why := await self._why_unproved()):
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
+        body = b""
         if not reads and not _is_execution(scope):
             body, receive = await read_body(receive)
             if problem := text_problem(body):
                 return await _answer(HTTPStatus.UNPROCESSABLE_ENTITY, problem)(scope, receive, send)
         token = current_caller.set(caller := await _caller_of(scope, reads=reads))
         try:
-            await self.app(scope, receive, _AnswerSender(caller, scope, receive, send))
+            await self.app(scope, receive, _AnswerSender(caller, body, scope, receive, send))
         finally:
             current_caller.reset(token)
 
@@ -128,8 +129,8 @@ class _HeaderSender:
 class _AnswerSender:
     """Passes an answer on, or replaces it by one that says more."""
 
-    def __init__(self, caller: Caller | TaskCaller, scope: Scope, receive: Receive, send: Send) -> None:
-        self._caller = caller
+    def __init__(self, caller: Caller | TaskCaller, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        self._caller, self._body = caller, body
         self._scope, self._receive, self._send = scope, receive, send
         self._replaced = False
 
@@ -137,7 +138,7 @@ class _AnswerSender:
         if message["type"] == "http.response.start" and isinstance(self._caller, Caller):
             status = HTTPStatus(message["status"])
             if replies.may_replace(self._caller.route, status):
-                await self._replace(await run_in_threadpool(replies.replacement, self._caller, status))
+                await self._replace(await run_in_threadpool(replies.replacement, self._caller, status, self._body))
         if not self._replaced:
             await self._send(message)
 

@@ -1,4 +1,4 @@
-"""Replaces two of Airflow's answers by better ones; neither request changes anything."""
+"""Replaces three of Airflow's answers by better ones; none of the requests changes anything."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from sqlalchemy.orm import Session
 
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, rules_by_task
 from slipway.guard.caller import Caller
-from slipway.guard.matched_route import ANSWER, MARK_TASK_DRY_RUN, Route
+from slipway.guard.forms import refused_form
+from slipway.guard.matched_route import ANSWER, MARK_TASK_DRY_RUN, TRIGGER, Route
 
 
 def may_replace(route: Route, status: HTTPStatus) -> bool:
     """Tell whether ``replacement`` may have a better answer."""
-    return route.leads_to(MARK_TASK_DRY_RUN) or (route.leads_to(ANSWER) and status is HTTPStatus.CONFLICT)
+    return (
+        route.leads_to(MARK_TASK_DRY_RUN)
+        or (route.leads_to(ANSWER) and status is HTTPStatus.CONFLICT)
+        or (route.leads_to(TRIGGER) and status is HTTPStatus.BAD_REQUEST)
+    )
 
 
-def replacement(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | None:
+def replacement(caller: Caller, status: HTTPStatus, body: bytes) -> tuple[HTTPStatus, str] | None:
     """Find a better answer than Airflow's own, in the database.
 
     :param caller: who asks
     :param status: Airflow's own answer
+    :param body: the request's body
     :returns: status and reason; None if Airflow's own stays
     """
     route = caller.route
@@ -36,6 +42,9 @@ def replacement(caller: Caller, status: HTTPStatus) -> tuple[HTTPStatus, str] | 
                 return None
             who = ", ".join(approver_names(dag_id, session))
             return HTTPStatus.FORBIDDEN, f"{caller} may not do this to an approval: only its approvers may ({who})."
+        if route.leads_to(TRIGGER):
+            problem = refused_form(route.task[0], body, session)
+            return (status, problem) if problem else None
         if first := _who_was_first(route, session):
             return status, first
     return None

@@ -46,12 +46,13 @@ def task_state(dag_id: str, run_id: str, task_id: str, map_index: int | None = N
     return states.get(run_id, {}).get(task_id, TaskInstanceState.REMOVED.value)
 
 
-def start(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
+def start(dag_id: str, run_id: str, conf: Mapping[str, str], note: str) -> bool:
     """Create a run, unless it exists.
 
     :param dag_id: the DAG
     :param run_id: the run; Airflow keeps its id unique in the DAG
     :param conf: the run's conf
+    :param note: what Airflow shows beside its id
     :returns: True when the run exists; False when there is no such DAG, or it has import errors
     :raises airflow.sdk.exceptions.AirflowRuntimeError: for any other answer of the API server
     """
@@ -60,7 +61,8 @@ def start(dag_id: str, run_id: str, conf: Mapping[str, str]) -> bool:
 
     try:
         # No logical date: it has to be unique in a DAG as well, and a clash would look like a run that exists.
-        answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, logical_date=None, conf=dict(conf)))
+        message = TriggerDagRun(dag_id=dag_id, run_id=run_id, logical_date=None, conf=dict(conf), note=note)
+        answer = SUPERVISOR_COMMS.send(message)
     except AirflowRuntimeError as error:
         if _is_absent(error):
             return False

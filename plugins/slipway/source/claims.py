@@ -17,6 +17,8 @@ from slipway.plan import Revision
 from slipway.stages import sequences
 
 _MAX_ATTEMPTS = 1000
+# What the button of the board's page says (ui/src/NewAttempt.tsx).
+RELEASE_AGAIN = "Release this version again"
 
 
 @dataclass(frozen=True)
@@ -112,19 +114,22 @@ class Claims:
                 return mine
 
 
-def refusal(revision: Revision, claim: Claim, run_id: str) -> ReleasedAlready | ReleasedMeanwhile:
+def refusal(revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> ReleasedAlready | ReleasedMeanwhile:
     """Build the error that names the run which releases a version.
 
     :param revision: the version
     :param claim: the claim of that run
     :param run_id: the run that is refused
+    :param newest: whether that run named no version, so that this is the newest
     :returns: an error that fails the task; it skips the run that the upload started, where a person was faster
     """
-    by_upload = run_id == names.auto_run_id(revision.bucket, revision.key, revision.version_id)
-    kind = ReleasedMeanwhile if by_upload else ReleasedAlready
+    # Only the intake starts runs with such an id.
+    kind = ReleasedMeanwhile if run_id.startswith(names.AUTO_RUN_PREFIX) else ReleasedAlready
     return kind(
-        f"The run {claim.run_id} has this version",
+        f"The run {claim.run_id} has {'the newest' if newest else 'this'} version",
         resource=uri(revision.bucket, revision.key, revision.version_id),
         why=f"it started at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
-        fix="clear the failed task of that run; or trigger a run with new_attempt, which trains and asks again",
+        fix=f"to release this version again, press {RELEASE_AGAIN} on this run's page of the board, or press Trigger, "
+        f"write {revision.version_id} into Version id and turn on New attempt: it trains and asks again. To go on with "
+        "that run, clear its failed task",
     )

@@ -56,8 +56,8 @@ class StateStore(Protocol):
     def set(self, key: str, value: Any) -> None: ...
 
 
-# Starts a release; False when its DAG does not exist yet.
-Starter = Callable[[str, str, Mapping[str, str]], bool]
+# Starts a release from DAG id, run id, conf and note; False when its DAG does not exist yet.
+Starter = Callable[[str, str, Mapping[str, str], str], bool]
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,9 @@ def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: 
     if stale := source.held.get(version.key):
         say("%s waits: %s", where, stale)
         return False
-    run_id = names.auto_run_id(bucket, version.key, version.version_id)
-    if start(dag_id, run_id, {"bucket": bucket, "key": version.key, "version_id": version.version_id}):
+    run_id = names.auto_run_id(bucket, version.key, version.version_id, version.last_modified)
+    name = names.release_name(names.revision_id(bucket, version.key, version.version_id), version.last_modified)
+    if start(dag_id, run_id, {"bucket": bucket, "key": version.key, "version_id": version.version_id}, name):
         return True
     say("%s waits for its DAG %s, which is missing or has import errors", where, dag_id)
     return False

@@ -20,6 +20,7 @@ from slipway.host.links import ReleasedByLink
 from slipway.host.task_errors import TaskErrors
 from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
+from slipway.source.form import BUCKET, KEY, NEW_ATTEMPT, VERSION_ID, two_orders
 from slipway.source.versions import S3Versions
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.stages import sequences
@@ -86,6 +87,13 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         :raises slipway.errors.ReleasedAlready: when another run has the version
         :raises slipway.errors.Skipped: in a run that rolls production back
         """
+        if problem := two_orders(getattr(context.get("dag_run"), "conf", None)):
+            raise PermanentError(
+                "The form asks for a release and a roll-back",
+                resource="the run's configuration",
+                why=problem,
+                fix="trigger a new run that asks for one of them",
+            )
         if roll_back_target(context):
             raise Skipped("There is nothing to release", why="this run rolls production back: see the task roll_back")
         if not self.deferrable:
@@ -124,9 +132,9 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
 
     def _wanted(self, context: Mapping[str, Any]) -> tuple[str, str, str | None]:
         conf, params = context["dag_run"].conf or {}, context.get("params") or {}
-        given = {name: conf.get(name) or params.get(name) for name in ("bucket", "key", "version_id")}
-        bucket = resolve(str(given["bucket"] or self.bucket_name), self.aws_conn_id)
-        return bucket, str(given["key"] or self.bucket_key), given["version_id"] or None
+        given = {name: conf.get(name) or params.get(name) for name in (BUCKET, KEY, VERSION_ID)}
+        bucket = resolve(str(given[BUCKET] or self.bucket_name), self.aws_conn_id)
+        return bucket, str(given[KEY] or self.bucket_key), given[VERSION_ID] or None
 
     def _pin(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
         bucket, key, version_id = self._wanted(context)
@@ -154,14 +162,16 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
             return None
         store.set(PINNED, revision.to_xcom())
         self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
-        return self._claim(context, replace(revision, sequence=self.versions.sequence(revision))).to_xcom()
+        newest = self._wanted(context)[2] is None
+        wanted = replace(revision, sequence=self.versions.sequence(revision))
+        return self._claim(context, wanted, newest=newest).to_xcom()
 
-    def _claim(self, context: Mapping[str, Any], revision: Revision) -> Revision:
+    def _claim(self, context: Mapping[str, Any], revision: Revision, *, newest: bool) -> Revision:
         dag_run = context["dag_run"]
         claimed = self.claims.claim(revision, dag_run.dag_id, dag_run.run_id, new_attempt=self._new_attempt(context))
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
-            raise refusal(revision, claimed, dag_run.run_id)
+            raise refusal(revision, claimed, dag_run.run_id, newest=newest)
         sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
             self.log.info("This is attempt %d of this version: a new release", claimed.attempt)
@@ -169,7 +179,7 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
 
     @staticmethod
     def _new_attempt(context: Mapping[str, Any]) -> bool:
-        wanted = {**(context.get("params") or {}), **(context["dag_run"].conf or {})}.get("new_attempt")
+        wanted = {**(context.get("params") or {}), **(context["dag_run"].conf or {})}.get(NEW_ATTEMPT)
         if wanted not in (None, False, True):
             raise PermanentError(
                 "new_attempt is neither true nor false",

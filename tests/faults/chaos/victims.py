@@ -78,13 +78,14 @@ def child_of(settings: Settings, victim: Victim) -> Victim:
 
 
 def _task(settings: Settings, chance: random.Random) -> Victim | None:
-    running = sorted(pid for pid, command in supervised(settings).items() if _TASK.match(command))
+    ours = supervised(settings)
+    running = sorted(pid for pid, command in ours.items() if _TASK.match(command))
     if not running:
         return None
     pid = chance.choice(running)
-    # Either the task's own process or the worker that watches it.
+    # Either the task's own process or the worker that watches it; the parent of one whose worker has died is not ours.
     worker = _parent(pid)
-    return Victim("task", worker if worker and chance.random() < 0.3 else pid)
+    return Victim("task", worker if worker in ours and chance.random() < 0.3 else pid)
 
 
 def strays(settings: Settings) -> list[Process]:

@@ -216,6 +216,76 @@ class TestWhoDeploysModels:
         finally:
             aws.client("iam").delete_user_policy(UserName="deployer", PolicyName="more")
 
+    def role(self, name, **properties):
+        return {
+            "Type": "AWS::IAM::Role",
+            "Properties": {"RoleName": name, "AssumeRolePolicyDocument": json.loads(NOBODY), **properties},
+        }
+
+    def policy(self, **holders):
+        properties = {"PolicyName": "all", "PolicyDocument": json.loads(allowing("*")), **holders}
+        return {"Type": "AWS::IAM::Policy", "Properties": properties}
+
+    def test_a_role_of_a_nested_stack_has_its_boundary(self, aws, deployer):
+        key, name = "training_jobs/nested.json", "slipway-training-nested"
+        nested = {"Role": self.role(name, ManagedPolicyArns=[EVERYTHING], PermissionsBoundary=MODELS)}
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps({"Resources": nested}))
+        url = f"https://{BUCKET}.s3.{REGION}.amazonaws.com/{key}"
+        body = {"Resources": {"Nested": {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}}}
+        stack, iam = "slipway-model-nested", aws.client("iam")
+        assert deploy(aws, stack, json.dumps(body), deployer)["StackStatus"] == "ROLLBACK_COMPLETE"
+        assert f"User: {DEPLOYER} is not authorized to perform: s3:GetObject" in self.failed(aws, stack)
+        iam.put_user_policy(UserName="deployer", PolicyName="read", PolicyDocument=allowing("s3:GetObject"))
+        try:
+            assert deploy(aws, f"{stack}-2", json.dumps(body), deployer)["StackStatus"] == "CREATE_COMPLETE"
+        finally:
+            iam.delete_user_policy(UserName="deployer", PolicyName="read")
+        boundary = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
+        assert boundary["PermissionsBoundaryArn"] == MODELS
+
+    def test_gives_nobody_more_by_a_stack(self, aws, deployer):
+        for number, (resource, action, arn) in enumerate(
+            (
+                (
+                    self.role("slipway-training-x", Path="/other/", PermissionsBoundary=MODELS),
+                    "CreateRole",
+                    role_arn("other/slipway-training-x"),
+                ),
+                (self.policy(Roles=["slipway-airflow"]), "PutRolePolicy", role_arn("slipway-airflow")),
+                (
+                    self.policy(Users=["slipway-operator"]),
+                    "PutUserPolicy",
+                    f"arn:aws:iam::{ACCOUNT}:user/slipway-operator",
+                ),
+                (
+                    {"Type": "AWS::IAM::User", "Properties": {"UserName": "me", "ManagedPolicyArns": [EVERYTHING]}},
+                    "CreateUser",
+                    f"arn:aws:iam::{ACCOUNT}:user/me",
+                ),
+            )
+        ):
+            stack = f"slipway-model-more-{number}"
+            found = deploy(aws, stack, json.dumps({"Resources": {"More": resource}}), deployer)
+            assert found["StackStatus"] == "ROLLBACK_COMPLETE"
+            assert denial(DEPLOYER, f"iam:{action}", arn) in self.failed(aws, stack)
+
+    def test_gives_a_role_with_its_boundary_a_policy_by_a_stack(self, aws, deployer):
+        body = json.dumps({"Resources": {"More": self.policy(Roles=["slipway-endpoint-iris-model"])}})
+        assert deploy(aws, "slipway-model-policy", body, deployer)["StackStatus"] == "CREATE_COMPLETE"
+
+    def test_an_explicit_denial_holds_in_stacks(self, aws, deployer):
+        iam, stack, name = aws.client("iam"), "slipway-model-denied", "slipway-training-denied"
+        body = {"Resources": {"Role": self.role(name, PermissionsBoundary=MODELS)}}
+        deploy(aws, stack, json.dumps(body), deployer)
+        iam.put_user_policy(UserName="deployer", PolicyName="more", PolicyDocument=allowing("iam:*"))
+        try:
+            deploy(aws, stack, json.dumps({"Resources": {"Role": self.role(name)}}), deployer)
+        finally:
+            iam.delete_user_policy(UserName="deployer", PolicyName="more")
+        assert "iam:DeleteRolePermissionsBoundary" in self.failed(aws, stack)
+        boundary = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
+        assert boundary["PermissionsBoundaryArn"] == MODELS
+
     def test_touches_no_other_stack_and_approves_nothing(self, deployer):
         for call, parameters in (
             (deployer("cloudformation").delete_stack, {"StackName": "slipway-bootstrap"}),

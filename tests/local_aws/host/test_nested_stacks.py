@@ -40,6 +40,12 @@ def test_a_nested_stack_needs_what_its_resources_need(local_aws):
     assert any("is not authorized to perform: sns:CreateTopic" in one for one in events(local_aws, name))
 
     name = unique("parent")
+    lacking = role(local_aws, "s3:GetObject", "sns:*")
+    stacks.create_stack(StackName=name, TemplateBody=body, RoleARN=lacking)
+    assert ended(local_aws, name)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert any("is not authorized to perform: cloudformation:CreateStack" in one for one in events(local_aws, name))
+
+    name = unique("parent")
     allowed = role(local_aws, "cloudformation:*", "s3:GetObject", "sns:*")
     stacks.create_stack(StackName=name, TemplateBody=body, RoleARN=allowed)
     assert ended(local_aws, name)["StackStatus"] == "CREATE_COMPLETE"

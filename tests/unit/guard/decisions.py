@@ -117,8 +117,8 @@ PUBLIC: dict[str, Harmless | Guarded] = {
     "PATCH /api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/dry_run": Guarded(
         f"{_TASKS}/approve/-1/dry_run", _SUCCESS
     ),
-    "PATCH /api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskGroupInstances/{group_id}": Harmless(
-        "Slipway has no task groups; what it marks is met at the flush"
+    "PATCH /api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskGroupInstances/{group_id}": Guarded(
+        f"{_RUN}/taskGroupInstances/3_approval", _SUCCESS
     ),
     "PATCH /api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskGroupInstances/{group_id}/dry_run": READS,
     "PATCH /api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hitlDetails": Guarded(

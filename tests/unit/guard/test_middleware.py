@@ -160,7 +160,7 @@ def test_what_a_page_says_itself_stays(alice_calls):
 
 
 def test_an_answer_that_is_replaced_is_so_as_a_whole(alice_calls, monkeypatch):
-    monkeypatch.setattr(replies, "replacement", lambda caller, status: (status, f"not {caller}"))
+    monkeypatch.setattr(replies, "replacement", lambda caller, status, body: (status, f"not {caller}"))
     assert request(Server(409, update_hitl_detail), "PATCH", TASK)[:2] == (409, b'{"detail":"not alice"}')
     assert request(Server(200, update_hitl_detail), "PATCH", TASK)[:2] == (200, b"its own")
 

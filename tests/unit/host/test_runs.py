@@ -66,7 +66,7 @@ class Channel:
 def start(monkeypatch, answer) -> bool:
     # Only a process that Airflow supervises has the channel.
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Channel(answer), raising=False)
-    return runs.start("iris-model", "s3__1", {"key": "k"})
+    return runs.start("iris-model", "s3__1", {"key": "k"}, "3f2a")
 
 
 @pytest.mark.parametrize("answer", [OKResponse(ok=True), ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)])

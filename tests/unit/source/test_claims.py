@@ -91,16 +91,18 @@ def test_the_loser_of_a_race_sees_the_winner(documents):
     [
         ("manual__1", AirflowFailException),
         # Nothing is wrong: a person was faster than the run that the upload started.
-        (names.auto_run_id("b", "k", "v1"), AirflowSkipException),
+        ("s3__2026-05-01T12-00-00Z_0123456789abcdef", AirflowSkipException),
     ],
 )
 def test_the_refusal_names_the_run_and_the_fix(run_id, kind):
     standing = Claim(DAG, "s3__abc", "", "2026-05-01T12:00:00+00:00")
-    error = refusal(replace(REVISION), standing, run_id)
+    error = refusal(replace(REVISION), standing, run_id, newest=False)
     assert isinstance(error, kind)
     assert "The run s3__abc has this version (s3://b/k version v1)" in str(error)
     assert f"/dags/{DAG}/runs/s3__abc" in str(error)
-    assert "new_attempt" in str(error)
+    assert "press Release this version again on this run's page of the board, or press Trigger, write v1" in str(error)
+    newest = refusal(replace(REVISION), standing, run_id, newest=True)
+    assert "The run s3__abc has the newest version (s3://b/k version v1)" in str(newest)
 
 
 def test_a_sequence_in_the_future_is_not_taken_over(documents):

@@ -45,14 +45,15 @@ class Airflow:
     """Keeps (DAG, run id) unique, as Airflow does; may lack a DAG, and may fail after it created the run."""
 
     def __init__(self, *dag_ids: str) -> None:
-        self.dag_ids, self.runs, self.attempts = set(dag_ids), {}, 0
+        self.dag_ids, self.runs, self.notes, self.attempts = set(dag_ids), {}, {}, 0
         self.fail_after: int | None = None
 
-    def start(self, dag_id, run_id, conf):
+    def start(self, dag_id, run_id, conf, note):
         if dag_id not in self.dag_ids:
             return False
         self.attempts += 1
         self.runs.setdefault((dag_id, run_id), dict(conf))
+        self.notes[dag_id, run_id] = note
         if self.fail_after is not None and self.attempts > self.fail_after:
             raise KeyboardInterrupt
         return True
@@ -77,7 +78,9 @@ def test_every_version_of_a_burst_has_one_run_with_its_own_conf(store):
     airflow, bucket = Airflow("iris-model"), Bucket(*(version(f"v{n}") for n in range(20)))
     assert take_in(source(), store, bucket, airflow.start) == {"started": 20, "waiting": 0}
     assert sorted(airflow.versions()) == sorted(f"v{n}" for n in range(20))
-    run_id = names.auto_run_id(BUCKET, IRIS, "v7")
+    run_id = names.auto_run_id(BUCKET, IRIS, "v7", version("v7").last_modified)
+    revision = names.revision_id(BUCKET, IRIS, "v7")
+    assert airflow.notes["iris-model", run_id] == names.release_name(revision, version("v7").last_modified)
     assert airflow.runs["iris-model", run_id] == {"bucket": BUCKET, "key": IRIS, "version_id": "v7"}
 
 
@@ -112,7 +115,7 @@ def test_killed_between_run_and_commit_the_next_look_finds_the_run(store):
 
 
 def test_one_models_refusal_neither_stops_the_others_nor_is_committed(store):
-    def start(dag_id, run_id, conf):
+    def start(dag_id, run_id, conf, note):
         if dag_id == "iris-model":
             raise refusal(400, "value_error")
         return True
