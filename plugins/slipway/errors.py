@@ -27,6 +27,8 @@ class SlipwayError(AirflowException):
         self.in_log = False
         # Whether the task has kept it for the pages.
         self.kept = False
+        # Whether people have been sent a message about it.
+        self.told = False
         super().__init__(f"{self.problem.rstrip('.')}. Fix: {fix}" if fix else self.problem)
 
     @property

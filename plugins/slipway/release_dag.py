@@ -17,6 +17,7 @@ from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG
+from slipway.notices.news import on_failure, on_success
 from slipway.notices.send import Notices
 from slipway.plan import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
 from slipway.quality.endpoint import EndpointTestOperator
@@ -61,6 +62,8 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         max_active_runs=MAX_OPEN_RUNS,
         default_args=_RETRIES,
         tags=[DAG_TAG, "release", *([STALE_TAG] if stale else [])],
+        on_failure_callback=on_failure(model),
+        on_success_callback=on_success(model),
         doc_md=_documentation(model, stale),
     ) as dag:
 
@@ -113,6 +116,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 timeout_days=model.approval.timeout_days,
                 strategy=model.deployment.words if model.deployment else "all at once",
                 notices=Notices.of(model.approval),
+                news=Notices.of_news(model),
                 execution_mode=model.execution_mode,
                 poll_seconds=model.timeouts.poll_seconds,
                 aws_conn_id=model.aws_conn_id,

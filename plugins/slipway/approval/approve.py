@@ -15,9 +15,10 @@ from slipway.approval.live_contents import live_contents
 from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
 from slipway.aws.identity import identity
-from slipway.errors import AlreadyDecided, Rejected
+from slipway.errors import AlreadyDecided, Rejected, SlipwayError
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import Approval
+from slipway.notices.news import about_error, version_of
 from slipway.notices.send import Message, Notice, Notices, retry_at
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
 from slipway.registry.approval_check import check_counts
@@ -42,7 +43,8 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     answer in time, fails the task without a retry. There is no default answer.
 
     :param strategy: how the update of production moves the requests, in words
-    :param notices: who is told
+    :param notices: who is told that a decision is wanted, and of an approval
+    :param news: who is told how the release ends
     :raises Rejected: when the decision is a rejection
     """
 
@@ -57,6 +59,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         timeout_days: float = 7,
         strategy: str = "",
         notices: Notices = Notices(),  # noqa: B008 (frozen)
+        news: Notices = Notices(),  # noqa: B008 (frozen)
         execution_mode: ExecutionMode = ExecutionMode.SUPERSEDED,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
@@ -73,6 +76,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         )
         self.strategy = strategy
         self.notices = notices
+        self.news = news
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """Decide, ask or wait; see AskingOperator.go_on."""
@@ -241,21 +245,25 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         if late and not _is_part_of(decision, late):
             self.log.warning("Too late: %s. Comment: %r", late, late.comment)
             self.registry.record_late_answer(arn, str(late), digest=pull_plan(context).digest)
-        self._tell(context, _notice_of(decision), f"{decision.decided_at}", _decision_line(decision))
+        if decision.approved:
+            self._tell(context, Notice.APPROVED, f"{decision.decided_at}", _decision_line(decision))
         self.hitl_summary_extra.update(decision.to_xcom())
         self.log.info("%s by %s (%s) at %s", decision.decision, decision.decided_by, decision.how, decision.decided_at)
         if decision.how == How.SUPERSEDED.value and (newer := self.overtaken(context, BoardStage.APPROVE)):
             NewerReleaseLink.persist(context, newer.dag_id, newer.run_id)
             error = superseded("A newer release has reached the approval", pull_plan(context).sequence, newer)
             self.log.warning("%s", error)
+            self._tell_end(context, decision, error)
             raise error
         if not decision.approved:
-            raise Rejected(
+            rejected = Rejected(
                 f"{decision.decided_by} rejected this release",
                 resource=arn,
                 why=decision.comment or "no comment was given",
                 fix="upload another zip; production is unchanged",
             )
+            self._tell_end(context, decision, rejected)
+            raise rejected
         return decision.to_xcom()
 
     def _tell(self, context: Context, notice: Notice, key: str, text: str) -> bool:
@@ -263,8 +271,15 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
         if notice in (Notice.WANTED, Notice.REMINDER):
             link += "/required_actions"
-        message = Message(notice, f"{notice.value}/{key}", ti.dag_id, f"{self.subject}\n{text}", link)
+        text = f"{self.subject}\n{text}"
+        message = Message(notice, f"{notice.value}/{key}", ti.dag_id, text, link, version_of(ti), ti.task_id)
         return self.notices.send(message, context, self.aws_conn_id)
+
+    def _tell_end(self, context: Context, decision: Decision, error: SlipwayError) -> None:
+        """Send the news of a decision that ends the release."""
+        what = f"{self.subject}\n{_decision_line(decision)}"
+        message = about_error(_notice_of(decision), error, context, what=what)
+        error.told = self.news.send(message, context, self.aws_conn_id)
 
 
 def _is_part_of(decision: Decision, answer: Answer) -> bool:
@@ -275,8 +290,7 @@ def _is_part_of(decision: Decision, answer: Answer) -> bool:
 
 
 def _notice_of(decision: Decision) -> Notice:
-    if decision.approved:
-        return Notice.APPROVED
+    """Say what the news of a decision that is no approval is about."""
     by_slipway = {How.TIMEOUT.value: Notice.TIMED_OUT, How.SUPERSEDED.value: Notice.SUPERSEDED}
     return by_slipway.get(decision.how, Notice.REJECTED)
 

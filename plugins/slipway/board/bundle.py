@@ -13,6 +13,8 @@ _PAGES = (
     ("Releases", "nav", "slipway"),
     ("Release", "dag_run", "slipway-release"),
     ("Model", "dag", "slipway-model"),
+    # On every page: it says why Airflow's own pages were refused something.
+    ("Refusals", "base", "slipway-refusals"),
 )
 
 

@@ -85,7 +85,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             self.log.exception("Production's artefacts were not compared with those on record")
             return
         for one in changed:
-            served_artefacts.notify_changed(one, self.model, context, self.task_id)
+            served_artefacts.notify_changed(one, self.model, context)
         if changed:
             raise changed[0]
 

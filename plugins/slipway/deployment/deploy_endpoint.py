@@ -71,8 +71,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         )
         self.model = model
         self.environment = environment
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait until this release may change the environment, then deploy.
@@ -97,10 +96,11 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         try:
             yield
         except ArtefactChanged as error:
-            served_artefacts.notify_changed(error, self.model, context, self.task_id)
+            served_artefacts.notify_changed(error, self.model, context)
             raise
         except Superseded as error:
             self.reject_superseded(context, str(error))
+            self.tell_superseded(context, error)
             raise
 
     def prepare(self, context: Context) -> None:

@@ -161,7 +161,7 @@ def build_drift_dags(models: Iterable[ModelConfig]) -> list[DAG]:
 
 def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
     stacks = stacks_of(models)
-    receivers = {model.prefix: Notices.of(model.approval) for model in models}
+    receivers = {model.prefix: Notices.of_news(model) for model in models}
     trigger = DriftWatcherTrigger(stacks=[asdict(stack) for stack in stacks], aws_conn_id=aws_conn_id)
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, asset, __doc__) as dag:
@@ -171,11 +171,15 @@ def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
         def report_drift(*, asset_state_store: Any = None) -> int:
             context = get_current_context()
 
-            def notify(model: str, text: str) -> None:
+            def notify(stack: WatchedStack, why: str, fix: str) -> None:
                 dag_run = context["dag_run"]
                 link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{_TASK_ID}"
-                message = Message(Notice.DRIFTED, f"{Notice.DRIFTED}/{text}", model, text, link)
-                receivers[model].send(message, context, aws_conn_id)
+                text = f"{stack.name} differs from what is live"
+                key = f"{Notice.DRIFTED}/{stack.name}/{why}"
+                message = Message(
+                    Notice.DRIFTED, key, stack.model, text, link, stage=stack.environment, reason=why, fix=fix
+                )
+                receivers[stack.model].send(message, context, aws_conn_id)
 
             return report(stacks, comparing(aws_conn_id), asset_state_store[asset], notify)
 
@@ -184,35 +188,39 @@ def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
 
 
 def report(
-    stacks: Sequence[WatchedStack], compare: Compare, store: StateStore, notify: Callable[[str, str], None]
+    stacks: Sequence[WatchedStack],
+    compare: Compare,
+    store: StateStore,
+    notify: Callable[[WatchedStack, str, str], None],
 ) -> int:
     """Report what differs and was not reported; the body of the watcher's only task.
 
     :param stacks: the stacks
     :param compare: compares one
     :param store: the state of the watcher's asset
-    :param notify: sends a text to a model's receivers
+    :param notify: sends what differs in a stack, and the fix, to its model's receivers
     :returns: how many stacks are as they should be again
     :raises StackFailed: naming each difference
     """
     reported: dict[str, list[str]] = dict(store.get(REPORTED) or {})
     found = changed(stacks, compare, reported)
     drifted = {stack: now for stack, now in found.items() if now}
+    # Before it is noted: a task that is killed in between compares and notifies again.
+    for stack, now in drifted.items():
+        notify(stack, "; ".join(map(str, now)), _fix(now))
     reported |= {stack.name: list(map(str, now)) for stack, now in found.items()}
     # Before the task fails: a difference is reported once.
     store.set(REPORTED, {name: texts for name, texts in reported.items() if texts})
-    for stack, now in drifted.items():
-        notify(stack.model, f"{stack.name} differs from what is live: {'; '.join(map(str, now))}")
     if drifted:
         raise StackFailed(
             "What is live differs from its stack",
             resource=", ".join(stack.name for stack in drifted),
             why="\n".join(f"{stack.name}: {one}" for stack, now in drifted.items() for one in now),
-            fix="; ".join(
-                [
-                    *(f"run `{one.fix}`" for now in drifted.values() for one in now if one.fix),
-                    "the next release of the model puts right the rest",
-                ]
-            ),
+            fix=_fix([one for now in drifted.values() for one in now]),
         )
     return len(found)
+
+
+def _fix(differences: Iterable[drift.Difference]) -> str:
+    commands = [f"run `{one.fix}`" for one in differences if one.fix]
+    return "; ".join([*commands, "the next release of the model puts right the rest"])

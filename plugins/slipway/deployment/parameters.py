@@ -270,7 +270,7 @@ def _guarded(request: FencedRequest) -> dict[str, str]:
     model = request.model
     return {
         **guardrails.parameters(model.deployment),
-        **alarm_parameters(model.alarms, model.approval.topic),
+        **alarm_parameters(model.alarms, model.news_topic),
         **schedule_parameters(model.scaling_schedule),
     }
 

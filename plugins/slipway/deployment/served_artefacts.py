@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ArtefactChanged
-from slipway.host.links import run_url
-from slipway.notices.send import Message, Notice, Notices
+from slipway.notices.news import about_error
+from slipway.notices.send import Notice, Notices
 from slipway.registry import artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
@@ -58,17 +58,12 @@ class ServedArtefacts:
         return found
 
 
-def notify_changed(error: ArtefactChanged, model: ModelConfig, context: Context, task_id: str) -> None:
-    """Notify the people who are told of the model's approvals that an artefact has changed.
+def notify_changed(error: ArtefactChanged, model: ModelConfig, context: Context) -> None:
+    """Notify the people who are told of the model's news that an artefact has changed.
 
     :param error: what has changed
     :param model: the model file's content
     :param context: the context of the task that found it
-    :param task_id: the id of that task
     """
-    dag_run = context["dag_run"]
-    link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{task_id}"
-    message = Message(
-        Notice.ARTEFACT_CHANGED, f"{Notice.ARTEFACT_CHANGED}/{error.resource}", model.prefix, str(error), link
-    )
-    Notices.of(model.approval).send(message, context, model.aws_conn_id)
+    message = about_error(Notice.ARTEFACT_CHANGED, error, context, what="A model's artefact is not the one on record")
+    error.told = Notices.of_news(model).send(message, context, model.aws_conn_id)

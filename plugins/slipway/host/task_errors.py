@@ -74,7 +74,7 @@ def keep_error(error: SlipwayError) -> None:
         return
     parts = {"what": error.what, "where": error.resource, "why": error.why, "fix": error.fix}
     try:
-        ti.xcom_push(key=FAILURE, value=versioned({**parts, "kind": type(error).__name__}))
+        ti.xcom_push(key=FAILURE, value=versioned({**parts, "kind": type(error).__name__, "told": error.told}))
     except Exception:
         # The task fails with its own error; the log has all of it.
         log.warning("The error could not be kept for the pages", exc_info=True)

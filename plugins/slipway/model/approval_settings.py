@@ -1,4 +1,4 @@
-"""The section ``approval`` of a model file: who lets a model into production, and who is told."""
+"""The sections ``approval`` and ``news`` of a model file: who lets a model into production, and who is told."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ class Notifier(Strict):
 
     notifier: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     arguments: dict[str, Any] = {}
+
+
+class NewsSettings(Strict):
+    """Who is told how releases end; those who are told of the approvals, unless this names others."""
+
+    topic: TopicArn | None = None
+    notifiers: list[Notifier] | None = None
+    successes: bool = False
 
 
 class ApprovalSettings(Strict):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slipway import names
 from slipway.aws.placeholders import AwsIdentity
-from slipway.model.approval_settings import ApprovalSettings
+from slipway.model.approval_settings import ApprovalSettings, NewsSettings
 from slipway.model.fields import (
     InstanceType,
     Name,
@@ -190,6 +190,7 @@ class ModelConfig(Strict):
     champion: Champion | None = None
     golden: GoldenSet | None = None
     approval: ApprovalSettings
+    news: NewsSettings = NewsSettings()
     alarms: Alarms | None = None
     deployment: Guardrails | None = None
     scaling_schedule: Annotated[list[ScheduledAction], Field(max_length=MAX_SCHEDULES)] = []
@@ -226,7 +227,7 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _guardrails_can_work(self) -> Self:
-        check_alarms(self.alarms, self.deployment, self.approval.topic, self.timeouts.stack_seconds)
+        check_alarms(self.alarms, self.deployment, self.news_topic, self.timeouts.stack_seconds)
         return self
 
     @model_validator(mode="after")
@@ -239,6 +240,11 @@ class ModelConfig(Strict):
                 "lower the one or raise the other",
             )
         return self
+
+    @property
+    def news_topic(self) -> str | None:
+        """The topic for news: how releases end, and alarms that name no topic of their own."""
+        return self.news.topic or self.approval.topic
 
     def resolved(self, identity: AwsIdentity) -> ModelConfig:
         """Replace the placeholders by account and region.

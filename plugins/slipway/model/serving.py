@@ -164,7 +164,7 @@ def check_alarms(alarms: Alarms | None, deployment: Guardrails | None, topic: st
     if deployment is None:
         if alarms and not (alarms.topic or topic):
             raise wrong(
-                "alarms.topic or approval.topic beside alarms that guard no deployment",
+                "alarms.topic, news.topic or approval.topic beside alarms that guard no deployment",
                 "name an SNS topic, such as slipway-releases of bootstrap.yaml: otherwise the alarms tell nobody",
             )
         return

@@ -1,23 +1,27 @@
-"""Messages about decisions, and about a model whose bytes have changed, to an SNS topic and to Airflow's notifiers."""
+"""Messages about decisions and news about releases, to an SNS topic and to Airflow's notifiers."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+from airflow.sdk.log import redact
 
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sns import SnsPublishHook
-from slipway.errors import problem_of
+from slipway.errors import SlipwayError, problem_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model.approval_settings import ApprovalSettings
+    from slipway.model.config import ModelConfig
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,8 @@ log = logging.getLogger(__name__)
 TOLD = "told"
 # A message that failed is retried after this time: each attempt takes a worker for a moment.
 RETRY_SECONDS = 60.0
+# A message is for a phone's screen; the page that it links to has all of it.
+_PART_MAX_CHARS = 1_000
 
 
 class Notice(StrEnum):
@@ -38,6 +44,9 @@ class Notice(StrEnum):
     SUPERSEDED = "superseded"
     ARTEFACT_CHANGED = "artefact changed"
     DRIFTED = "changed by hand"
+    FAILED = "failed"
+    RELEASED = "released"
+    ORPHANED = "orphaned job stopped"
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,12 @@ class Message:
     :param notice: what it is about
     :param key: names it among the task's messages, so that it is sent once
     :param model: the model's prefix
-    :param text: the message itself
+    :param text: what has happened
     :param link: the page that it links to
+    :param version: the release, in words
+    :param stage: the task that it happened in
+    :param reason: why
+    :param fix: what the reader can do about it
     """
 
     notice: Notice
@@ -56,11 +69,27 @@ class Message:
     model: str
     text: str
     link: str
+    version: str = ""
+    stage: str = ""
+    reason: str = ""
+    fix: str = ""
 
     @property
     def subject(self) -> str:
         """The subject line."""
         return f"{self.model}: {self.notice}"
+
+    @property
+    def body(self) -> str:
+        """The message in full but for its link: what has happened, then a line for each part that it has."""
+        parts = {"Model": self.model, "Version": self.version, "Stage": self.stage, "Why": self.reason, "Fix": self.fix}
+        named = [f"{name}: {text}" for name, text in parts.items() if text]
+        # The model alone is in the subject.
+        return "\n".join([self.text, "", *named]) if len(named) > 1 else self.text
+
+    def without_secrets(self) -> Message:
+        """Return a copy in which Airflow's secrets are masked and long parts are cut."""
+        return replace(self, text=_short(self.text), reason=_short(self.reason), fix=_short(self.fix))
 
 
 @dataclass(frozen=True)
@@ -79,6 +108,13 @@ class Notices:
         """Read the receivers from a model file's section ``approval``."""
         return cls(approval.topic, tuple((item.notifier, item.arguments) for item in approval.notifiers))
 
+    @classmethod
+    def of_news(cls, model: ModelConfig) -> Notices:
+        """Read the receivers of news from a model file: those of its section ``news``, else those of ``approval``."""
+        named = model.news.notifiers
+        notifiers = model.approval.notifiers if named is None else named
+        return cls(model.news_topic, tuple((item.notifier, item.arguments) for item in notifiers))
+
     def __bool__(self) -> bool:
         return bool(self.topic or self.notifiers)
 
@@ -92,19 +128,27 @@ class Notices:
         """
         store = context["task_state_store"]
         told: Any = store.get(TOLD) or []
-        for channel, deliver in self._channels(message, context, aws_conn_id):
+        missed = False
+        for channel, deliver in self._channels(message.without_secrets(), context, aws_conn_id):
             name = f"{channel}/{message.key}"
             if name in told:
                 continue
-            try:
-                deliver()
-            # Any error of a notifier: a release never waits for a message.
-            except Exception as error:
-                log.warning("Cannot send the message %r to %s: %s", message.subject, channel, problem_of(error))
+            if not _delivered(channel, deliver, message):
+                missed = True
                 continue
             told = [*told, name]
             store.set(TOLD, told)
-        return all(f"{channel}/{message.key}" in told for channel, _ in self._channels(message, context, aws_conn_id))
+        return not missed
+
+    def send_from_callback(self, message: Message, context: Context, aws_conn_id: str | None) -> None:
+        """Send a message from one of the DAG's callbacks, which Airflow calls once and which have no state store.
+
+        :param message: the message
+        :param context: the callback's context
+        :param aws_conn_id: Airflow connection with the AWS credentials
+        """
+        for channel, deliver in self._channels(message.without_secrets(), context, aws_conn_id):
+            _delivered(channel, deliver, message)
 
     def _channels(self, message: Message, context: Context, aws_conn_id: str | None) -> list[tuple[str, Any]]:
         channels: list[tuple[str, Any]] = []
@@ -121,7 +165,7 @@ class Notices:
         SnsPublishHook(aws_conn_id=aws_conn_id).publish(
             topic,
             subject=message.subject,
-            message=f"{message.text}\n\n{message.link}",
+            message=f"{message.body}\n\n{message.link}",
             attributes={"model": message.model, "notice": message.notice.value},
         )
 
@@ -131,15 +175,43 @@ def retry_at() -> float:
     return time.time() + RETRY_SECONDS
 
 
+def _delivered(channel: str, deliver: Callable[[], None], message: Message) -> bool:
+    """Deliver a message to one receiver; say in the log what is wrong, because a release never waits for a message."""
+    try:
+        deliver()
+    # Any error of a notifier.
+    except Exception as error:
+        fix = error.fix if isinstance(error, SlipwayError) and error.fix else "check the receiver in the model file"
+        log.warning("Cannot send the message %r to %s: %s. Fix: %s", message.subject, channel, problem_of(error), fix)
+        return False
+    return True
+
+
 def _notify(path: str, arguments: Mapping[str, Any], message: Message, context: Context) -> None:
-    """Call one notifier; its templated arguments may use ``slipway.subject``, ``.text``, ``.link`` and ``.notice``."""
+    """Call one notifier; its templated arguments may use ``slipway.subject`` and the other names of ``said``."""
     from airflow.sdk.module_loading import import_string
 
     said = {
         "subject": message.subject,
-        "text": message.text,
+        "text": message.body,
         "link": message.link,
         "notice": message.notice.value,
         "model": message.model,
+        "version": message.version,
+        "stage": message.stage,
+        "reason": message.reason,
+        "fix": message.fix,
     }
-    import_string(path)(**arguments)({**context, "slipway": said})
+    notifier = import_string(path)(**arguments)
+    more: Any = {**context, "slipway": said}
+    if not isinstance(notifier, BaseNotifier):
+        notifier(more)
+        return
+    # A call would only log an error of the notifier; here it counts as not sent.
+    notifier.render_template_fields(more)
+    notifier.notify(more)
+
+
+def _short(text: str) -> str:
+    masked = str(redact(text))
+    return masked if len(masked) <= _PART_MAX_CHARS else f"{masked[:_PART_MAX_CHARS]} …"

@@ -10,6 +10,8 @@ from slipway.errors import AlreadyDecided, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.host.task_errors import TaskErrors
+from slipway.notices.news import about_error
+from slipway.notices.send import Notice, Notices
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, How
@@ -48,6 +50,8 @@ class StageMixin(TaskErrors):
     execution_mode: ExecutionMode
     aws_conn_id: str | None
     stage_poll_seconds: float
+    # Who is told that a release was superseded.
+    news: Notices = Notices()
 
     def configure_stages(self, model: ModelConfig) -> None:
         """Set how the model's releases pass its stages.
@@ -57,6 +61,7 @@ class StageMixin(TaskErrors):
         self.aws_conn_id = model.aws_conn_id
         self.execution_mode = model.execution_mode
         self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.news = Notices.of_news(model)
 
     @cached_property
     def gate(self) -> StageGate:
@@ -140,7 +145,19 @@ class StageMixin(TaskErrors):
         error = superseded(f"A newer release has reached the stage {stage}", self.plan(context).sequence, newer)
         # Airflow does not log why a task was skipped.
         self.log.warning("%s", error)
+        self.tell_superseded(context, error)
         raise error
+
+    def tell_superseded(self, context: Context, error: Superseded) -> None:
+        """Send the news that a newer release supersedes this one.
+
+        :param context: the task's Airflow context
+        :param error: what ends the release
+        """
+        if self.news:
+            what = "A newer release supersedes this one"
+            message = about_error(Notice.SUPERSEDED, error, context, what=what)
+            error.told = self.news.send(message, context, self.aws_conn_id)
 
     def reject_superseded(self, context: Context, comment: str) -> None:
         """Reject the release's model package, unless somebody has decided on it.

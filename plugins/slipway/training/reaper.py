@@ -12,16 +12,18 @@ or a triggerer stops no job.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.host.links import run_url
 from slipway.host.task_errors import with_error_block
 from slipway.names import REAPER_DAG_ID
+from slipway.notices.send import Message, Notice, Notices
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
-from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, stop_and_mark
+from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, stop_and_mark
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
@@ -39,16 +41,25 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :param models: the models
     :returns: one DAG called ``reaper`` for a single connection, else one for each connection, named after it
     """
-    connections = sorted({model.aws_conn_id for model in models})
-    return list(map(build_reaper_dag, connections, dag_ids(REAPER_DAG_ID, list(map(slug, connections)))))
+    by_connection: dict[str, list[ModelConfig]] = {}
+    for model in sorted(models, key=lambda one: one.prefix):
+        by_connection.setdefault(model.aws_conn_id, []).append(model)
+    connections = sorted(by_connection)
+    ids = dag_ids(REAPER_DAG_ID, list(map(slug, connections)))
+    return [
+        build_reaper_dag(connection, dag_id, by_connection[connection])
+        for connection, dag_id in zip(connections, ids, strict=True)
+    ]
 
 
-def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
+def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig]) -> DAG:
     """Build the DAG that stops the orphaned training jobs of one AWS connection.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param dag_id: the DAG's id
+    :param models: the models whose people are told
     """
+    receivers = {model.prefix: Notices.of_news(model) for model in models}
     trigger = OrphanWatcherTrigger(aws_conn_id=aws_conn_id, poll_seconds=POLL_SECONDS)
     orphans = watched_asset(f"slipway-orphaned-jobs-{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, orphans, __doc__) as dag:
@@ -56,18 +67,31 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str) -> DAG:
         @task
         @with_error_block
         def stop_orphans() -> list[str]:
-            return reap(SageMakerHook(aws_conn_id=aws_conn_id), AirflowTasks(), airflow_id())
+            context = get_current_context()
+
+            def notify(job: str, owner: JobOwner) -> None:
+                # A job's owner may be a run of a model whose file is gone.
+                if notices := receivers.get(owner.dag_id):
+                    notices.send(_message(job, owner), context, aws_conn_id)
+
+            return reap(SageMakerHook(aws_conn_id=aws_conn_id), AirflowTasks(), airflow_id(), notify)
 
         stop_orphans()
     return dag
 
 
-def reap(hook: SageMakerHook, tasks: TaskStates, airflow: str | None) -> list[str]:
+def reap(
+    hook: SageMakerHook,
+    tasks: TaskStates,
+    airflow: str | None,
+    notify: Callable[[str, JobOwner], None] | None = None,
+) -> list[str]:
     """Stop every training job of this Airflow whose task has ended; the body of the reaper's only task.
 
     :param hook: SageMaker
     :param tasks: the states of tasks and runs
     :param airflow: this Airflow's id; None if it has trained nothing
+    :param notify: tells the people of the job's model that it was stopped
     :returns: the names of the jobs that were stopped
     :raises slipway.errors.AwsError: when a call fails; the next run tries again
     """
@@ -75,5 +99,20 @@ def reap(hook: SageMakerHook, tasks: TaskStates, airflow: str | None) -> list[st
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
         if stop_and_mark(hook, job.name, owner):
             log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
+            if notify:
+                notify(job.name, owner)
             stopped.append(job.name)
     return stopped
+
+
+def _message(job: str, owner: JobOwner) -> Message:
+    return Message(
+        Notice.ORPHANED,
+        f"{Notice.ORPHANED}/{job}",
+        owner.dag_id,
+        f"The training job {job} was stopped, so that nobody pays for it",
+        run_url(owner.dag_id, owner.run_id),
+        stage=owner.task_id,
+        reason=f"{owner.task_id} of the run {owner.run_id} no longer waits for it",
+        fix=f"to train again, clear {owner.task_id} and the tasks after it; otherwise there is nothing to do",
+    )

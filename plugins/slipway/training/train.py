@@ -73,8 +73,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
     def __init__(self, *, model: ModelConfig, quota_wait_seconds: float = 3600, **kwargs: Any) -> None:
         super().__init__(config={}, deferrable=True, print_log=False, aws_conn_id=model.aws_conn_id, **kwargs)
         self.model = model
-        self.execution_mode = model.execution_mode
-        self.stage_poll_seconds = model.timeouts.poll_seconds
+        self.configure_stages(model)
         self.quota_wait_seconds = quota_wait_seconds
 
     @property

@@ -14,6 +14,7 @@ from slipway.errors import PermanentError
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import ApprovalStage, Rules
 from slipway.model.trial import Trial
+from slipway.notices.send import Notices
 from slipway.plan import pull_package_arn, pull_plan
 from slipway.registry.record import NOBODY, How
 from slipway.states import BoardStage, Decider, TrialOutcome, TrialVerdict
@@ -59,6 +60,7 @@ class TrialDecisionSensor(AskingOperator):
             aws_conn_id=model.aws_conn_id,
             **kwargs,
         )
+        self.news = Notices.of_news(model)
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
         """Decide, ask or wait; see AskingOperator.go_on."""

@@ -140,7 +140,7 @@ def asked(monkeypatch):
 
 def gate(registry: Registry, rules: Rules = ONE, notices: Notices | None = None, **kwargs) -> Gate:
     made = Gate(task_id="approve", rules=rules, home_bucket="b", subject="Shall it?", aws_conn_id=None, **kwargs)
-    made.notices = notices or Notices()
+    made.notices = made.news = notices or Notices()
     # Airflow keeps operators from new attributes of their class's properties.
     type(made).registry = registry
     return with_gate(made)

@@ -34,7 +34,7 @@ class Live:
         return self.production if stack == PRD else []
 
     def report(self) -> int:
-        return report([DEV, PRD], self.compare, self.store, lambda model, text: self.told.append((model, text)))
+        return report([DEV, PRD], self.compare, self.store, lambda *told: self.told.append(told))
 
     @property
     def emits(self) -> bool:
@@ -48,7 +48,7 @@ def test_a_difference_is_reported_once_until_it_changes_or_is_gone():
     assert live.emits
     with pytest.raises(StackFailed, match=r"mlops-deploy-iris-prd: the alarm a was deleted"):
         live.report()
-    assert live.told == [("iris", "mlops-deploy-iris-prd differs from what is live: the alarm a was deleted")]
+    assert live.told == [(PRD, "the alarm a was deleted", "the next release of the model puts right the rest")]
     assert not live.emits
 
     live.production = [ALARM, TAG]

@@ -123,6 +123,7 @@ def test_the_four_parts_of_an_error_are_kept_for_pages(running, kind):
             "why": "first problem\n\nsecond problem",
             "fix": "upload it again",
             "kind": "PermanentError",
+            "told": False,
         }
     }
 

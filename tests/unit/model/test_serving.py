@@ -143,7 +143,10 @@ def test_a_golden_set_is_in_s3():
     ("sections", "expected"),
     [
         ({"deployment": CANARY, "alarms": None}, "alarms beside deployment"),
-        ({"approval": {"approvers": ["alice"]}, "alarms": ALARMS}, "alarms.topic or approval.topic beside alarms"),
+        (
+            {"approval": {"approvers": ["alice"]}, "alarms": ALARMS},
+            "alarms.topic, news.topic or approval.topic beside alarms",
+        ),
         (
             {"deployment": {**CANARY, "wait_seconds": 239}, "alarms": ALARMS},
             "at least the 240 s that an alarm may take",

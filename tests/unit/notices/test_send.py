@@ -1,8 +1,14 @@
 """Messages: each receiver gets one once, and no failure stops a release."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from airflow.sdk import BaseNotifier
+from airflow.sdk.log import mask_secret
+
+from slipway.model.approval_settings import NewsSettings, Notifier
 from slipway.notices.send import TOLD, Message, Notice, Notices
+from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
 
 MESSAGE = Message(Notice.WANTED, "decision wanted/1", "iris-model", "Shall it?", "http://airflow/page")
@@ -71,3 +77,73 @@ def test_one_channel_that_fails_is_tried_again_and_the_others_are_not(topic, cap
 def test_nobody_to_tell_is_no_failure():
     assert send(Notices(), MemoryStore())
     assert not Notices()
+
+
+NEWS = Message(
+    Notice.FAILED,
+    "failed/it",
+    "iris-model",
+    "The release failed in train",
+    "http://airflow/run",
+    version="v14",
+    stage="train",
+    reason="The training job failed: no rows",
+    fix="upload more rows",
+)
+
+
+def test_news_has_a_line_for_each_part(topic):
+    assert send(Notices("arn:topic", ((NOTIFIER, {"to": "a"}),)), MemoryStore(), NEWS)
+    ((_, message),) = topic.published
+    assert message["message"].splitlines() == [
+        "The release failed in train",
+        "",
+        "Model: iris-model",
+        "Version: v14",
+        "Stage: train",
+        "Why: The training job failed: no rows",
+        "Fix: upload more rows",
+        "",
+        "http://airflow/run",
+    ]
+    ((_, said),) = Remembering.said
+    assert {name: said[name] for name in ("version", "stage", "reason", "fix")} == {
+        "version": "v14",
+        "stage": "train",
+        "reason": "The training job failed: no rows",
+        "fix": "upload more rows",
+    }
+
+
+def test_a_message_holds_no_secret_and_is_short(topic):
+    mask_secret("hunter2-hunter2")
+    long = replace(NEWS, reason=f"the password hunter2-hunter2 {'is long ' * 1000}")
+    assert send(Notices("arn:topic"), MemoryStore(), long)
+    ((_, message),) = topic.published
+    assert "hunter2" not in message["message"]
+    assert len(message["message"]) < 2000
+
+
+class Refusing(BaseNotifier):
+    """A notifier whose receiver does not answer."""
+
+    def notify(self, context):
+        raise RuntimeError("no such channel")
+
+
+def test_a_notifier_that_fails_counts_as_not_sent(topic, monkeypatch, caplog):
+    """Airflow's notifiers log their own errors when they are called."""
+    monkeypatch.setattr("airflow.sdk.module_loading.import_string", {NOTIFIER: Refusing}.__getitem__)
+    store = MemoryStore()
+    assert not send(Notices(None, ((NOTIFIER, {}),)), store)
+    assert not store.get(TOLD)
+    assert "no such channel. Fix: check the receiver in the model file" in caplog.text
+
+
+def test_news_goes_to_the_people_of_the_approval_unless_the_model_file_names_others():
+    model = iris_model()
+    assert Notices.of_news(model) == Notices.of(model.approval)
+    other = NewsSettings(topic="arn:aws:sns:{region}:{account}:oncall", notifiers=[Notifier(notifier="a.B")])
+    assert Notices.of_news(model.model_copy(update={"news": other})) == Notices(other.topic, (("a.B", {}),))
+    nobody = NewsSettings(notifiers=[])
+    assert Notices.of_news(model.model_copy(update={"news": nobody})).topic == model.approval.topic

@@ -4,7 +4,9 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
+from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
+from slipway.notices.send import Notices
 from slipway.stages import mixin
 from slipway.stages.gate import StageGate
 from slipway.stages.mixin import StageMixin
@@ -12,6 +14,7 @@ from slipway.stages.wait import StageTrigger
 from slipway.states import BoardStage, ExecutionMode
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
+from tests.unit.scripted_aws import MemoryStore
 from tests.unit.stage_runs import MemoryDocuments, with_gate
 from tests.unit.stages.test_gate import ticket
 from tests.unit.task_runs import context
@@ -128,6 +131,27 @@ def test_an_overtaken_release_is_skipped_and_says_by_which_run(run, registry):
     assert (record["approved"], record["decided_by"], record["how"]) == (False, "slipway", "superseded")
     assert "run1" in record["comment"]
     assert record["digest"] == DIGEST
+
+
+def test_the_news_of_an_overtaken_release_is_sent_once(run, registry, monkeypatch):
+    sent = []
+    monkeypatch.setattr(SnsPublishHook, "publish", lambda self, topic, **message: sent.append(message))
+    run.operator.news = Notices("arn:aws:sns:us-west-2:123456789012:news")
+    run.others.enter(run.newer())
+    again = ctx(register={"model_package_arn": ARN, "version": 1}) | {"task_state_store": MemoryStore()}
+    for _ in range(2):
+        with pytest.raises(Superseded) as caught:
+            run.operator.execute(again)
+        assert caught.value.told
+    (message,) = sent
+    assert message["subject"] == "iris-model: superseded"
+    for part in (
+        "Version: v1",
+        "Stage: ",
+        "Why: A newer release has reached the stage dev",
+        "Fix: to serve this version",
+    ):
+        assert part in message["message"]
 
 
 def test_a_release_without_a_model_package_rejects_nothing(run, registry):

@@ -8,6 +8,7 @@ import pytest
 from slipway.aws.sagemaker import Resource
 from slipway.training.owner import JobOwner
 from slipway.training.reaper import build_reaper_dags, reap
+from tests.unit.request_samples import iris_model
 
 HERE = JobOwner("here", "iris-model", "train", "ended")
 
@@ -48,7 +49,9 @@ def test_stops_the_orphans_of_this_airflow_marked_and_nothing_else(tasks):
     sagemaker = SageMaker(
         orphan=HERE, waited_for=replace(HERE, run_id="open"), elsewhere=replace(HERE, airflow="there"), nobodys=None
     )
-    assert reap(sagemaker, tasks, "here") == ["orphan"]
+    told = []
+    assert reap(sagemaker, tasks, "here", lambda *job: told.append(job)) == ["orphan"]
+    assert told == [("orphan", HERE)]
     assert sagemaker.ledger == [
         ("AddTags", "orphan", {"slipway:stopped-by": "airflow"}),
         ("StopTrainingJob", "orphan"),
@@ -63,7 +66,7 @@ def test_a_job_that_has_ended_since_it_was_listed_is_left_alone(tasks):
 
 
 def test_models_of_one_connection_share_one_reaper():
-    (dag,) = build_reaper_dags([SimpleNamespace(aws_conn_id="aws_default")] * 2)
+    (dag,) = build_reaper_dags([iris_model()] * 2)
     assert dag.dag_id == "reaper"
     assert (dag.max_active_runs, dag.is_paused_upon_creation, dag.catchup) == (1, False, False)
     (asset,) = dag.timetable.asset_condition.objects
@@ -73,7 +76,7 @@ def test_models_of_one_connection_share_one_reaper():
 
 
 def test_several_connections_have_a_reaper_each():
-    dags = build_reaper_dags([SimpleNamespace(aws_conn_id=each) for each in ("one", "two")])
+    dags = build_reaper_dags([iris_model().model_copy(update={"aws_conn_id": each}) for each in ("one", "two")])
     assert len({dag.dag_id for dag in dags}) == 2
     assert all(dag.dag_id.startswith("reaper-") for dag in dags)
     assert build_reaper_dags([]) == []

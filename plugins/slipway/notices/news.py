@@ -1,0 +1,117 @@
+"""News about how releases end: failed, superseded and, where the model file asks for it, released.
+
+A task that knows why its release ends sends the message itself and marks its error as told. What fails a run in any
+other way, such as a killed worker, reaches the DAG's callback, which Airflow's DAG processor calls once for each run
+that has failed.
+https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/callbacks.html
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import SlipwayError
+from slipway.host.links import run_url
+from slipway.host.task_errors import FAILURE
+from slipway.notices.send import Message, Notice, Notices
+from slipway.plan import roll_back_target_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from slipway.model.config import ModelConfig
+
+# The task that ends well only where production serves the release.
+_LAST_TEST = "test_prd"
+
+
+def on_failure(model: ModelConfig) -> Callable[[Context], None]:
+    """Return the callback of a model's DAG for runs that have failed."""
+    return functools.partial(_tell_failed, model)
+
+
+def on_success(model: ModelConfig) -> Callable[[Context], None] | None:
+    """Return the callback of a model's DAG for runs that ended well; None if nobody asked for it."""
+    return functools.partial(_tell_released, model) if model.news.successes else None
+
+
+def about_error(notice: Notice, error: SlipwayError, context: Context, *, what: str) -> Message:
+    """Write the message about an error that ends the running task.
+
+    :param notice: what the message is about
+    :param error: the error
+    :param context: the task's Airflow context
+    :param what: the message's first sentence
+    """
+    return _message(context, notice, what, {"what": error.what, "where": error.resource, "why": error.why}, error.fix)
+
+
+def _tell_failed(model: ModelConfig, context: Context) -> None:
+    """Tell people that a run has failed, unless the task that failed has told them."""
+    ti: Any = context.get("ti")
+    failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
+    if failure.get("told"):
+        return
+    kind = "roll-back" if _rolls_back(context) else "release"
+    what = f"The {kind} failed in {ti.task_id}" if ti else f"The {kind} failed before any of its tasks"
+    unknown = {
+        "why": "the task kept no reason: it was killed or marked, or an error that is none of Slipway's ended it"
+    }
+    fix = failure.get("fix") or "read the task's log, remove the cause, then clear the task and those after it"
+    message = _message(context, Notice.FAILED, what, failure or unknown, fix, model=model.prefix)
+    Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
+
+
+def _tell_released(model: ModelConfig, context: Context) -> None:
+    """Tell people that production serves a release; a run that was superseded also ends well for Airflow."""
+    ti: Any = context.get("ti")
+    if ti is None or not ti.xcom_pull(task_ids=_LAST_TEST):
+        return
+    what = "Production was rolled back" if _rolls_back(context) else "The release is in production"
+    message = _message(context, Notice.RELEASED, what, {}, None, model=model.prefix)
+    Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
+
+
+def _message(
+    context: Context,
+    notice: Notice,
+    what: str,
+    parts: Mapping[str, Any],
+    fix: str | None,
+    *,
+    model: str | None = None,
+) -> Message:
+    ti: Any = context.get("ti")
+    dag_id, run_id = (ti.dag_id, ti.run_id) if ti else (str(model), str(context.get("run_id")))
+    where = " ".join(filter(None, (parts.get("what"), f"({parts['where']})" if parts.get("where") else None)))
+    reason = ": ".join(filter(None, (where, parts.get("why"))))
+    link = run_url(dag_id, run_id)
+    return Message(
+        notice,
+        f"{notice}/{reason}",
+        model or dag_id,
+        what,
+        f"{link}/tasks/{ti.task_id}" if ti else link,
+        version=version_of(ti) if ti else "",
+        stage=ti.task_id if ti else "",
+        reason=reason,
+        fix=fix or "",
+    )
+
+
+def version_of(ti: Any) -> str:
+    """Name the release of a task: the model package's version once there is one, and S3's version of the zip.
+
+    :param ti: the task instance
+    :returns: empty before ``source`` has pinned a version
+    """
+    source, registration = (ti.xcom_pull(task_ids=task) or {} for task in ("source", "register"))
+    arn, version_id = registration.get("model_package_arn"), source.get("version_id")
+    named = (f"v{arn.rpartition('/')[2]}" if arn else "", f"VersionId {version_id} of the zip" if version_id else "")
+    return ", ".join(filter(None, named))
+
+
+def _rolls_back(context: Context) -> bool:
+    return roll_back_target_of(getattr(context.get("dag_run"), "conf", None)) is not None

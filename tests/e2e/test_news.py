@@ -1,0 +1,91 @@
+"""News: each end of a release is told once, by what a topic's subscriber gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from demo import upload
+from tests.local_aws.server import FROM_SERVICES
+
+pytestmark = pytest.mark.e2e
+
+IRIS = "iris-model"
+TOPIC = "slipway-releases"
+
+
+@dataclass
+class Inbox:
+    """A queue that subscribes to the topic, and what it has got."""
+
+    read: Callable[[], list[dict[str, Any]]]
+    got: list[tuple[str, str]] = field(default_factory=list)
+
+    def about(self, run_id: str) -> list[tuple[str, str]]:
+        """Subject and text of every message so far that links to the run."""
+        self.got += [(one["Subject"], one["Message"]) for one in self.read()]
+        # The last line is the link; the reason of a superseded release names the newer run.
+        return [(subject, text) for subject, text in self.got if f"/runs/{run_id}" in text.splitlines()[-1]]
+
+
+@pytest.fixture(scope="module")
+def inbox(slipway) -> Inbox:
+    sns, sqs = slipway.client("sns"), slipway.client("sqs")
+    (topic,) = (one["TopicArn"] for one in sns.list_topics()["Topics"] if one["TopicArn"].endswith(TOPIC))
+    queue = sqs.create_queue(QueueName="news", Attributes=FROM_SERVICES)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def read() -> list[dict[str, Any]]:
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for one in found:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return [json.loads(one["Body"]) for one in found]
+
+    return Inbox(read)
+
+
+def ends(messages: list[tuple[str, str]]) -> list[str]:
+    """The subjects of the messages that are about an end."""
+    return [subject for subject, _ in messages if "decision" not in subject]
+
+
+def test_each_end_is_told_once(slipway, inbox):
+    # Refused by Slipway.
+    refused = slipway.release(IRIS, b"not a zip")
+    assert slipway.wait_end(IRIS, refused) == "failed"
+    ((subject, text),) = slipway.wait("the news of a refused zip", lambda: inbox.about(refused))
+    assert subject == "iris-model: failed"
+    assert "The release failed in process_request" in text
+    for part in ("Model: iris-model", "Version: VersionId ", "Stage: process_request", "Why: ", "Fix: "):
+        assert part in text
+    assert f"/dags/{IRIS}/runs/{refused}/tasks/process_request" in text
+
+    # Superseded, and rejected by a person.
+    upload.upload_data(slipway.settings, IRIS, "iris")
+    older, newer = (slipway.release(IRIS) for _ in range(2))
+    slipway.wait_approval(IRIS, newer)
+    assert slipway.wait_end(IRIS, older) == "success"
+    slipway.wait("the news of a superseded release", lambda: ends(inbox.about(older)))
+    assert ends(inbox.about(older)) == ["iris-model: superseded"]
+    slipway.api("alice").answer(IRIS, newer, "approve", "Reject")
+    assert slipway.wait_end(IRIS, newer) == "failed"
+    slipway.wait("the news of a rejection", lambda: ends(inbox.about(newer)))
+
+    # Failed outside of Slipway's code: an approver marks the task, which then does nothing more.
+    marked = slipway.release(IRIS)
+    slipway.wait_approval(IRIS, marked)
+    body = {"new_state": "failed"}
+    slipway.api("alice").call("PATCH", f"/dags/{IRIS}/dagRuns/{marked}/taskInstances/approve", body)
+    assert slipway.wait_end(IRIS, marked) == "failed"
+    slipway.wait("the news of a marked task", lambda: ends(inbox.about(marked)))
+
+    # Every message before the last one has come.
+    assert ends(inbox.about(refused)) == ["iris-model: failed"]
+    assert ends(inbox.about(older)) == ["iris-model: superseded"]
+    assert ends(inbox.about(newer)) == ["iris-model: rejected"]
+    assert len(ends(inbox.about(marked))) == 1
