@@ -6,6 +6,7 @@ A plugin of pytest (see tests/conftest.py), so that one server serves the tests 
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -43,6 +44,9 @@ FROM_SERVICES = {
 _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 # The stacks of an account are there in tenths of a second here; a look each second would be most of its set-up.
 bootstrap_stack.WAIT.update(Delay=0.05, MaxAttempts=2400)
+
+# Who makes the calls of SageMaker, CloudFormation and Application Auto Scaling.
+_OF_AWS = re.compile(r"[a-z.-]+\.amazonaws\.com|.*/(SageMaker|AWSCloudFormation|AutoScaling-UpdateDesiredCapacity)")
 
 
 class LocalAws:
@@ -176,6 +180,10 @@ class LocalAws:
         """The calls so far whose members are as given."""
         calls = ledger.read(self.state_dir / "ledger.jsonl")
         return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The calls so far of everybody but AWS's own services, which go on with the endpoints of other tests."""
+        return [call for call in self.ledger() if not _OF_AWS.fullmatch(call["caller"])]
 
     def deploy(self, stack: str, template: dict[str, Any], **parameters: Any) -> dict[str, Any]:
         """Create or update a stack and wait until CloudFormation has ended; return its description."""

@@ -68,7 +68,7 @@ class Release:
         plan: ReleasePlan = self.plan
         xcoms = {"process_request": plan.to_xcom(), "register": {"model_package_arn": self.arn}}
         ti = SimpleNamespace(id=uuid4(), dag_id="iris-model", run_id="r", task_id="approve")
-        ti.xcom_pull = lambda task_ids: xcoms.get(task_ids)
+        ti.xcom_pull = lambda task_ids, key=None: None if key else xcoms.get(task_ids)
         return {"ti": ti, "task_instance": ti, "dag_run": ti, "task_state_store": self.store}
 
     def waits(self, outcome: str | None = None) -> ApprovalTrigger:

@@ -48,7 +48,7 @@ class Uploads:
     def upload(self) -> str:
         return self.s3.put_object(Bucket=self.name, Key=KEY, Body=b"1")["VersionId"]
 
-    def start(self, dag_id, run_id, conf) -> bool:
+    def start(self, dag_id, run_id, conf, note) -> bool:
         self.runs.setdefault(run_id, conf["version_id"])
         return True
 
@@ -236,7 +236,7 @@ def test_ten_thousand_shuffled_notifications_of_two_hundred_versions_start_two_h
     starts: list[str] = []
     kills: list[str] = []
 
-    def start(dag_id, run_id, conf):
+    def start(dag_id, run_id, conf, note):
         starts.append(run_id)
         uploads.runs.setdefault(run_id, conf["version_id"])
         if len(kills) < KILLS and chance.random() < 0.02:

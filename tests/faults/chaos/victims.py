@@ -78,14 +78,13 @@ def child_of(settings: Settings, victim: Victim) -> Victim:
 
 
 def _task(settings: Settings, chance: random.Random) -> Victim | None:
-    ours = supervised(settings)
-    running = sorted(pid for pid, command in ours.items() if _TASK.match(command))
+    running = sorted(pid for pid, command in supervised(settings).items() if _TASK.match(command))
     if not running:
         return None
     pid = chance.choice(running)
-    # Either the task's own process or the worker that watches it; the parent of one whose worker has died is not ours.
+    # Either the task's own process or the worker that watches it; the parent of one whose worker has died is init.
     worker = _parent(pid)
-    return Victim("task", worker if worker in ours and chance.random() < 0.3 else pid)
+    return Victim("task", worker if worker and worker > 1 and chance.random() < 0.3 else pid)
 
 
 def strays(settings: Settings) -> list[Process]:

@@ -61,12 +61,12 @@ def test_no_route_writes(seen, method):
 
 
 def test_a_look_leaves_nothing_behind(seen):
-    before = len(seen.ledger())
+    before = len(seen.asked())
     for path in PATHS:
         look(seen, path)
     look(seen, "job", name=JOB)
     look(seen, "queue", name=QUEUE)
-    assert len(seen.ledger()) == before
+    assert len(seen.asked()) == before
     queue = seen.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"]
     attributes = seen.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     assert attributes["ApproximateNumberOfMessages"] == "1"

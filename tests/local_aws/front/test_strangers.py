@@ -36,9 +36,9 @@ def ask(aws, method="POST", path="/", headers=None, body=b""):
 @pytest.fixture
 def unchanged(local_aws):
     """The ledger has no more lines afterwards."""
-    before = len(local_aws.ledger())
+    before = len(local_aws.asked())
     yield
-    assert len(local_aws.ledger()) == before
+    assert len(local_aws.asked()) == before
 
 
 @pytest.mark.parametrize("path", PATHS)

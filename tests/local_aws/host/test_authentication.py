@@ -76,12 +76,12 @@ def send(aws, method, path, headers, body=b""):
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_protocol_refuses_as_aws_does_and_nothing_is_written(local_aws, service):
     operation, parameters, codes = SERVICES[service]
-    before = len(local_aws.ledger())
+    before = len(local_aws.asked())
     unsigned = client(local_aws, service, STRANGER, Config(signature_version=UNSIGNED))
     clients = unsigned, client(local_aws, service, STRANGER), client(local_aws, service, FORGER)
     found = [code_of(getattr(one, operation), **parameters) for one in clients]
     assert found == list(codes)
-    assert len(local_aws.ledger()) == before
+    assert len(local_aws.asked()) == before
 
 
 def test_the_former_constant_key_is_of_no_use(local_aws):
