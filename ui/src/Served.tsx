@@ -64,6 +64,13 @@ const Troubles = ({ served }: { served: Served }) => (
   </>
 );
 
+/** The versions that production serves, as "v12 and v13"; undefined while that is not known, or too old. */
+export const servedVersions = (served: Served[], survey: Survey) => {
+  const variants = survey.state === "fresh" ? (served.find((one) => one.environment === "production")?.variants ?? []) : [];
+  const versions = variants.map((one) => releaseName(one.version));
+  return versions.length > 0 && versions.every(Boolean) ? versions.join(" and ") : undefined;
+};
+
 /** Production in a few words, for the list of all models. */
 export const ServedLine = ({ served }: { served: Served[] }) => {
   const production = served.find((one) => one.environment === "production");
