@@ -20,5 +20,12 @@ export default defineConfig({
     rollupOptions: { external: Object.keys(HOST_GLOBALS), output: { globals: HOST_GLOBALS } },
   },
   esbuild: { jsx: "automatic" },
-  test: { environment: "happy-dom", include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"], restoreMocks: true },
+  test: {
+    environment: "happy-dom",
+    include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"],
+    restoreMocks: true,
+    setupFiles: "tests/setup.ts",
+    // Longer than the waiting in tests/setup.ts, so that the error says what was not found.
+    testTimeout: 30_000,
+  },
 });

@@ -26,6 +26,8 @@ from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.deployment import drift
 from slipway.errors import StackFailed, TrainingFailed
+from slipway.live.look import LiveSurvey
+from slipway.live.snapshot import Snapshot
 from slipway.model import config as model_config
 from slipway.model.config import ModelConfig
 from slipway.model.trial import Trial
@@ -287,6 +289,15 @@ class Life:
         assert release.deploy(PRD)["change"] == "updated"
         assert self.aws.client("cloudwatch").get_dashboard(DashboardName=dashboard)
 
+    def a_look_at_what_is_live(self) -> None:
+        """The survey describes the endpoints of both models, and keeps them for the board."""
+        found = LiveSurvey([FIRST, SECOND_MODEL], "aws_default").look(Snapshot())
+        live = {one.environment: one for one in found.endpoints.values() if one.model == FIRST}
+        assert set(live) == {DEV.value, PRD.value}
+        assert {one.model for one in found.endpoints.values()} == {FIRST, SECOND_MODEL}
+        assert all(variant.package_arn for one in found.endpoints.values() for variant in one.variants)
+        assert any(one.alarms for one in found.endpoints.values() if one.model == SECOND_MODEL)
+
     def garbage(self) -> None:
         """Releases beyond those that are kept, and what a stack left behind."""
         self.first.change(roll_back=model_config.RollBack(keep_releases=1))
@@ -401,6 +412,7 @@ EACH_STEP = (
     Life.a_job_with_checkpoints,
     Life.an_orphan_is_stopped,
     Life.a_look_for_drift,
+    Life.a_look_at_what_is_live,
     Life.a_person_looks,
     Life.garbage,
     Life.a_teardown,

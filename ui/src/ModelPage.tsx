@@ -8,7 +8,7 @@ import { moment, releaseName, runUrl } from "./format";
 import { Metrics } from "./Metrics";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
-import { ServedEnvironments } from "./Served";
+import { ServedEnvironments, servedVersions } from "./Served";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -231,6 +231,7 @@ const RollingBack = ({ model, onCancel, onDone, target }: RollingBackProps) => {
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string>();
   const live = model.row.live.find((one) => one.environment === "production");
+  const now = servedVersions(model.row.served, model.survey) ?? releaseName(live?.version ?? null);
   const name = releaseName(target.version);
 
   const order = async () => {
@@ -247,7 +248,7 @@ const RollingBack = ({ model, onCancel, onDone, target }: RollingBackProps) => {
   return (
     <Box aria-label={`Roll back to ${name}`} as="section" borderRadius="md" borderWidth="1px" mb={3} p={3}>
       <Text>
-        {`Production gets ${name} again${live?.version ? `, instead of v${live.version}` : ""}, at once and without training. Its approval on record must still be valid.`}
+        {`Production gets ${name} again${now ? `, instead of ${now}` : ""}, at once and without training. Its approval on record must still be valid.`}
       </Text>
       <HStack mt={2}>
         <Button colorPalette="red" disabled={sending} onClick={() => void order()} size="sm">

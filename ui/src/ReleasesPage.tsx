@@ -2,11 +2,11 @@ import { Badge, Box, Button, HStack, Heading, Input, NativeSelect, SimpleGrid, S
 import { useEffect, useState } from "react";
 import { useSearchParams } from "react-router-dom";
 
-import type { Counts, Need, Releases, Row } from "./client";
+import type { Counts, Need, Releases, Row, Survey } from "./client";
 import { DecisionCard } from "./DecisionCard";
 import { modelUrl } from "./format";
 import { FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
-import { ServedLine, SurveyNote, TotalCost } from "./Served";
+import { ServedLine, servedVersions, SurveyNote, TotalCost } from "./Served";
 import { useNarrow } from "./useNarrow";
 import { usePoll } from "./usePoll";
 
@@ -187,11 +187,12 @@ const Found = ({ found, isFiltered, refresh }: FoundProps) => {
   );
 };
 
-const Live = ({ row }: { row: Row }) => {
+const Live = ({ row, survey }: { row: Row; survey: Survey }) => {
   const live = row.live.find((one) => one.environment === "production");
+  const version = servedVersions(row.served, survey) ?? (live ? `v${live.version ?? "?"}` : undefined);
   return (
     <Text color="fg.muted" fontSize="sm">
-      {live ? `production: v${live.version ?? "?"}` : "nothing in production"}
+      {version ? `production: ${version}` : "nothing in production"}
       {row.paused ? "; paused: nothing starts" : ""}
     </Text>
   );
@@ -212,19 +213,19 @@ const Models = ({ found }: { found: Releases }) => (
       </Table.Header>
       <Table.Body>
         {found.models.map((row) => (
-          <ModelRows key={row.model} now={found.at} row={row} />
+          <ModelRows key={row.model} now={found.at} row={row} survey={found.survey} />
         ))}
       </Table.Body>
     </Table.Root>
   </Box>
 );
 
-const ModelRows = ({ now, row }: { now: string; row: Row }) => (
+const ModelRows = ({ now, row, survey }: { now: string; row: Row; survey: Survey }) => (
   <>
     <Table.Row>
       <Table.ColumnHeader fontWeight="normal" scope="row" verticalAlign="top">
         <Go to={modelUrl(row.model)}>{row.model}</Go>
-        <Live row={row} />
+        <Live row={row} survey={survey} />
         <ServedLine served={row.served} />
       </Table.ColumnHeader>
       {row.stages.map((stage) => (
@@ -249,7 +250,7 @@ const Cards = ({ found }: { found: Releases }) => (
     {found.models.map((row) => (
       <Box as="li" borderRadius="md" borderWidth="1px" key={row.model} p={3}>
         <Go to={modelUrl(row.model)}>{row.model}</Go>
-        <Live row={row} />
+        <Live row={row} survey={found.survey} />
         <ServedLine served={row.served} />
         {row.failure ? <FailureBox failure={row.failure} model={row.model} now={found.at} /> : undefined}
         <Box as="dl" display="grid" gap={2} gridTemplateColumns="max-content 1fr" mt={2}>

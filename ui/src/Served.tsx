@@ -1,5 +1,5 @@
 /** What AWS serves, as the survey found it: endpoints, variants, alarms, drift and cost. */
-import { Badge, Box, Heading, HStack, Stack, Table, Text } from "@chakra-ui/react";
+import { Badge, Box, Heading, HStack, Link, Stack, Table, Text } from "@chakra-ui/react";
 import { useId } from "react";
 
 import type { Costs, Served, ServedVariant, Survey } from "./client";
@@ -8,8 +8,8 @@ import { Age } from "./parts";
 
 const FIRING = "ALARM";
 
-/** Write US dollars: small sums with more digits, because instances cost tenths of a cent to dollars. */
-const dollars = (sum: number) => `$${sum.toFixed(sum < 1 ? 3 : 2)}`;
+/** Write an estimate in US dollars: small sums with more digits, because some instances cost a few cents. */
+const about = (sum: number) => `about $${sum.toFixed(sum < 0.1 ? 3 : 2)}`;
 
 const percent = (share: number | null) => (share === null ? "–" : `${Number((share * 100).toFixed(1))} %`);
 
@@ -35,7 +35,11 @@ export const SurveyNote = ({ now, survey }: { now: string; survey: Survey }) => 
 /** What all endpoints together cost. */
 export const TotalCost = ({ costs }: { costs: Costs }) => (
   <Text color="fg.muted" fontSize="sm">
-    {`All endpoints: ${dollars(costs.an_hour)} an hour, by AWS's prices of ${costs.date}`}
+    {`All endpoints: ${about(costs.an_hour)} an hour, estimated from price lists of ${costs.date}; `}
+    <Link color="fg.info" href={costs.source} rel="noopener noreferrer" target="_blank" textDecoration="underline">
+      AWS's page
+    </Link>
+    {" decides"}
     {costs.unknown.length > 0 ? `; without ${costs.unknown.join(", ")}, which have no price here` : ""}
   </Text>
 );
@@ -60,6 +64,13 @@ const Troubles = ({ served }: { served: Served }) => (
   </>
 );
 
+/** The versions that production serves, as "v12 and v13"; undefined while that is not known, or too old. */
+export const servedVersions = (served: Served[], survey: Survey) => {
+  const variants = survey.state === "fresh" ? (served.find((one) => one.environment === "production")?.variants ?? []) : [];
+  const versions = variants.map((one) => releaseName(one.version));
+  return versions.length > 0 && versions.every(Boolean) ? versions.join(" and ") : undefined;
+};
+
 /** Production in a few words, for the list of all models. */
 export const ServedLine = ({ served }: { served: Served[] }) => {
   const production = served.find((one) => one.environment === "production");
@@ -78,7 +89,7 @@ export const ServedLine = ({ served }: { served: Served[] }) => {
         </Text>
       ))}
       <HStack gap={1} wrap="wrap">
-        <Text>{production.cost_an_hour === null ? "no price" : `${dollars(production.cost_an_hour)} an hour`}</Text>
+        <Text>{production.cost_an_hour === null ? "no price" : `${about(production.cost_an_hour)} an hour`}</Text>
         <Troubles served={production} />
       </HStack>
     </Box>
@@ -100,7 +111,7 @@ const VariantRow = ({ one }: { one: ServedVariant }) => (
     </Table.Cell>
     <Table.Cell>{one.errors}</Table.Cell>
     <Table.Cell>{one.latency_p99_ms === null ? "–" : `${one.latency_p99_ms} ms`}</Table.Cell>
-    <Table.Cell>{one.cost_an_hour === null ? "no price" : dollars(one.cost_an_hour)}</Table.Cell>
+    <Table.Cell>{one.cost_an_hour === null ? "no price" : about(one.cost_an_hour)}</Table.Cell>
   </Table.Row>
 );
 
@@ -164,7 +175,7 @@ const Endpoint = ({ now, served }: { now: string; served: Served }) => (
     <Text fontSize="sm">
       {served.cost_an_hour === null
         ? "Cost: no price is known for one of its instance types"
-        : `Cost: ${dollars(served.cost_an_hour)} an hour`}
+        : `Cost: ${about(served.cost_an_hour)} an hour`}
     </Text>
   </Stack>
 );

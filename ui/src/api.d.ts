@@ -170,9 +170,10 @@ export interface components {
         };
         /**
          * Costs
-         * @description What the endpoints of all models that the caller may read cost an hour, in US dollars.
+         * @description An estimate of what the endpoints of all models that the caller may read cost an hour, in US dollars.
          *
-         *     ``unknown`` lists the instance types without a price, which are not in the sum.
+         *     It is made from public lists of ``date``; ``source`` is AWS's page, which decides. ``unknown`` lists the instance
+         *     types without a price, which are not in the sum.
          */
         Costs: {
             /** An Hour */
@@ -584,7 +585,8 @@ export interface components {
          * @description A variant of an endpoint; ``share`` is its share of the requests.
          *
          *     ``requests``, ``errors`` and ``latency_p99_ms`` are of the minute that began at ``minute``, the newest one with
-         *     requests; without a minute there were none. ``cost_an_hour`` is in US dollars; without it the price is not known.
+         *     requests; without a minute there were none. ``cost_an_hour`` is an estimate in US dollars; without it the price is
+         *     not known.
          */
         ServedVariant: {
             /** Name */

@@ -2,7 +2,7 @@ import { cleanup, screen, within } from "@testing-library/react";
 import { afterEach, expect, test } from "vitest";
 
 import type { Served, ServedVariant } from "../src/client";
-import { ServedEnvironments, ServedLine, TotalCost } from "../src/Served";
+import { ServedEnvironments, ServedLine, servedVersions, TotalCost } from "../src/Served";
 import { costs, NOW, show, survey } from "./support";
 
 afterEach(cleanup);
@@ -46,7 +46,7 @@ const trial = served({
     variant({ errors: 3, latency_p99_ms: 12.3, minute: "2026-11-29T11:58:00Z", requests: 120, share: 0.9 }),
     variant({
       cost_an_hour: null,
-      instance_type: "ml.m4.xlarge",
+      instance_type: "ml.new.large",
       instances: 1,
       name: "model-b",
       share: 0.1,
@@ -61,8 +61,8 @@ test("development and production stand side by side", () => {
   expect(within(screen.getByRole("region", { name: "development" })).getByText("no endpoint")).toBeDefined();
   const production = screen.getByRole("region", { name: "production" });
   const text = (name: RegExp) => within(production).getByRole("row", { name }).textContent;
-  expect(text(/^model-a/u)).toBe("model-av1290 %2 × ml.c5.xlarge120312.3 ms$0.408");
-  expect(text(/^model-b/u)).toBe("model-bv1310 %1 of 3 × ml.m4.xlarge00–no price");
+  expect(text(/^model-a/u)).toBe("model-av1290 %2 × ml.c5.xlarge120312.3 msabout $0.41");
+  expect(text(/^model-b/u)).toBe("model-bv1310 %1 of 3 × ml.new.large00–no price");
   expect(production.textContent).toContain("Alarms: model-a-5xx: OK, model-b-5xx: ALARM");
   expect(within(production).getByText("alarm model-b-5xx")).toBeDefined();
   expect(within(production).getByText("the dashboard was deleted")).toBeDefined();
@@ -88,13 +88,34 @@ test("without a look there are no environments that seem empty", () => {
 test("the list says what production serves, and what is wrong with it", () => {
   const { container } = show(<ServedLine served={[served({ environment: "development" }), trial]} />);
   expect(screen.getByText("model-a v12, 90 %, 2 × ml.c5.xlarge")).toBeDefined();
-  expect(screen.getByText("model-b v13, 10 %, 1 of 3 × ml.m4.xlarge")).toBeDefined();
+  expect(screen.getByText("model-b v13, 10 %, 1 of 3 × ml.new.large")).toBeDefined();
   expect(container.textContent).toContain("no pricealarm model-b-5xxdrift");
 });
 
 test("the sum names the instance types that are not in it", () => {
-  show(<TotalCost costs={costs({ an_hour: 1.5, unknown: ["ml.m4.xlarge"] })} />);
+  show(<TotalCost costs={costs({ an_hour: 1.5, unknown: ["ml.new.large"] })} />);
   expect(screen.getByText(/All endpoints/u).textContent).toBe(
-    "All endpoints: $1.50 an hour, by AWS's prices of 2026-11-25; without ml.m4.xlarge, which have no price here",
+    "All endpoints: about $1.50 an hour, estimated from price lists of 2026-11-25; AWS's page decides; without ml.new.large, which have no price here",
   );
+});
+
+test("the page that decides is a link", () => {
+  show(<TotalCost costs={costs()} />);
+  expect(screen.getByRole("link", { name: "AWS's page" }).getAttribute("href")).toBe(costs().source);
+});
+
+test.each([
+  [0.46, "about $0.46 an hour"],
+  [0.056, "about $0.056 an hour"],
+])("a cost of %d is shown as an estimate", (sum, shown) => {
+  const { container } = show(<ServedLine served={[served({ cost_an_hour: sum })]} />);
+  expect(container.textContent).toContain(shown);
+});
+
+test("what production serves is known from a fresh survey only", () => {
+  const unregistered = served({ variants: [variant({ version: null })] });
+  expect(servedVersions([trial], survey())).toBe("v12 and v13");
+  expect(servedVersions([served({ environment: "development" })], survey())).toBeUndefined();
+  expect(servedVersions([unregistered], survey())).toBeUndefined();
+  expect(servedVersions([trial], survey({ state: "old" }))).toBeUndefined();
 });

@@ -94,12 +94,15 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
     left = results.read({live.run} if live else (), ids, session)
     stored = decisions.remembered(ids, session)
     reached = _reached_production(dag_id, {run.run_id for run in runs}, session)
-    live_arn = left[live.run].deployed_package("production") if live else None
+    now = datetime.now(UTC)
+    deployed = left[live.run].deployed_package("production") if live else None
+    # A trial that was retired is the newest deployment, and AWS serves the model before it.
+    served = survey.found(session).packages_in_production(dag_id, now) or frozenset([deployed] if deployed else ())
     gone = _collected(dag_id, session)
     return PastReleases(
-        releases=[_past(run, left[run.id], stored, reached, live_arn, gone) for run in runs],
+        releases=[_past(run, left[run.id], stored, reached, served, gone) for run in runs],
         total=total,
-        at=datetime.now(UTC),
+        at=now,
     )
 
 
@@ -108,12 +111,12 @@ def _past(
     left: Results,
     stored: Mapping[tuple[int, str, str], Mapping[str, Any]],
     reached: Mapping[str, datetime | None],
-    live_arn: str | None,
+    served: frozenset[str],
     gone: Collection[str],
 ) -> PastRelease:
     decided = decisions.decided(run.id, APPROVE, stored)
     arn = left.package_arn
-    is_live = live_arn is not None and live_arn in (arn, left.deployed_package("production"))
+    is_live = not served.isdisjoint({arn, left.deployed_package("production")})
     refusal = None
     if arn is None:
         refusal = "It has no model package of its own."

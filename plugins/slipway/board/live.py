@@ -45,6 +45,19 @@ class Found:
         """Return a model's endpoints, development first."""
         return [self._served(one) for one in sorted(self.endpoints.get(model, ()), key=lambda one: one.environment)]
 
+    def packages_in_production(self, model: str, now: datetime) -> frozenset[str] | None:
+        """Return the model packages that production serves; None while that is not known, or too old."""
+        if self.survey(now).state is not SurveyState.FRESH:
+            return None
+        variants = [
+            variant
+            for one in self.endpoints.get(model, ())
+            if one.environment == Environment.PRODUCTION
+            for variant in one.variants
+        ]
+        packages = frozenset(one.package_arn for one in variants if one.package_arn)
+        return packages if packages and all(one.package_arn for one in variants) else None
+
     def survey(self, now: datetime) -> Survey:
         """Say how old all this is: the oldest look counts, if there are several AWS connections."""
         if not self.looks:

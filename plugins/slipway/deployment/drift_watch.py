@@ -35,7 +35,7 @@ POLL_SECONDS = 600.0
 # The beginning of the name of each asset whose state says what was reported, and the key there.
 ASSET_PREFIX = "slipway-drift-"
 REPORTED = "reported"
-_TASK_ID = "report_drift"
+TASK_ID = "report_drift"
 
 
 class StateStore(Protocol):
@@ -166,14 +166,14 @@ def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, asset, __doc__) as dag:
 
-        @task(task_id=_TASK_ID, inlets=[asset])
+        @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block
         def report_drift(*, asset_state_store: Any = None) -> int:
             context = get_current_context()
 
             def notify(stack: WatchedStack, why: str, fix: str) -> None:
                 dag_run = context["dag_run"]
-                link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{_TASK_ID}"
+                link = f"{run_url(dag_run.dag_id, dag_run.run_id)}/tasks/{TASK_ID}"
                 text = f"{stack.name} differs from what is live"
                 key = f"{Notice.DRIFTED}/{stack.name}/{why}"
                 message = Message(

@@ -1,22 +1,25 @@
-"""What belongs to Slipway in Airflow's database: DAGs, the assets of uploads, connections, variables."""
+"""What belongs to Slipway in Airflow's database: DAGs, assets, connections, variables."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.models.asset import AssetModel
 from airflow.models.dag import DagTag
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.engine import Connection
 
+from slipway.deployment import drift_watch
+from slipway.live import snapshot
 from slipway.model.files import load_models
-from slipway.names import DAG_TAG, INTAKE_DAG_ID
+from slipway.names import DAG_TAG, DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID
 from slipway.paths import models_folder
-from slipway.source.uploads import ASSET_PREFIX, INTAKE_TASK_ID
+from slipway.source import uploads
 from slipway.training.owner import INSTANCE_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,31 @@ log = logging.getLogger(__name__)
 TEST_DAG_ID = "test of the approval guard"
 VARIABLES = frozenset({INSTANCE_VARIABLE})
 _DEFAULT_CONNECTION = "aws_default"
+
+
+@dataclass(frozen=True)
+class KeptFacts:
+    """What is in the state stores of one kind of assets, and which task writes it.
+
+    Watchers write there too, in the triggerer, where there is no caller.
+
+    :param what: what is known
+    :param writer: what people call the task's DAG
+    :param dag_id: the DAG, or the beginning of its id if there are several
+    """
+
+    what: str
+    writer: str
+    dag_id: str
+    task_id: str
+
+
+# By the beginning of the assets' names.
+_KEPT_FACTS = {
+    uploads.ASSET_PREFIX: KeptFacts("known about uploads", "the intake", INTAKE_DAG_ID, uploads.INTAKE_TASK_ID),
+    snapshot.ASSET_PREFIX: KeptFacts("known to be live", "the survey", LIVE_DAG_ID, snapshot.TASK_ID),
+    drift_watch.ASSET_PREFIX: KeptFacts("reported as drift", "the drift watcher", DRIFT_DAG_ID, drift_watch.TASK_ID),
+}
 
 
 def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
@@ -40,32 +68,47 @@ def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
 
 
 def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[int, str]:
-    """Find the assets that stand for uploads, also those of buckets that no model file names any more.
+    """Find the assets that Slipway keeps facts on, also for buckets and connections that no model file names any more.
 
     :param asset_ids: any assets' ids
     :param connection: the connection of the write that is checked
     :returns: names by id
     """
     statement = select(AssetModel.id, AssetModel.name).where(
-        AssetModel.id.in_(set(asset_ids)), AssetModel.name.startswith(ASSET_PREFIX, autoescape=True)
+        AssetModel.id.in_(set(asset_ids)),
+        or_(*(AssetModel.name.startswith(prefix, autoescape=True) for prefix in _KEPT_FACTS)),
     )
     return {row.id: row.name for row in connection.execute(statement)}
 
 
-def is_intake_of(asset_name: str, dag_id: str, task_id: str) -> bool:
-    """Tell whether a task is the intake of an asset's bucket: only that may write what is known about its uploads.
+def kept_facts(asset_name: str) -> KeptFacts:
+    """Return what is in the state store of one of Slipway's assets."""
+    return _KEPT_FACTS[_prefix(asset_name)]
+
+
+def is_writer_of(asset_name: str, dag_id: str, task_id: str, connection: Connection) -> bool:
+    """Tell whether a task is the one that writes the facts on an asset, for the same bucket or AWS connection.
 
     :param asset_name: the name of one of Slipway's assets
     :param dag_id: the task's DAG
     :param task_id: the task
+    :param connection: the connection of the write that is checked
     """
-    slug = asset_name.removeprefix(ASSET_PREFIX)
-    return is_intake(dag_id, task_id) and dag_id in (INTAKE_DAG_ID, f"{INTAKE_DAG_ID}-{slug}")
+    facts, slug = kept_facts(asset_name), asset_name.removeprefix(_prefix(asset_name))
+    if task_id != facts.task_id or dag_id not in (facts.dag_id, f"{facts.dag_id}-{slug}"):
+        return False
+    if facts.dag_id == INTAKE_DAG_ID:
+        return is_intake(dag_id, task_id)
+    return bool(slipways_dags({dag_id}, connection))
+
+
+def _prefix(asset_name: str) -> str:
+    return next(prefix for prefix in _KEPT_FACTS if asset_name.startswith(prefix))
 
 
 def is_intake(dag_id: str, task_id: str) -> bool:
     """Tell whether a task is the intake of a bucket that a model file names; by its name while a file is broken."""
-    if task_id != INTAKE_TASK_ID:
+    if task_id != uploads.INTAKE_TASK_ID:
         return False
     models, errors = load_models(models_folder())
     if errors or not models:

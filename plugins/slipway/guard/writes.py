@@ -180,18 +180,18 @@ def _refuse_task_rows(write: Write) -> str | None:
 
 
 def _refuse_asset_rows(write: Write) -> str | None:
-    """Check what is known about uploads: the intake writes it, and an administrator may delete it."""
-    names = belongings.slipways_assets(write.values("asset_id"), write.connection)
-    if not names:
-        return None
+    """Check the facts on assets: one task of Slipway's writes them, and an administrator may delete them."""
+    names = sorted(belongings.slipways_assets(write.values("asset_id"), write.connection).values())
     if isinstance(write.caller, TaskCaller):
         dag_id, _, task_id, _ = belongings.task_of(write.caller.task_instance_id, write.connection) or ("", "", "", -1)
-        if all(belongings.is_intake_of(name, dag_id, task_id) for name in names.values()):
-            return None
+        names = [name for name in names if not belongings.is_writer_of(name, dag_id, task_id, write.connection)]
     elif write.deletes and write.caller.administrator:
         return None
+    if not names:
+        return None
+    facts = belongings.kept_facts(names[0])
     return (
-        f"{write.caller} may not change what is known about uploads: only the intake writes it, and only an "
+        f"{write.caller} may not change what is {facts.what}: only {facts.writer} writes it, and only an "
         "administrator may delete it."
     )
 

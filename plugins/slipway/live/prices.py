@@ -1,7 +1,7 @@
-"""What an instance that serves a model costs an hour: a small table, made by hand from AWS's page of prices.
+"""What an instance that serves a model costs an hour: an estimate, from a small table made by hand.
 
-``prices.json`` names the page, the date and the regions. It has only types whose price is confirmed, so an unknown type
-or region has no price instead of a wrong one.
+``prices.json`` has AWS's on-demand prices as public lists had them on its date, not as read from AWS's page, which
+decides. ``ml.m4.xlarge`` is calculated, as docs/production.md explains. An unknown type or region has no price.
 https://aws.amazon.com/sagemaker/pricing/
 """
 
@@ -18,8 +18,8 @@ from slipway import paths
 class Prices:
     """The table.
 
-    :param source: the page that it was made from
-    :param date: of that page, ISO 8601
+    :param source: AWS's page, which decides
+    :param date: of the public lists that it was made from, ISO 8601
     :param an_hour: US dollars by instance type, the same in all of the regions
     """
 
@@ -29,7 +29,7 @@ class Prices:
     an_hour: dict[str, float]
 
     def of(self, instance_type: str, region: str) -> float | None:
-        """Return what an instance costs an hour, in US dollars; None if that is not known."""
+        """Estimate what an instance costs an hour, in US dollars; None for an unknown type or region."""
         return self.an_hour.get(instance_type) if region in self.regions else None
 
 

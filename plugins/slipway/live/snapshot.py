@@ -10,6 +10,8 @@ from slipway.formats.stored import known, versioned
 
 # The beginning of the name of each asset that the survey of an AWS connection writes to.
 ASSET_PREFIX = "slipway-live-"
+# The task that writes there, besides the watcher.
+TASK_ID = "describe_everything"
 # The keys in the asset's state store: when somebody looked last, and what was found, in parts.
 LOOKED = "looked"
 _PART = "part-"

@@ -17,7 +17,7 @@ from airflow.sdk import DAG, task
 
 from slipway.host.task_errors import with_error_block
 from slipway.live.look import LiveSurvey
-from slipway.live.snapshot import ASSET_PREFIX, LOOKED, Looked, Snapshot
+from slipway.live.snapshot import ASSET_PREFIX, LOOKED, TASK_ID, Looked, Snapshot
 from slipway.live.watcher import LiveWatcherTrigger
 from slipway.names import LIVE_DAG_ID
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
@@ -45,7 +45,7 @@ def _build(aws_conn_id: str, models: list[str], dag_id: str) -> DAG:
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, asset, __doc__) as dag:
 
-        @task(inlets=[asset])
+        @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block
         def describe_everything(*, asset_state_store: Any = None) -> int:
             found = LiveSurvey(models, aws_conn_id).look(Snapshot())

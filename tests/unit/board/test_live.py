@@ -9,9 +9,7 @@ from airflow.models.asset_state_store import AssetStateStoreModel
 from sqlalchemy.orm import Session
 
 from slipway.live.snapshot import LOOKED, LiveEndpoint, LiveVariant, Looked, Minute, Snapshot
-from tests.unit.board.world import arn
-
-NOW = datetime.now(UTC)
+from tests.unit.board.world import RELEASED, arn, results
 
 
 def endpoint(model: str, environment: str = "production", **changed: object) -> LiveEndpoint:
@@ -50,10 +48,14 @@ class Stored:
                 session.add(AssetStateStoreModel(asset_id=asset.id, key=key, value=json.dumps(value)))
             session.commit()
 
-    def survey(self, *endpoints: LiveEndpoint, at: datetime | None = NOW, problem: str | None = None, name="a") -> None:
+    def survey(
+        self, *endpoints: LiveEndpoint, age: timedelta | None = timedelta(), problem: str | None = None, name="a"
+    ) -> str | None:
+        """Store a look of this age; return when it was."""
         parts = Snapshot.of(endpoints).parts()
-        looked = Looked(at.isoformat() if at else None, len(parts), problem).to_json()
-        self.asset(f"slipway-live-{name}", **{LOOKED: looked}, **parts)
+        at = None if age is None else (datetime.now(UTC) - age).isoformat()
+        self.asset(f"slipway-live-{name}", **{LOOKED: Looked(at, len(parts), problem).to_json()}, **parts)
+        return at
 
 
 @pytest.fixture
@@ -77,10 +79,10 @@ def test_a_model_with_a_trial(board, stored):
         alarms={"model-a-5xx": "OK", "model-b-5xx": "ALARM"},
         minutes={"model-a": Minute("2026-11-29T11:05:00+00:00", 120, 3, 12.3)},
     )
-    stored.survey(endpoint("iris-model", "development"), production, endpoint("other-model"))
+    at = stored.survey(endpoint("iris-model", "development"), production, endpoint("other-model"))
     stored.asset("slipway-drift-a", reported={"mlops-deploy-iris-model-prd": ["the dashboard was deleted"]})
     found = board.get("/models/iris-model")
-    assert found["survey"] == {"state": "fresh", "at": NOW.isoformat().replace("+00:00", "Z"), "say": None}
+    assert found["survey"] == {"state": "fresh", "at": at.replace("+00:00", "Z"), "say": None}
     development, served = found["row"]["served"]
     assert (development["environment"], development["drift"], development["cost_an_hour"]) == ("development", [], 0.204)
     assert served["alarms"] == [{"name": "model-a-5xx", "state": "OK"}, {"name": "model-b-5xx", "state": "ALARM"}]
@@ -98,6 +100,29 @@ def test_a_model_with_a_trial(board, stored):
     listed = board.get("/releases")
     assert {row["model"]: len(row["served"]) for row in listed["models"]} == {"iris-model": 2, "other-model": 1}
     assert (listed["costs"]["an_hour"], listed["costs"]["unknown"]) == (1.02, [])
+
+
+@pytest.mark.parametrize(
+    ("age", "served", "live"),
+    [
+        (timedelta(), [12], {"trial": False, "before": True}),
+        (timedelta(), [12, 13], {"trial": True, "before": True}),
+        (timedelta(minutes=9), [12], {"trial": True, "before": False}),
+        (timedelta(), [None], {"trial": True, "before": False}),
+        (timedelta(), [], {"trial": True, "before": False}),
+    ],
+    ids=["retired", "on trial", "old survey", "package unknown", "no endpoint"],
+)
+def test_live_is_what_production_serves_while_that_is_known(board, world, stored, age, served, live):
+    """A trial that was retired is the newest deployment, and is not live any more."""
+    with world:
+        world.run("iris-model", "before", "success", RELEASED, results("iris-model", 12))
+        world.run("iris-model", "trial", "success", RELEASED, results("iris-model", 13))
+    packages = [number and arn("iris-model", number) for number in served]
+    variants = tuple(variant(f"model-{one}", package_arn=one) for one in packages)
+    stored.survey(*[endpoint("iris-model", variants=variants)] * bool(served), age=age)
+    found = board.get("/models/iris-model/releases")["releases"]
+    assert {one["run_id"]: one["is_live"] for one in found} == live
 
 
 @pytest.mark.parametrize(
@@ -119,22 +144,22 @@ def test_without_a_survey_it_says_what_to_do(board):
 
 
 @pytest.mark.parametrize(
-    ("at", "problem", "state", "said"),
+    ("age", "problem", "state", "said"),
     [
         (
-            NOW - timedelta(minutes=4),
+            timedelta(minutes=4),
             None,
             "old",
             "Nobody looks at AWS any more: check that the DAG “live” is not paused",
         ),
-        (NOW - timedelta(minutes=4), "Cannot list: denied", "old", "AWS cannot be read: Cannot list: denied"),
-        (NOW - timedelta(minutes=1), "Cannot list: 503", "fresh", None),
+        (timedelta(minutes=4), "Cannot list: denied", "old", "AWS cannot be read: Cannot list: denied"),
+        (timedelta(minutes=1), "Cannot list: 503", "fresh", None),
         (None, "Cannot list: denied", "none", "AWS could not be read yet: Cannot list: denied"),
         (None, None, "none", "A first look is missing: check that the DAG “live” is not paused"),
     ],
 )
-def test_old_facts_are_said_to_be_old(board, stored, at, problem, state, said):
-    stored.survey(endpoint("iris-model"), at=at, problem=problem)
+def test_old_facts_are_said_to_be_old(board, stored, age, problem, state, said):
+    stored.survey(endpoint("iris-model"), age=age, problem=problem)
     survey = board.get("/releases")["survey"]
     assert survey["state"] == state
     assert (survey["say"] or "").startswith(said or "")
@@ -143,7 +168,7 @@ def test_old_facts_are_said_to_be_old(board, stored, at, problem, state, said):
 
 def test_of_several_connections_the_oldest_look_counts(board, stored):
     stored.survey(endpoint("iris-model"))
-    stored.survey(endpoint("other-model"), at=NOW - timedelta(minutes=9), name="b")
+    stored.survey(endpoint("other-model"), age=timedelta(minutes=9), name="b")
     found = board.get("/releases")
     assert found["survey"]["state"] == "old"
     assert [len(row["served"]) for row in found["models"]] == [1, 1]

@@ -90,6 +90,10 @@ class RealServer:
     asset_name: str
     tasks: dict[tuple[str, str], UUID]
 
+    def asset(self, prefix: str) -> tuple[int, str]:
+        """Return id and name of the asset whose name begins in this way."""
+        return _asset(prefix)
+
     def send(
         self,
         method: str,
@@ -206,17 +210,15 @@ def _parse_dags(foreign: Path) -> None:
         sync_bag_to_db(DagBag(str(folder), bundle_path=folder, bundle_name="dags-folder"), "dags-folder", None)
 
 
-def _asset() -> tuple[int, str]:
+def _asset(prefix: str = ASSET_PREFIX) -> tuple[int, str]:
     with create_session() as session:
-        found = session.execute(
-            select(AssetModel.id, AssetModel.name).where(AssetModel.name.startswith(ASSET_PREFIX))
-        ).one()
+        found = session.execute(select(AssetModel.id, AssetModel.name).where(AssetModel.name.startswith(prefix))).one()
     return found.id, found.name
 
 
 def _release(server: RealServer) -> None:
     """A release that asks its approvers, beside runs of other DAGs."""
-    for dag_id in (IRIS, "intake", FOREIGN):
+    for dag_id in (IRIS, "intake", "live", "drift", FOREIGN):
         body = {"dag_run_id": RUN, "logical_date": None}
         status, answer = server.send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, user="alice")
         assert status == 200, answer

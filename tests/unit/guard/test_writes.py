@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from airflow.api.common import delete_dag as deleting
+from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.connection import Connection
 from airflow.models.connection_test import ConnectionTestRequest, ConnectionTestState
 from airflow.models.dag import DagModel, DagTag
@@ -20,8 +21,10 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException
 from sqlalchemy import delete, insert, select, text, update
 
+from slipway.deployment import drift_watch
 from slipway.guard import belongings, own_writes
 from slipway.guard.caller import Caller, current_caller, is_administrator
+from slipway.live import snapshot
 from slipway.source.uploads import STATE_KEY
 from slipway.training.owner import INSTANCE_VARIABLE
 from tests.unit.guard.real_server import FOREIGN, IRIS, RUN
@@ -29,6 +32,7 @@ from tests.unit.request_samples import changed, iris, write_model
 
 OWN, OTHERS = (IRIS, "process_request"), (FOREIGN, "first")
 INTAKE = ("intake", "start_releases")
+SURVEY, DRIFT = ("live", "describe_everything"), ("drift", "report_drift")
 ANSWER = {"dag_run_id": 1, "dag_id": IRIS, "run_id": RUN, "task_id": "approve", "map_index": -1, "key": "answer/0"}
 TABLE = TaskStateStoreModel.__table__
 
@@ -158,6 +162,63 @@ class TestATask:
         for headers in ({}, {"authorization": f"Bearer {real_server.token('alice')}"}):
             target = f"/execution/xcoms/{IRIS}/{RUN}/process_request/k"
             assert real_server.send("POST", target, "1", user=None, headers=headers)[0] in (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "writer", "what"),
+    [
+        (snapshot.ASSET_PREFIX, SURVEY, "known to be live: only the survey writes it"),
+        (drift_watch.ASSET_PREFIX, DRIFT, "reported as drift: only the drift watcher writes it"),
+    ],
+)
+class TestFactsOfTheBoard:
+    def test_are_written_by_one_task_and_deleted_by_administrators(self, real_server, prefix, writer, what):
+        asset_id, name = real_server.asset(prefix)
+        value, everything = f"by-name/value?name={name}&key=k", f"by-name/clear?name={name}"
+        of_people = f"/api/v2/assets/{asset_id}/state-store"
+        before = real_server.watched()
+        assert real_server.works("PUT", f"/store/asset/{value}", {"value": 1}, task=writer)[0] == 204
+        written = real_server.watched()
+        for other in {OWN, OTHERS, INTAKE, SURVEY, DRIFT} - {writer}:
+            for method, target, body in (
+                ("PUT", value, {"value": 2}),
+                ("DELETE", value, None),
+                ("DELETE", everything, None),
+            ):
+                status, answer = real_server.works(method, f"/store/asset/{target}", body, task=other)
+                assert (status, what in str(answer)) == (403, True), (other, method, answer)
+        for user in ("bob", "alice", "admin"):
+            for key in ("k", "another"):
+                status, answer = real_server.send("PUT", f"{of_people}/{key}", {"value": 2}, user=user)
+                assert (status, what in str(answer)) == (403, True), (user, answer)
+        for user in ("bob", "alice"):
+            assert real_server.send("DELETE", f"{of_people}/k", user=user)[0] == 403
+            assert real_server.send("DELETE", of_people, user=user)[0] == 403
+        assert real_server.watched() == written
+        assert real_server.send("DELETE", f"{of_people}/k", user="admin")[0] == 204
+        assert real_server.watched() == before
+
+    def test_are_written_by_watchers_which_have_no_caller(self, real_server, prefix, writer, what):
+        asset_id, _ = real_server.asset(prefix)
+        row = {"asset_id": asset_id, "key": "k", "value": "1"}
+        assert not refused(None, lambda session: session.add(AssetStateStoreModel(**row)))
+        assert refused(Caller("admin", administrator=True), lambda session: session.add(AssetStateStoreModel(**row)))
+
+    def test_belong_to_a_dag_that_has_slipways_tag(self, real_server, prefix, writer, what):
+        """A DAG of somebody else's may be called as a survey or a drift watcher could be."""
+        _, name = real_server.asset(prefix)
+        dag_id, task_id = writer
+        with create_session() as session:
+            connection = session.connection()
+            assert belongings.is_writer_of(name, dag_id, task_id, connection)
+            assert not belongings.is_writer_of(name, dag_id, "another_task", connection)
+            own = f"{dag_id}-{name.removeprefix(prefix)}"
+            assert not belongings.is_writer_of(name, own, task_id, connection), "without the tag"
+            session.add(DagModel(dag_id=own, bundle_name="dags-folder", tags=[DagTag(name="slipway")]))
+            session.flush()
+            assert belongings.is_writer_of(name, own, task_id, connection)
+            assert not belongings.is_writer_of(f"{prefix}another", own, task_id, connection)
+            session.rollback()
 
 
 class TestAPerson:
