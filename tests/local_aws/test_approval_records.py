@@ -176,7 +176,8 @@ def test_the_topic_is_told_once_of_each_step_with_the_link(aws):
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     subscription = aws.client("sns").subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
     before = published(aws)
-    release = Release(aws, ONE, notices=Notices("arn:aws:sns:{region}:{account}:slipway-releases"), timeout_days=2)
+    told = Notices("arn:aws:sns:{region}:{account}:slipway-releases")
+    release = Release(aws, ONE, notices=told, news=told, timeout_days=2)
     release.waits()
     release.waits()
     assert published(aws) == before + 1
