@@ -18,6 +18,8 @@ RUNS ?= 10
 SEED ?=
 # How many inputs `make generated` makes, in total.
 EXAMPLES ?= 10000
+# The folder for the pictures of `make tour`.
+PICTURES ?= pictures
 # The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
@@ -43,7 +45,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load iam lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -118,6 +120,10 @@ test-package: setup ## Install Slipway by pip beside Airflow in a new environmen
 
 cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
 	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)
+
+tour: setup ## Take pictures of all pages with releases in every state, into PICTURES=pictures (15 minutes)
+	@$(VENV)/python -m tools.browser
+	@PICTURES="$(PICTURES)" $(VENV)/python -m pytest -m e2e tests/e2e/tour.py $(ARGS)
 
 generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents
 	@EXAMPLES=$(EXAMPLES) $(VENV)/python -m pytest $(GENERATED) $(ARGS)

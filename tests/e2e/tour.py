@@ -122,3 +122,74 @@ def test_the_boards_pages(camera: Camera, scheme: str, width: int) -> None:
             camera.take(page, f"{name}-{scheme}-{width}")
             camera.examine(page, f"{name}-{scheme}-{width}")
     assert camera.found == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_airflows_own_pages(camera: Camera, scheme: str, width: int) -> None:
+    waiting = run(IRIS, camera.releases.waiting)
+    with camera.logged_in("alice", scheme, width) as page:
+        camera.airflow(page, f"{waiting}/tasks/approve/required_actions", "Approve: ")
+        camera.take(page, f"approval-{scheme}-{width}")
+        page.evaluate(f"localStorage.setItem('dag_view-{IRIS}', 'grid')")
+        camera.airflow(page, waiting, "build")
+        camera.take(page, f"grid-{scheme}-{width}")
+        page.evaluate(f"localStorage.setItem('dag_view-{IRIS}', 'graph')")
+        camera.airflow(page, waiting, "build")
+        camera.take(page, f"graph-{scheme}-{width}")
+        camera.airflow(page, f"/dags/{IRIS}", "Trigger")
+        page.get_by_role("button", name="Trigger").first.click()
+        for section in ("Release a version", "Roll production back"):
+            page.get_by_role("button", name=section).click()
+        camera.take(page, f"form-{scheme}-{width}")
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_what_bob_may_not_do(camera: Camera, scheme: str, width: int) -> None:
+    with camera.logged_in("bob", scheme, width) as page:
+        camera.airflow(page, f"{run(IRIS, camera.releases.waiting)}/tasks/approve/required_actions", "Approve: ")
+        page.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.get_by_test_id("slipway-refusal").first).to_contain_text("only its approvers may")
+        camera.take(page, f"refusal-in-airflow-{scheme}-{width}")
+        camera.board(page, release(IRIS, camera.releases.waiting))
+        expect(page.get_by_text("Only its approvers may (alice, carol).")).to_be_visible()
+        camera.take(page, f"refusal-on-the-board-{scheme}-{width}")
+        camera.board(page, f"/dags/{IRIS}/plugin/slipway-model")
+        camera.take(page, f"refusal-of-a-roll-back-{scheme}-{width}")
+
+
+def test_the_actions(camera: Camera) -> None:
+    """Last, because they change what the other pages show."""
+    made = camera.releases
+    with camera.logged_in("alice") as page:
+        camera.board(page, release(WINE, made.on_trial))
+        for option in ("Retire", "Keep", "Promote"):
+            page.get_by_role("button", name=option, exact=True).click()
+            camera.take(page, f"action-{option.lower()}")
+        _confirm(page, "Promote ")
+        camera.take(page, "action-promote-stored")
+        camera.board(page, release(IRIS, made.waiting))
+        page.get_by_role("button", name="Reject", exact=True).click()
+        camera.take(page, "action-reject")
+        page.get_by_role("button", name="Approve", exact=True).click()
+        page.get_by_role("textbox").fill("Better on every class.")
+        camera.take(page, "action-approve")
+        _confirm(page, "Approve ")
+        camera.take(page, "action-approve-stored")
+        camera.board(page, f"/dags/{CHURN}/plugin/slipway-model")
+        page.get_by_role("button", name="Release a version").click()
+        expect(page.get_by_role("combobox", name="Version")).to_be_visible()
+        camera.take(page, "action-release-a-version")
+        page.get_by_role("button", name="Roll back to ").first.click()
+        camera.take(page, "action-roll-back")
+        camera.board(page, release(CHURN, made.refused))
+        page.get_by_role("button", name="Release this version again").click()
+        expect(page.get_by_role("status")).to_contain_text("The release has started")
+        camera.take(page, "action-release-again")
+    assert camera.slipway.wait_end(WINE, made.on_trial) == "success", camera.slipway.story(WINE, made.on_trial)
+    assert camera.slipway.wait_end(IRIS, made.waiting) == "success", camera.slipway.story(IRIS, made.waiting)
+
+
+def _confirm(page: Page, label: str) -> None:
+    """Press the second button of an answer, and wait until the server has stored it."""
+    page.locator("form").get_by_role("button", name=label).click()
+    expect(page.get_by_text("Your answer is stored").or_(page.get_by_text("was answered")).first).to_be_visible()
