@@ -60,9 +60,7 @@ def make(slipway: Instance) -> SixReleases:
     slipway.wait_end(IRIS, superseded)
     slipway.wait_approval(IRIS, waiting)
     slipway.wait_task(WINE, on_trial, "decide_trial", "deferred", "awaiting_input")
-    return SixReleases(
-        firsts[IRIS], superseded, waiting, rolled_back, rejected, failed, refused, on_trial
-    )
+    return SixReleases(firsts[IRIS], superseded, waiting, rolled_back, rejected, failed, refused, on_trial)
 
 
 def _models(slipway: Instance) -> None:
@@ -88,6 +86,9 @@ def _zip(slipway: Instance, model: str, hyperparameters: dict[str, str], instanc
     if instance:
         job["ResourceConfig"] |= {"InstanceType": instance}
     endpoints = training_job.deployment(model, bucket)
+    for environment in ("DevelopmentEndpoint", "ProductionEndpoint"):
+        # Its price is known, so the pages have sums.
+        endpoints[environment] |= {"InstanceType": "ml.c5.large"}
     if model != BESIDE:
         endpoints["ProductionEndpoint"] |= {"ABTests": False}
         del endpoints["ProductionEndpoint"]["InitialVariantWeight"]

@@ -98,3 +98,9 @@ test("the sum names the instance types that are not in it", () => {
     "All endpoints: $1.50 an hour, by AWS's prices of 2026-11-25; without ml.m4.xlarge, which have no price here",
   );
 });
+
+test("a sum of nothing is no sum", () => {
+  show(<TotalCost costs={costs({ an_hour: 0, unknown: ["ml.m4.xlarge"] })} />);
+  expect(screen.getByText(/What all endpoints cost is not known/u).textContent).toContain("ml.m4.xlarge");
+  expect(screen.queryByText(/\$0/u)).toBeNull();
+});

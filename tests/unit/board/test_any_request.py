@@ -112,7 +112,7 @@ def test_a_part_of_a_name_has_no_control_character(real_server: Any, text: str) 
 
 @pytest.mark.parametrize("path", sorted(ROUTES))
 def test_a_page_of_another_site_gets_nothing(real_server: Any, path: str) -> None:
-    """A browser shows a foreign page an answer only where Access-Control-Allow-Origin lets it, and asks before it changes.
+    """A browser shows a foreign page no answer that lacks Access-Control-Allow-Origin.
 
     https://fetch.spec.whatwg.org/#http-cors-protocol
     """
