@@ -18,6 +18,8 @@ RUNS ?= 10
 SEED ?=
 # How many inputs `make generated` makes, in total.
 EXAMPLES ?= 10000
+# The folder for the pictures of `make tour`.
+PICTURES ?= pictures
 # The load for an endpoint: STAGES of CONCURRENCY:REQUESTS, or a RATE per second for SECONDS; labelled DATA; a VARIANT.
 ENDPOINT ?=
 STAGES ?=
@@ -39,11 +41,11 @@ AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest --second-try --last-fail
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
-GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py
+GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py tests/unit/board/test_any_request.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases generated chaos burst blackout under-load iam lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -118,6 +120,10 @@ test-package: setup ## Install Slipway by pip beside Airflow in a new environmen
 
 cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
 	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)
+
+tour: setup ## Take pictures of all pages with releases in every state, into PICTURES=pictures (15 minutes)
+	@$(VENV)/python -m tools.browser
+	@PICTURES="$(PICTURES)" $(VENV)/python -m pytest -m e2e tests/e2e/tour.py $(ARGS)
 
 generated: setup ## Read EXAMPLES=10000 generated model files, zips and stored documents
 	@EXAMPLES=$(EXAMPLES) $(VENV)/python -m pytest $(GENERATED) $(ARGS)

@@ -20,6 +20,7 @@ FEW = {
     "stored bytes": 100,
     "model packages": 100,
     "boards and claims": 100,
+    "requests to the board": 200,
 }
 _TOTAL = int(os.environ.get("EXAMPLES") or 0)
 

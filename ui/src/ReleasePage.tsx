@@ -102,7 +102,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
           </Box>
         ))}
       </Box>
-      {found.facts.length === 0 ? <Text>Nothing is known yet: no task has ended.</Text> : undefined}
+      {found.facts.length === 0 ? <Text>Nothing is known: no task has succeeded yet.</Text> : undefined}
     </Section>
     <Section title="The zip">
       <Changes comparison={found.comparison} whole />

@@ -18,7 +18,7 @@ const instances = (one: ServedVariant) =>
 
 /** How old the facts of AWS are; if they are old or missing, what to do. */
 export const SurveyNote = ({ now, survey }: { now: string; survey: Survey }) => (
-  <Box>
+  <Box mb={2}>
     {survey.at ? (
       <Text color="fg.muted" fontSize="sm">
         AWS as it was <Age at={survey.at} now={now} />
@@ -33,16 +33,21 @@ export const SurveyNote = ({ now, survey }: { now: string; survey: Survey }) => 
 );
 
 /** What all endpoints together cost. */
-export const TotalCost = ({ costs }: { costs: Costs }) => (
-  <Text color="fg.muted" fontSize="sm">
-    {`All endpoints: ${about(costs.an_hour)} an hour, estimated from price lists of ${costs.date}; `}
-    <Link color="fg.info" href={costs.source} rel="noopener noreferrer" target="_blank" textDecoration="underline">
-      AWS's page
-    </Link>
-    {" decides"}
-    {costs.unknown.length > 0 ? `; without ${costs.unknown.join(", ")}, which have no price here` : ""}
-  </Text>
-);
+export const TotalCost = ({ costs }: { costs: Costs }) => {
+  const types = costs.unknown.join(", ");
+  const sum = `All endpoints: ${about(costs.an_hour)} an hour, estimated from price lists of ${costs.date}; `;
+  const unknown = `What all endpoints cost is not known: the price lists of ${costs.date} here are without ${types}; `;
+  return (
+    <Text color="fg.muted" fontSize="sm">
+      {types && costs.an_hour === 0 ? unknown : sum}
+      <Link color="fg.info" href={costs.source} rel="noopener noreferrer" target="_blank" textDecoration="underline">
+        AWS's page
+      </Link>
+      {" decides"}
+      {types && costs.an_hour > 0 ? `; without ${types}, which have no price here` : ""}
+    </Text>
+  );
+};
 
 const firing = (served: Served) => served.alarms.filter((alarm) => alarm.state === FIRING);
 
@@ -180,6 +185,9 @@ const Endpoint = ({ now, served }: { now: string; served: Served }) => (
   </Stack>
 );
 
+// Side by side where both tables fit: in a tab of Airflow's there is less room than in the window.
+const COLUMNS = "repeat(auto-fit, minmax(min(100%, 38rem), 1fr))";
+
 type EnvironmentsProps = { now: string; served: Served[]; survey: Survey };
 
 /** Development and production side by side. */
@@ -192,7 +200,7 @@ export const ServedEnvironments = ({ now, served, survey }: EnvironmentsProps) =
       </Heading>
       <SurveyNote now={now} survey={survey} />
       {survey.state === "none" ? undefined : (
-        <Box display="grid" gap={3} gridTemplateColumns={{ base: "minmax(0, 1fr)", xl: "repeat(2, minmax(0, 1fr))" }} mt={2}>
+        <Box display="grid" gap={3} gridTemplateColumns={COLUMNS} mt={2}>
           {["development", "production"].map((environment) => {
             const endpoints = served.filter((one) => one.environment === environment);
             return (

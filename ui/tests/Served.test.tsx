@@ -119,3 +119,9 @@ test("what production serves is known from a fresh survey only", () => {
   expect(servedVersions([unregistered], survey())).toBeUndefined();
   expect(servedVersions([trial], survey({ state: "old" }))).toBeUndefined();
 });
+
+test("a sum of nothing is no sum", () => {
+  show(<TotalCost costs={costs({ an_hour: 0, unknown: ["ml.m4.xlarge"] })} />);
+  expect(screen.getByText(/What all endpoints cost is not known/u).textContent).toContain("ml.m4.xlarge");
+  expect(screen.queryByText(/\$0/u)).toBeNull();
+});

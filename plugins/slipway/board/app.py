@@ -24,6 +24,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "the caller may not read this"},
 }
 
+# PostgreSQL's driver sends no NUL, and no name has another control character.
+_WRITTEN = r"^[^\x00-\x1f\x7f]*$"
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
@@ -49,7 +51,7 @@ app = FastAPI(
 def list_releases(
     user: Reader,
     session: SessionDep,
-    text: Annotated[str, Query(max_length=250, description="a part of the model's name")] = "",
+    text: Annotated[str, Query(max_length=250, pattern=_WRITTEN, description="a part of the model's name")] = "",
     need: Need | None = None,
     order: Order = Order.NEED,
     limit: Limit = 25,

@@ -14,14 +14,14 @@ from slipway.board import live as survey
 from slipway.board.access import may_answer, readable_dags
 from slipway.board.comparison import LiveRelease
 from slipway.board.decisions import Answerer
-from slipway.board.documents import Decision, Failure, Link, Live, Releases, Row, Stage
+from slipway.board.documents import Decision, Failure, Link, Live, Need, Releases, Row, Stage
 from slipway.board.links import links
 from slipway.board.live import Found
 from slipway.board.overview import Listed, Wanted
 from slipway.board.progress import Deployed, Reached
 from slipway.board.results import Results
 from slipway.board.served import Served
-from slipway.board.stages import StageName, StageState, TaskFacts, judge, since
+from slipway.board.stages import StageName, StageState, TaskFacts, judge, since, stage_of
 
 _FAILED = ("failed", "upstream_failed")
 _IN_LINE = "waits until another release of this model has left the stage"
@@ -114,8 +114,17 @@ def _row(
         live=live(deployed, left),
         served=served,
         decisions=waiting,
-        failure=next((one.failure for one in shown if one.failure and one.run_id == listed.run_id), None),
+        failure=next((one.failure for one in shown if one.failure and one.run_id == listed.run_id), None)
+        or _after_the_stages(listed, left),
     )
+
+
+def _after_the_stages(listed: Listed, left: Mapping[int, Results]) -> Failure | None:
+    """Return why the newest release failed in collect_garbage, which belongs to no stage."""
+    if listed.need is not Need.FAILED:
+        return None
+    mine = (one for one in left.values() if (one.dag_id, one.run_id) == (listed.dag_id, listed.run_id))
+    return next((found for one in mine for task, found in one.failures.items() if not stage_of(task)), None)
 
 
 def live(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> list[Live]:

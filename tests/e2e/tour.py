@@ -1,0 +1,201 @@
+"""Walk through the board and Airflow's own pages with releases in every state, and take a picture of each page.
+
+Takes some minutes and shows nothing that the other tests do not check, so its name keeps it from being collected:
+`make tour` asks for it. PICTURES names the folder for the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.e2e import six_releases
+from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
+from tests.e2e.test_board import AXE, CHROMIUM, PATIENCE_MS, RELEASES
+from tests.instance import Instance
+from tools import browser, environment
+
+pytestmark = pytest.mark.e2e
+FOLDER = Path(os.environ.get("PICTURES") or "pictures")
+LOOKS = [(scheme, width) for width in (1440, 390) for scheme in ("light", "dark")]
+HEIGHT = 1100
+BOARD = "#slipway-board"
+# Airflow's own pages show their parts when their data have come.
+QUIET = "networkidle"
+
+
+@dataclass
+class Camera:
+    """A browser with which people look at an instance, and what axe found on the board's pages."""
+
+    slipway: Instance
+    browser: Browser
+    releases: SixReleases
+    found: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def logged_in(
+        self, user: str = "alice", scheme: str = "light", width: int = 1440, height: int = 1000
+    ) -> Iterator[Page]:
+        """A page of somebody who has just logged in."""
+        context = self.browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
+        page = context.new_page()
+        page.goto(f"{self.slipway.settings.airflow_url}/auth/login?next=/")
+        page.fill("input[name=username]", user)
+        page.fill("input[name=password]", environment.passwords(self.slipway.settings)[user])
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+        yield page
+        context.close()
+
+    def board(self, page: Page, path: str) -> None:
+        """Open one of the board's pages."""
+        page.goto(f"{self.slipway.settings.airflow_url}{path}")
+        page.wait_for_selector(f"{BOARD} h1")
+        page.wait_for_selector("text=Reading…", state="detached")
+
+    def airflow(self, page: Page, path: str, text: str) -> None:
+        """Open one of Airflow's pages, and wait for a text of it."""
+        page.goto(f"{self.slipway.settings.airflow_url}{path}")
+        page.wait_for_load_state(QUIET)
+        expect(page.get_by_text(text).first).to_be_visible()
+
+    def take(self, page: Page, name: str) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+    def examine(self, page: Page, name: str) -> None:
+        """Have axe look at the board's part of the page."""
+        page.evaluate(AXE)
+        found = page.evaluate(f"axe.run('{BOARD}')")
+        self.found += [f"{name}: {one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+
+
+def run(model: str, run_id: str) -> str:
+    return f"/dags/{model}/runs/{quote(run_id, safe='')}"
+
+
+def release(model: str, run_id: str) -> str:
+    return f"{run(model, run_id)}/plugin/slipway-release"
+
+
+def board_pages(releases: SixReleases) -> dict[str, str]:
+    """Return the board's pages: what the picture is called, and the path."""
+    return {
+        "releases": RELEASES,
+        "release-live": release(IRIS, releases.live),
+        "release-superseded": release(IRIS, releases.superseded),
+        "release-waiting": release(IRIS, releases.waiting),
+        "release-rolled-back": release(CHURN, releases.rolled_back),
+        "release-rejected": release(CHURN, releases.rejected),
+        "release-failed": release(CHURN, releases.failed),
+        "release-refused": release(CHURN, releases.refused),
+        "release-on-trial": release(WINE, releases.on_trial),
+        "model": f"/dags/{IRIS}/plugin/slipway-model",
+        "model-rolled-back": f"/dags/{CHURN}/plugin/slipway-model",
+        "model-on-trial": f"/dags/{WINE}/plugin/slipway-model",
+    }
+
+
+@pytest.fixture(scope="module")
+def camera(slipway: Instance) -> Iterator[Camera]:
+    releases = six_releases.make(slipway)
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+        yield Camera(slipway, chromium, releases)
+        chromium.close()
+    expect.set_options(timeout=5_000)
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_the_boards_pages(camera: Camera, scheme: str, width: int) -> None:
+    with camera.logged_in("alice", scheme, width) as page:
+        for name, path in board_pages(camera.releases).items():
+            camera.board(page, path)
+            camera.take(page, f"{name}-{scheme}-{width}")
+            camera.examine(page, f"{name}-{scheme}-{width}")
+    assert camera.found == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_airflows_own_pages(camera: Camera, scheme: str, width: int) -> None:
+    waiting = run(IRIS, camera.releases.waiting)
+    with camera.logged_in("alice", scheme, width) as page:
+        camera.airflow(page, f"{waiting}/tasks/approve/required_actions", "Approve: ")
+        camera.take(page, f"approval-{scheme}-{width}")
+        camera.airflow(page, waiting, "build")
+        camera.take(page, f"grid-{scheme}-{width}")
+        # Its key: a narrow window has no room for the button.
+        page.keyboard.press("g")
+        page.wait_for_selector(".react-flow__node >> text=approval")
+        camera.take(page, f"graph-{scheme}-{width}")
+        page.keyboard.press("g")
+        camera.airflow(page, f"/dags/{IRIS}", "Trigger")
+        page.get_by_role("button", name="Trigger").first.click()
+        # One of them is open at a time.
+        for section, field in (("Release a version", "version_id"), ("Roll production back", "roll_back_to")):
+            page.get_by_role("button", name=section).click()
+            expect(page.locator(f"[name=element_{field}]")).to_be_visible()
+            camera.take(page, f"form-{field.replace('_', '-')}-{scheme}-{width}")
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_what_bob_may_not_do(camera: Camera, scheme: str, width: int) -> None:
+    with camera.logged_in("bob", scheme, width) as page:
+        camera.airflow(page, f"{run(IRIS, camera.releases.waiting)}/tasks/approve/required_actions", "Approve: ")
+        page.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.get_by_test_id("slipway-refusal").first).to_contain_text("only its approvers may")
+        camera.take(page, f"refusal-in-airflow-{scheme}-{width}")
+        camera.board(page, release(IRIS, camera.releases.waiting))
+        expect(page.get_by_text("Only its approvers may (alice, carol).")).to_be_visible()
+        camera.take(page, f"refusal-on-the-board-{scheme}-{width}")
+        camera.board(page, f"/dags/{IRIS}/plugin/slipway-model")
+        camera.take(page, f"refusal-of-a-roll-back-{scheme}-{width}")
+
+
+def test_the_actions(camera: Camera) -> None:
+    """Last, because they change what the other pages show."""
+    made = camera.releases
+    with camera.logged_in("alice") as page:
+        camera.board(page, release(WINE, made.on_trial))
+        for option in ("Retire", "Keep", "Promote"):
+            page.get_by_role("button", name=option, exact=True).click()
+            camera.take(page, f"action-{option.lower()}")
+        _confirm(page, "Promote ")
+        camera.take(page, "action-promote-stored")
+        camera.board(page, release(IRIS, made.waiting))
+        page.get_by_role("button", name="Reject", exact=True).click()
+        camera.take(page, "action-reject")
+        page.get_by_role("button", name="Approve", exact=True).click()
+        page.get_by_role("textbox").fill("Better on every class.")
+        camera.take(page, "action-approve")
+        _confirm(page, "Approve ")
+        camera.take(page, "action-approve-stored")
+        camera.board(page, f"/dags/{CHURN}/plugin/slipway-model")
+        page.get_by_role("button", name="Release a version").click()
+        expect(page.get_by_role("combobox", name="Version")).to_be_visible()
+        camera.take(page, "action-release-a-version")
+        page.get_by_role("button", name="Roll back to ").first.click()
+        camera.take(page, "action-roll-back")
+        camera.board(page, release(CHURN, made.refused))
+        page.get_by_role("button", name="Release this version again").click()
+        expect(page.get_by_role("status")).to_contain_text("The release has started")
+        camera.take(page, "action-release-again")
+    assert camera.slipway.wait_end(WINE, made.on_trial) == "success", camera.slipway.story(WINE, made.on_trial)
+    assert camera.slipway.wait_end(IRIS, made.waiting) == "success", camera.slipway.story(IRIS, made.waiting)
+
+
+def _confirm(page: Page, label: str) -> None:
+    """Press the second button of an answer, and wait until the server has stored it."""
+    page.locator("form").get_by_role("button", name=label).click()
+    expect(page.get_by_text("Your answer is stored").or_(page.get_by_text("was answered")).first).to_be_visible()
