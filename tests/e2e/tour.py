@@ -42,7 +42,7 @@ class Camera:
 
     @contextmanager
     def logged_in(
-        self, user: str = "alice", scheme: str = "light", width: int = 1440, height: int = 1000
+        self, user: str = "alice", scheme: str = "light", width: int = 1440, height: int = 1180
     ) -> Iterator[Page]:
         """A page of somebody who has just logged in."""
         context = self.browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
