@@ -153,6 +153,8 @@ def test_airflows_own_pages(camera: Camera, scheme: str, width: int) -> None:
 def test_what_bob_may_not_do(camera: Camera, scheme: str, width: int) -> None:
     with camera.logged_in("bob", scheme, width) as page:
         camera.airflow(page, f"{run(IRIS, camera.releases.waiting)}/tasks/approve/required_actions", "Approve: ")
+        # What shows the reasons is there.
+        page.wait_for_function("XMLHttpRequest.prototype.open.name !== 'open'")
         page.get_by_role("button", name="Approve", exact=True).click()
         expect(page.get_by_test_id("slipway-refusal").first).to_contain_text("only its approvers may")
         camera.take(page, f"refusal-in-airflow-{scheme}-{width}")
