@@ -42,7 +42,8 @@ def test_airflows_form_says_what_is_wrong_before_a_run_starts(opened: Opens, use
     triggering(page, "Roll production back")
     page.locator("[name=element_roll_back_to]").fill("v12")
     page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
-    expect(page.get_by_text("roll_back_to: v12 is refused. Write previous, the ARN of a model package")).to_be_visible()
+    said = page.get_by_test_id("error-alert")
+    expect(said.get_by_text("roll_back_to: v12 is refused. Write previous, the ARN of a model package")).to_be_visible()
 
 
 def test_airflows_form_takes_one_order_at_a_time(opened: Opens) -> None:
@@ -52,7 +53,8 @@ def test_airflows_form_takes_one_order_at_a_time(opened: Opens) -> None:
     page.get_by_role("button", name="Release a version").click()
     page.locator("[name=element_version_id]").fill("v11")
     page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
-    expect(page.get_by_text("Remove version_id to roll back, or remove roll_back_to to release.")).to_be_visible()
+    said = page.get_by_test_id("error-alert")
+    expect(said.get_by_text("Remove version_id to roll back, or remove roll_back_to to release.")).to_be_visible()
 
 
 def test_the_grid_shows_the_stages_in_their_order(opened: Opens, server: BoardServer) -> None:
@@ -78,7 +80,10 @@ def test_a_released_version_is_chosen_from_a_list_and_released_again(opened: Ope
     page.get_by_role("button", name="Release a version").click()
     page.get_by_role("combobox", name="Version").select_option("v12")
     page.get_by_role("button", name="Release it again as a new attempt").click()
-    expect(page.get_by_role("status")).to_contain_text("The release has started: new_attempt__")
+    # The survey's note is a status, too.
+    expect(page.get_by_role("status").filter(has_text="The release")).to_contain_text(
+        "The release has started: new_attempt__"
+    )
     ((_, conf, note),) = runs(server, "new_attempt__")
     assert conf["new_attempt"] is True
     assert (conf["version_id"], conf["bucket"], note[-13:]) == ("v12", "uploads", ", new attempt")
