@@ -80,7 +80,6 @@ _PARTS: tuple[ModuleType, ...] = (
     s3_requests,
     services,
     sessions,
-    sessions,
     stack_engine,
     stack_notifications,
     stack_requests,

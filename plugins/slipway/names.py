@@ -144,6 +144,11 @@ def model_package_group(prefix: str) -> str:
     return f"mlops-{prefix}"
 
 
+def package_version(arn: str) -> str:
+    """Return a model package's number in its group, by its ARN."""
+    return arn.rpartition("/")[2]
+
+
 # The beginning of the keys of a model package's metadata that hold the training job's metrics.
 _METRIC_PREFIX = "metric/"
 

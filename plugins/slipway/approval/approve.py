@@ -115,18 +115,18 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
 
     def screen(self, context: Context, question: Question) -> str:
         """Write the approval screen."""
-        ti, rules = context["ti"], self.parsed_rules
+        ti, rules, plan = context["ti"], self.parsed_rules, pull_plan(context)
         evaluation = ti.xcom_pull(task_ids="evaluate") or {}
         live_arn = (evaluation.get("live") or {}).get("model_package_arn")
         return facts.markdown(
             facts.Facts(
-                plan=pull_plan(context),
+                plan=plan,
                 evaluation=evaluation,
                 registration=ti.xcom_pull(task_ids="register") or {},
                 test=ti.xcom_pull(task_ids="test_dev") or {},
                 artefact=artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
                 contents=Contents.from_xcom(ti.xcom_pull(task_ids="process_request", key=CONTENTS)),
-                live_contents=live_contents(live_arn, pull_plan(context), self.registry, self.uploads),
+                live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
                 strategy=self.strategy,
                 ends_at=_utc(self.ends_at(question)),
                 stress=ti.xcom_pull(task_ids=STRESS_DEV),

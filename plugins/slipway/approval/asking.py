@@ -28,6 +28,7 @@ from slipway.errors import PermanentError
 from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.model.approval_rules import Approval, Rules
+from slipway.names import package_version
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
@@ -221,7 +222,7 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def title(self, context: Context) -> str:
         """Return the question with the model and the version that it is about."""
-        return f"{pull_plan(context).prefix} v{pull_package_arn(context).rpartition('/')[2]}: {self.subject}"
+        return f"{pull_plan(context).prefix} v{package_version(pull_package_arn(context))}: {self.subject}"
 
     def answer_to(self, context: Context, question: Question | None) -> Answer | None:
         """Read the signed answer to a question; None while there is none."""

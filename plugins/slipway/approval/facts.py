@@ -9,6 +9,7 @@ from typing import Any
 from slipway.approval.effect import approve_does, reject_does
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.model.approval_rules import Approval
+from slipway.names import package_version
 from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact
 from slipway.request.contents import PRODUCTION_INSTANCES, Contents, compare
@@ -125,7 +126,7 @@ def _live_version(facts: Facts) -> str | None:
 
 
 def _version(arn: str | None) -> str | None:
-    return arn.rpartition("/")[2] if arn else None
+    return package_version(arn) if arn else None
 
 
 def _identity(facts: Facts) -> str:

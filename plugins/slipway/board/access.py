@@ -65,6 +65,19 @@ def may_start(user: BaseUser, dag_id: str) -> bool:
     return _may(user, "POST", DagAccessEntity.RUN, dag_id)
 
 
+def refusal_to_start(user: BaseUser, dag_id: str, what: str, *, paused: bool) -> str | None:
+    """Say why somebody cannot start a run of a DAG that begins at once; None if they can.
+
+    :param user: who would start it
+    :param dag_id: the DAG
+    :param what: what the run would be, with its article
+    :param paused: whether the DAG is paused
+    """
+    if not may_start(user, dag_id):
+        return f"Airflow does not let {user.get_name()} start a run: ask an administrator for the permission."
+    return f"The DAG is paused, so {what} would wait. Unpause it first." if paused else None
+
+
 def _may(user: BaseUser, method: Any, entity: DagAccessEntity, dag_id: str) -> bool:
     details = DagDetails(id=dag_id)
     return get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user)

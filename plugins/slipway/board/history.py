@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
 from slipway.board import live as survey
-from slipway.board.access import may_start
+from slipway.board.access import refusal_to_start
 from slipway.board.documents import Model, PastRelease, PastReleases
 from slipway.board.overview import Wanted, is_release_dag
 from slipway.board.releases import rows
@@ -46,14 +46,11 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
     tasks = decisions.asking_tasks({dag_id}, session).values()
     approvers = sorted({name for task in tasks if task.rules for name in task.rules.approvers})
     may = bool(tasks) and all(task.rules and user.get_name() in task.rules.approvers for task in tasks)
-    refusal = None
     if not may:
         who = only_approvers(user.get_name(), approvers, nobody="nobody: its rules cannot be read")
-        refusal = f"{who[:1].upper()}{who[1:]}"
-    elif not may_start(user, dag_id):
-        refusal = f"Airflow does not let {user.get_name()} start a run: ask an administrator for the permission."
-    elif listed[0].paused:
-        refusal = "The DAG is paused, so a roll-back would wait. Unpause it first."
+        refusal: str | None = f"{who[:1].upper()}{who[1:]}"
+    else:
+        refusal = refusal_to_start(user, dag_id, "a roll-back", paused=listed[0].paused)
     surveyed, now = survey.found(session), datetime.now(UTC)
     return Model(
         row=rows(listed, user, session, surveyed, linked=True)[0],

@@ -33,7 +33,7 @@ class Found:
     """What the survey of every AWS connection has stored.
 
     :param endpoints: by model
-    :param looked: the last look, by model
+    :param looks: the last look of each survey
     :param drift: what differs from a stack, by the stack's name
     """
 

@@ -16,6 +16,7 @@ from slipway.board.documents import Failure, Figure
 from slipway.board.links import LINKS
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.host.task_errors import FAILURE
+from slipway.names import package_version
 from slipway.request.contents import CONTENTS, Contents
 
 RESULT = "return_value"
@@ -203,7 +204,7 @@ def measured(results: Results) -> dict[str, float]:
 
 def version_of(arn: str | None) -> str | None:
     """Return a model package's number in its group."""
-    return arn.rpartition("/")[2] if arn else None
+    return package_version(arn) if arn else None
 
 
 def text(value: Any) -> str | None:

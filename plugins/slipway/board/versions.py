@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from slipway import names
 from slipway.board import results
-from slipway.board.access import may_start
+from slipway.board.access import refusal_to_start
 from slipway.board.overview import is_release_dag
 from slipway.board.results import Results, text
 from slipway.plan import roll_back_target_of
@@ -78,7 +78,9 @@ def versions(dag_id: str, user: BaseUser, session: Session) -> Versions | None:
         if one.released and not before.released:
             found[one.key, one.version_id] = one
     ordered = sorted(found.values(), key=lambda one: one.uploaded_at or "", reverse=True)
-    return Versions(versions=ordered, refusal=_refusal(dag_id, paused, user), at=datetime.now(UTC))
+    return Versions(
+        versions=ordered, refusal=refusal_to_start(user, dag_id, "a release", paused=paused), at=datetime.now(UTC)
+    )
 
 
 def wanted_version(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Versions | None:
@@ -104,7 +106,7 @@ def wanted_version(dag_id: str, run_id: str, user: BaseUser, session: Session) -
     one = _version(run, Results(dag_id, run_id), json.loads(pinned)) if pinned else None
     return Versions(
         versions=[one.model_copy(update={"released": True})] if one else [],
-        refusal=_refusal(dag_id, run.is_paused, user),
+        refusal=refusal_to_start(user, dag_id, "a release", paused=run.is_paused),
         at=datetime.now(UTC),
     )
 
@@ -135,9 +137,3 @@ def _version(run: Any, left: Results, source: Mapping[str, Any]) -> Version | No
         state=run.state or "queued",
         released=bool(left.of("source")),
     )
-
-
-def _refusal(dag_id: str, paused: bool, user: BaseUser) -> str | None:
-    if not may_start(user, dag_id):
-        return f"Airflow does not let {user.get_name()} start a run: ask an administrator for the permission."
-    return "The DAG is paused, so a release would wait. Unpause it first." if paused else None

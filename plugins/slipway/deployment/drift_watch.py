@@ -26,7 +26,7 @@ from slipway.notices.send import Message, Notice, Notices
 from slipway.stages.mixin import STAGE_OF, stage_gate
 from slipway.states import Environment
 from slipway.waiting.watcher import Look, WatcherTrigger
-from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -148,18 +148,10 @@ def build_drift_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :param models: the models
     :returns: one DAG called ``drift`` for a single connection, else one for each connection, named after it
     """
-    by_connection: dict[str, list[ModelConfig]] = {}
-    for model in sorted(models, key=lambda one: one.prefix):
-        by_connection.setdefault(model.aws_conn_id, []).append(model)
-    connections = sorted(by_connection)
-    ids = dag_ids(names.DRIFT_DAG_ID, list(map(slug, connections)))
-    return [
-        _build(connection, by_connection[connection], dag_id)
-        for connection, dag_id in zip(connections, ids, strict=True)
-    ]
+    return [_build(*each) for each in by_connection(names.DRIFT_DAG_ID, models)]
 
 
-def _build(aws_conn_id: str, models: Sequence[ModelConfig], dag_id: str) -> DAG:
+def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
     stacks = stacks_of(models)
     receivers = {model.prefix: Notices.of_news(model) for model in models}
     trigger = DriftWatcherTrigger(stacks=[asdict(stack) for stack in stacks], aws_conn_id=aws_conn_id)

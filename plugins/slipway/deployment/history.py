@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN
+from slipway.names import package_version
 from slipway.plan import ReleasePlan
 from slipway.registry.metadata import metadata_value
 
@@ -39,7 +40,7 @@ def marks(package: Mapping[str, Any], plan: ReleasePlan, live_arn: str | None, r
     if BEFORE not in properties or (live_arn and not plan.rolls_back):
         wanted[BEFORE] = metadata_value(live_arn or NOTHING)
     if plan.rolls_back:
-        left = version(live_arn) if live_arn else NOTHING
+        left = package_version(live_arn) if live_arn else NOTHING
         wanted[ROLLED_BACK] = metadata_value(f"{plan.sequence} by {plan.rolled_back_by} from {left} in {run_id}")
     return {key: text for key, text in wanted.items() if properties.get(key) != text}
 
@@ -83,8 +84,3 @@ def chain(live_arn: str | None, describe: Callable[[str], Mapping[str, Any] | No
             return
         yield package
         arn = before(package)
-
-
-def version(arn: str) -> str:
-    """Return a model package's number in its group."""
-    return arn.rpartition("/")[2]

@@ -182,6 +182,8 @@ def _refuse_task_rows(write: Write) -> str | None:
 def _refuse_asset_rows(write: Write) -> str | None:
     """Check the facts on assets: one task of Slipway's writes them, and an administrator may delete them."""
     names = sorted(belongings.slipways_assets(write.values("asset_id"), write.connection).values())
+    if not names:
+        return None
     if isinstance(write.caller, TaskCaller):
         dag_id, _, task_id, _ = belongings.task_of(write.caller.task_instance_id, write.connection) or ("", "", "", -1)
         names = [name for name in names if not belongings.is_writer_of(name, dag_id, task_id, write.connection)]

@@ -152,11 +152,6 @@ def part_keys(count: int) -> list[str]:
     return [f"{_PART}{number}" for number in range(count)]
 
 
-def is_entry(key: str) -> bool:
-    """Tell whether a key of the state store is one of the survey's."""
-    return key == LOOKED or key.startswith(_PART)
-
-
 def _plain(endpoint: LiveEndpoint) -> dict[str, Any]:
     # JSON has lists only, and what is read back is compared with this.
     return {**asdict(endpoint), "variants": [asdict(one) for one in endpoint.variants]}

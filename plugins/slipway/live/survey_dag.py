@@ -20,7 +20,7 @@ from slipway.live.look import LiveSurvey
 from slipway.live.snapshot import ASSET_PREFIX, LOOKED, TASK_ID, Looked, Snapshot
 from slipway.live.watcher import LiveWatcherTrigger
 from slipway.names import LIVE_DAG_ID
-from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -32,15 +32,13 @@ def build_live_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :param models: the models
     :returns: one DAG called ``live`` for a single connection, else one for each connection, named after it
     """
-    by_connection: dict[str, list[str]] = {}
-    for model in models:
-        by_connection.setdefault(model.aws_conn_id, []).append(model.prefix)
-    connections = sorted(by_connection)
-    ids = dag_ids(LIVE_DAG_ID, list(map(slug, connections)))
-    return [_build(one, sorted(by_connection[one]), dag_id) for one, dag_id in zip(connections, ids, strict=True)]
+    return [
+        _build(connection, dag_id, [model.prefix for model in its_models])
+        for connection, dag_id, its_models in by_connection(LIVE_DAG_ID, models)
+    ]
 
 
-def _build(aws_conn_id: str, models: list[str], dag_id: str) -> DAG:
+def _build(aws_conn_id: str, dag_id: str, models: list[str]) -> DAG:
     trigger = LiveWatcherTrigger(models=models, aws_conn_id=aws_conn_id)
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
     with watcher_dag(dag_id, asset, __doc__) as dag:

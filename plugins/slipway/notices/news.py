@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import SlipwayError
 from slipway.host.links import run_url
 from slipway.host.task_errors import FAILURE
+from slipway.names import package_version
 from slipway.notices.send import Message, Notice, Notices
 from slipway.plan import roll_back_target_of
 
@@ -109,7 +110,7 @@ def version_of(ti: Any) -> str:
     """
     source, registration = (ti.xcom_pull(task_ids=task) or {} for task in ("source", "register"))
     arn, version_id = registration.get("model_package_arn"), source.get("version_id")
-    named = (f"v{arn.rpartition('/')[2]}" if arn else "", f"VersionId {version_id} of the zip" if version_id else "")
+    named = (f"v{package_version(arn)}" if arn else "", f"VersionId {version_id} of the zip" if version_id else "")
     return ", ".join(filter(None, named))
 
 

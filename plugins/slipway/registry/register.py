@@ -100,7 +100,7 @@ class RegisterModelOperator(TaskErrors):
             arn = package["ModelPackageArn"]
             self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
         ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
-        return {"model_package_arn": arn, "version": int(arn.rpartition("/")[2])}
+        return {"model_package_arn": arn, "version": int(names.package_version(arn))}
 
     def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:
         kms_key = self.model.policy.kms_key

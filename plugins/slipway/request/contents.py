@@ -16,7 +16,6 @@ from typing import Any, Self
 from slipway.errors import UnreadableDocument
 from slipway.formats.json_numbers import number_text
 from slipway.formats.stored import known, versioned
-from slipway.request.archive import read_archive
 from slipway.request.fence import ReleaseRequest, parse_zip
 from slipway.request.schema import EndpointSettings, ImageName, TrainingJob
 
@@ -124,20 +123,18 @@ def contents_of(data: bytes) -> Contents:
     :param data: the zip
     :raises slipway.errors.RequestRefused: when it is invalid
     """
-    return contents_of_request(parse_zip(data), data)
+    return contents_of_request(parse_zip(data))
 
 
-def contents_of_request(request: ReleaseRequest, data: bytes) -> Contents:
+def contents_of_request(request: ReleaseRequest) -> Contents:
     """Say what is in a zip that has been read.
 
     :param request: what the zip asks for
-    :param data: the zip
     """
     job = request.training_job
-    texts = sorted(read_archive(data).texts.items())
     return Contents(
         digest=request.digest,
-        files={name: f"{len(content)} bytes, {_mark(content)}" for name, content in texts},
+        files={name: f"{len(content)} bytes, {_mark(content)}" for name, content in sorted(request.texts.items())},
         settings={name: _cut(text) for name, text in {**_training(job), **_endpoints(request)}.items()},
         hyperparameters={
             name: shown_value(name, value) for name, value in sorted((job.hyper_parameters or {}).items())

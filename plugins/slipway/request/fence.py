@@ -40,11 +40,13 @@ class ReleaseRequest:
     """What a zip asks for: valid, but not yet checked against the policy.
 
     :param digest: SHA-256 of the zip, hexadecimal
+    :param texts: the content of its two files, by name
     """
 
     training_job: TrainingJob
     deployment: Deployment
     digest: str
+    texts: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def parse_zip(data: bytes) -> ReleaseRequest:
     deployment = _validated("deployment.json", Deployment, archive.texts, refusals)
     if refusals or training_job is None or deployment is None:
         raise together(refusals)
-    return ReleaseRequest(training_job, deployment, digest=hashlib.sha256(data).hexdigest())
+    return ReleaseRequest(training_job, deployment, hashlib.sha256(data).hexdigest(), archive.texts)
 
 
 def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:

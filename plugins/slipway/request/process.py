@@ -81,7 +81,7 @@ def process_request(
     document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
     s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
     if tell:
-        tell(contents_of_request(fenced.request, data).to_xcom())
+        tell(contents_of_request(fenced.request).to_xcom())
     return _plan(fenced, revision, run_id, uri(bucket, key))
 
 
@@ -123,7 +123,7 @@ def plan_again(
         )
     fenced = fence(parse_zip(data), model, aws)
     if tell:
-        tell(contents_of_request(fenced.request, data).to_xcom())
+        tell(contents_of_request(fenced.request).to_xcom())
     return _plan(fenced, revision, revision_id, uri(bucket, key))
 
 

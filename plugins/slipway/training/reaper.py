@@ -24,7 +24,7 @@ from slipway.names import REAPER_DAG_ID
 from slipway.notices.send import Message, Notice, Notices
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, stop_and_mark
-from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -41,15 +41,7 @@ def build_reaper_dags(models: Iterable[ModelConfig]) -> list[DAG]:
     :param models: the models
     :returns: one DAG called ``reaper`` for a single connection, else one for each connection, named after it
     """
-    by_connection: dict[str, list[ModelConfig]] = {}
-    for model in sorted(models, key=lambda one: one.prefix):
-        by_connection.setdefault(model.aws_conn_id, []).append(model)
-    connections = sorted(by_connection)
-    ids = dag_ids(REAPER_DAG_ID, list(map(slug, connections)))
-    return [
-        build_reaper_dag(connection, dag_id, by_connection[connection])
-        for connection, dag_id in zip(connections, ids, strict=True)
-    ]
+    return [build_reaper_dag(*each) for each in by_connection(REAPER_DAG_ID, models)]
 
 
 def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig]) -> DAG:

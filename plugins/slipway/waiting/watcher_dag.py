@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
 from airflow.sdk import DAG, Asset, AssetWatcher
 
 from slipway import names
 from slipway.waiting.watcher import WatcherTrigger
+
+
+class OfConnection(Protocol):
+    """What is watched in the account of an AWS connection: a model."""
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def aws_conn_id(self) -> str: ...
+
+
+Watched = TypeVar("Watched", bound=OfConnection)
 
 
 def slug(name: str, *more: str) -> str:
@@ -26,6 +40,21 @@ def slug(name: str, *more: str) -> str:
 def dag_ids(base: str, slugs: Sequence[str]) -> list[str]:
     """Return the DAG id for each of all that are watched: a single one has no slug in its id."""
     return [base] if len(slugs) == 1 else [f"{base}-{each}" for each in slugs]
+
+
+def by_connection(base: str, models: Iterable[Watched]) -> Iterator[tuple[str, str, list[Watched]]]:
+    """Return each AWS connection with the id of its DAG and its models.
+
+    :param base: the id of the DAG of a single connection; with several, each one's slug follows it
+    :param models: the models of all connections
+    """
+    found: dict[str, list[Watched]] = {}
+    for model in sorted(models, key=lambda one: one.prefix):
+        found.setdefault(model.aws_conn_id, []).append(model)
+    connections = sorted(found)
+    ids = dag_ids(base, list(map(slug, connections)))
+    for connection, dag_id in zip(connections, ids, strict=True):
+        yield connection, dag_id, found[connection]
 
 
 def watched_asset(name: str, trigger: WatcherTrigger) -> Asset:
