@@ -22,6 +22,7 @@ from local_aws.host import (
     enforcement,
     iam,
     logs_checks,
+    managed_policies,
     message_views,
     model_checks,
     nested_stacks,
@@ -64,6 +65,7 @@ _PARTS: tuple[ModuleType, ...] = (
     enforcement,
     iam,
     logs_checks,
+    managed_policies,
     model_checks,
     nested_stacks,
     message_views,
@@ -128,6 +130,7 @@ class Gateway:
         s3.check_requests(modules)
         s3_requests.refuse_requests(modules)
         trust_checks.check_trust_policies(modules)
+        managed_policies.know_policies(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)
