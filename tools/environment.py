@@ -290,7 +290,7 @@ def _first_in(name: str, separator: str, entry: str) -> list[str]:
     """Return the shell's lines that put an entry before those that a variable has, unless it is there."""
     quoted = shlex.quote(entry)
     return [
-        f'case "{separator}${name}{separator}" in *{separator}{quoted}{separator}*) ;;',
+        f'case "{separator}${{{name}-}}{separator}" in *{separator}{quoted}{separator}*) ;;',
         f'*) export {name}={quoted}"${{{name}:+{separator}${name}}}" ;; esac',
     ]
 

@@ -68,6 +68,16 @@ CHECKOV = VirtualEnvironment(
     ROOT / "tools" / "checkov" / "constraints.txt",
 )
 
+# For make test-clients only: the AWS clients that people bring, each with versions of its own.
+CLIENTS = tuple(
+    VirtualEnvironment(
+        ROOT / ".venv-clients" / name,
+        ROOT / "tests" / "clients" / f"{name}.in",
+        ROOT / "tests" / "clients" / f"{name}.txt",
+    )
+    for name in ("sdk2", "cli1", "cli2")
+)
+
 
 def check_python() -> None:
     """Check that this is the Python the pins were made for and that it can make virtual environments.
@@ -188,7 +198,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, CHECKOV):
+    for virtual in (MAIN, AWS, FAB, CHECKOV, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -203,11 +213,17 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab or make checkov."""
+    """Run make setup or make lock, or prepare make test-fab, make checkov or make test-clients."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "checkov", "lock"], nargs="?", default="setup")
+    parser.add_argument("command", choices=["setup", "fab", "checkov", "clients", "lock"], nargs="?", default="setup")
     try:
-        commands = {"setup": setup, "fab": lambda: setup(FAB), "checkov": lambda: setup(CHECKOV), "lock": lock}
+        commands = {
+            "setup": setup,
+            "fab": lambda: setup(FAB),
+            "checkov": lambda: setup(CHECKOV),
+            "clients": lambda: setup(*CLIENTS),
+            "lock": lock,
+        }
         commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)

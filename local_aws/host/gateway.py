@@ -15,6 +15,7 @@ from local_aws.host import (
     accounts,
     alarm_views,
     authentication,
+    cdk,
     cloudwatch,
     cloudwatch_checks,
     drift,
@@ -58,6 +59,7 @@ _PARTS: tuple[ModuleType, ...] = (
     accounts,
     alarm_views,
     authentication,
+    cdk,
     cloudwatch,
     cloudwatch_checks,
     drift,
@@ -131,6 +133,7 @@ class Gateway:
         s3_requests.refuse_requests(modules)
         trust_checks.check_trust_policies(modules)
         managed_policies.know_policies(modules)
+        cdk.count_as_bootstrapped(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)

@@ -10,14 +10,16 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from local_aws.compute.algorithms.xgboost.data import media_type
 from local_aws.compute.algorithms.xgboost.errors import Refused
 from local_aws.compute.algorithms.xgboost.metrics import version_number
-from local_aws.compute.algorithms.xgboost.models import Model
+
+if TYPE_CHECKING:
+    from local_aws.compute.algorithms.xgboost.models import Model
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 _RECORDIO = "application/x-recordio-protobuf"
