@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from slipway import __version__
 from slipway.command.app import EPILOG, Command, Group
+from slipway.command.check import check
+from slipway.command.init import init
 from slipway.command.login import login
 from slipway.command.status import status
 
@@ -15,14 +18,14 @@ app = typer.Typer(
     name="slipway",
     cls=Group,
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_GROUPS = {
-    "Release a model": (),
+_GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Release a model": (init, check),
     "Look at it": (status,),
     "Set up": (login,),
 }
