@@ -141,7 +141,7 @@ def _check_data(package: Package, fenced: FencedRequest, aws: Aws | None, report
         report.passed.append(f"the rows in {package.data_folder}")
     report.problems += found
     if aws is None:
-        report.skipped.append("what is in S3, because of --offline")
+        report.skipped.append("what is in S3, because AWS is not asked")
         return
     in_s3 = list(data.problems_in_s3(aws, channels, fenced.model.test.data, labels, {*files}))
     report.problems += in_s3

@@ -40,7 +40,7 @@ def init(
     ] = 0.2,
     objective: Annotated[
         str | None,
-        typer.Option("--objective", metavar="NAME", help="XGBoost's; by default it follows from the labels."),
+        typer.Option("--objective", metavar="NAME", help="XGBoost's; by default that of the labels."),
     ] = None,
     approver: Annotated[
         list[str] | None, typer.Option("--approver", metavar="NAME", help="Who may approve; may be repeated.")
@@ -170,12 +170,8 @@ def _prepared(path: Path, label: str | None, drop: Sequence[str], share: float, 
 def _people(output: Output) -> list[str]:
     settings = Settings.read()
     login = settings.logins.get(settings.url or "")
-    answer = _ask(
-        output,
-        "Who may approve releases (names in Airflow, with commas)",
-        login.user if login else None,
-        option="--approver",
-    )
+    question = "Who may approve releases (names in Airflow, with commas)"
+    answer = _ask(output, question, login.user if login else None, option="--approver")
     return [name.strip() for name in answer.split(",") if name.strip()]
 
 

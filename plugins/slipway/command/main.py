@@ -10,9 +10,12 @@ import typer
 from slipway import __version__
 from slipway.command.app import EPILOG, Command, Group
 from slipway.command.check import check
+from slipway.command.decide import approve, reject, trial
 from slipway.command.init import init
 from slipway.command.login import login
+from slipway.command.rollback import rollback
 from slipway.command.status import status
+from slipway.command.submit import submit
 
 app = typer.Typer(
     name="slipway",
@@ -25,7 +28,8 @@ app = typer.Typer(
 )
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Release a model": (init, check),
+    "Release a model": (init, check, submit),
+    "Decide": (approve, reject, trial, rollback),
     "Look at it": (status,),
     "Set up": (login,),
 }

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
+from slipway.command.output import Output
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, also for an error.", show_default=False)
 ]
@@ -34,3 +38,21 @@ Models = Annotated[
 NoFollow = Annotated[
     bool, typer.Option("--no-follow", help="Return at once; `slipway status` shows the rest.", show_default=False)
 ]
+
+
+def confirm(question: str, output: Output, *, yes: bool) -> None:
+    """Ask before something is changed.
+
+    :raises CommandError: when the answer is no, or nobody can be asked
+    """
+    if yes:
+        return
+    if not output.interactive:
+        raise CommandError(
+            "Nothing was changed",
+            why="nobody can be asked whether to go on, because this is no terminal",
+            fix="give --yes",
+            code=Exit.USAGE,
+        )
+    if not typer.confirm(question, err=True):
+        raise CommandError("Nothing was changed", why="you answered no", code=Exit.INTERRUPTED)

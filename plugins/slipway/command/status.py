@@ -9,8 +9,12 @@ import typer
 
 from slipway.command import session
 from slipway.command.airflow import Airflow, quoted
+from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
+from slipway.command.follow import Follower, conclude
 from slipway.command.options import AsJson
 from slipway.command.output import Output, moment
+from slipway.command.views import show_failure, show_figures
 
 STAGES = ("source", "train", "development", "approval", "production", "trial")
 # The most models of a page of the board.
@@ -23,6 +27,9 @@ def status(
     releases: Annotated[
         int, typer.Option("--releases", "-n", min=1, max=100, metavar="N", help="How many releases of MODEL to list.")
     ] = 5,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the release, or the newest of MODEL, to its end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show all models, one model, or one release.
@@ -32,12 +39,25 @@ def status(
     """
     output = Output(as_json=as_json)
     airflow = session.connect(output)
+    if follow and model:
+        run_id = run_id or _newest(airflow, model)
+        release, result = Follower(airflow, model, run_id, output).follow(past_questions=True)
+        raise typer.Exit(conclude(release, result, airflow, output))
     if model is None:
         _all(airflow, output)
     elif run_id is None:
         _model(airflow, model, releases, output)
     else:
         show_release(airflow.board(f"releases/{quoted(model)}/{quoted(run_id)}"), airflow, output)
+
+
+def _newest(airflow: Airflow, model: str) -> str:
+    found = airflow.board(f"models/{quoted(model)}")["row"]["newest_run_id"]
+    if found:
+        return str(found)
+    raise CommandError(
+        "There is no release yet", where=model, why="nothing was uploaded", fix="slipway submit", code=Exit.NOT_FOUND
+    )
 
 
 def _all(airflow: Airflow, output: Output) -> None:
@@ -107,31 +127,6 @@ def show_release(release: Mapping[str, Any], airflow: Airflow, output: Output) -
     show_figures(release["figures"], output)
     output.table(["task", "state", "started", "ended", "tries"], [_task(one) for one in release["tasks"]])
     output.text(airflow.run_url(release["model"], release["run_id"]))
-
-
-def show_failure(failure: Mapping[str, Any], output: Output, before: str = "") -> None:
-    """Print why a task failed or was skipped, in the four parts that the release has kept."""
-    verb = "was skipped" if failure["skipped"] else "failed"
-    output.text(f"{before}{failure['task_id']} {verb}: {failure['what']}.", style="" if failure["skipped"] else "red")
-    for label, part in (("Where", failure["where"]), ("Why", failure["why"]), ("Fix", failure["fix"])):
-        for line in (part or "").splitlines():
-            output.text(f"  {label + ':':7}{line.strip()}")
-
-
-def show_figures(figures: list[Mapping[str, Any]], output: Output) -> None:
-    """Print the figures of a release beside those of the live one."""
-    rows = [
-        [
-            one["name"],
-            one["new"],
-            one.get("live") or "",
-            one.get("gate") or "",
-            {True: "ok", False: "failed", None: ""}[one.get("passed")],
-        ]
-        for one in figures
-    ]
-    if rows:
-        output.table(["figure", "new", "live", "bound", ""], rows)
 
 
 def _questions(model: str, decisions: list[Mapping[str, Any]], output: Output) -> None:

@@ -1,4 +1,4 @@
-"""A person's table as training data: the label first, as a number, without a header; one part for training, one held out."""
+"""A person's table as training data: the label first and a number, no header, and a part of the rows held out."""
 
 from __future__ import annotations
 
@@ -99,9 +99,8 @@ def read_table(path: Path) -> Table:
             code=Exit.NOT_FOUND,
         ) from error
     except UnicodeDecodeError as error:
-        raise _wrong(
-            path, f"expected text in UTF-8, found another encoding ({error.reason})", "save it in UTF-8"
-        ) from error
+        why = f"expected text in UTF-8, found another encoding ({error.reason})"
+        raise _wrong(path, why, "save it in UTF-8") from error
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
