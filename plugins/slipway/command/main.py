@@ -12,9 +12,12 @@ from slipway.command.app import EPILOG, Command, Group
 from slipway.command.check import check
 from slipway.command.decide import approve, reject, trial
 from slipway.command.init import init
+from slipway.command.invoke import invoke
 from slipway.command.login import login
+from slipway.command.logs import logs
 from slipway.command.rollback import rollback
 from slipway.command.status import status
+from slipway.command.stress import stress
 from slipway.command.submit import submit
 
 app = typer.Typer(
@@ -30,7 +33,7 @@ app = typer.Typer(
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Release a model": (init, check, submit),
     "Decide": (approve, reject, trial, rollback),
-    "Look at it": (status,),
+    "Look at it": (status, logs, invoke, stress),
     "Set up": (login,),
 }
 

@@ -10,6 +10,7 @@ import typer
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.output import Output
+from slipway.states import Environment
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, also for an error.", show_default=False)
@@ -34,6 +35,12 @@ Models = Annotated[
         help="The folder of model files.",
         show_default="models in SLIPWAY_INCLUDE_FOLDER, or include/models",
     ),
+]
+Stage = Annotated[Environment, typer.Option("--env", "-e", help="Whose endpoint.")]
+Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only this production variant.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", metavar="NAME", help="The endpoint, if its prefix is not the model's name."),
 ]
 NoFollow = Annotated[
     bool, typer.Option("--no-follow", help="Return at once; `slipway status` shows the rest.", show_default=False)
