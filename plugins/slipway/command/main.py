@@ -9,8 +9,10 @@ import typer
 
 from slipway import __version__
 from slipway.command.app import EPILOG, Command, Group
+from slipway.command.bootstrap import bootstrap
 from slipway.command.check import check
 from slipway.command.decide import approve, reject, trial
+from slipway.command.doctor import doctor
 from slipway.command.init import init
 from slipway.command.invoke import invoke
 from slipway.command.login import login
@@ -19,6 +21,7 @@ from slipway.command.rollback import rollback
 from slipway.command.status import status
 from slipway.command.stress import stress
 from slipway.command.submit import submit
+from slipway.command.teardown import teardown
 
 app = typer.Typer(
     name="slipway",
@@ -34,7 +37,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Release a model": (init, check, submit),
     "Decide": (approve, reject, trial, rollback),
     "Look at it": (status, logs, invoke, stress),
-    "Set up": (login,),
+    "Set up": (login, doctor, bootstrap, teardown),
 }
 
 
