@@ -234,6 +234,7 @@ def user_variables(settings: Settings) -> dict[str, str]:
     """Return the variables that a person's shell or script needs to use this instance."""
     aws = aws_variables(settings)
     return {name: aws[name] for name in SHELL_VARIABLES} | {
+        "SLIPWAY_AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": passwords(settings)["admin"],
@@ -244,10 +245,12 @@ def user_variables(settings: Settings) -> dict[str, str]:
 def write_env_files(settings: Settings) -> None:
     """Write `export` lines for the shell: `source .slipway/env`, and for the administrator `.slipway/admin-env`."""
     admin = admin_variables(settings)
-    _write_env_file(settings.env_file, user_variables(settings))
+    # The command `slipway` is found, and no program of the environment takes the place of one of the person's.
+    path = f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}'
+    _write_env_file(settings.env_file, user_variables(settings), path)
     _write_env_file(settings.admin_env_file, {name: admin[name] for name in SHELL_VARIABLES})
 
 
-def _write_env_file(path: Path, variables: dict[str, str]) -> None:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+def _write_env_file(path: Path, variables: dict[str, str], *more: str) -> None:
+    lines = [*(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), *more]
     write_private(path, "\n".join(lines) + "\n")

@@ -170,9 +170,33 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
         )
 
 
+def write_command() -> None:
+    """Write `.venv/bin/slipway`, which runs the package from plugins/.
+
+    The package is not installed there, because Airflow would load its plugin twice: also from plugins/.
+    """
+    folder = MAIN.folder.resolve()
+    text = f"""#!{folder / "bin" / "python"}
+import sys
+
+sys.path.insert(0, {str(folder.parent / "plugins")!r})
+
+from slipway.command.main import app
+
+if __name__ == "__main__":
+    app(prog_name="slipway")
+"""
+    script = folder / "bin" / "slipway"
+    if not script.exists() or script.read_text() != text:
+        script.write_text(text)
+        script.chmod(0o755)
+
+
 def setup(*more: VirtualEnvironment) -> None:
     """Bring both environments, and the ones given, up to date; return at once if they are."""
     wanted = (MAIN, AWS, *more)
+    if MAIN.is_current():
+        write_command()
     if all(virtual.is_current() for virtual in wanted):
         return
     check_python()
@@ -185,6 +209,7 @@ def setup(*more: VirtualEnvironment) -> None:
         create(virtual)
         install(virtual, uv)
         (virtual.folder / STAMP).write_text(virtual.fingerprint())
+    write_command()
     print(f"{', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)
 
 
