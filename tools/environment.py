@@ -257,6 +257,7 @@ def shell_variables(settings: Settings, key: AccessKey | None = None) -> dict[st
 def user_variables(settings: Settings) -> dict[str, str]:
     """Return the variables that a person's shell or script needs to use this instance."""
     return shell_variables(settings) | {
+        "SLIPWAY_AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": passwords(settings)["admin"],
@@ -268,11 +269,13 @@ def write_env_files(settings: Settings) -> None:
     """Write the files that a person's shell reads: `.slipway/env`, `.slipway/admin-env`, and what they name."""
     write_private(settings.aws_config_file, _aws_config(settings))
     write_private(settings.sagemaker_config_file, _sagemaker_config(settings))
-    _write_env_file(settings.env_file, user_variables(settings))
+    # The command `slipway` is found, and no program of the environment takes the place of one of the person's.
+    path = f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}'
+    _write_env_file(settings.env_file, user_variables(settings), path)
     _write_env_file(settings.admin_env_file, shell_variables(settings, aws_credentials(settings).admin))
 
 
-def _write_env_file(path: Path, variables: dict[str, str]) -> None:
+def _write_env_file(path: Path, variables: dict[str, str], *more: str) -> None:
     lines = [
         f"unset {' '.join(SHELL_FORGETS)}",
         # Those of single services, such as AWS_ENDPOINT_URL_STS, which count more than AWS_ENDPOINT_URL.
@@ -282,6 +285,7 @@ def _write_env_file(path: Path, variables: dict[str, str]) -> None:
         *_first_in("NO_PROXY", ",", "127.0.0.1,localhost"),
         *_first_in("no_proxy", ",", "127.0.0.1,localhost"),
         *_first_in("PYTHONPATH", os.pathsep, str(LOCAL_ONLY)),
+        *more,
     ]
     write_private(path, "\n".join(lines) + "\n")
 

@@ -11,6 +11,8 @@ REGION = "us-west-2"
 ACCOUNT = "123456789012"
 # The identity of Airflow's workers and triggerer in the local AWS; only it may assume slipway-airflow.
 AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
+# Who the shell is in the local AWS after `source .slipway/env`.
+OPERATOR_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
 # What Airflow's connection to AWS assumes.
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-airflow"
 # Users who may operate runs; the model file says which of them may approve a model.
