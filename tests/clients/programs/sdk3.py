@@ -128,7 +128,7 @@ def process():
     made = Processor(
         role=ROLE, image_uri=IMAGE, instance_count=1, instance_type="ml.m5.xlarge", sagemaker_session=session
     )
-    made.run(wait=False)
+    made.run(wait=False, logs=False)
 
 
 def search():
