@@ -5,17 +5,14 @@ import os
 
 import boto3
 from sagemaker.core.helper.session_helper import Session
-from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackage, ModelPackageGroup
+from sagemaker.core.model_registry import create_model_package_from_containers
+from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackageGroup
 from sagemaker.core.shapes import (
     CaptureOption,
     ContainerDefinition,
     DataCaptureConfig,
-    ModelPackageContainerDefinition,
     ProductionVariant,
 )
-
-# The package's own name for it is that of a model card's.
-from sagemaker.core.shapes.shapes import InferenceSpecification
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData
@@ -104,17 +101,20 @@ def predict():
 
 
 def register():
-    ModelPackageGroup.create(model_package_group_name=NAME)
-    containers = [ModelPackageContainerDefinition(image=IMAGE, model_data_url=job().model_artifacts.s3_model_artifacts)]
-    package = ModelPackage.create(
+    """By the function that makes the group; ModelPackage.create wants a ModelPackageName that AWS does not answer."""
+    create_model_package_from_containers(
+        session,
+        containers=[{"Image": IMAGE, "ModelDataUrl": job().model_artifacts.s3_model_artifacts}],
+        content_types=["text/csv"],
+        response_types=["text/csv"],
+        inference_instances=["ml.m5.xlarge"],
+        transform_instances=["ml.m5.xlarge"],
         model_package_group_name=NAME,
-        inference_specification=InferenceSpecification(
-            containers=containers, supported_content_types=["text/csv"], supported_response_mime_types=["text/csv"]
-        ),
-        model_approval_status="PendingManualApproval",
+        approval_status="PendingManualApproval",
     )
-    same(package.model_package_version, 1)
-    return package
+    found = sm.list_model_packages(ModelPackageGroupName=NAME)["ModelPackageSummaryList"]
+    same([one["ModelPackageVersion"] for one in found], [1])
+    return found[0]["ModelPackageArn"]
 
 
 def own_script():
@@ -143,7 +143,7 @@ def delete():
         Endpoint.get(endpoint_name=name).delete()
         EndpointConfig.get(endpoint_config_name=name).delete()
         Model.get(model_name=name).delete()
-    package.delete()
+    sm.delete_model_package(ModelPackageName=package)
     ModelPackageGroup.get(model_package_group_name=NAME).delete()
 
 
