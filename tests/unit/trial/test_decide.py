@@ -132,7 +132,7 @@ def test_an_answer_becomes_the_record(asked, option):
     assert result["verdict"] == option.lower()
     assert records.written == [TrialRecord(TrialVerdict(option.lower()), "alice", AT, "Airflow", "fine")]
     # From here on the guard says who was first.
-    assert store.get(DECIDED)["decided_by"] == "alice"
+    assert (store.get(DECIDED)["decided_by"], store.get(DECIDED)["comment"]) == ("alice", "fine")
 
 
 def test_an_answer_that_the_guard_has_not_let_through_is_none(asked):
