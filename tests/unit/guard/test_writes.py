@@ -32,7 +32,7 @@ from tests.unit.request_samples import changed, iris, write_model
 
 OWN, OTHERS = (IRIS, "process_request"), (FOREIGN, "first")
 INTAKE = ("intake", "start_releases")
-SURVEY, DRIFT = ("live", "describe_everything"), ("drift", "report_drift")
+SURVEY, TELLS, DRIFT = ("live", "describe_everything"), ("live", "tell_alarms"), ("drift", "report_drift")
 ANSWER = {"dag_run_id": 1, "dag_id": IRIS, "run_id": RUN, "task_id": "approve", "map_index": -1, "key": "answer/0"}
 TABLE = TaskStateStoreModel.__table__
 
