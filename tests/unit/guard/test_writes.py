@@ -32,7 +32,7 @@ from tests.unit.request_samples import changed, iris, write_model
 
 OWN, OTHERS = (IRIS, "process_request"), (FOREIGN, "first")
 INTAKE = ("intake", "start_releases")
-SURVEY, TELLS, DRIFT = ("live", "describe_everything"), ("live", "tell_alarms"), ("drift", "report_drift")
+SURVEY, DRIFT = ("live", "describe_everything"), ("drift", "report_drift")
 ANSWER = {"dag_run_id": 1, "dag_id": IRIS, "run_id": RUN, "task_id": "approve", "map_index": -1, "key": "answer/0"}
 TABLE = TaskStateStoreModel.__table__
 
@@ -162,6 +162,13 @@ class TestATask:
         for headers in ({}, {"authorization": f"Bearer {real_server.token('alice')}"}):
             target = f"/execution/xcoms/{IRIS}/{RUN}/process_request/k"
             assert real_server.send("POST", target, "1", user=None, headers=headers)[0] in (401, 403)
+
+
+def test_both_tasks_of_the_survey_write_its_facts(real_server):
+    _, name = real_server.asset(snapshot.ASSET_PREFIX)
+    with create_session() as session:
+        for task_id in ("describe_everything", "tell_alarms"):
+            assert belongings.is_writer_of(name, "live", task_id, session.connection())
 
 
 @pytest.mark.parametrize(
