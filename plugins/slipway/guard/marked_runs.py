@@ -47,7 +47,7 @@ def tell_marked(caller: Caller, changes: Iterable[Any], session: Session) -> Non
         # News never keeps a person from marking a run.
         try:
             request = run.produce_dag_callback(
-                dag=None,  # type: ignore[arg-type]  # it is only used to call the callback at once
+                dag=None,  # it is only used to call the callback at once
                 success=False,
                 relevant_ti=_newest_task(run, session),
                 reason=marked_failed_by(caller.name),
