@@ -148,6 +148,19 @@ def test_a_model_in_both_environments(aws, calls):
     assert made == {**LISTS, "GetMetricData": 2}
     assert calls.of(lambda: survey.look(asked))[1] == LISTS
 
+    # Half an hour of minutes costs no more calls than three.
+    earlier = begun - timedelta(minutes=20)
+    put_requests(aws, prd.name, "model-a", at=earlier, requests=7)
+    seen, made = calls.of(lambda: survey.survey.look(asked, begun - timedelta(minutes=30)))
+    assert made == LISTS
+    found = {datetime.fromisoformat(one.at): one.requests for one in seen.traffic[prd.name]["model-a"]}
+    assert found == {earlier: 7, begun: 20}
+    (alarm,) = EndpointMetricsHook(aws_conn_id=None).alarm_states()
+    assert (alarm.endpoint, alarm.name, alarm.variant) == (prd.name, "model-a-5xx", "model-a")
+    assert alarm.full_name.endswith("-model-a-5xx")
+    assert datetime.fromisoformat(alarm.since).tzinfo is UTC
+    assert ". Fix: " in alarm.description
+
     sagemaker.delete_endpoint(EndpointName=dev.name)
     wait_gone(sagemaker, dev.name)
     assert list(survey.look(asked).endpoints) == [prd.name]

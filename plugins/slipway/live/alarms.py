@@ -93,7 +93,7 @@ class Firing:
             Notice.ALARM,
             f"{Notice.ALARM}/{self.key}",
             self.model,
-            f"The alarm {self.short} of {self.endpoint} fires since {self.since}",
+            f"The alarm {self.short} of {self.endpoint} has fired since {self.since}",
             model_url(self.model),
             version=version,
             stage=self.environment,

@@ -151,7 +151,9 @@ class History:
             name: self.variants.get(name, VariantHistory()).with_points(points.get(name, ()), now) for name in names
         }
         kept = {name: one for name, one in every.items() if one.fine or one.coarse}
-        newest = sorted(kept, key=lambda name: max(point.at for point in (*kept[name].coarse, *kept[name].fine)))
+        newest = sorted(
+            sorted(kept), key=lambda name: max(point.at for point in (*kept[name].coarse, *kept[name].fine))
+        )
         return type(self)({name: kept[name] for name in sorted(newest[-_VARIANTS:])})
 
 

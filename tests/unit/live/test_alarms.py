@@ -43,7 +43,7 @@ def test_the_message_has_every_part():
     assert message.reason == f"model-a of m-production: answers with a 5xx status above 0.1: {REASON}"
     assert message.fix == "read the endpoint's log"
     assert message.link.endswith("/plugin/slipway?model=m")
-    assert message.text == f"The alarm model-a-5xx of m-production fires since {SINCE}"
+    assert message.text == f"The alarm model-a-5xx of m-production has fired since {SINCE}"
 
 
 def test_each_alarm_is_told_once():
