@@ -11,8 +11,10 @@ export type NumberedMark = { at: number; number: number; say: string };
 type Props = { lines: Line[]; marks: NumberedMark[]; since: number; step: number; title: string; unit: string; until: number };
 
 const WIDTH = 460;
-const HEIGHT = 150;
-const TOP = 22;
+const HEIGHT = 170;
+// Room for the marks' numbers, in rows where they are close together.
+const TOP = 40;
+const ROW = 11;
 const BOTTOM = 8;
 
 /** Split a line where it has no value: a time without one is not drawn over. */
@@ -42,7 +44,7 @@ const rows = (places: number[]) => {
   const last: number[] = [];
   return places.map((place) => {
     const row = last.findIndex((one) => place - one > CLOSE);
-    const chosen = row >= 0 ? row : Math.min(last.length, 3);
+    const chosen = row >= 0 ? row : last.length % 3;
     last[chosen] = place;
     return chosen;
   });
@@ -62,6 +64,7 @@ export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Prop
       <Text as="figcaption" fontWeight="semibold" id={id}>
         {title}
       </Text>
+      <Text color="fg.muted" fontSize="sm">{`from 0 to ${short(highest)}${unit}`}</Text>
       <Box as="ul" aria-hidden="true" columnGap={3} display="flex" flexWrap="wrap" fontSize="sm" listStyleType="none">
         {lines.map((line) => (
           <Box alignItems="center" as="li" display="flex" gap={1} key={line.name}>
@@ -74,73 +77,72 @@ export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Prop
           </Box>
         ))}
       </Box>
-      <svg
-        aria-label={`${title} from ${utc(since)} to ${utc(until)} UTC, at most ${short(highest)}${unit}, with ${marks.length} marks; the table has each value`}
-        height="auto"
-        role="img"
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        width="100%"
-      >
-        {[0, highest / 2, highest].map((value, index) => (
-          <line
-            key={index}
-            stroke="currentColor"
-            strokeOpacity={index === 0 ? 0.5 : 0.15}
-            x1="0"
-            x2={WIDTH}
-            y1={y(value)}
-            y2={y(value)}
-          />
-        ))}
-        {marks.map((mark, index) => (
-          <g key={mark.number}>
+      <Box asChild h="auto" w="full">
+        <svg
+          aria-label={`${title} from ${utc(since)} to ${utc(until)} UTC, at most ${short(highest)}${unit}, with ${marks.length} marks; the table has each value`}
+          role="img"
+          viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        >
+          {[0, highest / 2, highest].map((value, index) => (
             <line
+              key={index}
               stroke="currentColor"
-              strokeDasharray="3 3"
-              strokeOpacity="0.6"
-              x1={x(mark.at)}
-              x2={x(mark.at)}
-              y1={TOP - 8 + (heights[index] ?? 0) * 12}
-              y2={HEIGHT - BOTTOM}
+              strokeOpacity={index === 0 ? 0.5 : 0.15}
+              x1="0"
+              x2={WIDTH}
+              y1={y(value)}
+              y2={y(value)}
             />
-            <text
-              fill="currentColor"
-              fontSize="12"
-              textAnchor={x(mark.at) > WIDTH - 10 ? "end" : x(mark.at) < 10 ? "start" : "middle"}
-              x={x(mark.at)}
-              y={TOP - 10 + (heights[index] ?? 0) * 12}
-            >
-              {mark.number}
-            </text>
-            <title>{`${utc(mark.at)} UTC: ${mark.say}`}</title>
-          </g>
-        ))}
-        {lines.map((line) => (
-          <Box asChild color={line.color} key={line.name}>
-            <g>
-              {pieces(line.values).map((piece) =>
-                piece.length === 1 ? (
-                  piece.map(([index, value]) => (
-                    <circle cx={x(middle(index))} cy={y(value)} fill="currentColor" key={index} r="2" />
-                  ))
-                ) : (
-                  <polyline
-                    fill="none"
-                    key={piece[0]?.[0]}
-                    points={piece.map(([index, value]) => `${x(middle(index)).toFixed(1)},${y(value).toFixed(1)}`).join(" ")}
-                    stroke="currentColor"
-                    strokeDasharray={line.dash}
-                    strokeWidth="1.5"
-                  />
-                ),
-              )}
+          ))}
+          {marks.map((mark, index) => (
+            <g key={mark.number}>
+              <line
+                stroke="currentColor"
+                strokeDasharray="3 3"
+                strokeOpacity="0.6"
+                x1={x(mark.at)}
+                x2={x(mark.at)}
+                y1={ROW * ((heights[index] ?? 0) + 1) + 2}
+                y2={HEIGHT - BOTTOM}
+              />
+              <text
+                fill="currentColor"
+                fontSize="10"
+                textAnchor={x(mark.at) > WIDTH - 10 ? "end" : x(mark.at) < 10 ? "start" : "middle"}
+                x={x(mark.at)}
+                y={ROW * ((heights[index] ?? 0) + 1)}
+              >
+                {mark.number}
+              </text>
+              <title>{`${utc(mark.at)} UTC: ${mark.say}`}</title>
             </g>
-          </Box>
-        ))}
-      </svg>
+          ))}
+          {lines.map((line) => (
+            <Box asChild color={line.color} key={line.name}>
+              <g>
+                {pieces(line.values).map((piece) =>
+                  piece.length === 1 ? (
+                    piece.map(([index, value]) => (
+                      <circle cx={x(middle(index))} cy={y(value)} fill="currentColor" key={index} r="2" />
+                    ))
+                  ) : (
+                    <polyline
+                      fill="none"
+                      key={piece[0]?.[0]}
+                      points={piece.map(([index, value]) => `${x(middle(index)).toFixed(1)},${y(value).toFixed(1)}`).join(" ")}
+                      stroke="currentColor"
+                      strokeDasharray={line.dash}
+                      strokeWidth="1.5"
+                    />
+                  ),
+                )}
+              </g>
+            </Box>
+          ))}
+        </svg>
+      </Box>
       <Box aria-hidden="true" color="fg.muted" display="flex" fontSize="xs" justifyContent="space-between">
         <span>{utc(since)}</span>
-        <span>{`0 to ${short(highest)}${unit}`}</span>
         <span>{`${utc(until)} UTC`}</span>
       </Box>
     </Box>
