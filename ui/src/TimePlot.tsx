@@ -2,6 +2,7 @@ import { Box, Text } from "@chakra-ui/react";
 import { useId } from "react";
 
 import { short } from "./Plot";
+import { useNarrow } from "./useNarrow";
 
 /** A line: one value for each time, undefined where there is none. */
 export type Line = { color: string; dash?: string; name: string; values: (number | undefined)[] };
@@ -10,7 +11,9 @@ export type NumberedMark = { at: number; number: number; say: string };
 
 type Props = { lines: Line[]; marks: NumberedMark[]; since: number; step: number; title: string; unit: string; until: number };
 
+// In units of the drawing, which is as wide as its place: fewer in a narrow window, so that the numbers stay readable.
 const WIDTH = 460;
+const NARROW_WIDTH = 320;
 const HEIGHT = 170;
 // Room for the marks' numbers, in rows where they are close together.
 const TOP = 40;
@@ -53,9 +56,10 @@ const rows = (places: number[]) => {
 /** Lines over time, with marks; the values are in the table below the plots. */
 export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Props) => {
   const id = useId();
+  const width = useNarrow() ? NARROW_WIDTH : WIDTH;
   const values = lines.flatMap((line) => line.values.filter((one) => one !== undefined));
   const highest = Math.max(...values, 0);
-  const x = (at: number) => (WIDTH * (at - since)) / Math.max(1, until - since);
+  const x = (at: number) => (width * (at - since)) / Math.max(1, until - since);
   const y = (value: number) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * value) / (highest || 1);
   const middle = (index: number) => since + (index + 0.5) * step;
   const heights = rows(marks.map((one) => x(one.at)));
@@ -81,7 +85,7 @@ export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Prop
         <svg
           aria-label={`${title} from ${utc(since)} to ${utc(until)} UTC, at most ${short(highest)}${unit}, with ${marks.length} marks; the table has each value`}
           role="img"
-          viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+          viewBox={`0 0 ${width} ${HEIGHT}`}
         >
           {[0, highest / 2, highest].map((value, index) => (
             <line
@@ -89,7 +93,7 @@ export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Prop
               stroke="currentColor"
               strokeOpacity={index === 0 ? 0.5 : 0.15}
               x1="0"
-              x2={WIDTH}
+              x2={width}
               y1={y(value)}
               y2={y(value)}
             />
@@ -107,8 +111,8 @@ export const TimePlot = ({ lines, marks, since, step, title, unit, until }: Prop
               />
               <text
                 fill="currentColor"
-                fontSize="10"
-                textAnchor={x(mark.at) > WIDTH - 10 ? "end" : x(mark.at) < 10 ? "start" : "middle"}
+                style={{ fontSize: "10px" }}
+                textAnchor={x(mark.at) > width - 10 ? "end" : x(mark.at) < 10 ? "start" : "middle"}
                 x={x(mark.at)}
                 y={ROW * ((heights[index] ?? 0) + 1)}
               >
