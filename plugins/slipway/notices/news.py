@@ -66,7 +66,7 @@ def _tell_failed(model: ModelConfig, context: Context) -> None:
     reason = str(context.get("reason") or "")
     if reason.startswith(_MARKED):
         what = f"The {kind} was {reason}"
-        fix = "ask who marked it; to go on, clear the failed task and those after it, or upload the zip again"
+        fix = "ask that person why; to go on, clear the tasks that were failed or skipped, or upload the zip again"
         message = _message(context, Notice.FAILED, what, {"why": f"the run was {reason}"}, fix, model=model.prefix)
         return Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
     failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}

@@ -100,7 +100,7 @@ def test_a_run_that_a_person_marked_failed_names_the_person(sent, kept):
     (message,) = sent
     assert (message.text, message.stage) == ("The release was marked failed by alice", "train")
     assert message.reason == "the run was marked failed by alice"
-    assert message.fix.startswith("ask who marked it")
+    assert message.fix.startswith("ask that person why")
 
 
 def test_a_marked_run_that_no_task_has_begun_is_told(sent):
