@@ -462,7 +462,7 @@ export interface components {
         Order: "need" | "model" | "newest";
         /**
          * PastRelease
-         * @description A line of a model's releases.
+         * @description A line of a model's releases; ``live_share`` is its share of the requests while another one is live beside it.
          */
         PastRelease: {
             /** Run Id */
@@ -481,13 +481,16 @@ export interface components {
             rolls_back: boolean;
             /** Started By */
             started_by: string | null;
-            decided: components["schemas"]["Decided"] | null;
+            /** Decided */
+            decided: components["schemas"]["Decided"][];
             /** Reached Production At */
             reached_production_at: string | null;
             /** Package Arn */
             package_arn: string | null;
             /** Is Live */
             is_live: boolean;
+            /** Live Share */
+            live_share: number | null;
             /** Roll Back Refusal */
             roll_back_refusal: string | null;
             failure: components["schemas"]["Failure"] | null;
@@ -527,7 +530,7 @@ export interface components {
         Range: "day" | "week";
         /**
          * Release
-         * @description One release, or one roll-back.
+         * @description One release, or one roll-back; ``production`` names the versions that production serves, as in a row.
          */
         Release: {
             /** Model */
@@ -544,8 +547,8 @@ export interface components {
             rolled_back_by: string | null;
             /** Is Live */
             is_live: boolean;
-            /** Live Version */
-            live_version: string | null;
+            /** Production */
+            production: string | null;
             /** Started */
             started: string | null;
             /** Ended */
@@ -597,7 +600,7 @@ export interface components {
         };
         /**
          * Row
-         * @description One model.
+         * @description One model; ``production`` names the versions that production serves, with their shares if there are several.
          */
         Row: {
             /** Model */
@@ -613,6 +616,8 @@ export interface components {
             stages: components["schemas"]["Stage"][];
             /** Live */
             live: components["schemas"]["Live"][];
+            /** Production */
+            production: string | null;
             /** Served */
             served: components["schemas"]["Served"][];
             /** Decisions */
@@ -712,7 +717,7 @@ export interface components {
          * @description How a release is in a stage.
          * @enum {string}
          */
-        StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done";
+        StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done" | "no trial";
         /**
          * Survey
          * @description The survey's last look.
