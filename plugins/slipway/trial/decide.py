@@ -43,6 +43,7 @@ class TrialDecisionSensor(AskingOperator):
 
     board_stage = BoardStage.PRD
     trigger_class = TrialDecisionTrigger
+    otherwise = "both models stay as they are"
     records = client(TrialRecordHook)
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
 
@@ -52,6 +53,7 @@ class TrialDecisionSensor(AskingOperator):
         super().__init__(
             subject=SUBJECT,
             options=list(OPTIONS),
+            notices=Notices.of(model.approval),
             rules=Rules((ApprovalStage(STAGE, approvers),), model.approval.allow_uploader),
             home_bucket=model.source.bucket,
             timeout_days=self.trial.answer_days,

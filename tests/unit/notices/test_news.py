@@ -117,3 +117,18 @@ def test_an_error_says_where_it_happened():
         "Why: Overtaken (the newer run): it was uploaded later",
         "Fix: trigger it",
     ]
+
+
+@pytest.mark.parametrize("kept", [None, KEPT, {**KEPT, "told": True}])
+def test_a_run_that_a_person_marked_failed_names_the_person(sent, kept):
+    """Whatever its last task has left: the mark is what ended the run."""
+    news.on_failure(iris_model())({**context(Task(kept)), "reason": news.marked_failed_by("alice")})
+    (message,) = sent
+    assert (message.text, message.stage) == ("The release was marked failed by alice", "train")
+    assert message.reason == "the run was marked failed by alice"
+    assert message.fix.startswith("ask that person why")
+
+
+def test_a_marked_run_that_no_task_has_begun_is_told(sent):
+    news.on_failure(iris_model())({"run_id": "s3__1", "reason": news.marked_failed_by("alice")})
+    assert sent[0].link.endswith("/dags/iris-model/runs/s3__1")
