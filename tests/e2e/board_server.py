@@ -88,7 +88,7 @@ def fill(database: str) -> None:
             what="The run s3__4 has the newest version",
             where="s3://uploads/training_jobs/churn-model/trainingjob.zip version v4",
             why="it started at 2026-11-26T12:00:00+00:00",
-            fix="to release this version again, press Release this version again on this run's page of the board",
+            fix='to release this version again, press "Release this version again" on this run\'s page of the board',
         )
         zip_key = "training_jobs/churn-model/trainingjob.zip"
         world.remember("source", PINNED, Revision("uploads", zip_key, "v4", "e", 1, worlds.NOW.isoformat()).to_xcom())
