@@ -61,6 +61,18 @@ export const releaseName = (version: string | null | undefined, uploadedAt?: str
   return uploadedAt ? `zip of ${new Date(uploadedAt).toLocaleString(WRITTEN, { timeZone: "UTC" }).slice(0, -3)}` : "";
 };
 
+/** Say who decided what, and how: "Approved by alice (Airflow)". */
+export const decidedBy = (one: { by: string; decision: string; how: string; task_id: string }): string => {
+  if (one.how === "superseded") {
+    return "A newer release took its place";
+  }
+  const decision = one.task_id === "decide_trial" ? `trial: ${one.decision}, decided` : one.decision;
+  return `${decision} by ${one.by} (${one.how})`;
+};
+
+/** Write a share of the requests. */
+export const percent = (share: number | null): string => (share === null ? "–" : `${Number((share * 100).toFixed(1))} %`);
+
 /** The board's page of a release; on a narrow window Airflow leaves no room for the tab of the run. */
 export const runUrl = (model: string, runId: string): string =>
   `/plugin/slipway?${new URLSearchParams({ model, run: runId }).toString()}`;
