@@ -1,4 +1,4 @@
-"""A second release and the way back, by the command line: an approver's single request, without training; nobody else's."""
+"""A second release and the way back, by the command line: an approver's one request, and nobody else's."""
 
 from __future__ import annotations
 
