@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,11 +62,26 @@ FAB = VirtualEnvironment(
     ROOT / ".venv-fab", ROOT / "tests" / "fab" / "requirements.txt", ROOT / "tests" / "fab" / "constraints.txt"
 )
 
+# For make labs and make test: a notebook's environment has SageMaker's SDK, and no Airflow.
+LABS = VirtualEnvironment(
+    ROOT / ".venv-labs", ROOT / "notebooks" / "requirements.txt", ROOT / "notebooks" / "constraints.txt"
+)
+
 # For make checkov and make test: its pins and MAIN's exclude each other.
 CHECKOV = VirtualEnvironment(
     ROOT / ".venv-checkov",
     ROOT / "tools" / "checkov" / "requirements.txt",
     ROOT / "tools" / "checkov" / "constraints.txt",
+)
+
+# For make test-clients only: the AWS clients that people bring, each with versions of its own.
+CLIENTS = tuple(
+    VirtualEnvironment(
+        ROOT / ".venv-clients" / name,
+        ROOT / "tests" / "clients" / f"{name}.in",
+        ROOT / "tests" / "clients" / f"{name}.txt",
+    )
+    for name in ("sdk2", "cli1", "cli2")
 )
 
 
@@ -213,11 +229,11 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, CHECKOV):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
-        if virtual is FAB:
+        if virtual in (FAB, LABS):
             # The same versions as MAIN, so that the results of its tests hold for MAIN.
             command += ["-c", MAIN.constraints]
         written = virtual.constraints.with_suffix(".new")
@@ -228,11 +244,12 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab or make checkov."""
+    """Run make setup or make lock, or prepare make test-fab, make labs, make checkov or make test-clients."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "checkov", "lock"], nargs="?", default="setup")
+    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "clients": CLIENTS}
+    parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:
-        commands = {"setup": setup, "fab": lambda: setup(FAB), "checkov": lambda: setup(CHECKOV), "lock": lock}
+        commands = {"setup": setup, "lock": lock} | {name: partial(setup, *made) for name, made in more.items()}
         commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)
