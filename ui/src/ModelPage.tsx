@@ -9,6 +9,7 @@ import { Metrics } from "./Metrics";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
 import { ServedEnvironments } from "./Served";
+import { TrafficPlots } from "./Traffic";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -48,6 +49,7 @@ const OneModel = ({ dagId }: { dagId: string }) => {
           </Button>
         </HStack>
       ) : undefined}
+      {model.document ? <TrafficPlots model={dagId} /> : undefined}
       {past.document ? <Metrics releases={past.document.releases} /> : undefined}
     </Page>
   );
@@ -139,7 +141,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
       ) : undefined}
       <Text aria-live="polite">{said}</Text>
       <Box overflowX="auto">
-        <Table.Root minW="50rem" size="sm" variant="outline">
+        <Table.Root css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }} minW="50rem" size="sm" variant="outline">
           <Table.Header>
             <Table.Row>
               {["release", "state", "started", "decision", "production", "roll back"].map((head) => (
