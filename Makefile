@@ -44,10 +44,12 @@ AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest --second-try --last-fail
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
 GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py tests/unit/board/test_any_request.py
+# The suites of the clients that people bring, one for each.
+CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py)
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -130,6 +132,10 @@ test-logs: setup ## Run a release with Airflow's logs in S3, and read its traini
 
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
+test-clients: setup ## Run the AWS CLI, the SageMaker and JavaScript SDKs and the CDK (ARGS="-k sdk2"; 10 minutes)
+	@"$(PYTHON)" tools/setup.py clients
+	@$(VENV)/python -m pytest $(CLIENTS) $(ARGS)
 
 cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
 	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)

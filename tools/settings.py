@@ -102,6 +102,21 @@ class Settings:
         return self.home / "admin-env"
 
     @property
+    def aws_config_file(self) -> Path:
+        """The AWS configuration of a person's shell: it names the local AWS and nothing else."""
+        return self.home / "aws-config"
+
+    @property
+    def sagemaker_config_file(self) -> Path:
+        """The configuration of the SageMaker Python SDK in a person's shell."""
+        return self.home / "sagemaker.yaml"
+
+    @property
+    def sdk_bucket(self) -> str:
+        """The bucket that the SageMaker SDK makes for itself; it has the name that it has on AWS."""
+        return f"sagemaker-{REGION}-{ACCOUNT}"
+
+    @property
     def status_file(self) -> Path:
         return self.home / "services.json"
 

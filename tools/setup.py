@@ -74,6 +74,16 @@ CHECKOV = VirtualEnvironment(
     ROOT / "tools" / "checkov" / "constraints.txt",
 )
 
+# For make test-clients only: the AWS clients that people bring, each with versions of its own.
+CLIENTS = tuple(
+    VirtualEnvironment(
+        ROOT / ".venv-clients" / name,
+        ROOT / "tests" / "clients" / f"{name}.in",
+        ROOT / "tests" / "clients" / f"{name}.txt",
+    )
+    for name in ("sdk2", "cli1", "cli2")
+)
+
 
 def check_python() -> None:
     """Check that this is the Python the pins were made for and that it can make virtual environments.
@@ -219,7 +229,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -234,12 +244,12 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab, make labs or make checkov."""
+    """Run make setup or make lock, or prepare make test-fab, make labs, make checkov or make test-clients."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "labs", "checkov", "lock"], nargs="?", default="setup")
+    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "clients": CLIENTS}
+    parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:
-        more = {"fab": FAB, "labs": LABS, "checkov": CHECKOV}
-        commands = {"setup": setup, "lock": lock} | {name: partial(setup, virtual) for name, virtual in more.items()}
+        commands = {"setup": setup, "lock": lock} | {name: partial(setup, *made) for name, made in more.items()}
         commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)

@@ -56,7 +56,7 @@ class Airflow:
         :raises CommandError: when Airflow does not answer or refuses
         """
         status, answer = _request(self.url, method, path, body, self._token)
-        if status == 401 and (token := self._renewed()):
+        if _is_no_login(status, answer) and (token := self._renewed()):
             self._token = token
             status, answer = _request(self.url, method, path, body, token)
         if status < 300 and not (isinstance(answer, str) and path.startswith(f"/{BOARD}")):
@@ -117,7 +117,7 @@ def refusal(url: str, request: str, status: int, answer: Any) -> CommandError:
     :param answer: the decoded body
     """
     detail = _detail(answer)
-    if status == 401:
+    if _is_no_login(status, answer):
         return CommandError(
             "You are not logged in any more",
             where=url,
@@ -168,6 +168,11 @@ def open_url(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     status, answer = _request(f"{parts.scheme}://{parts.netloc}", "GET", parts.path, None, None)
     return answer if isinstance(answer, dict) else {"status": status}
+
+
+def _is_no_login(status: int, answer: Any) -> bool:
+    """Tell whether the token is at fault: Airflow says 401 without one, and 403 of one that it cannot read."""
+    return status == 401 or (status == 403 and _detail(answer) in ("Invalid JWT token", "Token Expired"))
 
 
 def _query(query: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # How the release writes one problem of a zip: in request/policy.py, request/xgboost.py and validation.py.
 _PROBLEM = re.compile(
-    r"(?:(?P<file>[\w.-]+)(?:: |, ))?(?:field (?P<field>.+?): )?expected (?P<allowed>.+?), found (?P<found>.+?)"
-    r"(?: \((?P<fix>[^()]*)\))?"
+    r"(?:(?P<file>[\w./-]+)(?:: |, ))?(?:field (?P<field>.+?): )?expected (?P<allowed>.+?), found (?P<found>.+?)"
+    r"(?(field)(?: \((?P<fix>[^()]*)\))?)"
 )
 
 
@@ -94,12 +94,15 @@ def examine(package: Package, prefix: str | None, models: Path | None, aws: Aws 
     with release_code(output):
         from slipway.aws.placeholders import AwsIdentity
         from slipway.errors import SlipwayError
+        from slipway.request.fence import parse_zip
         from slipway.request.process import checked
 
         config = model_of(package, prefix, models)
         report = Report(config.prefix, hashlib.sha256(package.body).hexdigest())
-        where = AwsIdentity(caller.account, caller.region) if caller else _named(package, config)
         try:
+            # First, because account and region cannot be found in a zip that cannot be read.
+            parse_zip(package.body)
+            where = AwsIdentity(caller.account, caller.region) if caller else _named(package, config)
             fenced = checked(package.body, config, where)
         except SlipwayError as error:
             report.problems.append(of_release(error))
@@ -207,6 +210,6 @@ def _documents(error: CommandError) -> Iterator[dict[str, Any]]:
             "field": parts.get("field"),
             "allowed": parts.get("allowed"),
             "found": parts.get("found"),
-            "fix": parts.get("fix") or error.fix,
+            "fix": "; ".join(part for part in (parts.get("fix"), error.fix) if part),
             "why": line,
         }

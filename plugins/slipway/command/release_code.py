@@ -11,6 +11,9 @@ from pathlib import Path
 
 from slipway.command.output import Output
 
+# Whose notes are for a task's log and not for a person at a terminal.
+_QUIET = ("slipway", "airflow")
+
 
 @contextlib.contextmanager
 def release_code(output: Output) -> Iterator[None]:
@@ -22,10 +25,18 @@ def release_code(output: Output) -> Iterator[None]:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / "airflow"
     os.environ.setdefault("AIRFLOW_HOME", str(cache))
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    # Read when Airflow is imported. Without it each hook says where its credentials come from.
+    os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "slipway.aws.session=WARNING")
     working = output.err.status("Reading the model files …") if output.interactive else contextlib.nullcontext()
+    loggers = [logging.getLogger(name) for name in _QUIET]
+    levels = [logger.level for logger in loggers]
     with working, contextlib.redirect_stdout(sys.stderr):
         import slipway.errors  # noqa: F401
 
-        logging.getLogger("slipway").setLevel(logging.ERROR)
-        yield
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
