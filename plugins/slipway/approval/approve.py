@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -132,7 +131,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
                 instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),
                 strategy=self.strategy,
-                ends_at=_utc(self.ends_at(question)),
+                ends_at=self.open_until(question),
                 stress=ti.xcom_pull(task_ids=STRESS_DEV),
                 stress_wanted=STRESS_DEV in self.upstream_task_ids,
                 run_url=run_url(ti.dag_id, ti.run_id),
@@ -149,7 +148,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         ends_at = self.ends_at(question)
         half_time = (question.at + ends_at) / 2
         stage = self.parsed_rules.open_stage(question.approvals)
-        wanted = f"{self.parsed_rules.wanted(question.approvals)}, until {_utc(ends_at)}"
+        wanted = f"{self.parsed_rules.wanted(question.approvals)}, until {self.open_until(question)}"
         told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
         if time.time() < half_time:
             return half_time if told else min(half_time, retry_at())
@@ -302,7 +301,3 @@ def _notice_of(decision: Decision) -> Notice:
 def _decision_line(decision: Decision) -> str:
     text = f"{decision.decision} by {decision.decided_by} at {decision.decided_at} ({decision.how})"
     return f"{text}: {decision.comment}" if decision.comment else text
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -237,6 +237,10 @@ class AskingOperator(StageMixin, HITLOperator):
     def ends_at(self, question: Question) -> float:
         """Return the deadline of a question, in seconds since the epoch."""
         return question.at + timedelta(days=self.timeout_days).total_seconds()
+
+    def open_until(self, question: Question) -> str:
+        """Return the deadline of a question in UTC, as people read it."""
+        return datetime.fromtimestamp(self.ends_at(question), UTC).isoformat(timespec="minutes")
 
     def wait(self, context: Context, question: Question) -> NoReturn:
         """Wait for an answer, deferred."""

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import SlipwayError
+from slipway.formats.json_numbers import number_of, number_text
 from slipway.host.links import run_url
 from slipway.host.task_errors import FAILURE
 from slipway.names import package_version
 from slipway.notices.send import Message, Notice, Notices
-from slipway.plan import roll_back_target_of
+from slipway.plan import DEPLOY_PRD, roll_back_target_of
+from slipway.states import TrialOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 # The task that ends well only where production serves the release.
 _LAST_TEST = "test_prd"
+_SETTLE_TRIAL = "settle_trial"
 
 
 def on_failure(model: ModelConfig) -> Callable[[Context], None]:
@@ -70,9 +73,22 @@ def _tell_released(model: ModelConfig, context: Context) -> None:
     ti: Any = context.get("ti")
     if ti is None or not ti.xcom_pull(task_ids=_LAST_TEST):
         return
-    what = "Production was rolled back" if _rolls_back(context) else "The release is in production"
+    what = "Production was rolled back" if _rolls_back(context) else _in_production(ti)
     message = _message(context, Notice.RELEASED, what, {}, None, model=model.prefix)
     Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
+
+
+def _in_production(ti: Any) -> str:
+    """Say how production serves a release: alone, or beside the live model after its trial, or no more."""
+    plan, deployed, settled = (
+        ti.xcom_pull(task_ids=one) or {} for one in ("process_request", DEPLOY_PRD, _SETTLE_TRIAL)
+    )
+    if settled.get("outcome") == TrialOutcome.RETIRED.value:
+        return "The trial has ended: production serves the live model alone again"
+    share = plan.get("trial_share")
+    if share is not None and "ModelBDataUrl" in (settled or deployed).get("outputs", {}):
+        return f"The release is in production with {number_text(number_of(share) * 100)} % of the requests"
+    return "The release is in production"
 
 
 def _message(

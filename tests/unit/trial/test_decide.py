@@ -1,5 +1,7 @@
 """The task decide_trial: one verdict on the model package, by an approver's answer or by the rule."""
 
+import re
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -112,6 +114,8 @@ def test_any_approver_is_asked_with_the_figures_and_waited_for(asked):
     assert question["options"] == ["Promote", "Keep", "Retire"]
     assert "| Invocations | 1000 | 100 |" in question["body"]
     assert "1 of alice, carol must approve" in question["body"]
+    (until,) = re.findall(r"waits until (\S+); without an answer both models stay", question["body"])
+    assert datetime.fromisoformat(until).utcoffset() == timedelta(0)
     assert Rules.from_json(made.rules).needed == 1
     assert trigger.deadline == store.get(QUESTION)["at"] + 7 * 86400
     # A second attempt asks nothing anew.
@@ -128,7 +132,7 @@ def test_an_answer_becomes_the_record(asked, option):
     assert result["verdict"] == option.lower()
     assert records.written == [TrialRecord(TrialVerdict(option.lower()), "alice", AT, "Airflow", "fine")]
     # From here on the guard says who was first.
-    assert store.get(DECIDED)["decided_by"] == "alice"
+    assert (store.get(DECIDED)["decided_by"], store.get(DECIDED)["comment"]) == ("alice", "fine")
 
 
 def test_an_answer_that_the_guard_has_not_let_through_is_none(asked):
