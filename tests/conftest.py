@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.aws_keys import CREDENTIALS
@@ -18,6 +19,9 @@ from tests.aws_keys import CREDENTIALS
 pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# No test asserts a time, and hypothesis's deadline of 200 ms for an example would.
+hypothesis.settings.register_profile("slipway", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("slipway")
 # The folders whose files take longest, in this order.
 _LONG = ("faults", "cfn", "local_aws")
 # A second try is for a machine that stood still once, not for a change that broke something.
@@ -81,7 +85,7 @@ def every_kill(request: pytest.FixtureRequest) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is rare, and let the files that take minutes begin first.
 
-    So no process works on a long one when the others have ended. The end-to-end tests keep the order of the command line.
+    So no process works on a long one when the others have ended. The end-to-end tests keep the command line's order.
     """
     if not config.getoption("--rare"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("rare")])
