@@ -67,6 +67,8 @@ CHECKOV = VirtualEnvironment(
     ROOT / "tools" / "checkov" / "requirements.txt",
     ROOT / "tools" / "checkov" / "constraints.txt",
 )
+# For make docs: nothing of Slipway is imported there.
+DOCS = VirtualEnvironment(ROOT / ".venv-docs", ROOT / "docs" / "requirements.txt", ROOT / "docs" / "constraints.txt")
 
 
 def check_python() -> None:
@@ -188,7 +190,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, CHECKOV):
+    for virtual in (MAIN, AWS, FAB, CHECKOV, DOCS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -203,11 +205,17 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab or make checkov."""
+    """Run make setup or make lock, or prepare make test-fab, make checkov or make docs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "checkov", "lock"], nargs="?", default="setup")
+    parser.add_argument("command", choices=["setup", "fab", "checkov", "docs", "lock"], nargs="?", default="setup")
     try:
-        commands = {"setup": setup, "fab": lambda: setup(FAB), "checkov": lambda: setup(CHECKOV), "lock": lock}
+        commands = {
+            "setup": setup,
+            "fab": lambda: setup(FAB),
+            "checkov": lambda: setup(CHECKOV),
+            "docs": lambda: setup(DOCS),
+            "lock": lock,
+        }
         commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)
