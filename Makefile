@@ -45,7 +45,7 @@ GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_pro
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -97,6 +97,10 @@ test: setup lint checkov docs ## Run lint, checkov, the docs' links and every te
 test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
+
+test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk (12 minutes)
+	@$(VENV)/python -m pytest --rare -m "rare and not e2e" $(PARALLEL) $(ARGS)
+	@$(VENV)/python -m pytest --rare -m "rare and e2e" $(E2E) $(ARGS)
 
 # E2E_SLIPWAY_… becomes SLIPWAY_… of the instance that the end-to-end tests start.
 test-postgres: setup ## Run the approval's end-to-end tests on PostgreSQL and two API processes

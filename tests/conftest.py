@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="kill tasks at each of their AWS calls instead of every second one, which takes four times as long",
     )
+    parser.addoption("--rare", action="store_true", help="run the tests marked rare too, which take minutes")
     parser.addoption(
         "--second-try",
         action="store_true",
@@ -77,11 +78,14 @@ def every_kill(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--every-kill"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files that take minutes begin first, so that no process works on one when the others have ended.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is rare, and let the files that take minutes begin first.
 
-    The end-to-end tests keep the order of the command line.
+    So no process works on a long one when the others have ended. The end-to-end tests keep the order of the command line.
     """
+    if not config.getoption("--rare"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("rare")])
+        items[:] = [item for item in items if not item.get_closest_marker("rare")]
     items.sort(key=_turn)
 
 

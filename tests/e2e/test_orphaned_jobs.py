@@ -66,6 +66,7 @@ def test_jobs_end_with_runs_that_were_failed_or_deleted_while_the_triggerer_was_
     assert {run["state"] for run in slipway.api().runs("reaper")} <= {"success", "running", "queued"}
 
 
+@pytest.mark.rare
 def test_waits_go_on_when_the_triggerer_lives_but_does_nothing(slipway):
     run_id, job = train_endlessly(slipway, "iris-model")
     # Its event loop stands still, and then the process that supervises the loop.

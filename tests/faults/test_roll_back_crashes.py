@@ -15,7 +15,7 @@ from tests.local_aws.release_support import model, zip_with
 from tests.unit.request_samples import BUCKET
 from tests.unit.signatures import record_decision, signed_order
 
-pytestmark = pytest.mark.local_aws
+pytestmark = [pytest.mark.local_aws, pytest.mark.rare]
 
 MODEL = model().model_copy(
     update={

@@ -7,7 +7,7 @@ from slipway.trial.wait import BakeTrigger, TrialTrigger
 from tests.cfn.trials import SECOND, TrialModel
 from tests.faults.crashes import Crashes, KilledError, Waits, attempt, kill_everywhere
 
-pytestmark = pytest.mark.local_aws
+pytestmark = [pytest.mark.local_aws, pytest.mark.rare]
 
 # The trial's weights, the steps of a promotion, none for a model that is retired; None: it is not there.
 SHARES = {

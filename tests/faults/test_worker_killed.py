@@ -16,7 +16,7 @@ from tests.faults.workers import in_a_worker, kill_after
 from tests.local_aws.release_support import model, zip_with
 from tests.unit.request_samples import BUCKET, training_job
 
-pytestmark = pytest.mark.local_aws
+pytestmark = [pytest.mark.local_aws, pytest.mark.rare]
 
 REVISIONS = 20
 STOCK_TASKS = 2

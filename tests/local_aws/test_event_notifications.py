@@ -221,6 +221,7 @@ def test_an_event_of_eventbridge_through_a_topic_emits_an_event_at_once(uploads)
     assert len(uploads.runs) == 1
 
 
+@pytest.mark.rare
 def test_ten_thousand_shuffled_notifications_of_two_hundred_versions_start_two_hundred_releases(
     local_aws, uploads, monkeypatch
 ):

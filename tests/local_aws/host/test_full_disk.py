@@ -303,6 +303,7 @@ def check(aws, writers):
 OPERATIONS = ("PutObject", "PutObject", "CreateModelPackageGroup", "CreateTopic")
 
 
+@pytest.mark.rare
 def test_what_was_answered_is_there_after_ten_kills_on_a_full_disk(aws, disk, eventually):
     s3 = aws.client("s3")
     for bucket in ("plain", "versioned"):

@@ -104,6 +104,7 @@ def test_stop_and_start(local_aws, new_local_aws):
     }
 
 
+@pytest.mark.rare
 def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
     # Slow enough that each change is still in progress when the process is killed.
     aws = new_local_aws("--pace", "5").start()
