@@ -1,6 +1,7 @@
 """The navigation of the site: the chapters in their order, and the pages of each."""
 
 NAVIGATION = {
+    "Slipway": ["README.md"],
     "Tutorial": [
         "docs/tutorial/1-install.md",
         "docs/tutorial/2-first-release.md",
