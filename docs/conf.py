@@ -12,6 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from navigation import NAVIGATION
+from pygments.lexers import JavascriptLexer
+from sphinx.highlighting import lexers
 
 project = "Slipway"
 author = "the Slipway contributors"
@@ -26,14 +28,17 @@ source_suffix = {".md": "markdown"}
 nitpicky = True
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
-# JSON with comments is shown without an error of the highlighter, which knows JSON only.
-suppress_warnings = ["misc.highlighting_failure"]
+# JSON with comments is written as JavaScript is.
+lexers["jsonc"] = JavascriptLexer()
 
 html_theme = "furo"
 html_title = "Slipway"
 html_extra_path = ["extra"]
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 
@@ -41,7 +46,7 @@ def add_navigation(app: object, docname: str, source: list[str]) -> None:
     """Append the navigation to the first page, as Sphinx's own tables of contents."""
     if docname != root_doc:
         return
-    for caption, pages in NAVIGATION.items():
+    for caption, pages in filter(lambda chapter: chapter[1], NAVIGATION.items()):
         listed = "\n".join(f"/{page.removesuffix('.md')}" for page in pages)
         source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n"
 

@@ -1,7 +1,11 @@
 """The navigation of the site: the chapters in their order, and the pages of each."""
 
+from pathlib import Path
+
+_LABS = sorted((Path(__file__).parent / "labs").glob("*.md"))
+
 NAVIGATION = {
-    "Slipway": ["README.md"],
+    "About": ["README.md"],
     "Tutorial": [
         "docs/tutorial/1-install.md",
         "docs/tutorial/2-first-release.md",
@@ -10,6 +14,7 @@ NAVIGATION = {
         "docs/tutorial/5-own-model.md",
         "docs/tutorial/6-own-account.md",
     ],
+    "Labs": [f"docs/labs/{page.name}" for page in _LABS],
     "How to": [
         "docs/zip.md",
         "docs/how-to/write-a-model-file.md",
