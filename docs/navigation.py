@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_LABS = sorted((Path(__file__).parent / "labs").glob("*.md"))
+_LABS = sorted((Path(__file__).parent / "labs").glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
 
 NAVIGATION = {
     "About": ["README.md"],
