@@ -14,7 +14,7 @@ from botocore import xform_name
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
 # Programs of the machine, whose options are not Slipway's.
-OTHERS = {"curl", "docker", "echo", "export", "grep", "source", "sudo", "tail", "unset"}
+OTHERS = {".venv-labs/bin/jupyter", "curl", "docker", "echo", "export", "grep", "source", "sudo", "tail", "unset"}
 ASSIGNMENT = re.compile(r"^(\w+)=")
 # Commands of the AWS CLI that are no operations: https://docs.aws.amazon.com/cli/latest/reference/
 CUSTOM = {
@@ -74,8 +74,12 @@ def check_aws(words):
     assert options <= known | GLOBAL
 
 
-def check_module(words):
-    assert words[0] == "-m"
+def check_python(words):
+    if words[0] != "-m":
+        script, rest = ROOT / words[0], words[1:]
+        assert script.is_file()
+        assert all(f'"{word}"' in script.read_text() for word in rest)
+        return
     module, rest = words[1], words[2:]
     spec = importlib.util.find_spec(module)
     assert spec is not None and spec.origin is not None
@@ -104,8 +108,9 @@ def check_airflow(words):
 CHECKS = {
     "make": check_make,
     "aws": check_aws,
-    "python3": check_module,
-    ".venv/bin/python": check_module,
+    "python3": check_python,
+    "python3.11": check_python,
+    ".venv/bin/python": check_python,
     "slipway": check_slipway,
     "airflow": check_airflow,
 }
