@@ -49,6 +49,7 @@ NAVIGATION = {
         "docs/glossary.md",
     ],
     "Reference": [
+        "docs/command-line.md",
         "docs/model-file.md",
         "docs/rows.md",
         "docs/local-aws.md",

@@ -14,7 +14,19 @@ from botocore import xform_name
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
 # Programs of the machine, whose options are not Slipway's.
-OTHERS = {".venv-labs/bin/jupyter", "curl", "docker", "echo", "export", "grep", "source", "sudo", "tail", "unset"}
+OTHERS = {
+    ".venv-labs/bin/jupyter",
+    "curl",
+    "docker",
+    "echo",
+    "export",
+    "grep",
+    "pip",
+    "source",
+    "sudo",
+    "tail",
+    "unset",
+}
 ASSIGNMENT = re.compile(r"^(\w+)=")
 # Commands of the AWS CLI that are no operations: https://docs.aws.amazon.com/cli/latest/reference/
 CUSTOM = {
@@ -90,13 +102,15 @@ def check_python(words):
     assert all(f'"{option}"' in text for option in options_of(rest))
 
 
-def check_slipway(words):
+@cache
+def subcommands():
+    """Return the subcommands of slipway by name."""
     typer = pytest.importorskip("typer")
-    main = pytest.importorskip("slipway.command.main")
-    command = typer.main.get_command(main.app)
-    context = command.make_context("slipway", [words[0], "--help"], resilient_parsing=True)
-    subcommand = command.get_command(context, words[0])
-    assert subcommand is not None
+    return typer.main.get_command(pytest.importorskip("slipway.command.main").app).commands
+
+
+def check_slipway(words):
+    subcommand = subcommands()[words[0]]
     # It parses, but does not run: an unknown option or a missing argument ends it with a UsageError.
     subcommand.make_context(words[0], list(words[1:]))
 
@@ -132,3 +146,10 @@ def test_the_settings_before_a_command_exist():
     known = makefile() + "".join(path.read_text() for path in (ROOT / "tools").glob("*.py"))
     before = {found for _, words in COMMANDS for found in settings_of(words) if found.startswith("SLIPWAY_")}
     assert {setting for setting in before if f'"{setting}"' not in known and f"{setting} (" not in known} == set()
+
+
+def test_the_page_about_the_command_line_names_all_of_it():
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    assert {command for command in subcommands() if f"slipway {command}" not in page} == set()
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert codes == {int(code) for code in pytest.importorskip("slipway.command.exits").Exit}
