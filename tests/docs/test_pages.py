@@ -1,12 +1,13 @@
 """Every page can be reached, leads nowhere that does not exist, and begins with words."""
 
+import json
 import re
 import runpy
 from collections import Counter
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, ROOT, name, prose
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, name, prose
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE_CODE = re.compile(r"`[^`\n]*`")
@@ -59,3 +60,11 @@ def test_the_readme_leads_to_the_tutorial():
     more = (ROOT / "README.md").read_text().partition("\n## More\n")[2]
     first = LINK.search(more)
     assert first is not None and first[1] == "docs/tutorial/1-install.md"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "json")], ids=name)
+def test_json_is_valid(page):
+    """A block is an object, or some of its members, or a line for each object."""
+    for block in blocks(page, "json"):
+        text = block if block.startswith(("{", "[")) else f"{{{block}}}"
+        assert json.loads(text)
