@@ -10,6 +10,8 @@ VENV := .venv/bin
 APPROVE ?=
 # A release of an earlier demo to come back to.
 RUN ?=
+# Not empty: also deploys what the notebooks of the labs need.
+LABS ?=
 # The template that the package brings along; the others are in include/cfn.
 ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 
@@ -42,10 +44,12 @@ AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest --second-try --last-fail
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
 GENERATED = tests/faults/test_zip_properties.py tests/faults/test_model_file_properties.py tests/faults/test_document_properties.py tests/unit/board/test_any_request.py
+# The suites of the clients that people bring, one for each.
+CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py)
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -63,8 +67,8 @@ setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
 	@"$(PYTHON)" tools/setup.py setup
 
-up: setup ## Start the local AWS and Airflow in the background and wait until both are healthy
-	@$(VENV)/python -m tools.services up
+up: setup ## Start the local AWS and Airflow in the background and wait until both are healthy (LABS=yes: for the labs)
+	@$(VENV)/python -m tools.services up $(if $(LABS),--labs)
 
 down: ## Stop everything that 'make up' started; the state stays
 	@$(VENV)/python -m tools.services down
@@ -80,6 +84,11 @@ stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-
 	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \
 		$(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT)) $(ARGS)
 
+labs: setup ## Run every cell of the labs' notebooks against the local AWS (makes .venv-labs; 12 minutes; ARGS=lab1_TrainDeployTest)
+	@"$(PYTHON)" tools/setup.py labs
+	@$(VENV)/python -m tools.services up --quiet --labs
+	@$(VENV)/python -m tools.labs $(ARGS)
+
 bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
 	@$(VENV)/python -m bench $(ARGS)
 
@@ -90,6 +99,7 @@ check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
 test: setup lint checkov docs ## Run lint, checkov, the docs' links and every test, the end-to-end ones last
+	@"$(PYTHON)" tools/setup.py labs
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(AGAIN) -m "not e2e" $(ARGS); }
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
@@ -98,7 +108,8 @@ test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
 
-test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk (12 minutes)
+test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk, all labs (15 minutes)
+	@"$(PYTHON)" tools/setup.py labs
 	@$(VENV)/python -m pytest --rare -m "rare and not e2e" $(PARALLEL) $(ARGS)
 	@$(VENV)/python -m pytest --rare -m "rare and e2e" $(E2E) $(ARGS)
 
@@ -121,6 +132,10 @@ test-logs: setup ## Run a release with Airflow's logs in S3, and read its traini
 
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
+test-clients: setup ## Run the AWS CLI, the SageMaker and JavaScript SDKs and the CDK (ARGS="-k sdk2"; 10 minutes)
+	@"$(PYTHON)" tools/setup.py clients
+	@$(VENV)/python -m pytest $(CLIENTS) $(ARGS)
 
 cases: setup ## Release the small inputs of tests/cases all at once, and check how each ends
 	@$(VENV)/python -m pytest -m e2e tests/e2e/cases.py $(ARGS)

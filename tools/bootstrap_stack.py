@@ -20,6 +20,8 @@ from tools import models
 from tools.settings import Settings
 
 STACK_NAME = "slipway-bootstrap"
+# What the notebooks need beside it; only where somebody does the labs.
+LABS_STACK_NAME = "slipway-labs"
 WAIT = {"Delay": 1, "MaxAttempts": 120}
 # How CloudFormation says that a change set would change nothing.
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
@@ -66,6 +68,18 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
         except StackError as error:
             problems.append(str(error))
     return problems
+
+
+def deploy_labs(client: Callable[[str], Any], include: Path, principal: str) -> None:
+    """Deploy the stack of the labs in an account that is set up.
+
+    :param client: makes a client of a service, for the account and region
+    :param include: the folder with the set-up templates
+    :param principal: the role or user of the person who runs the notebooks
+    :raises StackError: with the reason of the first resource that failed
+    """
+    template = include / "cfn" / "labs.yaml"
+    _deploy_stack(client("cloudformation"), LABS_STACK_NAME, template, {"LabsPrincipalArn": principal})
 
 
 def endpoint_template(include: Path) -> Path:
@@ -197,9 +211,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.bootstrap_stack", description=__doc__)
     parser.add_argument("--include", type=Path, default=Settings.from_environment().include_folder)
     parser.add_argument("--airflow-principal", help="ARN of the role or user that Airflow's workers run as")
+    parser.add_argument("--labs-principal", help="ARN of the role or user of who does the labs, for their stack")
     chosen = parser.parse_args()
     try:
         problems = deploy(client, chosen.include, chosen.airflow_principal)
+        if chosen.labs_principal:
+            deploy_labs(client, chosen.include, chosen.labs_principal)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

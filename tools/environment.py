@@ -22,8 +22,19 @@ CALLERS_VARIABLES = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", *VARIABLES.value
 # Airflow options that the caller sets for this instance: SLIPWAY_AIRFLOW__SECTION__OPTION. They and the database's URL
 # may hold passwords, and only Airflow's processes get them.
 OPTION_PREFIX = "SLIPWAY_AIRFLOW__"
-# What boto3 and the AWS CLI need in a person's shell.
-SHELL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# What a person's shell may have of another account, and what would lead a client past AWS_ENDPOINT_URL.
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+SHELL_FORGETS = (
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+)
+# Where Python finds the module that keeps clients with an address of their own on this machine.
+LOCAL_ONLY = ROOT / "tools" / "local_only"
 # The connection as docs/aws-account.md says it: the role that AWS_* variables, or any other credentials, may assume.
 _CONNECTION_EXTRA = {"region_name": REGION, "role_arn": AIRFLOW_ROLE}
 AIRFLOW_CONNECTION = json.dumps({"conn_type": "aws", "extra": _CONNECTION_EXTRA})
@@ -230,10 +241,23 @@ def admin_variables(settings: Settings) -> dict[str, str]:
     return aws_variables(settings, aws_credentials(settings).admin)
 
 
+def shell_variables(settings: Settings, key: AccessKey | None = None) -> dict[str, str]:
+    """Return the variables by which every client of AWS in a person's shell calls the local AWS and nothing else.
+
+    :param key: as for `aws_variables`
+    """
+    return aws_variables(settings, key) | {
+        "AWS_CONFIG_FILE": str(settings.aws_config_file),
+        # The SageMaker SDK's own configuration:
+        # https://sagemaker.readthedocs.io/en/stable/overview.html#configuring-and-using-defaults-with-the-sagemaker-python-sdk
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings.sagemaker_config_file),
+    }
+
+
 def user_variables(settings: Settings) -> dict[str, str]:
     """Return the variables that a person's shell or script needs to use this instance."""
-    aws = aws_variables(settings)
-    return {name: aws[name] for name in SHELL_VARIABLES} | {
+    return shell_variables(settings) | {
+        "SLIPWAY_AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_URL": settings.airflow_url,
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": passwords(settings)["admin"],
@@ -242,12 +266,55 @@ def user_variables(settings: Settings) -> dict[str, str]:
 
 
 def write_env_files(settings: Settings) -> None:
-    """Write `export` lines for the shell: `source .slipway/env`, and for the administrator `.slipway/admin-env`."""
-    admin = admin_variables(settings)
-    _write_env_file(settings.env_file, user_variables(settings))
-    _write_env_file(settings.admin_env_file, {name: admin[name] for name in SHELL_VARIABLES})
+    """Write the files that a person's shell reads: `.slipway/env`, `.slipway/admin-env`, and what they name."""
+    write_private(settings.aws_config_file, _aws_config(settings))
+    write_private(settings.sagemaker_config_file, _sagemaker_config(settings))
+    # The command `slipway` is found, and no program of the environment takes the place of one of the person's.
+    path = f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}'
+    _write_env_file(settings.env_file, user_variables(settings), path)
+    _write_env_file(settings.admin_env_file, shell_variables(settings, aws_credentials(settings).admin))
 
 
-def _write_env_file(path: Path, variables: dict[str, str]) -> None:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+def _write_env_file(path: Path, variables: dict[str, str], *more: str) -> None:
+    lines = [
+        f"unset {' '.join(SHELL_FORGETS)}",
+        # Those of single services, such as AWS_ENDPOINT_URL_STS, which count more than AWS_ENDPOINT_URL.
+        r"""for name in $(env | sed -n 's/^\(AWS_ENDPOINT_URL_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done""",
+        *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
+        # What is there already stays, and comes after it once.
+        *_first_in("NO_PROXY", ",", "127.0.0.1,localhost"),
+        *_first_in("no_proxy", ",", "127.0.0.1,localhost"),
+        *_first_in("PYTHONPATH", os.pathsep, str(LOCAL_ONLY)),
+        *more,
+    ]
     write_private(path, "\n".join(lines) + "\n")
+
+
+def _first_in(name: str, separator: str, entry: str) -> list[str]:
+    """Return the shell's lines that put an entry before those that a variable has, unless it is there."""
+    quoted = shlex.quote(entry)
+    return [
+        f'case "{separator}${{{name}-}}{separator}" in *{separator}{quoted}{separator}*) ;;',
+        f'*) export {name}={quoted}"${{{name}:+{separator}${name}}}" ;; esac',
+    ]
+
+
+def _aws_config(settings: Settings) -> str:
+    return (
+        "# Written by make up; AWS_CONFIG_FILE names it. For a client that does not read AWS_ENDPOINT_URL.\n"
+        f"[default]\nregion = {REGION}\nendpoint_url = {settings.aws_url}\ns3 =\n    addressing_style = path\n"
+    )
+
+
+def _sagemaker_config(settings: Settings) -> str:
+    return f"""# Written by make up; SAGEMAKER_USER_CONFIG_OVERRIDE names it.
+SchemaVersion: "1.0"
+SageMaker:
+  PythonSDK:
+    Modules:
+      # Otherwise each call is reported to a bucket of AWS's.
+      TelemetryOptOut: true
+      Session:
+        # The name that the SDK would ask STS for.
+        DefaultS3Bucket: {settings.sdk_bucket}
+"""

@@ -23,7 +23,7 @@ from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
 from tools.processes import locked, port_is_free, stop_leftovers
 from tools.progress import Progress
-from tools.settings import AIRFLOW_PRINCIPAL, OPERATORS, ROOT, Settings
+from tools.settings import AIRFLOW_PRINCIPAL, OPERATOR_PRINCIPAL, OPERATORS, ROOT, Settings
 from tools.supervisor import Status
 
 START_TIMEOUT_SECONDS = 300.0
@@ -52,10 +52,11 @@ def is_running(settings: Settings) -> bool:
         return not free
 
 
-def up(settings: Settings, console: Console, quiet: bool = False) -> None:
+def up(settings: Settings, console: Console, quiet: bool = False, labs: bool = False) -> None:
     """Start what is not running, deploy the set-up stacks, and wait until everything is healthy.
 
     :param quiet: print nothing when it was already running.
+    :param labs: deploy the stack of the labs as well.
     :raises ServicesError: when a port is taken or a component does not start.
     """
     running = is_running(settings)
@@ -69,6 +70,11 @@ def up(settings: Settings, console: Console, quiet: bool = False) -> None:
     names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD]
     with Progress(console, names) as progress:
         _wait_healthy(settings, progress)
+    if labs:
+        try:
+            bootstrap_stack.deploy_labs(partial(admin_client, settings), settings.include_folder, OPERATOR_PRINCIPAL)
+        except bootstrap_stack.StackError as error:
+            raise ServicesError(str(error)) from None
     if not (running and quiet):
         _print_broken_models(settings, console)
         _print_access(settings, console)
@@ -345,12 +351,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.services", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "clean"])
     parser.add_argument("--quiet", action="store_true", help="up: print nothing when it is already running")
+    parser.add_argument("--labs", action="store_true", help="up: deploy the stack of the labs as well")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:
         settings = Settings.from_environment()
         if arguments.command == "up":
-            up(settings, console, arguments.quiet)
+            up(settings, console, arguments.quiet, arguments.labs)
         elif arguments.command == "down":
             down(settings, console)
         elif arguments.command == "clean":

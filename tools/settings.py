@@ -11,6 +11,8 @@ REGION = "us-west-2"
 ACCOUNT = "123456789012"
 # The identity of Airflow's workers and triggerer in the local AWS; only it may assume slipway-airflow.
 AIRFLOW_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-airflow"
+# Who the shell is in the local AWS after `source .slipway/env`.
+OPERATOR_PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:user/slipway-operator"
 # What Airflow's connection to AWS assumes.
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-airflow"
 # Users who may operate runs; the model file says which of them may approve a model.
@@ -98,6 +100,21 @@ class Settings:
     @property
     def admin_env_file(self) -> Path:
         return self.home / "admin-env"
+
+    @property
+    def aws_config_file(self) -> Path:
+        """The AWS configuration of a person's shell: it names the local AWS and nothing else."""
+        return self.home / "aws-config"
+
+    @property
+    def sagemaker_config_file(self) -> Path:
+        """The configuration of the SageMaker Python SDK in a person's shell."""
+        return self.home / "sagemaker.yaml"
+
+    @property
+    def sdk_bucket(self) -> str:
+        """The bucket that the SageMaker SDK makes for itself; it has the name that it has on AWS."""
+        return f"sagemaker-{REGION}-{ACCOUNT}"
 
     @property
     def status_file(self) -> Path:

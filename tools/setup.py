@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,11 @@ FAB = VirtualEnvironment(
     ROOT / ".venv-fab", ROOT / "tests" / "fab" / "requirements.txt", ROOT / "tests" / "fab" / "constraints.txt"
 )
 
+# For make labs and make test: a notebook's environment has SageMaker's SDK, and no Airflow.
+LABS = VirtualEnvironment(
+    ROOT / ".venv-labs", ROOT / "notebooks" / "requirements.txt", ROOT / "notebooks" / "constraints.txt"
+)
+
 # For make checkov and make test: its pins and MAIN's exclude each other.
 CHECKOV = VirtualEnvironment(
     ROOT / ".venv-checkov",
@@ -69,6 +75,16 @@ CHECKOV = VirtualEnvironment(
 )
 # For make docs: nothing of Slipway is imported there.
 DOCS = VirtualEnvironment(ROOT / ".venv-docs", ROOT / "docs" / "requirements.txt", ROOT / "docs" / "constraints.txt")
+
+# For make test-clients only: the AWS clients that people bring, each with versions of its own.
+CLIENTS = tuple(
+    VirtualEnvironment(
+        ROOT / ".venv-clients" / name,
+        ROOT / "tests" / "clients" / f"{name}.in",
+        ROOT / "tests" / "clients" / f"{name}.txt",
+    )
+    for name in ("sdk2", "cli1", "cli2")
+)
 
 
 def check_python() -> None:
@@ -166,9 +182,33 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
         )
 
 
+def write_command() -> None:
+    """Write `.venv/bin/slipway`, which runs the package from plugins/.
+
+    The package is not installed there, because Airflow would load its plugin twice: also from plugins/.
+    """
+    folder = MAIN.folder.resolve()
+    text = f"""#!{folder / "bin" / "python"}
+import sys
+
+sys.path.insert(0, {str(folder.parent / "plugins")!r})
+
+from slipway.command.main import app
+
+if __name__ == "__main__":
+    app(prog_name="slipway")
+"""
+    script = folder / "bin" / "slipway"
+    if not script.exists() or script.read_text() != text:
+        script.write_text(text)
+        script.chmod(0o755)
+
+
 def setup(*more: VirtualEnvironment) -> None:
     """Bring both environments, and the ones given, up to date; return at once if they are."""
     wanted = (MAIN, AWS, *more)
+    if MAIN.is_current():
+        write_command()
     if all(virtual.is_current() for virtual in wanted):
         return
     check_python()
@@ -181,6 +221,7 @@ def setup(*more: VirtualEnvironment) -> None:
         create(virtual)
         install(virtual, uv)
         (virtual.folder / STAMP).write_text(virtual.fingerprint())
+    write_command()
     print(f"{', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)
 
 
@@ -190,11 +231,11 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, CHECKOV, DOCS):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, DOCS, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
-        if virtual is FAB:
+        if virtual in (FAB, LABS):
             # The same versions as MAIN, so that the results of its tests hold for MAIN.
             command += ["-c", MAIN.constraints]
         written = virtual.constraints.with_suffix(".new")
@@ -205,17 +246,12 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab, make checkov or make docs."""
+    """Run make setup or make lock, or prepare make test-fab, make labs, make checkov, make docs or make test-clients."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["setup", "fab", "checkov", "docs", "lock"], nargs="?", default="setup")
+    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "docs": (DOCS,), "clients": CLIENTS}
+    parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:
-        commands = {
-            "setup": setup,
-            "fab": lambda: setup(FAB),
-            "checkov": lambda: setup(CHECKOV),
-            "docs": lambda: setup(DOCS),
-            "lock": lock,
-        }
+        commands = {"setup": setup, "lock": lock} | {name: partial(setup, *made) for name, made in more.items()}
         commands[parser.parse_args().command]()
     except SetupError as error:
         print(f"make: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ line of the input is a JSON list of name and expression, the others are the log.
 from __future__ import annotations
 
 import json
+import math
 import re
 import resource
 import signal
@@ -30,11 +31,13 @@ class _MetricTooSlow(Exception):
 
 
 class _Metric:
-    """One metric: the expression that finds it, its last value, and why it was given up."""
+    """One metric: the expression that finds it, its last value, each second's values, and why it was given up."""
 
     def __init__(self, name: str, expression: str) -> None:
         self.name = name
         self.found: tuple[float, float] | None = None
+        # Second → how many values, their sum, the least and the greatest: a log has more lines than seconds.
+        self.seconds: dict[int, tuple[int, float, float, float]] = {}
         self.given_up: str | None = None
         self._seconds = 0.0
         self._pattern: re.Pattern[str] | None = None
@@ -61,10 +64,14 @@ class _Metric:
             self.given_up = f"takes more than {METRIC_SECONDS:g} s for the log so far"
         if match and pattern.groups:
             try:
-                self.found = float(match[1]), time.time()
+                value, when = float(match[1]), time.time()
             except (TypeError, ValueError):
                 # The group matched nothing, or no number.
                 return
+            self.found = value, when
+            if math.isfinite(value):
+                count, total, least, most = self.seconds.get(int(when), (0, 0.0, value, value))
+                self.seconds[int(when)] = count + 1, total + value, min(least, value), max(most, value)
 
 
 def _timed(call: Any, argument: str) -> Any:
@@ -96,6 +103,7 @@ def main() -> None:
     answer = {
         "found": {metric.name: metric.found for metric in metrics if metric.found and not metric.given_up},
         "given_up": {metric.name: metric.given_up for metric in metrics if metric.given_up},
+        "seconds": {metric.name: metric.seconds for metric in metrics if metric.seconds and not metric.given_up},
     }
     sys.stdout.write(json.dumps(answer) + "\n")
 

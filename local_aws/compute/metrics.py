@@ -1,4 +1,4 @@
-"""The final metrics of a training job, which a separate process finds in its log.
+"""The metrics of a training job, which a separate process finds in its log.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 """
@@ -13,8 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local_aws.compute.base import FinalMetric
 
+# Where the SDK's TrainingJobAnalytics looks: https://github.com/aws/sagemaker-python-sdk, analytics.py
+NAMESPACE = "/aws/sagemaker/TrainingJobs"
+_DIMENSION = "TrainingJobName"
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+_MAX_DATA = 1000
 _MATCHER = Path(__file__).with_name("metric_matcher.py")
 # After the log's end; longer than the matcher's own limit of CPU time, because the machine may be busy.
 _END_SECONDS = 240.0
@@ -23,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class FinalMetrics:
-    """The last value of each metric in a log; use it in one thread at a time.
+    """The metrics in a log, the last value of each and all of them by second; use it in one thread at a time.
 
     The matcher is started with the first line, and `end` must be called after the last.
 
@@ -35,6 +42,7 @@ class FinalMetrics:
         self._matcher: subprocess.Popen[str] | None = None
         self._lost = False
         self._values: tuple[FinalMetric, ...] = ()
+        self._seconds: dict[str, dict[str, list[float]]] = {}
 
     def read(self, line: str) -> None:
         """Read the metrics of one line, with tabs written as #011."""
@@ -70,11 +78,37 @@ class FinalMetrics:
             FinalMetric(name, value, datetime.fromtimestamp(when, UTC))
             for name, (value, when) in answer["found"].items()
         )
+        self._seconds = answer["seconds"]
         return [f"Metrics: {name} was given up, its Regex {why}." for name, why in answer["given_up"].items()]
 
     def values(self) -> tuple[FinalMetric, ...]:
         """Return what was found; empty before the end."""
         return self._values
+
+    def put(self, client: Any, job_name: str) -> None:
+        """Put all values to CloudWatch, those of a second as one datum; call it after the end.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/training-metrics.html. A metric that cannot be put is missing
+        there, and the job goes on.
+
+        :param client: of CloudWatch, as the job's role
+        """
+        data = [
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": _DIMENSION, "Value": job_name}],
+                "Timestamp": datetime.fromtimestamp(int(second), UTC),
+                "StatisticValues": {"SampleCount": count, "Sum": total, "Minimum": least, "Maximum": most},
+                "StorageResolution": 1,
+            }
+            for name, seconds in self._seconds.items()
+            for second, (count, total, least, most) in seconds.items()
+        ]
+        try:
+            for start in range(0, len(data), _MAX_DATA):
+                client.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + _MAX_DATA])
+        except (ClientError, BotoCoreError) as error:
+            _log.warning("metrics of training job %s lost: %s", job_name, error)
 
     @property
     def _input(self) -> Any:

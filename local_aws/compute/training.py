@@ -240,6 +240,7 @@ class TrainingRun:
             self._metrics.read(line.replace("\t", "#011"))
         for note in self._metrics.end():
             stream.write(note)
+        self._metrics.put(self._client("cloudwatch"), self._spec.job_name)
         stream.close()
 
     def _failure(self, exit_status: int) -> str:

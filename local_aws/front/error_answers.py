@@ -7,6 +7,9 @@ from xml.sax.saxutils import escape
 
 from local_aws.host.requests import HttpRequest
 
+# Services beside S3 that speak REST with XML.
+_REST_XML = ("cloudfront", "route53")
+
 
 @dataclass(frozen=True)
 class ErrorAnswer:
@@ -48,6 +51,7 @@ def error_answer(service: str, request: HttpRequest, code: str, message: str, st
         body = _s3_error(code, message, request.path, request_id)
         return ErrorAnswer(status, headers, b"" if request.method == "HEAD" else body)
     form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    form = form or service in _REST_XML
     if form or "Action" in request.query:
         headers["content-type"] = "text/xml"
         return ErrorAnswer(status, headers, _query_error(code, message, status, request_id))

@@ -15,6 +15,7 @@ from local_aws.host import (
     accounts,
     alarm_views,
     authentication,
+    cdk,
     cloudwatch,
     cloudwatch_checks,
     drift,
@@ -22,6 +23,7 @@ from local_aws.host import (
     enforcement,
     iam,
     logs_checks,
+    managed_policies,
     message_views,
     model_checks,
     nested_stacks,
@@ -57,6 +59,7 @@ _PARTS: tuple[ModuleType, ...] = (
     accounts,
     alarm_views,
     authentication,
+    cdk,
     cloudwatch,
     cloudwatch_checks,
     drift,
@@ -64,6 +67,7 @@ _PARTS: tuple[ModuleType, ...] = (
     enforcement,
     iam,
     logs_checks,
+    managed_policies,
     model_checks,
     nested_stacks,
     message_views,
@@ -128,6 +132,8 @@ class Gateway:
         s3.check_requests(modules)
         s3_requests.refuse_requests(modules)
         trust_checks.check_trust_policies(modules)
+        managed_policies.know_policies(modules)
+        cdk.count_as_bootstrapped(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)

@@ -31,6 +31,17 @@ _RUNTIME_OPERATIONS = {
     "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
 }
+# SageMaker's services beside its own and its runtime sign as `sagemaker` too, and only their paths tell them apart.
+_OTHER_SERVICES = {
+    "BatchGetMetrics": "sagemaker-metrics",
+    "BatchGetRecord": "sagemaker-featurestore-runtime",
+    "BatchPutMetrics": "sagemaker-metrics",
+    "FeatureGroup": "sagemaker-featurestore-runtime",
+    "GetDeployments": "sagemaker-edge",
+    "GetDeviceRegistration": "sagemaker-edge",
+    "SendHeartbeat": "sagemaker-edge",
+    "human-loops": "sagemaker-a2i-runtime",
+}
 
 
 def other_invocation(path: str) -> str | None:
@@ -97,7 +108,12 @@ class Requests:
         :param request: the request, with its body
         :returns: ministack's name for it
         """
-        return "sagemaker" if INVOCATION.fullmatch(request.path) else self.routed(request)[0]
+        if INVOCATION.fullmatch(request.path):
+            return "sagemaker"
+        service = self.routed(request)[0]
+        if service == "sagemaker" and "x-amz-target" not in request.headers:
+            return _OTHER_SERVICES.get(request.path.split("/")[1], service)
+        return service
 
     def scope_of(self, request: HttpRequest) -> Scope:
         """Name the account and region a request is for, and make them the current ones.

@@ -22,6 +22,7 @@ from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
 from local_aws.sagemaker.permissions import SageMakerPermissions
 from local_aws.sagemaker.rollback_alarms import RollbackAlarms
+from local_aws.sagemaker.search import Search
 from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.settings import Settings
@@ -69,6 +70,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         **EndpointConfigs(store, tags).operations(),
         **endpoints.operations(),
     }
+    operations |= Search(store, tags, operations["DescribeEndpoint"]).operations()
     service = JsonService("sagemaker", operations)
     service.needs = SageMakerPermissions(tags.of).needed
 

@@ -6,17 +6,16 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from local_aws.compute.base import (
-    DEFAULT_CHECKPOINTS,
     SecondaryStatus,
     TrainingResult,
     TrainingSpec,
     TrainingTransition,
+    UnknownImage,
 )
-from local_aws.compute.checkpoints import folder_of
+from local_aws.compute.images import algorithm
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import select
@@ -24,26 +23,14 @@ from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.resources import invalid, now, without
-from local_aws.sagemaker.tags import Tags, check
+from local_aws.sagemaker.tags import Tags
+from local_aws.sagemaker.training_checks import DEFAULT_MAX_RUNTIME_SECONDS, TrainingJobChecks
 
 RunFactory = Callable[[TrainingSpec, Callable[[TrainingTransition], None]], TrainingRun]
 
 _log = logging.getLogger(__name__)
 
 _INTERRUPTED = "InternalServerError: The job was interrupted: the local AWS went down while it ran. Start it again."
-_NOT_OFFERED = (
-    "DebugHookConfig",
-    "DebugRuleConfigurations",
-    "MlflowConfig",
-    "ModelPackageConfig",
-    "ProfilerRuleConfigurations",
-    "ServerlessJobConfig",
-    "TensorBoardOutputConfig",
-)
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html: one day
-_DEFAULT_MAX_RUNTIME_SECONDS = 86400
-# The same page: "The maximum value is 28 days."
-_MAX_RUNTIME_SECONDS = 28 * 86400
 # At the stop of the local AWS. A job that runs longer is Failed, and its output is lost.
 _SHUTDOWN_GRACE_SECONDS = 10
 # Time for the grace period, the last status and the last log lines.
@@ -69,8 +56,7 @@ class TrainingJobs:
     def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, images: ImageCheck, new_run: RunFactory) -> None:
         self._jobs = store.collection("training_jobs")
         self._tags = tags
-        self._objects = objects
-        self._images = images
+        self._checks = TrainingJobChecks(objects, images)
         self._new_run = new_run
         # Guards _runs and _going_down.
         self._lock = threading.Lock()
@@ -113,7 +99,7 @@ class TrainingJobs:
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         name = parameters["TrainingJobName"]
         arn = context.arn("sagemaker", f"training-job/{name.lower()}")
-        self._check(context, parameters)
+        self._checks.require(context, parameters)
         if not self._jobs.create(context, name.lower(), _new_job(parameters, arn)):
             raise ServiceError(
                 "ResourceInUse",
@@ -125,41 +111,6 @@ class TrainingJobs:
             context, name.lower(), TrainingSpec.from_request(context.account_id, context.region, arn, parameters)
         )
         return {"TrainingJobArn": arn}
-
-    def _check(self, context: RequestContext, parameters: dict[str, Any]) -> None:
-        check(parameters.get("Tags", []), context)
-        for member in _NOT_OFFERED:
-            if member in parameters:
-                raise invalid(f"The local AWS offers no {member}.")
-        algorithm = parameters.get("AlgorithmSpecification", {})
-        if "TrainingImage" in algorithm and "AlgorithmName" in algorithm:
-            raise invalid("Cannot specify both AlgorithmName and TrainingImage in AlgorithmSpecification.")
-        if "TrainingImage" not in algorithm:
-            raise invalid("You must provide a TrainingImage. The local AWS offers no algorithm resources.")
-        resources = parameters.get("ResourceConfig", {})
-        for member in ("InstanceType", "InstanceCount"):
-            if member not in resources:
-                raise invalid(f"{member} must be specified in ResourceConfig.")
-        if resources["InstanceCount"] != 1:
-            raise invalid("The local AWS trains on one instance: InstanceCount must be 1.")
-        _check_times(parameters)
-        checkpoints = parameters.get("CheckpointConfig", {})
-        if folder_of(checkpoints.get("LocalPath") or DEFAULT_CHECKPOINTS, Path()) is None:
-            raise invalid(
-                f"The local AWS keeps checkpoints below /opt/ml: LocalPath {checkpoints['LocalPath']} is elsewhere."
-            )
-        channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
-        if len(channels) != len(set(channels)):
-            raise invalid("Duplicate channel names in InputDataConfig: each ChannelName must be unique.")
-        self._images.require_pull(context, algorithm["TrainingImage"], parameters["RoleArn"])
-        for channel in parameters.get("InputDataConfig", []):
-            self._check_channel(context, channel, parameters["RoleArn"])
-
-    def _check_channel(self, context: RequestContext, channel: dict[str, Any], role_arn: str) -> None:
-        source = channel["DataSource"].get("S3DataSource")
-        if source is None:
-            raise invalid(f"Channel {channel['ChannelName']}: the local AWS offers S3DataSource only.")
-        self._objects.require_prefix(context, source["S3Uri"], role_arn)
 
     def _launch(self, scope: Scope, name: str, spec: TrainingSpec) -> None:
         held: list[TrainingTransition] = []
@@ -230,26 +181,6 @@ class TrainingJobs:
         return {}
 
 
-def _check_times(parameters: dict[str, Any]) -> None:
-    """Check the limits of a job's time.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
-
-    :raises ServiceError: they contradict each other, or are longer than 28 days
-    """
-    condition = parameters.get("StoppingCondition", {})
-    runtime = condition.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME_SECONDS)
-    wait = condition.get("MaxWaitTimeInSeconds")
-    if runtime > _MAX_RUNTIME_SECONDS:
-        raise invalid(f"MaxRuntimeInSeconds must be less than or equal to {_MAX_RUNTIME_SECONDS} (28 days).")
-    if parameters.get("EnableManagedSpotTraining") and (wait is None or wait < runtime):
-        raise invalid(
-            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
-        )
-    if wait is not None and not parameters.get("EnableManagedSpotTraining"):
-        raise invalid("MaxWaitTimeInSeconds can be set only when EnableManagedSpotTraining is true.")
-
-
 def _new_job(parameters: dict[str, Any], arn: str) -> Document:
     created = now()
     output = parameters["OutputDataConfig"]["S3OutputPath"].rstrip("/")
@@ -259,8 +190,9 @@ def _new_job(parameters: dict[str, Any], arn: str) -> Document:
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
         **without(parameters, "Tags", "StoppingCondition"),
+        "AlgorithmSpecification": _with_metrics(parameters["AlgorithmSpecification"]),
         "StoppingCondition": {
-            "MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME_SECONDS,
+            "MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS,
             **parameters.get("StoppingCondition", {}),
         },
         "TrainingJobArn": arn,
@@ -271,6 +203,20 @@ def _new_job(parameters: dict[str, Any], arn: str) -> Document:
         "CreationTime": created,
         "LastModifiedTime": created,
     }
+
+
+def _with_metrics(specification: dict[str, Any]) -> dict[str, Any]:
+    """Return a specification with a built-in algorithm's metrics, which the SDK's TrainingJobAnalytics reads there.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+    """
+    try:
+        own = algorithm(specification["TrainingImage"]).metric_definitions
+    except UnknownImage:
+        own = ()
+    definitions = [{"Name": name, "Regex": regex} for name, regex in own]
+    definitions += specification.get("MetricDefinitions", [])
+    return {**specification, **({"MetricDefinitions": definitions} if definitions else {})}
 
 
 def _enter(job: Document, transition: TrainingTransition) -> None:

@@ -55,4 +55,4 @@ def waiters(service: str) -> Path:
 
 def hosting_prices() -> Path:
     """The table of what an instance that serves a model costs."""
-    return _PACKAGE / "live" / "prices.json"
+    return _PACKAGE / "prices.json"

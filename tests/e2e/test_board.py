@@ -113,7 +113,7 @@ def test_the_page_of_a_failed_release_begins_with_the_failure(opened: Opens) -> 
 
 def test_a_release_shows_what_it_changes_and_where_it_is_in_aws(opened: Opens) -> None:
     page = opened(WAITING)
-    expect(page.get_by_text("on 2 x ml.c5.xlarge as now")).to_have_count(1)
+    expect(page.get_by_text("Production then runs 2 x ml.c5.xlarge for an estimated $0.41 an hour")).to_have_count(1)
     section = page.locator("section", has=page.get_by_role("heading", name="The zip"))
     expect(section.get_by_role("row", name="max_depth").first).to_contain_text("7")
     link = page.get_by_role("link", name="SageMaker training job (train)")

@@ -139,6 +139,9 @@ def test_only_an_approver_decides_and_the_package_says_who(slipway, promoted):
     assert said["slipway-trial-outcome"] == "promoted"
     assert "alice" in said["slipway-trial-decided"]
     assert "better on the early rows" in said["slipway-trial-why"]
+    note = slipway.api().run(WINE, promoted.run_id)["note"].split("\n\n")
+    assert [line.partition(" by alice, ")[0] for line in note[1:]] == ["approved", "trial: promote, decided"]
+    assert note[-1].endswith(": better on the early rows")
 
 
 def test_a_promotion_whose_processes_are_killed_ends_with_the_new_model_alone(slipway, promoted, record_property):

@@ -3,7 +3,7 @@ import { useEffect, useId, useRef, useState } from "react";
 
 import { Changes } from "./Changes";
 import { answer, type Decision, type Option, RequestError } from "./client";
-import { left, releaseName, runUrl } from "./format";
+import { left, moment, releaseName, runUrl } from "./format";
 import { Age, Figures, Go } from "./parts";
 
 const PALETTES: Record<string, string> = { Approve: "green", Keep: "gray", Promote: "green", Reject: "red", Retire: "red" };
@@ -35,7 +35,7 @@ export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered 
       <Text color="fg.muted" fontSize="sm">
         {`${decision.subject} ${decision.waits_for}; asked `}
         <Age at={decision.asked_at} now={now} />
-        {decision.ends_at ? `, ${left(decision.ends_at, now)}` : ""}
+        {decision.ends_at ? `, open until ${moment(decision.ends_at)} (${left(decision.ends_at, now)})` : ""}
         {decision.uploader ? `; uploaded by ${decision.uploader}` : ""}
       </Text>
       {decision.approvals.map((one) => (

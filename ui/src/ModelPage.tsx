@@ -4,11 +4,11 @@ import { useId, useState } from "react";
 import { type Model, type PastRelease, type PastReleases, RequestError, rollBack } from "./client";
 import { AwsLinks } from "./AwsLinks";
 import { DecisionCard } from "./DecisionCard";
-import { moment, releaseName, runUrl } from "./format";
+import { decidedBy, moment, percent, releaseName, runUrl } from "./format";
 import { Metrics } from "./Metrics";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
-import { ServedEnvironments, servedVersions } from "./Served";
+import { ServedEnvironments } from "./Served";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -91,6 +91,9 @@ const Environments = ({ found }: { found: Model }) => (
               <Go to={runUrl(found.row.model, live.run_id)}>{releaseName(live.version) || "a release"}</Go>
               {", deployed "}
               <Age at={live.since} now={found.at} />
+              {environment === "production" && found.row.production !== releaseName(live.version)
+                ? `; it serves ${found.row.production ?? "another model"}`
+                : ""}
               <AwsLinks links={live.links} />
             </>
           ) : (
@@ -188,16 +191,23 @@ const Line = ({ model, now, onChoose, one, why }: LineProps) => (
       {one.started_by ? ` by ${one.started_by}` : ""}
     </Table.Cell>
     <Table.Cell>
-      {one.decided ? `${one.decided.decision} by ${one.decided.by}` : "–"}
-      {one.decided?.comment ? (
-        <Text color="fg.muted" fontSize="sm">
-          {one.decided.comment}
-        </Text>
-      ) : undefined}
+      {one.decided.length === 0 ? "–" : undefined}
+      {one.decided.map((decided) => (
+        <Box key={decided.task_id}>
+          {decidedBy(decided)}
+          {decided.comment ? (
+            <Text color="fg.muted" fontSize="sm">
+              {decided.comment}
+            </Text>
+          ) : undefined}
+        </Box>
+      ))}
     </Table.Cell>
     <Table.Cell>
       {one.reached_production_at ? <time dateTime={one.reached_production_at}>{moment(one.reached_production_at)}</time> : "–"}{" "}
-      {one.is_live ? <Badge colorPalette="green">live</Badge> : undefined}
+      {one.is_live ? (
+        <Badge colorPalette="green">{one.live_share === null ? "live" : `live · ${percent(one.live_share)}`}</Badge>
+      ) : undefined}
     </Table.Cell>
     <Table.Cell>
       {one.roll_back_refusal ? (
@@ -230,8 +240,7 @@ type RollingBackProps = { model: Model; onCancel: () => void; onDone: (text: str
 const RollingBack = ({ model, onCancel, onDone, target }: RollingBackProps) => {
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string>();
-  const live = model.row.live.find((one) => one.environment === "production");
-  const now = servedVersions(model.row.served, model.survey) ?? releaseName(live?.version ?? null);
+  const now = model.row.production;
   const name = releaseName(target.version);
 
   const order = async () => {

@@ -5,7 +5,7 @@ import { AwsLinks } from "./AwsLinks";
 import { Changes } from "./Changes";
 import type { Release } from "./client";
 import { DecisionCard } from "./DecisionCard";
-import { airflowUrl, modelUrl } from "./format";
+import { airflowUrl, decidedBy, modelUrl } from "./format";
 import { NewAttempt } from "./NewAttempt";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { Timeline } from "./Timeline";
@@ -35,8 +35,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
   <Stack gap={5}>
     <Text>
       <Badge colorPalette={STATES[found.state] ?? "gray"}>{found.state}</Badge>{" "}
-      {found.is_live ? "Production serves it. " : ""}
-      {!found.is_live && found.live_version ? `Production serves v${found.live_version}. ` : ""}
+      {found.production ? `Production serves ${found.is_live && !found.production.includes(" and ") ? "it" : found.production}. ` : ""}
       {found.rolled_back_by ? `A roll-back, ordered by ${found.rolled_back_by}. ` : ""}
       <Go to={modelUrl(found.model)}>All releases of {found.model}</Go>,{" "}
       <Go to={airflowUrl(found.model, found.run_id)}>the run in Airflow</Go>
@@ -71,7 +70,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
         {found.decided.map((one) => (
           <Box key={one.task_id}>
             <Text>
-              {`${one.decision} by ${one.by} (${one.how}) `}
+              {`${decidedBy(one)} (${one.how}) `}
               <Age at={one.at} now={found.at} />
             </Text>
             {one.comment ? <Text whiteSpace="pre-wrap">{`“${one.comment}”`}</Text> : undefined}

@@ -2,11 +2,11 @@ import { Badge, Box, Button, HStack, Heading, Input, NativeSelect, SimpleGrid, S
 import { useEffect, useState } from "react";
 import { useSearchParams } from "react-router-dom";
 
-import type { Counts, Need, Releases, Row, Survey } from "./client";
+import type { Counts, Need, Releases, Row } from "./client";
 import { DecisionCard } from "./DecisionCard";
 import { modelUrl } from "./format";
 import { FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
-import { ServedLine, servedVersions, SurveyNote, TotalCost } from "./Served";
+import { ServedLine, SurveyNote, TotalCost } from "./Served";
 import { useNarrow } from "./useNarrow";
 import { usePoll } from "./usePoll";
 
@@ -187,16 +187,12 @@ const Found = ({ found, isFiltered, refresh }: FoundProps) => {
   );
 };
 
-const Live = ({ row, survey }: { row: Row; survey: Survey }) => {
-  const live = row.live.find((one) => one.environment === "production");
-  const version = servedVersions(row.served, survey) ?? (live ? `v${live.version ?? "?"}` : undefined);
-  return (
-    <Text color="fg.muted" fontSize="sm">
-      {version ? `production: ${version}` : "nothing in production"}
-      {row.paused ? "; paused: nothing starts" : ""}
-    </Text>
-  );
-};
+const Live = ({ row }: { row: Row }) => (
+  <Text color="fg.muted" fontSize="sm">
+    {row.production ? `production: ${row.production}` : "nothing in production"}
+    {row.paused ? "; paused: nothing starts" : ""}
+  </Text>
+);
 
 const Models = ({ found }: { found: Releases }) => (
   <Box overflowX="auto">
@@ -213,19 +209,19 @@ const Models = ({ found }: { found: Releases }) => (
       </Table.Header>
       <Table.Body>
         {found.models.map((row) => (
-          <ModelRows key={row.model} now={found.at} row={row} survey={found.survey} />
+          <ModelRows key={row.model} now={found.at} row={row} />
         ))}
       </Table.Body>
     </Table.Root>
   </Box>
 );
 
-const ModelRows = ({ now, row, survey }: { now: string; row: Row; survey: Survey }) => (
+const ModelRows = ({ now, row }: { now: string; row: Row }) => (
   <>
     <Table.Row>
       <Table.ColumnHeader fontWeight="normal" scope="row" verticalAlign="top">
         <Go to={modelUrl(row.model)}>{row.model}</Go>
-        <Live row={row} survey={survey} />
+        <Live row={row} />
         <ServedLine served={row.served} />
       </Table.ColumnHeader>
       {row.stages.map((stage) => (
@@ -250,12 +246,12 @@ const Cards = ({ found }: { found: Releases }) => (
     {found.models.map((row) => (
       <Box as="li" borderRadius="md" borderWidth="1px" key={row.model} p={3}>
         <Go to={modelUrl(row.model)}>{row.model}</Go>
-        <Live row={row} survey={found.survey} />
+        <Live row={row} />
         <ServedLine served={row.served} />
         {row.failure ? <FailureBox failure={row.failure} model={row.model} now={found.at} /> : undefined}
         <Box as="dl" display="grid" gap={2} gridTemplateColumns="max-content 1fr" mt={2}>
           {row.stages
-            .filter((stage) => stage.state !== "none")
+            .filter((stage) => stage.state !== "none" && stage.state !== "no trial")
             .map((stage) => (
               <Box display="contents" key={stage.stage}>
                 <Text as="dt" color="fg.muted" fontSize="sm">

@@ -3,15 +3,13 @@ import { Badge, Box, Heading, HStack, Link, Stack, Table, Text } from "@chakra-u
 import { useId } from "react";
 
 import type { Costs, Served, ServedVariant, Survey } from "./client";
-import { moment, releaseName } from "./format";
+import { moment, percent, releaseName } from "./format";
 import { Age } from "./parts";
 
 const FIRING = "ALARM";
 
 /** Write an estimate in US dollars: small sums with more digits, because some instances cost a few cents. */
 const about = (sum: number) => `about $${sum.toFixed(sum < 0.1 ? 3 : 2)}`;
-
-const percent = (share: number | null) => (share === null ? "–" : `${Number((share * 100).toFixed(1))} %`);
 
 const instances = (one: ServedVariant) =>
   one.instances === one.wanted_instances ? String(one.instances) : `${one.instances} of ${one.wanted_instances}`;
@@ -68,13 +66,6 @@ const Troubles = ({ served }: { served: Served }) => (
     ) : undefined}
   </>
 );
-
-/** The versions that production serves, as "v12 and v13"; undefined while that is not known, or too old. */
-export const servedVersions = (served: Served[], survey: Survey) => {
-  const variants = survey.state === "fresh" ? (served.find((one) => one.environment === "production")?.variants ?? []) : [];
-  const versions = variants.map((one) => releaseName(one.version));
-  return versions.length > 0 && versions.every(Boolean) ? versions.join(" and ") : undefined;
-};
 
 /** Production in a few words, for the list of all models. */
 export const ServedLine = ({ served }: { served: Served[] }) => {

@@ -402,7 +402,7 @@ export interface components {
         Order: "need" | "model" | "newest";
         /**
          * PastRelease
-         * @description A line of a model's releases.
+         * @description A line of a model's releases; ``live_share`` is its share of the requests while another one is live beside it.
          */
         PastRelease: {
             /** Run Id */
@@ -421,13 +421,16 @@ export interface components {
             rolls_back: boolean;
             /** Started By */
             started_by: string | null;
-            decided: components["schemas"]["Decided"] | null;
+            /** Decided */
+            decided: components["schemas"]["Decided"][];
             /** Reached Production At */
             reached_production_at: string | null;
             /** Package Arn */
             package_arn: string | null;
             /** Is Live */
             is_live: boolean;
+            /** Live Share */
+            live_share: number | null;
             /** Roll Back Refusal */
             roll_back_refusal: string | null;
             failure: components["schemas"]["Failure"] | null;
@@ -461,7 +464,7 @@ export interface components {
         };
         /**
          * Release
-         * @description One release, or one roll-back.
+         * @description One release, or one roll-back; ``production`` names the versions that production serves, as in a row.
          */
         Release: {
             /** Model */
@@ -478,8 +481,8 @@ export interface components {
             rolled_back_by: string | null;
             /** Is Live */
             is_live: boolean;
-            /** Live Version */
-            live_version: string | null;
+            /** Production */
+            production: string | null;
             /** Started */
             started: string | null;
             /** Ended */
@@ -531,7 +534,7 @@ export interface components {
         };
         /**
          * Row
-         * @description One model.
+         * @description One model; ``production`` names the versions that production serves, with their shares if there are several.
          */
         Row: {
             /** Model */
@@ -547,6 +550,8 @@ export interface components {
             stages: components["schemas"]["Stage"][];
             /** Live */
             live: components["schemas"]["Live"][];
+            /** Production */
+            production: string | null;
             /** Served */
             served: components["schemas"]["Served"][];
             /** Decisions */
@@ -646,7 +651,7 @@ export interface components {
          * @description How a release is in a stage.
          * @enum {string}
          */
-        StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done";
+        StageState: "none" | "running" | "in line" | "retrying" | "asking" | "failed" | "done" | "no trial";
         /**
          * Survey
          * @description The survey's last look.

@@ -48,6 +48,13 @@ export const releaseName = (version: string | null | undefined, uploadedAt?: str
   return uploadedAt ? `zip of ${new Date(uploadedAt).toLocaleString(undefined, SHORT)}` : "";
 };
 
+/** Say who decided what: "Approved by alice". */
+export const decidedBy = (one: { by: string; decision: string; task_id: string }): string =>
+  one.task_id === "decide_trial" ? `trial: ${one.decision}, decided by ${one.by}` : `${one.decision} by ${one.by}`;
+
+/** Write a share of the requests. */
+export const percent = (share: number | null): string => (share === null ? "–" : `${Number((share * 100).toFixed(1))} %`);
+
 /** The board's page of a release; on a narrow window Airflow leaves no room for the tab of the run. */
 export const runUrl = (model: string, runId: string): string =>
   `/plugin/slipway?${new URLSearchParams({ model, run: runId }).toString()}`;

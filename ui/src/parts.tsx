@@ -11,6 +11,7 @@ const PALETTES: Record<Stage["state"], string> = {
   done: "green",
   failed: "red",
   "in line": "yellow",
+  "no trial": "gray",
   none: "gray",
   retrying: "orange",
   running: "blue",
@@ -21,6 +22,7 @@ const STATE_WORDS: Record<Stage["state"], string> = {
   done: "done",
   failed: "failed",
   "in line": "in line",
+  "no trial": "no trial",
   none: "nothing yet",
   retrying: "tries again",
   running: "runs",
@@ -49,11 +51,11 @@ export const StateBadge = ({ state }: { state: Stage["state"] }) => (
 
 /** How the newest release is in one stage. */
 export const StageCell = ({ model, now, stage }: { model: string; now: string; stage: Stage }) => {
-  if (stage.state === "none" || !stage.run_id) {
+  if (stage.state === "none" || stage.state === "no trial" || !stage.run_id) {
     return (
       <Text color="fg.muted" fontSize="sm">
         <span aria-hidden="true">–</span>
-        <VisuallyHidden>nothing yet</VisuallyHidden>
+        {stage.state === "no trial" ? " no trial" : <VisuallyHidden>nothing yet</VisuallyHidden>}
       </Text>
     );
   }

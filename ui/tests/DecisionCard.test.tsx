@@ -10,7 +10,7 @@ afterEach(cleanup);
 test("it says first what Approve does", () => {
   show(<DecisionCard decision={decision()} model="iris-model" now={NOW} onAnswered={() => undefined} />);
   expect(screen.getByText(/^Approve: Version 13 takes the place of version 12/u)).toBeDefined();
-  expect(screen.getByText(/2 d left/u)).toBeDefined();
+  expect(screen.getByText(/open until .*2026.*\(2 d left\)/u)).toBeDefined();
 });
 
 test("who may not answer sees why, and a press does nothing", async () => {

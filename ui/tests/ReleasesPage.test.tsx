@@ -76,14 +76,15 @@ test("the address may name one model", async () => {
   expect(screen.getByRole("link", { name: "All models" })).toBeDefined();
 });
 
-test("production follows what AWS serves, also after a trial that was retired", async () => {
-  const deployed = { environment: "production", links: [], run_id: "s3__13", since: null, version: "13" };
-  const variant = { cost_an_hour: null, errors: 0, instance_type: "ml.c5.xlarge", instances: 1, latency_p99_ms: null, minute: null };
-  const live = { ...variant, name: "model-a", requests: 0, share: 1, version: "12", wanted_instances: 1 };
-  const endpoint = { alarms: [], changed_at: "2026-11-29T11:00:00Z", cost_an_hour: null, drift: [], endpoint: "e", failure: null };
-  const served = { ...endpoint, environment: "production", status: "InService", variants: [live] };
-  serve(200, releases([row({ live: [deployed], served: [served] }), row({ live: [deployed], model: "another" })]));
+test("a model on trial is shown with its share, and a release without a trial says so", async () => {
+  const stages = row().stages.map((one) =>
+    one.stage === "trial" ? { ...one, run_id: "s3__12", state: "no trial" as const, version: "12" } : one,
+  );
+  const production = "v12 · 90 % and v13 · 10 %";
+  serve(200, releases([row({ production }), row({ model: "another", stages })]));
   show(<ReleasesPage />);
-  expect(await screen.findByText("production: v12")).toBeDefined();
-  expect(screen.getByText("production: v13")).toBeDefined();
+  expect(await screen.findByText(`production: ${production}`)).toBeDefined();
+  const another = screen.getByRole("row", { name: /^another/u });
+  expect(another.textContent).toContain("nothing in production");
+  expect(another.textContent).toMatch(/– no trial$/u);
 });

@@ -2,7 +2,7 @@ import { cleanup, screen, within } from "@testing-library/react";
 import { afterEach, expect, test } from "vitest";
 
 import type { Served, ServedVariant } from "../src/client";
-import { ServedEnvironments, ServedLine, servedVersions, TotalCost } from "../src/Served";
+import { ServedEnvironments, ServedLine, TotalCost } from "../src/Served";
 import { costs, NOW, show, survey } from "./support";
 
 afterEach(cleanup);
@@ -110,14 +110,6 @@ test.each([
 ])("a cost of %d is shown as an estimate", (sum, shown) => {
   const { container } = show(<ServedLine served={[served({ cost_an_hour: sum })]} />);
   expect(container.textContent).toContain(shown);
-});
-
-test("what production serves is known from a fresh survey only", () => {
-  const unregistered = served({ variants: [variant({ version: null })] });
-  expect(servedVersions([trial], survey())).toBe("v12 and v13");
-  expect(servedVersions([served({ environment: "development" })], survey())).toBeUndefined();
-  expect(servedVersions([unregistered], survey())).toBeUndefined();
-  expect(servedVersions([trial], survey({ state: "old" }))).toBeUndefined();
 });
 
 test("a sum of nothing is no sum", () => {

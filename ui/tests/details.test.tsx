@@ -24,10 +24,11 @@ const comparison = (changed: Partial<Comparison> = {}): Comparison => ({
 });
 
 const past = (version: string, measured: Record<string, number>, deployed = true): PastRelease => ({
-  decided: null,
+  decided: [],
   ended: null,
   failure: null,
   is_live: false,
+  live_share: null,
   measured,
   package_arn: null,
   reached_production_at: deployed ? NOW : null,

@@ -32,7 +32,7 @@ const release = (changed: Partial<Release> = {}): Release => ({
   figures: [],
   is_live: false,
   links: [],
-  live_version: "12",
+  production: "v12",
   model: "iris-model",
   rolled_back_by: null,
   run_id: "s3__13",
@@ -48,10 +48,11 @@ const release = (changed: Partial<Release> = {}): Release => ({
 });
 
 const past = (changed: Partial<PastRelease> = {}): PastRelease => ({
-  decided: null,
+  decided: [],
   ended: null,
   failure: null,
   is_live: false,
+  live_share: null,
   measured: {},
   package_arn: "arn:11",
   reached_production_at: null,
@@ -72,7 +73,10 @@ const model = (changed: Partial<Model> = {}): Model => ({
   description: null,
   may_roll_back: true,
   roll_back_refusal: null,
-  row: row({ live: [{ environment: "production", links: [], run_id: "s3__12", since: NOW, version: "12" }] }),
+  row: row({
+    live: [{ environment: "production", links: [], run_id: "s3__12", since: NOW, version: "12" }],
+    production: "v12",
+  }),
   survey: survey(),
   user: "alice",
   ...changed,
@@ -130,4 +134,32 @@ test("who may not roll back sees why", async () => {
   expect(document.getElementById(button.getAttribute("aria-describedby") ?? "")?.textContent).toContain(refusal);
   await userEvent.click(button);
   expect(screen.queryByText(/Production gets/u)).toBeNull();
+});
+
+test("a line says who decided on its approval and its trial, and its share", async () => {
+  const decided = { approvals: [], at: NOW, by: "alice", comment: "better", decision: "Approved", how: "Airflow", task_id: "approve" };
+  const trial = { ...decided, by: "carol", comment: "faster", decision: "keep", task_id: "decide_trial" };
+  const tried = past({ decided: [decided, trial], is_live: true, live_share: 0.1 });
+  const production = "v12 · 90 % and v11 · 10 %";
+  serveEach((url) =>
+    url.endsWith("/models/iris-model")
+      ? model({ row: { ...model().row, production } })
+      : { at: NOW, releases: [tried], total: 1 },
+  );
+  show(<ModelPage dagId="iris-model" />);
+  const line = await screen.findByRole("row", { name: /^s3__11/u });
+  for (const said of ["Approved by alice", "better", "trial: keep, decided by carol", "faster", "live · 10 %"]) {
+    expect(line.textContent).toContain(said);
+  }
+  expect(screen.getByText(new RegExp(`it serves ${production}`, "u"))).toBeDefined();
+});
+
+test.each([
+  [true, "v13", "Production serves it."],
+  [true, "v12 · 90 % and v13 · 10 %", "Production serves v12 · 90 % and v13 · 10 %."],
+  [false, "v12", "Production serves v12."],
+])("the page of a release says what production serves", async (is_live, production, said) => {
+  serve(200, release({ is_live, production }));
+  show(<ReleasePage dagId="iris-model" runId="s3__13" />);
+  expect(await screen.findByText(new RegExp(said.replaceAll(".", "\\."), "u"))).toBeDefined();
 });

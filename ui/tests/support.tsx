@@ -76,6 +76,7 @@ export const row = (changed: Partial<Row> = {}): Row => ({
   newest_at: NOW,
   newest_run_id: "s3__13",
   paused: false,
+  production: null,
   served: [],
   stages: ["source", "train", "development", "approval", "production", "trial"].map((stage) => ({
     failure: null,

@@ -11,10 +11,12 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from slipway.approval import facts
 from slipway.approval.answers import Answer, Question
 from slipway.approval.asking import AskingOperator
+from slipway.approval.costs import running_now
 from slipway.approval.live_contents import live_contents
 from slipway.approval.wait import ApprovalOutcome
 from slipway.aws.clients import client
 from slipway.aws.identity import identity
+from slipway.aws.sagemaker import SageMakerHook
 from slipway.errors import AlreadyDecided, Rejected, SlipwayError
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import Approval
@@ -27,7 +29,7 @@ from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, Decision, How
 from slipway.request.contents import CONTENTS, Contents
 from slipway.stages.mixin import superseded
-from slipway.states import BoardStage, ExecutionMode
+from slipway.states import BoardStage, Environment, ExecutionMode
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,6 +54,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     template_fields = (*AskingOperator.template_fields, "strategy")
     board_stage = BoardStage.APPROVE
     registry = client(DecisionRecordHook)
+    sagemaker = client(SageMakerHook)
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 artefact=artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
                 contents=Contents.from_xcom(ti.xcom_pull(task_ids="process_request", key=CONTENTS)),
                 live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
+                instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),
                 strategy=self.strategy,
                 ends_at=_utc(self.ends_at(question)),
                 stress=ti.xcom_pull(task_ids=STRESS_DEV),

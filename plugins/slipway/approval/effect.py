@@ -11,17 +11,15 @@ def approve_does(
     *,
     share: float | None = None,
     strategy: str = "",
-    instances: str | None = None,
-    live_instances: str | None = None,
+    costs: str = "",
 ) -> str:
-    """Say in one sentence what production gets when a release is approved.
+    """Say what production gets when a release is approved, and what it costs before and after.
 
     :param version: the number of the release's model package
     :param live_version: that of the live one; None if production has no model
     :param share: the release's share of the requests in an A/B test; None for all
     :param strategy: how the update moves the requests, see Guardrails.words; empty if it is not known
-    :param instances: those that the release's zip asks for; None if they are not known
-    :param live_instances: those that the live release's zip asked for
+    :param costs: a sentence, see costs.costs_say
     """
     new, live = named(version, "The new model"), named(live_version, "the live model")
     if live_version and share is not None:
@@ -31,11 +29,7 @@ def approve_does(
         told = f"{new} takes the place of {live} in production, for all requests{how}"
     else:
         told = f"{new} becomes the first model in production and gets all requests"
-    if instances:
-        told += f", on {instances}"
-        if live_version and live_instances:
-            told += " as now" if live_instances == instances else f" (now {live_instances})"
-    return f"{told}."
+    return " ".join(filter(None, (f"{told}.", costs)))
 
 
 def reject_does(live_version: str | None) -> str:

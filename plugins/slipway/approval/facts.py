@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.approval.costs import VariantInstances, costs_say, region_of
 from slipway.approval.effect import approve_does, reject_does
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.model.approval_rules import Approval
 from slipway.names import package_version
 from slipway.plan import STRESS_DEV, ReleasePlan
 from slipway.registry.artefact import Artefact
-from slipway.request.contents import PRODUCTION_INSTANCES, Contents, compare
+from slipway.request.contents import Contents, compare
 
 # What a person reads before they decide; the board has all.
 _MAX_CHANGES = 60
@@ -24,6 +25,7 @@ class Facts:
 
     :param contents: what is in the zip; None if that is not known
     :param live_contents: what is in the live model's
+    :param instances: those of production now; None if they are not known
     :param strategy: how the update moves the requests, in words
     :param ends_at: until when the question waits
     :param artefact: the model artifact, by the model package's record
@@ -42,6 +44,7 @@ class Facts:
     run_url: str
     contents: Contents | None = None
     live_contents: Contents | None = None
+    instances: Sequence[VariantInstances] | None = None
     strategy: str = ""
     ends_at: str = ""
     artefact: Artefact | None = None
@@ -87,16 +90,10 @@ def _number(value: object) -> str:
 
 def _answers(facts: Facts) -> str:
     """Say first what each answer does, and until when it may be given."""
-    ours, theirs = facts.contents, facts.live_contents
-    live = _live_version(facts)
-    effect = approve_does(
-        _version(facts.registration.get("model_package_arn")),
-        live,
-        share=facts.plan.trial_share,
-        strategy=facts.strategy,
-        instances=ours.settings.get(PRODUCTION_INSTANCES) if ours else None,
-        live_instances=theirs.settings.get(PRODUCTION_INSTANCES) if theirs else None,
-    )
+    live, share, arn = _live_version(facts), facts.plan.trial_share, facts.registration.get("model_package_arn")
+    settings = facts.contents.settings if facts.contents else None
+    costs = costs_say(settings, facts.instances, region_of(arn), on_trial=live is not None and share is not None)
+    effect = approve_does(_version(arn), live, share=share, strategy=facts.strategy, costs=costs)
     until = f" The question waits until {facts.ends_at}." if facts.ends_at else ""
     wanted = f"{facts.wanted[:1].upper()}{facts.wanted[1:]}."
     return f"**Approve:** {effect}\n\n**Reject:** {reject_does(live)}\n\n{wanted}{until}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slipway.approval.costs import VariantInstances
 from slipway.board.documents import Comparison, Content
 from slipway.board.results import Results
 from slipway.request.contents import compare
@@ -14,11 +16,13 @@ class LiveRelease:
     """What production serves.
 
     :param version: the model's version; None if production has none
-    :param results: what the run has left that put it there; None where there is none
+    :param results: what the run has left that put it there; None where there is none, or it is not known which
+    :param instances: those of production, by the survey; None while they are not known
     """
 
     version: str | None = None
     results: Results | None = None
+    instances: Sequence[VariantInstances] | None = None
 
 
 def comparison(new: Results, live: LiveRelease, *, only_changes: bool) -> Comparison:
@@ -35,6 +39,10 @@ def comparison(new: Results, live: LiveRelease, *, only_changes: bool) -> Compar
     why_not = None
     if live.results is new:
         why_not = "Production serves this release."
+    elif live.results is None and live.version is not None:
+        why_not = (
+            f"The board does not know the zip of version {live.version}: it serves beside a model on trial, or did."
+        )
     elif live.results is None:
         why_not = "Production has no model to compare with."
     elif theirs is None:

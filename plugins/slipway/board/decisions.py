@@ -21,6 +21,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Question
+from slipway.approval.costs import costs_say, region_of
 from slipway.approval.effect import approve_does, named, reject_does
 from slipway.board.comparison import LiveRelease, comparison
 from slipway.board.documents import Decided, Decision, Option
@@ -31,7 +32,6 @@ from slipway.errors import UnreadableDocument
 from slipway.formats.json_numbers import number_of
 from slipway.guard.approvals import only_approvers
 from slipway.model.approval_rules import Approval, Rules
-from slipway.request.contents import PRODUCTION_INSTANCES
 
 
 @dataclass(frozen=True)
@@ -257,15 +257,12 @@ def _effects(
 
 def _deployment(results: Results, live: LiveRelease, strategy: str) -> str:
     """Say what production gets when a release is approved."""
-    share, theirs = results.of("process_request").get("trial_share"), live.results
-    return approve_does(
-        results.version,
-        live.version,
-        share=None if share is None else number_of(share),
-        strategy=strategy,
-        instances=results.setting(PRODUCTION_INSTANCES),
-        live_instances=theirs.setting(PRODUCTION_INSTANCES) if theirs else None,
-    )
+    given = results.of("process_request").get("trial_share")
+    share = None if given is None else number_of(given)
+    settings = results.contents.settings if results.contents else None
+    on_trial = live.version is not None and share is not None
+    costs = costs_say(settings, live.instances, region_of(results.package_arn), on_trial=on_trial)
+    return approve_does(results.version, live.version, share=share, strategy=strategy, costs=costs)
 
 
 def decided(run: int, task_id: str, stored: Mapping[tuple[int, str, str], Mapping[str, Any]]) -> Decided | None:

@@ -137,7 +137,7 @@ class Live(BaseModel):
 
 
 class Row(BaseModel):
-    """One model."""
+    """One model; ``production`` names the versions that production serves, with their shares if there are several."""
 
     model: str
     need: Need
@@ -146,6 +146,7 @@ class Row(BaseModel):
     newest_at: datetime | None
     stages: list[Stage]
     live: list[Live]
+    production: str | None
     served: list[Served]
     decisions: list[Decision]
     failure: Failure | None
@@ -204,7 +205,7 @@ class Fact(BaseModel):
 
 
 class Release(BaseModel):
-    """One release, or one roll-back."""
+    """One release, or one roll-back; ``production`` names the versions that production serves, as in a row."""
 
     model: str
     run_id: str
@@ -213,7 +214,7 @@ class Release(BaseModel):
     name: str | None = None
     rolled_back_by: str | None
     is_live: bool
-    live_version: str | None
+    production: str | None
     started: datetime | None
     ended: datetime | None
     failures: list[Failure]
@@ -230,7 +231,7 @@ class Release(BaseModel):
 
 
 class PastRelease(BaseModel):
-    """A line of a model's releases."""
+    """A line of a model's releases; ``live_share`` is its share of the requests while another one is live beside it."""
 
     run_id: str
     state: str
@@ -240,10 +241,11 @@ class PastRelease(BaseModel):
     name: str | None = None
     rolls_back: bool
     started_by: str | None
-    decided: Decided | None
+    decided: list[Decided]
     reached_production_at: datetime | None
     package_arn: str | None
     is_live: bool
+    live_share: float | None
     roll_back_refusal: str | None
     failure: Failure | None
     measured: dict[str, float]

@@ -20,9 +20,10 @@ from slipway.board import live as survey
 from slipway.board.access import refusal_to_start
 from slipway.board.documents import Model, PastRelease, PastReleases
 from slipway.board.overview import Wanted, is_release_dag
+from slipway.board.production import Production, production
 from slipway.board.releases import rows
 from slipway.board.results import RESULT, Results
-from slipway.board.stages import APPROVE
+from slipway.board.stages import APPROVE, ASKING
 from slipway.board.versions import name_of
 from slipway.guard.approvals import only_approvers
 from slipway.plan import roll_back_target_of
@@ -92,9 +93,7 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
     stored = decisions.remembered(ids, session)
     reached = _reached_production(dag_id, {run.run_id for run in runs}, session)
     now = datetime.now(UTC)
-    deployed = left[live.run].deployed_package("production") if live else None
-    # A trial that was retired is the newest deployment, and AWS serves the model before it.
-    served = survey.found(session).packages_in_production(dag_id, now) or frozenset([deployed] if deployed else ())
+    served = production(dag_id, survey.found(session), left[live.run] if live else None, now)
     gone = _collected(dag_id, session)
     return PastReleases(
         releases=[_past(run, left[run.id], stored, reached, served, gone) for run in runs],
@@ -108,18 +107,18 @@ def _past(
     left: Results,
     stored: Mapping[tuple[int, str, str], Mapping[str, Any]],
     reached: Mapping[str, datetime | None],
-    served: frozenset[str],
+    served: Production,
     gone: Collection[str],
 ) -> PastRelease:
-    decided = decisions.decided(run.id, APPROVE, stored)
-    arn = left.package_arn
-    is_live = not served.isdisjoint({arn, left.deployed_package("production")})
+    decided = [one for task_id in ASKING if (one := decisions.decided(run.id, task_id, stored))]
+    arn, deployed = left.package_arn, left.deployed_package("production")
+    is_live = served.serves(arn, deployed)
     refusal = None
     if arn is None:
         refusal = "It has no model package of its own."
     elif is_live:
         refusal = "It is live."
-    elif decided is None or decided.decision != "Approved":
+    elif not any(one.task_id == APPROVE and one.decision == "Approved" for one in decided):
         refusal = "It is not approved."
     elif left.of("process_request").get("revision_id") in gone:
         refusal = "Its artefact was removed, see roll_back.keep_releases in the model file."
@@ -138,6 +137,7 @@ def _past(
         reached_production_at=reached.get(run.run_id),
         package_arn=arn,
         is_live=is_live,
+        live_share=served.share(arn, deployed),
         roll_back_refusal=refusal,
         failure=next(iter(failed or skipped), None),
         measured=results.measured(left),

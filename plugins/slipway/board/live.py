@@ -20,8 +20,8 @@ from slipway.board.served import Alarm, Costs, Served, ServedVariant, Survey, Su
 from slipway.deployment import drift_watch
 from slipway.errors import UnreadableDocument
 from slipway.live import snapshot
-from slipway.live.prices import prices
 from slipway.live.snapshot import LiveEndpoint, LiveVariant, Looked, Snapshot, part_keys
+from slipway.prices import prices
 from slipway.states import Environment
 
 OLD_AFTER = timedelta(minutes=3)
@@ -45,18 +45,23 @@ class Found:
         """Return a model's endpoints, development first."""
         return [self._served(one) for one in sorted(self.endpoints.get(model, ()), key=lambda one: one.environment)]
 
-    def packages_in_production(self, model: str, now: datetime) -> frozenset[str] | None:
-        """Return the model packages that production serves; None while that is not known, or too old."""
+    def in_production(self, model: str, now: datetime) -> tuple[LiveVariant, ...] | None:
+        """Return what a model's endpoint in production serves; None while that is not known, or too old."""
         if self.survey(now).state is not SurveyState.FRESH:
             return None
-        variants = [
-            variant
-            for one in self.endpoints.get(model, ())
-            if one.environment == Environment.PRODUCTION
-            for variant in one.variants
-        ]
-        packages = frozenset(one.package_arn for one in variants if one.package_arn)
-        return packages if packages and all(one.package_arn for one in variants) else None
+        mine = (one for one in self.endpoints.get(model, ()) if one.environment == Environment.PRODUCTION)
+        return tuple(variant for one in mine for variant in one.variants)
+
+    def shares_in_production(self, model: str, now: datetime) -> dict[str, float | None] | None:
+        """Return the share of production's requests that each model package has; None while that is not known."""
+        variants = self.in_production(model, now) or ()
+        weights = sum(one.weight for one in variants)
+        shares: dict[str, float | None] = {}
+        for one in variants:
+            if one.package_arn is None:
+                return None
+            shares[one.package_arn] = (shares.get(one.package_arn) or 0) + one.weight / weights if weights else None
+        return shares or None
 
     def survey(self, now: datetime) -> Survey:
         """Say how old all this is: the oldest look counts, if there are several AWS connections."""

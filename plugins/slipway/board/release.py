@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 
 from slipway.approval.answers import QUESTION
 from slipway.board import decisions, progress, results
+from slipway.board import live as survey
 from slipway.board.access import may_answer
 from slipway.board.comparison import comparison
 from slipway.board.decisions import Answerer
 from slipway.board.documents import Fact, Failure, Release, Stage, Task
 from slipway.board.links import links
 from slipway.board.overview import is_release_dag
+from slipway.board.production import production
 from slipway.board.progress import Reached
 from slipway.board.releases import live_release, stage
 from slipway.board.results import Results, text
@@ -51,7 +53,10 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     stored = decisions.remembered({run.id}, session)
     rules = decisions.asking_tasks({dag_id} if asked else (), session)
     answerer = Answerer(user.get_name(), may_answer(user, {dag_id} if asked else set()))
-    now = live_release(deployed, left)
+    surveyed, at = survey.found(session), datetime.now(UTC)
+    now = live_release(deployed, left, left[run.id], surveyed)
+    newest = deployed.get("production")
+    serves = production(dag_id, surveyed, left[newest.run] if newest else None, at)
     waiting = [
         decisions.decision(
             one,
@@ -71,8 +76,8 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         version=mine.version,
         name=name_of(mine),
         rolled_back_by=text(mine.of("roll_back").get("rolled_back_by")),
-        is_live="production" in deployed and deployed["production"].run_id == run_id,
-        live_version=now.version,
+        is_live=serves.serves(mine.package_arn, mine.deployed_package("production")),
+        production=serves.words,
         started=run.start_date,
         ended=run.end_date,
         failures=failures(run_id, tasks, mine),
@@ -84,7 +89,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         comparison=comparison(mine, now, only_changes=False),
         links=links(mine.links),
         tasks=[_task(one, mine.of(one.task_id)) for one in tasks],
-        at=datetime.now(UTC),
+        at=at,
         user=user.get_name(),
     )
 
@@ -104,9 +109,9 @@ def failures(run_id: str, tasks: Sequence[TaskFacts], left: Results) -> list[Fai
 def _stage(
     name: StageName, run: int, run_id: str, tasks: Sequence[TaskFacts], left: dict[int, Results], waiting: Any
 ) -> Stage:
-    of_stage = [one for one in tasks if one.task_id in TASKS[name] and one.state not in ("skipped", "upstream_failed")]
-    reached = Reached(run, run_id, of_stage) if any(one.state for one in of_stage) else None
-    return stage(name, reached, left, waiting)
+    of_stage = [one for one in tasks if one.task_id in TASKS[name]]
+    there = any(one.state not in (None, "skipped", "upstream_failed") for one in of_stage)
+    return stage(name, Reached(run, run_id, of_stage) if there else None, left, waiting)
 
 
 def _task(one: TaskFacts, result: Mapping[str, Any]) -> Task:

@@ -9,6 +9,7 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import QUESTION
+from slipway.approval.costs import VariantInstances
 from slipway.board import decisions, overview, progress, results
 from slipway.board import live as survey
 from slipway.board.access import may_answer, readable_dags
@@ -18,9 +19,9 @@ from slipway.board.documents import Decision, Failure, Link, Live, Need, Release
 from slipway.board.links import links
 from slipway.board.live import Found
 from slipway.board.overview import Listed, Wanted
+from slipway.board.production import production
 from slipway.board.progress import Deployed, Reached
-from slipway.board.results import Results
-from slipway.board.served import Served
+from slipway.board.results import Results, version_of
 from slipway.board.stages import StageName, StageState, TaskFacts, judge, since, stage_of
 
 _FAILED = ("failed", "upstream_failed")
@@ -78,7 +79,7 @@ def rows(
     answerer = Answerer(user.get_name(), may_answer(user, {one.dag_id for one in asked}))
     waiting: dict[str, list[Decision]] = {dag_id: [] for dag_id in dag_ids}
     for one in asked:
-        now = live_release(deployed.get(one.dag_id, {}), left)
+        now = live_release(deployed.get(one.dag_id, {}), left, left[one.run], surveyed)
         of_task = tasks.get((one.dag_id, one.task_id))
         question = stored.get((one.run, one.task_id, QUESTION))
         waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], now, answerer))
@@ -89,7 +90,7 @@ def rows(
             deployed.get(one.dag_id, {}),
             waiting[one.dag_id],
             left,
-            surveyed.served(one.dag_id),
+            surveyed,
         )
         for one in listed
     ]
@@ -101,8 +102,10 @@ def _row(
     deployed: Mapping[str, Deployed],
     waiting: list[Decision],
     left: Mapping[int, Results],
-    served: list[Served],
+    surveyed: Found,
 ) -> Row:
+    newest = deployed.get("production")
+    serves = production(listed.dag_id, surveyed, left[newest.run] if newest else None, datetime.now(UTC))
     shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
     return Row(
         model=listed.dag_id,
@@ -112,7 +115,8 @@ def _row(
         newest_at=listed.newest_at,
         stages=shown,
         live=live(deployed, left),
-        served=served,
+        production=serves.words,
+        served=surveyed.served(listed.dag_id),
         decisions=waiting,
         failure=next((one.failure for one in shown if one.failure and one.run_id == listed.run_id), None)
         or _after_the_stages(listed, left),
@@ -147,14 +151,33 @@ def links_of_environment(left: Results, environment: str) -> list[Link]:
     return links({key: value for key, value in left.links.items() if key[0] in tasks})
 
 
-def live_release(deployed: Mapping[str, Deployed], left: Mapping[int, Results]) -> LiveRelease:
-    """Return what production serves by Slipway's own word.
+def live_release(
+    deployed: Mapping[str, Deployed], left: Mapping[int, Results], mine: Results, surveyed: Found
+) -> LiveRelease:
+    """Return the live model that a release is compared with, by Slipway's own word, and production's instances.
 
     :param deployed: a model's newest deployments
     :param left: what their runs have left
+    :param mine: what the release has left
+    :param surveyed: what AWS serves
     """
-    one = deployed.get("production")
-    return LiveRelease(left[one.run].deployed_version("production"), left[one.run]) if one else LiveRelease()
+    variants = surveyed.in_production(mine.dag_id, datetime.now(UTC))
+    newest = deployed.get("production")
+    if newest is None and not variants:
+        return LiveRelease(instances=[])
+    instances = (
+        None
+        if variants is None
+        else [VariantInstances(one.name, one.instance_type, one.instances, one.wanted_instances) for one in variants]
+    )
+    if newest is None:
+        return LiveRelease(instances=instances)
+    theirs = left[newest.run]
+    # Beside a model on trial, or after one was retired, the live model is another run's.
+    packages = [*theirs.shares]
+    live = mine.compared_with if mine.compared_with in packages else packages[-1] if packages else None
+    its_run = theirs if live == theirs.deployed_package("production") else None
+    return LiveRelease(version_of(live), its_run, instances)
 
 
 def stage(name: StageName, reached: Reached | None, left: Mapping[int, Results], waiting: Sequence[Decision]) -> Stage:

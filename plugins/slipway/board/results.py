@@ -20,8 +20,8 @@ from slipway.names import package_version
 from slipway.request.contents import CONTENTS, Contents
 
 RESULT = "return_value"
-# What every row needs: which version a run is about.
-_IDENTITY = ("source", "register", "deploy_dev", "deploy_prd")
+# What every row needs: which version a run is about, and what it has put where.
+_IDENTITY = ("source", "process_request", "evaluate", "register", "deploy_dev", "deploy_prd", "settle_trial")
 
 
 @dataclass
@@ -66,12 +66,29 @@ class Results:
 
     def deployed_package(self, environment: str) -> str | None:
         """Return the model package that a deployment of this run put there."""
-        outputs = self.of("deploy_prd" if environment == "production" else "deploy_dev").get("outputs")
-        return text(outputs.get("ModelPackageArn")) if isinstance(outputs, Mapping) else None
+        return text(self._outputs("deploy_prd" if environment == "production" else "deploy_dev").get("ModelPackageArn"))
 
-    def setting(self, name: str) -> str | None:
-        """Return a setting of the run's zip."""
-        return self.contents.settings.get(name) if self.contents else None
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """The share of production's requests that each model package has since this run changed production.
+
+        A trial gives the new model a share beside the live one, until ``settle_trial`` has changed the stack again.
+        """
+        settled = self._outputs("settle_trial")
+        outputs = settled or self._outputs("deploy_prd")
+        arn = text(outputs.get("ModelPackageArn"))
+        if arn is None:
+            return {}
+        if "ModelBDataUrl" not in outputs:
+            return {arn: 1.0}
+        given = number_of(self.of("process_request").get("trial_share"))
+        share = given if math.isfinite(given) else None
+        live = {self.compared_with: None if share is None else 1 - share} if self.compared_with else {}
+        return {**live, arn: share}
+
+    def _outputs(self, task_id: str) -> Mapping[str, Any]:
+        """Return the outputs of the stack that a task has changed; empty if it has left none."""
+        return _mapping(self.of(task_id).get("outputs"))
 
     @property
     def uploaded_at(self) -> str | None:

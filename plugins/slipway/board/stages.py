@@ -14,6 +14,7 @@ STAGE_TRIGGER = "slipway.stages.wait.StageTrigger"
 # The tasks that ask people.
 APPROVE, DECIDE_TRIAL = "approve", "decide_trial"
 ASKING = (APPROVE, DECIDE_TRIAL)
+_WATCH_TRIAL = "watch_trial"
 _ASKS = (TaskInstanceState.DEFERRED, TaskInstanceState.AWAITING_INPUT)
 _ENDED = (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED)
 _FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
@@ -41,6 +42,7 @@ class StageState(StrEnum):
     ASKING = "asking"  # a person must answer
     FAILED = "failed"
     DONE = "done"
+    NO_TRIAL = "no trial"  # the release has none, so nothing is to be decided
 
 
 TASKS: dict[StageName, tuple[str, ...]] = {
@@ -49,7 +51,7 @@ TASKS: dict[StageName, tuple[str, ...]] = {
     StageName.DEVELOPMENT: ("deploy_dev", "test_dev", "stress_dev"),
     StageName.APPROVAL: (APPROVE,),
     StageName.PRODUCTION: ("roll_back", "deploy_prd", "test_prd"),
-    StageName.TRIAL: ("watch_trial", DECIDE_TRIAL, "settle_trial"),
+    StageName.TRIAL: (_WATCH_TRIAL, DECIDE_TRIAL, "settle_trial"),
 }
 
 
@@ -78,6 +80,10 @@ def judge(tasks: Sequence[TaskFacts]) -> StageState:
 
     :param tasks: the stage's tasks in this release
     """
+    by_id = {one.task_id: one.state for one in tasks}
+    # Without a trial the task that would watch it succeeds, and skips those after it: slipway/trial/watch.py.
+    if by_id.get(_WATCH_TRIAL) == TaskInstanceState.SUCCESS and by_id.get(DECIDE_TRIAL) == TaskInstanceState.SKIPPED:
+        return StageState.NO_TRIAL
     there = [one for one in tasks if one.state not in _NOT_THERE]
     states = {one.state for one in there}
     if states & set(_FAILED):
@@ -95,7 +101,7 @@ def judge(tasks: Sequence[TaskFacts]) -> StageState:
 
 def since(tasks: Sequence[TaskFacts], state: StageState) -> datetime | None:
     """Return when a stage came into its state, as far as the tasks tell: its end, or the start of what runs."""
-    if state in (StageState.DONE, StageState.FAILED):
+    if state in (StageState.DONE, StageState.NO_TRIAL, StageState.FAILED):
         return max((one.ended for one in tasks if one.ended), default=None)
     going = [one.started for one in tasks if one.started and one.ended is None]
     return max(going or [one.started for one in tasks if one.started], default=None)

@@ -27,7 +27,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import BindParameter
 
-from slipway.guard import belongings, own_writes
+from slipway.approval.answers import DECIDED
+from slipway.guard import belongings, notes, own_writes
 from slipway.guard.approvals import approver_names, may_all
 from slipway.guard.caller import Caller, TaskCaller, current_caller
 
@@ -103,6 +104,20 @@ def check_statement(
         if isinstance(caller, TaskCaller) or caller.name:
             log.warning("Refused %s a write to %s: %s", caller, write.table, why)
         raise HTTPException(status.HTTP_403_FORBIDDEN, why)
+    if _is_decision(write, statement):
+        for row in _rows(connection, statement, multiparams or [params], (*rule.columns, "value")):
+            notes.note_decision(row, connection)
+
+
+def _is_decision(write: Write, statement: Any) -> bool:
+    """Tell whether one of Slipway's tasks stores a decision."""
+    return (
+        write.table == TaskStateStoreModel.__tablename__
+        and isinstance(write.caller, TaskCaller)
+        and isinstance(statement, Insert)
+        and write.values("key") == {DECIDED}
+        and bool(belongings.slipways_dags(write.values("dag_id"), write.connection))
+    )
 
 
 def check_sql_text(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:

@@ -147,7 +147,7 @@ def _unwrapped(prediction: str) -> str:
 def predictions(body: str, content_type: str, answers: Answers) -> list[str]:
     """Split an answer into those for its rows.
 
-    XGBoost's images before 1.5 separate the rows of CSV by commas, later ones by line ends. As JSON, the rows are a
+    XGBoost's images before 1.2 separate the rows of CSV by commas, later ones by line ends. As JSON, the rows are a
     list or ``{"predictions": [{"score": …}]}``; as JSON Lines, each row is a line.
     https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
     https://github.com/aws/sagemaker-xgboost-container

@@ -21,8 +21,9 @@ from slipway.request.schema import EndpointSettings, ImageName, TrainingJob
 
 # The XCom of the task that has read a release's zip.
 CONTENTS = "slipway_contents"
-# The setting that the sentence about an approval names.
+# The settings that the sentence about an approval names.
 PRODUCTION_INSTANCES = "Production: instances"
+PRODUCTION_SCALING = "Production: auto scaling"
 _MAX_CHARS = 200
 # Enough to see that a value has changed, too little to find it out by trying.
 _MARK_DIGITS = 4

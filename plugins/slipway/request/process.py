@@ -20,6 +20,7 @@ from slipway.request.contents import contents_of_request
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request.measurable import check_measurable
 from slipway.request.uploader import read_revision, revision_document
+from slipway.request.xgboost import check_hyperparameters
 from slipway.states import Environment
 from slipway.validation import shown_name
 
@@ -69,9 +70,8 @@ def process_request(
     bucket = aws.resolve(model.source.bucket)
     key = names.request_key(model.prefix, run_id)
     data = _read(s3, revision, bucket, key)
-    fenced = fence(parse_zip(data), model, aws)
-    check_measurable(fenced)
-    _check_names(model, revision)
+    fenced = checked(data, model, aws)
+    _check_version_id(revision)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
         log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
@@ -127,8 +127,19 @@ def plan_again(
     return _plan(fenced, revision, revision_id, uri(bucket, key))
 
 
-def _check_names(model: ModelConfig, revision: Revision) -> None:
-    """Refuse names that a later API cannot keep, before anything costs money."""
+def checked(data: bytes, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:
+    """Make every check of a zip that needs the model file only.
+
+    :param data: the zip
+    :param model: the model file
+    :param aws: account and region, for its placeholders
+    :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
+    :raises ModelFileError: when a metric of the model file has a name that the Model Registry cannot keep
+    """
+    fenced = fence(parse_zip(data), model, aws)
+    check_hyperparameters(fenced)
+    check_measurable(fenced)
+    # A later API cannot keep them: refused before anything costs money.
     if lost := [name for name in model.metrics if not names.keeps_metric(name)]:
         raise ModelFileError(
             "The Model Registry cannot keep the names of these metrics",
@@ -137,6 +148,10 @@ def _check_names(model: ModelConfig, revision: Revision) -> None:
             fix="give them shorter names in the model file: up to 121 of the characters A-Z, a-z, 0-9, _.:/+-@ and "
             "space; any other character counts as three for each of its bytes in UTF-8",
         )
+    return fenced
+
+
+def _check_version_id(revision: Revision) -> None:
     if not fits(revision.version_id, TAG_VALUE_MAX_CHARS):
         raise PermanentError(
             "A tag cannot keep this VersionId",

@@ -131,7 +131,8 @@ class TrialDecisionSensor(AskingOperator):
 
     def _finish(self, context: Context, arn: str, record: TrialRecord) -> dict[str, Any]:
         decision = {"decision": record.verdict.value, "decided_by": record.decided_by}
-        self.note_decision(context, {**decision, "decided_at": record.decided_at, "how": record.how})
+        how = {"decided_at": record.decided_at, "how": record.how, "comment": record.why}
+        self.note_decision(context, {**decision, **how})
         self.hitl_summary_extra.update(record.to_xcom())
         ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
         self.log.info("%s", record)

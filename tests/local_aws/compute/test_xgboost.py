@@ -159,7 +159,8 @@ def test_what_is_no_csv_raises(text):
 
 
 def test_libsvm_has_labels_and_weights():
-    features, labels, weights = data.parse_libsvm("1:0.5 0:2.5 3:1 # a remark\n0 1:4\n", labelled=True)
+    read = data.parse_libsvm("1:0.5 0:2.5 3:1 # a remark\n0 1:4\n", labelled=True)
+    features, labels, weights = read.features, read.labels, read.weights
     assert features.toarray().tolist() == [[2.5, 0, 0, 1], [0, 4, 0, 0]]
     assert labels.tolist() == [1, 0]
     assert weights.tolist() == [0.5, 1]

@@ -18,6 +18,7 @@ from tests.local_aws.signing import signed
 pytestmark = pytest.mark.local_aws
 ROOT = Path(__file__).parents[3]
 PROGRAM = "def handler(event, context):\n    return open('/etc/passwd').read()\n"
+FLOW = "arn:aws:sagemaker:us-west-2:123456789012:flow-definition/a"
 CALLS = {
     "lambda": ("list_functions", {}),
     "dynamodb": ("list_tables", {}),
@@ -34,6 +35,18 @@ CALLS = {
     "apigateway": ("get_rest_apis", {}),
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "transfer": ("list_servers", {}),
+    "route53": ("list_hosted_zones", {}),
+    "cloudfront": ("list_distributions", {}),
+    "sagemaker-a2i-runtime": ("list_human_loops", {"FlowDefinitionArn": FLOW}),
+    "sagemaker-edge": ("send_heartbeat", {"AgentVersion": "1", "DeviceName": "a", "DeviceFleetName": "b"}),
+    "sagemaker-featurestore-runtime": (
+        "get_record",
+        {"FeatureGroupName": "a", "RecordIdentifierValueAsString": "b"},
+    ),
+    "sagemaker-metrics": (
+        "batch_put_metrics",
+        {"TrialComponentName": "a", "MetricData": [{"MetricName": "a", "Timestamp": 0, "Value": 1.0}]},
+    ),
 }
 
 

@@ -96,7 +96,7 @@ def test_requests_are_captured_in_sagemakers_layout(fast_aws, endpoint):
     assert metadata["inferenceId"] == "order-7"
     assert datetime.fromisoformat(metadata["inferenceTime"]) >= before.replace(microsecond=0)
     assert second["captureData"]["endpointOutput"]["encoding"] == "JSON"
-    assert json.loads(second["captureData"]["endpointOutput"]["data"]) == [2.0]
+    assert json.loads(second["captureData"]["endpointOutput"]["data"]) == {"predictions": [{"score": 2.0}]}
     assert "inferenceId" not in second["eventMetadata"]
     assert metadata["eventId"] != second["eventMetadata"]["eventId"]
 

@@ -64,6 +64,78 @@ def test_a_metric_that_is_no_number_is_a_text_as_in_the_json_of_aws(local_aws, s
     assert (job["TrainingJobStatus"], metrics["validation:auc"]) == ("Completed", "NaN")
 
 
+def test_metrics_are_in_cloudwatch_where_the_sdk_looks(local_aws, finished):
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/training-metrics.html, and the SDK's TrainingJobAnalytics."""
+    job = finished[1]
+    names = [one["Name"] for one in job["AlgorithmSpecification"]["MetricDefinitions"]]
+    assert "train:merror" in names
+    answer = local_aws.client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs",
+        MetricName="train:merror",
+        Dimensions=[{"Name": "TrainingJobName", "Value": job["TrainingJobName"]}],
+        StartTime=job["CreationTime"] - timedelta(minutes=1),
+        EndTime=job["LastModifiedTime"] + timedelta(minutes=1),
+        Period=60,
+        Statistics=["SampleCount", "Maximum"],
+    )
+    assert sum(point["SampleCount"] for point in answer["Datapoints"]) == 5
+    (last,) = [one["Value"] for one in job["FinalMetricDataList"] if one["MetricName"] == "train:merror"]
+    assert max(point["Maximum"] for point in answer["Datapoints"]) >= last
+
+
+def test_what_the_sdk_sends_unasked_is_kept(local_aws, sagemaker):
+    """SDK 2.x sends a hook without rules, and "" for no key; both are in the API's model."""
+    name = unique("unasked")
+    hook = {"S3OutputPath": f"s3://{BUCKET}/{PREFIX}", "CollectionConfigurations": []}
+    output = {"S3OutputPath": f"s3://{BUCKET}/{PREFIX}", "KmsKeyId": ""}
+    profiler = {"DisableProfiler": True}
+    more = {"DebugHookConfig": hook, "OutputDataConfig": output, "ProfilerConfig": profiler}
+    sagemaker.create_training_job(**training_request(name, PREFIX, **more))
+    job = wait_for_job(local_aws, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert {member: job[member] for member in more} == more
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"DebugHookConfig": {"S3OutputPath": "s3://b/p", "CollectionConfigurations": [{"CollectionName": "all"}]}},
+            "The local AWS saves no tensors: it offers no CollectionConfigurations of DebugHookConfig.",
+        ),
+        (
+            {"DebugRuleConfigurations": [{"RuleConfigurationName": "r", "RuleEvaluatorImage": "i"}]},
+            "The local AWS offers no DebugRuleConfigurations.",
+        ),
+        (
+            {"InputDataConfig": [{**channel("train", PREFIX), "CompressionType": "Gzip"}]},
+            "Channel train: CompressionType Gzip is for Pipe mode",
+        ),
+        (
+            {"InputDataConfig": [{**channel("train", PREFIX), "InputMode": "Pipe"}]},
+            "Channel train: InputMode: the local AWS offers File and FastFile",
+        ),
+    ],
+)
+def test_what_would_do_nothing_here_is_refused(sagemaker, changes, reason):
+    request = training_request(unique("refused"), PREFIX, **changes)
+    refused(lambda: sagemaker.create_training_job(**request), "ValidationException", reason)
+
+
+def test_rows_are_ranked_by_their_query(local_aws, sagemaker):
+    """https://xgboost.readthedocs.io/en/stable/tutorials/learning_to_rank.html"""
+    name, prefix, s3 = unique("ranked"), "ranked", local_aws.client("s3")
+    rows = "".join(f"{row % 3} qid:{row // 3} 0:{row % 3} 1:{row % 2}\n" for row in range(30))
+    s3.put_object(Bucket=BUCKET, Key=f"{prefix}/input/train/data.svm", Body=rows.encode())
+    train = channel("train", prefix) | {"ContentType": "text/libsvm"}
+    parameters = {"objective": "rank:ndcg", "num_round": "3", "eval_metric": "ndcg"}
+    sagemaker.create_training_job(**training_request(name, prefix, HyperParameters=parameters, InputDataConfig=[train]))
+    job = wait_for_job(local_aws, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    metrics = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    assert metrics["train:ndcg"] == pytest.approx(1)
+
+
 def test_the_containers_own_metrics_are_computed_beside_those_of_xgboost(local_aws, sagemaker):
     name = unique("own-metrics")
     parameters = {"objective": "multi:softmax", "num_class": "3", "num_round": "9", "early_stopping_rounds": "2"}
@@ -99,7 +171,9 @@ def test_transitions_follow_each_other(finished):
 def test_description_repeats_the_request(finished):
     job = finished[1]
     request = training_request(job["TrainingJobName"], PREFIX)
+    algorithm = request.pop("AlgorithmSpecification")
     assert {member: job[member] for member in request} == request
+    assert algorithm.items() <= job["AlgorithmSpecification"].items()
     assert job["EnableManagedSpotTraining"] is False
     assert "Tags" not in job
 

@@ -27,7 +27,7 @@ from slipway.plan import STRESS_DEV, ReleasePlan, Revision
 from slipway.registry.metadata import DIGEST, REVISION
 from slipway.registry.record import Candidate, Decision, How
 from slipway.request.contents import CONTENTS, contents_of
-from slipway.states import ModelApprovalStatus
+from slipway.states import Environment, ModelApprovalStatus
 from tests.unit.releases import ARTEFACT
 from tests.unit.request_samples import DictStore, changed, request_zip, training_job
 from tests.unit.scripted_aws import MemoryStore
@@ -98,6 +98,18 @@ class Registry:
         self.late.append(answer)
 
 
+class Production:
+    """SageMaker with one endpoint."""
+
+    def describe_endpoint(self, name):
+        assert name == PLAN.endpoint(Environment.PRODUCTION)
+        variant = {"VariantName": "model-a", "CurrentInstanceCount": 2, "DesiredInstanceCount": 2}
+        return {"EndpointConfigName": "c", "ProductionVariants": [variant]}
+
+    def describe_endpoint_config(self, name):
+        return {"ProductionVariants": [{"VariantName": "model-a", "InstanceType": "ml.c5.xlarge"}]}
+
+
 class Notices:
     """Remembers what it was told to send; refuses while broken."""
 
@@ -142,7 +154,7 @@ def gate(registry: Registry, rules: Rules = ONE, notices: Notices | None = None,
     made = Gate(task_id="approve", rules=rules, home_bucket="b", subject="Shall it?", aws_conn_id=None, **kwargs)
     made.notices = made.news = notices or Notices()
     # Airflow keeps operators from new attributes of their class's properties.
-    type(made).registry = registry
+    type(made).registry, type(made).sagemaker = registry, Production()
     return with_gate(made)
 
 
@@ -260,8 +272,9 @@ def test_what_differs_from_the_live_zip_is_shown(asked):
     job = changed(changed(training_job(), "HyperParameters.max_depth", "7"), "HyperParameters.secret", "hunter2")
     body = comparing(asked, request_zip(job), request_zip())
     assert body.startswith(
-        "**Approve:** Version 1 takes the place of version 7 in production, for all requests, all at once, "
-        "on 2 x ml.c5.xlarge as now."
+        "**Approve:** Version 1 takes the place of version 7 in production, for all requests, all at once. "
+        "Production runs 2 x ml.c5.xlarge for an estimated $0.41 an hour, as now. "
+        "Auto scaling then keeps 2 to 10 instances of each variant.\n\n"
     )
     assert "### Changes against version 7" in body
     assert "| Hyperparameters | `max_depth` | `7` | `10` |" in body

@@ -40,7 +40,10 @@ def test_a_decision_shows_what_differs_and_the_release_all(board, world):
         live_and_new(world, request_zip(), OURS)
     (row,) = board.get("/releases")["models"]
     (decision,) = row["decisions"]
-    assert decision["effect"].endswith(", all at once, on 3 x ml.c5.xlarge (now 2 x ml.c5.xlarge).")
+    assert decision["effect"].endswith(
+        ", all at once. Production then runs 3 x ml.c5.xlarge for an estimated $0.61 an hour; what it costs now is not "
+        "known. Auto scaling then keeps 2 to 10 instances of each variant."
+    )
     changes = decision["changes"]
     assert (changes["live_version"], changes["same_zip"], changes["why_not"]) == ("12", False, None)
     assert {one["name"] for one in changes["contents"]} == {

@@ -9,7 +9,9 @@ from airflow.models.asset_state_store import AssetStateStoreModel
 from sqlalchemy.orm import Session
 
 from slipway.live.snapshot import LOOKED, LiveEndpoint, LiveVariant, Looked, Minute, Snapshot
-from tests.unit.board.world import RELEASED, arn, results
+from slipway.request.contents import CONTENTS, contents_of
+from tests.unit.board.world import RELEASED, arn, results, upto
+from tests.unit.request_samples import request_zip
 
 
 def endpoint(model: str, environment: str = "production", **changed: object) -> LiveEndpoint:
@@ -180,3 +182,93 @@ def test_what_cannot_be_read_is_no_error_of_the_page(board, stored, value):
     found = board.get("/releases")
     assert found["survey"]["state"] == "none"
     assert all(row["served"] == [] for row in found["models"])
+
+
+def trial_of(world, *, settled=None):
+    """A live release, and one on trial with a tenth of the requests; what its last task has left."""
+    plan = {"prefix": "iris-model", "trial_share": 0.1}
+    with world:
+        world.run("iris-model", "live", "success", RELEASED, results("iris-model", 12), age=timedelta(days=1))
+        left = results("iris-model", 13, live=12, process_request=plan)
+        left["deploy_prd"] = {"outputs": {"ModelPackageArn": arn("iris-model", 13), "ModelBDataUrl": "s3://b/13"}}
+        if settled:
+            left["settle_trial"] = {"outcome": "settled", "outputs": settled}
+        state = upto("collect_garbage", "success") if settled else upto("watch_trial", "deferred")
+        world.run("iris-model", "trial", "success" if settled else "running", state, left)
+
+
+def shown(board) -> tuple[str | None, dict[str, tuple[bool, float | None]]]:
+    """What the list says of production, what a model's releases say, and what the releases' own pages say."""
+    (row,) = (one for one in board.get("/releases")["models"] if one["model"] == "iris-model")
+    past = board.get("/models/iris-model/releases")["releases"]
+    pages = [board.get(f"/releases/iris-model/{run}") for run in ("live", "trial")]
+    assert {one["production"] for one in pages} == {row["production"]}
+    assert [one["is_live"] for one in pages] == [one["is_live"] for one in reversed(past)]
+    return row["production"], {one["run_id"]: (one["is_live"], one["live_share"]) for one in past}
+
+
+@pytest.mark.parametrize("age", [timedelta(), timedelta(minutes=9)], ids=["survey", "old survey"])
+def test_a_trial_is_shown_with_its_share(board, world, stored, age):
+    trial_of(world)
+    live = variant(weight=0.9, package_arn=arn("iris-model", 12))
+    trial = variant("model-b", weight=0.1, package_arn=arn("iris-model", 13))
+    stored.survey(endpoint("iris-model", variants=(live, trial)), age=age)
+    assert shown(board) == ("v12 · 90 % and v13 · 10 %", {"live": (True, 0.9), "trial": (True, 0.1)})
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ({"ModelPackageArn": arn("iris-model", 13)}, ("v13", {"live": (False, None), "trial": (True, None)})),
+        ({"ModelPackageArn": arn("iris-model", 12)}, ("v12", {"live": (True, None), "trial": (False, None)})),
+        (
+            {"ModelPackageArn": arn("iris-model", 13), "ModelBDataUrl": "s3://b/13"},
+            ("v12 · 90 % and v13 · 10 %", {"live": (True, 0.9), "trial": (True, 0.1)}),
+        ),
+    ],
+    ids=["promoted", "retired", "kept"],
+)
+def test_without_a_survey_the_end_of_a_trial_counts(board, world, outputs, said):
+    trial_of(world, settled=outputs)
+    assert shown(board) == said
+
+
+def test_the_list_and_the_page_say_that_there_is_no_trial(board, world):
+    untried = upto("collect_garbage", "success") | {"decide_trial": "skipped", "settle_trial": "skipped"}
+    with world:
+        world.run("iris-model", "r", "success", untried, results("iris-model", 12))
+    (row,) = (one for one in board.get("/releases")["models"] if one["model"] == "iris-model")
+    for stages in (row["stages"], board.get("/releases/iris-model/r")["stages"]):
+        assert [one["state"] for one in stages] == [*["done"] * 5, "no trial"]
+
+
+def test_approve_says_what_production_costs_before_and_after(board, world, stored):
+    with world:
+        world.run("iris-model", "live", "success", RELEASED, results("iris-model", 12), age=timedelta(days=1))
+        tasks = world.run(
+            "iris-model", "new", "running", upto("approve", "deferred"), results("iris-model", 13, live=12)
+        )
+        world.keep("process_request", CONTENTS, contents_of(request_zip()).to_xcom())
+        world.ask(tasks["approve"], 13)
+    stored.survey(endpoint("iris-model", variants=(variant(instances=3, wanted_instances=3),)))
+    for path in ("/models/iris-model", "/releases/iris-model/new"):
+        found = board.get(path)
+        (decision,) = found["row"]["decisions"] if "row" in found else found["decisions"]
+        assert decision["effect"].endswith(
+            "Production runs 3 x ml.c5.xlarge for an estimated $0.61 an hour, as now. "
+            "Auto scaling then keeps 2 to 10 instances of each variant."
+        )
+
+
+def test_beside_a_trial_the_live_model_is_the_one_that_the_release_was_compared_with(board, world):
+    trial_of(world)
+    with world:
+        tasks = world.run(
+            "iris-model", "new", "running", upto("approve", "deferred"), results("iris-model", 14, live=12)
+        )
+        world.ask(tasks["approve"], 14)
+        world.keep("process_request", CONTENTS, contents_of(request_zip()).to_xcom())
+    (decision,) = board.get("/models/iris-model")["row"]["decisions"]
+    assert decision["live_version"] == "12"
+    assert decision["effect"].startswith("Version 14 takes the place of version 12 in production")
+    assert decision["changes"]["why_not"].startswith("The board does not know the zip of version 12")

@@ -16,7 +16,7 @@ def test_a_release_that_waits_has_its_question_and_what_is_in_it(board, world):
         )
         world.ask(tasks["approve"], 13)
     found = board.get("/releases/iris-model/s3__13")
-    assert (found["version"], found["live_version"], found["is_live"]) == ("13", "12", False)
+    assert (found["version"], found["production"], found["is_live"]) == ("13", "v12", False)
     assert [one["task_id"] for one in found["decisions"]] == ["approve"]
     facts = {one["name"]: one["value"] for one in found["facts"]}
     assert facts["Zip"] == "s3://uploads/training_jobs/iris-model/trainingjob.zip"

@@ -70,7 +70,8 @@ def test_a_decision_says_first_what_approve_does(board, world):
     (decision,) = row["decisions"]
     assert row["need"] == "decision"
     assert (
-        decision["effect"] == "Version 13 takes the place of version 12 in production, for all requests, all at once."
+        decision["effect"] == "Version 13 takes the place of version 12 in production, for all requests, all at once. "
+        "What production then costs is not known; what it costs now is not known."
     )
     assert decision["waits_for"] == "1 of alice, carol must approve"
     assert decision["uploader"] == "bob"
@@ -104,7 +105,7 @@ def test_the_effect_follows_from_what_is_live_and_from_the_share(board, world, l
         tasks = world.run("iris-model", "new", "running", upto("approve", "deferred"), left)
         world.ask(tasks["approve"], 13)
     (row,) = board.get("/releases")["models"]
-    assert row["decisions"][0]["effect"] == said
+    assert row["decisions"][0]["effect"].startswith(f"{said} What production then costs is not known; ")
 
 
 def test_who_may_not_answer_is_told_why(board, world):

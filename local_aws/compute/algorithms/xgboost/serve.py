@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -19,34 +18,26 @@ import numpy as np
 import xgboost
 from aiohttp import web
 
-from local_aws.compute.algorithms.xgboost.data import CSV_TYPES, LIBSVM_TYPES, media_type, parse_csv, parse_libsvm
-from local_aws.compute.algorithms.xgboost.metrics import version_number
+from local_aws.compute.algorithms.xgboost.answers import write
+from local_aws.compute.algorithms.xgboost.data import (
+    CSV_TYPES,
+    LIBSVM_TYPES,
+    media_type,
+    not_read_here,
+    parse_csv,
+    parse_libsvm,
+)
+from local_aws.compute.algorithms.xgboost.errors import Refused
+from local_aws.compute.algorithms.xgboost.models import Model, load
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
-
-
-class Refused(Exception):
-    """A request that the server answers with an error.
-
-    :param status: HTTP status
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Predictor:
     """Predicts rows, those of concurrent requests together; use it on the event loop's thread only."""
 
-    def __init__(self, model: Path) -> None:
-        self._booster = xgboost.Booster()
-        self._booster.load_model(bytearray(model.read_bytes()))
-        # One thread: the instances of an endpoint are processes that share the machine.
-        self._booster.set_param({"nthread": 1})
-        best = self._booster.attr("best_iteration")
-        self._rounds = (0, int(best) + 1 if best else 0)
-        self.width = self._booster.num_features()
+    def __init__(self, model: Model) -> None:
+        self.model = model
         self._waiting: list[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = []
 
     async def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -61,7 +52,7 @@ class Predictor:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            predictions = self._predict(np.concatenate([rows for rows, _ in waiting]))
+            predictions = self.model.predict(np.concatenate([rows for rows, _ in waiting]))
         except Exception as error:
             for _, future in waiting:
                 if not future.done():
@@ -73,13 +64,6 @@ class Predictor:
                 future.set_result(predictions[start : start + len(rows)])
             start += len(rows)
 
-    def _predict(self, rows: np.ndarray) -> np.ndarray:
-        try:
-            return self._booster.inplace_predict(rows, iteration_range=self._rounds, missing=np.nan)
-        except xgboost.core.XGBoostError:
-            # The linear booster has no prediction in place.
-            return self._booster.predict(xgboost.DMatrix(rows), iteration_range=self._rounds)
-
 
 def read_rows(body: bytes, content_type: str, width: int) -> np.ndarray:
     """Return the rows of a request.
@@ -88,6 +72,8 @@ def read_rows(body: bytes, content_type: str, width: int) -> np.ndarray:
     :raises Refused: the body is not of its content type (415), or its rows are not the model's (400)
     """
     kind = media_type(content_type or "text/csv")
+    if reason := not_read_here(kind):
+        raise Refused(415, reason)
     if kind not in CSV_TYPES + LIBSVM_TYPES:
         raise Refused(415, f"Content-type {kind} not supported. Supported content-type is text/csv, text/libsvm")
     name = "csv" if kind in CSV_TYPES else "libsvm"
@@ -108,34 +94,12 @@ def read_rows(body: bytes, content_type: str, width: int) -> np.ndarray:
 
 
 def _dense(text: str, width: int) -> np.ndarray:
-    sparse, _, _ = parse_libsvm(text, labelled=False)
+    sparse = parse_libsvm(text, labelled=False).features
     # A feature that a sparse row lacks is missing, not zero.
     rows = np.full((sparse.shape[0], max(width, sparse.shape[1])), np.nan, np.float32)
     entries = sparse.tocoo()
     rows[entries.row, entries.col] = entries.data
     return rows
-
-
-def write_predictions(predictions: np.ndarray, accept: str, tag: str) -> tuple[bytes, str]:
-    """Return body and content type of an answer.
-
-    Images before 1.5 join the predictions by commas, later ones put each on a line:
-    https://github.com/aws/sagemaker-xgboost-container
-
-    :raises Refused: the algorithm does not write the requested type
-    """
-    kind = media_type(accept or "text/csv")
-    if kind in ("application/json", "json"):
-        return json.dumps(predictions.tolist()).encode(), "application/json"
-    if kind not in ("text/csv", "csv", "*/*"):
-        raise Refused(
-            406,
-            f"Encoding to accept type {kind} failed with exception: {kind} is not an accepted Accept type. "
-            "Please choose one of the following: ['text/csv', 'application/json'].",
-        )
-    values = [str(value) for value in predictions.tolist()]
-    text = ",".join(values) if version_number(tag) < (1, 5) else "\n".join(values) + "\n"
-    return text.encode(), "text/csv; charset=utf-8"
 
 
 def application(predictor: Predictor, tag: str) -> web.Application:
@@ -153,9 +117,9 @@ def application(predictor: Predictor, tag: str) -> web.Application:
         if not body:
             return web.Response(status=204)
         try:
-            rows = read_rows(body, request.headers.get("Content-Type", ""), predictor.width)
+            rows = read_rows(body, request.headers.get("Content-Type", ""), predictor.model.width)
             predictions = await predictor.predict(rows)
-            answer, content_type = write_predictions(predictions, request.headers.get("Accept", ""), tag)
+            answer, content_type = write(predictions, request.headers.get("Accept", ""), tag, predictor.model)
         except Refused as refusal:
             return web.Response(status=refusal.status, text=str(refusal))
         except xgboost.core.XGBoostError as error:
@@ -190,9 +154,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--version", required=True)
     tag = parser.parse_args(arguments).version
-    model = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model")) / "xgboost-model"
     try:
-        predictor = Predictor(model)
+        predictor = Predictor(load(Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))))
     except (OSError, ValueError, xgboost.core.XGBoostError) as error:
         print(f"Unable to load model: {error}", flush=True)  # noqa: T201
         return 1

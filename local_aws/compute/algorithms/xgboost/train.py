@@ -71,6 +71,7 @@ def _monitor(termination: _Termination) -> Any:
 
 
 def _matrices(values: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    import numpy as np
     import xgboost
 
     from local_aws.compute.algorithms.xgboost.data import Examples, read_channel, widen
@@ -95,7 +96,14 @@ def _matrices(values: Mapping[str, Any]) -> list[tuple[Any, str]]:
                 raise UserError("feature_names mismatch: train and validation differ in their number of columns")
         else:
             features = widen(features, width)
-        matrices.append((xgboost.DMatrix(features, label=part.labels, weight=part.weights), channel))
+        if part.queries is not None and (np.diff(part.queries.astype(np.int64)) < 0).any():
+            raise UserError(f"The qid of channel {channel} must not decrease from row to row")
+        weights = part.weights
+        if weights is not None and part.queries is not None:
+            # XGBoost weighs queries, not rows: a query has the weight of its first row.
+            weights = weights[np.unique(part.queries, return_index=True)[1]]
+        matrix = xgboost.DMatrix(features, label=part.labels, weight=weights, qid=part.queries)
+        matrices.append((matrix, channel))
         print(f"{len(part.labels)}x{width} matrix of channel {channel} loaded", flush=True)  # noqa: T201
     return matrices
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from slipway.live.prices import prices
+from slipway.prices import prices
 from tests.conftest import ROOT
 
 

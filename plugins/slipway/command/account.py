@@ -1,0 +1,126 @@
+"""What `doctor` asks AWS, by reading only: credentials, the set-up stacks, the bucket, roles, and quotas."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from slipway.command.aws import Aws, Caller
+from slipway.command.findings import Finding, State, looking, ok, problem, unknown
+from slipway.command.stacks import ACCOUNT_STACK, Stacks
+from slipway.names import template_key
+from slipway.paths import endpoint_template
+
+if TYPE_CHECKING:
+    from slipway.model.config import ModelConfig
+
+_BOOTSTRAP = "run slipway bootstrap with an administrator's credentials; for the local system: make up, again"
+# The two endpoints, and the second variant of a trial.
+_ENDPOINT_INSTANCES = 3
+
+
+def examine(aws: Aws, models: list[ModelConfig]) -> list[Finding]:
+    """Look at the account.
+
+    :param aws: AWS, with the person's credentials
+    :param models: the models whose parts are looked for
+    """
+    found: list[Finding] = []
+    with looking("your AWS credentials", found):
+        caller = aws.caller
+        found.append(ok("your AWS credentials", f"{caller.arn}, region {caller.region}"))
+        with looking("the set-up of the account", found, otherwise=State.UNKNOWN):
+            found += _stacks(aws, caller, models)
+        for bucket in sorted({_resolved(model.source.bucket, caller) for model in models} or {_bucket(caller)}):
+            with looking(f"the bucket {bucket}", found):
+                found.append(_versions(aws, bucket))
+        with looking("the quotas", found, otherwise=State.UNKNOWN):
+            found += _quotas(aws, models)
+    return found
+
+
+def _resolved(text: str, caller: Caller) -> str:
+    return text.replace("{region}", caller.region).replace("{account}", caller.account)
+
+
+def _bucket(caller: Caller) -> str:
+    return f"mlops-{caller.region}-{caller.account}"
+
+
+def _stacks(aws: Aws, caller: Caller, models: list[ModelConfig]) -> Iterator[Finding]:
+    stacks = Stacks(aws)
+    parameters = stacks.parameters(ACCOUNT_STACK)
+    if parameters is None:
+        yield problem(f"the stack {ACCOUNT_STACK}", "it is not there: no bucket, no roles", _BOOTSTRAP)
+        return
+    yield ok(f"the stack {ACCOUNT_STACK}", "the bucket, and the roles of Airflow and CloudFormation")
+    key = template_key("endpoint", hashlib.sha256(endpoint_template().read_bytes()).hexdigest())
+    about = "the template of endpoints"
+    if any(url.endswith(f"{_bucket(caller)}/{key}") for url in parameters.get("EndpointTemplateUrls", "").split(",")):
+        yield ok(about, "Airflow may deploy that of this version")
+    else:
+        yield problem(about, "Airflow may deploy that of another version only", _BOOTSTRAP)
+    for model in models:
+        stack = f"slipway-model-{model.prefix}"
+        if stacks.parameters(stack) is None:
+            yield problem(f"the roles of {model.prefix}", f"the stack {stack} is not there", _BOOTSTRAP)
+        else:
+            yield ok(f"the roles of {model.prefix}", stack)
+
+
+def _versions(aws: Aws, bucket: str) -> Finding:
+    """Look whether a bucket keeps versions, which a release needs.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+    """
+    about, s3 = f"the bucket {bucket}", aws.client("s3")
+    with aws.calling("The bucket cannot be looked at", bucket):
+        listed = s3.list_object_versions(Bucket=bucket, MaxKeys=1).get("Versions", [])
+    if not listed:
+        return ok(about, "it is there, and empty")
+    # The VersionId of an object that was written without versioning.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+    if listed[0]["VersionId"] == "null":
+        return problem(about, "it keeps no versions", "turn versioning on: a release is of one version of the zip")
+    return ok(about, "it keeps versions")
+
+
+def _quotas(aws: Aws, models: list[ModelConfig]) -> Iterator[Finding]:
+    """Compare the quotas of the instance types that the model files allow with one release of each model.
+
+    https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+    """
+    wanted: dict[str, int] = {}
+    for model in models:
+        for kind in model.policy.instance_types:
+            for use, count in (
+                ("training job", model.policy.training.max_instance_count),
+                ("endpoint", _ENDPOINT_INSTANCES),
+            ):
+                name = f"{kind} for {use} usage"
+                wanted[name] = wanted.get(name, 0) + count
+    if not wanted:
+        return
+    values = _values(aws)
+    for name, count in sorted(wanted.items()):
+        about = f"the quota {name}"
+        if name not in values:
+            yield unknown(about, "Service Quotas has none of this name")
+        elif values[name] < count:
+            fix = "ask for more in the Service Quotas console, or allow another type in the model file"
+            yield problem(about, f"{values[name]:g}, and one release of each model needs {count}", fix)
+        else:
+            yield ok(about, f"{values[name]:g}")
+
+
+def _values(aws: Aws) -> dict[str, float]:
+    """Return the defaults, then the values of the account: the second list leaves some out."""
+    client: Any = aws.client("service-quotas", retries={"total_max_attempts": 2})
+    found: dict[str, float] = {}
+    with aws.calling("The quotas cannot be looked at", "Service Quotas", fix="look at them in AWS's console"):
+        for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
+            for page in client.get_paginator(operation).paginate(ServiceCode="sagemaker"):
+                found |= {one["QuotaName"]: one["Value"] for one in page["Quotas"]}
+    return found

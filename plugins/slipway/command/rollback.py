@@ -1,0 +1,94 @@
+"""`slipway rollback`: production goes back to an earlier release, by the route of the board's button."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from slipway.command import session
+from slipway.command.airflow import Airflow, quoted
+from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
+from slipway.command.follow import Follower, conclude
+from slipway.command.options import AsJson, Model, NoFollow, Yes, confirm
+from slipway.command.output import Output
+
+# As in slipway.plan, which imports Airflow.
+PREVIOUS, ROLL_BACK_TO = "previous", "roll_back_to"
+# The most releases of a page of the board.
+_PAGE = 100
+
+
+def rollback(
+    model: Model,
+    to: Annotated[
+        str, typer.Option("--to", metavar="VERSION", help="A version, the ARN of a model package, or previous.")
+    ] = PREVIOUS,
+    yes: Yes = False,
+    no_follow: NoFollow = False,
+    as_json: AsJson = False,
+) -> None:
+    """Roll production back to an earlier release: nothing is trained, and nobody is asked again.
+
+    Only the model's approvers may. Without --to, it is the release that was live before.
+    """
+    output = Output(as_json=as_json)
+    airflow = session.connect(output)
+    found = airflow.board(f"models/{quoted(model)}")
+    if found["roll_back_refusal"]:
+        raise _refused(model, found["roll_back_refusal"], "ask one of the model's approvers")
+    target, name = (PREVIOUS, PREVIOUS) if to == PREVIOUS else _release(airflow, model, to)
+    live = next((one["version"] for one in found["row"]["live"] if one["environment"] == "production"), None)
+    output.text(f"Production of {model} serves version {live or 'unknown'} and goes back to {name}.")
+    confirm("Go on?", output, yes=yes)
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    note = f"Roll-back to {name}"
+    run_id = airflow.start(model, {ROLL_BACK_TO: target}, f"roll_back_to_{name}__{at}", note)
+    if no_follow:
+        output.json({"model": model, "run_id": run_id, "exit_code": 0})
+        output.text(f"The roll-back has started: slipway status {model} '{run_id}' --follow")
+        return
+    release, result = Follower(airflow, model, run_id, output).follow(past_questions=True)
+    raise typer.Exit(conclude(release, result, airflow, output))
+
+
+def _release(airflow: Airflow, model: str, wanted: str) -> tuple[str, str]:
+    """Find an earlier release by its version or its package.
+
+    :returns: the package's ARN and its name for people
+    :raises CommandError: when there is none, or production cannot go back to it
+    """
+    offset, known = 0, []
+    while True:
+        page = airflow.board(f"models/{quoted(model)}/releases", limit=_PAGE, offset=offset)
+        for one in page["releases"]:
+            if one["rolls_back"] or not one["version"]:
+                continue
+            known.append(one["version"])
+            if wanted.removeprefix("v") == one["version"] or wanted == one["package_arn"]:
+                return _checked(model, one)
+        offset += _PAGE
+        if offset >= page["total"] or not page["releases"]:
+            break
+    raise CommandError(
+        "There is no such release",
+        where=f"{model}, {wanted}",
+        why=f"expected previous or one of the versions {', '.join(known) or '(there are none)'}, found {wanted}",
+        fix=f"choose one of them: slipway status {model} --releases 100",
+        code=Exit.NOT_FOUND,
+    )
+
+
+def _checked(model: str, one: Mapping[str, Any]) -> tuple[str, str]:
+    if one["roll_back_refusal"]:
+        raise _refused(
+            f"{model} version {one['version']}", one["roll_back_refusal"], "choose another release with --to"
+        )
+    return one["package_arn"], f"v{one['version']}"
+
+
+def _refused(where: str, why: str, fix: str) -> CommandError:
+    return CommandError("Production cannot be rolled back", where=where, why=why, fix=fix, code=Exit.REFUSED)

@@ -1,0 +1,127 @@
+"""`slipway submit`: from a folder to a release, followed to its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slipway.command import session
+from slipway.command.airflow import Airflow, quoted
+from slipway.command.aws import Aws
+from slipway.command.check import examine, show
+from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
+from slipway.command.follow import PATIENCE_SECONDS, POLL_SECONDS, Follower, conclude
+from slipway.command.options import AsJson, Models, NoFollow, OfModel, Source
+from slipway.command.output import Output
+from slipway.command.release_code import release_code
+from slipway.command.sources import Package, model_of, read_package
+from slipway.command.upload import Upload, refuse_missing_model, upload_data, upload_zip
+
+
+def submit(
+    path: Source = Path(),
+    model: OfModel = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Check first, as slipway check does.")] = True,
+    data: Annotated[bool, typer.Option("--data/--no-data", help="Upload data/CHANNEL first, where it changed.")] = True,
+    no_follow: NoFollow = False,
+    wait_approval: Annotated[
+        bool,
+        typer.Option("--wait-approval", help="Also wait for people's answers, to the very end.", show_default=False),
+    ] = False,
+    uploaded_by: Annotated[
+        str | None,
+        typer.Option("--uploaded-by", metavar="NAME", help="Who uploads.", show_default="your name in Airflow"),
+    ] = None,
+    models: Models = None,
+    as_json: AsJson = False,
+) -> None:
+    """Release a folder or a zip: check, upload, and follow the release.
+
+    It returns when the release has ended, or, without --wait-approval, when it waits for a person: then the exit code
+    is 3. Ctrl-C stops the following, not the release. The same files always make the same zip; each upload is a version
+    of its own, and so a release.
+    """
+    output = Output(as_json=as_json)
+    package, aws = read_package(path), Aws()
+    airflow = session.connect(output)
+    prefix, bucket, key = _checked(package, model, models, aws, output, check=check)
+    try:
+        found = airflow.board(f"models/{quoted(prefix)}")
+    except CommandError as error:
+        raise refuse_missing_model(error, prefix) from error
+    if found["row"]["paused"]:
+        output.note(f"The DAG {prefix} is paused: the release starts when somebody unpauses it.", style="yellow")
+    uploaded = upload_data(aws, package, output) if data else []
+    version = upload_zip(aws, package, bucket, key, uploaded_by or found["user"])
+    output.note(f"uploaded s3://{bucket}/{key}, version {version.version_id}, as {version.uploaded_by}")
+    if no_follow:
+        output.json({"upload": version.document(), "data": uploaded, "exit_code": 0})
+        output.text(f"The release starts by itself: slipway status {prefix}")
+        return
+    run_id = _run_of(airflow, prefix, version)
+    output.note(f"release {airflow.run_url(prefix, run_id)}")
+    release, result = Follower(airflow, prefix, run_id, output).follow(past_questions=wait_approval)
+    raise typer.Exit(conclude({**release, "upload": version.document(), "data": uploaded}, result, airflow, output))
+
+
+def _checked(
+    package: Package, model: str | None, models: Path | None, aws: Aws, output: Output, *, check: bool
+) -> tuple[str, str, str]:
+    """Check the zip, and return the model's name and where its zip goes.
+
+    :raises typer.Exit: when something is wrong with it
+    """
+    if check:
+        report = examine(package, model, models, aws, output)
+        if report.problems:
+            output.json(report.document())
+            show(report, output)
+            raise typer.Exit(Exit.REFUSED)
+    caller = aws.caller
+    with release_code(output):
+        from slipway.aws.placeholders import AwsIdentity
+
+        source = model_of(package, model, models)
+        where = AwsIdentity(caller.account, caller.region)
+        return source.prefix, where.resolve(source.source.bucket), source.source.key
+
+
+def _run_of(airflow: Airflow, model: str, version: Upload) -> str:
+    """Wait for the run that releases a version, and return its id.
+
+    :raises CommandError: when none starts, or the person has had enough
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            runs = airflow.api("GET", f"dags/{quoted(model)}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]
+            for run in runs:
+                if (run.get("conf") or {}).get("version_id") == version.version_id:
+                    return str(run["dag_run_id"])
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt as error:
+        raise _not_started(airflow, model, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
+    why = f"Airflow has started none within {PATIENCE_SECONDS:.0f} s{_import_errors(airflow)}"
+    raise _not_started(airflow, model, version, why, Exit.FAILED)
+
+
+def _not_started(airflow: Airflow, model: str, version: Upload, why: str, code: Exit) -> CommandError:
+    return CommandError(
+        "The zip is uploaded, and its release has not started yet",
+        where=f"s3://{version.bucket}/{version.key} version {version.version_id}",
+        why=why,
+        fix=f"slipway status {model} shows it once it has; the DAG intake starts releases: {airflow.url}/dags/intake",
+        code=code,
+    )
+
+
+def _import_errors(airflow: Airflow) -> str:
+    try:
+        errors: list[dict[str, Any]] = airflow.api("GET", "importErrors")["import_errors"]
+    except CommandError:
+        return ""
+    return "".join(f"\n{one['filename']}: {one['stack_trace'].strip().splitlines()[-1]}" for one in errors)
