@@ -246,7 +246,7 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab, make labs, make checkov, make docs or make test-clients."""
+    """Run make setup or make lock, or prepare one of the targets that have environments of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
     more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "docs": (DOCS,), "clients": CLIENTS}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
