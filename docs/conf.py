@@ -52,5 +52,6 @@ def add_navigation(app: object, docname: str, source: list[str]) -> None:
 
 
 def setup(app) -> None:  # noqa: ANN001
-    """Register the navigation with Sphinx."""
+    """Register the navigation with Sphinx, which reads all pages again when it has changed."""
+    app.add_config_value("navigation", NAVIGATION, "env", dict)
     app.connect("source-read", add_navigation)
