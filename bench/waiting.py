@@ -81,15 +81,15 @@ def _counted(server: aws.Server, probe: Probe, order: dict[str, Any]) -> tuple[d
 
 
 def _ours(server: aws.Server, probe: Probe, keys: list[str]) -> IdleHour:
-    from slipway.source.intake import POLL_SECONDS as WATCH_SECONDS
+    from slipway.source.watcher import CALM_POLL_SECONDS as WATCH_SECONDS
     from slipway.training.reaper import POLL_SECONDS as SEARCH_SECONDS
 
+    released = probe.ask({"what": "release", "bucket": _BUCKET, "keys": keys})
     watched, watching = _counted(server, probe, {"what": "watch", "bucket": _BUCKET, "keys": keys, "polls": _POLLS})
     searched, searching = _counted(server, probe, {"what": "search", "polls": _POLLS})
-    if watched["events"] or searched["events"] or watched["versions"] != len(keys):
-        raise SystemExit(f"bench: the bucket is not idle: {watched}, {searched}")
-    # One listing is made by the probe itself, to know what has been released.
-    calls = per_hour(watching - 1, watched["polls"], WATCH_SECONDS)
+    if watched["events"] or searched["events"] or released["keys"] != len(keys):
+        raise SystemExit(f"bench: the bucket is not idle: {released}, {watched}, {searched}")
+    calls = per_hour(watching, watched["polls"], WATCH_SECONDS)
     calls += per_hour(searching, searched["polls"], SEARCH_SECONDS)
     include = include_folder(server.home / f"include-{len(keys)}", len(keys))
     waiting = probe.ask({"what": "watchers", "include": str(include)})

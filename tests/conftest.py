@@ -81,7 +81,7 @@ def every_kill(request: pytest.FixtureRequest) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is rare, and let the files that take minutes begin first.
 
-    So no process works on a long one when the others have ended. The end-to-end tests keep the order of the command line.
+    So no process works on a long one when the others have ended. The end-to-end tests keep the command line's order.
     """
     if not config.getoption("--rare"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("rare")])

@@ -9,9 +9,11 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.approval import asking
 from slipway.approval.wait import ApprovalTrigger
+from slipway.aws.s3 import iso_utc
 from slipway.cleanup.teardown import NothingLeftOperator, TeardownOperator
 from slipway.names import auto_run_id
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.uploads import IntakeState
 from slipway.source.versions import S3Versions
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.releases import Run, approve, begin, tasks
@@ -163,7 +165,7 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
     key = "training_jobs/killed-model/trainingjob.zip"
     for _ in range(3):
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"any")
-    versions = S3Versions().list_versions(BUCKET, [key])
+    versions = s3.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"]
     store, runs = MemoryStore(), Counter()
 
     class Store(MemoryStore):
@@ -180,11 +182,11 @@ def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property)
     def once():
         return take_in(WatchedBucket(BUCKET, None, {key: "killed-model"}), Store(), S3Versions(), start)
 
-    store.set("intake", {"done": {}, "announced": {}})
+    store.set("intake", IntakeState().to_json())
     kill_everywhere(crashes, once)
     record_property("kills of the intake", crashes.kills - before)
     assert runs == dict.fromkeys(
-        (auto_run_id(BUCKET, key, version.version_id, version.last_modified) for version in versions), 1
+        (auto_run_id(BUCKET, key, one["VersionId"], iso_utc(one["LastModified"])) for one in versions), 1
     )
     assert once()["started"] == 0
 

@@ -1,14 +1,13 @@
-"""S3's event notifications of uploads: which versions they name, and when they are handled."""
+"""S3's event notifications of uploads: which versions they name."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote_plus
 
 from slipway.aws.s3 import UNVERSIONED
-from slipway.source.uploads import IntakeState, VersionKey, is_request
+from slipway.source.uploads import VersionKey
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 _CREATED = "ObjectCreated:"
@@ -33,29 +32,6 @@ def versions_named(body: str, bucket: str) -> frozenset[VersionKey] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return frozenset(version for version in events if version) if events else None
-
-
-def is_handled(
-    versions: Collection[VersionKey],
-    intake: IntakeState | None,
-    listed: Collection[VersionKey],
-    known_keys: Collection[str],
-) -> bool:
-    """Tell whether a notification can be deleted: each of its versions has a run, needs none, or waits for its model.
-
-    The intake starts the versions that wait when their model file appears; it lists the bucket then.
-
-    :param versions: the versions that it names
-    :param intake: what is committed; None before the first intake
-    :param listed: what S3 lists now
-    :param known_keys: source keys of the models
-    """
-    return all(
-        not is_request(version[0], known_keys)
-        or (intake is not None and (version in intake.done or version not in listed))
-        or (intake is not None and version in intake.announced and version[0] not in known_keys)
-        for version in versions
-    )
 
 
 def _events(body: str, envelopes: int) -> list[tuple[str, VersionKey | None]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import DAG, task
@@ -25,17 +25,20 @@ from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable, problem_of
 from slipway.host import runs
 from slipway.host.task_errors import with_error_block
+from slipway.source.key_look import Found, look_at
 from slipway.source.uploads import (
     ASSET_PREFIX,
+    COMMON_PREFIX,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
     IntakeState,
-    list_prefixes,
-    older_versions,
-    version_key,
+    KeyState,
+    has_usual_form,
+    is_request,
+    keys_elsewhere,
 )
-from slipway.source.versions import ObjectVersion, S3Versions
+from slipway.source.versions import CurrentObject, ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
 
@@ -159,40 +162,75 @@ def _documentation(source: WatchedBucket) -> str:
 
 
 def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, start: Starter) -> dict[str, int]:
-    """Start a release for every upload that has none; the body of the intake's only task.
+    """Start a release for every version that has none.
 
     :param source: the bucket and its models
-    :param store: the state of the bucket's asset
-    :param versions: S3
+    :param store: the asset's state store
+    :param versions: lists the bucket
     :param start: starts a run
     :returns: how many versions got their run, and how many wait for their model
     :raises IntakeUnreadable: when the stored state cannot be read; then nothing is started
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one of them
     """
     bucket = resolve(source.bucket, source.aws_conn_id)
-    listed = versions.list_versions(bucket, list_prefixes(source.dag_ids))
     before = _committed(source, store)
-    intake = before.kept_to(listed) if before else _first_intake(source, bucket, listed, versions)
-    if intake != before:
-        store.set(STATE_KEY, intake.to_json())
-    committed = intake
+    found = _look(source, bucket, before, versions)
+    if before is None:
+        found = _first_intake(source, bucket, found, versions)
+        # An upload from now on is a release, also where this task is killed.
+        store.set(STATE_KEY, _after(IntakeState(), found, _open_ids(found)).to_json())
+    intake = before or IntakeState()
+    waiting: dict[str, list[str]] = {key: [] for key in found}
     started, errors = 0, []
-    for version in intake.open(listed, source.open_keys):
+    for version in sorted(version for one in found.values() for version in one.open):
+        announced = version.version_id in intake.keys.get(version.key, KeyState()).waiting
         try:
-            if _release(source, bucket, version, start, announced=version_key(version) in intake.announced):
-                intake = intake.with_done(version)
+            if _release(source, bucket, version, start, announced=announced):
                 started += 1
-            else:
-                intake = intake.with_announced(version)
+                continue
         except AirflowRuntimeError as error:
             # The error of one model must not stop the others.
             log.error("%s is still waiting: %s", uri(bucket, version.key, version.version_id), error)
             errors.append(error)
-    if intake != committed:
-        store.set(STATE_KEY, intake.to_json())
+        waiting[version.key].append(version.version_id)
+    after = _after(intake, found, waiting)
+    if after != before:
+        store.set(STATE_KEY, after.to_json())
     if errors:
         raise errors[0]
-    return {"started": started, "waiting": len(intake.announced)}
+    return {"started": started, "waiting": sum(len(state.waiting) for state in after.keys.values())}
+
+
+def _look(source: WatchedBucket, bucket: str, before: IntakeState | None, versions: S3Versions) -> dict[str, Found]:
+    """List the bucket, and the versions of the keys that have changed since the intake has listed them."""
+    current: dict[str, CurrentObject | None] = {**versions.current_objects(bucket, COMMON_PREFIX)}
+    current |= {key: versions.current_object(bucket, key) for key in keys_elsewhere(source.dag_ids)}
+    intake = before or IntakeState()
+    found = {}
+    for key in sorted(current.keys() | intake.keys.keys()):
+        if not is_request(key, source.dag_ids) or not intake.needs_look(key, current.get(key), source.open_keys):
+            continue
+        state = intake.keys.get(key)
+        # A key of the usual form has been watched since the first intake.
+        unwatched = before is None or not has_usual_form(key)
+        found[key] = look_at(versions.s3, bucket, key, state, newest_only=unwatched)
+    return found
+
+
+def _after(intake: IntakeState, found: Mapping[str, Found], waiting: Mapping[str, Sequence[str]]) -> IntakeState:
+    """Return the state with what was found.
+
+    A key of the usual form that has no version any more needs no entry. Another one has an empty entry, which says that
+    it is watched.
+    """
+    seen = {
+        key: one.stored(waiting[key]) or (None if has_usual_form(key) else KeyState()) for key, one in found.items()
+    }
+    return IntakeState({key: state for key, state in {**intake.keys, **seen}.items() if state is not None})
+
+
+def _open_ids(found: Mapping[str, Found]) -> dict[str, list[str]]:
+    return {key: [version.version_id for version in one.open] for key, one in found.items()}
 
 
 def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
@@ -209,14 +247,20 @@ def _committed(source: WatchedBucket, store: StateStore) -> IntakeState | None:
         ) from error
 
 
-def _first_intake(source: WatchedBucket, bucket: str, listed: list[ObjectVersion], versions: S3Versions) -> IntakeState:
-    older = older_versions(listed)
-    intake = IntakeState()
-    for version in listed:
-        if version in older or _released_before(source, bucket, version, versions):
-            intake = intake.with_done(version)
-    log.info("First intake of %s: %d of %d versions skipped", bucket, len(intake.done), len(listed))
-    return intake
+def _first_intake(
+    source: WatchedBucket, bucket: str, found: Mapping[str, Found], versions: S3Versions
+) -> dict[str, Found]:
+    """Leave out what was released before: another Airflow may have done it."""
+    kept = {
+        key: replace(one, open=tuple(each for each in one.open if not _released_before(source, bucket, each, versions)))
+        for key, one in found.items()
+    }
+    log.info("First intake of %s: %d of %d keys have an upload to release", bucket, len(_open_keys(kept)), len(kept))
+    return kept
+
+
+def _open_keys(found: Mapping[str, Found]) -> list[str]:
+    return [key for key, one in found.items() if one.open]
 
 
 def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:

@@ -13,13 +13,15 @@ from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.aws.sqs import QueueMessage, delete_async, queue_url_async, receive_async
 from slipway.errors import AwsError, problem_of
-from slipway.source.event_notifications import is_handled, versions_named
-from slipway.source.uploads import IntakeState, VersionKey
+from slipway.source.event_notifications import versions_named
+from slipway.source.uploads import VersionKey
 from slipway.waiting.results import backoff_seconds
 
 _BACKOFF_BASE_SECONDS = 1.0
 # The pause after messages that had all come before: a queue may deliver a message again at once.
 _REST_SECONDS = 1.0
+# The pause after a long poll that brought nothing, while nothing has happened for some time.
+CALM_REST_SECONDS = 10.0
 # How many messages that are no notifications are remembered, so that each is logged once.
 _UNREAD_MAX = 1000
 
@@ -46,6 +48,8 @@ class NotificationQueue:
         self.bucket = bucket
         self.aws_conn_id = aws_conn_id
         self.listening = False
+        # Set by the watcher while nothing happens: each long poll is a call that costs.
+        self.calm = False
         self._wake = wake
         self._log = log
         self._held: dict[str, tuple[QueueMessage, frozenset[VersionKey]]] = {}
@@ -72,6 +76,8 @@ class NotificationQueue:
                         self.listening, failures = True, 0
                         if messages and not new:
                             await asyncio.sleep(_REST_SECONDS)
+                        elif not messages and self.calm:
+                            await asyncio.sleep(CALM_REST_SECONDS)
             except Exception as error:
                 # As for the watcher, only cancellation may end it.
                 failures += 1
@@ -81,18 +87,17 @@ class NotificationQueue:
                 self.listening, self._connection = False, None
             await asyncio.sleep(backoff_seconds(failures, base_seconds=_BACKOFF_BASE_SECONDS))
 
-    async def settle(
-        self, intake: IntakeState | None, listed: Collection[VersionKey], known_keys: Collection[str]
-    ) -> None:
-        """Delete the notifications that are handled.
+    @property
+    def named(self) -> frozenset[VersionKey]:
+        """The versions that the held notifications name."""
+        return frozenset(version for _, versions in self._held.values() for version in versions)
 
-        :param intake: what is committed; None before the first intake
-        :param listed: what S3 lists now
-        :param known_keys: source keys of the models
+    async def settle(self, handled: Collection[VersionKey]) -> None:
+        """Delete the notifications that name only versions that are handled.
+
+        :param handled: those that have a run, need none, or wait for their model, as the intake has stored
         """
-        await self._delete(
-            [message for message, versions in self._held.values() if is_handled(versions, intake, listed, known_keys)]
-        )
+        await self._delete([message for message, versions in self._held.values() if versions.issubset(handled)])
 
     def hook(self) -> SqsHook:
         """Return the hook whose connection is used."""

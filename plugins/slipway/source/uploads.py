@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from slipway.formats.stored import versioned
-from slipway.source.versions import ObjectVersion
+from slipway.formats.stored import an_object, known, unreadable, versioned
+from slipway.source.versions import CurrentObject
 
 # The default prefix of a model's zip: one List call covers all models.
 COMMON_PREFIX = "training_jobs/"
@@ -21,39 +21,62 @@ STATE_KEY = "intake"
 VersionKey = tuple[str, str]  # object key, VersionId
 
 
-def version_key(version: ObjectVersion) -> VersionKey:
-    """Return what identifies a version in its bucket."""
-    return (version.key, version.version_id)
-
-
-def is_request(key: str, known_keys: Collection[str]) -> bool:
-    """Tell whether uploads to a key are releases: a model's key, or one of the usual form that has no model yet."""
-    if key in known_keys:
-        return True
+def has_usual_form(key: str) -> bool:
+    """Tell whether a key is the default one of some model, which there may be later."""
     parts = key.split("/")
     return len(parts) == 3 and key.startswith(COMMON_PREFIX) and parts[2] == REQUEST_FILE
 
 
-def list_prefixes(known_keys: Iterable[str]) -> list[str]:
-    """Return the fewest prefixes whose listings contain every model's key."""
-    return sorted({COMMON_PREFIX, *(key for key in known_keys if not key.startswith(COMMON_PREFIX))})
+def is_request(key: str, known_keys: Collection[str]) -> bool:
+    """Tell whether uploads to a key are releases: a model's key, or one of the usual form that has no model yet."""
+    return key in known_keys or has_usual_form(key)
+
+
+def keys_elsewhere(known_keys: Iterable[str]) -> list[str]:
+    """Return the models' keys that the listing of the common prefix does not contain."""
+    return sorted(key for key in known_keys if not key.startswith(COMMON_PREFIX))
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What the intake has stored about one key when it last listed its versions.
+
+    :param newest: the VersionId of the newest version; all older ones have a run, wait, or were skipped
+    :param newest_at: when S3 stored it; ISO 8601, UTC
+    :param etag: its ETag; empty where a delete marker is above it
+    :param settled: whether a later upload has another time: S3 gives whole seconds
+    :param waiting: versions without a run, the oldest first; their models' files or DAGs are missing
+    :param done: the versions with a run, in a state that an earlier Slipway stored, which has no newest
+    """
+
+    newest: str = ""
+    newest_at: str = ""
+    etag: str = ""
+    settled: bool = False
+    waiting: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+
+    @property
+    def may_hide_one(self) -> bool:
+        """Whether a later upload of the same content could look like the newest one."""
+        return bool(self.newest) and not self.settled
+
+    def shows(self, current: CurrentObject | None) -> bool:
+        """Tell whether a listing of current objects shows this key as it was."""
+        if current is None:
+            return not self.etag
+        return (self.etag, self.newest_at) == (current.etag, current.last_modified)
 
 
 @dataclass(frozen=True)
 class IntakeState:
-    """What the intake has stored about one bucket.
+    """What the intake has stored about one bucket: as many entries as it has source keys, whatever their history."""
 
-    ``done`` are versions that have a run or were skipped by the first intake. ``announced`` are versions that wait for
-    their model, which was logged once. Versions that S3 no longer lists are removed, so a lifecycle rule for noncurrent
-    versions limits both.
-    """
-
-    done: frozenset[VersionKey] = frozenset()
-    announced: frozenset[VersionKey] = frozenset()
+    keys: Mapping[str, KeyState] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the state store."""
-        return versioned({"done": _grouped(self.done), "announced": _grouped(self.announced)})
+        return versioned({"keys": {key: _plain(state) for key, state in sorted(self.keys.items())}})
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
@@ -65,56 +88,43 @@ class IntakeState:
         """
         if value is None:
             return None
-        if not isinstance(value, Mapping):
-            raise ValueError(f"expected an object with done and announced, found {value!r:.100}")
-        return cls(_flat(value.get("done"), "done"), _flat(value.get("announced"), "announced"))
+        content = an_object(value, cls.__name__)
+        if "keys" not in content:
+            return cls(_of_earlier_slipway(content))
+        return cls({key: known(KeyState, state) for key, state in an_object(content["keys"], "keys").items()})
 
-    def open(self, listed: Iterable[ObjectVersion], known_keys: Collection[str]) -> list[ObjectVersion]:
-        """Select the versions that need attention: those to release, and those without a model that were not announced.
+    def needs_look(self, key: str, current: CurrentObject | None, known_keys: Collection[str]) -> bool:
+        """Tell whether the intake has to list the versions of a key.
 
-        :param listed: every version of the bucket
+        :param key: a source key
+        :param current: how a listing shows it now; None where it does not
         :param known_keys: source keys of the models
-        :returns: the selection, in the given order
         """
-        return [
-            version
-            for version in listed
-            if is_request(version.key, known_keys)
-            and version_key(version) not in self.done
-            and (version.key in known_keys or version_key(version) not in self.announced)
-        ]
-
-    def kept_to(self, listed: Iterable[ObjectVersion]) -> IntakeState:
-        """Return this state without the versions that S3 no longer lists."""
-        present = {version_key(version) for version in listed}
-        return IntakeState(self.done & present, self.announced & present)
-
-    def with_done(self, version: ObjectVersion) -> IntakeState:
-        """Return this state with one more version that is done."""
-        one = {version_key(version)}
-        return replace(self, done=self.done | one, announced=self.announced - one)
-
-    def with_announced(self, version: ObjectVersion) -> IntakeState:
-        """Return this state with one more version that waits for its model."""
-        return replace(self, announced=self.announced | {version_key(version)})
+        state = self.keys.get(key)
+        if state is None:
+            # A key elsewhere is watched from when it has a state.
+            return current is not None or not has_usual_form(key)
+        return not state.shows(current) or state.may_hide_one or (bool(state.waiting) and key in known_keys)
 
 
-def older_versions(listed: Iterable[ObjectVersion]) -> list[ObjectVersion]:
-    """Return every version except the newest of each key."""
-    ordered = sorted(listed)
-    newest = {version.key: version for version in ordered}
-    return [version for version in ordered if newest[version.key] != version]
+def _plain(state: KeyState) -> dict[str, Any]:
+    """Return the members that say something, since there is a state for each of a thousand models."""
+    return {
+        name: value if not isinstance(value, tuple) else list(value) for name, value in asdict(state).items() if value
+    }
 
 
-def _grouped(versions: Iterable[VersionKey]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for key, version_id in sorted(versions):
-        grouped.setdefault(key, []).append(version_id)
-    return grouped
+def _of_earlier_slipway(content: Mapping[str, Any]) -> dict[str, KeyState]:
+    """Read the state that was two lists of versions for each key: those that are done, and those that wait."""
+    done, waiting = (_lists(content.get(name), name) for name in ("done", "announced"))
+    return {
+        key: KeyState(waiting=waiting.get(key, ()), done=done.get(key, ()))
+        for key in sorted(done.keys() | waiting.keys())
+    }
 
 
-def _flat(grouped: Any, name: str) -> frozenset[VersionKey]:
+def _lists(grouped: Any, name: str) -> dict[str, tuple[str, ...]]:
     lists = grouped.values() if isinstance(grouped, Mapping) else [None]
     if not all(isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in lists):
-        raise ValueError(f"expected lists of version ids by key in {name}, found {grouped!r:.100}")
-    return frozenset((key, version_id) for key, version_ids in grouped.items() for version_id in version_ids)
+        raise unreadable(f"IntakeState.{name}", f"expected lists of version ids by key, found {grouped!r:.100}")
+    return {str(key): tuple(version_ids) for key, version_ids in grouped.items()}

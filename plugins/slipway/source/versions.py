@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
@@ -29,57 +29,83 @@ class ObjectVersion:
     version_id: str
 
 
-def versions_of(pages: Iterable[Mapping[str, Any]]) -> list[ObjectVersion]:
-    """Read the responses of ListObjectVersions.
+@dataclass(frozen=True)
+class CurrentObject:
+    """An object that exists now, as a listing shows it.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
-
-    :param pages: the responses, in their order
-    :returns: every uploaded version, the oldest first
+    :param etag: changes with the content, and with every upload where KMS encrypts it
+    :param last_modified: ISO 8601, UTC
     """
-    listed = [item for page in pages for item in page.get("Versions", ())]
-    return sorted(
-        ObjectVersion(iso_utc(item["LastModified"]), -place, item["Key"], item["VersionId"])
-        for place, item in enumerate(listed)
-    )
+
+    etag: str
+    last_modified: str
 
 
-async def list_versions_async(client: Any, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
-    """List the versions below some prefixes without blocking the event loop.
+def current_of(page: Mapping[str, Any]) -> dict[str, CurrentObject]:
+    """Read a page of ListObjectsV2: the objects by key."""
+    return {
+        item["Key"]: CurrentObject(item["ETag"], iso_utc(item["LastModified"])) for item in page.get("Contents", ())
+    }
+
+
+async def current_objects_async(client: Any, bucket: str, prefix: str) -> dict[str, CurrentObject]:
+    """List the objects below a prefix that exist now, without blocking the event loop.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
     :param client: an aiobotocore S3 client, which the caller keeps between polls
     :param bucket: the bucket
-    :param prefixes: key prefixes; one List call each for up to 1000 versions
-    :returns: every uploaded version, the oldest first
+    :param prefix: key prefix; one List call for up to 1000 objects
     :raises slipway.errors.AwsError: when a call fails
     """
-    pages: list[Mapping[str, Any]] = []
-    for prefix in prefixes:
-        with aws_call("list the object versions", uri(bucket, prefix)):
-            async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-                pages.append(page)
-    return versions_of(pages)
+    found: dict[str, CurrentObject] = {}
+    with aws_call("list the objects", uri(bucket, prefix)):
+        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            found |= current_of(page)
+    return found
+
+
+async def current_object_async(client: Any, bucket: str, key: str) -> CurrentObject | None:
+    """Look for one object in a listing; None where it does not exist now.
+
+    :param client: an aiobotocore S3 client
+    :param bucket: the bucket
+    :param key: the object's key; of the keys that begin with it, it is the first
+    :raises slipway.errors.AwsError: when the call fails
+    """
+    with aws_call("look for the object", uri(bucket, key)):
+        return current_of(await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)).get(key)
 
 
 class S3Versions(S3Store):
     """The versions in a bucket."""
 
     @patient
-    def list_versions(self, bucket: str, prefixes: Iterable[str]) -> list[ObjectVersion]:
-        """List the versions below some prefixes.
+    def current_objects(self, bucket: str, prefix: str) -> dict[str, CurrentObject]:
+        """List the objects below a prefix that exist now.
 
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
         :param bucket: the bucket
-        :param prefixes: key prefixes
-        :returns: every uploaded version, the oldest first
+        :param prefix: key prefix
         :raises slipway.errors.AwsError: when a call fails
         """
-        pages: list[Mapping[str, Any]] = []
-        for prefix in prefixes:
-            with aws_call("list the object versions", uri(bucket, prefix)):
-                pages += self.s3.conn.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        return versions_of(pages)
+        found: dict[str, CurrentObject] = {}
+        with aws_call("list the objects", uri(bucket, prefix)):
+            for page in self.s3.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                found |= current_of(page)
+        return found
+
+    @patient
+    def current_object(self, bucket: str, key: str) -> CurrentObject | None:
+        """Look for one object in a listing; None where it does not exist now.
+
+        :param bucket: the bucket
+        :param key: the object's key; of the keys that begin with it, it is the first
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        with aws_call("look for the object", uri(bucket, key)):
+            return current_of(self.s3.conn.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)).get(key)
 
     def head_version(self, bucket: str, key: str, version_id: str | None = None) -> Revision | None:
         """Describe one version of an object.

@@ -54,6 +54,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "board": Board.from_json,
     "claim": lambda value: Claim.of(Document(value, "etag"), "s3://bucket/claim.json"),
     "intake": IntakeState.from_json,
+    "intake-before-keys": IntakeState.from_json,
     "job-owner": _job_owner,
     "model-package": lambda value: (decision_of(value), approvals_of(value), record_of(value)),
     "order": Order.from_json,
@@ -64,6 +65,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "ticket": Ticket.from_json,
     "trial-comparison": TrialComparison.from_json,
 }
+
+
+# The intake has another form now; what else is written elsewhere, or with more members.
+WRITTEN_OTHERWISE = {"intake-before-keys", "ticket", "job-owner", "model-package", "revision", "plan"}
 
 
 def test_each_document_on_file_has_a_reader():
@@ -77,7 +82,7 @@ def test_the_documents_of_earlier_and_later_versions_are_read_alike(name):
     assert READERS[name](widened(stored(name))) == read
 
 
-@pytest.mark.parametrize("name", sorted(set(READERS) - {"ticket", "job-owner", "model-package", "revision", "plan"}))
+@pytest.mark.parametrize("name", sorted(set(READERS) - WRITTEN_OTHERWISE))
 def test_what_is_written_now_is_what_was_written_and_the_format_version(name):
     # A revision has more members in S3; a ticket and an owner are arguments of triggers.
     found = READERS[name](stored(name)).to_json()

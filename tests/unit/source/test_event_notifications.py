@@ -4,15 +4,10 @@ import json
 
 import pytest
 
-from slipway.source.event_notifications import is_handled, versions_named
-from slipway.source.uploads import IntakeState
-from slipway.source.versions import ObjectVersion
+from slipway.source.event_notifications import versions_named
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 UPLOAD = (IRIS, "v1")
-NO_MODEL = ("training_jobs/no-model/trainingjob.zip", "v1")
-WAITS = IntakeState(announced=frozenset({NO_MODEL}))
-DONE = IntakeState().with_done(ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1"))
 
 
 def notification(*versions, event="ObjectCreated:Put", bucket="uploads") -> str:
@@ -98,22 +93,3 @@ def test_a_deletion_names_nothing():
 )
 def test_anything_else_is_no_notification(body):
     assert versions_named(body, "uploads") is None
-
-
-@pytest.mark.parametrize(
-    ("versions", "intake", "listed", "handled"),
-    [
-        ({UPLOAD}, None, {UPLOAD}, False),  # before the first intake
-        ({UPLOAD}, IntakeState(), {UPLOAD}, False),  # not committed yet
-        ({UPLOAD}, DONE, {UPLOAD}, True),
-        ({UPLOAD, (IRIS, "v2")}, DONE, {UPLOAD, (IRIS, "v2")}, False),  # one of two
-        ({UPLOAD}, IntakeState(), set(), True),  # deleted before it had a run
-        ({("data.csv", "v1")}, None, set(), True),  # never released
-        ({NO_MODEL}, IntakeState(), {NO_MODEL}, False),  # the intake has not said yet that it waits
-        ({NO_MODEL}, WAITS, {NO_MODEL}, True),  # waits for its model, and the intake knows it
-        ({UPLOAD}, IntakeState(announced=frozenset({UPLOAD})), {UPLOAD}, False),  # its model has just appeared
-        (set(), None, set(), True),
-    ],
-)
-def test_a_notification_is_handled_when_each_of_its_uploads_has_a_run_or_needs_none(versions, intake, listed, handled):
-    assert is_handled(versions, intake, listed, {IRIS}) is handled

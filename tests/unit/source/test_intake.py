@@ -10,35 +10,28 @@ from slipway import names
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
-from slipway.source.uploads import STATE_KEY, IntakeState
-from slipway.source.versions import ObjectVersion
+from slipway.source.uploads import STATE_KEY
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.source.bucket import Bucket
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 WINE = "training_jobs/wine/trainingjob.zip"
+ELSEWHERE = "elsewhere/my.zip"
 BUCKET = "uploads"
+AT = "2026-05-01T12:00:00+00:00"
 
 
-def version(version_id: str, key: str = IRIS, *, second: int = 0) -> ObjectVersion:
-    return ObjectVersion(f"2026-05-01T12:00:{second:02}+00:00", 0, key, version_id)
+def uploads(*made: tuple[str, str]) -> Bucket:
+    """A bucket with these uploads, by key and VersionId, a second after the other."""
+    bucket = Bucket()
+    for second, (key, version_id) in enumerate(made):
+        bucket.put(key, version_id, second=second)
+    return bucket
 
 
 def refusal(status_code: int, reason: str) -> AirflowRuntimeError:
     detail = {"status_code": status_code, "message": "", "detail": {"detail": {"reason": reason}}}
     return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
-
-
-class Bucket:
-    """Lists these versions; has these copies of earlier releases."""
-
-    def __init__(self, *versions: ObjectVersion, copies: tuple[str, ...] = ()) -> None:
-        self.versions, self.copies, self.s3 = list(versions), copies, self
-
-    def list_versions(self, bucket, prefixes):
-        return sorted(self.versions)
-
-    def exists(self, bucket, key):
-        return key in self.copies
 
 
 class Airflow:
@@ -75,37 +68,107 @@ def source(**dag_ids: str) -> WatchedBucket:
 
 
 def test_every_version_of_a_burst_has_one_run_with_its_own_conf(store):
-    airflow, bucket = Airflow("iris-model"), Bucket(*(version(f"v{n}") for n in range(20)))
+    airflow, bucket = Airflow("iris-model"), Bucket()
+    for number in range(20):
+        bucket.put(IRIS, f"v{number}")
     assert take_in(source(), store, bucket, airflow.start) == {"started": 20, "waiting": 0}
     assert sorted(airflow.versions()) == sorted(f"v{n}" for n in range(20))
-    run_id = names.auto_run_id(BUCKET, IRIS, "v7", version("v7").last_modified)
-    revision = names.revision_id(BUCKET, IRIS, "v7")
-    assert airflow.notes["iris-model", run_id] == names.release_name(revision, version("v7").last_modified)
+    run_id = names.auto_run_id(BUCKET, IRIS, "v7", AT)
+    assert airflow.notes["iris-model", run_id] == names.release_name(names.revision_id(BUCKET, IRIS, "v7"), AT)
     assert airflow.runs["iris-model", run_id] == {"bucket": BUCKET, "key": IRIS, "version_id": "v7"}
 
 
-def test_a_second_look_starts_nothing(store):
-    airflow, bucket = Airflow("iris-model"), Bucket(version("v1"))
+def test_a_second_look_starts_nothing_and_is_one_listing(store):
+    airflow, bucket = Airflow("iris-model"), uploads((IRIS, "v1"))
     take_in(source(), store, bucket, airflow.start)
     writes = store.writes
+    bucket.calls.clear()
     assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 0}
     assert (airflow.attempts, store.writes) == (1, writes)
+    assert bucket.calls == [("list_objects_v2", "training_jobs/")]
+
+
+def test_the_versions_of_keys_that_did_not_change_are_not_listed(store):
+    models = {f"training_jobs/m{number}/trainingjob.zip": f"m{number}" for number in range(50)}
+    airflow, bucket = Airflow(*models.values()), uploads(*((key, "v1") for key in models))
+    take_in(source(**models), store, bucket, airflow.start)
+    bucket.put("training_jobs/m7/trainingjob.zip", "v2", second=70)
+    bucket.calls.clear()
+    assert take_in(source(**models), store, bucket, airflow.start)["started"] == 1
+    assert bucket.calls == [
+        ("list_objects_v2", "training_jobs/"),
+        ("list_object_versions", "training_jobs/m7/trainingjob.zip"),
+    ]
+
+
+def test_a_second_upload_that_looks_like_the_first_is_released(store):
+    """The same content within a second: S3 shows the same ETag and the same time."""
+    airflow, bucket = Airflow("iris-model"), Bucket(clock_seconds=0)
+    bucket.put(IRIS, "v1", etag='"same"')
+    take_in(source(), store, bucket, airflow.start)
+    bucket.put(IRIS, "v2", etag='"same"')
+    take_in(source(), store, bucket, airflow.start)
+    assert sorted(airflow.versions()) == ["v1", "v2"]
+
+
+def test_an_upload_that_was_deleted_at_once_is_released(store):
+    airflow, bucket = Airflow("iris-model"), uploads((IRIS, "v1"))
+    take_in(source(), store, bucket, airflow.start)
+    bucket.put(IRIS, "v2", second=60)
+    bucket.delete(IRIS)
+    take_in(source(), store, bucket, airflow.start)
+    assert sorted(airflow.versions()) == ["v1", "v2"]
+    assert take_in(source(), store, bucket, airflow.start)["started"] == 0
+
+
+def test_a_version_that_is_deleted_for_ever_releases_none_again(store):
+    airflow, bucket = Airflow("iris-model"), uploads((IRIS, "v1"), (IRIS, "v2"))
+    take_in(source(), store, bucket, airflow.start)
+    attempts = airflow.attempts
+    bucket.expire(IRIS, "v2")
+    take_in(source(), store, bucket, airflow.start)
+    assert airflow.attempts == attempts
+
+
+def test_a_key_elsewhere_that_is_watched_from_now_on_has_its_newest_version_released(store):
+    airflow, bucket = Airflow("my"), uploads((ELSEWHERE, "v1"), (ELSEWHERE, "v2"))
+    mine = source(**{ELSEWHERE: "my"})
+    take_in(mine, store, bucket, airflow.start)
+    assert airflow.versions() == ["v2"]
+    for version_id in ("v3", "v4"):
+        bucket.put(ELSEWHERE, version_id, second=60)
+    take_in(mine, store, bucket, airflow.start)
+    assert airflow.versions() == ["v2", "v3", "v4"]
+
+
+def test_the_first_uploads_to_a_key_elsewhere_that_is_watched_are_all_released(store):
+    airflow, bucket = Airflow("my"), Bucket()
+    mine = source(**{ELSEWHERE: "my"})
+    take_in(mine, store, bucket, airflow.start)
+    for version_id in ("v1", "v2"):
+        bucket.put(ELSEWHERE, version_id)
+    take_in(mine, store, bucket, airflow.start)
+    assert sorted(airflow.versions()) == ["v1", "v2"]
 
 
 @pytest.mark.parametrize(
-    "state", ["x", "", 0, {}, [], {"done": {}}, {"done": "x", "announced": {}}, {"done": {IRIS: "v1"}, "announced": {}}]
+    "state",
+    [
+        *("x", "", 0, {}, [], {"done": {}}, {"done": "x", "announced": {}}, {"done": {IRIS: "v1"}, "announced": {}}),
+        *({"keys": []}, {"keys": {IRIS: "v1"}}, {"keys": {IRIS: {"newest": 1}}}, {"keys": {IRIS: {"waiting": "v1"}}}),
+    ],
 )
 def test_a_state_that_cannot_be_read_fails_by_name_and_starts_nothing(state):
     airflow, store = Airflow("iris-model"), MemoryStore(**{STATE_KEY: state})
     with pytest.raises(
         IntakeUnreadable, match=r"entry intake in the state store of the asset slipway-uploads-.* Fix: an admin"
     ):
-        take_in(source(), store, Bucket(version("v1")), airflow.start)
+        take_in(source(), store, uploads((IRIS, "v1")), airflow.start)
     assert (airflow.runs, store.entries[STATE_KEY], store.writes) == ({}, state, 0)
 
 
 def test_killed_between_run_and_commit_the_next_look_finds_the_run(store):
-    airflow, bucket = Airflow("iris-model"), Bucket(version("v1"), version("v2", second=1))
+    airflow, bucket = Airflow("iris-model"), uploads((IRIS, "v1"), (IRIS, "v2"))
     airflow.fail_after = 1
     with pytest.raises(KeyboardInterrupt):
         take_in(source(), store, bucket, airflow.start)
@@ -114,21 +177,37 @@ def test_killed_between_run_and_commit_the_next_look_finds_the_run(store):
     assert sorted(airflow.versions()) == ["v1", "v2"]
 
 
-def test_one_models_refusal_neither_stops_the_others_nor_is_committed(store):
-    def start(dag_id, run_id, conf, note):
-        if dag_id == "iris-model":
-            raise refusal(400, "value_error")
-        return True
+def test_killed_in_the_first_intake_a_later_upload_is_no_older_one():
+    airflow, store, bucket = Airflow("iris-model"), MemoryStore(), uploads((IRIS, "v1"), (IRIS, "v2"))
+    airflow.fail_after = 0
+    with pytest.raises(KeyboardInterrupt):
+        take_in(source(), store, bucket, airflow.start)
+    airflow.fail_after = None
+    bucket.put(IRIS, "v3", second=60)
+    take_in(source(), store, bucket, airflow.start)
+    assert airflow.versions() == ["v2", "v3"]
 
-    both = source(**{WINE: "wine"})
-    bucket = Bucket(version("v1"), version("w1", WINE, second=1))
+
+def test_one_models_refusal_neither_stops_the_others_nor_is_committed(store):
+    refused = ["iris-model"]
+
+    def start(dag_id, run_id, conf, note):
+        if dag_id in refused:
+            raise refusal(400, "value_error")
+        return airflow.start(dag_id, run_id, conf, note)
+
+    airflow, both = Airflow("iris-model", "wine"), source(**{WINE: "wine"})
+    bucket = uploads((IRIS, "v1"), (WINE, "w1"))
     with pytest.raises(AirflowRuntimeError):
         take_in(both, store, bucket, start)
-    assert store.entries[STATE_KEY]["done"] == {WINE: ["w1"]}
+    assert airflow.versions() == ["w1"]
+    refused.clear()
+    assert take_in(both, store, bucket, start) == {"started": 1, "waiting": 0}
+    assert airflow.versions() == ["w1", "v1"]
 
 
 def test_an_unknown_model_is_logged_once_and_released_when_its_dag_appears(store, caplog):
-    airflow, bucket = Airflow("iris-model", "wine"), Bucket(version("w1", WINE), version("w2", WINE, second=1))
+    airflow, bucket = Airflow("iris-model", "wine"), uploads((WINE, "w1"), (WINE, "w2"))
     assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 2}
     take_in(source(), store, bucket, airflow.start)
     assert len([record for record in caplog.records if "waits for its model" in record.message]) == 2
@@ -137,7 +216,7 @@ def test_an_unknown_model_is_logged_once_and_released_when_its_dag_appears(store
 
 
 def test_a_model_whose_dag_is_not_there_yet_stays_open(store, caplog):
-    airflow, bucket = Airflow(), Bucket(version("v1"))
+    airflow, bucket = Airflow(), uploads((IRIS, "v1"))
     for _ in range(2):
         assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 1}
     assert len([record for record in caplog.records if "waits for its DAG" in record.message]) == 1
@@ -147,11 +226,11 @@ def test_a_model_whose_dag_is_not_there_yet_stays_open(store, caplog):
 
 def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over():
     airflow, store = Airflow("iris-model"), MemoryStore()
-    bucket = Bucket(version("v1"), version("v2", second=1), version("w1", WINE), version("w2", WINE, second=1))
+    bucket = uploads((IRIS, "v1"), (IRIS, "v2"), (WINE, "w1"), (WINE, "w2"))
     assert take_in(source(), store, bucket, airflow.start) == {"started": 1, "waiting": 1}
     assert airflow.versions() == ["v2"]
     # All later uploads are released, also those that are older than the model's DAG.
-    bucket.versions += [version("w3", WINE, second=2)]
+    bucket.put(WINE, "w3", second=60)
     airflow.dag_ids.add("wine")
     take_in(source(**{WINE: "wine"}), store, bucket, airflow.start)
     assert airflow.versions() == ["v2", "w2", "w3"]
@@ -159,17 +238,35 @@ def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over()
 
 def test_the_first_look_does_not_release_again_what_another_airflow_released():
     copy = names.release_prefix("iris-model", names.revision_id(BUCKET, IRIS, "v2")) + "trainingjob.zip"
-    airflow, store = Airflow("iris-model"), MemoryStore()
-    take_in(source(), store, Bucket(version("v1"), version("v2", second=1), copies=(copy,)), airflow.start)
+    airflow, store, bucket = Airflow("iris-model"), MemoryStore(), uploads((IRIS, "v1"), (IRIS, "v2"))
+    bucket.existing.add(copy)
+    take_in(source(), store, bucket, airflow.start)
+    take_in(source(), store, bucket, airflow.start)
     assert airflow.versions() == []
-    assert store.entries[STATE_KEY]["done"] == {IRIS: ["v1", "v2"]}
 
 
-def test_versions_that_s3_has_expired_are_forgotten(store):
-    airflow = Airflow("iris-model")
-    take_in(source(), store, Bucket(version("v1"), version("v2")), airflow.start)
-    take_in(source(), store, Bucket(version("v2")), airflow.start)
-    assert store.entries[STATE_KEY]["done"] == {IRIS: ["v2"]}
+def test_the_state_does_not_grow_with_the_versions_and_forgets_what_s3_has_expired(store):
+    airflow, bucket, sizes = Airflow("iris-model"), Bucket(), []
+    for number in range(10, 40):
+        bucket.put(IRIS, f"v{number}", second=number)
+        take_in(source(), store, bucket, airflow.start)
+        sizes.append(len(str(store.entries[STATE_KEY])))
+    assert sizes[-1] == sizes[10]
+    for number in range(10, 40):
+        bucket.expire(IRIS, f"v{number}")
+    take_in(source(), store, bucket, airflow.start)
+    assert store.entries[STATE_KEY]["keys"] == {}
+
+
+def test_what_an_earlier_slipway_stored_is_continued():
+    """It knew v1 and v3 as done; v2 waited because Airflow had refused it."""
+    store = MemoryStore(**{STATE_KEY: {"format_version": 1, "done": {IRIS: ["v1", "v3"]}, "announced": {WINE: ["w1"]}}})
+    airflow, bucket = Airflow("iris-model", "wine"), uploads((IRIS, "v1"), (IRIS, "v2"), (IRIS, "v3"), (WINE, "w1"))
+    take_in(source(), store, bucket, airflow.start)
+    assert airflow.versions() == ["v2"]
+    bucket.put(IRIS, "v4", second=60)
+    take_in(source(**{WINE: "wine"}), store, bucket, airflow.start)
+    assert sorted(airflow.versions()) == ["v2", "v4", "w1"]
 
 
 def model(
@@ -185,12 +282,14 @@ BROKEN = Stale("wine.yaml", "2026-05-01T12:00:00+00:00", "field prefix: expected
 def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     """The watcher emits no events for them, and what was released before stays done."""
     airflow, store = Airflow("iris-model", "wine"), MemoryStore()
+    bucket = uploads((WINE, "w0"))
+    (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET)])
+    take_in(source, store, bucket, airflow.start)
+    bucket.put(WINE, "w1", second=1)
+    bucket.put(IRIS, "i1", second=2)
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
-    done = version("w0", WINE)
-    store.set(STATE_KEY, IntakeState(frozenset({(done.key, done.version_id)})).to_json())
-    bucket = Bucket(done, version("w1", WINE, second=1), version("i1", second=2))
     assert take_in(source, store, bucket, airflow.start) == {"started": 1, "waiting": 1}
-    assert airflow.versions() == ["i1"]
+    assert airflow.versions() == ["w0", "i1"]
     assert "wine.yaml is broken since 2026-05-01" in caplog.text
     (dag,) = build_intake_dags([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
     (asset,) = dag.timetable.asset_condition.objects
@@ -199,7 +298,7 @@ def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     # The file is correct again.
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET)])
     take_in(source, store, bucket, airflow.start)
-    assert airflow.versions() == ["i1", "w1"]
+    assert airflow.versions() == ["w0", "i1", "w1"]
 
 
 def test_models_of_one_bucket_share_one_watcher():

@@ -1,16 +1,17 @@
-"""Which uploads need attention, and what is stored as done."""
+"""Which uploads need attention, and what is stored about them."""
 
 import json
 
-from slipway.source.uploads import IntakeState, is_request, list_prefixes, older_versions
-from slipway.source.versions import ObjectVersion
+import pytest
+
+from slipway.source.uploads import IntakeState, KeyState, is_request, keys_elsewhere
+from slipway.source.versions import CurrentObject
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
 WINE = "training_jobs/wine/trainingjob.zip"
-
-
-def version(version_id: str, key: str = IRIS, *, second: int = 0, rank: int = 0) -> ObjectVersion:
-    return ObjectVersion(f"2026-05-01T12:00:{second:02}+00:00", rank, key, version_id)
+AT = "2026-05-01T12:00:00+00:00"
+CURRENT = CurrentObject('"e"', AT)
+DONE = KeyState(newest="v1", newest_at=AT, etag='"e"', settled=True)
 
 
 def test_a_request_is_a_models_key_or_one_of_the_usual_form():
@@ -21,31 +22,51 @@ def test_a_request_is_a_models_key_or_one_of_the_usual_form():
 
 
 def test_one_listing_serves_all_models_with_the_usual_key():
-    assert list_prefixes([IRIS, WINE]) == ["training_jobs/"]
-    assert list_prefixes([IRIS, "elsewhere/my.zip"]) == ["elsewhere/my.zip", "training_jobs/"]
+    assert keys_elsewhere([IRIS, "elsewhere/my.zip", WINE]) == ["elsewhere/my.zip"]
 
 
-def test_open_are_versions_without_a_run_and_unknown_ones_not_announced():
-    listed = [version("1"), version("2"), version("3", WINE), version("4", WINE), version("5", "training_jobs/x")]
-    intake = IntakeState().with_done(listed[0]).with_announced(listed[2])
-    assert [each.version_id for each in intake.open(listed, [IRIS])] == ["2", "4"]
-    # Its model exists now: the announced version must be released.
-    assert [each.version_id for each in intake.open(listed, [IRIS, WINE])] == ["2", "3", "4"]
+@pytest.mark.parametrize(
+    ("state", "current", "needed"),
+    [
+        (DONE, CURRENT, False),
+        (DONE, CurrentObject('"e"', "2026-05-01T12:00:01+00:00"), True),
+        (DONE, CurrentObject('"f"', AT), True),
+        (DONE, None, True),  # deleted, perhaps after a new upload
+        (KeyState("v1", AT, "", True), None, False),
+        (KeyState("v1", AT, '"e"', False), CURRENT, True),  # a second upload within the second looks the same
+        (KeyState("v1", AT, '"e"', True, ("v1",)), CURRENT, True),
+        (KeyState(done=("v1",)), CURRENT, True),  # of an earlier Slipway
+        (None, CURRENT, True),
+        (None, None, False),
+    ],
+)
+def test_a_key_needs_a_look_when_it_changed_or_something_of_it_waits(state, current, needed):
+    intake = IntakeState({IRIS: state} if state else {})
+    assert intake.needs_look(IRIS, current, [IRIS]) is needed
 
 
-def test_a_released_version_is_no_longer_announced():
-    intake = IntakeState().with_announced(version("1")).with_done(version("1"))
-    assert intake == IntakeState(done=frozenset({(IRIS, "1")}))
+def test_what_waits_for_a_model_needs_no_look_before_there_is_one():
+    intake = IntakeState({WINE: KeyState("v1", AT, '"e"', True, ("v1",))})
+    assert not intake.needs_look(WINE, CURRENT, [IRIS])
+    assert intake.needs_look(WINE, CURRENT, [IRIS, WINE])
 
 
-def test_the_state_is_json_and_forgets_what_s3_forgot():
-    intake = IntakeState().with_done(version("1")).with_done(version("2")).with_announced(version("3", WINE))
+def test_a_key_elsewhere_is_looked_at_when_it_is_new():
+    assert IntakeState().needs_look("elsewhere/my.zip", None, ["elsewhere/my.zip"])
+    assert not IntakeState({"elsewhere/my.zip": KeyState()}).needs_look("elsewhere/my.zip", None, ["elsewhere/my.zip"])
+
+
+def test_the_state_is_json_and_comes_back():
+    intake = IntakeState(
+        {IRIS: DONE, WINE: KeyState("w2", AT, "", False, ("w1", "w2")), "elsewhere/my.zip": KeyState()}
+    )
     assert IntakeState.from_json(json.loads(json.dumps(intake.to_json()))) == intake
-    assert intake.kept_to([version("2")]) == IntakeState().with_done(version("2"))
     assert IntakeState.from_json(None) is None
     assert IntakeState.from_json(IntakeState().to_json()) == IntakeState()
 
 
-def test_older_versions_of_one_second_are_told_apart_by_their_rank():
-    listed = [version("new", rank=0), version("old", rank=-1), version("other", WINE)]
-    assert [each.version_id for each in older_versions(listed)] == ["old"]
+def test_the_state_of_an_earlier_slipway_is_read():
+    earlier = {"format_version": 1, "done": {IRIS: ["v1", "v2"]}, "announced": {WINE: ["w1"]}}
+    assert IntakeState.from_json(earlier) == IntakeState(
+        {IRIS: KeyState(done=("v1", "v2")), WINE: KeyState(waiting=("w1",))}
+    )

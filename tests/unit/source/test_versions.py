@@ -1,19 +1,15 @@
 """S3Versions: versions of objects, through boto3's own client and its validation."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.source.versions import S3Versions, versions_of
+from slipway.source.versions import CurrentObject, S3Versions
 from tests.unit.aws.stubs import stubbed
 
 WRITTEN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HEAD = {"ETag": '"abc"', "ContentLength": 7, "LastModified": WRITTEN, "VersionId": "v1", "Metadata": {}}
-
-
-def listed(version_id: str, *, key: str = "k", seconds: int = 0) -> dict:
-    return {"Key": key, "VersionId": version_id, "LastModified": WRITTEN + timedelta(seconds=seconds)}
 
 
 @pytest.fixture
@@ -25,26 +21,24 @@ def s3():
     stubber.assert_no_pending_responses()
 
 
-def test_versions_come_oldest_first_and_delete_markers_are_none():
-    page = {
-        # S3 lists a key's newest version first, and knows seconds only.
-        "Versions": [listed("new"), listed("old"), listed("later", key="other", seconds=5)],
-        "DeleteMarkers": [{"Key": "k", "VersionId": "gone", "LastModified": WRITTEN}],
-    }
-    assert [version.version_id for version in versions_of([page])] == ["old", "new", "later"]
-    assert versions_of([{}]) == []
+def shown(key: str) -> dict:
+    return {"Key": key, "ETag": '"e"', "LastModified": WRITTEN}
 
 
-def test_list_versions_reads_every_page_of_every_prefix(s3):
-    first = {"Versions": [listed("b")], "IsTruncated": True, "NextKeyMarker": "k", "NextVersionIdMarker": "b"}
-    s3.add_response("list_object_versions", first, {"Bucket": "bucket", "Prefix": "p/"})
-    s3.add_response(
-        "list_object_versions",
-        {"Versions": [listed("a")], "IsTruncated": False},
-        {"Bucket": "bucket", "Prefix": "p/", "KeyMarker": "k", "VersionIdMarker": "b"},
-    )
-    s3.add_response("list_object_versions", {}, {"Bucket": "bucket", "Prefix": "q"})
-    assert [version.version_id for version in s3.versions.list_versions("bucket", ["p/", "q"])] == ["a", "b"]
+def test_current_objects_are_read_from_every_page(s3):
+    first = {"Contents": [shown("p/a")], "IsTruncated": True, "NextContinuationToken": "next"}
+    s3.add_response("list_objects_v2", first, {"Bucket": "bucket", "Prefix": "p/"})
+    more = {"Bucket": "bucket", "Prefix": "p/", "ContinuationToken": "next"}
+    s3.add_response("list_objects_v2", {"Contents": [shown("p/b")], "IsTruncated": False}, more)
+    found = s3.versions.current_objects("bucket", "p/")
+    assert found == dict.fromkeys(["p/a", "p/b"], CurrentObject('"e"', "2026-05-01T12:00:00+00:00"))
+
+
+@pytest.mark.parametrize(("listed", "there"), [(["k"], True), (["k.bak"], False), ([], False)])
+def test_one_object_is_the_first_of_the_keys_that_begin_with_its_own(s3, listed, there):
+    wanted = {"Bucket": "bucket", "Prefix": "k", "MaxKeys": 1}
+    s3.add_response("list_objects_v2", {"Contents": list(map(shown, listed))}, wanted)
+    assert (s3.versions.current_object("bucket", "k") is not None) is there
 
 
 def test_the_newest_version_is_pinned(s3):

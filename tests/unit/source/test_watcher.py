@@ -2,40 +2,19 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from slipway.source.uploads import STATE_KEY, IntakeState
-from slipway.source.versions import ObjectVersion
+from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.uploads import STATE_KEY
 from slipway.source.wait import ObjectExistsTrigger
 from slipway.source.watcher import UploadWatcherTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.scripted_aws import AsyncHook, MemoryStore, Script, client_error
+from tests.unit.source.bucket import AsyncBucket, Bucket
 
 IRIS = "training_jobs/iris-model/trainingjob.zip"
-NEW = ObjectVersion("2026-05-01T12:00:00+00:00", 0, IRIS, "v1")
-NEWER = ObjectVersion("2026-05-01T12:00:01+00:00", 0, IRIS, "v2")
-
-
-class S3Client:
-    """Lists the scripted versions, one answer a poll."""
-
-    def __init__(self, *answers) -> None:
-        self.pages = Script(*answers)
-
-    def get_paginator(self, operation):
-        assert operation == "list_object_versions"
-        return self
-
-    async def paginate(self, **arguments):
-        versions = self.pages(**arguments)
-        yield {
-            "Versions": [
-                {"Key": IRIS, "VersionId": each, "LastModified": datetime(2026, 5, 1, tzinfo=UTC)} for each in versions
-            ]
-        }
 
 
 def watch(client, store):
@@ -53,11 +32,26 @@ def watch(client, store):
     return asyncio.run(events()), hook
 
 
-def committed(*versions: ObjectVersion) -> MemoryStore:
-    intake = IntakeState()
-    for version in versions:
-        intake = intake.with_done(version)
-    return MemoryStore(**{STATE_KEY: intake.to_json()})
+def stored(bucket: Bucket) -> MemoryStore:
+    """The state of a bucket whose uploads all have their runs."""
+    store = MemoryStore()
+    take_in(WatchedBucket("uploads", None, {IRIS: "iris-model"}), store, bucket, lambda *_: True)
+    bucket.calls.clear()
+    return store
+
+
+class Later(AsyncBucket):
+    """Something happens after some listings."""
+
+    def __init__(self, bucket, after, happens) -> None:
+        super().__init__(bucket)
+        self.after, self.happens = after, happens
+
+    def get_paginator(self, operation):
+        self.after -= 1
+        if self.after < 0:
+            self.happens()
+        return super().get_paginator(operation)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +72,24 @@ def test_the_order_of_the_models_does_not_change_the_watcher():
     assert UploadWatcherTrigger.hash(*one.serialize()) == UploadWatcherTrigger.hash(*other.serialize())
 
 
-def test_an_event_for_what_is_not_committed_and_one_listing_for_all_models():
-    client = S3Client(["v1"], ["v1"], ["v1", "v2"])
-    events, hook = watch(client, committed(NEW))
+def test_an_event_for_what_is_not_stored_and_one_listing_for_all_models():
+    bucket = Bucket()
+    bucket.put(IRIS)
+    store = stored(bucket)
+    events, hook = watch(Later(bucket, 2, lambda: bucket.put(IRIS, second=60)), store)
     assert events == [{"bucket": "uploads", "waiting": 1}]
-    assert client.pages.calls == [{"Bucket": "uploads", "Prefix": "training_jobs/"}] * 3
+    assert bucket.calls == [("list_objects_v2", "training_jobs/")] * 3
     assert hook.connections == 1
 
 
 def test_an_event_before_the_first_intake_even_when_nothing_was_uploaded():
-    events, _ = watch(S3Client([]), MemoryStore())
+    events, _ = watch(AsyncBucket(Bucket()), MemoryStore())
     assert events == [{"bucket": "uploads", "waiting": 0}]
 
 
-@pytest.mark.parametrize("state", ["x", {"done": "x"}])
+@pytest.mark.parametrize("state", ["x", {"done": "x"}, {"keys": "x"}])
 def test_an_event_for_a_state_that_cannot_be_read_so_that_the_intake_fails(state):
-    events, hook = watch(S3Client(["v1"]), MemoryStore(**{STATE_KEY: state}))
+    events, hook = watch(AsyncBucket(Bucket()), MemoryStore(**{STATE_KEY: state}))
     assert (events, hook.connections) == ([{"bucket": "uploads", "waiting": 0}], 1)
 
 
@@ -101,7 +97,10 @@ def test_an_event_for_a_state_that_cannot_be_read_so_that_the_intake_fails(state
     "error", [client_error("ExpiredToken"), client_error("NoSuchBucket", status=404), OSError("no network")]
 )
 def test_no_error_ends_the_watch_and_each_makes_a_new_client(error):
-    events, hook = watch(S3Client(error, error, ["v1"]), committed())
+    bucket = Bucket()
+    store = stored(bucket)
+    bucket.put(IRIS)
+    events, hook = watch(AsyncBucket(bucket, error, error), store)
     assert events == [{"bucket": "uploads", "waiting": 1}]
     assert hook.connections == 3
 

@@ -1,0 +1,139 @@
+"""What the watcher of a bucket sees of it: one listing a look, and the versions of the few keys that need more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.source.key_look import Found, KeyLook, look_async
+from slipway.source.uploads import (
+    COMMON_PREFIX,
+    IntakeState,
+    VersionKey,
+    has_usual_form,
+    is_request,
+    keys_elsewhere,
+)
+from slipway.source.versions import CurrentObject, current_object_async, current_objects_async
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a look has found.
+
+    :param waiting: what needs the intake
+    :param handled: the named versions that have a run, need none, or wait for their model
+    """
+
+    waiting: frozenset[Hashable]
+    handled: frozenset[VersionKey]
+
+
+class BucketView:
+    """The current objects of a bucket's source keys.
+
+    A look is one List call for the common prefix and one for a key elsewhere, each in its turn: so its cost depends
+    neither on the number of models nor on the number of versions.
+
+    :param client: an aiobotocore S3 client
+    :param bucket: the bucket
+    :param keys: source keys of the models
+    """
+
+    def __init__(self, client: Any, bucket: str, keys: Collection[str]) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._keys = frozenset(keys)
+        self._turns = keys_elsewhere(keys)
+        self._below_prefix: dict[str, CurrentObject] = {}
+        self._elsewhere: dict[str, CurrentObject | None] = {}
+        # The newest versions that are known to hide none.
+        self._settled: dict[str, str] = {}
+
+    async def refresh(self) -> None:
+        """Look at the current objects."""
+        self._below_prefix = await current_objects_async(self._client, self._bucket, COMMON_PREFIX)
+        if self._turns:
+            key = self._turns.pop(0)
+            self._turns.append(key)
+            self._elsewhere[key] = await current_object_async(self._client, self._bucket, key)
+
+    async def judge(self, intake: IntakeState | None, named: Collection[VersionKey]) -> Judged:
+        """Compare what was listed with what the intake has stored.
+
+        :param intake: what is stored; None before the first intake
+        :param named: versions that notifications name
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        unasked = {version for version in named if not is_request(version[0], self._keys)}
+        if intake is None:
+            return Judged(frozenset(), frozenset(unasked))
+        waiting: set[Hashable] = set()
+        changed = {key for key in self._seen(intake) if self._has_changed(key, intake)}
+        for key in self._seen(intake):
+            state = intake.keys.get(key)
+            if key in changed:
+                waiting.add((key, self._current(key)))
+            elif state is None:
+                continue
+            elif state.waiting and key in self._keys:
+                waiting |= {(key, version_id) for version_id in state.waiting}
+            elif state.may_hide_one and self._settled.get(key) != state.newest:
+                waiting |= {(one.key, one.version_id) for one in (await self._look(intake, key)).open}
+        handled = set(unasked)
+        looks: dict[str, Found] = {}
+        for version in set(named) - unasked:
+            if await self._is_handled(version, intake, changed, looks):
+                handled.add(version)
+            elif version[0] not in changed:
+                waiting.add(version)
+        return Judged(frozenset(waiting), frozenset(handled))
+
+    def _has_changed(self, key: str, intake: IntakeState) -> bool:
+        current, state = self._current(key), intake.keys.get(key)
+        if state is not None:
+            return not state.shows(current)
+        # The intake has to store that a key elsewhere is watched.
+        return current is not None or not has_usual_form(key)
+
+    def _seen(self, intake: IntakeState) -> list[str]:
+        """Return the keys that the last listings have shown, or would have shown."""
+        stored = {key for key in intake.keys if key.startswith(COMMON_PREFIX)}
+        return [
+            key
+            for key in sorted(stored | self._below_prefix.keys() | self._elsewhere.keys())
+            if is_request(key, self._keys)
+        ]
+
+    def _current(self, key: str) -> CurrentObject | None:
+        return self._below_prefix.get(key) or self._elsewhere.get(key)
+
+    async def _look(self, intake: IntakeState, key: str) -> Found:
+        state = intake.keys.get(key)
+        found = await look_async(self._client, self._bucket, KeyLook(key, state))
+        if state and found.state and found.state.settled and not found.open:
+            self._settled[key] = state.newest
+        return found
+
+    async def _is_handled(
+        self, version: VersionKey, intake: IntakeState, changed: Collection[str], looks: dict[str, Found]
+    ) -> bool:
+        """Tell whether a version has a run, needs none, or waits for its model.
+
+        The intake starts the versions that wait when their model file appears; it looks at their keys then.
+        """
+        key, version_id = version
+        state = intake.keys.get(key)
+        if state is None:
+            # Without a current object it was deleted before it had a run.
+            return has_usual_form(key) and self._current(key) is None
+        if version_id in state.waiting:
+            return key not in self._keys
+        if version_id == state.newest or version_id in state.done:
+            return True
+        if key in changed:
+            return False
+        if key not in looks:
+            looks[key] = await self._look(intake, key)
+        return all(one.version_id != version_id for one in looks[key].open)

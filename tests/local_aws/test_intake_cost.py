@@ -1,0 +1,129 @@
+"""What noticing uploads costs in calls, by the local AWS's ledger, in a young bucket and in one with a history."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.versions import S3Versions
+from slipway.source.watcher import UploadWatcherTrigger
+from tests.local_aws.hooks import lead_hooks_to
+from tests.unit.scripted_aws import MemoryStore
+
+pytestmark = pytest.mark.local_aws
+
+SIZES = {"young": (2, 1), "old": (25, 12)}
+
+
+class Watched:
+    """A bucket with some models, and some versions of each zip, all of which have their runs."""
+
+    def __init__(self, aws, name: str, models: int, versions: int) -> None:
+        self.aws, self.name, self.store, self.runs = aws, name, MemoryStore(), []
+        self.s3 = aws.client("s3")
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        self.keys = [f"training_jobs/model-{number:02}/trainingjob.zip" for number in range(models)]
+        for number in range(versions):
+            for key in self.keys:
+                self.upload(key, b"%d" % number)
+
+    def upload(self, key: str, body: bytes) -> str:
+        return self.s3.put_object(Bucket=self.name, Key=key, Body=body)["VersionId"]
+
+    def take_in(self) -> None:
+        def start(dag_id, run_id, conf, note):
+            self.runs.append(conf["version_id"])
+            return True
+
+        source = WatchedBucket(self.name, None, dict.fromkeys(self.keys, "model"))
+        take_in(source, self.store, S3Versions(aws_conn_id=None), start)
+
+    def calls(self, since: int = 0) -> list[str]:
+        """The listings, by operation and key."""
+        lines = self.aws.ledger()[since:]
+        return [line["operation"] for line in lines if "List" in line["operation"] and self.name in line["resource"]]
+
+    def watch(self, looks: int) -> list[str]:
+        """The listings of the watcher."""
+        since, state = len(self.aws.ledger()), _Counting(self.store)
+        trigger = UploadWatcherTrigger(bucket=self.name, keys=self.keys, aws_conn_id=None, poll_seconds=0.01)
+        trigger.asset_state_store = state
+
+        async def story():
+            async def events():
+                async for _ in trigger.run():
+                    raise AssertionError("nothing was uploaded")
+
+            watching = asyncio.create_task(events())
+            while state.reads < looks and not watching.done():
+                await asyncio.sleep(0.02)
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+        asyncio.run(story())
+        calls = self.calls(since)
+        return calls[: looks - 1]
+
+
+class _Counting:
+    def __init__(self, store: MemoryStore) -> None:
+        self.store, self.reads = store, 0
+
+    async def aget(self, key, default=None):
+        self.reads += 1
+        return self.store.get(key, default)
+
+
+@pytest.fixture(scope="module")
+def buckets(local_aws):
+    with pytest.MonkeyPatch.context() as patch:
+        lead_hooks_to(local_aws.endpoint_url, patch)
+        yield {name: Watched(local_aws, f"intake-cost-{name}", *size) for name, size in SIZES.items()}
+
+
+def test_the_first_intake_costs_two_calls_a_model_whatever_its_history(buckets):
+    for name, (models, versions) in SIZES.items():
+        bucket = buckets[name]
+        since = len(bucket.aws.ledger())
+        bucket.take_in()
+        assert bucket.calls(since) == ["ListObjectsV2", *["ListObjectVersions"] * models]
+        newest = [
+            item["VersionId"]
+            for item in bucket.s3.list_object_versions(Bucket=bucket.name)["Versions"]
+            if item["IsLatest"]
+        ]
+        assert sorted(bucket.runs) == sorted(newest)
+        assert versions == len(bucket.s3.list_object_versions(Bucket=bucket.name, Prefix=bucket.keys[0])["Versions"])
+
+
+def test_an_upload_costs_two_calls_whatever_the_bucket_holds(buckets):
+    for bucket in buckets.values():
+        _settle(bucket)
+        version = bucket.upload(bucket.keys[1], b"new")
+        since = len(bucket.aws.ledger())
+        bucket.take_in()
+        assert bucket.calls(since) == ["ListObjectsV2", "ListObjectVersions"]
+        assert bucket.runs[-1] == version
+
+
+def test_waiting_costs_one_call_a_look_whatever_the_bucket_holds(buckets):
+    for bucket in buckets.values():
+        _settle(bucket)
+        assert bucket.watch(looks=5) == ["ListObjectsV2"] * 4
+
+
+def test_uploads_of_the_same_content_are_releases_each(buckets):
+    bucket, versions = buckets["young"], []
+    for _ in range(6):
+        versions.append(bucket.upload(bucket.keys[0], b"same"))
+        bucket.take_in()
+    assert bucket.runs[-6:] == versions
+
+
+def _settle(bucket: Watched) -> None:
+    """Let the intake look until no later upload could look like the newest ones."""
+    while not all(state.get("settled") for state in bucket.store.entries.get("intake", {"keys": {}})["keys"].values()):
+        bucket.take_in()
