@@ -8,9 +8,12 @@ from pathlib import Path
 
 import botocore.session
 import pytest
+import typer
 from airflow.cli import cli_parser
 from botocore import xform_name
 
+from slipway.command.exits import Exit
+from slipway.command.main import app
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
 # Programs of the machine, whose options are not Slipway's.
@@ -105,8 +108,7 @@ def check_python(words):
 @cache
 def subcommands():
     """Return the subcommands of slipway by name."""
-    typer = pytest.importorskip("typer")
-    return typer.main.get_command(pytest.importorskip("slipway.command.main").app).commands
+    return typer.main.get_command(app).commands
 
 
 def check_slipway(words):
@@ -152,4 +154,4 @@ def test_the_page_about_the_command_line_names_all_of_it():
     page = (ROOT / "docs" / "command-line.md").read_text()
     assert {command for command in subcommands() if f"slipway {command}" not in page} == set()
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    assert codes == {int(code) for code in pytest.importorskip("slipway.command.exits").Exit}
+    assert codes == {int(code) for code in Exit}

@@ -29,7 +29,6 @@ def runnable(words):
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
     """Run them in a copy of what they use; return each command with its output."""
-    pytest.importorskip("slipway.command")
     folder = tmp_path_factory.mktemp("slipway")
     shutil.copytree(ROOT / "include", folder / "include")
     for name in ("demo", "tools", "plugins", "docs"):
