@@ -1,12 +1,14 @@
 """The commands of the tutorial and of zip.md that need no Airflow are run, in the order of the pages."""
 
-import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from slipway.command.exits import Exit
+from slipway.command.main import app
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks
 from tests.docs.test_commands import commands
 
@@ -15,14 +17,18 @@ RUN = [page for page in PAGES if page.parent.name == "tutorial"] + [DOCS / "zip.
 OFFLINE = {"check": ["--offline"], "init": ["--account", "123456789012", "--region", "us-west-2"]}
 
 
-def runnable(words):
-    """Return the command to run, or None for one that needs Airflow, AWS or an installation."""
+def run(words):
+    """Run a command and return its output, or None for one that needs Airflow, AWS or an installation."""
     program, *rest = words
     if program in (".venv/bin/python", "python3"):
-        return [sys.executable, *rest]
+        ended = subprocess.run([sys.executable, *rest], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
     if program == "slipway" and rest[0] in OFFLINE:
         more = [word for word in OFFLINE[rest[0]] if word not in rest]
-        return [sys.executable, "-m", "slipway.command", *rest, *more]
+        result = CliRunner().invoke(app, [*rest, *more])
+        assert result.exit_code == Exit.DONE, result.output
+        return result.output
     return None
 
 
@@ -31,23 +37,17 @@ def outputs(tmp_path_factory):
     """Run them in a copy of what they use; return each command with its output."""
     folder = tmp_path_factory.mktemp("slipway")
     shutil.copytree(ROOT / "include", folder / "include")
-    for name in ("demo", "tools", "plugins", "docs"):
+    for name in ("demo", "tools", "docs"):
         (folder / name).symlink_to(ROOT / name)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment |= {
-        "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}",
-        "SLIPWAY_INCLUDE_FOLDER": str(folder / "include"),
-    }
     found = {}
-    for page in RUN:
-        for words in (words for block in blocks(page, "sh") for words in commands(block)):
-            command = runnable(words)
-            if command is not None:
-                ended = subprocess.run(
-                    command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-                )
-                assert ended.returncode == 0, f"{page.name}: {' '.join(words)}\n{ended.stdout}{ended.stderr}"
-                found[" ".join(words)] = ended.stdout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SLIPWAY_INCLUDE_FOLDER", str(folder / "include"))
+        for page in RUN:
+            for words in (words for block in blocks(page, "sh") for words in commands(block)):
+                output = run(words)
+                if output is not None:
+                    found[" ".join(words)] = output
     return folder, found
 
 
