@@ -49,7 +49,7 @@ NAVIGATION = {
         "docs/glossary.md",
     ],
     "Reference": [
-        "docs/command-line.md",
+        "docs/cli.md",
         "docs/model-file.md",
         "docs/rows.md",
         "docs/local-aws.md",

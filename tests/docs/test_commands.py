@@ -12,7 +12,6 @@ import typer
 from airflow.cli import cli_parser
 from botocore import xform_name
 
-from slipway.command.exits import Exit
 from slipway.command.main import app
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
@@ -148,10 +147,3 @@ def test_the_settings_before_a_command_exist():
     known = makefile() + "".join(path.read_text() for path in (ROOT / "tools").glob("*.py"))
     before = {found for _, words in COMMANDS for found in settings_of(words) if found.startswith("SLIPWAY_")}
     assert {setting for setting in before if f'"{setting}"' not in known and f"{setting} (" not in known} == set()
-
-
-def test_the_page_about_the_command_line_names_all_of_it():
-    page = (ROOT / "docs" / "command-line.md").read_text()
-    assert {command for command in subcommands() if f"slipway {command}" not in page} == set()
-    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    assert codes == {int(code) for code in Exit}

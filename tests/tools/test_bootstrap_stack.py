@@ -4,11 +4,15 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sagemaker.core
+from typer.testing import CliRunner
 
 from slipway import names
+from slipway.command.main import app
+from tests.aws_keys import CREDENTIALS
 from tests.cfn.test_templates import TEMPLATES, load
 from tests.local_aws.server import ROOT
 from tools import bootstrap_stack, models
@@ -40,6 +44,25 @@ def urls(aws) -> list[str]:
 def keys(aws) -> set[str]:
     found = aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="templates/")
     return {item["Key"] for item in found.get("Contents", [])}
+
+
+def bootstrap_by_command(aws, include: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `slipway bootstrap` says that it has done, as the administrator."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws.endpoint_url,
+        "AWS_ACCESS_KEY_ID": CREDENTIALS.admin.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": CREDENTIALS.admin.secret_access_key,
+        "SLIPWAY_INCLUDE_FOLDER": str(include),
+    }.items():
+        monkeypatch.setenv(name, value)
+    said = CliRunner().invoke(app, ["bootstrap", "--yes", "--json"])
+    assert said.exit_code == 0, said.output
+    return json.loads(said.stdout)
+
+
+def changes(document: dict[str, Any]) -> dict[str, int]:
+    """How many resources of each stack were changed."""
+    return {one["stack"]: len(one["changes"]) for one in document["stacks"]}
 
 
 def new_version(template: Path, text: str) -> str:
@@ -113,7 +136,7 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
 
 
 @pytest.mark.local_aws
-def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, include):
+def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, include, monkeypatch):
     path = include / "cfn" / "model.yaml"
     body, stack = path.read_text(), "slipway-model-iris-model"
     more = body.replace("Parameters:\n", "Parameters:\n  Gone: {Type: String, Default: soon}\n", 1)
@@ -123,6 +146,14 @@ def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, inc
     path.write_text(body)
     assert bootstrap_stack.deploy(aws.client, include) == []
     assert "Gone" not in parameters(aws, stack)
+
+    # The command line finds the same, and makes a later model's roles.
+    assert changes(bootstrap_by_command(aws, include, monkeypatch)) == {bootstrap_stack.STACK_NAME: 0, stack: 0}
+    iris = (include / "models" / "iris-model.yaml").read_text()
+    (include / "models" / "wine.yaml").write_text(iris.replace("iris-model", "wine"))
+    assert changes(bootstrap_by_command(aws, include, monkeypatch))["slipway-model-wine"] == 2
+    roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
+    assert {"slipway-training-wine", "slipway-endpoint-wine"} <= roles
 
 
 @pytest.mark.local_aws

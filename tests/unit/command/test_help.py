@@ -8,7 +8,7 @@ import pytest
 
 from slipway import __version__
 from slipway.command.exits import MEANINGS, Exit
-from tests.unit.command.reference import command_names
+from tests.unit.command.reference import PAGE, command_names, written
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = command_names()
@@ -80,3 +80,9 @@ def test_a_shell_can_complete_the_commands(shell):
     assert "status" in done.stdout, done.stderr
     assert "stress" in done.stdout
     assert "login" not in done.stdout
+
+
+def test_the_page_has_the_reference_of_now():
+    """To renew it: `PYTHONPATH=plugins .venv/bin/python -m tests.unit.command.reference`."""
+    page = PAGE.read_text()
+    assert page == written(page)
