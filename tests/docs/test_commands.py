@@ -23,10 +23,10 @@ OTHERS = {
     "echo",
     "export",
     "grep",
-    "pip",
     "source",
     "sudo",
     "tail",
+    "test",
     "unset",
 }
 ASSIGNMENT = re.compile(r"^(\w+)=")
@@ -41,6 +41,7 @@ GLOBAL = {"query", "output", "region", "profile"}
 def commands(text):
     """Return the commands of a block as lists of words, without comments; those of a pipe one by one."""
     text = re.sub(r"(^|\s)#.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r" > \S+", "", text)
     lexer = shlex.shlex(text.replace("\\\n", " ").replace("\n", " ;\n"), posix=True, punctuation_chars=";|&")
     lexer.whitespace_split = True
     found = [[]]
