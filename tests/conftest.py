@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.aws_keys import CREDENTIALS
@@ -18,6 +19,9 @@ from tests.aws_keys import CREDENTIALS
 pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# No test asserts a time, and hypothesis's deadline of 200 ms for an example would.
+hypothesis.settings.register_profile("slipway", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("slipway")
 # The folders whose files take longest, in this order.
 _LONG = ("faults", "cfn", "local_aws")
 # A second try is for a machine that stood still once, not for a change that broke something.

@@ -65,7 +65,6 @@ def examples(name: str) -> settings:
         max_examples=many or FEW[name],
         # The same examples in each ordinary run: what is new is to be found by `make generated`.
         derandomize=not many,
-        deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],

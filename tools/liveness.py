@@ -22,6 +22,9 @@ AIRFLOW_HEALTH = "/api/v2/monitor/health"
 HEARTBEATS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
 SILENCE_SECONDS = 35.0
+# The dag-processor's first callback builds Airflow's API in the loop that beats, half a minute on a busy machine, and a
+# callback that is cut off is news that nobody gets. No release waits for this component.
+CALLBACK_SECONDS = {"dag-processor": 90.0}
 # A component that has given no sign of life yet may still be importing.
 START_SECONDS = 180.0
 # Several heartbeats that are late together have one cause, such as a locked database, which no restart removes.
@@ -90,7 +93,7 @@ def stalled(pulses: Mapping[str, Pulse], patience_seconds: Mapping[str, float] |
         limit = SILENCE_SECONDS if pulse.answered else START_SECONDS
         if name in late and len(late) > 1:
             limit = max(limit, TOGETHER_SECONDS)
-        limit += (patience_seconds or {}).get(name, 0.0)
+        limit += (patience_seconds or {}).get(name, 0.0) + CALLBACK_SECONDS.get(name, 0.0)
         doublings = min(max(pulse.stalls - 1, 0), MAX_DOUBLINGS)
         if pulse.silent_seconds > limit * 2**doublings:
             found[name] = pulse.silent_seconds

@@ -24,6 +24,8 @@ TRIAL_VARIANT = "model-b"
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # The tag of every DAG of Slipway; the guard knows them by it.
 DAG_TAG = "slipway"
+# Besides it the DAGs of models have this one.
+RELEASE_TAG = "release"
 # The DAGs beside the models' own. Several buckets or connections each have an intake, a reaper, a drift
 # watcher or a survey of their own, with a suffix.
 DRIFT_DAG_ID = "drift"

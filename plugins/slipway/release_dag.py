@@ -16,7 +16,7 @@ from slipway.deployment.roll_back import RollBackOperator
 from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, RELEASE_TAG
 from slipway.notices.news import on_failure, on_success
 from slipway.notices.send import Notices
 from slipway.plan import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO, STRESS_DEV
@@ -61,7 +61,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         is_paused_upon_creation=False,
         max_active_runs=MAX_OPEN_RUNS,
         default_args=_RETRIES,
-        tags=[DAG_TAG, "release", *([STALE_TAG] if stale else [])],
+        tags=[DAG_TAG, RELEASE_TAG, *([STALE_TAG] if stale else [])],
         on_failure_callback=on_failure(model),
         on_success_callback=on_success(model),
         doc_md=_documentation(model, stale),

@@ -291,7 +291,7 @@ class Life:
 
     def a_look_at_what_is_live(self) -> None:
         """The survey describes the endpoints of both models, and keeps them for the board."""
-        found = LiveSurvey([FIRST, SECOND_MODEL], "aws_default").look(Snapshot())
+        found = LiveSurvey([FIRST, SECOND_MODEL], "aws_default").look(Snapshot()).snapshot
         live = {one.environment: one for one in found.endpoints.values() if one.model == FIRST}
         assert set(live) == {DEV.value, PRD.value}
         assert {one.model for one in found.endpoints.values()} == {FIRST, SECOND_MODEL}

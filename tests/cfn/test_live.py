@@ -45,6 +45,16 @@ class Calls:
         return result, Counter(one["operation"] for one in made if one["caller"] == AIRFLOW_ARN)
 
 
+class Survey:
+    """A survey of which only the snapshot is wanted."""
+
+    def __init__(self, models: list[str]) -> None:
+        self.survey = LiveSurvey(models, None)
+
+    def look(self, before: Snapshot) -> Snapshot:
+        return self.survey.look(before).snapshot
+
+
 @pytest.fixture(scope="module")
 def own_aws(tmp_path_factory) -> Iterator[LocalAws]:
     """A local AWS without the endpoints and alarms of other tests, which the survey would list."""
@@ -98,7 +108,7 @@ def test_a_model_in_both_environments(aws, calls):
     release = model.release(model_data(aws), ABTests=False, AutoScaling=None).approve()
     release.deploy(DEV)
     release.deploy(PRD)
-    survey = LiveSurvey([model.prefix], None)
+    survey = Survey([model.prefix])
     first, made = calls.of(lambda: survey.look(Snapshot()))
     dev, prd = (first.endpoints[release.plan.endpoint(each)] for each in (DEV, PRD))
     assert [(one.model, one.environment, one.status) for one in (dev, prd)] == [
@@ -137,6 +147,19 @@ def test_a_model_in_both_environments(aws, calls):
     # Errors and latency are asked for when there are requests, and from then on in the same call.
     assert made == {**LISTS, "GetMetricData": 2}
     assert calls.of(lambda: survey.look(asked))[1] == LISTS
+
+    # Half an hour of minutes costs no more calls than three.
+    earlier = begun - timedelta(minutes=20)
+    put_requests(aws, prd.name, "model-a", at=earlier, requests=7)
+    seen, made = calls.of(lambda: survey.survey.look(asked, begun - timedelta(minutes=30)))
+    assert made == LISTS
+    found = {datetime.fromisoformat(one.at): one.requests for one in seen.traffic[prd.name]["model-a"]}
+    assert found == {earlier: 7, begun: 20}
+    (alarm,) = EndpointMetricsHook(aws_conn_id=None).alarm_states()
+    assert (alarm.endpoint, alarm.name, alarm.variant) == (prd.name, "model-a-5xx", "model-a")
+    assert alarm.full_name.endswith("-model-a-5xx")
+    assert datetime.fromisoformat(alarm.since).tzinfo is UTC
+    assert ". Fix: " in alarm.description
 
     sagemaker.delete_endpoint(EndpointName=dev.name)
     wait_gone(sagemaker, dev.name)
@@ -203,7 +226,7 @@ def test_an_idle_hour_costs_the_same_calls_for_two_models_and_for_forty(aws, cal
     account = Account(aws)
     looks_an_hour = 3600 / POLL_SECONDS
     account.add(2)
-    survey = LiveSurvey(account.models, None)
+    survey = Survey(account.models)
     known, made = calls.of(lambda: survey.look(Snapshot()))
     assert (made["DescribeEndpoint"], len(known.endpoints)) == (5, 5)
     assert {len(one.alarms) for one in known.endpoints.values()} == {0, 3}
@@ -212,7 +235,7 @@ def test_an_idle_hour_costs_the_same_calls_for_two_models_and_for_forty(aws, cal
     assert made.total() * looks_an_hour < 200
 
     account.add(38)
-    survey = LiveSurvey(account.models, None)
+    survey = Survey(account.models)
     grown, made = calls.of(lambda: survey.look(known))
     # Only the new ones, and the tags of endpoints of others.
     pages = aws.client("sagemaker").get_paginator("list_endpoints").paginate()
@@ -224,7 +247,7 @@ def test_an_idle_hour_costs_the_same_calls_for_two_models_and_for_forty(aws, cal
     assert made.total() * looks_an_hour < 300
 
     # Endpoints of others are recognized by their tags, which are read once.
-    other = LiveSurvey(account.models[:1], None)
+    other = Survey(account.models[:1])
     mine, made = calls.of(lambda: other.look(Snapshot()))
     assert made["ListTags"] >= len(grown.endpoints)
     assert (made["DescribeEndpoint"], len(mine.endpoints)) == (1, 1)

@@ -84,8 +84,13 @@ def test_each_end_is_told_once(slipway, inbox):
     assert slipway.wait_end(IRIS, marked) == "failed"
     slipway.wait("the news of a marked task", lambda: ends(inbox.about(marked)))
 
+    # Airflow calls nothing for a run that a person marks failed as a whole.
+    slipway.api("alice").call("PATCH", f"/dags/{IRIS}/dagRuns/{older}", {"state": "failed"})
+    slipway.wait("the news of a marked run", lambda: len(ends(inbox.about(older))) > 1)
+    assert "The release was marked failed by alice" in inbox.about(older)[-1][1]
+
     # Every message before the last one has come.
     assert ends(inbox.about(refused)) == ["iris-model: failed"]
-    assert ends(inbox.about(older)) == ["iris-model: superseded"]
+    assert ends(inbox.about(older)) == ["iris-model: superseded", "iris-model: failed"]
     assert ends(inbox.about(newer)) == ["iris-model: rejected"]
     assert len(ends(inbox.about(marked))) == 1

@@ -9,6 +9,7 @@ import { Metrics } from "./Metrics";
 import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
 import { ServedEnvironments } from "./Served";
+import { TrafficPlots } from "./Traffic";
 import { usePoll } from "./usePoll";
 
 const LIMIT = 25;
@@ -48,6 +49,7 @@ const OneModel = ({ dagId }: { dagId: string }) => {
           </Button>
         </HStack>
       ) : undefined}
+      {model.document ? <TrafficPlots model={dagId} /> : undefined}
       {past.document ? <Metrics releases={past.document.releases} /> : undefined}
     </Page>
   );

@@ -9,6 +9,7 @@ import { airflowUrl, decidedBy, modelUrl } from "./format";
 import { NewAttempt } from "./NewAttempt";
 import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
 import { Timeline } from "./Timeline";
+import { TrafficPlots } from "./Traffic";
 import { usePoll } from "./usePoll";
 
 type Props = { dagId?: string; runId?: string };
@@ -28,6 +29,9 @@ const OneRelease = ({ dagId, runId }: Required<Props>) => {
     </Page>
   );
 };
+
+// A release that has deployed nothing has no requests of its own.
+const DEPLOYS = ["deploy_dev", "deploy_prd"];
 
 const STATES: Record<string, string> = { failed: "red", queued: "gray", running: "blue", success: "green" };
 
@@ -110,6 +114,9 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
       <Section title="In AWS">
         <AwsLinks links={found.links} withTask />
       </Section>
+    ) : undefined}
+    {found.tasks.some((task) => DEPLOYS.includes(task.task_id) && task.ended) ? (
+      <TrafficPlots model={found.model} runId={found.run_id} />
     ) : undefined}
     <Section title="Tasks">
       <Timeline found={found} />

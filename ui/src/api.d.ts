@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{dag_id}/traffic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Traffic
+         * @description What a model's endpoints did over time, and what was released and decided meanwhile.
+         */
+        get: operations["get_traffic_models__dag_id__traffic_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{dag_id}/versions": {
         parameters: {
             query?: never;
@@ -319,6 +339,22 @@ export interface components {
             /** Passed */
             passed?: boolean | null;
         };
+        /**
+         * Gap
+         * @description A span of time of which nothing is known.
+         */
+        Gap: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -352,6 +388,30 @@ export interface components {
             /** Links */
             links: components["schemas"]["Link"][];
         };
+        /**
+         * Mark
+         * @description A moment in which a release changed something, or was decided on.
+         */
+        Mark: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            kind: components["schemas"]["MarkKind"];
+            /** Environment */
+            environment: string;
+            /** Run Id */
+            run_id: string;
+            /** Say */
+            say: string;
+        };
+        /**
+         * MarkKind
+         * @description What has happened.
+         * @enum {string}
+         */
+        MarkKind: "deployed" | "failed" | "rolled back" | "approved" | "rejected" | "trial";
         /**
          * Model
          * @description One model: its row, and who may roll it back.
@@ -462,6 +522,12 @@ export interface components {
             /** Detail */
             detail: string;
         };
+        /**
+         * Range
+         * @description How far back the plots go.
+         * @enum {string}
+         */
+        Range: "day" | "week";
         /**
          * Release
          * @description One release, or one roll-back; ``production`` names the versions that production serves, as in a row.
@@ -689,6 +755,80 @@ export interface components {
             tries: number;
             /** Aws Seconds */
             aws_seconds: number | null;
+        };
+        /**
+         * Traffic
+         * @description What a model's endpoints did between two moments, in points of ``seconds``.
+         *
+         *     ``say`` is a sentence about what is missing and what to do; there is none while all is well.
+         */
+        Traffic: {
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /** Seconds */
+            seconds: number;
+            /** Endpoints */
+            endpoints: components["schemas"]["TrafficOfEndpoint"][];
+            /** Marks */
+            marks: components["schemas"]["Mark"][];
+            /** Say */
+            say: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+        };
+        /**
+         * TrafficOfEndpoint
+         * @description An endpoint's points; ``say`` is a sentence about why there are none, and what to do.
+         */
+        TrafficOfEndpoint: {
+            /** Environment */
+            environment: string;
+            /** Endpoint */
+            endpoint: string;
+            /** Variants */
+            variants: components["schemas"]["TrafficOfVariant"][];
+            /** Gaps */
+            gaps: components["schemas"]["Gap"][];
+            /** Say */
+            say: string | null;
+        };
+        /**
+         * TrafficOfVariant
+         * @description The points of a variant, the oldest first; a time without requests has none.
+         */
+        TrafficOfVariant: {
+            /** Name */
+            name: string;
+            /** Points */
+            points: components["schemas"]["TrafficPoint"][];
+        };
+        /**
+         * TrafficPoint
+         * @description What a variant did in some minutes; ``latency_p99_ms`` is the highest p99 of one of them.
+         */
+        TrafficPoint: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Requests */
+            requests: number;
+            /** Errors */
+            errors: number;
+            /** Latency P99 Ms */
+            latency_p99_ms: number | null;
         };
         /** ValidationError */
         ValidationError: {
@@ -944,6 +1084,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PastReleases"];
+                };
+            };
+            /** @description nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the caller may not read this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_traffic_models__dag_id__traffic_get: {
+        parameters: {
+            query?: {
+                span?: components["schemas"]["Range"];
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Traffic"];
                 };
             };
             /** @description nobody is logged in */

@@ -23,6 +23,8 @@ export type ServedVariant = Schemas["ServedVariant"];
 export type Stage = Schemas["Stage"];
 export type Survey = Schemas["Survey"];
 export type Task = Schemas["Task"];
+export type Traffic = Schemas["Traffic"];
+export type TrafficOfEndpoint = Schemas["TrafficOfEndpoint"];
 export type Version = Schemas["Version"];
 export type Versions = Schemas["Versions"];
 

@@ -14,7 +14,7 @@ export type Polled<Document> = {
 type State<Document> = { document?: Document; path: string; problem?: RequestError };
 
 /** Read a document again and again while the page can be seen; a failure keeps what was read before. */
-export const usePoll = <Document>(path: string): Polled<Document> => {
+export const usePoll = <Document>(path: string, everyMs: number = POLL_MS): Polled<Document> => {
   const [state, setState] = useState<State<Document>>({ path });
   const [turn, setTurn] = useState(0);
 
@@ -33,7 +33,7 @@ export const usePoll = <Document>(path: string): Polled<Document> => {
         const problem = error instanceof RequestError ? error : new RequestError(0, String(error));
         setState((before) => ({ document: before.document, path, problem }));
       }
-      timer = setTimeout(again, POLL_MS);
+      timer = setTimeout(again, everyMs);
     };
     const again = () => {
       if (document.visibilityState === "hidden") {
@@ -48,7 +48,7 @@ export const usePoll = <Document>(path: string): Polled<Document> => {
       controller.abort();
       clearTimeout(timer);
     };
-  }, [path, turn]);
+  }, [everyMs, path, turn]);
 
   const refresh = useCallback(() => setTurn((before) => before + 1), []);
   return { document: state.document, problem: state.problem, refresh };

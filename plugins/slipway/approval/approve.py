@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -21,7 +19,7 @@ from slipway.errors import AlreadyDecided, Rejected, SlipwayError
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import Approval
 from slipway.notices.news import about_error, version_of
-from slipway.notices.send import Message, Notice, Notices, retry_at
+from slipway.notices.send import Message, Notice, Notices
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
 from slipway.registry.approval_check import check_counts
 from slipway.registry.artefact import artefact_of
@@ -53,6 +51,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     operator_extra_links = (NewerReleaseLink(),)
     template_fields = (*AskingOperator.template_fields, "strategy")
     board_stage = BoardStage.APPROVE
+    otherwise = "slipway rejects the release"
     registry = client(DecisionRecordHook)
     sagemaker = client(SageMakerHook)
 
@@ -71,6 +70,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         kwargs.setdefault("retries", 3)
         super().__init__(
             timeout_days=timeout_days,
+            notices=notices,
             execution_mode=execution_mode,
             poll_seconds=poll_seconds,
             aws_conn_id=aws_conn_id,
@@ -78,7 +78,6 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             **kwargs,
         )
         self.strategy = strategy
-        self.notices = notices
         self.news = news
 
     def go_on(self, context: Context, outcome: str | None) -> dict[str, Any]:
@@ -132,7 +131,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
                 instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),
                 strategy=self.strategy,
-                ends_at=_utc(self.ends_at(question)),
+                ends_at=self.open_until(question),
                 stress=ti.xcom_pull(task_ids=STRESS_DEV),
                 stress_wanted=STRESS_DEV in self.upstream_task_ids,
                 run_url=run_url(ti.dag_id, ti.run_id),
@@ -141,20 +140,6 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 wanted=rules.wanted(question.approvals),
             )
         )
-
-    def send_notices(self, context: Context, question: Question) -> float | None:
-        """Tell the approvers that they are asked, and remind them at half of the time."""
-        if not self.notices:
-            return None
-        ends_at = self.ends_at(question)
-        half_time = (question.at + ends_at) / 2
-        stage = self.parsed_rules.open_stage(question.approvals)
-        wanted = f"{self.parsed_rules.wanted(question.approvals)}, until {_utc(ends_at)}"
-        told = self._tell(context, Notice.WANTED, f"{question.at}/{stage and stage.name}", wanted)
-        if time.time() < half_time:
-            return half_time if told else min(half_time, retry_at())
-        told = self._tell(context, Notice.REMINDER, f"{question.at}", wanted) and told
-        return None if told else retry_at()
 
     def on_overtaken(self, context: Context, stage: BoardStage, newer: Entry) -> None:
         """End the release, unless somebody has approved it meanwhile."""
@@ -273,8 +258,6 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def _tell(self, context: Context, notice: Notice, key: str, text: str) -> bool:
         ti = context["ti"]
         link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
-        if notice in (Notice.WANTED, Notice.REMINDER):
-            link += "/required_actions"
         text = f"{self.subject}\n{text}"
         message = Message(notice, f"{notice.value}/{key}", ti.dag_id, text, link, version_of(ti), ti.task_id)
         return self.notices.send(message, context, self.aws_conn_id)
@@ -302,7 +285,3 @@ def _notice_of(decision: Decision) -> Notice:
 def _decision_line(decision: Decision) -> str:
     text = f"{decision.decision} by {decision.decided_by} at {decision.decided_at} ({decision.how})"
     return f"{text}: {decision.comment}" if decision.comment else text
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes")

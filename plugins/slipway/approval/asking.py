@@ -21,6 +21,7 @@ from slipway.approval.answers import (
     read_question,
 )
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
+from slipway.approval.wanted import tell_wanted, utc
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3Hook
@@ -29,6 +30,7 @@ from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.model.approval_rules import Approval, Rules
 from slipway.names import package_version
+from slipway.notices.send import Notices
 from slipway.plan import ReleasePlan, pull_package_arn, pull_plan
 from slipway.registry.record import APPROVAL_DESCRIPTION_MAX_CHARS, Candidate
 from slipway.request.uploader import uploader_under
@@ -66,11 +68,14 @@ class AskingOperator(StageMixin, HITLOperator):
     board_stage: BoardStage
     trigger_class: type[ApprovalTrigger] = ApprovalTrigger
     uploads = client(S3Hook)
+    # What happens without an answer, as the end of a sentence.
+    otherwise: str
 
     def __init__(
         self,
         *,
         rules: Rules,
+        notices: Notices,
         home_bucket: str,
         timeout_days: float,
         execution_mode: ExecutionMode,
@@ -84,6 +89,7 @@ class AskingOperator(StageMixin, HITLOperator):
         # compares names.
         super().__init__(params={COMMENT: _comment_field()}, response_timeout=timedelta(days=timeout_days), **kwargs)
         self.rules = rules.to_json()
+        self.notices = notices
         self.home_bucket = home_bucket
         self.timeout_days = timeout_days
         self.execution_mode = execution_mode
@@ -138,13 +144,6 @@ class AskingOperator(StageMixin, HITLOperator):
     def screen(self, context: Context, question: Question) -> str:
         """Write what people read before they answer, as Markdown."""
         raise NotImplementedError
-
-    def send_notices(self, context: Context, question: Question) -> float | None:
-        """Send the notices that are due.
-
-        :returns: when to send the next one, in seconds since the epoch; None for never
-        """
-        return None
 
     # What a subclass uses.
 
@@ -238,6 +237,10 @@ class AskingOperator(StageMixin, HITLOperator):
         """Return the deadline of a question, in seconds since the epoch."""
         return question.at + timedelta(days=self.timeout_days).total_seconds()
 
+    def open_until(self, question: Question) -> str:
+        """Return the deadline of a question in UTC, as people read it."""
+        return utc(self.ends_at(question))
+
     def wait(self, context: Context, question: Question) -> NoReturn:
         """Wait for an answer, deferred."""
         self.defer(
@@ -245,12 +248,24 @@ class AskingOperator(StageMixin, HITLOperator):
                 ti_id=str(context["task_instance"].id),
                 model_package_arn=question.model_package_arn,
                 deadline=self.ends_at(question),
-                notice_at=self.send_notices(context, question),
+                notice_at=self._send_notices(context, question),
                 ticket=self.ticket(context, self.board_stage).to_json(),
                 poll_seconds=self.poll_seconds,
                 aws_conn_id=self.aws_conn_id,
             ),
             method_name="execute_complete",
+        )
+
+    def _send_notices(self, context: Context, question: Question) -> float | None:
+        return tell_wanted(
+            self.notices,
+            context,
+            question,
+            title=self.subject,
+            rules=self.parsed_rules,
+            ends_at=self.ends_at(question),
+            otherwise=self.otherwise,
+            aws_conn_id=self.aws_conn_id,
         )
 
 

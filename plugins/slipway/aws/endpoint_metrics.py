@@ -21,6 +21,7 @@ QUERIES_IN_A_CALL = 500
 _MINUTE_SECONDS = 60
 # The beginning of the names of the template's alarms.
 _ALARM_PREFIX = "slipway-"
+_FIRES = "ALARM"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,25 @@ class AlarmState:
     """The state of one of the template's alarms.
 
     :param name: without what all alarms of its endpoint begin with
+    :param full_name: its name in CloudWatch, which is another one for each configuration of the endpoint
+    :param since: when it came into this state, ISO 8601, UTC
+    :param reason: why, in CloudWatch's words
+    :param description: what it watches, and what to do
     """
 
     endpoint: str
     name: str
     state: str
+    variant: str = ""
+    full_name: str = ""
+    since: str = ""
+    reason: str = ""
+    description: str = ""
+
+    @property
+    def fires(self) -> bool:
+        """Tell whether it is in the state ALARM."""
+        return self.state == _FIRES
 
 
 @dataclass(frozen=True)
@@ -100,10 +115,23 @@ class EndpointMetricsHook(AwsHook):
 
 
 def _alarm(found: Mapping[str, Any]) -> AlarmState | None:
-    """Read one of the template's alarms: its name begins with its endpoint and the endpoint's configuration."""
+    """Read one of the template's alarms: its name begins with its endpoint and the endpoint's configuration.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricAlarm.html
+    """
     dimensions = {one["Name"]: one["Value"] for one in found.get("Dimensions", ())}
     endpoint, config = dimensions.get("EndpointName", ""), dimensions.get("EndpointConfigName", "")
     name = found["AlarmName"]
     if not endpoint or not name.startswith(beginning := f"{_ALARM_PREFIX}{endpoint}-"):
         return None
-    return AlarmState(endpoint, name.removeprefix(beginning).removeprefix(f"{config}-"), found["StateValue"])
+    since = found.get("StateTransitionedTimestamp") or found.get("StateUpdatedTimestamp")
+    return AlarmState(
+        endpoint,
+        name.removeprefix(beginning).removeprefix(f"{config}-"),
+        found["StateValue"],
+        variant=dimensions.get("VariantName", ""),
+        full_name=name,
+        since=since.astimezone(UTC).isoformat() if since else "",
+        reason=found.get("StateReason", ""),
+        description=found.get("AlarmDescription", ""),
+    )

@@ -14,6 +14,7 @@ from slipway.board.history import model, past_releases
 from slipway.board.overview import Wanted
 from slipway.board.release import release
 from slipway.board.releases import releases
+from slipway.board.traffic import Range, Traffic, traffic
 from slipway.board.versions import Versions, versions, wanted_version
 
 MAX_LIMIT = 100
@@ -79,6 +80,12 @@ def list_past_releases(
 ) -> PastReleases:
     """A model's releases, the newest first."""
     return _found(past_releases(dag_id, limit, offset, session), f"There is no model {dag_id}.")
+
+
+@app.get("/models/{dag_id}/traffic", responses=_MISSING)
+def get_traffic(dag_id: str, user: Reader, session: SessionDep, span: Range = Range.DAY) -> Traffic:
+    """What a model's endpoints did over time, and what was released and decided meanwhile."""
+    return _found(traffic(dag_id, span, session), f"There is no model {dag_id}.")
 
 
 @app.get("/models/{dag_id}/versions", responses=_MISSING)

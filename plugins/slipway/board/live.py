@@ -114,7 +114,10 @@ def found(session: Session) -> Found:
         .join(asset, asset.id == store.asset_id)
         .where(
             or_(
-                asset.name.startswith(snapshot.ASSET_PREFIX, autoescape=True),
+                and_(
+                    asset.name.startswith(snapshot.ASSET_PREFIX, autoescape=True),
+                    or_(store.key == snapshot.LOOKED, store.key.startswith(snapshot.PART, autoescape=True)),
+                ),
                 and_(
                     asset.name.startswith(drift_watch.ASSET_PREFIX, autoescape=True),
                     store.key == drift_watch.REPORTED,
@@ -125,7 +128,7 @@ def found(session: Session) -> Found:
     surveys: dict[str, dict[str, Any]] = defaultdict(dict)
     drift: dict[str, list[str]] = {}
     for row in session.execute(statement):
-        value = _json(row.value)
+        value = json_of(row.value)
         if row.name.startswith(snapshot.ASSET_PREFIX):
             surveys[row.name][row.key] = value
         elif isinstance(value, Mapping):
@@ -149,7 +152,8 @@ def _survey(entries: Mapping[str, Any]) -> tuple[Looked, Iterable[LiveEndpoint]]
     return looked, seen.endpoints.values()
 
 
-def _json(text: str) -> Any:
+def json_of(text: str) -> Any:
+    """Return what is stored; None for what is no JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -16,10 +16,8 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from slipway.board.documents import Counts, Need, Order
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, RELEASE_TAG
 
-# The second tag of every release DAG, see slipway/release_dag.py.
-RELEASE_TAG = "release"
 WAITING_STATES = (TaskInstanceState.DEFERRED, TaskInstanceState.AWAITING_INPUT)
 _RANKS = {need: rank for rank, need in enumerate(Need)}
 

@@ -15,9 +15,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.engine import Connection
 
 from slipway.deployment import drift_watch
-from slipway.live import snapshot
+from slipway.live import alarms, snapshot
 from slipway.model.files import load_models
-from slipway.names import DAG_TAG, DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID
+from slipway.names import DAG_TAG, DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, RELEASE_TAG
 from slipway.paths import models_folder
 from slipway.source import uploads
 from slipway.training.owner import INSTANCE_VARIABLE
@@ -33,26 +33,33 @@ _DEFAULT_CONNECTION = "aws_default"
 
 @dataclass(frozen=True)
 class KeptFacts:
-    """What is in the state stores of one kind of assets, and which task writes it.
+    """What is in the state stores of one kind of assets, and which tasks write it.
 
     Watchers write there too, in the triggerer, where there is no caller.
 
     :param what: what is known
     :param writer: what people call the task's DAG
     :param dag_id: the DAG, or the beginning of its id if there are several
+    :param task_ids: the tasks
     """
 
     what: str
     writer: str
     dag_id: str
-    task_id: str
+    task_ids: frozenset[str]
 
 
 # By the beginning of the assets' names.
 _KEPT_FACTS = {
-    uploads.ASSET_PREFIX: KeptFacts("known about uploads", "the intake", INTAKE_DAG_ID, uploads.INTAKE_TASK_ID),
-    snapshot.ASSET_PREFIX: KeptFacts("known to be live", "the survey", LIVE_DAG_ID, snapshot.TASK_ID),
-    drift_watch.ASSET_PREFIX: KeptFacts("reported as drift", "the drift watcher", DRIFT_DAG_ID, drift_watch.TASK_ID),
+    uploads.ASSET_PREFIX: KeptFacts(
+        "known about uploads", "the intake", INTAKE_DAG_ID, frozenset({uploads.INTAKE_TASK_ID})
+    ),
+    snapshot.ASSET_PREFIX: KeptFacts(
+        "known to be live", "the survey", LIVE_DAG_ID, frozenset({snapshot.TASK_ID, alarms.TELL_TASK_ID})
+    ),
+    drift_watch.ASSET_PREFIX: KeptFacts(
+        "reported as drift", "the drift watcher", DRIFT_DAG_ID, frozenset({drift_watch.TASK_ID})
+    ),
 }
 
 
@@ -65,6 +72,16 @@ def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
     asked = set(dag_ids)
     tagged = select(DagTag.dag_id).where(DagTag.name == DAG_TAG, DagTag.dag_id.in_(asked - {TEST_DAG_ID}))
     return {*connection.scalars(tagged), *(asked & {TEST_DAG_ID})}
+
+
+def release_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
+    """Find the DAGs of models among some.
+
+    :param dag_ids: any DAG ids
+    :param connection: the connection of the write that is checked
+    """
+    own = slipways_dags(dag_ids, connection)
+    return set(connection.scalars(select(DagTag.dag_id).where(DagTag.name == RELEASE_TAG, DagTag.dag_id.in_(own))))
 
 
 def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[int, str]:
@@ -95,7 +112,7 @@ def is_writer_of(asset_name: str, dag_id: str, task_id: str, connection: Connect
     :param connection: the connection of the write that is checked
     """
     facts, slug = kept_facts(asset_name), asset_name.removeprefix(_prefix(asset_name))
-    if task_id != facts.task_id or dag_id not in (facts.dag_id, f"{facts.dag_id}-{slug}"):
+    if task_id not in facts.task_ids or dag_id not in (facts.dag_id, f"{facts.dag_id}-{slug}"):
         return False
     if facts.dag_id == INTAKE_DAG_ID:
         return is_intake(dag_id, task_id)

@@ -25,6 +25,7 @@ from slipway.guard import belongings
 from slipway.guard.approvals import GuardedApproval, approver_names, is_approval, may_all, only_approvers
 from slipway.guard.caller import Caller, TaskCaller, current_caller
 from slipway.guard.forms import check_form
+from slipway.guard.marked_runs import tell_marked
 from slipway.guard.orders import check_order, refuse_paused, write_order
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
@@ -88,6 +89,7 @@ def check_flush(session: Session, _flush_context: Any, _instances: Any) -> None:
                 check_order(caller, changed, session)
         elif isinstance(changed, TaskInstance) and _goes_again(changed, session):
             check_order(caller, changed.dag_run, session)
+    tell_marked(caller, changes, session)
 
 
 def write_orders(session: Session, _flush_context: Any) -> None:

@@ -195,7 +195,7 @@ def _refuse_task_rows(write: Write) -> str | None:
 
 
 def _refuse_asset_rows(write: Write) -> str | None:
-    """Check the facts on assets: one task of Slipway's writes them, and an administrator may delete them."""
+    """Check the facts on assets: a task of Slipway's writes them, and an administrator may delete them."""
     names = sorted(belongings.slipways_assets(write.values("asset_id"), write.connection).values())
     if not names:
         return None

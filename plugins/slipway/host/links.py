@@ -1,4 +1,4 @@
-"""Links from a task to another run of its DAG."""
+"""Links to pages of Airflow's UI: a run of a DAG, which tasks link to, and a model's page on the board."""
 
 from __future__ import annotations
 
@@ -58,5 +58,18 @@ def run_url(dag_id: str, run_id: str) -> str:
     :param run_id: the run
     :returns: an absolute URL if ``[api] base_url`` is one
     """
+    return f"{_base_url()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def model_url(model: str) -> str:
+    """Return the address of a model's page on the board.
+
+    :param model: the model's prefix
+    :returns: an absolute URL if ``[api] base_url`` is one
+    """
+    return f"{_base_url()}/plugin/slipway?model={quote(model, safe='')}"
+
+
+def _base_url() -> str:
     base_url: Any = conf.get("api", "base_url", fallback="")
-    return f"{base_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return str(base_url).rstrip("/")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slipway import names
-from slipway.aws.endpoint_metrics import EndpointMetricsHook, MetricOfVariant
+from slipway.aws.endpoint_metrics import AlarmState, EndpointMetricsHook, MetricOfVariant
 from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
+from slipway.live.history import Traffic
 from slipway.live.snapshot import LiveEndpoint, LiveVariant, Minute, Snapshot
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.registry.hook import ModelRegistryHook
@@ -18,7 +19,8 @@ from slipway.states import ON_THE_WAY
 
 # SageMaker sends metrics each minute, and they may take a minute or two to arrive.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-_MINUTES = 3
+_NEWEST = timedelta(minutes=3)
+_MINUTE = timedelta(minutes=1)
 _REQUESTS = ("Invocations", "Sum")
 _CLIENT_ERRORS = ("Invocation4XXErrors", "Sum")
 _SERVER_ERRORS = ("Invocation5XXErrors", "Sum")
@@ -27,6 +29,19 @@ _LATENCY = ("ModelLatency", "p99")
 # https://aws.amazon.com/cloudwatch/pricing/
 _OF_REQUESTS = (_CLIENT_ERRORS, _SERVER_ERRORS, _LATENCY)
 _MICROSECONDS_IN_MS = 1000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look saw.
+
+    :param traffic: the minutes with requests, as far back as the look has read
+    :param firing: the alarms of these endpoints that fire
+    """
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    traffic: Traffic = field(default_factory=dict)
+    firing: tuple[AlarmState, ...] = ()
 
 
 class LiveSurvey:
@@ -46,11 +61,14 @@ class LiveSurvey:
         self._metrics = EndpointMetricsHook(aws_conn_id=aws_conn_id)
         # Endpoints of others, by ARN and creation time: their tags are read once.
         self._foreign: set[tuple[str, str]] = set()
+        # Variants that had requests in the look before: their errors and latency are read in the same call.
+        self._busy: frozenset[tuple[str, str]] = frozenset()
 
-    def look(self, before: Snapshot) -> Snapshot:
+    def look(self, before: Snapshot, since: datetime | None = None) -> Seen:
         """Look once.
 
         :param before: what the look before has found; empty to describe everything again
+        :param since: read requests since then; the last three minutes are read anyway
         :returns: what is live now
         :raises slipway.errors.AwsError: when a call fails
         """
@@ -65,11 +83,16 @@ class LiveSurvey:
             if endpoint:
                 found[endpoint.name] = endpoint
         if not found:
-            return Snapshot()
-        alarms, minutes = self._alarms(), self._minutes(found.values(), before)
-        return Snapshot.of(
-            replace(one, alarms=alarms.get(one.name, {}), minutes=minutes.get(one.name, {})) for one in found.values()
+            return Seen()
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        newest = now - _NEWEST
+        states = [one for one in self._metrics.alarm_states() if one.endpoint in found]
+        alarms, traffic = _by_endpoint(states), self._traffic(found.values(), before, min(since or newest, newest), now)
+        snapshot = Snapshot.of(
+            replace(one, alarms=alarms.get(one.name, {}), minutes=_newest(traffic.get(one.name, {}), newest))
+            for one in found.values()
         )
+        return Seen(snapshot, traffic, tuple(one for one in states if one.fires))
 
     def _endpoint(
         self, listed: ListedEndpoint, before: LiveEndpoint | None, packages: dict[str | None, str | None]
@@ -146,52 +169,63 @@ class LiveSurvey:
             package_arn = packages.get(artefact) if artefact else None
             yield LiveVariant(one["VariantName"], 0.0, 0, 0, one.get("InstanceType", ""), artefact, package_arn)
 
-    def _alarms(self) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = defaultdict(dict)
-        for one in self._metrics.alarm_states():
-            found[one.endpoint][one.name] = one.state
-        return {endpoint: dict(sorted(states.items())) for endpoint, states in found.items()}
-
-    def _minutes(self, endpoints: Iterable[LiveEndpoint], before: Snapshot) -> dict[str, dict[str, Minute]]:
+    def _traffic(
+        self, endpoints: Iterable[LiveEndpoint], before: Snapshot, since: datetime, now: datetime
+    ) -> dict[str, dict[str, list[Minute]]]:
         """Read requests of every variant, and errors and latency of those that had requests."""
         every = [(endpoint.name, variant.name) for endpoint in endpoints for variant in endpoint.variants]
-        busy = [one for one in every if one[0] in before.endpoints and one[1] in before.endpoints[one[0]].minutes]
-        now = datetime.now(UTC)
+        known = {(one.name, variant) for one in before.endpoints.values() for variant in one.minutes} | self._busy
+        busy = [one for one in every if one in known]
         first = [MetricOfVariant(*one, *_REQUESTS) for one in every]
-        values = self._metrics.minutes([*first, *_details(busy)], now, _MINUTES)
+        minutes = -(-(now - since) // _MINUTE)
+        values = self._metrics.minutes([*first, *_details(busy)], now, minutes)
+        had_requests = [one for one in every if any(values.get(MetricOfVariant(*one, *_REQUESTS), {}).values())]
         # Variants whose requests have just begun: one more call.
-        begun = [one for one in every if one not in busy and MetricOfVariant(*one, *_REQUESTS) in values]
+        begun = [one for one in had_requests if one not in busy]
         if begun:
-            values |= self._metrics.minutes(list(_details(begun)), now, _MINUTES)
-        found: dict[str, dict[str, Minute]] = defaultdict(dict)
-        for endpoint, variant in every:
-            if minute := _minute(endpoint, variant, values):
-                found[endpoint][variant] = minute
+            values |= self._metrics.minutes(list(_details(begun)), now, minutes)
+        self._busy = frozenset(had_requests)
+        found: dict[str, dict[str, list[Minute]]] = defaultdict(dict)
+        for endpoint, variant in had_requests:
+            found[endpoint][variant] = list(_minutes(endpoint, variant, values))
         return found
+
+
+def _by_endpoint(states: Iterable[AlarmState]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for one in states:
+        found[one.endpoint][one.name] = one.state
+    return {endpoint: dict(sorted(names.items())) for endpoint, names in found.items()}
+
+
+def _newest(variants: Mapping[str, list[Minute]], since: datetime) -> dict[str, Minute]:
+    """Return the newest minute with requests of each variant; one without requests since then is left out."""
+    return {name: found[-1] for name, found in variants.items() if datetime.fromisoformat(found[-1].at) >= since}
 
 
 def _details(variants: Iterable[tuple[str, str]]) -> Iterator[MetricOfVariant]:
     return (MetricOfVariant(*one, *metric) for one in variants for metric in _OF_REQUESTS)
 
 
-def _minute(endpoint: str, variant: str, values: Mapping[MetricOfVariant, Mapping[datetime, float]]) -> Minute | None:
-    """Return the newest minute with requests of a variant; None without requests."""
+def _minutes(
+    endpoint: str, variant: str, values: Mapping[MetricOfVariant, Mapping[datetime, float]]
+) -> Iterator[Minute]:
+    """Return the minutes with requests of a variant, the oldest first."""
 
     def value(metric: tuple[str, str], at: datetime) -> float | None:
         return values.get(MetricOfVariant(endpoint, variant, *metric), {}).get(at)
 
-    requests = values.get(MetricOfVariant(endpoint, variant, *_REQUESTS), {})
-    at = max((moment for moment, count in requests.items() if count), default=None)
-    if at is None:
-        return None
-    errors = (value(metric, at) or 0.0 for metric in (_CLIENT_ERRORS, _SERVER_ERRORS))
-    latency = value(_LATENCY, at)
-    return Minute(
-        at=at.astimezone(UTC).isoformat(),
-        requests=round(requests[at]),
-        errors=round(sum(errors)),
-        latency_p99_ms=None if latency is None else round(latency / _MICROSECONDS_IN_MS, 1),
-    )
+    for at, requests in sorted(values[MetricOfVariant(endpoint, variant, *_REQUESTS)].items()):
+        if not requests:
+            continue
+        errors = (value(metric, at) or 0.0 for metric in (_CLIENT_ERRORS, _SERVER_ERRORS))
+        latency = value(_LATENCY, at)
+        yield Minute(
+            at=at.astimezone(UTC).isoformat(),
+            requests=round(requests),
+            errors=round(sum(errors)),
+            latency_p99_ms=None if latency is None else round(latency / _MICROSECONDS_IN_MS, 1),
+        )
 
 
 def _artefact(model: Mapping[str, Any]) -> str | None:

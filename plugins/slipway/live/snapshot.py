@@ -14,7 +14,7 @@ ASSET_PREFIX = "slipway-live-"
 TASK_ID = "describe_everything"
 # The keys in the asset's state store: when somebody looked last, and what was found, in parts.
 LOOKED = "looked"
-_PART = "part-"
+PART = "part-"
 # Airflow warns of values above 64 KiB. The endpoints of a part have about half of that.
 # https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#max-value-storage-bytes
 _ENDPOINTS_IN_A_PART = 40
@@ -149,7 +149,7 @@ class Snapshot:
 
 def part_keys(count: int) -> list[str]:
     """Return the keys of a snapshot's parts."""
-    return [f"{_PART}{number}" for number in range(count)]
+    return [f"{PART}{number}" for number in range(count)]
 
 
 def _plain(endpoint: LiveEndpoint) -> dict[str, Any]:

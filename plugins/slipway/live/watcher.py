@@ -1,4 +1,4 @@
-"""The watcher that keeps the snapshot of what is live."""
+"""The watcher that keeps the snapshot of what is live, its history, and the alarms that people must be told of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from slipway.aws.patience import without_patience
 from slipway.errors import UnreadableDocument, problem_of
-from slipway.live.look import LiveSurvey
+from slipway.live.alarms import TOLD, UNTOLD, Firing, firing, untold, untold_json
+from slipway.live.history import RECORDED, History, Recorded, history_key, known_until, points_of, read_from
+from slipway.live.look import LiveSurvey, Seen
 from slipway.live.snapshot import LOOKED, Looked, Snapshot, part_keys
 from slipway.waiting.watcher import Look, WatcherTrigger
 
@@ -19,25 +21,35 @@ POLL_SECONDS = 55.0
 
 
 class LiveWatcherTrigger(WatcherTrigger):
-    """Look at what is live, and keep it in the asset's state store; emits no event.
+    """Look at what is live, and keep it in the asset's state store; emits an event while an alarm must be told.
 
-    What was stored is read before each look, so a triggerer that starts again describes only what changed meanwhile. An
-    entry is written only when it changed, besides the one that says when somebody looked.
+    What was stored is read before each look, so a triggerer that starts again describes only what changed meanwhile,
+    and reads the requests that it missed. An entry is written only when it changed, besides the one that says when
+    somebody looked.
 
     :param models: the prefixes of the models
+    :param notified: those whose alarms somebody must be told of
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param poll_seconds: time between two looks
     """
 
     watched = "what is live"
 
-    def __init__(self, *, models: Sequence[str], aws_conn_id: str | None, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        models: Sequence[str],
+        notified: Sequence[str] = (),
+        aws_conn_id: str | None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
         self.models = sorted(models)
+        self.notified = sorted(notified)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that build this trigger again."""
-        return {"models": self.models, **super().arguments()}
+        return {"models": self.models, "notified": self.notified, **super().arguments()}
 
     def survey(self) -> LiveSurvey:
         """Return a survey with new clients."""
@@ -49,20 +61,46 @@ class LiveWatcherTrigger(WatcherTrigger):
         while True:
             looked = _looked(await store.aget(LOOKED))
             before = {key: await store.aget(key) for key in part_keys(looked.parts)}
+            recorded = Recorded.from_json(await store.aget(RECORDED))
+            now = datetime.now(UTC)
+            since = read_from(recorded, now)
             try:
                 # The look is synchronous: it gets a thread, which must not wait long. This loop waits instead.
                 with without_patience():
-                    found = await asyncio.to_thread(survey.look, _snapshot(before.values()))
+                    seen = await asyncio.to_thread(survey.look, _snapshot(before.values()), since)
             except Exception as error:
                 await store.aset(LOOKED, replace(looked, problem=problem_of(error)).to_json())
                 raise
-            after = found.parts()
+            after = seen.snapshot.parts()
             for key, part in after.items():
                 if before.get(key) != part:
                     await store.aset(key, part)
             await store.aset(LOOKED, Looked(datetime.now(UTC).isoformat(), len(after)).to_json())
-            yield (), {}
+            await self._record(store, seen, recorded, since, now)
+            alarms = await self._untold(store, seen)
+            yield [one.key for one in alarms], {"alarms": len(alarms)}
             await asyncio.sleep(self.poll_seconds)
+
+    async def _record(self, store: Any, seen: Seen, recorded: Recorded, since: datetime, now: datetime) -> None:
+        """Add the points that were complete when the look began to the endpoints' histories, and note it."""
+        until = known_until(now)
+        if until <= since:
+            return
+        for endpoint, points in points_of(seen.traffic, since, until).items():
+            key = history_key(endpoint)
+            await store.aset(key, _history(await store.aget(key)).with_points(points, now).to_json())
+        # Last: a watcher that ends before this adds the same points again, in place of themselves.
+        await store.aset(RECORDED, recorded.with_span(since, until).to_json())
+
+    async def _untold(self, store: Any, seen: Seen) -> list[Firing]:
+        """Store the alarms that people must be told of."""
+        before = await store.aget(UNTOLD)
+        now_firing = [one for one in firing(seen.firing, seen.snapshot) if one.model in self.notified]
+        alarms = untold(before, await store.aget(TOLD), now_firing)
+        after = untold_json(alarms)
+        if after != (before or untold_json(())):
+            await store.aset(UNTOLD, after)
+        return alarms
 
     def _store(self) -> Any:
         return self.asset_state_store
@@ -74,6 +112,13 @@ def _looked(stored: Any) -> Looked:
         return Looked.from_json(stored)
     except UnreadableDocument:
         return Looked()
+
+
+def _history(stored: Any) -> History:
+    try:
+        return History.from_json(stored)
+    except UnreadableDocument:
+        return History()
 
 
 def _snapshot(parts: Iterable[Any]) -> Snapshot:

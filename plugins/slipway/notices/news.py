@@ -2,7 +2,7 @@
 
 A task that knows why its release ends sends the message itself and marks its error as told. What fails a run in any
 other way, such as a killed worker, reaches the DAG's callback, which Airflow's DAG processor calls once for each run
-that has failed.
+that has failed. For a run that a person marks failed, the guard asks for that callback.
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/callbacks.html
 """
 
@@ -13,19 +13,24 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import SlipwayError
+from slipway.formats.json_numbers import number_of, number_text
 from slipway.host.links import run_url
 from slipway.host.task_errors import FAILURE
 from slipway.names import package_version
 from slipway.notices.send import Message, Notice, Notices
-from slipway.plan import roll_back_target_of
+from slipway.plan import DEPLOY_PRD, roll_back_target_of
+from slipway.states import TrialOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model.config import ModelConfig
 
+# How a callback's reason begins for a run that a person has marked failed.
+_MARKED = "marked failed by "
 # The task that ends well only where production serves the release.
 _LAST_TEST = "test_prd"
+_SETTLE_TRIAL = "settle_trial"
 
 
 def on_failure(model: ModelConfig) -> Callable[[Context], None]:
@@ -36,6 +41,14 @@ def on_failure(model: ModelConfig) -> Callable[[Context], None]:
 def on_success(model: ModelConfig) -> Callable[[Context], None] | None:
     """Return the callback of a model's DAG for runs that ended well; None if nobody asked for it."""
     return functools.partial(_tell_released, model) if model.news.successes else None
+
+
+def marked_failed_by(name: str | None) -> str:
+    """Return the reason of a callback for a run that a person has marked failed.
+
+    :param name: the person's name in Airflow
+    """
+    return f"{_MARKED}{name}"
 
 
 def about_error(notice: Notice, error: SlipwayError, context: Context, *, what: str) -> Message:
@@ -52,10 +65,16 @@ def about_error(notice: Notice, error: SlipwayError, context: Context, *, what: 
 def _tell_failed(model: ModelConfig, context: Context) -> None:
     """Tell people that a run has failed, unless the task that failed has told them."""
     ti: Any = context.get("ti")
+    kind = "roll-back" if _rolls_back(context) else "release"
+    reason = str(context.get("reason") or "")
+    if reason.startswith(_MARKED):
+        what = f"The {kind} was {reason}"
+        fix = "ask that person why; to go on, clear the tasks that were failed or skipped, or upload the zip again"
+        message = _message(context, Notice.FAILED, what, {"why": f"the run was {reason}"}, fix, model=model.prefix)
+        return Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
     failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
     if failure.get("told"):
         return
-    kind = "roll-back" if _rolls_back(context) else "release"
     what = f"The {kind} failed in {ti.task_id}" if ti else f"The {kind} failed before any of its tasks"
     unknown = {
         "why": "the task kept no reason: it was killed or marked, or an error that is none of Slipway's ended it"
@@ -70,9 +89,22 @@ def _tell_released(model: ModelConfig, context: Context) -> None:
     ti: Any = context.get("ti")
     if ti is None or not ti.xcom_pull(task_ids=_LAST_TEST):
         return
-    what = "Production was rolled back" if _rolls_back(context) else "The release is in production"
+    what = "Production was rolled back" if _rolls_back(context) else _in_production(ti)
     message = _message(context, Notice.RELEASED, what, {}, None, model=model.prefix)
     Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
+
+
+def _in_production(ti: Any) -> str:
+    """Say how production serves a release: alone, or beside the live model after its trial, or no more."""
+    plan, deployed, settled = (
+        ti.xcom_pull(task_ids=one) or {} for one in ("process_request", DEPLOY_PRD, _SETTLE_TRIAL)
+    )
+    if settled.get("outcome") == TrialOutcome.RETIRED.value:
+        return "The trial has ended: production serves the live model alone again"
+    share = plan.get("trial_share")
+    if share is not None and "ModelBDataUrl" in (settled or deployed).get("outputs", {}):
+        return f"The release is in production with {number_text(number_of(share) * 100)} % of the requests"
+    return "The release is in production"
 
 
 def _message(

@@ -47,6 +47,7 @@ class Notice(StrEnum):
     FAILED = "failed"
     RELEASED = "released"
     ORPHANED = "orphaned job stopped"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ class Notices:
         named = model.news.notifiers
         notifiers = model.approval.notifiers if named is None else named
         return cls(model.news_topic, tuple((item.notifier, item.arguments) for item in notifiers))
+
+    @property
+    def notifiers_only(self) -> Notices:
+        """The same without the topic, for what CloudWatch publishes there itself."""
+        return Notices(None, self.notifiers)
 
     def __bool__(self) -> bool:
         return bool(self.topic or self.notifiers)

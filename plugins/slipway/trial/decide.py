@@ -43,6 +43,7 @@ class TrialDecisionSensor(AskingOperator):
 
     board_stage = BoardStage.PRD
     trigger_class = TrialDecisionTrigger
+    otherwise = "both models stay as they are"
     records = client(TrialRecordHook)
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
 
@@ -52,6 +53,7 @@ class TrialDecisionSensor(AskingOperator):
         super().__init__(
             subject=SUBJECT,
             options=list(OPTIONS),
+            notices=Notices.of(model.approval),
             rules=Rules((ApprovalStage(STAGE, approvers),), model.approval.allow_uploader),
             home_bucket=model.source.bucket,
             timeout_days=self.trial.answer_days,
@@ -102,7 +104,8 @@ class TrialDecisionSensor(AskingOperator):
             f"### The trial, {figures.began} to {figures.ended}\n\n{figures.markdown()}\n\n"
             "**Promote**: the new model gets all requests, step by step, and becomes the live one. "
             "**Keep**: both models stay as they are. **Retire**: the live model gets all requests again.\n\n"
-            f"Asked: {self.parsed_rules.wanted(())}. [The release]({run_url(ti.dag_id, ti.run_id)})"
+            f"Asked: {self.parsed_rules.wanted(())}. The question waits until {self.open_until(question)}; without an "
+            f"answer both models stay as they are. [The release]({run_url(ti.dag_id, ti.run_id)})"
         )
 
     def _record_answer(self, context: Context, answer: Answer) -> dict[str, Any]:

@@ -583,7 +583,7 @@ def test_approvers_are_told_when_asked_at_half_time_and_when_it_is_decided(asked
     trigger = wait(made, store)
     assert notices.kinds == [Notice.WANTED]
     assert notices.sent[0].link.endswith("/dags/iris-model/runs/s3__1/tasks/approve/required_actions")
-    assert "alice, carol" in notices.sent[0].text
+    assert "alice, carol" in notices.sent[0].reason
     assert trigger.notice_at == store.entries[QUESTION]["at"] + DAY
     store.entries[QUESTION]["at"] = time.time() - 1.5 * DAY
     assert wait(made, store, {"outcome": "notice"}).notice_at is None

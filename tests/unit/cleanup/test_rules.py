@@ -50,7 +50,7 @@ def histories(draw):
     return releases, InUse(data_urls=used), chain, draw(st.permutations(packages)), draw(st.integers(1, 4))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories())
 def test_nothing_goes_that_an_endpoint_uses_or_a_roll_back_needs(history):
     releases, in_use, chain, deployed, keep = history
@@ -64,7 +64,7 @@ def test_nothing_goes_that_an_endpoint_uses_or_a_roll_back_needs(history):
         assert one.sequence is not None and one.sequence < moment(NOW)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories())
 def test_what_stays_has_a_reason(history):
     releases, in_use, chain, deployed, keep = history

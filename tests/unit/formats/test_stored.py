@@ -29,7 +29,7 @@ from tests.unit.stage_runs import MemoryDocuments
 FOLDER = Path(__file__).parents[1] / "fixtures" / "documents"
 LATER = {"written_by_a_later_version": {"with": ["members"]}}
 # Objects whose members are data: their names are keys of uploads, stages' environments, metadata entries.
-DATA = {"done", "announced", "stacks", "endpoints", "CustomerMetadataProperties"}
+DATA = {"keys", "done", "announced", "stacks", "endpoints", "CustomerMetadataProperties"}
 
 
 def stored(name: str) -> dict[str, Any]:

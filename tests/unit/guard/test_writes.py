@@ -164,6 +164,13 @@ class TestATask:
             assert real_server.send("POST", target, "1", user=None, headers=headers)[0] in (401, 403)
 
 
+def test_both_tasks_of_the_survey_write_its_facts(real_server):
+    _, name = real_server.asset(snapshot.ASSET_PREFIX)
+    with create_session() as session:
+        for task_id in ("describe_everything", "tell_alarms"):
+            assert belongings.is_writer_of(name, "live", task_id, session.connection())
+
+
 @pytest.mark.parametrize(
     ("prefix", "writer", "what"),
     [

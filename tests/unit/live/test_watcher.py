@@ -2,11 +2,17 @@
 
 import asyncio
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from slipway.aws.endpoint_metrics import AlarmState
 from slipway.errors import AwsError
-from slipway.live.snapshot import LOOKED, Looked, Snapshot
+from slipway.live import watcher
+from slipway.live.alarms import TOLD, UNTOLD
+from slipway.live.history import RECORDED, History, Recorded, history_key
+from slipway.live.look import Seen
+from slipway.live.snapshot import LOOKED, Looked, Minute, Snapshot
 from slipway.live.survey_dag import build_live_dags
 from slipway.live.watcher import LiveWatcherTrigger
 from tests.unit.board.test_live import endpoint
@@ -19,16 +25,18 @@ class Scripted(LiveWatcherTrigger):
 
     looks_to_give: list
     seen: list[Snapshot]
+    since: list[datetime]
 
     def survey(self):
         return self
 
-    def look(self, before: Snapshot) -> Snapshot:
+    def look(self, before: Snapshot, since: datetime) -> Seen:
         self.seen.append(before)
+        self.since.append(since)
         found = self.looks_to_give.pop(0)
         if isinstance(found, Exception):
             raise found
-        return found
+        return found if isinstance(found, Seen) else Seen(found)
 
 
 class Recording(MemoryStore):
@@ -43,16 +51,37 @@ class Recording(MemoryStore):
         self.written.append(key)
 
 
-def watch(store: MemoryStore, *looks: Snapshot | Exception) -> Scripted:
+NOON = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+
+
+class Clock(datetime):
+    """A clock that a test sets."""
+
+    shows = NOON
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls.shows
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> type[Clock]:
+    Clock.shows = NOON
+    monkeypatch.setattr(watcher, "datetime", Clock)
+    return Clock
+
+
+def watch(store: MemoryStore, *looks: Snapshot | Seen | Exception) -> Scripted:
     """Let a watcher look as often as there are results."""
-    trigger = Scripted(models=["m"], aws_conn_id=None, poll_seconds=0.0)
-    trigger.looks_to_give, trigger.seen, trigger.asset_state_store = list(looks), [], store
+    trigger = Scripted(models=["m"], notified=["m"], aws_conn_id=None, poll_seconds=0.0)
+    trigger.looks_to_give, trigger.seen, trigger.since, trigger.asset_state_store = list(looks), [], [], store
+    trigger.waiting = []
 
     async def run() -> None:
         async with aclosing(trigger.looks()) as each:
             while trigger.looks_to_give:
                 waiting, _ = await anext(each)
-                assert not waiting
+                trigger.waiting.append(list(waiting))
 
     asyncio.run(run())
     return trigger
@@ -67,7 +96,7 @@ def test_only_what_changed_is_written_and_when_somebody_looked():
     before = many(41)
     after = Snapshot.of([*list(before.endpoints.values())[:-1], endpoint("m040", status="Updating")])
     watch(store, before, before, after, many(3))
-    first, second, third = ["part-0", "part-1", LOOKED], [LOOKED], ["part-1", LOOKED]
+    first, second, third = ["part-0", "part-1", LOOKED, RECORDED], [LOOKED], ["part-1", LOOKED]
     assert store.written == [*first, *second, *third, "part-0", LOOKED]
     looked = Looked.from_json(store.get(LOOKED))
     assert (looked.parts, looked.problem) == (1, None)
@@ -102,11 +131,11 @@ def test_a_look_that_fails_says_why_and_keeps_what_is_known():
 
 
 def test_it_is_built_again_from_its_arguments():
-    trigger = LiveWatcherTrigger(models=["b", "a"], aws_conn_id="aws_default")
+    trigger = LiveWatcherTrigger(models=["b", "a"], notified=["b"], aws_conn_id="aws_default")
     path, arguments = trigger.serialize()
     assert path == "slipway.live.watcher.LiveWatcherTrigger"
     assert LiveWatcherTrigger(**arguments).serialize() == (path, arguments)
-    assert arguments["models"] == ["a", "b"]
+    assert (arguments["models"], arguments["notified"]) == (["a", "b"], ["b"])
 
 
 def test_one_survey_a_connection():
@@ -115,4 +144,101 @@ def test_one_survey_a_connection():
     dags = build_live_dags([first, second])
     assert len({dag.dag_id for dag in dags}) == 2
     assert all(dag.dag_id.startswith("live-") for dag in dags)
-    assert [dag.task_ids for dag in dags] == [["describe_everything"], ["describe_everything"]]
+    assert [dag.task_ids for dag in dags] == [["describe_everything", "tell_alarms"]] * 2
+
+
+def busy(*minutes: int, requests: int = 10) -> Seen:
+    """A look that saw requests, in minutes counted from noon."""
+    found = [Minute((NOON + timedelta(minutes=one)).isoformat(), requests, 1, float(20 + one)) for one in minutes]
+    return Seen(many(1), {"m000-production": {"model-a": found}})
+
+
+def points(store: MemoryStore) -> list[tuple[int, int, float]]:
+    """What is stored of the only endpoint: minutes from noon, requests, and p99."""
+    history = History.from_json(store.get(history_key("m000-production")))
+    return [
+        ((one.at - NOON) // timedelta(minutes=1), one.requests, one.latency_p99_ms)
+        for one in history.variants["model-a"].fine
+    ]
+
+
+def spans(store: MemoryStore) -> list[tuple[int, int]]:
+    """When somebody looked, in minutes from noon."""
+    found = [(datetime.fromisoformat(one.begin), datetime.fromisoformat(one.end)) for one in recorded(store).spans]
+    return [tuple((moment - NOON) // timedelta(minutes=1) for moment in span) for span in found]
+
+
+def recorded(store: MemoryStore) -> Recorded:
+    return Recorded.from_json(store.get(RECORDED))
+
+
+def test_a_point_is_stored_once_when_none_of_its_values_can_be_late(clock):
+    store = Recording()
+    assert watch(store, busy(-20)).since == [NOON - timedelta(minutes=55)]
+    assert (points(store), spans(store)) == ([(-20, 10, 0.0)], [(-55, -5)])
+    store.written.clear()
+    # Three minutes after the end of the five: those of the next five are not complete yet.
+    clock.shows = NOON + timedelta(minutes=2, seconds=50)
+    watch(store, busy(-4, -1, 0, 1))
+    assert store.written == [LOOKED]
+    clock.shows = NOON + timedelta(minutes=3, seconds=10)
+    assert watch(store, busy(-4, -1, 0, 1), busy(0, 1)).since == [NOON - timedelta(minutes=5), NOON]
+    assert (points(store)[1:], spans(store)) == ([(-5, 20, 19.0)], [(-55, 0)])
+    assert store.written.count(history_key("m000-production")) == 1
+
+
+def test_what_a_watcher_missed_is_read_by_the_next_one(clock):
+    store = MemoryStore()
+    watch(store, busy(-20))
+    clock.shows = NOON + timedelta(minutes=50)
+    assert watch(store, busy(7, 12)).since == [NOON - timedelta(minutes=5)]
+    assert [at for at, *_ in points(store)] == [-20, 5, 10]
+    assert spans(store) == [(-55, 45)]
+
+
+def test_a_time_that_nobody_can_read_any_more_is_a_gap(clock):
+    store = MemoryStore()
+    watch(store, busy(-20))
+    clock.shows = NOON + timedelta(hours=4)
+    watch(store, busy(230))
+    assert ([at for at, *_ in points(store)], spans(store)) == ([-20, 230], [(-55, -5), (185, 235)])
+
+
+def test_a_watcher_that_ends_between_two_writes_adds_the_same_points_again():
+    store = MemoryStore()
+    watch(store, busy(-20))
+    store.delete(RECORDED)
+    watch(store, busy(-20))
+    assert points(store) == [(-20, 10, 0.0)]
+
+
+def test_a_history_that_cannot_be_read_is_begun_again():
+    store = MemoryStore(**{history_key("m000-production"): [], RECORDED: {"spans": [{"begin": "x", "end": 3}]}})
+    watch(store, busy(-20))
+    assert points(store) == [(-20, 10, 0.0)]
+
+
+def alarming(*, since: str = "2026-11-29T11:59:00+00:00") -> Seen:
+    alarm = AlarmState("m-production", "model-a-5xx", "ALARM", "model-a", "slipway-m-production-c-model-a-5xx", since)
+    return Seen(Snapshot.of([endpoint("m")]), firing=(alarm,))
+
+
+def test_an_alarm_is_announced_until_it_is_told_and_again_when_it_fires_again():
+    store = Recording()
+    quiet = Seen(Snapshot.of([endpoint("m")]))
+    # Also when it is over before anybody was told.
+    (first, second, third) = watch(store, alarming(), alarming(), quiet).waiting
+    assert len(first) == 1
+    assert first == second == third
+    assert store.written.count(UNTOLD) == 1
+    store.set(TOLD, {"keys": first})
+    assert watch(store, alarming(), quiet).waiting == [[], []]
+    ((again,),) = watch(store, alarming(since="2026-11-29T12:01:00+00:00")).waiting
+    assert again != first[0]
+
+
+def test_an_alarm_of_a_model_without_notifiers_starts_nothing():
+    other = Seen(Snapshot.of([endpoint("x")]), firing=(AlarmState("x-production", "model-a-5xx", "ALARM"),))
+    store = MemoryStore()
+    assert watch(store, other).waiting == [[]]
+    assert store.get(UNTOLD) is None

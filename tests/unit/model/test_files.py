@@ -165,7 +165,7 @@ def text_of(content, place, value, *, raw):
     return yaml.dump(content).replace("PLACE", value)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_a_file_holds_it_is_a_model_with_a_dag_or_a_model_file_error(tmp_path, data):
     place = data.draw(st.sampled_from([place for place in places(iris()) if place]))
@@ -183,7 +183,7 @@ def test_whatever_a_file_holds_it_is_a_model_with_a_dag_or_a_model_file_error(tm
         json.dumps(DagSerialization.to_dict(build_release_dag(model))).encode()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="ab:-[]{}*&!?<>|'\"#%@`,=~01.\n\t\0 \ud800", max_size=60)))
 def test_whatever_bytes_a_file_has_only_a_model_file_error_is_raised(tmp_path, content):
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")

@@ -84,6 +84,32 @@ def test_a_success_is_told_only_to_who_asked(sent):
     assert [message.notice for message in sent] == [Notice.RELEASED]
 
 
+ON_TRIAL = {"outputs": {"ModelBDataUrl": "s3://b/m"}}
+
+
+@pytest.mark.parametrize(
+    ("share", "deployed", "settled", "said"),
+    [
+        (None, {"outputs": {}}, None, "The release is in production"),
+        # There was no live model to share with.
+        (0.1, {"outputs": {}}, None, "The release is in production"),
+        (0.1, ON_TRIAL, None, "The release is in production with 10 % of the requests"),
+        (0.1, ON_TRIAL, {"outcome": "kept", **ON_TRIAL}, "The release is in production with 10 % of the requests"),
+        (0.1, ON_TRIAL, {"outcome": "promoted", "outputs": {}}, "The release is in production"),
+        (
+            *(0.1, ON_TRIAL, {"outcome": "retired", "outputs": {}}),
+            "The trial has ended: production serves the live model alone again",
+        ),
+    ],
+)
+def test_a_success_says_how_production_serves_it(sent, share, deployed, settled, said):
+    model = iris_model().model_copy(update={"news": NewsSettings(successes=True)})
+    plan = {"trial_share": share}
+    ti = Task(test_prd={"accuracy": 1.0}, process_request=plan, deploy_prd=deployed, settle_trial=settled)
+    news.on_success(model)(context(ti))
+    assert sent[0].text == said
+
+
 def test_an_error_says_where_it_happened():
     error = PermanentError("Overtaken", resource="the newer run", why="it was uploaded later", fix="trigger it")
     message = news.about_error(Notice.SUPERSEDED, error, context(Task()), what="A newer release supersedes this one")
@@ -91,3 +117,18 @@ def test_an_error_says_where_it_happened():
         "Why: Overtaken (the newer run): it was uploaded later",
         "Fix: trigger it",
     ]
+
+
+@pytest.mark.parametrize("kept", [None, KEPT, {**KEPT, "told": True}])
+def test_a_run_that_a_person_marked_failed_names_the_person(sent, kept):
+    """Whatever its last task has left: the mark is what ended the run."""
+    news.on_failure(iris_model())({**context(Task(kept)), "reason": news.marked_failed_by("alice")})
+    (message,) = sent
+    assert (message.text, message.stage) == ("The release was marked failed by alice", "train")
+    assert message.reason == "the run was marked failed by alice"
+    assert message.fix.startswith("ask that person why")
+
+
+def test_a_marked_run_that_no_task_has_begun_is_told(sent):
+    news.on_failure(iris_model())({"run_id": "s3__1", "reason": news.marked_failed_by("alice")})
+    assert sent[0].link.endswith("/dags/iris-model/runs/s3__1")

@@ -98,7 +98,7 @@ ONE_LINE = st.characters(exclude_characters="\n\r\u0085\u2028\u2029", exclude_ca
 
 
 @pytest.mark.parametrize("path", TEXTS)
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], max_examples=40)
 @given(data=st.data())
 def test_a_text_is_taken_where_aws_takes_it(path, data):
     shape = FIELDS[path][1]

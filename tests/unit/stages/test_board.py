@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.stages.board import EXCLUSIVE, Board, BoardPlace, Entry, Outcome, enter, leave, overtaken_by
@@ -191,11 +191,6 @@ class Releases:
         assert len(lines) == len(set(lines))
 
 
-# How fast a machine is says nothing here.
-NO_DEADLINE = settings(deadline=None)
-
-
-@NO_DEADLINE
 @given(mode=st.sampled_from(ExecutionMode), moves=moves)
 def test_nobody_is_lost_and_no_two_have_what_is_for_one(mode, moves):
     releases = Releases(mode)
@@ -211,7 +206,6 @@ def test_nobody_is_lost_and_no_two_have_what_is_for_one(mode, moves):
     assert releases.done == set(range(6))
 
 
-@NO_DEADLINE
 @given(moves=moves)
 def test_the_newest_release_is_never_overtaken(moves):
     releases = Releases(SUPERSEDED)

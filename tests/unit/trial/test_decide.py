@@ -1,5 +1,7 @@
 """The task decide_trial: one verdict on the model package, by an approver's answer or by the rule."""
 
+import re
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -11,6 +13,7 @@ from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.errors import PermanentError, Superseded
 from slipway.model.approval_rules import Rules
 from slipway.model.config import ModelConfig
+from slipway.notices.send import Notice, Notices
 from slipway.registry.record import Candidate, How
 from slipway.stages.board import Entry
 from slipway.states import TrialOutcome, TrialVerdict
@@ -27,6 +30,18 @@ from tests.unit.stage_runs import with_gate
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
 AT = "2026-05-02T08:00:00+00:00"
 FIGURES = TrialComparison(VariantFigures(1000, 1, 8.0, 20.0), VariantFigures(100, 0, 8.0, 20.0), "then", "now")
+
+
+class Told(Notices):
+    """Takes messages."""
+
+    def __init__(self) -> None:
+        super().__init__("a topic")
+        object.__setattr__(self, "sent", [])
+
+    def send(self, message, context, aws_conn_id) -> bool:
+        self.sent.append(message)
+        return True
 
 
 class Records:
@@ -73,6 +88,7 @@ def sensor(records: Records, newer: Entry | None = None, **trial) -> TrialDecisi
     model = ModelConfig.model_validate({**iris_model().model_dump(), "trial": trial})
     made = Sensor(task_id="decide_trial", model=model)
     made.home_bucket = BUCKET
+    made.notices = Notices()
     return with_gate(made)
 
 
@@ -112,11 +128,27 @@ def test_any_approver_is_asked_with_the_figures_and_waited_for(asked):
     assert question["options"] == ["Promote", "Keep", "Retire"]
     assert "| Invocations | 1000 | 100 |" in question["body"]
     assert "1 of alice, carol must approve" in question["body"]
+    (until,) = re.findall(r"waits until (\S+); without an answer both models stay", question["body"])
+    assert datetime.fromisoformat(until).utcoffset() == timedelta(0)
     assert Rules.from_json(made.rules).needed == 1
     assert trigger.deadline == store.get(QUESTION)["at"] + 7 * 86400
     # A second attempt asks nothing anew.
     assert wait(sensor(Records()), store).deadline == trigger.deadline
     assert len(asked) == 1
+
+
+def test_the_approvers_are_told_that_they_are_asked(asked):
+    made, store = sensor(Records()), MemoryStore()
+    made.notices = Told()
+    trigger = wait(made, store)
+    (message,) = made.notices.sent
+    assert (message.notice, message.stage, message.model) == (Notice.WANTED, "decide_trial", "iris-model")
+    assert message.text.startswith("Promote, keep or retire the model on trial?")
+    assert "1 of alice, carol must approve" in message.reason
+    assert message.fix.endswith("both models stay as they are")
+    assert message.link.endswith("/tasks/decide_trial/required_actions")
+    # The reminder is due at half of the seven days.
+    assert trigger.notice_at == store.get(QUESTION)["at"] + 3.5 * 86400
 
 
 @pytest.mark.parametrize("option", ["Promote", "Keep", "Retire"])
@@ -128,7 +160,7 @@ def test_an_answer_becomes_the_record(asked, option):
     assert result["verdict"] == option.lower()
     assert records.written == [TrialRecord(TrialVerdict(option.lower()), "alice", AT, "Airflow", "fine")]
     # From here on the guard says who was first.
-    assert store.get(DECIDED)["decided_by"] == "alice"
+    assert (store.get(DECIDED)["decided_by"], store.get(DECIDED)["comment"]) == ("alice", "fine")
 
 
 def test_an_answer_that_the_guard_has_not_let_through_is_none(asked):
