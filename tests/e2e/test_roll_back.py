@@ -69,7 +69,8 @@ def rolled_back(slipway, first_release: FirstRelease, tmp_path_factory) -> Rolle
     refused_order = bob("rollback", IRIS, "--yes", "--json")
     unknown_version = alice("rollback", IRIS, "--to", "99", "--yes", "--json")
     after_bob = slipway.endpoint_config(PRODUCTION)
-    answers = alice("invoke", IRIS, "--label-first", "--json", typed=datasets.to_csv(datasets.load("iris").held_out))
+    rows = datasets.to_csv(datasets.load("iris").held_out).decode()
+    answers = alice("invoke", IRIS, "--label-first", "--json", typed=rows)
     doctor = alice("doctor", IRIS, "--json")
 
     jobs = len(slipway.ledger(operation="CreateTrainingJob"))

@@ -41,12 +41,13 @@ def upload_zip(aws: Aws, package: Package, bucket: str, key: str, who: str) -> U
 
     :raises CommandError: when S3 refuses it, or the bucket keeps no versions
     """
-    # S3 takes ASCII; others are encoded by RFC 2047.
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
-    name = who if who.isascii() else Header(who, "utf-8", maxlinelen=1000).encode()
     with aws.calling("Cannot upload the zip", f"s3://{bucket}/{key}"):
         answer = aws.client("s3").put_object(
-            Bucket=bucket, Key=key, Body=package.body, ContentType="application/zip", Metadata={UPLOADED_BY: name}
+            Bucket=bucket,
+            Key=key,
+            Body=package.body,
+            ContentType="application/zip",
+            Metadata={UPLOADED_BY: as_metadata(who)},
         )
     version = answer.get("VersionId")
     if not version or version == "null":
@@ -57,6 +58,14 @@ def upload_zip(aws: Aws, package: Package, bucket: str, key: str, who: str) -> U
             fix=f"turn versioning on for {bucket}, then submit again; slipway bootstrap makes such a bucket",
         )
     return Upload(bucket, key, version, who)
+
+
+def as_metadata(name: str) -> str:
+    """Return a name as S3's metadata takes it: in ASCII, others encoded by RFC 2047.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata
+    """
+    return name if name.isascii() else Header(name, "utf-8", maxlinelen=1000).encode()
 
 
 def upload_data(aws: Aws, package: Package, output: Output) -> list[str]:

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from slipway.command.main import app
 
+# Typer reads it once. CI's variables would make it print colours.
+os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
+
 
 @dataclass
 class Said:
@@ -48,6 +51,7 @@ def slipway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     # Otherwise it would be set for all later tests of this process.
     monkeypatch.setenv("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "slipway.aws.session=WARNING")
     monkeypatch.setenv("TERMINAL_WIDTH", "120")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

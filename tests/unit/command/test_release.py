@@ -41,3 +41,9 @@ def test_the_words_are_those_of_the_release():
     assert upload.UPLOADED_BY == s3.UPLOADED_BY
     assert (teardown_order.MODEL, teardown_order.REMOVE_RECORD) == ("model", "remove_record")
     assert (teardown.KEPT, FAILURE) == ("kept", "slipway_failure")
+
+
+@pytest.mark.parametrize("name", ["alice", "Zoë Müller", "山田 太郎 と とても ながい なまえ の ひと" * 3])
+def test_an_uploaders_name_is_read_as_it_was_written(name):
+    assert upload.as_metadata(name).isascii()
+    assert s3._decoded(upload.as_metadata(name)) == name
