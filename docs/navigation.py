@@ -33,6 +33,7 @@ NAVIGATION = {
         "docs/aws-account.md",
         "docs/how-to/airflow-settings.md",
         "docs/troubleshooting.md",
+        "docs/failures.md",
     ],
     "Recipes": [
         "docs/recipes/github-actions.md",

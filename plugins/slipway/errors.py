@@ -67,13 +67,16 @@ def together(refusals: Sequence[RequestRefused]) -> RequestRefused:
     first = refusals[0]
     if len(refusals) == 1:
         return first
+    # What the policy refuses names its fields in each line, and in its resource.
+    named = all(isinstance(one, PolicyViolation) for one in refusals)
     problems = [
-        line if one.resource == _ZIP else f"{one.resource}: {line}"
+        line if named or one.resource == _ZIP else f"{one.resource}: {line}"
         for one in refusals
         for line in (one.why or "").splitlines()
     ]
+    where = "; ".join(one.resource or _ZIP for one in refusals) if named else _ZIP
     fixes = dict.fromkeys(one.fix for one in refusals if one.fix)
-    return type(first)(first.what, resource=_ZIP, why="\n".join(problems), fix="; ".join(fixes))
+    return type(first)(first.what, resource=where, why="\n".join(problems), fix="; ".join(fixes))
 
 
 class ModelFileError(PermanentError, ValueError):

@@ -36,6 +36,13 @@ STRESS_TEST_DAG_ID = "stress_test"
 TEARDOWN_DAG_ID = "teardown"
 DAG_IDS = frozenset({DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
 
+# How to release a version again. The first is a button of the run's page (ui/src/NewAttempt.tsx), the second one of the
+# model's page (ui/src/ReleaseVersion.tsx).
+RELEASE_AGAIN = 'press "Release this version again" on this run\'s page of the board'
+RELEASE_A_VERSION = (
+    'press "Release a version" on the model\'s page of the board, or trigger it with version_id and new_attempt'
+)
+
 # The beginning of every training job's name.
 TRAINING_JOB_PREFIX = "mlops-"
 

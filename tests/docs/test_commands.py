@@ -17,6 +17,7 @@ from tests.docs.pages import PAGES, ROOT, blocks, name
 
 # Programs of the machine, whose options are not Slipway's.
 OTHERS = {
+    "cp",
     ".venv-labs/bin/jupyter",
     "curl",
     "docker",

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,14 @@ from pathlib import Path
 from sqlalchemy import create_engine
 
 from slipway.aws.links import EndpointLink, TrainingJobLink
+from slipway.host.task_errors import FAILURE
 from slipway.plan import Revision
+from slipway.release_dag import build_release_dag
 from slipway.request.contents import CONTENTS, contents_of
 from slipway.source.pin import PINNED
 from tests.conftest import ROOT
 from tests.unit.board import world as worlds
+from tests.unit.board.failures import CASES, failure_of
 from tests.unit.board.world import RELEASED, World, results, upto
 from tests.unit.request_samples import changed, request_zip, training_job
 
@@ -88,7 +91,7 @@ def fill(database: str) -> None:
             what="The run s3__4 has the newest version",
             where="s3://uploads/training_jobs/churn-model/trainingjob.zip version v4",
             why="it started at 2026-11-26T12:00:00+00:00",
-            fix="to release this version again, press Release this version again on this run's page of the board",
+            fix='to release this version again, press "Release this version again" on this run\'s page of the board',
         )
         zip_key = "training_jobs/churn-model/trainingjob.zip"
         world.remember("source", PINNED, Revision("uploads", zip_key, "v4", "e", 1, worlds.NOW.isoformat()).to_xcom())
@@ -117,6 +120,24 @@ def fill(database: str) -> None:
         world.ask(tasks["decide_trial"], 2, task_id="decide_trial", options=("Promote", "Keep", "Retire"))
 
 
+def fill_failures(database: str) -> None:
+    """A model for each task, whose release has failed there in its own way."""
+    worlds.NOW = datetime.now(UTC)
+    dag = build_release_dag(worlds.iris())
+    with World(create_engine(database)) as world:
+        for task_id in CASES:
+            model = failing_model(task_id)
+            world.model(model)
+            states = upto(task_id, "failed", otherwise="upstream_failed") | {task_id: "failed"}
+            world.run(model, "s3__13", "failed", states, results(model, 13))
+            world.keep(task_id, FAILURE, failure_of(dag, task_id))
+
+
+def failing_model(task_id: str) -> str:
+    """Return the model whose release has failed at a task."""
+    return f"{task_id.replace('_', '-')}-fails"
+
+
 def made(world: World, version: int, data: bytes) -> None:
     """What the tasks of the last run of iris-model have kept of its zip, and of what they made in AWS."""
     world.keep("process_request", CONTENTS, contents_of(data).to_xcom())
@@ -126,7 +147,7 @@ def made(world: World, version: int, data: bytes) -> None:
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[BoardServer]:
+def serving(folder: Path, port: int, fill: Callable[[str], None] = fill) -> Iterator[BoardServer]:
     """Make the database in a folder, fill it, and serve it until the end."""
     database, url, log = f"sqlite:///{folder / 'airflow.db'}", f"http://127.0.0.1:{port}", folder / "server.log"
     passwords = folder / "passwords.json"

@@ -7,19 +7,22 @@ Takes some minutes and shows nothing that the other tests do not check, so its n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e import six_releases
+from tests.e2e.board_server import PASSWORDS, failing_model, fill_failures, serving
 from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
 from tests.e2e.test_board import AXE, CHROMIUM, PATIENCE_MS, RELEASES
 from tests.instance import Instance
+from tests.unit.board.failures import CASES
 from tools import browser, environment
 
 pytestmark = pytest.mark.e2e
@@ -27,6 +30,18 @@ FOLDER = Path(os.environ.get("PICTURES") or "pictures")
 LOOKS = [(scheme, width) for width in (1440, 390) for scheme in ("light", "dark")]
 HEIGHT = 1100
 BOARD = "#slipway-board"
+BOARD_HEIGHT = f"document.querySelector('{BOARD}').scrollHeight"
+# The pictures of docs/images: which of the tour's they are, and how much of their height is shown.
+DOCS = {
+    "board": ("releases-light-1440", 1180),
+    "board-dark": ("releases-dark-1440", 1000),
+    "model": ("model-light-1440", 1180),
+    "release-failed": ("release-failed-light-1440", 1000),
+    "approval": ("approval-light-1440", 1180),
+    "graph": ("graph-light-1440", 760),
+    "refusal": ("refusal-in-airflow-light-1440", 1180),
+    **{f"failure-{task_id}": (f"failure-{task_id}", 620) for task_id in ("train", "deploy_dev", "test_prd")},
+}
 # Airflow's own pages show their parts when their data have come.
 QUIET = "networkidle"
 
@@ -70,8 +85,17 @@ class Camera:
         expect(page.get_by_text(text).first).to_be_visible()
 
     def take(self, page: Page, name: str) -> None:
+        """Take a picture of the window."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+    def take_whole(self, page: Page, name: str) -> None:
+        """Take a picture of all of one of the board's pages, which scrolls by itself."""
+        window = page.viewport_size or {"width": 1440, "height": HEIGHT}
+        hidden = page.evaluate(f"(({BOARD_HEIGHT}) - document.querySelector('{BOARD}').clientHeight)")
+        page.set_viewport_size({"width": window["width"], "height": window["height"] + max(0, int(hidden))})
+        self.take(page, name)
+        page.set_viewport_size(window)
 
     def examine(self, page: Page, name: str) -> None:
         """Have axe look at the board's part of the page."""
@@ -122,7 +146,7 @@ def test_the_boards_pages(camera: Camera, scheme: str, width: int) -> None:
     with camera.logged_in("alice", scheme, width) as page:
         for name, path in board_pages(camera.releases).items():
             camera.board(page, path)
-            camera.take(page, f"{name}-{scheme}-{width}")
+            camera.take_whole(page, f"{name}-{scheme}-{width}")
             camera.examine(page, f"{name}-{scheme}-{width}")
     assert camera.found == []
 
@@ -165,6 +189,48 @@ def test_what_bob_may_not_do(camera: Camera, scheme: str, width: int) -> None:
         camera.take(page, f"refusal-of-a-roll-back-{scheme}-{width}")
 
 
+def test_a_refused_form(camera: Camera) -> None:
+    """Airflow's own dialog says why, so the board does not say it again."""
+    with camera.logged_in("alice") as page:
+        camera.airflow(page, f"/dags/{IRIS}", "Trigger")
+        page.wait_for_function("XMLHttpRequest.prototype.open.name !== 'open'")
+        page.get_by_role("button", name="Trigger").first.click()
+        page.get_by_role("button", name="Release a version").click()
+        page.locator("[name=element_version_id]").fill("v1")
+        page.get_by_role("button", name="Roll production back").click()
+        page.locator("[name=element_roll_back_to]").fill("previous")
+        page.get_by_test_id("trigger-dag-submit").click()
+        expect(page.get_by_test_id("error-alert")).to_contain_text("version_id")
+        expect(page.get_by_test_id("slipway-refusal")).to_have_count(0)
+        camera.take(page, "refusal-of-a-form")
+
+
+def test_a_failure_of_each_task(
+    camera: Camera, tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
+) -> None:
+    """From the list each failure is one click away; docs/failures.md has the texts."""
+    folder = tmp_path_factory.mktemp("failures")
+    with serving(folder, free_ports(1)[0], fill_failures) as server:
+        page = camera.browser.new_page(viewport={"width": 1100, "height": 620}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{server.url}/auth/login?next=/")
+        page.fill("input[name=username]", "alice")
+        page.fill("input[name=password]", PASSWORDS["alice"])
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+        for task_id in CASES:
+            model = failing_model(task_id)
+            page.goto(f"{server.url}{RELEASES}?text={model}")
+            expect(page.get_by_role("region", name=f"Failed: {task_id}")).to_contain_text("Fix")
+            page.get_by_role("row", name=model).get_by_role("link", name="v13").first.or_(
+                page.get_by_role("row", name=model).get_by_role("link", name="zip of").first
+            ).first.click()
+            page.wait_for_selector(f"{BOARD} h1:has-text('{model} ')")
+            expect(page.get_by_role("region", name=f"Failed: {task_id}")).to_contain_text("Fix")
+            camera.take(page, f"failure-{task_id}")
+        page.close()
+
+
 def test_the_actions(camera: Camera) -> None:
     """Last, because they change what the other pages show."""
     made = camera.releases
@@ -195,6 +261,17 @@ def test_the_actions(camera: Camera) -> None:
         camera.take(page, "action-release-again")
     assert camera.slipway.wait_end(WINE, made.on_trial) == "success", camera.slipway.story(WINE, made.on_trial)
     assert camera.slipway.wait_end(IRIS, made.waiting) == "success", camera.slipway.story(IRIS, made.waiting)
+
+
+def test_the_pictures_of_the_docs(camera: Camera) -> None:
+    """Give those that docs/images has their names, and few colours, so that they are small."""
+    folder = FOLDER / "docs"
+    folder.mkdir(exist_ok=True)
+    for name, (taken, height) in DOCS.items():
+        with Image.open(FOLDER / f"{taken}.png") as picture:
+            seen = picture.convert("RGB").crop((0, 0, picture.width, min(height, picture.height)))
+            seen.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png", optimize=True)
+        assert (folder / f"{name}.png").stat().st_size < 150_000
 
 
 def _confirm(page: Page, label: str) -> None:

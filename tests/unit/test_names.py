@@ -7,6 +7,7 @@ import pytest
 
 from slipway import names
 from slipway.states import Environment
+from tests.conftest import ROOT
 
 MOMENT = datetime(2024, 1, 31, 23, 59, 59, tzinfo=UTC)
 REVISION = names.revision_id("bucket", "key", "version")
@@ -80,3 +81,11 @@ def test_no_two_runs_share_the_folder_of_a_stress_test():
     keys = [names.stress_key("m", run_id, "report.html") for run_id in ids]
     assert len(set(keys)) == len(ids)
     assert not [key for key in keys if {".", ".."} & set(key.split("/"))]
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), [("NewAttempt", names.RELEASE_AGAIN), ("ReleaseVersion", names.RELEASE_A_VERSION)]
+)
+def test_the_button_that_a_text_names_is_on_the_page(page, text):
+    _, button, _ = text.split('"')
+    assert button in (ROOT / "ui/src" / f"{page}.tsx").read_text()

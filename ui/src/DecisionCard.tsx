@@ -20,7 +20,9 @@ type Props = {
 /** A question, what its answers do, and its buttons. */
 export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered }: Props) => {
   const [chosen, setChosen] = useState<Option>();
-  const [said, setSaid] = useState<string>();
+  // When the question that was answered here was asked: it may be asked again.
+  const [answered, setAnswered] = useState<{ askedAt: string | null; text: string }>();
+  const said = answered?.askedAt === decision.asked_at ? answered?.text : undefined;
   const id = useId();
   const refusals = [...new Set(decision.options.map((option) => option.refusal).filter(Boolean))];
 
@@ -55,7 +57,7 @@ export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered 
         <Figures figures={decision.figures} title={`${releaseName(decision.version)} beside ${releaseName(decision.live_version) || "nothing"}`} />
       </details>
       <HStack mt={3} wrap="wrap">
-        {decision.options.map((option) => (
+        {(said ? [] : decision.options).map((option) => (
           <Button
             aria-describedby={option.refusal ? `${id}-why` : undefined}
             aria-disabled={option.refusal ? true : undefined}
@@ -65,7 +67,6 @@ export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered 
             onClick={() => {
               if (!option.refusal) {
                 setChosen(chosen?.name === option.name ? undefined : option);
-                setSaid(undefined);
               }
             }}
             opacity={option.refusal ? 0.5 : undefined}
@@ -87,7 +88,7 @@ export const DecisionCard = ({ decision, heading = "h2", model, now, onAnswered 
           key={chosen.name}
           model={model}
           onAnswered={(text) => {
-            setSaid(text);
+            setAnswered({ askedAt: decision.asked_at, text });
             setChosen(undefined);
             onAnswered();
           }}
@@ -125,7 +126,7 @@ const Answering = ({ decision, model, onAnswered, onCancel, option }: AnsweringP
     setProblem(undefined);
     try {
       await answer(model, decision, option.name, comment);
-      onAnswered(`Your answer is stored: ${option.name}. The release goes on by itself.`);
+      onAnswered(`Your answer is stored: ${option.name}. This page shows within seconds what follows.`);
     } catch (error) {
       setProblem(error instanceof RequestError ? error.detail : String(error));
       setSending(false);

@@ -141,7 +141,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
       ) : undefined}
       <Text aria-live="polite">{said}</Text>
       <Box overflowX="auto">
-        <Table.Root minW="50rem" size="sm" variant="outline">
+        <Table.Root css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }} minW="50rem" size="sm" variant="outline">
           <Table.Header>
             <Table.Row>
               {["release", "state", "started", "decision", "production", "roll back"].map((head) => (

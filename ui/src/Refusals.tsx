@@ -5,6 +5,10 @@ const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 // Airflow's word where it has no reason.
 const NO_REASON = "Forbidden";
 const DURATION_MS = 30_000;
+// How long Airflow's own page may take to show a reason.
+const MOMENT_MS = 500;
+// Some of Airflow's dialogs, such as that of Trigger, show the server's words in such an element.
+const ALERT = "[data-testid='error-alert']";
 
 const toaster = createToaster({ duration: DURATION_MS, pauseOnPageIdle: true, placement: "top" });
 
@@ -42,18 +46,42 @@ const watch = (tell: (reason: string) => void): (() => void) => {
   };
 };
 
+const alertWith = (reason: string) =>
+  [...document.querySelectorAll(ALERT)].find((alert) => alert.textContent?.includes(reason));
+
+/** Say a reason, unless Airflow's own page says it; take it back when the page says it later. */
+const say = (reason: string) => {
+  let toast: string | undefined;
+  const stop = () => {
+    observer.disconnect();
+    clearTimeout(soon);
+    clearTimeout(end);
+  };
+  const look = () => {
+    const alert = alertWith(reason);
+    if (alert) {
+      stop();
+      alert.scrollIntoView({ block: "nearest" });
+      if (toast !== undefined) {
+        toaster.dismiss(toast);
+      }
+    }
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(document.body, { characterData: true, childList: true, subtree: true });
+  const soon = setTimeout(() => {
+    toast = toaster.create({ description: reason, title: "Not done", type: "error" });
+  }, MOMENT_MS);
+  const end = setTimeout(stop, DURATION_MS);
+  look();
+};
+
 /**
  * Says why the API server refused a change. Airflow's own pages only say "Access Denied", or the status in words.
  * Airflow's pages send their requests by XMLHttpRequest, the board's by fetch: those say their reasons themselves.
  */
 export const Refusals = () => {
-  useEffect(
-    () =>
-      watch((reason) => {
-        toaster.create({ description: reason, title: "Not done", type: "error" });
-      }),
-    [],
-  );
+  useEffect(() => watch(say), []);
 
   return (
     <Toaster toaster={toaster}>

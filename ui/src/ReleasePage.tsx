@@ -7,7 +7,7 @@ import type { Release } from "./client";
 import { DecisionCard } from "./DecisionCard";
 import { airflowUrl, decidedBy, modelUrl } from "./format";
 import { NewAttempt } from "./NewAttempt";
-import { Age, FailureBox, Figures, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { Age, FailureBox, Figures, Go, Linked, Page, Problem, StageCell, Waiting } from "./parts";
 import { Timeline } from "./Timeline";
 import { TrafficPlots } from "./Traffic";
 import { usePoll } from "./usePoll";
@@ -35,10 +35,26 @@ const DEPLOYS = ["deploy_dev", "deploy_prd"];
 
 const STATES: Record<string, string> = { failed: "red", queued: "gray", running: "blue", success: "green" };
 
+/** What to say instead of the run's state, by the kind of what ended it: to Airflow, a skipped run is a success. */
+const ENDS: Record<string, [string, string]> = {
+  Rejected: ["rejected", "red"],
+  ReleasedMeanwhile: ["skipped", "orange"],
+  Superseded: ["superseded", "orange"],
+};
+
+// What a new attempt at the version answers.
+const AGAIN = new Set(["ReleasedAlready", "ReleasedMeanwhile", "Superseded", "TrialFailed"]);
+
+const Ended = ({ found }: { found: Release }) => {
+  const end = found.failures.map((failure) => ENDS[failure.kind]).find(Boolean);
+  const [word, palette] = end ?? [found.state, STATES[found.state] ?? "gray"];
+  return <Badge colorPalette={palette}>{word}</Badge>;
+};
+
 const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
   <Stack gap={5}>
     <Text>
-      <Badge colorPalette={STATES[found.state] ?? "gray"}>{found.state}</Badge>{" "}
+      <Ended found={found} />{" "}
       {found.production ? `Production serves ${found.is_live && !found.production.includes(" and ") ? "it" : found.production}. ` : ""}
       {found.rolled_back_by ? `A roll-back, ordered by ${found.rolled_back_by}. ` : ""}
       <Go to={modelUrl(found.model)}>All releases of {found.model}</Go>,{" "}
@@ -47,7 +63,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
     {found.failures.map((failure) => (
       <FailureBox failure={failure} key={failure.task_id} model={found.model} now={found.at} />
     ))}
-    {found.failures.some((failure) => failure.kind === "ReleasedAlready") ? (
+    {found.failures.some((failure) => AGAIN.has(failure.kind)) ? (
       <NewAttempt model={found.model} runId={found.run_id} />
     ) : undefined}
     {found.decisions.map((decision) => (
@@ -74,11 +90,15 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
         {found.decided.map((one) => (
           <Box key={one.task_id}>
             <Text>
-              {`${decidedBy(one)} (${one.how}) `}
+              {`${decidedBy(one)} `}
               <Age at={one.at} now={found.at} />
             </Text>
-            {one.comment ? <Text whiteSpace="pre-wrap">{`“${one.comment}”`}</Text> : undefined}
-            {one.approvals.map((approval) => (
+            {one.comment ? (
+              <Text overflowWrap="anywhere" whiteSpace="pre-wrap">
+                “<Linked text={one.comment} />”
+              </Text>
+            ) : undefined}
+            {(one.approvals.length > 1 ? one.approvals : []).map((approval) => (
               <Text fontSize="sm" key={approval}>
                 {approval}
               </Text>
@@ -93,7 +113,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
       </Section>
     ) : undefined}
     <Section title="What is in it">
-      <Box as="dl" display="grid" gap={1} gridTemplateColumns="minmax(8rem, max-content) 1fr">
+      <Box as="dl" columnGap={3} display="grid" gridTemplateColumns="minmax(8rem, max-content) 1fr" rowGap={1}>
         {found.facts.map((fact) => (
           <Box display="contents" key={fact.name}>
             <Text as="dt" color="fg.muted">

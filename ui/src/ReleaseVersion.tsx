@@ -7,6 +7,9 @@ import { Go, Problem, Waiting } from "./parts";
 import { StartButton } from "./StartButton";
 import { usePoll } from "./usePoll";
 
+/** How a run stands, after its name. */
+const ENDED: Record<string, string> = { failed: "failed", queued: "is queued", running: "is running", success: "succeeded" };
+
 type Props = { model: string; onStarted: () => void };
 
 /** A release by hand: a button, then the list of versions and what a release of the chosen one does. */
@@ -42,7 +45,7 @@ const Choice = ({ model, onClose, onStarted }: Props & { onClose: () => void }) 
             <NativeSelect.Field id={id} onChange={(event) => setWanted(event.target.value)} value={chosen.version_id}>
               {found.versions.map((one) => (
                 <option key={`${one.key} ${one.version_id}`} value={one.version_id}>
-                  {`${one.name} (${one.released ? "released already" : "not released yet"})`}
+                  {`${one.name} (${one.released ? `its release ${ENDED[one.state] ?? "is there"}` : "not released yet"})`}
                 </option>
               ))}
             </NativeSelect.Field>
@@ -70,10 +73,9 @@ const Choice = ({ model, onClose, onStarted }: Props & { onClose: () => void }) 
 
 const Explained = ({ chosen, model }: { chosen: Version; model: string }) => (
   <Text mb={2} overflowWrap="anywhere">
-    <Go to={runUrl(model, chosen.run_id)}>{chosen.released ? "This run" : "This run was started for it"}</Go>
-    {chosen.released
-      ? ` has released it (${chosen.state}). A new attempt trains a new model and asks for approval again.`
-      : ` (${chosen.state}) and has not released it.`}
+    <Go to={runUrl(model, chosen.run_id)}>{chosen.released ? "Its release" : "The run that was started for it"}</Go>
+    {` ${ENDED[chosen.state] ?? "is there"}`}
+    {chosen.released ? ". A new attempt trains a new model and asks for approval again." : " and has not released it."}
     {` S3's version id: ${chosen.version_id}`}
   </Text>
 );

@@ -7,6 +7,9 @@ import { Go } from "./parts";
 const seconds = (task: Task, now: string) =>
   task.started ? (Date.parse(task.ended ?? now) - Date.parse(task.started)) / 1000 : 0;
 
+/** Tell whether a task has run: Airflow gives a time to skipped ones too. */
+const hasRun = (task: Task) => task.tries > 0;
+
 /** Write AWS's part of a task's time; it cannot be more than the whole, though the clocks differ. */
 const awsShare = (task: Task, took: number): string => {
   if (task.aws_seconds === null || took <= 0) {
@@ -30,7 +33,7 @@ export const Timeline = ({ found }: { found: Release }) => {
       <Table.Root size="sm">
         <Table.Header>
           <Table.Row>
-            {["task", "state", "took", "of that AWS", "tries", "when"].map((head) => (
+            {["task", "state", "took", "AWS's share", "tries", "when"].map((head) => (
               <Table.ColumnHeader key={head} scope="col" width={head === "when" ? "40%" : undefined}>
                 {head}
               </Table.ColumnHeader>
@@ -44,19 +47,21 @@ export const Timeline = ({ found }: { found: Release }) => {
                 <Go to={airflowUrl(found.model, found.run_id, task.task_id)}>{task.task_id}</Go>
               </Table.ColumnHeader>
               <Table.Cell>{task.state}</Table.Cell>
-              <Table.Cell>{span(seconds(task, found.at))}</Table.Cell>
+              <Table.Cell>{hasRun(task) ? span(seconds(task, found.at)) : "–"}</Table.Cell>
               <Table.Cell>{awsShare(task, seconds(task, found.at))}</Table.Cell>
               <Table.Cell>{task.tries}</Table.Cell>
               <Table.Cell>
-                <Box
-                  bg={task.state === "failed" ? "red.solid" : "blue.solid"}
-                  borderRadius="sm"
-                  h={3}
-                  ml={share(Date.parse(task.started ?? "") - began)}
-                  minW="2px"
-                  title={moment(task.started)}
-                  width={share(seconds(task, found.at) * 1000)}
-                />
+                {hasRun(task) ? (
+                  <Box
+                    bg={task.state === "failed" ? "red.solid" : "blue.solid"}
+                    borderRadius="sm"
+                    h={3}
+                    ml={share(Date.parse(task.started ?? "") - began)}
+                    minW="2px"
+                    title={moment(task.started)}
+                    width={share(seconds(task, found.at) * 1000)}
+                  />
+                ) : undefined}
               </Table.Cell>
             </Table.Row>
           ))}

@@ -25,32 +25,50 @@ export const ago = (at: string | null | undefined, now: string): string => {
   return seconds >= 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`;
 };
 
-/** Write how much time an approver has. */
+const DAY = 86_400;
+
+/** Write how much time an approver has; with the hours, where it is days. */
 export const left = (endsAt: string | null | undefined, now: string): string => {
   if (!endsAt) {
     return "";
   }
   const seconds = (Date.parse(endsAt) - Date.parse(now)) / 1000;
-  return seconds > 0 ? `${span(seconds)} left` : "its time is over";
+  const hours = Math.floor((seconds % DAY) / 3600);
+  return seconds > 0 ? `${span(seconds)}${seconds > DAY && hours > 0 ? ` ${hours} h` : ""} left` : "its time is over";
 };
 
-/** Write a moment in the reader's own time zone. */
-export const moment = (at: string | null | undefined): string =>
-  at ? new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) : "";
+// Writes 2026-11-29 14:03:05, as Airflow's pages and the names of releases do.
+const WRITTEN = "sv-SE";
 
-const SHORT: Intl.DateTimeFormatOptions = { day: "numeric", hour: "numeric", minute: "2-digit", month: "short" };
+/** Write a moment in the time zone that the reader has chosen in Airflow's UI, which is UTC until they choose one. */
+export const moment = (at: string | null | undefined): string => {
+  if (!at) {
+    return "";
+  }
+  try {
+    const timeZone = JSON.parse(localStorage.getItem("timezone") ?? '"UTC"') as string;
+    return new Date(at).toLocaleString(WRITTEN, { timeZone });
+  } catch {
+    return new Date(at).toLocaleString(WRITTEN, { timeZone: "UTC" });
+  }
+};
 
-/** Name a release: its model package's number, or when its zip was uploaded. */
+/** Name a release: its model package's number, or when its zip was uploaded, in UTC as in the names of releases. */
 export const releaseName = (version: string | null | undefined, uploadedAt?: string | null): string => {
   if (version) {
     return `v${version}`;
   }
-  return uploadedAt ? `zip of ${new Date(uploadedAt).toLocaleString(undefined, SHORT)}` : "";
+  return uploadedAt ? `zip of ${new Date(uploadedAt).toLocaleString(WRITTEN, { timeZone: "UTC" }).slice(0, -3)}` : "";
 };
 
-/** Say who decided what: "Approved by alice". */
-export const decidedBy = (one: { by: string; decision: string; task_id: string }): string =>
-  one.task_id === "decide_trial" ? `trial: ${one.decision}, decided by ${one.by}` : `${one.decision} by ${one.by}`;
+/** Say who decided what, and how: "Approved by alice (Airflow)". */
+export const decidedBy = (one: { by: string; decision: string; how: string; task_id: string }): string => {
+  if (one.how === "superseded") {
+    return "A newer release took its place";
+  }
+  const decision = one.task_id === "decide_trial" ? `trial: ${one.decision}, decided` : one.decision;
+  return `${decision} by ${one.by} (${one.how})`;
+};
 
 /** Write a share of the requests. */
 export const percent = (share: number | null): string => (share === null ? "–" : `${Number((share * 100).toFixed(1))} %`);

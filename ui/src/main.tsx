@@ -1,7 +1,6 @@
 /** The pages, under the names by which Airflow's UI asks for them: see plugins/slipway/board/bundle.py. */
 import { Board } from "./Board";
-import { ModelPage } from "./ModelPage";
 import { Refusals } from "./Refusals";
-import { ReleasePage } from "./ReleasePage";
+import { ModelTab, ReleaseTab } from "./tabs";
 
-Object.assign(globalThis, { Model: ModelPage, Refusals, Release: ReleasePage, Releases: Board });
+Object.assign(globalThis, { Model: ModelTab, Refusals, Release: ReleaseTab, Releases: Board });

@@ -43,9 +43,11 @@ export const Age = ({ at, now }: { at: string | null | undefined; now: string })
     </time>
   ) : null;
 
-export const StateBadge = ({ state }: { state: Stage["state"] }) => (
+type StateBadgeProps = { failure?: Failure | null; state: Stage["state"] };
+
+export const StateBadge = ({ failure, state }: StateBadgeProps) => (
   <Badge colorPalette={PALETTES[state]} variant="surface">
-    {STATE_WORDS[state]}
+    {state === "failed" && failure?.kind === "Rejected" ? "rejected" : STATE_WORDS[state]}
   </Badge>
 );
 
@@ -62,7 +64,7 @@ export const StageCell = ({ model, now, stage }: { model: string; now: string; s
   return (
     <Box fontSize="sm">
       <HStack gap={2} wrap="wrap">
-        <StateBadge state={stage.state} />
+        <StateBadge failure={stage.failure} state={stage.state} />
         <Go to={runUrl(model, stage.run_id)}>{releaseName(stage.version, stage.uploaded_at) || "release"}</Go>
       </HStack>
       <Text color="fg.muted">
@@ -72,6 +74,18 @@ export const StageCell = ({ model, now, stage }: { model: string; now: string; s
     </Box>
   );
 };
+
+/** A text in which addresses of this Airflow are links. */
+export const Linked = ({ text }: { text: string }) =>
+  text.split(/(https?:\/\/[^\s,;)]+)/u).map((part) =>
+    part.startsWith(document.baseURI) ? (
+      <Go key={part} to={`/${part.slice(document.baseURI.length)}`}>
+        {part}
+      </Go>
+    ) : (
+      part
+    ),
+  );
 
 const PARTS = [
   ["What", "what"],
@@ -94,7 +108,7 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
       <Go to={airflowUrl(model, failure.run_id, failure.task_id)}>{failure.task_id}</Go>{" "}
       {failure.skipped ? "was skipped" : "failed"} <Age at={failure.at} now={now} />
     </Text>
-    <Box as="dl" display="grid" gap={1} gridTemplateColumns="max-content 1fr" mt={2}>
+    <Box as="dl" columnGap={3} display="grid" gridTemplateColumns="max-content 1fr" mt={2} rowGap={1}>
       {PARTS.map(([title, name]) =>
         failure[name] ? (
           <Box display="contents" key={name}>
@@ -102,7 +116,7 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
               {title}
             </Text>
             <Text as="dd" color={name === "fix" ? "fg" : undefined} overflowWrap="anywhere" whiteSpace="pre-wrap">
-              {failure[name]}
+              <Linked text={failure[name]} />
             </Text>
           </Box>
         ) : undefined,

@@ -1,8 +1,10 @@
-import { act, screen, waitFor } from "@testing-library/react";
-import { expect, test } from "vitest";
+import { act, cleanup, screen, waitFor } from "@testing-library/react";
+import { afterEach, expect, test, vi } from "vitest";
 
 import { Refusals } from "../src/Refusals";
 import { show } from "./support";
+
+afterEach(cleanup);
 
 const opener = () => Reflect.get(XMLHttpRequest.prototype, "open") as unknown;
 const REASON = "bob may not answer for approve: only its approvers may (alice, carol).";
@@ -21,6 +23,40 @@ test("a refusal of a change is shown in the server's words", async () => {
   show(<Refusals />);
   answered("PATCH", 403, JSON.stringify({ detail: REASON }));
   await waitFor(() => expect(screen.getByTestId("slipway-refusal").textContent).toContain(REASON));
+});
+
+/** What Airflow's dialog of Trigger shows. */
+const airflowsAlert = (reason: string) => {
+  const alert = document.createElement("div");
+  alert.dataset.testid = "error-alert";
+  alert.textContent = `400 Bad Request ${reason}`;
+  document.body.append(alert);
+  return alert;
+};
+
+test("what a dialog of Airflow's says itself is not said again", () => {
+  vi.useFakeTimers();
+  show(<Refusals />);
+  const before = screen.queryAllByTestId("slipway-refusal").length;
+  const alert = airflowsAlert("version_id: the form has both.");
+  answered("POST", 400, JSON.stringify({ detail: "version_id: the form has both." }));
+  act(() => {
+    vi.advanceTimersByTime(20_000);
+  });
+  expect(screen.queryAllByTestId("slipway-refusal")).toHaveLength(before);
+  alert.remove();
+  vi.useRealTimers();
+});
+
+test("a reason is taken back when a slow dialog of Airflow's says it", async () => {
+  const reason = "key: a place elsewhere.";
+  show(<Refusals />);
+  answered("POST", 400, JSON.stringify({ detail: reason }));
+  const shown = () => screen.queryAllByTestId("slipway-refusal").filter((one) => one.textContent?.includes(reason));
+  await waitFor(() => expect(shown()).toHaveLength(1));
+  const alert = airflowsAlert(reason);
+  await waitFor(() => expect(shown()[0]?.dataset.state ?? "closed").toBe("closed"));
+  alert.remove();
 });
 
 test("a read, a success, the end of a login and an answer without a reason show nothing", () => {

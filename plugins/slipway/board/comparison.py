@@ -33,7 +33,7 @@ def comparison(new: Results, live: LiveRelease, *, only_changes: bool) -> Compar
     :param only_changes: whether to leave out what is the same
     """
     if new.contents is None:
-        why = "The task that reads the zip has not succeeded, or an earlier version of Slipway released it."
+        why = "Nothing is known about the zip: no task of this run has read it, or Slipway was older then."
         return Comparison(contents=[], live_version=None, same_zip=False, why_not=why)
     theirs = live.results.contents if live.results else None
     why_not = None

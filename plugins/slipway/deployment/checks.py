@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from slipway import names
 from slipway.deployment.parameters import ENDPOINT_CONFIG_NAME, REVISION, SEQUENCE, TRIAL_OUTCOME
 from slipway.errors import NameConflict, NotApproved, StackFailed, Superseded, TrialFailed
 from slipway.plan import ReleasePlan
@@ -63,7 +64,7 @@ def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: st
             "A newer release is deployed already",
             resource=stack_name,
             why=f"it was uploaded, or production rolled back, at {deployed}; this one is of {plan.sequence}",
-            fix="to serve this version nevertheless, trigger it with new_attempt",
+            fix=f"to serve this version nevertheless, {names.RELEASE_AGAIN}, or trigger it with new_attempt",
         )
 
 
@@ -80,7 +81,7 @@ def check_not_retired(outputs: Mapping[str, str], plan: ReleasePlan, stack_name:
             "The trial of this release has ended: its model was retired",
             resource=stack_name,
             why="production serves only the live model",
-            fix="for another trial, trigger this version with new_attempt",
+            fix=f"for another trial, {names.RELEASE_AGAIN}, or trigger it with new_attempt",
         )
 
 

@@ -185,7 +185,7 @@ def _variants(settings: EndpointSettings, new: ServedModel, live: ServedModel | 
     if weight is None or not 0 < weight < 1:
         raise PolicyViolation(
             "An A/B test needs the new model's share of the requests",
-            resource="deployment.json",
+            resource="deployment.json in trainingjob.zip: ProductionEndpoint.InitialVariantWeight",
             why=f"InitialVariantWeight is {weight}, expected a number between 0 and 1, both excluded",
             fix="set InitialVariantWeight, or set ABTests to false",
         )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 _REVISION_ID = re.compile(r"[0-9a-f]{32}")
-_HOW_TO_RELEASE = "release its version again with version_id and new_attempt"
+_HOW_TO_RELEASE = f"release its version again: {names.RELEASE_A_VERSION}"
 
 
 class RollBackOperator(StageMixin, BaseOperator):

@@ -20,6 +20,7 @@ from slipway.guard.caller import Caller, TaskCaller, current_caller, identify
 from slipway.guard.flush import guard_flushes
 from slipway.guard.locked import LockedDatabase
 from slipway.guard.matched_route import Route, has_control_character
+from slipway.guard.origins import foreign_page
 from slipway.guard.writes import guard_statements
 from slipway.signed import proofs
 
@@ -42,7 +43,7 @@ _HEADERS = {
 
 
 class ApprovalGuard:
-    """Finds out who is calling, and refuses every change until the guard has passed its own test.
+    """Finds out who is calling; refuses other sites' pages, and every change until the guard has passed its own test.
 
     Airflow builds its middlewares when the API server starts. An error here keeps it from starting; an error in a
     plugin that is loaded would only be shown.
@@ -76,6 +77,8 @@ class ApprovalGuard:
         if has_control_character(scope):
             return await _answer(HTTPStatus.BAD_REQUEST, _NO_PAGE)(scope, receive, send)
         reads = scope["method"] in _READING
+        if not reads and (why := foreign_page(scope)):
+            return await _answer(HTTPStatus.FORBIDDEN, why)(scope, receive, send)
         if not reads and (why := await self._why_unproved()):
             return await _answer(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
         body = b""

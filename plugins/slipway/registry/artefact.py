@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway import names
 from slipway.aws.s3 import bucket_and_key
 from slipway.errors import ArtefactChanged
 from slipway.formats.encoding import decoded, encoded
@@ -92,7 +93,7 @@ def on_record(package: Mapping[str, Any] | None, uri: str) -> Artefact:
             "There is no record of this artefact's bytes",
             resource=uri,
             why=f"{package['ModelPackageArn']} has no record of them" if package else "no model package has it",
-            fix="release its version again with version_id and new_attempt; where it is the live model beside a new "
+            fix=f"release its version again: {names.RELEASE_A_VERSION}; where it is the live model beside a new "
             "one, set ABTests to false for one release",
         )
     return recorded
@@ -112,5 +113,5 @@ def changed(recorded: Artefact, found: Artefact | None) -> ArtefactChanged:
         fix="find out who wrote or removed it (CloudTrail's data events say so). Bring it back: `aws s3api "
         f"list-object-versions --bucket {bucket} --prefix {key}` shows which came after version {recorded.version_id}, "
         "`aws s3api delete-object` with `--version-id` removes them; then clear this task. Or release the version "
-        "again with version_id and new_attempt",
+        f"again: {names.RELEASE_A_VERSION}",
     )

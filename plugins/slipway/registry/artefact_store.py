@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway import names
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.s3 import UNVERSIONED, S3Store, bucket_and_key, is_missing_object, uri
@@ -67,7 +68,7 @@ class S3Artefacts(S3Store):
                         "The artefact of the training job does not exist",
                         resource=source_uri,
                         why=str(error),
-                        fix="find out who removed it, then release the version again with version_id and new_attempt",
+                        fix=f"find out who removed it, then release the version again: {names.RELEASE_A_VERSION}",
                     ) from error
                 raise
         copy = self._look(bucket, key)

@@ -115,7 +115,7 @@ def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> Fenc
     model = model.resolved(aws)
     wanted = policy.requested_image(request.training_job, aws.region)
     refusals = [
-        *policy.refusals(request.training_job, request.deployment, model.policy, wanted, aws.region),
+        *policy.refusals(request.training_job, request.deployment, model, wanted, aws.region),
         *guardrails.refusals(model, request.deployment.production_endpoint),
     ]
     if refusals:

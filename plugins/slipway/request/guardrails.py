@@ -29,8 +29,9 @@ def refusals(model: ModelConfig, production: EndpointSettings) -> list[PolicyVio
     return [
         PolicyViolation(
             "The production endpoint cannot be deployed as the model file says",
-            resource="deployment.json, ProductionEndpoint",
-            why="\n".join(found),
+            resource="deployment.json in trainingjob.zip: ProductionEndpoint; model file of "
+            f"{model.prefix}: deployment, scaling_schedule",
+            why="\n".join(f"deployment.json, ProductionEndpoint: {problem}" for problem in found),
             fix="change the zip, or deployment and scaling_schedule in the model file",
         )
     ]

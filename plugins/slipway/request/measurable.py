@@ -27,7 +27,8 @@ def check_measurable(fenced: FencedRequest) -> None:
     if asked:
         raise RequestRefused(
             "The model's answers cannot be measured as its model file asks",
-            resource="trainingjob.zip",
+            resource="trainingjob.json in trainingjob.zip: HyperParameters.objective; model file of "
+            f"{fenced.model.prefix}: {', '.join(asked)}",
             why=f"with {objective} it answers {_WORDS[answers]}; it cannot be used for {', '.join(asked)}",
             fix="change HyperParameters.objective in trainingjob.json, or these fields in the model file",
         )

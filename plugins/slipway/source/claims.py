@@ -17,8 +17,6 @@ from slipway.plan import Revision
 from slipway.stages import sequences
 
 _MAX_ATTEMPTS = 1000
-# What the button of the board's page says (ui/src/NewAttempt.tsx).
-RELEASE_AGAIN = "Release this version again"
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def refusal(revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> R
         f"The run {claim.run_id} has {'the newest' if newest else 'this'} version",
         resource=uri(revision.bucket, revision.key, revision.version_id),
         why=f"it started at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
-        fix=f"to release this version again, press {RELEASE_AGAIN} on this run's page of the board, or press Trigger, "
+        fix=f"to release this version again, {names.RELEASE_AGAIN}, or press Trigger, "
         f"write {revision.version_id} into Version id and turn on New attempt: it trains and asks again. To go on with "
         "that run, clear its failed task",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.errors import AlreadyDecided, NotApproved, SlipwayError, Superseded
 from slipway.host import runs
@@ -198,5 +199,5 @@ def superseded(what: str, sequence: str, newer: Entry) -> Superseded:
         what,
         resource=run_url(newer.dag_id, newer.run_id),
         why=why,
-        fix="to serve this version nevertheless, trigger it with new_attempt",
+        fix=f"to serve this version nevertheless, {names.RELEASE_AGAIN}, or trigger it with new_attempt",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,12 @@ from slipway.board.stages import stage_of
 from slipway.errors import AwsRefused
 from slipway.host import task_errors
 from slipway.release_dag import build_release_dag
+from tests.conftest import ROOT
+from tests.unit.board.failures import CASES, failure_of, kept, working
 from tests.unit.board.world import TASKS, World, iris, results, upto
 
+PAGE = ROOT / "docs/failures.md"
+BEGIN, END = "<!-- made by a test -->\n", "<!-- end -->"
 DAG = build_release_dag(iris())
 PARTS = {
     "what": "Cannot do it",
@@ -23,31 +28,8 @@ PARTS = {
 }
 
 
-class Kept:
-    """A task instance that remembers the XCom of its error."""
-
-    def __init__(self) -> None:
-        self.value: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: dict[str, Any]) -> None:
-        assert key == task_errors.FAILURE
-        self.value = value
-
-
 def fail(*_: Any, **__: Any) -> None:
     raise AwsRefused(PARTS["what"], resource=PARTS["where"], why=PARTS["why"], fix=PARTS["fix"])
-
-
-def working(task: BaseOperator, monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """Return what the task's worker calls, where the first thing that it does for the release fails."""
-    if isinstance(task, task_errors.TaskErrors):
-        # Wrapped by the operator's own base, as each of its classes is.
-        failing = type("Failing", (type(task),), {"execute": fail})
-        return lambda: failing.execute(task, {})
-    monkeypatch.setattr("slipway.plan.pull_revision", fail)
-    monkeypatch.setattr("slipway.release_dag.get_current_context", lambda: {"ti": Kept()})
-    function: Callable[[], object] = task.python_callable  # type: ignore[attr-defined]
-    return function
 
 
 def resumed(task: BaseOperator) -> Callable[[], object]:
@@ -60,15 +42,6 @@ def _with(task: BaseOperator, kind: type) -> BaseOperator:
     made = object.__new__(kind)
     made.__dict__.update(task.__dict__)
     return made
-
-
-def kept(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Let the task fail, and return what its error block keeps."""
-    ti = Kept()
-    monkeypatch.setattr(task_errors, "get_current_context", lambda: {"ti": ti})
-    with pytest.raises(AwsRefused):
-        work()
-    return ti.value
 
 
 def shown(world: World, board: Any, task_id: str, failure: dict[str, Any]) -> list[dict[str, Any]]:
@@ -88,18 +61,16 @@ def test_these_are_all_tasks() -> None:
 
 
 @pytest.mark.parametrize("task_id", TASKS)
-def test_a_failure_is_on_the_board_in_its_four_parts(
-    world: World, board: Any, monkeypatch: pytest.MonkeyPatch, task_id: str
-) -> None:
-    failure = kept(working(DAG.get_task(task_id), monkeypatch), monkeypatch)
+def test_a_failure_is_on_the_board_in_its_four_parts(world: World, board: Any, task_id: str) -> None:
+    failure = kept(working(DAG.get_task(task_id), fail))
     for one in shown(world, board, task_id, failure):
         assert {part: one[part] for part in PARTS} == PARTS
         assert (one["task_id"], one["run_id"], one["kind"], one["skipped"]) == (task_id, "s3__3", "AwsRefused", False)
 
 
 @pytest.mark.parametrize("task_id", [one for one in TASKS if isinstance(DAG.get_task(one), task_errors.TaskErrors)])
-def test_a_failure_after_a_deferral_is_kept_too(monkeypatch: pytest.MonkeyPatch, task_id: str) -> None:
-    failure = kept(resumed(DAG.get_task(task_id)), monkeypatch)
+def test_a_failure_after_a_deferral_is_kept_too(task_id: str) -> None:
+    failure = kept(resumed(DAG.get_task(task_id)))
     assert {part: failure[part] for part in PARTS} == PARTS
 
 
@@ -117,3 +88,31 @@ def test_a_task_that_was_killed_has_a_way_to_its_log(world: World, board: Any, t
     for one in told:
         assert (one["task_id"], one["what"]) == (task_id, "The task failed and left no reason")
         assert "read the end of its log" in one["fix"]
+
+
+def in_a_table(text: str | None) -> str:
+    """Write a text for a cell of Markdown."""
+    return (text or "-").replace("\n", "<br>").replace("|", "\\|").replace("<", "&lt;").replace("&lt;br>", "<br>")
+
+
+@pytest.mark.parametrize("task_id", CASES)
+def test_the_table_of_the_docs_has_what_the_board_shows(world: World, board: Any, task_id: str) -> None:
+    """UPDATE_DOCS=1 writes the row instead."""
+    on_list, on_page = shown(world, board, task_id, failure_of(DAG, task_id))
+    assert {part: on_list[part] for part in PARTS} == {part: on_page[part] for part in PARTS}
+    parts = "<br>".join(f"**{part.capitalize()}** {in_a_table(on_page[part])}" for part in PARTS)
+    row = f"| `{task_id}` | {CASES[task_id][0]} | {parts} |"
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    table, _, after = rest.partition(END)
+    rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    if os.environ.get("UPDATE_DOCS"):
+        head = "| task | what fails here | what the page says |\n|---|---|---|\n"
+        rows[task_id] = row
+        made = "".join(f"{rows[one]}\n" for one in CASES if one in rows)
+        PAGE.write_text(f"{before}{BEGIN}{head}{made}{END}{after}")
+    else:
+        assert rows[task_id] == row
+
+
+def test_the_table_of_the_docs_has_all_tasks() -> None:
+    assert set(CASES) == set(TASKS)

@@ -1,6 +1,7 @@
 """A hostile request is refused by the model's policy; the lab's own passes."""
 
 import sys
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -181,6 +182,18 @@ def _model(path, value):
     return ModelConfig.model_validate(changed(iris_model().model_dump(), path, value))
 
 
+def _rules(resource):
+    """Return the fields of the model file that a refusal names; each must be there."""
+    _, _, named = resource.rpartition("model file of iris-model: ")
+    for path in named.split(", "):
+        kind = ModelConfig
+        for name in path.split("."):
+            assert name in kind.model_fields, path
+            annotation = kind.model_fields[name].annotation
+            kind = next((one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")), None)
+    return named
+
+
 @pytest.mark.parametrize("case", HOSTILE_JOBS)
 def test_a_hostile_training_job_is_refused(case):
     path, value, field = HOSTILE_JOBS[case]
@@ -189,6 +202,8 @@ def test_a_hostile_training_job_is_refused(case):
     assert isinstance(refusal.value, RequestRefused)
     assert f"trainingjob.json, field {field}" in refusal.value.why
     assert "expected" in refusal.value.why
+    assert refusal.value.resource.startswith(f"trainingjob.json in trainingjob.zip: {field}")
+    assert _rules(refusal.value.resource)
 
 
 @pytest.mark.parametrize("case", HOSTILE_DEPLOYMENTS)
@@ -197,6 +212,8 @@ def test_a_hostile_deployment_is_refused(case):
     with pytest.raises(PolicyViolation) as refusal:
         _fence(deploy=changed(deployment(), path, value))
     assert f"deployment.json, field {field}: expected" in refusal.value.why
+    assert refusal.value.resource.startswith(f"deployment.json in trainingjob.zip: {field}; ")
+    assert _rules(refusal.value.resource)
 
 
 def test_every_violation_is_named_up_to_a_number():
@@ -207,8 +224,9 @@ def test_every_violation_is_named_up_to_a_number():
     assert "ResourceConfig.InstanceCount" in refusal.value.why
     assert "EndpointPrefix" in refusal.value.why
     tags = [{"Key": f"aws:{index}", "Value": ""} for index in range(29)]
-    with pytest.raises(PolicyViolation, match="and 9 more problems"):
+    with pytest.raises(PolicyViolation, match="and 9 more problems") as refusal:
         _fence(changed(training_job(), "Tags", tags))
+    assert refusal.value.resource.endswith("model file of iris-model: policy.tags")
 
 
 def test_policy_and_guardrails_answer_together_with_the_nearest_allowed_value():
@@ -225,6 +243,14 @@ def test_policy_and_guardrails_answer_together_with_the_nearest_allowed_value():
         "deployment.json, ProductionEndpoint: field ABTests: expected false",
     ]:
         assert any(expected in line for line in lines), expected
+    assert refusal.value.resource == (
+        "trainingjob.json in trainingjob.zip: ResourceConfig.InstanceType, ResourceConfig.InstanceCount; "
+        "deployment.json in trainingjob.zip: EndpointPrefix; "
+        "model file of iris-model: policy.instance_types, policy.training.max_instance_count, "
+        "policy.endpoint.endpoint_prefix; "
+        "deployment.json in trainingjob.zip: ProductionEndpoint; "
+        "model file of iris-model: deployment, scaling_schedule"
+    )
 
 
 def test_count_times_runtime_has_a_ceiling_of_its_own():

@@ -100,7 +100,7 @@ def test_the_refusal_names_the_run_and_the_fix(run_id, kind):
     assert isinstance(error, kind)
     assert "The run s3__abc has this version (s3://b/k version v1)" in str(error)
     assert f"/dags/{DAG}/runs/s3__abc" in str(error)
-    assert "press Release this version again on this run's page of the board, or press Trigger, write v1" in str(error)
+    assert f"{names.RELEASE_AGAIN}, or press Trigger, write v1 into" in str(error)
     newest = refusal(replace(REVISION), standing, run_id, newest=True)
     assert "The run s3__abc has the newest version (s3://b/k version v1)" in str(newest)
 
