@@ -68,6 +68,7 @@ setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.
 	@"$(PYTHON)" tools/setup.py setup
 
 up: setup ## Start the local AWS and Airflow in the background and wait until both are healthy (LABS=yes: for the labs)
+	@$(if $(LABS),"$(PYTHON)" tools/setup.py labs)
 	@$(VENV)/python -m tools.services up $(if $(LABS),--labs)
 
 down: ## Stop everything that 'make up' started; the state stays

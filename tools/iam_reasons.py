@@ -9,7 +9,7 @@ _LOGS = (
     "local AWS writes without looking first"
 )
 _METRICS = (
-    "SageMaker puts the metrics of jobs and instances with its "
+    "SageMaker puts the metrics of endpoints and instances with its "
     "[execution roles](https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html); the local AWS puts them "
     "by itself"
 )

@@ -27,6 +27,7 @@ def run(variables: Mapping[str, str], output: Path, names: Sequence[str] = ()) -
         raise FileNotFoundError(f"{LABS.folder.name} is missing. Make it with: {sys.executable} tools/setup.py labs")
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AIRFLOW"))}
     # IPython keeps its history in the home folder otherwise.
+    output.mkdir(parents=True, exist_ok=True)
     mine["IPYTHONDIR"] = str(output / "ipython")
     command = [LABS.python, ROOT / "notebooks" / "run.py", *names, "--output", output]
     return subprocess.run([str(part) for part in command], env=mine | dict(variables), cwd=ROOT, check=False).returncode

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from local_aws.host.credentials import FILE_NAME
 from tests.aws_keys import CREDENTIALS
 from tests.clients.operations import agrees, expected
 from tests.local_aws import sagemaker_cases as cases
@@ -34,7 +36,8 @@ class Shell:
         self.left = folder / "left"
         settings = Settings(folder / "home", aws_port=aws.port)
         settings.aws_state.mkdir(parents=True)
-        os.environ.update(CREDENTIALS.variables())
+        # The keys that the session's local AWS was started with.
+        (settings.aws_state / FILE_NAME).write_text(json.dumps(asdict(CREDENTIALS)))
         environment.write_env_files(settings)
         self._env_file = settings.admin_env_file
         self.bucket = settings.sdk_bucket

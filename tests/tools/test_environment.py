@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from local_aws.host.credentials import FILE_NAME
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws.server import ACCOUNT
 from tools import environment
@@ -79,12 +81,11 @@ def test_the_files_are_for_their_owner_alone(instance):
 
 
 @pytest.mark.local_aws
-def test_clients_with_an_address_of_their_own_stay_here(local_aws, tmp_path, monkeypatch):
+def test_clients_with_an_address_of_their_own_stay_here(local_aws, tmp_path):
     """The SDK makes its client of STS with AWS's address, and names its bucket by what STS says."""
-    for name, value in CREDENTIALS.variables().items():
-        monkeypatch.setenv(name, value)
     instance = Settings(tmp_path, aws_port=local_aws.port)
     instance.aws_state.mkdir()
+    (instance.aws_state / FILE_NAME).write_text(json.dumps(asdict(CREDENTIALS)))
     environment.write_env_files(instance)
     program = tmp_path / "program.py"
     program.write_text(

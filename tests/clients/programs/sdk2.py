@@ -85,7 +85,7 @@ def delete():
 def process():
     from sagemaker.processing import Processor
 
-    Processor(ROLE, IMAGE, 1, "ml.m5.xlarge", sagemaker_session=session).run(wait=False)
+    Processor(ROLE, IMAGE, 1, "ml.m5.xlarge", sagemaker_session=session).run(wait=False, logs=False)
 
 
 def transform():

@@ -10,10 +10,12 @@ from sagemaker.core.shapes import (
     CaptureOption,
     ContainerDefinition,
     DataCaptureConfig,
-    InferenceSpecification,
     ModelPackageContainerDefinition,
     ProductionVariant,
 )
+
+# The package's own name for it is that of a model card's.
+from sagemaker.core.shapes.shapes import InferenceSpecification
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData
@@ -128,12 +130,12 @@ def process():
     made = Processor(
         role=ROLE, image_uri=IMAGE, instance_count=1, instance_type="ml.m5.xlarge", sagemaker_session=session
     )
-    made.run(wait=False)
+    made.run(wait=False, logs=False)
 
 
 def search():
     name = {"Name": "TrainingJobName", "Operator": "Equals", "Value": job().training_job_name}
-    same(len(session.search("TrainingJob", {"Filters": [name]})["Results"]), 1)
+    same(len(sm.search(Resource="TrainingJob", SearchExpression={"Filters": [name]})["Results"]), 1)
 
 
 def delete():

@@ -132,5 +132,5 @@ def test_a_page_of_another_site_changes_nothing(real_server: Any, path: str) -> 
     filled = API + path.format(dag_id=IRIS, run_id=RUN)
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         headers = {"origin": FOREIGN, "content-type": kind}
-        assert real_server.send("POST", filled, {}, user="alice", headers=headers)[0] == 405
+        assert real_server.send("POST", filled, {}, user="alice", headers=headers)[0] == 403
     assert real_server.watched() == before
