@@ -49,7 +49,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -99,7 +99,7 @@ verify-aws: setup ## Compare the account of the environment's AWS_* with what Sl
 check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
-test: setup lint checkov ## Run lint, checkov and every test, the end-to-end ones last
+test: setup lint checkov docs ## Run lint, checkov, the docs' links and every test, the end-to-end ones last
 	@"$(PYTHON)" tools/setup.py labs
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(AGAIN) -m "not e2e" $(ARGS); }
@@ -163,6 +163,11 @@ under-load: setup ## Change and scale production under a constant load, and coun
 iam: setup ## Release two models under the roles of the set-up templates, and write docs/iam.md (5 minutes)
 	@IAM_EVIDENCE=$${TMPDIR:-/tmp}/slipway-iam.json $(VENV)/python -m pytest tests/cfn/test_iam_life.py -k denied $(ARGS)
 	@$(VENV)/python -m tools.iam_coverage $${TMPDIR:-/tmp}/slipway-iam.json
+
+docs: setup ## Build the site of docs/ into site/; a dead link or a page that no chapter lists fails it (makes .venv-docs)
+	@"$(PYTHON)" tools/setup.py docs
+	@.venv-docs/bin/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .venv-docs/doctrees -c docs . site
+	@echo "Built site/index.html"
 
 ui: setup ## Build the board's pages from ui/: types, lint, tests, bundle (Node 20 or newer; installs it if missing)
 	@PYTHONPATH=plugins $(VENV)/python -m tools.ui

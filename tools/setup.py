@@ -73,6 +73,8 @@ CHECKOV = VirtualEnvironment(
     ROOT / "tools" / "checkov" / "requirements.txt",
     ROOT / "tools" / "checkov" / "constraints.txt",
 )
+# For make docs: nothing of Slipway is imported there.
+DOCS = VirtualEnvironment(ROOT / ".venv-docs", ROOT / "docs" / "requirements.txt", ROOT / "docs" / "constraints.txt")
 
 # For make test-clients only: the AWS clients that people bring, each with versions of its own.
 CLIENTS = tuple(
@@ -229,7 +231,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, *CLIENTS):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, DOCS, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -244,9 +246,9 @@ def lock() -> None:
 
 
 def main() -> int:
-    """Run make setup or make lock, or prepare make test-fab, make labs, make checkov or make test-clients."""
+    """Run make setup or make lock, or prepare one of the targets that have environments of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "clients": CLIENTS}
+    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "docs": (DOCS,), "clients": CLIENTS}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:
         commands = {"setup": setup, "lock": lock} | {name: partial(setup, *made) for name, made in more.items()}

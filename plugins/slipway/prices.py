@@ -1,7 +1,7 @@
 """What an instance that serves a model costs an hour: an estimate, from a small table made by hand.
 
 ``prices.json`` has AWS's on-demand prices as public lists had them on its date, not as read from AWS's page, which
-decides. ``ml.m4.xlarge`` is calculated, as docs/production.md explains. An unknown type or region has no price.
+decides. ``ml.m4.xlarge`` is calculated, as docs/costs.md explains. An unknown type or region has no price.
 https://aws.amazon.com/sagemaker/pricing/
 """
 

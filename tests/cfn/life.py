@@ -328,7 +328,7 @@ class Life:
         return [name, create_config(self.aws, variant(name), Tags=tag)]
 
     def a_person_looks(self) -> None:
-        """What docs/production.md and AWS's console show people, and an upload that is broken off."""
+        """What the pages of docs/ and AWS's console show people, and an upload that is broken off."""
         s3, sagemaker, cloudformation = map(self.person, ("s3", "sagemaker", "cloudformation"))
         cloudwatch, logs, scaling = map(self.person, ("cloudwatch", "logs", "application-autoscaling"))
         key, live = self.first.config.source.key, self.production[-1]

@@ -9,14 +9,14 @@ from tests.conftest import ROOT
 
 
 def test_the_page_about_costs_has_the_prices_of_the_table():
-    lines = (ROOT / "docs/production.md").read_text().splitlines()
+    lines = (ROOT / "docs/costs.md").read_text().splitlines()
     (row,) = (line for line in lines if line.startswith("| `AWS::SageMaker::Endpoint` |"))
     shown = {name: float(price) for name, price in re.findall(r"`(ml\.[\w.]+)` (\d+\.\d+)", row)}
     assert "ml.m4.xlarge" in shown
     assert shown == {name: prices().an_hour[name] for name in shown}
 
 
-@pytest.mark.parametrize("page", ["production.md", "board.md"])
+@pytest.mark.parametrize("page", ["costs.md", "board.md"])
 def test_the_pages_date_the_prices_as_the_table_does(page):
     words = " ".join((ROOT / "docs" / page).read_text().split())
     assert f"public lists as known on {prices().date}" in words

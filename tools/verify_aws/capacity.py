@@ -24,7 +24,7 @@ from tools.verify_aws.stacks import template_of
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/ecr-us-west-2.html; the first is the lab's.
 IMAGES = (("sagemaker-xgboost", "1.0-1-cpu-py3"), ("sagemaker-xgboost", "1.7-1"))
-# The two endpoints, and the second variant of a trial: docs/production.md#a-model-of-the-lab-per-hour.
+# The two endpoints, and the second variant of a trial: docs/costs.md#a-model-of-the-lab-per-hour.
 _ENDPOINT_INSTANCES = 3
 _SCALING_ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 

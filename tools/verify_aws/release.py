@@ -27,7 +27,7 @@ PLAN = """This releases the demo's model as {prefix} to development, in account 
 - Airflow, which has to run, trains on one ml.m4.xlarge for minutes (0.24 USD an hour) and registers a model package;
 - it makes the endpoint {prefix}-development on one ml.m4.xlarge: 0.24 USD an hour until somebody removes it;
 - nothing is approved: answer the approval with Reject, and trigger the DAG teardown when you are done.
-Prices: https://aws.amazon.com/sagemaker/pricing/. The details: docs/aws-account.md#costs."""
+Prices: https://aws.amazon.com/sagemaker/pricing/. The details: docs/costs.md."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from slipway.load.phases import LAB_STAGES, Arrivals, Phase, phase_to_json
 from slipway.load.rows import Row
 
 # What one process can send each second on a core of its own, with a margin: on an idle machine a request was measured
-# to take 125 µs of CPU (docs/performance.md).
+# to take 125 µs of CPU (docs/benchmarks.md).
 PROCESS_RPS = 2500
 DRAIN_SECONDS = 5.0
 # Each sending process keeps all rows in memory.

@@ -136,8 +136,8 @@ def test_the_limits_of_prefixes_follow_from_the_names():
 
 
 def test_the_documented_smallest_file_is_enough(tmp_path):
-    page = (ROOT / "docs" / "model-file.md").read_text()
-    smallest = page.split("## The smallest file\n```yaml\n")[1].split("```")[0]
+    page = (ROOT / "docs" / "how-to" / "write-a-model-file.md").read_text()
+    smallest = page.split("```yaml\n")[1].split("```")[0]
     assert load_model(write_model(tmp_path, smallest)).prefix == "wine-model"
 
 

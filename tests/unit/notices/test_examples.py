@@ -1,4 +1,4 @@
-"""The examples of docs/production.md: each is a valid section of a model file, and the e-mail arrives."""
+"""The examples of messages.md and slack.md: each is a valid section of a model file, and the e-mail arrives."""
 
 import email
 import re
@@ -14,8 +14,8 @@ from tests.conftest import ROOT
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
 
-SECTION = (ROOT / "docs/production.md").read_text().partition("\n## News\n")[2].partition("\n## ")[0]
-EXAMPLES = [yaml.safe_load(block)["news"] for block in re.findall(r"```yaml\n(.*?)```", SECTION, re.DOTALL)]
+PAGES = "".join((ROOT / "docs" / page).read_text() for page in ("how-to/messages.md", "recipes/slack.md"))
+EXAMPLES = [yaml.safe_load(block)["news"] for block in re.findall(r"```yaml\n(.*?)```", PAGES, re.DOTALL)]
 NEWS = Message(
     Notice.FAILED, "failed/it", "iris-model", "It failed", "http://airflow/run?a=1&b=2", reason="1 < 2", fix="do this"
 )
