@@ -104,7 +104,7 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
             one["name"] or one["version"] or "",
             one["state"],
             "live" if one["is_live"] else "",
-            _decided(one["decided"]),
+            "; ".join(map(_decided, one["decided"])),
             moment(one["started"]),
             one["run_id"],
         ]
@@ -163,5 +163,5 @@ def _variant(one: Mapping[str, Any]) -> str:
     return f"{one['name']}{version}{share} on {one['instances']} {one['instance_type']}"
 
 
-def _decided(one: Mapping[str, Any] | None) -> str:
-    return f"{one['decision']} by {one['by']}" if one else ""
+def _decided(one: Mapping[str, Any]) -> str:
+    return f"{one['decision']} by {one['by']}"

@@ -105,9 +105,10 @@ class Rules:
             return "no more approvals are needed"
         there = stage.approved_by(given)
         missing = stage.quorum - len(there)
-        names = ", ".join(name for name in stage.approvers if not any(same_person(name, one) for one in there))
+        names = [name for name in stage.approvers if not any(same_person(name, one) for one in there)]
         where = "" if stage.name == ONLY_STAGE else f" (stage {stage.name})"
-        return f"{missing} of {names} must approve{where}"
+        whose = " and ".join(names) if missing == len(names) else f"{missing} of {', '.join(names)}"
+        return f"{whose} must approve{where}"
 
     def shortfall(self, approvals: Iterable[Approval], uploader: str | None) -> str | None:
         """Say why the approvals are not enough for production.

@@ -34,6 +34,18 @@ def test_one_person_counts_once():
     assert TWO_OF_THREE.shortfall(given("alice", "erin"), None) is None
 
 
+@pytest.mark.parametrize(
+    ("approvers", "quorum", "wanted"),
+    [
+        (("alice",), 1, "alice must approve"),
+        (("alice", "carol"), 2, "alice and carol must approve"),
+        (("alice", "carol"), 1, "1 of alice, carol must approve"),
+    ],
+)
+def test_a_number_is_named_only_where_there_is_a_choice(approvers, quorum, wanted):
+    assert Rules((ApprovalStage(ONLY_STAGE, approvers, quorum),)).wanted([]) == wanted
+
+
 def test_stages_are_asked_in_their_order():
     science = given("alice", "erin", stage="science")
     assert "olaf is no approver of the stage science" in STAGES.refusal("olaf", [], None)
@@ -67,7 +79,7 @@ def test_the_uploader_is_refused_where_the_rules_say_so():
 def test_a_person_on_record_under_two_names_counts_once(second):
     """Former rules, or a forged record: the model file itself refuses such approvers."""
     rules = Rules((ApprovalStage(ONLY_STAGE, ("alice", second, "carol"), 2),))
-    assert rules.shortfall(given("alice", second), None) == "1 of carol must approve"
+    assert rules.shortfall(given("alice", second), None) == "carol must approve"
     assert "has approved already as alice" in rules.refusal(second, given("alice"), None)
     assert rules.shortfall(given("alice", second, "carol"), None) is None
 
