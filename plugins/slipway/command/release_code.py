@@ -12,7 +12,7 @@ from pathlib import Path
 from slipway.command.output import Output
 
 # Whose notes are for a task's log and not for a person at a terminal.
-_QUIET = ("slipway", "airflow")
+_QUIET = ("slipway", "airflow", "botocore", "boto3")
 
 
 @contextlib.contextmanager

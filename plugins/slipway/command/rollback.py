@@ -42,7 +42,11 @@ def rollback(
         raise _refused(model, found["roll_back_refusal"], "ask one of the model's approvers")
     target, name = (PREVIOUS, PREVIOUS) if to == PREVIOUS else _release(airflow, model, to)
     live = next((one["version"] for one in found["row"]["live"] if one["environment"] == "production"), None)
-    output.text(f"Production of {model} serves version {live or 'unknown'} and goes back to {name}.")
+    if to == PREVIOUS and live is None and _nothing_served(found):
+        raise _refused(
+            model, "nothing is in production", f"release it first, or name a version with --to: slipway status {model}"
+        )
+    output.text(f"Production of {model} serves {f'version {live}' if live else 'no known version'}; it gets {name}.")
     confirm("Go on?", output, yes=yes)
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     note = f"Roll-back to {name}"
@@ -53,6 +57,12 @@ def rollback(
         return
     release, result = Follower(airflow, model, run_id, output).follow(past_questions=True)
     raise typer.Exit(conclude(release, result, airflow, output))
+
+
+def _nothing_served(found: Mapping[str, Any]) -> bool:
+    """Say whether AWS has no production endpoint of the model; False while that is not known."""
+    served = any(one["environment"] == "production" for one in found["row"]["served"])
+    return found["survey"]["state"] == "fresh" and not served
 
 
 def _release(airflow: Airflow, model: str, wanted: str) -> tuple[str, str]:

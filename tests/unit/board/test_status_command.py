@@ -1,9 +1,11 @@
-"""`slipway status` prints the board's documents, which no type connects with the command."""
+"""`slipway status` and `slipway rollback` read the board's documents, which no type connects with the commands."""
 
 import pytest
 
-from slipway.command import status
+from slipway.command import rollback, session, status
+from slipway.command.errors import CommandError
 from slipway.command.output import Output
+from tests.unit.board.test_live import Stored, endpoint
 from tests.unit.board.world import RELEASED, results
 
 
@@ -14,6 +16,9 @@ def airflow(board):
 
         def board(self, path, **query):
             return board.get(f"/{path}", **query)
+
+        def start(self, model, conf, run_id, note):
+            return run_id
 
         def run_url(self, dag_id, run_id):
             return f"{self.url}/dags/{dag_id}/runs/{run_id}"
@@ -48,3 +53,29 @@ def test_a_model_without_releases_is_shown(airflow, world, capsys):
         world.model("iris-model")
     status._model(airflow, "iris-model", 5, Output(as_json=False))
     assert "http://airflow/dags/iris-model" in capsys.readouterr().out
+
+
+@pytest.fixture
+def roll_back(airflow, monkeypatch):
+    monkeypatch.setattr(session, "connect", lambda output: airflow)
+    return lambda: rollback.rollback("iris-model", yes=True, no_follow=True)
+
+
+def test_without_production_there_is_nothing_to_roll_back(engine, world, roll_back):
+    with world:
+        world.model("iris-model")
+    Stored(engine).survey()
+    with pytest.raises(CommandError) as refused:
+        roll_back()
+    assert refused.value.why == "nothing is in production"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_what_the_record_does_not_name_may_still_be_rolled_back(engine, world, roll_back, served, capsys):
+    """An endpoint that AWS serves, or a survey that does not know: the task decides."""
+    with world:
+        world.model("iris-model")
+    if served:
+        Stored(engine).survey(endpoint("iris-model"))
+    roll_back()
+    assert "serves no known version; it gets previous." in capsys.readouterr().out
