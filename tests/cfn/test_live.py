@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -147,6 +148,12 @@ def test_a_model_in_both_environments(aws, calls):
     # Errors and latency are asked for when there are requests, and from then on in the same call.
     assert made == {**LISTS, "GetMetricData": 2}
     assert calls.of(lambda: survey.look(asked))[1] == LISTS
+
+    # What a look leaves that came while the endpoint was being created: DescribeEndpoint has no variants then.
+    (live,) = asked.endpoints[prd.name].variants
+    creating = replace(asked.endpoints[prd.name], status="Creating", variants=())
+    (created,) = survey.look(Snapshot.of([asked.endpoints[dev.name], creating])).endpoints[prd.name].variants
+    assert (created.instance_type, created.package_arn) == (live.instance_type, live.package_arn)
 
     # Half an hour of minutes costs no more calls than three.
     earlier = begun - timedelta(minutes=20)

@@ -142,12 +142,12 @@ class LiveSurvey:
         packages: dict[str | None, str | None],
     ) -> Iterator[LiveVariant]:
         """Describe the variants; what follows from the configuration is read only if that is another one."""
-        config = description["EndpointConfigName"]
-        if before and before.config == config:
-            fixed = {one.name: one for one in before.variants}
-        else:
+        config, variants = description["EndpointConfigName"], description.get("ProductionVariants", ())
+        fixed = {one.name: one for one in before.variants} if before and before.config == config else {}
+        # An endpoint that is being created may have been described without variants.
+        if any(one["VariantName"] not in fixed for one in variants):
             fixed = {one.name: one for one in self._configured(config, model, packages)}
-        for one in description.get("ProductionVariants", ()):
+        for one in variants:
             name = one["VariantName"]
             yield replace(
                 fixed.get(name, LiveVariant(name, 0.0, 0, 0)),
