@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -201,4 +200,6 @@ def ask_person(console: Console, release: Release, user: str, password: str) -> 
         "3. Read the facts, then press [bold green]Approve[/bold green] or [bold red]Reject[/bold red]\n\n"
         "This demo goes on after your answer. Ctrl-C ends the demo; the release waits for you in Airflow."
     )
-    console.print(Panel(text, title="Shall this model be put into production?", expand=False))
+    # Without a box around it: a box cuts the address off in a narrow terminal.
+    console.print("[bold yellow]Shall this model be put into production?[/bold yellow]")
+    console.print(text, soft_wrap=True)
