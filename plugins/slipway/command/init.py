@@ -103,8 +103,8 @@ def init(
     show(report, output)
     if report.problems:
         raise typer.Exit(Exit.REFUSED)
-    output.text("Next: the model's roles in AWS (slipway bootstrap; for the local system make up, again),")
-    output.text(f"then: slipway check {folder}; slipway submit {folder}")
+    output.text("Next, make the model's roles: slipway bootstrap, or make up again for the local AWS.")
+    output.text(f"Then release it: slipway submit {folder}")
 
 
 def _files(plan: Plan, folder: Path, model_path: Path) -> dict[Path, str]:
