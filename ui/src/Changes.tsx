@@ -2,6 +2,7 @@ import { Box, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 
 import type { Comparison, Content } from "./client";
 import { releaseName } from "./format";
+import { Wide } from "./parts";
 
 const differs = (one: Content) => one.new !== one.live;
 
@@ -28,8 +29,8 @@ export const Changes = ({ comparison, whole = false }: { comparison: Comparison;
 };
 
 const Contents = ({ contents, live, title }: { contents: Content[]; live: string; title: string }) => (
-  <Box overflowX="auto">
-    <Table.Root size="sm" variant="line">
+  <Wide label={title}>
+    <Table.Root minW="36rem" size="sm" variant="line">
       <Table.Caption captionSide="top" textAlign="start">
         {title}
       </Table.Caption>
@@ -55,7 +56,7 @@ const Contents = ({ contents, live, title }: { contents: Content[]; live: string
         ))}
       </Table.Body>
     </Table.Root>
-  </Box>
+  </Wide>
 );
 
 const Cell = ({ marked = false, text }: { marked?: boolean; text: string | null }) => (

@@ -6,7 +6,7 @@ import { AwsLinks } from "./AwsLinks";
 import { DecisionCard } from "./DecisionCard";
 import { decidedBy, moment, percent, releaseName, runUrl } from "./format";
 import { Metrics } from "./Metrics";
-import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting, Wide } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
 import { ServedEnvironments } from "./Served";
 import { TrafficPlots } from "./Traffic";
@@ -140,7 +140,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
         />
       ) : undefined}
       <Text aria-live="polite">{said}</Text>
-      <Box overflowX="auto">
+      <Wide label="Releases">
         <Table.Root css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }} minW="50rem" size="sm" variant="outline">
           <Table.Header>
             <Table.Row>
@@ -167,7 +167,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
             ))}
           </Table.Body>
         </Table.Root>
-      </Box>
+      </Wide>
     </Box>
   );
 };

@@ -1,6 +1,8 @@
 import { Box, Table, Text } from "@chakra-ui/react";
 import { useId } from "react";
 
+import { Wide } from "./parts";
+
 export type Point = { filled: boolean; key: string; label: string; value: number };
 
 const WIDTH = 320;
@@ -57,7 +59,7 @@ export const Plot = ({ points, title }: { points: Point[]; title: string }) => {
       </Box>
       <details>
         <summary>{`${title} as a table`}</summary>
-        <Box overflowX="auto">
+        <Wide label={`${title} as a table`}>
           <Table.Root size="sm">
             <Table.Header>
               <Table.Row>
@@ -80,7 +82,7 @@ export const Plot = ({ points, title }: { points: Point[]; title: string }) => {
               ))}
             </Table.Body>
           </Table.Root>
-        </Box>
+        </Wide>
       </details>
     </Box>
   );

@@ -113,7 +113,7 @@ const Found = ({ found, refresh }: { found: Release; refresh: () => void }) => (
       </Section>
     ) : undefined}
     <Section title="What is in it">
-      <Box as="dl" columnGap={3} display="grid" gridTemplateColumns="minmax(8rem, max-content) 1fr" rowGap={1}>
+      <Box as="dl" columnGap={3} display="grid" gridTemplateColumns={{ base: "1fr", md: "minmax(8rem, max-content) 1fr" }} rowGap={1}>
         {found.facts.map((fact) => (
           <Box display="contents" key={fact.name}>
             <Text as="dt" color="fg.muted">

@@ -5,7 +5,7 @@ import { useSearchParams } from "react-router-dom";
 import type { Counts, Need, Releases, Row } from "./client";
 import { DecisionCard } from "./DecisionCard";
 import { modelUrl } from "./format";
-import { FailureBox, Go, Page, Problem, StageCell, Waiting } from "./parts";
+import { FailureBox, Go, Page, Problem, StageCell, Waiting, Wide } from "./parts";
 import { ServedLine, SurveyNote, TotalCost } from "./Served";
 import { useNarrow } from "./useNarrow";
 import { usePoll } from "./usePoll";
@@ -195,7 +195,7 @@ const Live = ({ row }: { row: Row }) => (
 );
 
 const Models = ({ found }: { found: Releases }) => (
-  <Box overflowX="auto">
+  <Wide label="Models">
     <Table.Root minW="60rem" size="sm" tableLayout="fixed" variant="outline">
       <Table.Header>
         <Table.Row>
@@ -213,7 +213,7 @@ const Models = ({ found }: { found: Releases }) => (
         ))}
       </Table.Body>
     </Table.Root>
-  </Box>
+  </Wide>
 );
 
 const ModelRows = ({ now, row }: { now: string; row: Row }) => (

@@ -4,7 +4,7 @@ import { useId } from "react";
 
 import type { Costs, Served, ServedVariant, Survey } from "./client";
 import { moment, percent, releaseName } from "./format";
-import { Age } from "./parts";
+import { Age, Wide } from "./parts";
 
 const FIRING = "ALARM";
 
@@ -137,8 +137,8 @@ const Endpoint = ({ now, served }: { now: string; served: Served }) => (
         {served.failure}
       </Text>
     ) : undefined}
-    <Box aria-label={`Variants of ${served.endpoint}`} overflowX="auto" role="region" tabIndex={0}>
-      <Table.Root size="sm" variant="line">
+    <Wide label={`Variants of ${served.endpoint}`}>
+      <Table.Root minW="36rem" size="sm" variant="line">
         <Table.Header>
           <Table.Row>
             {HEADS.map((head) => (
@@ -154,7 +154,7 @@ const Endpoint = ({ now, served }: { now: string; served: Served }) => (
           ))}
         </Table.Body>
       </Table.Root>
-    </Box>
+    </Wide>
     <Text fontSize="sm">{`Alarms: ${alarmWords(served)}`}</Text>
     {served.drift.length > 0 ? (
       <Box fontSize="sm">

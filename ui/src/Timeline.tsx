@@ -2,7 +2,7 @@ import { Box, Table, Text } from "@chakra-ui/react";
 
 import type { Release, Task } from "./client";
 import { airflowUrl, moment, span } from "./format";
-import { Go } from "./parts";
+import { Go, Wide } from "./parts";
 
 const seconds = (task: Task, now: string) =>
   task.started ? (Date.parse(task.ended ?? now) - Date.parse(task.started)) / 1000 : 0;
@@ -29,8 +29,8 @@ export const Timeline = ({ found }: { found: Release }) => {
   const ended = Math.max(...ran.map((task) => Date.parse(task.ended ?? found.at)));
   const share = (milliseconds: number) => `${(100 * milliseconds) / Math.max(1, ended - began)}%`;
   return (
-    <Box overflowX="auto">
-      <Table.Root size="sm">
+    <Wide label="Tasks">
+      <Table.Root minW="36rem" size="sm">
         <Table.Header>
           <Table.Row>
             {["task", "state", "took", "AWS's share", "tries", "when"].map((head) => (
@@ -67,6 +67,6 @@ export const Timeline = ({ found }: { found: Release }) => {
           ))}
         </Table.Body>
       </Table.Root>
-    </Box>
+    </Wide>
   );
 };

@@ -108,7 +108,7 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
       <Go to={airflowUrl(model, failure.run_id, failure.task_id)}>{failure.task_id}</Go>{" "}
       {failure.skipped ? "was skipped" : "failed"} <Age at={failure.at} now={now} />
     </Text>
-    <Box as="dl" columnGap={3} display="grid" gridTemplateColumns="max-content 1fr" mt={2} rowGap={1}>
+    <Box as="dl" columnGap={3} display="grid" gridTemplateColumns={{ base: "1fr", md: "max-content 1fr" }} mt={2} rowGap={1}>
       {PARTS.map(([title, name]) =>
         failure[name] ? (
           <Box display="contents" key={name}>
@@ -128,8 +128,8 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
 /** The new model's numbers beside those of the live one. */
 export const Figures = ({ figures, title }: { figures: Figure[]; title: string }) =>
   figures.length === 0 ? undefined : (
-    <Box overflowX="auto">
-      <Table.Root size="sm" variant="line">
+    <Wide label={title}>
+      <Table.Root minW="32rem" size="sm" variant="line">
         <Table.Caption captionSide="top" textAlign="start">
           {title}
         </Table.Caption>
@@ -159,8 +159,15 @@ export const Figures = ({ figures, title }: { figures: Figure[]; title: string }
           ))}
         </Table.Body>
       </Table.Root>
-    </Box>
+    </Wide>
   );
+
+/** A table that is wider than a narrow window: it scrolls by itself, with the keyboard too. */
+export const Wide = ({ children, label }: { children: ReactNode; label: string }) => (
+  <Box aria-label={label} overflowX="auto" role="region" tabIndex={0}>
+    {children}
+  </Box>
+);
 
 /** Why nothing, or nothing newer, can be shown. */
 export const Problem = ({ problem }: { problem: RequestError | undefined }) =>
