@@ -187,8 +187,9 @@ def test_an_upload_without_a_model_does_not_stay_in_the_queue(uploads):
     uploads.s3.put_object(Bucket=uploads.name, Key="training_jobs/no-model/trainingjob.zip", Body=b"1")
 
     async def story():
-        watching = asyncio.create_task(anext(uploads.watch(poll_seconds=0.2).run()))
+        # Before it, the watcher would emit an event, and go on only when somebody asks for the next one.
         await asyncio.to_thread(uploads.take_in)
+        watching = asyncio.create_task(anext(uploads.watch(poll_seconds=0.2).run()))
         await until(lambda: uploads.left() == 0)
         watching.cancel()
 

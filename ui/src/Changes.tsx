@@ -29,7 +29,7 @@ export const Changes = ({ comparison, whole = false }: { comparison: Comparison;
 };
 
 const Contents = ({ contents, live, title }: { contents: Content[]; live: string; title: string }) => (
-  <Wide label={title}>
+  <Wide label={`Table: ${title}`}>
     <Table.Root minW="36rem" size="sm" variant="line">
       <Table.Caption captionSide="top" textAlign="start">
         {title}

@@ -140,7 +140,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
         />
       ) : undefined}
       <Text aria-live="polite">{said}</Text>
-      <Wide label="Releases">
+      <Wide label="Table of the releases">
         <Table.Root css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }} minW="50rem" size="sm" variant="outline">
           <Table.Header>
             <Table.Row>

@@ -195,7 +195,7 @@ const Live = ({ row }: { row: Row }) => (
 );
 
 const Models = ({ found }: { found: Releases }) => (
-  <Wide label="Models">
+  <Wide label="Table of the models">
     <Table.Root minW="60rem" size="sm" tableLayout="fixed" variant="outline">
       <Table.Header>
         <Table.Row>

@@ -29,7 +29,7 @@ export const Timeline = ({ found }: { found: Release }) => {
   const ended = Math.max(...ran.map((task) => Date.parse(task.ended ?? found.at)));
   const share = (milliseconds: number) => `${(100 * milliseconds) / Math.max(1, ended - began)}%`;
   return (
-    <Wide label="Tasks">
+    <Wide label="When each task ran">
       <Table.Root minW="36rem" size="sm">
         <Table.Header>
           <Table.Row>

@@ -128,7 +128,7 @@ export const FailureBox = ({ failure, model, now }: { failure: Failure; model: s
 /** The new model's numbers beside those of the live one. */
 export const Figures = ({ figures, title }: { figures: Figure[]; title: string }) =>
   figures.length === 0 ? undefined : (
-    <Wide label={title}>
+    <Wide label={`Table: ${title}`}>
       <Table.Root minW="32rem" size="sm" variant="line">
         <Table.Caption captionSide="top" textAlign="start">
           {title}

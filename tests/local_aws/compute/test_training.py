@@ -161,7 +161,7 @@ def test_a_job_needs_a_train_channel(compute):
 
 def test_a_channel_of_another_content_type_fails(compute):
     result = compute.train(**job("parquet", channels=[channel("train", "clusters/train", "application/x-parquet")]))
-    assert "application/x-parquet is not an accepted ContentType" in result["failure_reason"]
+    assert "SageMaker's XGBoost takes application/x-parquet too" in result["failure_reason"]
 
 
 @pytest.mark.parametrize("image", ["someone/else:latest", "123456789012.dkr.ecr.us-west-2.amazonaws.com/kmeans:1"])
