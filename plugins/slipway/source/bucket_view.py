@@ -6,16 +6,17 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.source.key_look import Found, KeyLook, look_async
+from slipway.source.key_look import KeyLook, look_async
 from slipway.source.uploads import (
     COMMON_PREFIX,
     IntakeState,
+    KeyState,
     VersionKey,
     has_usual_form,
     is_request,
     keys_elsewhere,
 )
-from slipway.source.versions import CurrentObject, current_object_async, current_objects_async
+from slipway.source.versions import CurrentObject, ObjectVersion, current_object_async, current_objects_async
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ class BucketView:
             elif state.waiting and key in self._keys:
                 waiting |= {(key, version_id) for version_id in state.waiting}
             elif state.may_hide_one and self._settled.get(key) != state.newest:
-                waiting |= {(one.key, one.version_id) for one in (await self._look(intake, key)).open}
+                waiting |= {(one.key, one.version_id) for one in await self._new_versions(key, state)}
         handled = set(unasked)
-        looks: dict[str, Found] = {}
+        looks: dict[str, list[ObjectVersion]] = {}
         for version in set(named) - unasked:
             if await self._is_handled(version, intake, changed, looks):
                 handled.add(version)
@@ -109,15 +110,16 @@ class BucketView:
     def _current(self, key: str) -> CurrentObject | None:
         return self._below_prefix.get(key) or self._elsewhere.get(key)
 
-    async def _look(self, intake: IntakeState, key: str) -> Found:
-        state = intake.keys.get(key)
+    async def _new_versions(self, key: str, state: KeyState) -> list[ObjectVersion]:
+        """Return the versions that the intake has not seen; those that wait for their model it has."""
         found = await look_async(self._client, self._bucket, KeyLook(key, state))
-        if state and found.state and found.state.settled and not found.open:
+        new = [one for one in found.open if one.version_id not in state.waiting]
+        if found.state and found.state.settled and not new:
             self._settled[key] = state.newest
-        return found
+        return new
 
     async def _is_handled(
-        self, version: VersionKey, intake: IntakeState, changed: Collection[str], looks: dict[str, Found]
+        self, version: VersionKey, intake: IntakeState, changed: Collection[str], looks: dict[str, list[ObjectVersion]]
     ) -> bool:
         """Tell whether a version has a run, needs none, or waits for its model.
 
@@ -135,5 +137,5 @@ class BucketView:
         if key in changed:
             return False
         if key not in looks:
-            looks[key] = await self._look(intake, key)
-        return all(one.version_id != version_id for one in looks[key].open)
+            looks[key] = await self._new_versions(key, state)
+        return all(one.version_id != version_id for one in looks[key])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from slipway.source.bucket_view import BucketView
+from slipway.source.bucket_view import BucketView, Judged
 from slipway.source.intake import WatchedBucket, take_in
 from slipway.source.uploads import STATE_KEY, IntakeState
 from tests.unit.scripted_aws import MemoryStore
@@ -83,6 +83,18 @@ def test_a_version_without_a_dag_waits_and_one_without_a_model_does_not():
     world.take_in(dag=False)
     assert world.judge((WINE, "w1"), (IRIS, "v1")).waiting == {(IRIS, "v1")}
     assert world.judge((WINE, "w1"), (IRIS, "v1")).handled == {(WINE, "w1")}
+
+
+def test_a_young_version_without_a_model_does_not_wait_and_is_looked_at_until_it_is_settled():
+    world = World(clock_seconds=1)
+    world.take_in()
+    world.bucket.put(WINE, "w1")
+    world.take_in()
+    assert world.judge((WINE, "w1")) == Judged(frozenset(), frozenset({(WINE, "w1")}))
+    world.bucket.clock_seconds = 2
+    for _ in range(2):
+        world.judge()
+    assert [operation for operation, _ in world.bucket.calls].count("list_object_versions") == 2
 
 
 def test_keys_elsewhere_take_turns():
