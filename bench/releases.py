@@ -36,8 +36,9 @@ _ANSWER_AFTER_SECONDS = 3.0
 # The shortest wait of a release: a trigger's first look comes that late (docs/decisions.md, 11).
 _SHORTEST_WAIT_SECONDS = 1.0
 # Polls of the intake and the reaper belong to the idle hour; metrics and logs are of the services themselves. The
-# ledger cannot tell the release's own listing of the bucket, one, from those of the intake, so it is left out too.
-_NOT_COUNTED = {"ListObjectVersions", "ListTrainingJobs", "PutMetricData", "PutLogEvents", "CreateLogStream"}
+# ledger cannot tell the release's own listings of the bucket from those of the intake, so they are left out too.
+_LISTINGS = {"ListObjectsV2", "ListObjectVersions"}
+_NOT_COUNTED = {*_LISTINGS, "ListTrainingJobs", "PutMetricData", "PutLogEvents", "CreateLogStream"}
 _JOB_MEMBERS = (
     *("AlgorithmSpecification", "RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig"),
     *("ResourceConfig", "StoppingCondition"),

@@ -274,9 +274,7 @@ class TestRestart:
         slipway.services("down")
         slipway.services("up")
         assert slipway.ask(PRODUCTION).accuracy == accuracy
-        seen = len(slipway.ledger(operation="ListObjectVersions"))
-        slipway.wait(
-            "the intake to look again", lambda: len(slipway.ledger(operation="ListObjectVersions")) >= seen + 3
-        )
+        seen = len(slipway.ledger(operation="ListObjectsV2"))
+        slipway.wait("the intake to look again", lambda: len(slipway.ledger(operation="ListObjectsV2")) >= seen + 3)
         assert slipway.ledger(operation="CreateTrainingJob") == created
         assert slipway.runs_of(IRIS, first_release.version_id) == [first_release.run_id]

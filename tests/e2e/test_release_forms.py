@@ -92,7 +92,7 @@ def test_a_released_version_is_chosen_from_a_list_and_released_again(opened: Ope
 def test_a_refused_run_offers_the_new_attempt_by_one_press(opened: Opens, server: BoardServer) -> None:
     before = len(runs(server, "new_attempt__"))
     page = opened(REFUSED)
-    expect(page.get_by_role("region", name="Failed: source")).to_contain_text("press Release this version again")
+    expect(page.get_by_role("region", name="Failed: source")).to_contain_text('press "Release this version again"')
     page.get_by_role("button", name="Release this version again").click()
     expect(page.get_by_role("status")).to_contain_text("The release has started: new_attempt__")
     started = runs(server, "new_attempt__")
