@@ -40,15 +40,22 @@ class Production:
         return " and ".join(named) or None
 
 
-def production(model: str, surveyed: Found, deployment: Results | None, now: datetime) -> Production:
+def production(
+    model: str, surveyed: Found, deployment: Results | None, deployed_at: datetime | None, now: datetime
+) -> Production:
     """Find out what production serves.
 
     :param model: the model
     :param surveyed: what AWS serves; it counts while it is known and not old
     :param deployment: what the run has left that changed production last; None if there is none
+    :param deployed_at: when it did; the survey counts from its first look after that
     :param now: the time of the page
     """
-    return Production(surveyed.shares_in_production(model, now) or (deployment.shares if deployment else {}))
+    own = deployment.shares if deployment else {}
+    looked_at = surveyed.survey(now).at
+    if own and deployed_at and looked_at and looked_at < deployed_at:
+        return Production(own)
+    return Production(surveyed.shares_in_production(model, now) or own)
 
 
 def percent(share: float) -> str:

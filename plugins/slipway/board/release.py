@@ -56,7 +56,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     surveyed, at = survey.found(session), datetime.now(UTC)
     now = live_release(deployed, left, left[run.id], surveyed)
     newest = deployed.get("production")
-    serves = production(dag_id, surveyed, left[newest.run] if newest else None, at)
+    serves = production(dag_id, surveyed, left[newest.run] if newest else None, newest.since if newest else None, at)
     waiting = [
         decisions.decision(
             one,

@@ -105,7 +105,13 @@ def _row(
     surveyed: Found,
 ) -> Row:
     newest = deployed.get("production")
-    serves = production(listed.dag_id, surveyed, left[newest.run] if newest else None, datetime.now(UTC))
+    serves = production(
+        listed.dag_id,
+        surveyed,
+        left[newest.run] if newest else None,
+        newest.since if newest else None,
+        datetime.now(UTC),
+    )
     shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
     return Row(
         model=listed.dag_id,
