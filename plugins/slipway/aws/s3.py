@@ -60,24 +60,6 @@ def uri(bucket: str, key: str, version_id: str | None = None) -> str:
     return f"s3://{bucket}/{key}" + (f" version {version_id}" if version_id else "")
 
 
-async def exists_async(client: Any, bucket: str, key: str) -> bool:
-    """Tell whether an object exists now; it does not when its newest version is a delete marker.
-
-    A listing, because the answer to a HEAD request has no body: an expired token would be a bare 400.
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-
-    :param client: an aiobotocore S3 client
-    :param bucket: the bucket
-    :param key: the object's key
-    :raises slipway.errors.AwsError: when the call fails
-    """
-    with aws_call("look for the object", uri(bucket, key)):
-        # Keys are listed in order: of the keys that begin with this one, it is the first.
-        answer = await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
-    return any(item["Key"] == key for item in answer.get("Contents", ()))
-
-
 class S3Hook(AwsHook):
     """Objects of S3, each in a named version or the newest.
 

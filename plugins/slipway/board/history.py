@@ -93,9 +93,7 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
     stored = decisions.remembered(ids, session)
     reached = _reached_production(dag_id, {run.run_id for run in runs}, session)
     now = datetime.now(UTC)
-    served = production(
-        dag_id, survey.found(session), left[live.run] if live else None, live.since if live else None, now
-    )
+    served = production(dag_id, survey.found(session), live, left, now)
     gone = _collected(dag_id, session)
     return PastReleases(
         releases=[_past(run, left[run.id], stored, reached, served, gone) for run in runs],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.board.live import Found
+from slipway.board.progress import Deployed
 from slipway.board.results import Results, version_of
 from slipway.formats.json_numbers import number_text
 
@@ -41,19 +42,19 @@ class Production:
 
 
 def production(
-    model: str, surveyed: Found, deployment: Results | None, deployed_at: datetime | None, now: datetime
+    model: str, surveyed: Found, newest: Deployed | None, left: Mapping[int, Results], now: datetime
 ) -> Production:
     """Find out what production serves.
 
     :param model: the model
     :param surveyed: what AWS serves; it counts while it is known and not old
-    :param deployment: what the run has left that changed production last; None if there is none
-    :param deployed_at: when it did; the survey counts from its first look after that
+    :param newest: the newest deployment, until the survey has looked after it; None if there is none
+    :param left: what the runs have left, with the run of that deployment
     :param now: the time of the page
     """
-    own = deployment.shares if deployment else {}
+    own = left[newest.run].shares if newest else {}
     looked_at = surveyed.survey(now).at
-    if own and deployed_at and looked_at and looked_at < deployed_at:
+    if own and newest and newest.since and looked_at and looked_at < newest.since:
         return Production(own)
     return Production(surveyed.shares_in_production(model, now) or own)
 

@@ -55,8 +55,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     answerer = Answerer(user.get_name(), may_answer(user, {dag_id} if asked else set()))
     surveyed, at = survey.found(session), datetime.now(UTC)
     now = live_release(deployed, left, left[run.id], surveyed)
-    newest = deployed.get("production")
-    serves = production(dag_id, surveyed, left[newest.run] if newest else None, newest.since if newest else None, at)
+    serves = production(dag_id, surveyed, deployed.get("production"), left, at)
     waiting = [
         decisions.decision(
             one,

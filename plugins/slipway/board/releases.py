@@ -104,14 +104,7 @@ def _row(
     left: Mapping[int, Results],
     surveyed: Found,
 ) -> Row:
-    newest = deployed.get("production")
-    serves = production(
-        listed.dag_id,
-        surveyed,
-        left[newest.run] if newest else None,
-        newest.since if newest else None,
-        datetime.now(UTC),
-    )
+    serves = production(listed.dag_id, surveyed, deployed.get("production"), left, datetime.now(UTC))
     shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
     return Row(
         model=listed.dag_id,

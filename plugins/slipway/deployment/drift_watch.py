@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_current_context, task
 
@@ -26,7 +26,7 @@ from slipway.notices.send import Message, Notice, Notices
 from slipway.stages.mixin import STAGE_OF, stage_gate
 from slipway.states import Environment
 from slipway.waiting.watcher import Look, WatcherTrigger
-from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import StateStore, by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -36,14 +36,6 @@ POLL_SECONDS = 600.0
 ASSET_PREFIX = "slipway-drift-"
 REPORTED = "reported"
 TASK_ID = "report_drift"
-
-
-class StateStore(Protocol):
-    """The part of Airflow's asset state store that the report uses."""
-
-    def get(self, key: str, default: Any = None) -> Any: ...
-
-    def set(self, key: str, value: Any) -> None: ...
 
 
 @dataclass(frozen=True)

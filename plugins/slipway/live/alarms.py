@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from slipway.aws.endpoint_metrics import AlarmState
 from slipway.errors import UnreadableDocument
@@ -18,6 +18,7 @@ from slipway.host.links import model_url
 from slipway.live.snapshot import LiveEndpoint, Snapshot
 from slipway.names import package_version
 from slipway.notices.send import Message, Notice
+from slipway.waiting.watcher_dag import StateStore
 
 # The keys in the state store: what must be told, by the watcher, and what was told, by the task.
 UNTOLD, TOLD = "alarms-untold", "alarms-told"
@@ -28,14 +29,6 @@ _TOLD_LIMIT = 3000
 _PART_MAX_CHARS = 400
 # How the template's descriptions begin what the reader can do.
 _FIX = "Fix: "
-
-
-class StateStore(Protocol):
-    """The part of Airflow's asset state store that the task uses."""
-
-    def get(self, key: str, default: Any = None) -> Any: ...
-
-    def set(self, key: str, value: Any) -> None: ...
 
 
 @dataclass(frozen=True)

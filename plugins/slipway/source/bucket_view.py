@@ -71,8 +71,9 @@ class BucketView:
         if intake is None:
             return Judged(frozenset(), frozenset(unasked))
         waiting: set[Hashable] = set()
-        changed = {key for key in self._seen(intake) if self._has_changed(key, intake)}
-        for key in self._seen(intake):
+        seen = self._seen(intake)
+        changed = {key for key in seen if self._has_changed(key, intake)}
+        for key in seen:
             state = intake.keys.get(key)
             if key in changed:
                 waiting.add((key, self._current(key)))

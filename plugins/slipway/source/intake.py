@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -40,7 +40,7 @@ from slipway.source.uploads import (
 )
 from slipway.source.versions import CurrentObject, ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
-from slipway.waiting.watcher_dag import dag_ids, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import StateStore, dag_ids, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.pipelines import Pipeline, Stale
@@ -49,14 +49,6 @@ log = logging.getLogger(__name__)
 
 # One listing costs the same for up to 1000 versions, and a release takes minutes: there is no need to tune this.
 POLL_SECONDS = 2.0
-
-
-class StateStore(Protocol):
-    """The part of Airflow's asset state store that the intake uses."""
-
-    def get(self, key: str, default: Any = None) -> Any: ...
-
-    def set(self, key: str, value: Any) -> None: ...
 
 
 # Starts a release from DAG id, run id, conf and note; False when its DAG does not exist yet.
@@ -255,12 +247,9 @@ def _first_intake(
         key: replace(one, open=tuple(each for each in one.open if not _released_before(source, bucket, each, versions)))
         for key, one in found.items()
     }
-    log.info("First intake of %s: %d of %d keys have an upload to release", bucket, len(_open_keys(kept)), len(kept))
+    to_release = sum(bool(one.open) for one in kept.values())
+    log.info("First intake of %s: %d of %d keys have an upload to release", bucket, to_release, len(kept))
     return kept
-
-
-def _open_keys(found: Mapping[str, Found]) -> list[str]:
-    return [key for key, one in found.items() if one.open]
 
 
 def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:

@@ -68,6 +68,9 @@ async def current_objects_async(client: Any, bucket: str, prefix: str) -> dict[s
 async def current_object_async(client: Any, bucket: str, key: str) -> CurrentObject | None:
     """Look for one object in a listing; None where it does not exist now.
 
+    A listing, because the answer to a HEAD request has no body: an expired token would be a bare 400.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+
     :param client: an aiobotocore S3 client
     :param bucket: the bucket
     :param key: the object's key; of the keys that begin with it, it is the first

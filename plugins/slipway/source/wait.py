@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from slipway.aws.s3 import S3Hook, exists_async, uri
+from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import problem_of
+from slipway.source.versions import current_object_async
 from slipway.waiting.polling import PollingTrigger
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -33,7 +34,7 @@ class ObjectExistsTrigger(PollingTrigger):
 
     async def look(self) -> TriggerEvent | None:
         """Return the event that ends the wait, or None to look again."""
-        if await exists_async(await self.client(S3Hook), self.bucket, self.key):
+        if await current_object_async(await self.client(S3Hook), self.bucket, self.key):
             return WaitResult(WaitOutcome.REACHED, status="exists").to_event()
         return self._due(f"{uri(self.bucket, self.key)} was not uploaded")
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from airflow.sdk import DAG, Asset, AssetWatcher
 
@@ -22,6 +22,14 @@ class OfConnection(Protocol):
 
     @property
     def aws_conn_id(self) -> str: ...
+
+
+class StateStore(Protocol):
+    """The part of Airflow's asset state store that the task of a watcher's DAG uses."""
+
+    def get(self, key: str, default: Any = None) -> Any: ...
+
+    def set(self, key: str, value: Any) -> None: ...
 
 
 Watched = TypeVar("Watched", bound=OfConnection)

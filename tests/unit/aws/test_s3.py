@@ -1,6 +1,5 @@
 """S3Hook: objects and their versions, through boto3's own client and its validation."""
 
-import asyncio
 import io
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.response import StreamingBody
 
-from slipway.aws.s3 import S3Hook, StoredObject, bucket_and_key, exists_async, uri
+from slipway.aws.s3 import S3Hook, StoredObject, bucket_and_key, uri
 from slipway.errors import AwsError, PermanentError
 from tests.unit.aws.stubs import stubbed
 from tests.unit.scripted_aws import Script
@@ -113,18 +112,6 @@ def test_put_if_absent_writes_once(s3):
     assert s3.hook.put_if_absent("bucket", "k", b"1", content_type="application/zip") is False
     with pytest.raises(PermanentError, match="AccessDenied"):
         s3.hook.put_if_absent("bucket", "k", b"1", content_type="application/zip")
-
-
-@pytest.mark.parametrize(
-    ("answer", "there"), [({"Contents": [{"Key": "k"}]}, True), ({"Contents": [{"Key": "k2"}]}, False), ({}, False)]
-)
-def test_exists_async(answer, there):
-    class Client:
-        async def list_objects_v2(self, **arguments):
-            assert arguments == {"Bucket": "bucket", "Prefix": "k", "MaxKeys": 1}
-            return answer
-
-    assert asyncio.run(exists_async(Client(), "bucket", "k")) is there
 
 
 def test_uri_names_the_version():

@@ -7,6 +7,7 @@ import pytest
 
 from slipway.board.live import Found
 from slipway.board.production import production
+from slipway.board.progress import Deployed
 from slipway.live.snapshot import LiveEndpoint, LiveVariant, Looked
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -25,10 +26,12 @@ def surveyed(seconds_ago: int) -> Found:
     [(10, "v1"), (50, "v1 · 90 % and v2 · 10 %")],
 )
 def test_a_deployment_after_the_last_look_counts_until_the_next_one(looked_seconds_ago, words):
-    deployment = SimpleNamespace(shares={FIRST: 0.9, SECOND: 0.1})
-    deployed_at = NOW - timedelta(seconds=30)
-    assert production("iris", surveyed(looked_seconds_ago), deployment, deployed_at, NOW).words == words
+    newest, left = (
+        Deployed(7, "run", NOW - timedelta(seconds=30)),
+        {7: SimpleNamespace(shares={FIRST: 0.9, SECOND: 0.1})},
+    )
+    assert production("iris", surveyed(looked_seconds_ago), newest, left, NOW).words == words
 
 
 def test_without_a_deployment_of_slipways_the_survey_counts():
-    assert production("iris", surveyed(50), None, None, NOW).words == "v1"
+    assert production("iris", surveyed(50), None, {}, NOW).words == "v1"

@@ -1,11 +1,12 @@
 """S3Versions: versions of objects, through boto3's own client and its validation."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.source.versions import CurrentObject, S3Versions
+from slipway.source.versions import CurrentObject, S3Versions, current_object_async
 from tests.unit.aws.stubs import stubbed
 
 WRITTEN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -58,3 +59,15 @@ def test_an_object_without_a_version_cannot_be_pinned(s3):
     s3.add_response("head_object", {**HEAD, "VersionId": "null"})
     with pytest.raises(PermanentError, match="turn versioning on"):
         s3.versions.head_version("bucket", "k")
+
+
+@pytest.mark.parametrize(
+    ("answer", "there"), [({"Contents": [shown("k")]}, True), ({"Contents": [shown("k2")]}, False), ({}, False)]
+)
+def test_one_object_is_looked_for_without_blocking(answer, there):
+    class Client:
+        async def list_objects_v2(self, **arguments):
+            assert arguments == {"Bucket": "bucket", "Prefix": "k", "MaxKeys": 1}
+            return answer
+
+    assert (asyncio.run(current_object_async(Client(), "bucket", "k")) is not None) is there

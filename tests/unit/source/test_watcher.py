@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -127,7 +128,8 @@ def wait_for_object(*answers, deadline_seconds=60.0, refusals=()):
     return WaitResult.from_event(event.payload), hook
 
 
-MISSING, THERE = {}, {"Contents": [{"Key": "k"}]}
+MISSING = {}
+THERE = {"Contents": [{"Key": "k", "ETag": "e", "LastModified": datetime(2026, 5, 1, tzinfo=UTC)}]}
 
 
 def test_the_wait_ends_when_the_object_is_there():
