@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,26 +86,15 @@ def send(settings: Settings, endpoint: str, arguments: list[str]) -> int:
     verdict = command.print_verdict(given, result, console)
     folder = given.report or settings.home / "stress" / f"{endpoint}-{began:%Y%m%dT%H%M%SZ}"
     folder.mkdir(parents=True, exist_ok=True)
-
-    def write(evidence: dict[str, Any]) -> None:
-        report = report_files.document(result, verdict, evidence)
-        for file in (report_files.machine_readable(report), report_files.page(report)):
-            (folder / file.name).write_text(file.content, encoding="utf-8")
-
     # Before waiting for CloudWatch, because this process may be ended while it waits.
-    write({})
+    report_files.write(folder, result, verdict, {})
     console.print(f"Report: {folder.resolve() / report_files.PAGE}", soft_wrap=True, highlight=False)
     if result.completed:
-        try:
-            if given.watch > 0:
-                console.print(f"Waiting {given.watch:g} s for CloudWatch's figures; Ctrl-C leaves them out")
-                time.sleep(given.watch)
-            evidence = report_files.evidence(order, began, aws_conn_id=None)
-            write(evidence)
-            for part, why in evidence["missing"].items():
-                console.print(f"The report lacks {part}: {why}", style="yellow", soft_wrap=True)
-        except KeyboardInterrupt:
-            console.print("The report lacks CloudWatch's figures")
+
+        def say(text: str, style: str | None) -> None:
+            console.print(text, style=style, soft_wrap=True)
+
+        report_files.add_evidence(folder, result, verdict, order, began, given.watch, say)
     return command.status(verdict)
 
 

@@ -2,7 +2,7 @@ import { Box, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 
 import type { Comparison, Content } from "./client";
 import { releaseName } from "./format";
-import { Wide } from "./parts";
+import { Heads, Wide } from "./parts";
 
 const differs = (one: Content) => one.new !== one.live;
 
@@ -34,15 +34,7 @@ const Contents = ({ contents, live, title }: { contents: Content[]; live: string
       <Table.Caption captionSide="top" textAlign="start">
         {title}
       </Table.Caption>
-      <Table.Header>
-        <Table.Row>
-          {["part", "name", "this release", ...(live ? [live] : [])].map((head) => (
-            <Table.ColumnHeader key={head} scope="col">
-              {head}
-            </Table.ColumnHeader>
-          ))}
-        </Table.Row>
-      </Table.Header>
+      <Heads of={["part", "name", "this release", ...(live ? [live] : [])]} />
       <Table.Body>
         {contents.map((one) => (
           <Table.Row key={`${one.part} ${one.name}`}>

@@ -6,7 +6,7 @@ import { AwsLinks } from "./AwsLinks";
 import { DecisionCard } from "./DecisionCard";
 import { decidedBy, moment, percent, releaseName, runUrl } from "./format";
 import { Metrics } from "./Metrics";
-import { Age, FailureBox, Go, Page, Problem, StageCell, Waiting, Wide } from "./parts";
+import { Age, FailureBox, Go, Heads, Page, Problem, StageCell, Waiting, Wide } from "./parts";
 import { ReleaseVersion } from "./ReleaseVersion";
 import { ServedEnvironments } from "./Served";
 import { TrafficPlots } from "./Traffic";
@@ -142,15 +142,7 @@ const History = ({ model, past, refresh }: HistoryProps) => {
       <Text aria-live="polite">{said}</Text>
       <Wide label="Table of the releases">
         <Table.Root css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }} minW="50rem" size="sm" variant="outline">
-          <Table.Header>
-            <Table.Row>
-              {["release", "state", "started", "decision", "production", "roll back"].map((head) => (
-                <Table.ColumnHeader key={head} scope="col">
-                  {head}
-                </Table.ColumnHeader>
-              ))}
-            </Table.Row>
-          </Table.Header>
+          <Heads of={["release", "state", "started", "decision", "production", "roll back"]} />
           <Table.Body>
             {past.releases.map((one) => (
               <Line

@@ -1,7 +1,7 @@
 import { Box, Table, Text } from "@chakra-ui/react";
 import { useId } from "react";
 
-import { Wide } from "./parts";
+import { Heads, Wide } from "./parts";
 
 export type Point = { filled: boolean; key: string; label: string; value: number };
 
@@ -61,15 +61,7 @@ export const Plot = ({ points, title }: { points: Point[]; title: string }) => {
         <summary>{`${title} as a table`}</summary>
         <Wide label={`${title} as a table`}>
           <Table.Root size="sm">
-            <Table.Header>
-              <Table.Row>
-                {["release", "value", "production"].map((head) => (
-                  <Table.ColumnHeader key={head} scope="col">
-                    {head}
-                  </Table.ColumnHeader>
-                ))}
-              </Table.Row>
-            </Table.Header>
+            <Heads of={["release", "value", "production"]} />
             <Table.Body>
               {points.map((one) => (
                 <Table.Row key={one.key}>

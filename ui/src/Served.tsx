@@ -4,7 +4,7 @@ import { useId } from "react";
 
 import type { Costs, Served, ServedVariant, Survey } from "./client";
 import { moment, percent, releaseName } from "./format";
-import { Age, Wide } from "./parts";
+import { Age, Heads, Wide } from "./parts";
 
 const FIRING = "ALARM";
 
@@ -139,15 +139,7 @@ const Endpoint = ({ now, served }: { now: string; served: Served }) => (
     ) : undefined}
     <Wide label={`Variants of ${served.endpoint}`}>
       <Table.Root minW="36rem" size="sm" variant="line">
-        <Table.Header>
-          <Table.Row>
-            {HEADS.map((head) => (
-              <Table.ColumnHeader key={head} scope="col">
-                {head}
-              </Table.ColumnHeader>
-            ))}
-          </Table.Row>
-        </Table.Header>
+        <Heads of={HEADS} />
         <Table.Body>
           {served.variants.map((one) => (
             <VariantRow key={one.name} one={one} />

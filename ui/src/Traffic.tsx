@@ -4,7 +4,7 @@ import { useId, useState } from "react";
 
 import type { Traffic, TrafficOfEndpoint } from "./client";
 import { runUrl } from "./format";
-import { Go, Problem, Waiting } from "./parts";
+import { Go, Heads, Problem, Waiting } from "./parts";
 import { type Line, type NumberedMark, TimePlot, utc } from "./TimePlot";
 import { usePoll } from "./usePoll";
 
@@ -178,15 +178,7 @@ const Values = ({ endpoint }: { endpoint: TrafficOfEndpoint }) => {
         <Box aria-label={`Values of ${endpoint.endpoint}`} maxH="30rem" overflow="auto" role="region" tabIndex={0}>
           <Text fontSize="sm">A time that is not in the table had no requests, or was not recorded.</Text>
           <Table.Root size="sm">
-            <Table.Header>
-              <Table.Row>
-                {HEADS.map((head) => (
-                  <Table.ColumnHeader key={head} scope="col">
-                    {head}
-                  </Table.ColumnHeader>
-                ))}
-              </Table.Row>
-            </Table.Header>
+            <Heads of={HEADS} />
             <Table.Body>
               {rows.map((row) => (
                 <Table.Row key={`${row.at} ${row.variant}`}>

@@ -162,6 +162,19 @@ export const Figures = ({ figures, title }: { figures: Figure[]; title: string }
     </Wide>
   );
 
+/** The head of a table: its columns' names. */
+export const Heads = ({ of }: { of: string[] }) => (
+  <Table.Header>
+    <Table.Row>
+      {of.map((head) => (
+        <Table.ColumnHeader key={head} scope="col">
+          {head}
+        </Table.ColumnHeader>
+      ))}
+    </Table.Row>
+  </Table.Header>
+);
+
 /** A table that is wider than a narrow window: it scrolls by itself, with the keyboard too. */
 export const Wide = ({ children, label }: { children: ReactNode; label: string }) => (
   <Box aria-label={label} overflowX="auto" role="region" tabIndex={0}>

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,22 +174,7 @@ def _report(
 
     verdict = command.print_verdict(given, result, output.err)
     place.mkdir(parents=True, exist_ok=True)
-
-    def write(evidence: dict[str, Any]) -> None:
-        report = report_files.document(result, verdict, evidence)
-        for file in (report_files.machine_readable(report), report_files.page(report)):
-            (place / file.name).write_text(file.content, encoding="utf-8")
-
-    write({})
+    report_files.write(place, result, verdict, {})
     if result.completed:
-        try:
-            if watch > 0:
-                output.note(f"Waiting {watch:g} s for CloudWatch's figures; Ctrl-C leaves them out")
-                time.sleep(watch)
-            evidence = report_files.evidence(order, began, aws_conn_id=None)
-            write(evidence)
-            for part, why in evidence["missing"].items():
-                output.note(f"The report lacks {part}: {why}", style="yellow")
-        except KeyboardInterrupt:
-            output.note("The report lacks CloudWatch's figures", style="yellow")
+        report_files.add_evidence(place, result, verdict, order, began, watch, output.note)
     return verdict

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.formats.json_numbers import json_value
@@ -81,6 +83,50 @@ def page(report: Mapping[str, Any]) -> ReportFile:
     from slipway.load_report.page import render
 
     return ReportFile(PAGE, render(report), "text/html; charset=utf-8")
+
+
+def write(folder: Path, result: LoadResult, verdict: SloVerdict, evidence: Mapping[str, Any]) -> None:
+    """Write both files into a folder, for a load that a person has started.
+
+    :param folder: where they go; it exists
+    :param result: the run
+    :param verdict: the verdict on it
+    :param evidence: as for `document`
+    """
+    report = document(result, verdict, evidence)
+    for file in (machine_readable(report), page(report)):
+        (folder / file.name).write_text(file.content, encoding="utf-8")
+
+
+def add_evidence(
+    folder: Path,
+    result: LoadResult,
+    verdict: SloVerdict,
+    order: StressOrder,
+    began: datetime,
+    watch_seconds: float,
+    say: Callable[[str, str | None], None],
+) -> None:
+    """Wait for CloudWatch, and write both files again with what AWS says; Ctrl-C leaves that out.
+
+    :param folder: where `write` has written them
+    :param result: the run
+    :param verdict: the verdict on it
+    :param order: the load
+    :param began: when it began, with a time zone
+    :param watch_seconds: how long to wait
+    :param say: prints a line in a style
+    """
+    try:
+        if watch_seconds > 0:
+            say(f"Waiting {watch_seconds:g} s for CloudWatch's figures; Ctrl-C leaves them out", None)
+            time.sleep(watch_seconds)
+        found = evidence(order, began, aws_conn_id=None)
+        write(folder, result, verdict, found)
+        for part, why in found["missing"].items():
+            say(f"The report lacks {part}: {why}", "yellow")
+    except KeyboardInterrupt:
+        say("The report lacks CloudWatch's figures", "yellow")
 
 
 def summary(result: LoadResult, verdict: SloVerdict) -> dict[str, Any]:
