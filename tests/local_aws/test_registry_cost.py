@@ -33,7 +33,7 @@ pytestmark = pytest.mark.local_aws
 
 BUCKET, KEY, TRAINED_KEY = "registry-cost", "training_jobs/iris-model/trainingjob.zip", "job/output/model.tar.gz"
 # More than a page of a list.
-SIZES = {"young": 3, "old": 130}
+SIZES = {"young": 3, "old": 105}
 RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 
 

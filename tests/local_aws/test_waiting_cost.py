@@ -77,8 +77,8 @@ async def last_event(trigger) -> dict:
     return event
 
 
-@pytest.mark.parametrize(("age_seconds", "most"), [(0.0, 41), (HOUR, 3), (24 * HOUR, 3)])
-def test_the_calls_of_a_waiting_approval_in_two_minutes_by_its_age(
+@pytest.mark.parametrize(("age_seconds", "most"), [(0.0, 21), (HOUR, 2), (24 * HOUR, 2)])
+def test_the_calls_of_a_waiting_approval_in_a_minute_by_its_age(
     local_aws, package, clock, monkeypatch, age_seconds, most
 ):
     async def sleep(seconds):
@@ -86,7 +86,7 @@ def test_the_calls_of_a_waiting_approval_in_two_minutes_by_its_age(
 
     monkeypatch.setattr(polling, "sleep", sleep)
     since = len(local_aws.ledger())
-    event = asyncio.run(last_event(approval(package, clock[0], age_seconds, 120)))
+    event = asyncio.run(last_event(approval(package, clock[0], age_seconds, 60)))
     assert event == {"outcome": "timeout"}
     calls = Counter(line["operation"] for line in local_aws.ledger()[since:])
     assert calls == {"DescribeModelPackage": most, "GetObject": most}
