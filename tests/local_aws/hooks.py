@@ -25,7 +25,7 @@ def cheap_hooks() -> Iterator[None]:
     """Share what every new hook would compute again.
 
     A session of boto3 or of Airflow's own hooks reads boto3's descriptions of the service again; here all sessions
-    share them. For its user agent a hook of Airflow's looks for the operator through the whole call stack, which is deep
+    share them. For its user agent Airflow's hook looks for the operator through the whole call stack, which is deep
     in a test.
     """
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,6 @@ from slipway.aws.placeholders import PLACEHOLDERS, AwsIdentity
 from slipway.aws.session import AwsHook
 from slipway.errors import PermanentError
 
-
 # Whose credentials the sessions of this process have, which stays the same for each of them.
 _known: WeakKeyDictionary[Any, AwsIdentity] = WeakKeyDictionary()
 
