@@ -1,57 +1,72 @@
-"""Takes over the metrics of earlier versions, which ministack kept among its alarms in ``cloudwatch.json``."""
+"""Takes over what ministack kept of metrics and of alarms' history among its alarms, in ``cloudwatch.json``."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from local_aws.framework.disk import DiskFull
 from local_aws.framework.store import Scope
+from local_aws.metrics.history import AlarmHistory, Change
 from local_aws.metrics.points import Point, of_statistics, of_values
 from local_aws.metrics.store import Metric, MetricStore
 
-PRIVATE_PARTS = {"ministack.services.cloudwatch": ("_metrics", "load_persisted_state")}
+PRIVATE_PARTS = {"ministack.services.cloudwatch": ("_alarm_history", "_metrics", "_parse_ts", "load_persisted_state")}
 
-_MARK = "taken over from cloudwatch.json"
+_METRICS, _HISTORY = "metrics", "alarm_history"
 
 _log = logging.getLogger(__name__)
 
 
-def take_over(modules: Mapping[str, Any], store: MetricStore) -> None:
-    """Move the metrics that a state file still has into the store, when ministack loads it.
+def take_over(modules: Mapping[str, Any], store: MetricStore, history: AlarmHistory) -> None:
+    """Move the metrics and the history that a state file still has, when ministack loads it.
 
-    The next save writes the file without them. Until then each start finds them again, so only points later than those
-    of the last time are added.
+    The next save writes the file without them. Until then each start finds them again, so only what is later than the
+    last time is added.
 
     :param modules: ministack's modules by name
     :param store: the metrics
+    :param history: of alarms
     """
     cloudwatch = modules["ministack.services.cloudwatch"]
     load = cloudwatch.load_persisted_state
 
     def loaded(data: dict[str, Any]) -> Any:
-        kept = dict(data)
-        if former := getattr(kept.get("metrics"), "_data", {}):
+        metrics = list(_points(getattr(data.get(_METRICS), "_data", {})))
+        changes = list(_changes(getattr(data.get(_HISTORY), "_data", {}), cloudwatch._parse_ts))
+
+        def work() -> None:
+            since = store.mark(_METRICS)
+            store.put((metric, point) for metric, point in metrics if point.at > since)
+            store.set_mark(_METRICS, max((point.at for _, point in metrics), default=since))
+            since = store.mark(_HISTORY)
+            history.put((scope, change) for scope, change in changes if change.at > since)
+            store.set_mark(_HISTORY, max((change.at for _, change in changes), default=since))
+
+        if metrics or changes:
             try:
-                _add(store, former)
+                store.change(work)
             except DiskFull as full:
                 _log.error("%s The metrics of an earlier version are taken over by a start with space.", full)
-                return load(kept)
+                return load(data)
             _log.info("The metrics of an earlier version were taken over")
-        kept.pop("metrics", None)
-        return load(kept)
+        return load({name: value for name, value in data.items() if name not in (_METRICS, _HISTORY)})
 
     cloudwatch.load_persisted_state = loaded
 
 
-def _add(store: MetricStore, former: Mapping[tuple[str, str, Any], list[dict[str, Any]]]) -> None:
-    def work() -> None:
-        since = store.mark(_MARK)
-        store.put((metric, point) for metric, point in _points(former) if point.at > since)
-        store.set_mark(_MARK, max((point.at for _, point in _points(former)), default=since))
-
-    store.change(work)
+def _changes(
+    former: Mapping[tuple[str, str, Any], list[dict[str, Any]]], epoch: Callable[[Any], float | None]
+) -> Iterator[tuple[Scope, Change]]:
+    for (account, region, _), stored in former.items():
+        for one in stored:
+            kind, data = one.get("AlarmType", "MetricAlarm"), one.get("HistoryData", "")
+            at = epoch(one["Timestamp"]) or 0.0
+            yield (
+                Scope(account, region),
+                Change(one["AlarmName"], kind, at, one["HistoryItemType"], one["HistorySummary"], data),
+            )
 
 
 def _points(former: Mapping[tuple[str, str, Any], list[dict[str, Any]]]) -> Iterator[tuple[Metric, Point]]:

@@ -5,39 +5,25 @@ ministack keeps every point in memory, writes all of them with each save, and go
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import inspect
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
-from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, DiskFull
 from local_aws.framework.store import Scope
-from local_aws.host.model_checks import query_document
-from local_aws.metrics.points import Point, is_percentile, of_statistics, of_values
+from local_aws.host.cloudwatch_answers import CloudWatchAnswers, Document, token_of, written_token
+from local_aws.metrics.points import Point, of_statistics, of_values
 from local_aws.metrics.reading import Asked, datapoints, page
 from local_aws.metrics.retention import available_since, resolution_at
 from local_aws.metrics.store import Metric, MetricStore
 
 PRIVATE_PARTS = {
-    "ministack.core.responses": ("get_account_id", "get_region"),
     "ministack.services.cloudwatch": (
-        "_cbor_ok",
-        "_cbor_timestamp",
-        "_error",
         "_get_metric_data",
         "_get_metric_statistics",
-        "_json_ok",
         "_list_metrics",
         "_parse_ts",
         "_put_metric_data",
-        "_ts_iso",
-        "_xml",
-        "handle_request",
     ),
 }
 
@@ -47,21 +33,15 @@ _LISTED_SECONDS, _RECENTLY_SECONDS = 14 * 86400, 3 * 3600
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
 _MOST_DATAPOINTS = 100_800
 
-Document = dict[str, Any]
-Operation = Callable[[Scope, Document], Document]
 
-
-class InvalidToken(Exception):
-    """A NextToken that is none of ours."""
-
-
-def serve_metrics(modules: Mapping[str, Any], store: MetricStore) -> None:
-    """Let the store answer what is put and asked of metrics, in a thread that no other call waits for.
+def serve_metrics(modules: Mapping[str, Any], answers: CloudWatchAnswers, store: MetricStore) -> None:
+    """Let the store answer what is put and asked of metrics.
 
     :param modules: ministack's modules by name
+    :param answers: writes the answers
     :param store: the metrics
     """
-    cloudwatch, responses = modules["ministack.services.cloudwatch"], modules["ministack.core.responses"]
+    cloudwatch = modules["ministack.services.cloudwatch"]
     operations = MetricOperations(store, cloudwatch._parse_ts)
     for name, operation, work in (
         ("_put_metric_data", "PutMetricData", operations.put_metric_data),
@@ -69,41 +49,7 @@ def serve_metrics(modules: Mapping[str, Any], store: MetricStore) -> None:
         ("_get_metric_statistics", "GetMetricStatistics", operations.get_metric_statistics),
         ("_get_metric_data", "GetMetricData", operations.get_metric_data),
     ):
-        setattr(cloudwatch, name, _handler(cloudwatch, responses, operation, work))
-    handle = cloudwatch.handle_request
-
-    async def handled(*request: Any) -> Any:
-        answer = await handle(*request)
-        return await answer if inspect.isawaitable(answer) else answer
-
-    cloudwatch.handle_request = handled
-
-
-def _handler(cloudwatch: Any, responses: Any, operation: str, work: Operation) -> Callable[..., Any]:
-    def called(params: Document, document: Document, is_cbor: bool, is_json: bool = False) -> Any:
-        if not is_cbor and not is_json:
-            values = {name: value[0] if isinstance(value, list) else value for name, value in params.items()}
-            document = query_document("cloudwatch", operation, values)
-        scope = Scope(responses.get_account_id(), responses.get_region())
-
-        def answered() -> Any:
-            try:
-                found = work(scope, document)
-            except DiskFull as full:
-                return cloudwatch._error(UNAVAILABLE, str(full), UNAVAILABLE_STATUS, use_json=is_json, use_cbor=is_cbor)
-            except InvalidToken as invalid:
-                return cloudwatch._error("InvalidNextToken", str(invalid), 400, use_json=is_json, use_cbor=is_cbor)
-            if is_cbor:
-                return cloudwatch._cbor_ok(_timed(found, cloudwatch._cbor_timestamp))
-            if is_json:
-                return cloudwatch._json_ok(_timed(found, int))
-            members = _xml(_timed(found, cloudwatch._ts_iso))
-            result = f"<{operation}Result>{members}</{operation}Result>" if found else ""
-            return cloudwatch._xml(200, f"{operation}Response", result)
-
-        return asyncio.to_thread(answered)
-
-    return called
+        setattr(cloudwatch, name, answers.handler(operation, work))
 
 
 class MetricOperations:
@@ -147,7 +93,7 @@ class MetricOperations:
         recently = document.get("RecentlyActive") == "PT3H"
         since = time.time() - (_RECENTLY_SECONDS if recently else _LISTED_SECONDS)
         wanted = document.get("Dimensions") or []
-        after = int(_token(document, 0)[0])
+        after = int(token_of(document, 0)[0])
         found: list[Document] = []
         for number, metric in self._store.listed(
             scope, document.get("Namespace"), document.get("MetricName"), since, after
@@ -156,7 +102,7 @@ class MetricOperations:
             if not all(one["Name"] in named and one.get("Value") in (None, "", named[one["Name"]]) for one in wanted):
                 continue
             if len(found) == _MOST_METRICS:
-                return {"Metrics": found, "NextToken": _written_token(after)}
+                return {"Metrics": found, "NextToken": written_token(after)}
             after = number
             dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions]
             found.append({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions})
@@ -184,7 +130,7 @@ class MetricOperations:
         """
         descending = document.get("ScanBy") != "TimestampAscending"
         room = int(document.get("MaxDatapoints") or _MOST_DATAPOINTS)
-        first, edge = _token(document, 0, 0.0)
+        first, edge = token_of(document, 0, 0.0)
         results: list[Document] = []
         for place, query in enumerate(document.get("MetricDataQueries") or []):
             if place < first or (query.get("MetricStat") and query.get("ReturnData") is False):
@@ -207,7 +153,7 @@ class MetricOperations:
             if more:
                 last = found[-1][0] if found else (asked.end if descending else asked.start)
                 edge = last if descending else last + (asked.period if found else 0)
-                return {"MetricDataResults": results, "NextToken": _written_token(place, float(edge))}
+                return {"MetricDataResults": results, "NextToken": written_token(place, float(edge))}
         return {"MetricDataResults": results}
 
     def _asked(self, scope: Scope, metric: Document, stat: Document, limits: Document) -> Asked:
@@ -227,50 +173,3 @@ class MetricOperations:
 def _metric(scope: Scope, given: Document) -> Metric:
     dimensions = {one["Name"]: one.get("Value", "") for one in given.get("Dimensions") or []}
     return Metric.of(scope, given["Namespace"], given["MetricName"], dimensions)
-
-
-def _written_token(*position: float) -> str:
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
-
-
-def _token(document: Document, *first: float) -> tuple[float, ...]:
-    token = document.get("NextToken")
-    if not token:
-        return first
-    try:
-        position = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError:
-        position = None
-    if not isinstance(position, list) or [type(one) for one in position] != [type(one) for one in first]:
-        raise InvalidToken(f"Invalid NextToken : {token}")
-    return tuple(position)
-
-
-def _timed(value: Any, written: Callable[[float], Any]) -> Any:
-    """Write the times of an answer as its protocol does."""
-    if isinstance(value, list):
-        return [_timed(one, written) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: written(one)
-        if name == "Timestamp"
-        else [written(each) for each in one]
-        if name == "Timestamps"
-        else _timed(one, written)
-        for name, one in value.items()
-    }
-
-
-def _xml(value: Any) -> str:
-    """Write an answer's members as the Query protocol does.
-
-    https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
-    """
-    if isinstance(value, list):
-        return "".join(f"<member>{_xml(one)}</member>" for one in value)
-    if not isinstance(value, dict):
-        return escape(str(value))
-    if value and all(map(is_percentile, value)):
-        return "".join(f"<entry><key>{name}</key><value>{one}</value></entry>" for name, one in value.items())
-    return "".join(f"<{name}>{_xml(one)}</{name}>" for name, one in value.items())

@@ -21,6 +21,9 @@ DAY_SECONDS = 24 * HOUR_SECONDS
 # A resolution in seconds, and for how long finer points are available.
 RESOLUTIONS = ((60, 3 * HOUR_SECONDS), (300, 15 * DAY_SECONDS), (HOUR_SECONDS, 63 * DAY_SECONDS))
 KEPT_SECONDS = 455 * DAY_SECONDS
+# Of alarms. AWS's pages name two weeks and 30 days.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
+HISTORY_SECONDS = 30 * DAY_SECONDS
 # A pass gives way to the calls in between: it works for a part of the time only.
 _PAUSES_PER_WORK = 3
 
@@ -87,6 +90,7 @@ class Retention:
         for metric in metrics:
             self._store.change(partial(self._delete, metric, _hour(now - KEPT_SECONDS)))
             yield
+        self._store.change(lambda: self._store.rows("DELETE FROM history WHERE at < ?", (now - HISTORY_SECONDS,)))
         unused = "DELETE FROM metrics WHERE NOT EXISTS (SELECT 1 FROM points WHERE metric = metrics.id)"
         self._store.change(lambda: self._store.rows(unused))
 

@@ -30,6 +30,11 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS points (metric INTEGER, at REAL, part INTEGER, unit TEXT NOT NULL, count REAL NOT NULL,"
     " total REAL NOT NULL, least REAL NOT NULL, most REAL NOT NULL, distribution BLOB, PRIMARY KEY (metric, at, part))"
     " WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL,"
+    " alarm TEXT NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL, item TEXT NOT NULL, summary TEXT NOT NULL,"
+    " data TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS history_of_alarm ON history (account, region, alarm)",
+    "CREATE INDEX IF NOT EXISTS history_by_time ON history (at)",
     "CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
 )
 _ADD = (
@@ -94,8 +99,11 @@ class MetricStore:
 
     def put(self, data: Iterable[tuple[Metric, Point]]) -> None:
         """Add points, in a transaction of the caller's."""
+        numbers: dict[Metric, int] = {}
         for metric, point in data:
-            self.insert(self._number_of_new(metric), point)
+            if metric not in numbers:
+                numbers[metric] = self._number_of_new(metric)
+            self.insert(numbers[metric], point)
 
     def insert(self, number: int, point: Point) -> None:
         """Add a point, in a transaction of the caller's.

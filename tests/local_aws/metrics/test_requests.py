@@ -119,6 +119,38 @@ def test_data_have_pages_from_either_end(cloudwatch, order):
     assert client.get_metric_data(**asked)["MetricDataResults"][0]["Values"] == [float(n) for n in range(1, 8)]
 
 
+def test_the_history_of_alarms_has_pages(cloudwatch):
+    client, namespace = cloudwatch
+    name = f"history <&> {namespace}"
+    client.put_metric_alarm(
+        AlarmName=name,
+        Namespace=namespace,
+        MetricName="none",
+        Statistic="Sum",
+        Period=86400,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    for state in ("ALARM", "OK", "ALARM"):
+        client.set_alarm_state(AlarmName=name, StateValue=state, StateReason="<tried>")
+    pages = client.get_paginator("describe_alarm_history").paginate(
+        AlarmName=name, ScanBy="TimestampAscending", PaginationConfig={"PageSize": 3}
+    )
+    sizes, items = zip(*((len(page["AlarmHistoryItems"]), page["AlarmHistoryItems"]) for page in pages), strict=True)
+    assert sizes == (3, 1)
+    ascending = [item for page in items for item in page]
+    changes = ["INSUFFICIENT_DATA to INSUFFICIENT_DATA", "INSUFFICIENT_DATA to ALARM", "ALARM to OK", "OK to ALARM"]
+    assert [one["HistorySummary"] for one in ascending] == [f"Alarm updated from {change}" for change in changes]
+    assert json.loads(ascending[-1]["HistoryData"])["newState"]["stateReason"] == "<tried>"
+    assert client.describe_alarm_history(AlarmName=name)["AlarmHistoryItems"] == ascending[::-1]
+    assert client.describe_alarm_history(AlarmName=name, AlarmTypes=["CompositeAlarm"])["AlarmHistoryItems"] == []
+    assert client.describe_alarm_history(AlarmName=name, StartDate=minute_ago(-5))["AlarmHistoryItems"] == []
+    client.delete_alarms(AlarmNames=[name])
+    assert len(client.describe_alarm_history(AlarmName=name)["AlarmHistoryItems"]) == 4
+
+
 def test_metrics_outlive_a_kill_and_those_of_an_earlier_version_are_taken_over(new_local_aws):
     aws = new_local_aws()
     at = int(time.time()) // 60 * 60 - 600
@@ -140,7 +172,17 @@ def test_metrics_outlive_a_kill_and_those_of_an_earlier_version_are_taken_over(n
     metrics = {"__account_region_scoped__": True, "data": {f"{ACCOUNT}\0{REGION}\0{key!r}": points}}
     folder = aws.state_dir / "ministack"
     folder.mkdir(parents=True)
-    (folder / "cloudwatch.json").write_text(json.dumps({"metrics": metrics}))
+    hour_ago = minute_ago(60)
+    changed = {
+        "AlarmName": "kept",
+        "AlarmType": "MetricAlarm",
+        "Timestamp": f"{hour_ago:%Y-%m-%dT%H:%M:%SZ}",
+        "HistoryItemType": "StateUpdate",
+        "HistorySummary": "Alarm updated from OK to ALARM",
+        "HistoryData": "{}",
+    }
+    history = {"__account_region_scoped__": True, "data": {f"{ACCOUNT}\0{REGION}\0'entries'": [changed]}}
+    (folder / "cloudwatch.json").write_text(json.dumps({"metrics": metrics, "alarm_history": history}))
     aws.start()
     span = {"StartTime": at, "EndTime": at + 60, "Period": 60}
     asked = {"Namespace": "Earlier", "MetricName": "m", "Dimensions": DIMENSIONS, **span}
@@ -152,6 +194,8 @@ def test_metrics_outlive_a_kill_and_those_of_an_earlier_version_are_taken_over(n
         return found["SampleCount"], found["Sum"], percentiles["ExtendedStatistics"]["p100"]
 
     assert look() == (5, 37, 20)
+    (item,) = aws.client("cloudwatch").describe_alarm_history(AlarmName="kept")["AlarmHistoryItems"]
+    assert (item["HistorySummary"], item["Timestamp"]) == (changed["HistorySummary"], hour_ago)
     put(aws.client("cloudwatch"), "Earlier", {"MetricName": "m", "Value": 100.0, "Timestamp": at})
     aws.kill()
     aws.start()

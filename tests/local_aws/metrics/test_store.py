@@ -8,9 +8,10 @@ import pytest
 
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope
+from local_aws.metrics.history import AlarmHistory, Change, Wanted
 from local_aws.metrics.points import Point, of_statistics, of_values
 from local_aws.metrics.reading import Asked, datapoints, page
-from local_aws.metrics.retention import DAY_SECONDS, HOUR_SECONDS, Retention, available_since
+from local_aws.metrics.retention import DAY_SECONDS, HISTORY_SECONDS, HOUR_SECONDS, Retention, available_since
 from local_aws.metrics.store import Metric, MetricStore
 
 SCOPE = Scope("123456789012", "us-west-2")
@@ -169,3 +170,23 @@ def test_what_was_added_is_there_for_the_next_process(store, tmp_path):
     again = MetricStore(tmp_path / "metrics.sqlite", Disk(tmp_path))
     assert read(again, NOW - 600, NOW, 60) == before
     again.close()
+
+
+def test_a_page_of_an_alarms_history_reads_no_more_than_it_has(store):
+    history = AlarmHistory(store)
+    costs = []
+    for size in (50, 500):
+        for number in range(size):
+            at = NOW - HISTORY_SECONDS - 60 + number
+            for name in ("a", "b"):
+                history.add(SCOPE, Change(name, "MetricAlarm", at, "StateUpdate", f"{name} {size} {number}", "{}"))
+        before = store.rows_read
+        newest = [one.summary for _, one in history.page(SCOPE, Wanted(alarm="b"), 3)]
+        assert newest == [f"b {size} {number}" for number in range(size - 1, size - 4, -1)]
+        costs.append(store.rows_read - before)
+    assert costs == [3, 3]
+    (_, first), (_, second) = history.page(SCOPE, Wanted(since=NOW - HISTORY_SECONDS), 2, descending=False)
+    assert {first.alarm, second.alarm} == {"a", "b"}
+    assert history.page(SCOPE, Wanted(kinds=["CompositeAlarm"]), 1) == []
+    keep(store)
+    assert store.rows("SELECT count(*) FROM history") == [(2 * 440,)]

@@ -1,0 +1,347 @@
+"""`python -m bench.local_aws_age`: what a history of metrics costs the local AWS itself.
+
+Two local AWSes run side by side with the same alarms. One has an hour of the metrics of some endpoints, the other has
+thirty days of them, put and aggregated day by day as CloudWatch does. Ratios of CPU time say what age costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.aws import Server, free_port
+from bench.report import Bound, Part
+from local_aws.framework.disk import Disk
+from local_aws.framework.store import Scope
+from local_aws.metrics.points import Point, of_values
+from local_aws.metrics.retention import DAY_SECONDS, HOUR_SECONDS, Retention
+from local_aws.metrics.store import Metric, MetricStore
+from tools.environment import admin_variables
+from tools.settings import ACCOUNT, REGION, ROOT, Settings
+
+FRESH, AGED = "fresh", "aged"
+MOST_STEP_RATIO, MOST_WAIT_MS, MOST_STOP_SECONDS = 1.5, 200.0, 3.0
+_INVOCATIONS = (
+    "Invocations",
+    "InvocationsPerInstance",
+    *(f"Invocation{kind}Errors" for kind in ("4XX", "5XX", "Model")),
+)
+_LATENCIES = ("ModelLatency", "OverheadLatency")
+_INSTANCE = ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
+_INVOCATION_SPACE, _INSTANCE_SPACE = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
+_STEPS = 5
+_START_SECONDS = 300
+_IDLE_SECONDS = 65
+
+
+def metrics_of(endpoint: str) -> Iterator[Metric]:
+    """Return all metrics of an endpoint with one variant."""
+    dimensions = {"EndpointName": endpoint, "VariantName": "AllTraffic"}
+    for space, names in ((_INVOCATION_SPACE, _INVOCATIONS + _LATENCIES), (_INSTANCE_SPACE, _INSTANCE)):
+        for name in names:
+            yield Metric.of(Scope(ACCOUNT, REGION), space, name, dimensions)
+
+
+def fill(state: Path, endpoints: int, seconds: int, now: int) -> int:
+    """Put a point a minute of each metric for some time, and aggregate them as time goes by.
+
+    :returns: how many points were put
+    """
+    noise = random.Random(16)
+    pools: dict[str, list[Point]] = {
+        name: [of_values(0, "None", sorted(noise.randrange(900, 40_000) for _ in range(20))) for _ in range(300)]
+        for name in _LATENCIES
+    }
+    few = [of_values(0, "None", [0.0, 1.0], [19.0, 1.0]), of_values(0, "None", [1.0], [20.0])]
+    metrics = [metric for number in range(endpoints) for metric in metrics_of(f"endpoint-{number}")]
+    state.mkdir(parents=True)
+    store = MetricStore(state / "metrics.sqlite", Disk(state))
+    put = 0
+    for begin in range(now - seconds, now, min(seconds, DAY_SECONDS)):
+        end = min(begin + DAY_SECONDS, now)
+        minutes = range(begin, end, 60)
+        for metric in metrics:
+            pool = pools.get(metric.name, few)
+            store.add((metric, replace(pool[noise.randrange(len(pool))], at=float(at))) for at in minutes)
+            put += len(minutes)
+        for _ in Retention(store).keep(end):
+            pass
+    store.close()
+    return put
+
+
+class Running:
+    """A local AWS whose CPU time is measured."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._settings = Settings(home, aws_port=free_port())
+        self._process: subprocess.Popen[bytes] | None = None
+        self.started_cpu_seconds = self.stopped_seconds = 0.0
+
+    def start(self) -> None:
+        """Start it, and wait until it says that it is ready."""
+        command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        log = self.home / "log"
+        with log.open("wb") as written:
+            self._process = subprocess.Popen(
+                [*command, "--port", str(self._settings.aws_port), "--state-dir", self.home / "aws"],
+                cwd=ROOT,
+                env=environment,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while b"Ready at" not in log.read_bytes():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"bench: the local AWS did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.1)
+        self.started_cpu_seconds = self.cpu_seconds()
+        self.server = Server(self._settings.aws_url, self.home, admin_variables(self._settings), self._process.pid)
+        self.cloudformation, self.cloudwatch = self.server.client("cloudformation"), self.server.client("cloudwatch")
+
+    def cpu_seconds(self) -> float:
+        """Return what its own process has used, without those of models."""
+        assert self._process is not None  # noqa: S101 - started
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cost(self, work: Callable[[], object]) -> float:
+        """Return the CPU time of some work."""
+        before = self.cpu_seconds()
+        work()
+        return self.cpu_seconds() - before
+
+    def stop(self) -> None:
+        """Stop it as `make down` does."""
+        assert self._process is not None  # noqa: S101 - started
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+        self.stopped_seconds = time.monotonic() - began
+
+
+def put_alarms(running: Running, endpoints: int) -> None:
+    """Make the three alarms of each endpoint."""
+    for number in range(endpoints):
+        for metric, statistic in (
+            ("Invocation5XXErrors", {"Statistic": "Average"}),
+            ("Invocation4XXErrors", {"Statistic": "Average"}),
+            ("ModelLatency", {"ExtendedStatistic": "p99"}),
+        ):
+            name = f"endpoint-{number}"
+            running.cloudwatch.put_metric_alarm(
+                AlarmName=f"{name}-{metric}",
+                Namespace=_INVOCATION_SPACE,
+                MetricName=metric,
+                Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}],
+                Period=60,
+                EvaluationPeriods=5,
+                Threshold=1e9,
+                ComparisonOperator="GreaterThanThreshold",
+                TreatMissingData="notBreaching",
+                **statistic,
+            )
+
+
+def make_stack(running: Running, name: str) -> None:
+    """Make a stack of topics, whose steps are all the same."""
+    topics = {f"T{n}": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"{name}-{n}"}} for n in range(_STEPS)}
+    running.cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": topics}))
+    while (status := _status(running, name)) != "CREATE_COMPLETE":
+        if not status.endswith("IN_PROGRESS"):
+            raise SystemExit(f"bench: stack {name} is {status}")
+        time.sleep(0.1)
+
+
+def _status(running: Running, stack: str) -> str:
+    return str(running.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
+
+
+def read_hours(running: Running, endpoints: int, times: int) -> None:
+    """Read the last hour of each endpoint, as the board's survey does."""
+    now = time.time()
+    queries = [
+        {
+            "Id": f"q{number}{place}",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": _INVOCATION_SPACE,
+                    "MetricName": metric,
+                    "Dimensions": [
+                        {"Name": "EndpointName", "Value": f"endpoint-{number}"},
+                        {"Name": "VariantName", "Value": "AllTraffic"},
+                    ],
+                },
+                "Period": 60,
+                "Stat": statistic,
+            },
+        }
+        for number in range(endpoints)
+        for place, (metric, statistic) in enumerate((("Invocations", "Sum"), ("ModelLatency", "p99")))
+    ]
+    for _ in range(times):
+        found = running.cloudwatch.get_metric_data(
+            StartTime=datetime.fromtimestamp(now - HOUR_SECONDS, UTC),
+            EndTime=datetime.fromtimestamp(now, UTC),
+            MetricDataQueries=queries,
+        )
+        # Making the history may have taken a part of the hour.
+        if not all(result["Values"] for result in found["MetricDataResults"]):
+            raise SystemExit("bench: metrics are missing")
+
+
+def put_minute(running: Running, endpoints: int) -> None:
+    """Put a minute of all metrics."""
+    for number in range(endpoints):
+        for space in (_INVOCATION_SPACE, _INSTANCE_SPACE):
+            data = [
+                {
+                    "MetricName": metric.name,
+                    "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions],
+                    "Values": [1.0, 2.0],
+                }
+                for metric in metrics_of(f"endpoint-{number}")
+                if metric.namespace == space
+            ]
+            running.cloudwatch.put_metric_data(Namespace=space, MetricData=data)
+
+
+def longest_wait(running: Running, endpoints: int, name: str) -> float:
+    """Return how long a small call waits at most while stacks are made and metrics are put, in milliseconds."""
+    ended, waits = threading.Event(), [0.0]
+    sts = running.server.client("sts")
+
+    def ask() -> None:
+        while not ended.wait(0.01):
+            began = time.perf_counter()
+            sts.get_caller_identity()
+            waits.append(1000 * (time.perf_counter() - began))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        make_stack(running, name)
+        put_minute(running, endpoints)
+        make_stack(running, f"{name}-again")
+        # What is saved a second later.
+        time.sleep(1.5)
+    finally:
+        ended.set()
+        thread.join()
+    return max(waits)
+
+
+def measure(days: int, endpoints: int, rounds: int, say: Callable[[str], None]) -> Part:
+    """Measure both local AWSes in turn."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(_folder()))
+        sides = {FRESH: Running(folder / FRESH), AGED: Running(folder / AGED)}
+        now = int(time.time()) // 60 * 60
+        points = {}
+        for name, seconds in ((FRESH, HOUR_SECONDS), (AGED, days * DAY_SECONDS)):
+            say(f"{name}: putting {seconds // HOUR_SECONDS} hours of {endpoints} endpoints")
+            points[name] = fill(sides[name].home / "aws", endpoints, seconds, now)
+        size_mib = (sides[AGED].home / "aws/metrics.sqlite").stat().st_size / 2**20
+        for running in sides.values():
+            running.start()
+            stack.callback(_end, running)
+            put_alarms(running, endpoints)
+            # The first of each reads descriptions of services, for instance.
+            make_stack(running, "first")
+            put_minute(running, endpoints)
+        rows: list[tuple[str, float, float]] = []
+
+        def both(what: str, work: Callable[[Running, int], float], times: int = rounds) -> tuple[float, float]:
+            say(what)
+            found: dict[str, list[float]] = {FRESH: [], AGED: []}
+            for number in range(times):
+                for name, running in sides.items():
+                    found[name].append(work(running, number))
+            # The least, because a busy machine only adds.
+            rows.append((what, min(found[FRESH]), min(found[AGED])))
+            return rows[-1][1:]
+
+        rows.append(("CPU s of a start", sides[FRESH].started_cpu_seconds, sides[AGED].started_cpu_seconds))
+        fresh, aged = both(
+            f"CPU s of a stack of {_STEPS} topics",
+            lambda running, number: running.cost(lambda: make_stack(running, f"steps-{number}")),
+        )
+        both(
+            "CPU s of putting a minute",
+            lambda running, _: running.cost(lambda: put_minute(running, endpoints)),
+        )
+        both(
+            "CPU s of reading an hour, ten times",
+            lambda running, _: running.cost(lambda: read_hours(running, endpoints, 10)),
+        )
+        both(
+            f"CPU s of {_IDLE_SECONDS} s with {3 * endpoints} alarms",
+            lambda running, _: running.cost(lambda: time.sleep(_IDLE_SECONDS)),
+            1,
+        )
+        _, wait = both(
+            "longest wait of a call, ms", lambda running, number: longest_wait(running, endpoints, f"w{number}")
+        )
+        for running in sides.values():
+            running.stop()
+        rows.append(("s of a stop", sides[FRESH].stopped_seconds, sides[AGED].stopped_seconds))
+    bounds = [
+        Bound("a stack's steps, aged / fresh, CPU", aged / fresh, MOST_STEP_RATIO, -1),
+        Bound("longest wait beside saves, aged, ms", wait, MOST_WAIT_MS, -1),
+        Bound("stop, aged, s", rows[-1][2], MOST_STOP_SECONDS, -1),
+    ]
+    table = [(what, f"{young:.2f}", f"{old:.2f}", f"{old / young:.2f}") for what, young, old in rows]
+    note = f"{points[AGED]:,} points were put in {days} days; the file has {size_mib:.0f} MiB."
+    return Part(("", FRESH, AGED, "ratio"), table, bounds, {"rows": rows, "points": points, "mib": size_mib}, (note,))
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="slipway-bench-age-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(running: Running) -> None:
+    if not running.stopped_seconds:
+        running.stop()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; the exit status says whether every bound was kept."""
+    parser = argparse.ArgumentParser(prog="python -m bench.local_aws_age", description=__doc__)
+    parser.add_argument("--days", type=int, default=30, help="of the aged one's history (30)")
+    parser.add_argument("--endpoints", type=int, default=10, help="that have metrics (10)")
+    parser.add_argument("--rounds", type=int, default=3, help="the least of the rounds counts (3)")
+    parser.add_argument("--report", type=Path, help="write the figures as JSON")
+    given, console = parser.parse_args(arguments), Console()
+    part = measure(given.days, given.endpoints, given.rounds, lambda text: console.print(text, highlight=False))
+    console.print()
+    part.print(console)
+    if given.report:
+        given.report.write_text(json.dumps(part.to_json(), indent=2) + "\n")
+    return 0 if part.kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
