@@ -111,22 +111,17 @@ class Retention:
 
     def _replace(self, metric: int, resolution: int, start: float, end: float) -> None:
         groups: dict[tuple[float, str], list[Point]] = {}
-        parts: dict[tuple[float, str], list[tuple[float, int]]] = {}
-        for part, *values in self._store.rows(
-            "SELECT part, at, unit, count, total, least, most, distribution FROM points"
-            " WHERE metric = ? AND at >= ? AND at < ? ORDER BY at, part",
+        for row in self._store.rows(
+            "SELECT at, unit, count, total, least, most, distribution FROM points"
+            " WHERE metric = ? AND at >= ? AND at < ?",
             (metric, start, end),
         ):
-            point = Point(*values)
-            key = math.floor(point.at / resolution) * resolution, point.unit
-            groups.setdefault(key, []).append(point)
-            parts.setdefault(key, []).append((point.at, part))
-        for (at, unit), points in groups.items():
-            if len(points) == 1 and points[0].at == at:
-                continue
-            for where in parts[at, unit]:
-                self._store.rows("DELETE FROM points WHERE metric = ? AND at = ? AND part = ?", (metric, *where))
-            self._store.insert(metric, merged(at, points))
+            point = Point(*row)
+            groups.setdefault((math.floor(point.at / resolution) * resolution, point.unit), []).append(point)
+        if all(len(points) == 1 and points[0].at == at for (at, _), points in groups.items()):
+            return
+        self._store.rows("DELETE FROM points WHERE metric = ? AND at >= ? AND at < ?", (metric, start, end))
+        self._store.insert(metric, (merged(at, points) for (at, _), points in groups.items()))
 
     def _each_hour(self) -> None:
         while not self._stopping.is_set():

@@ -99,19 +99,25 @@ class MetricStore:
 
     def put(self, data: Iterable[tuple[Metric, Point]]) -> None:
         """Add points, in a transaction of the caller's."""
-        numbers: dict[Metric, int] = {}
+        points: dict[Metric, list[Point]] = {}
         for metric, point in data:
-            if metric not in numbers:
-                numbers[metric] = self._number_of_new(metric)
-            self.insert(numbers[metric], point)
+            points.setdefault(metric, []).append(point)
+        for metric, added in points.items():
+            self.insert(self._number_of_new(metric), added)
 
-    def insert(self, number: int, point: Point) -> None:
-        """Add a point, in a transaction of the caller's.
+    def insert(self, number: int, points: Iterable[Point]) -> None:
+        """Add points of a metric, in a transaction of the caller's.
 
         :param number: of the metric
         """
-        values = (point.at, point.unit, point.count, point.total, point.least, point.most, point.distribution)
-        self.rows(_ADD, (number, *values))
+        with self._lock, closing(self._connection.cursor()) as cursor:
+            cursor.executemany(
+                _ADD,
+                (
+                    (number, one.at, one.unit, one.count, one.total, one.least, one.most, one.distribution)
+                    for one in points
+                ),
+            )
 
     def mark(self, name: str) -> float:
         """Return until when something is done, 0 if it was never done."""
