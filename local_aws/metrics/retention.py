@@ -24,7 +24,8 @@ KEPT_SECONDS = 455 * DAY_SECONDS
 # Of alarms. AWS's pages name two weeks and 30 days.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
 HISTORY_SECONDS = 30 * DAY_SECONDS
-# A pass gives way to the calls in between: it works for a part of the time only.
+# A pass gives way to the calls in between: its transactions are short, and it works for a part of the time only.
+_STEP_SECONDS = 6 * HOUR_SECONDS
 _PAUSES_PER_WORK = 3
 
 _log = logging.getLogger(__name__)
@@ -95,14 +96,14 @@ class Retention:
         self._store.change(lambda: self._store.rows(unused))
 
     def _aggregate(self, metric: int, resolution: int, since: float, until: float) -> Iterator[None]:
-        """Aggregate the points of a metric between two times, those of a day at most with each step."""
+        """Aggregate the points of a metric between two times, those of a few hours with each step."""
         while found := self._store.rows(
             "SELECT min(at) FROM points WHERE metric = ? AND at >= ? AND at < ?", (metric, since, until)
         )[0]:
             if found[0] is None:
                 return
             first = math.floor(found[0] / resolution) * resolution
-            since = min(first + DAY_SECONDS, until)
+            since = min(first + _STEP_SECONDS, until)
             self._store.change(partial(self._replace, metric, resolution, first, since))
             yield
 
