@@ -48,6 +48,8 @@ _INVOCATION_SPACE, _INSTANCE_SPACE = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
 _STEPS = 5
 _START_SECONDS = 300
 _IDLE_SECONDS = 65
+# What a call has changed may be saved this long after it.
+_SAVED_SECONDS = 2.5
 
 
 def metrics_of(endpoint: str) -> Iterator[Metric]:
@@ -58,11 +60,8 @@ def metrics_of(endpoint: str) -> Iterator[Metric]:
             yield Metric.of(Scope(ACCOUNT, REGION), space, name, dimensions)
 
 
-def fill(state: Path, endpoints: int, seconds: int, now: int) -> int:
-    """Put a point a minute of each metric for some time, and aggregate them as time goes by.
-
-    :returns: how many points were put
-    """
+def fill(state: Path, endpoints: int, seconds: int, now: int) -> None:
+    """Put a point a minute of each metric for some time, and aggregate them as time goes by."""
     noise = random.Random(16)
     pools: dict[str, list[Point]] = {
         name: [of_values(0, "None", sorted(noise.randrange(900, 40_000) for _ in range(20))) for _ in range(300)]
@@ -72,18 +71,15 @@ def fill(state: Path, endpoints: int, seconds: int, now: int) -> int:
     metrics = [metric for number in range(endpoints) for metric in metrics_of(f"endpoint-{number}")]
     state.mkdir(parents=True)
     store = MetricStore(state / "metrics.sqlite", Disk(state))
-    put = 0
     for begin in range(now - seconds, now, min(seconds, DAY_SECONDS)):
         end = min(begin + DAY_SECONDS, now)
         minutes = range(begin, end, 60)
         for metric in metrics:
             pool = pools.get(metric.name, few)
             store.add((metric, replace(pool[noise.randrange(len(pool))], at=float(at))) for at in minutes)
-            put += len(minutes)
         for _ in Retention(store).keep(end):
             pass
     store.close()
-    return put
 
 
 class Running:
@@ -124,9 +120,10 @@ class Running:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def cost(self, work: Callable[[], object]) -> float:
-        """Return the CPU time of some work."""
+        """Return the CPU time of some work, and of saving what it changed."""
         before = self.cpu_seconds()
         work()
+        time.sleep(_SAVED_SECONDS)
         return self.cpu_seconds() - before
 
     def stop(self) -> None:
@@ -241,24 +238,33 @@ def longest_wait(running: Running, endpoints: int, name: str) -> float:
         make_stack(running, name)
         put_minute(running, endpoints)
         make_stack(running, f"{name}-again")
-        # What is saved a second later.
-        time.sleep(1.5)
+        time.sleep(_SAVED_SECONDS)
     finally:
         ended.set()
         thread.join()
     return max(waits)
 
 
-def measure(days: int, endpoints: int, rounds: int, say: Callable[[str], None]) -> Part:
-    """Measure both local AWSes in turn."""
+def measure(days: int, endpoints: int, rounds: int, history: Path | None, say: Callable[[str], None]) -> Part:
+    """Measure both local AWSes in turn.
+
+    :param history: a folder that keeps what was put, for another run within the hour
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_folder()))
         sides = {FRESH: Running(folder / FRESH), AGED: Running(folder / AGED)}
         now = int(time.time()) // 60 * 60
         points = {}
         for name, seconds in ((FRESH, HOUR_SECONDS), (AGED, days * DAY_SECONDS)):
+            points[name] = endpoints * len(list(metrics_of(""))) * seconds // 60
+            kept = history / name if history else None
+            if kept and kept.exists():
+                shutil.copytree(kept, sides[name].home / "aws")
+                continue
             say(f"{name}: putting {seconds // HOUR_SECONDS} hours of {endpoints} endpoints")
-            points[name] = fill(sides[name].home / "aws", endpoints, seconds, now)
+            fill(sides[name].home / "aws", endpoints, seconds, now)
+            if kept:
+                shutil.copytree(sides[name].home / "aws", kept)
         size_mib = (sides[AGED].home / "aws/metrics.sqlite").stat().st_size / 2**20
         for running in sides.values():
             running.start()
@@ -333,9 +339,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--days", type=int, default=30, help="of the aged one's history (30)")
     parser.add_argument("--endpoints", type=int, default=10, help="that have metrics (10)")
     parser.add_argument("--rounds", type=int, default=3, help="the least of the rounds counts (3)")
+    parser.add_argument("--history", type=Path, help="keep what was put in this folder, or take it from there")
     parser.add_argument("--report", type=Path, help="write the figures as JSON")
     given, console = parser.parse_args(arguments), Console()
-    part = measure(given.days, given.endpoints, given.rounds, lambda text: console.print(text, highlight=False))
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
+    part = measure(given.days, given.endpoints, given.rounds, given.history, say)
     console.print()
     part.print(console)
     if given.report:
