@@ -7,132 +7,29 @@ thirty days of them, put and aggregated day by day as CloudWatch does. Ratios of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.aws import Server, free_port
+from bench.measured_aws import SAVED_SECONDS, Running
+from bench.metric_history import INSTANCE_NAMESPACE, NAMESPACE, fill, metrics_of
 from bench.report import Bound, Part
-from local_aws.framework.disk import Disk
-from local_aws.framework.store import Scope
-from local_aws.metrics.points import Point, of_values
-from local_aws.metrics.retention import DAY_SECONDS, HOUR_SECONDS, Retention
-from local_aws.metrics.store import Metric, MetricStore
-from tools.environment import admin_variables
-from tools.settings import ACCOUNT, REGION, ROOT, Settings
+from local_aws.metrics.retention import DAY_SECONDS, HOUR_SECONDS
 
 FRESH, AGED = "fresh", "aged"
 MOST_STEP_RATIO, MOST_WAIT_MS, MOST_STOP_SECONDS = 1.5, 200.0, 3.0
-_INVOCATIONS = (
-    "Invocations",
-    "InvocationsPerInstance",
-    *(f"Invocation{kind}Errors" for kind in ("4XX", "5XX", "Model")),
-)
-_LATENCIES = ("ModelLatency", "OverheadLatency")
-_INSTANCE = ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
-_INVOCATION_SPACE, _INSTANCE_SPACE = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
-_STEPS = 5
-_START_SECONDS = 300
+_STEPS = 20
 _IDLE_SECONDS = 65
-# What a call has changed may be saved this long after it.
-_SAVED_SECONDS = 2.5
-
-
-def metrics_of(endpoint: str) -> Iterator[Metric]:
-    """Return all metrics of an endpoint with one variant."""
-    dimensions = {"EndpointName": endpoint, "VariantName": "AllTraffic"}
-    for space, names in ((_INVOCATION_SPACE, _INVOCATIONS + _LATENCIES), (_INSTANCE_SPACE, _INSTANCE)):
-        for name in names:
-            yield Metric.of(Scope(ACCOUNT, REGION), space, name, dimensions)
-
-
-def fill(state: Path, endpoints: int, seconds: int, now: int) -> None:
-    """Put a point a minute of each metric for some time, and aggregate them as time goes by."""
-    noise = random.Random(16)
-    pools: dict[str, list[Point]] = {
-        name: [of_values(0, "None", sorted(noise.randrange(900, 40_000) for _ in range(20))) for _ in range(300)]
-        for name in _LATENCIES
-    }
-    few = [of_values(0, "None", [0.0, 1.0], [19.0, 1.0]), of_values(0, "None", [1.0], [20.0])]
-    metrics = [metric for number in range(endpoints) for metric in metrics_of(f"endpoint-{number}")]
-    state.mkdir(parents=True)
-    store = MetricStore(state / "metrics.sqlite", Disk(state))
-    for begin in range(now - seconds, now, min(seconds, DAY_SECONDS)):
-        end = min(begin + DAY_SECONDS, now)
-        minutes = range(begin, end, 60)
-        for metric in metrics:
-            pool = pools.get(metric.name, few)
-            store.add((metric, replace(pool[noise.randrange(len(pool))], at=float(at))) for at in minutes)
-        for _ in Retention(store).keep(end):
-            pass
-    store.close()
-
-
-class Running:
-    """A local AWS whose CPU time is measured."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self._settings = Settings(home, aws_port=free_port())
-        self._process: subprocess.Popen[bytes] | None = None
-        self.started_cpu_seconds = self.stopped_seconds = 0.0
-
-    def start(self) -> None:
-        """Start it, and wait until it says that it is ready."""
-        command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        log = self.home / "log"
-        with log.open("wb") as written:
-            self._process = subprocess.Popen(
-                [*command, "--port", str(self._settings.aws_port), "--state-dir", self.home / "aws"],
-                cwd=ROOT,
-                env=environment,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while b"Ready at" not in log.read_bytes():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"bench: the local AWS did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.1)
-        self.started_cpu_seconds = self.cpu_seconds()
-        self.server = Server(self._settings.aws_url, self.home, admin_variables(self._settings), self._process.pid)
-        self.cloudformation, self.cloudwatch = self.server.client("cloudformation"), self.server.client("cloudwatch")
-
-    def cpu_seconds(self) -> float:
-        """Return what its own process has used, without those of models."""
-        assert self._process is not None  # noqa: S101 - started
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def cost(self, work: Callable[[], object]) -> float:
-        """Return the CPU time of some work, and of saving what it changed."""
-        before = self.cpu_seconds()
-        work()
-        time.sleep(_SAVED_SECONDS)
-        return self.cpu_seconds() - before
-
-    def stop(self) -> None:
-        """Stop it as `make down` does."""
-        assert self._process is not None  # noqa: S101 - started
-        began = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(60)
-        self.stopped_seconds = time.monotonic() - began
 
 
 def put_alarms(running: Running, endpoints: int) -> None:
@@ -146,7 +43,7 @@ def put_alarms(running: Running, endpoints: int) -> None:
             name = f"endpoint-{number}"
             running.cloudwatch.put_metric_alarm(
                 AlarmName=f"{name}-{metric}",
-                Namespace=_INVOCATION_SPACE,
+                Namespace=NAMESPACE,
                 MetricName=metric,
                 Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}],
                 Period=60,
@@ -180,7 +77,7 @@ def read_hours(running: Running, endpoints: int, times: int) -> None:
             "Id": f"q{number}{place}",
             "MetricStat": {
                 "Metric": {
-                    "Namespace": _INVOCATION_SPACE,
+                    "Namespace": NAMESPACE,
                     "MetricName": metric,
                     "Dimensions": [
                         {"Name": "EndpointName", "Value": f"endpoint-{number}"},
@@ -208,7 +105,7 @@ def read_hours(running: Running, endpoints: int, times: int) -> None:
 def put_minute(running: Running, endpoints: int) -> None:
     """Put a minute of all metrics."""
     for number in range(endpoints):
-        for space in (_INVOCATION_SPACE, _INSTANCE_SPACE):
+        for space in (NAMESPACE, INSTANCE_NAMESPACE):
             data = [
                 {
                     "MetricName": metric.name,
@@ -222,15 +119,18 @@ def put_minute(running: Running, endpoints: int) -> None:
 
 
 def longest_wait(running: Running, endpoints: int, name: str) -> float:
-    """Return how long a small call waits at most while stacks are made and metrics are put, in milliseconds."""
+    """Return how much the event loop works at most while a small call waits, in milliseconds of CPU time.
+
+    Meanwhile stacks are made, metrics are put, and both are saved. The clock would say how busy the machine is.
+    """
     ended, waits = threading.Event(), [0.0]
     sts = running.server.client("sts")
 
     def ask() -> None:
         while not ended.wait(0.01):
-            began = time.perf_counter()
+            before = running.loop_cpu_seconds()
             sts.get_caller_identity()
-            waits.append(1000 * (time.perf_counter() - began))
+            waits.append(1000 * (running.loop_cpu_seconds() - before))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -238,7 +138,7 @@ def longest_wait(running: Running, endpoints: int, name: str) -> float:
         make_stack(running, name)
         put_minute(running, endpoints)
         make_stack(running, f"{name}-again")
-        time.sleep(_SAVED_SECONDS)
+        time.sleep(SAVED_SECONDS)
     finally:
         ended.set()
         thread.join()
@@ -275,10 +175,10 @@ def measure(days: int, endpoints: int, rounds: int, history: Path | None, say: C
             put_minute(running, endpoints)
         rows: list[tuple[str, float, float]] = []
 
-        def both(what: str, work: Callable[[Running, int], float], times: int = rounds) -> tuple[float, float]:
+        def both(what: str, work: Callable[[Running, int], float]) -> tuple[float, float]:
             say(what)
             found: dict[str, list[float]] = {FRESH: [], AGED: []}
-            for number in range(times):
+            for number in range(rounds):
                 for name, running in sides.items():
                     found[name].append(work(running, number))
             # The least, because a busy machine only adds.
@@ -287,7 +187,7 @@ def measure(days: int, endpoints: int, rounds: int, history: Path | None, say: C
 
         rows.append(("CPU s of a start", sides[FRESH].started_cpu_seconds, sides[AGED].started_cpu_seconds))
         fresh, aged = both(
-            f"CPU s of a stack of {_STEPS} topics",
+            f"CPU s of a stack of {_STEPS} topics, and of saving it",
             lambda running, number: running.cost(lambda: make_stack(running, f"steps-{number}")),
         )
         both(
@@ -298,28 +198,28 @@ def measure(days: int, endpoints: int, rounds: int, history: Path | None, say: C
             "CPU s of reading an hour, ten times",
             lambda running, _: running.cost(lambda: read_hours(running, endpoints, 10)),
         )
-        both(
-            f"CPU s of {_IDLE_SECONDS} s with {3 * endpoints} alarms",
-            lambda running, _: running.cost(lambda: time.sleep(_IDLE_SECONDS)),
-            1,
-        )
+        idle = f"CPU s of {_IDLE_SECONDS} s with {3 * endpoints} alarms"
+        say(idle)
+        before = {name: running.cpu_seconds() for name, running in sides.items()}
+        time.sleep(_IDLE_SECONDS)
+        rows.append((idle, sides[FRESH].cpu_seconds() - before[FRESH], sides[AGED].cpu_seconds() - before[AGED]))
         _, wait = both(
-            "longest wait of a call, ms", lambda running, number: longest_wait(running, endpoints, f"w{number}")
+            "CPU ms a call waits at most", lambda running, number: longest_wait(running, endpoints, f"w{number}")
         )
         for running in sides.values():
             running.stop()
         rows.append(("s of a stop", sides[FRESH].stopped_seconds, sides[AGED].stopped_seconds))
     bounds = [
         Bound("a stack's steps, aged / fresh, CPU", aged / fresh, MOST_STEP_RATIO, -1),
-        Bound("longest wait beside saves, aged, ms", wait, MOST_WAIT_MS, -1),
+        Bound("a call waits beside saves at most, aged, CPU ms", wait, MOST_WAIT_MS, -1),
         Bound("stop, aged, s", rows[-1][2], MOST_STOP_SECONDS, -1),
     ]
-    table = [(what, f"{young:.2f}", f"{old:.2f}", f"{old / young:.2f}") for what, young, old in rows]
+    table = [(what, f"{young:.3g}", f"{old:.3g}", f"{old / young:.2f}") for what, young, old in rows]
     note = f"{points[AGED]:,} points were put in {days} days; the file has {size_mib:.0f} MiB."
     return Part(("", FRESH, AGED, "ratio"), table, bounds, {"rows": rows, "points": points, "mib": size_mib}, (note,))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _folder() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="slipway-bench-age-")
     try:

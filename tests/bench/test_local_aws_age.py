@@ -1,9 +1,8 @@
 """The history that the benchmark of the local AWS's age makes."""
 
-from bench.local_aws_age import fill, metrics_of
+from bench.metric_history import INSTANCE_NAMESPACE, NAMESPACE, fill, metrics_of
 from local_aws.compute.base import EndpointKey
-from local_aws.compute.endpoint_metrics import NAMESPACE, EndpointMetrics
-from local_aws.compute.utilization import NAMESPACE as INSTANCE_NAMESPACE
+from local_aws.compute.endpoint_metrics import EndpointMetrics
 from local_aws.framework.disk import Disk
 from local_aws.metrics.reading import Asked, datapoints
 from local_aws.metrics.store import MetricStore
