@@ -109,7 +109,7 @@ class Connections:
             self._timer = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
-        """End the requests whose time is over. All have the same time, so the first to end is the first that was sent."""
+        """End the requests whose time is over. All have the same time, so the one sent first is over first."""
         now = self._loop.time()
         for connection in [one for one in self._open if one.deadline <= now]:
             connection.end(TimeoutError())

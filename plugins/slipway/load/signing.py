@@ -20,7 +20,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-
 # Hashes and signatures are hexadecimal digits of SHA-256.
 _HASH_LENGTH = 64
 
