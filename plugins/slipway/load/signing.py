@@ -1,7 +1,7 @@
 """SigV4 for invocations: botocore signs one request each second, the others differ from it in the body's hash alone.
 
 All requests have the same URL and headers, and a signature depends on the second in which it is made. What botocore
-does for each request costs a fifth of a millisecond of CPU, a hash and two HMACs a hundredth of one.
+does for each request takes 70 µs of CPU, two hashes and an HMAC take 4.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.load.connections import Broken, Connections, HttpResponse, parse_response
+from slipway.load.connections import Broken, Connections, HttpResponse, _Connection, parse_response
+from tests.unit.load.endpoints import in_virtual_time
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n1.0"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n1.\r\n1\r\n0\r\n0\r\n\r\n"
@@ -109,6 +110,42 @@ def test_a_late_answer_is_not_the_next_ones():
     [error, answer], connections = asked([], [OK], times=2, timeout_seconds=0.2)
     assert isinstance(error, TimeoutError)
     assert (answer, connections) == (b"1.0", 2)
+
+
+class Transport:
+    """Takes requests, and answers none."""
+
+    closed = False
+
+    def write(self, data):
+        pass
+
+    def is_closing(self):
+        return self.closed
+
+    def close(self):
+        self.closed = True
+
+
+def test_each_request_has_the_same_time_from_when_it_was_sent():
+    async def run(clock):
+        client, ended = Connections("http://x/", 10.0), []
+        for sent_at in (0, 1, 4, 30):
+            await asyncio.sleep(sent_at - clock())
+            connection = _Connection(client._open, client._idle)
+            connection.connection_made(Transport())
+            connection.used_at = clock()
+            client._idle.append(connection)
+            client.ask(b"POST", lambda end, sent_at=sent_at: ended.append((sent_at, type(end), clock())))
+            if sent_at == 1:
+                connection.data_received(OK)
+                client._idle.clear()
+        await asyncio.sleep(20)
+        return [(sent_at, end, round(moment, 6)) for sent_at, end, moment in ended], len(client._idle)
+
+    ended, idle = in_virtual_time(lambda clock: run(clock))
+    assert ended == [(1, HttpResponse, 1), (0, TimeoutError, 10), (4, TimeoutError, 14), (30, TimeoutError, 40)]
+    assert idle == 0
 
 
 @pytest.fixture
