@@ -94,7 +94,7 @@ labs: setup ## Run every cell of the labs' notebooks against the local AWS (make
 	@$(VENV)/python -m tools.services up --quiet --labs
 	@$(VENV)/python -m tools.labs $(ARGS)
 
-bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
+bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk and hey, npm autocannon)
 	@$(VENV)/python -m bench $(ARGS)
 
 verify-aws: setup ## Compare the account of the environment's AWS_* with what Slipway relies on (reads only; ARGS="--refusals")

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import load, parsing, releases, waiting, wrk
+from bench import load, openloop, parsing, releases, waiting
+from bench.installed import ToolError
 from bench.report import Part
 from tools.settings import ROOT
 
 # What each letter measures; two of them are measured together.
-_PARTS = {"a": "load", "b": "load", "c": "parsing", "d": "releases", "e": "waiting"}
+_PARTS = {"a": "load", "b": "load", "c": "parsing", "d": "releases", "e": "waiting", "g": "openloop"}
 _HELP = (
     "letters separated by commas: a and b, sending load beside the lab's method and beside wrk; c, parsing up to 1 000 "
-    "models; d, a release beside an empty DAG and stock operators; e, an hour without uploads"
+    "models; d, a release beside an empty DAG and stock operators; e, an hour without uploads; g, the truth of an "
+    "open loop beside autocannon and hey"
 )
 
 
@@ -70,6 +72,7 @@ def main() -> int:
         "parsing": lambda: parsing.measure(say),
         "releases": lambda: releases.measure(given.rounds, say),
         "waiting": lambda: waiting.measure(say),
+        "openloop": lambda: openloop.measure(say),
     }
     # The measurements import Slipway itself.
     sys.path.insert(0, str(ROOT / "plugins"))
@@ -78,7 +81,7 @@ def main() -> int:
         for name in given.only:
             say(f"--- {name}")
             found[name] = measures[name]()
-    except wrk.WrkError as error:
+    except ToolError as error:
         print(f"make: {error}", file=sys.stderr)
         return 2
     for part in found.values():
