@@ -12,7 +12,8 @@ APPROVE ?=
 RUN ?=
 # Not empty: also deploys what the notebooks of the labs need.
 LABS ?=
-# The template that the package brings along; the others are in include/cfn.
+# The package's templates: of an account's set-up, and of endpoints.
+SET_UP_TEMPLATES := plugins/slipway/command/cfn
 ENDPOINT_TEMPLATE := plugins/slipway/deployment/endpoint.yaml
 
 # How many processes `make chaos` hits, and the seed of an earlier run to repeat its choices.
@@ -189,11 +190,11 @@ lint: setup ## Check style, types, layers and templates (ruff, mypy, import-lint
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@PYTHONPATH=plugins $(VENV)/lint-imports --no-logo --no-cache
-	@$(VENV)/cfn-lint --non-zero-exit-code warning include/cfn/*.yaml $(ENDPOINT_TEMPLATE)
+	@$(VENV)/cfn-lint --non-zero-exit-code warning $(SET_UP_TEMPLATES)/*.yaml $(ENDPOINT_TEMPLATE)
 
 checkov: setup ## Scan the templates for insecure settings (makes .venv-checkov)
 	@"$(PYTHON)" tools/setup.py checkov
-	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d include/cfn -d $(dir $(ENDPOINT_TEMPLATE))
+	@.venv-checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation -d $(SET_UP_TEMPLATES) -d $(dir $(ENDPOINT_TEMPLATE))
 
 format: setup ## Bring the code into the project's style
 	@$(VENV)/ruff check --fix .

@@ -109,12 +109,20 @@ class RollBackOperator(StageMixin, BaseOperator):
     def _previous(self, live_arn: str | None) -> Mapping[str, Any]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)
         if live_arn is None:
-            self._refuse(stack_name, "production has nothing deployed", "name a model package in roll_back_to")
+            self._refuse(stack_name, "production has nothing deployed", self._how_to_choose)
         packages = history.chain(live_arn, self.registry.describe_model_package)
         previous = next(islice(packages, 1, None), None)
         if previous is None:
-            self._refuse(live_arn, "no release before it is on record", "name a model package in roll_back_to")
+            self._refuse(live_arn, "no release before it is on record", self._how_to_choose)
         return previous
+
+    @property
+    def _how_to_choose(self) -> str:
+        """Say it for each of the three ways by which a roll-back is ordered."""
+        return (
+            f"choose the release yourself: slipway rollback {self.model.prefix} --to VERSION, Roll back on the "
+            "release's page of the board, or roll_back_to in the DAG's form"
+        )
 
     def _named(self, target: str) -> Mapping[str, Any]:
         group = names.model_package_group(self.model.prefix)
