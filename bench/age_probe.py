@@ -57,6 +57,7 @@ class Account:
         if what == "approvals":
             return self._approvals(order["prefixes"], order["seconds"])
         paths: dict[str, Callable[[], float]] = {
+            "adopt": self.model.adopt,
             "release": self.model.release,
             "collection": self.model.collect,
             "teardown": self.model.tear_down,

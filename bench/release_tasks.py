@@ -39,6 +39,7 @@ from slipway.registry.record import How
 from slipway.registry.register import RegisterModelOperator
 from slipway.request.process import process_request
 from slipway.source.pin import S3VersionSensor
+from slipway.source.versions import S3Versions
 from slipway.states import Environment
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.waiting.waiter import PatientWaiterTrigger, load_waiter, waiter_state
@@ -129,6 +130,15 @@ class IrisModel:
             for kind, cls in (("deploy", EndpointDeployOperator), ("test", EndpointTestOperator)):
                 run(cls(task_id=f"{kind}_{environment.short}", model=model, environment=environment))
         return meter.seconds
+
+    def adopt(self) -> float:
+        """Go on from the release that is live, which another process has made."""
+        model = self.config
+        bucket = self.settings.bucket
+        revision = S3Versions().head_version(bucket, model.source.key)
+        assert revision is not None  # noqa: S101 - it was released
+        self._xcoms = {"source": revision.to_xcom(), "process_request": process_request(model, revision).to_xcom()}
+        return 0.0
 
     def collect(self) -> float:
         """Collect the garbage of the last release.
