@@ -33,6 +33,7 @@ APPROVAL = "an approval, an hour"
 INTAKE = "the first intake"
 MOST_RATIO, MOST_INTAKE_SECONDS, MOST_INTAKE_MIB = 1.2, 30.0, 64.0
 HOUR_SECONDS = 3600.0
+_MANY, _PART_SECONDS = 100, 600.0
 _POLLS = 50
 # The folder of accounts, which are kept because making them takes minutes.
 _KEPT = ROOT / ".slipway" / "bench"
@@ -71,7 +72,9 @@ class Side:
         before = len(ledger.read(self._ledger))
         found = self._probe.ask({"what": what, **more})
         calls = Counter(
-            call["operation"] for call in ledger.read(self._ledger)[before:] if "slipway-airflow" in call["caller"]
+            call["operation"]
+            for call in ledger.read(self._ledger)[before:]
+            if "slipway-airflow" in call["caller"] and call["time"] >= found.get("began", "")
         )
         return found, Cost(calls, found.get("cpu_seconds", 0.0))
 
@@ -98,19 +101,28 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
         say(f"{INTAKE}: {intake[AGED][0]}")
         for side in sides.values():
             side.ask("settle")
-        found[POLL] = _both(sides, rounds, say, POLL, lambda side: side.ask("poll", times=_POLLS)[1].each(_POLLS))
+        found[POLL] = _both(sides, rounds, say, POLL, _poll)
         found[APPROVAL] = _both(sides, 1, say, APPROVAL, _approvals)
         # The first release of a process reads descriptions of services, for instance.
         _both(sides, 1, say, "a release before", lambda side: side.ask("release")[1])
-        for path, what in ((RELEASE, "release"), (COLLECTION, "collection")):
-            found[path] = _both(sides, rounds, say, path, lambda side, what=what: side.ask(what)[1])
+        found[RELEASE] = _both(sides, rounds, say, RELEASE, lambda side: side.ask("release")[1])
+        found[COLLECTION] = _both(sides, rounds, say, COLLECTION, lambda side: side.ask("collection")[1])
         found[TEARDOWN] = _both(sides, 1, say, TEARDOWN, lambda side: side.ask("teardown")[1])
     return part(found, intake[AGED][0], sizes[AGED])
 
 
+def _poll(side: Side) -> Cost:
+    found, cost = side.ask("poll", times=_POLLS)
+    # The last one may have been cut off after its call.
+    return Cost({name: round(calls / found["polls"]) for name, calls in cost.calls.items()}, cost.cpu_seconds)
+
+
 def _approvals(side: Side) -> Cost:
     prefixes = [f"model-{number:04}" for number in range(side.size.models)]
-    return side.ask("approvals", prefixes=prefixes, seconds=HOUR_SECONDS)[1].each(len(prefixes))
+    # Of few, a whole hour; of many, a part of it.
+    seconds = HOUR_SECONDS if len(prefixes) < _MANY else _PART_SECONDS
+    cost = side.ask("approvals", prefixes=prefixes, seconds=seconds)[1]
+    return cost.each(len(prefixes) * seconds / HOUR_SECONDS)
 
 
 def _both(

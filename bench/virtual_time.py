@@ -11,14 +11,14 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
 
 Result = TypeVar("Result")
 # How long to wait for a request or a thread before looking again whether one has ended.
 _BUSY_SECONDS = 0.05
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # it is chosen when Python starts
+class _Selector(selectors.DefaultSelector):
     """Waits for a file only while something is under way; otherwise the clock jumps."""
 
     def __init__(self, loop: VirtualLoop) -> None:
@@ -50,7 +50,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the seconds that have passed."""
         return self.now
 
-    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:  # type: ignore[override]
         """Run in a thread, while the clock stands."""
         self.under_way += 1
         future = super().run_in_executor(executor, func, *arguments)
@@ -74,11 +74,11 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
         finally:
             loop.under_way -= 1
 
-    AIOHTTPSession.send = counted  # type: ignore[method-assign]
+    AIOHTTPSession.send = counted
     time.time, time.monotonic = (lambda: began_wall + loop.now), (lambda: began_monotonic + loop.now)
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(main)
     finally:
-        AIOHTTPSession.send = send  # type: ignore[method-assign]
+        AIOHTTPSession.send = send
         time.time, time.monotonic = wall, monotonic
