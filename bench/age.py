@@ -64,16 +64,16 @@ class Cost:
 class Side:
     """One account, the process that works in it, and the ledger of its calls."""
 
-    def __init__(self, home: Path, probe: Probe, size: Size) -> None:
-        self._ledger, self._probe, self.size = home / "aws/ledger.jsonl", probe, size
+    def __init__(self, settings: Settings, probe: Probe, size: Size) -> None:
+        self.settings, self._probe, self.size = settings, probe, size
 
     def ask(self, what: str, **more: Any) -> tuple[dict[str, Any], Cost]:
         """Take a path, and return what the process says and what it took."""
-        before = len(ledger.read(self._ledger))
+        before = len(ledger.read(self.settings.ledger))
         found = self._probe.ask({"what": what, **more})
         calls = Counter(
             call["operation"]
-            for call in ledger.read(self._ledger)[before:]
+            for call in ledger.read(self.settings.ledger)[before:]
             if "slipway-airflow" in call["caller"] and call["time"] >= found.get("began", "")
         )
         return found, Cost(calls, found.get("cpu_seconds", 0.0))
@@ -99,19 +99,21 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
         intake = {name: side.ask("intake") for name, side in sides.items()}
         found[INTAKE] = {name: cost for name, (_, cost) in intake.items()}
         say(f"{INTAKE}: {intake[AGED][0]}")
-        for side in sides.values():
-            side.ask("settle")
-        found[POLL] = _both(sides, rounds, say, POLL, _poll)
         found[APPROVAL] = _both(sides, 1, say, APPROVAL, _approvals)
         # The first release of a process reads descriptions of services, for instance.
         _both(sides, 1, say, "a release before", lambda side: side.ask("release")[1])
         found[RELEASE] = _both(sides, rounds, say, RELEASE, lambda side: side.ask("release")[1])
         found[COLLECTION] = _both(sides, rounds, say, COLLECTION, lambda side: side.ask("collection")[1])
         found[TEARDOWN] = _both(sides, 1, say, TEARDOWN, lambda side: side.ask("teardown")[1])
-    return part(found, intake[AGED][0], sizes[AGED])
+        few = _both({FRESH: sides[FRESH]}, 1, say, "a poll of two models", _poll)[FRESH]
+        # What a poll costs follows the number of models: see the note.
+        many = stack.enter_context(_as_many_models(sides[FRESH], sizes[AGED]))
+        found[POLL] = _both({FRESH: many, AGED: sides[AGED]}, rounds, say, POLL, _poll)
+    return part(found, intake[AGED][0], sizes[AGED], few)
 
 
 def _poll(side: Side) -> Cost:
+    side.ask("settle")
     found, cost = side.ask("poll", times=_POLLS)
     # The last one may have been cut off after its call.
     return Cost({name: round(calls / found["polls"]) for name, calls in cost.calls.items()}, cost.cpu_seconds)
@@ -138,12 +140,13 @@ def _both(
     return {name: min(each, key=lambda cost: cost.cpu_seconds) for name, each in costs.items()}
 
 
-def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], size: Size) -> Part:
+def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], size: Size, few: Cost) -> Part:
     """Compare the accounts.
 
     :param found: what each path took in each account
     :param intake: what the first intake of the aged account says
     :param size: of the aged account
+    :param few: a poll of an account with two models
     """
     rows, bounds = [], []
     for path, costs in found.items():
@@ -169,8 +172,13 @@ def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], s
         Bound("f: MiB of the first intake above what it begins with", intake["peak_mib"], MOST_INTAKE_MIB, -1),
     ]
     figures = {path: {name: vars(cost) for name, cost in costs.items()} for path, costs in found.items()}
+    notes = [
+        f"f: {size}",
+        f"f: the polls compared are of as many models; one of two models takes {few.all_calls:.0f} call and "
+        f"{few.cpu_seconds * 1000:.1f} ms of CPU",
+    ]
     columns = ("f: age", "calls fresh", "aged", "CPU ms fresh", "aged", "calls aged / fresh", "CPU aged / fresh")
-    return Part(columns, rows, bounds, {"paths": figures, "intake": dict(intake), "size": vars(size)}, [f"f: {size}"])
+    return Part(columns, rows, bounds, {"paths": figures, "intake": dict(intake), "size": vars(size)}, notes)
 
 
 def _young(say: Callable[[str], None]) -> Path:
@@ -219,10 +227,29 @@ def _running(home: Path, size: Size, *, set_up: bool = False) -> Iterator[Side]:
             if problems:
                 raise SystemExit(f"bench: {problems}")
             upload.upload_data(settings, PREFIX, "iris")
-        include = home / f"include-{size.models}"
-        if not include.exists():
-            include_folder(include, size.models)
-            shutil.copy2(ROOT / f"include/models/{PREFIX}.yaml", include / "models")
-        variables = api_server_variables(settings) | _VARIABLES | {"SLIPWAY_INCLUDE_FOLDER": str(include)}
-        with Probe("bench.age_probe", home / "airflow", variables) as probe:
-            yield Side(home, probe, size)
+        with _probe(settings, size) as side:
+            yield side
+
+
+@contextmanager
+def _probe(settings: Settings, size: Size) -> Iterator[Side]:
+    """Run a process with Slipway that has the model files of an account."""
+    include = settings.home / f"include-{size.models}"
+    if not include.exists():
+        include_folder(include, size.models)
+        shutil.copy2(ROOT / f"include/models/{PREFIX}.yaml", include / "models")
+    variables = api_server_variables(settings) | _VARIABLES | {"SLIPWAY_INCLUDE_FOLDER": str(include)}
+    with Probe("bench.age_probe", settings.airflow_home, variables) as probe:
+        yield Side(settings, probe, size)
+
+
+@contextmanager
+def _as_many_models(side: Side, size: Size) -> Iterator[Side]:
+    """Upload a zip of each further model, so that two accounts differ in their age alone."""
+    from slipway.names import source_key
+
+    s3 = admin_client(side.settings, "s3")
+    for number in range(side.size.models, size.models):
+        s3.put_object(Bucket=side.settings.bucket, Key=source_key(f"model-{number:04}"), Body=b"zip")
+    with _probe(side.settings, size) as many:
+        yield many

@@ -28,7 +28,7 @@ def test_calls_and_cpu_of_each_path_are_compared_and_the_first_intake_has_bounds
         RELEASE: costs(Cost({"A": 60.0, "B": 40.0}, 4.0), Cost({"A": 60.0, "B": 90.0}, 4.4)),
         INTAKE: costs(Cost({"A": 3.0}, 0.1), Cost({"A": 2000.0}, 5.0)),
     }
-    compared = part(found, TAKEN_IN, Size.aged(1))
+    compared = part(found, TAKEN_IN, Size.aged(1), Cost({"ListObjectsV2": 1.0}, 0.003))
     values = {bound.name: bound.value for bound in compared.bounds}
     assert values[f"f: calls of {RELEASE}, aged / fresh"] == 1.5
     assert values[f"f: CPU of {RELEASE}, aged / fresh"] == pytest.approx(1.1)

@@ -105,6 +105,6 @@ def test_the_plugin_is_measured_by_itself_after_airflow(tmp_path):
 
 def test_parts_are_chosen_by_letter_and_two_share_one_measurement():
     assert parse(["--only", "e,b,a"]).only == ["load", "waiting"]
-    assert parse([]).only == ["load", "parsing", "releases", "waiting"]
+    assert parse([]).only == ["load", "parsing", "releases", "waiting", "age"]
     with pytest.raises(SystemExit):
-        parse(["--only", "f"])
+        parse(["--only", "g"])

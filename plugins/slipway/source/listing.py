@@ -30,8 +30,8 @@ class _Page:
 class RepeatedListing:
     """Lists the objects below a prefix, and parses only the pages that differ from those of the last time.
 
-    To parse a page of a thousand objects takes botocore 70 ms of CPU, to compare its digest 0.2 ms. The answer's body
-    has nothing that is new each time: its request id is a header.
+    Of a page of a thousand objects botocore makes dictionaries in 70 ms of CPU; the digest takes 0.2 ms. The answer's
+    body has nothing that is new each time: its request id is a header.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
     :param client: an aiobotocore S3 client, which the caller keeps between listings
