@@ -86,10 +86,11 @@ class Account:
         self._zip(key, versions)
         live = self.get("model_packages", f"{names.model_package_group(PREFIX)}/{LAST_VERSION + 1}")
         arn = live["ModelPackageArn"].rpartition("/")[0]
-        before = "-"
+        released, before = live["CustomerMetadataProperties"][REVISION], "-"
         for number, version in enumerate(versions[: size.releases], LAST_VERSION + 1 - size.releases):
             revision = names.revision_id(_BUCKET, key, version["version_id"])
-            package = json.loads(json.dumps(live).replace(live["CustomerMetadataProperties"][REVISION], revision))
+            text = json.dumps(live).replace(released, revision).replace(f"-{released[:8]}", f"-{revision[:8]}")
+            package = json.loads(text)
             package |= {
                 "ModelPackageArn": f"{arn}/{number}",
                 "ModelPackageVersion": number,
