@@ -113,6 +113,6 @@ def test_the_plugin_is_measured_by_itself_after_airflow(tmp_path):
 
 def test_parts_are_chosen_by_letter_and_two_share_one_measurement():
     assert parse(["--only", "e,b,a"]).only == ["load", "waiting"]
-    assert parse([]).only == ["load", "parsing", "releases", "waiting", "openloop"]
+    assert parse([]).only == ["load", "parsing", "releases", "waiting", "age", "openloop"]
     with pytest.raises(SystemExit):
         parse(["--only", "z"])
