@@ -104,7 +104,11 @@ class AwsHook(AwsGenericHook[Any]):
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
         """The connection, with what this hook has of its own."""
-        own = {"region_name": self._region_name, "botocore_config": self._config, "verify": self._verify}
+        own: dict[str, Any] = {
+            "region_name": self._region_name,
+            "botocore_config": self._config,
+            "verify": self._verify,
+        }
         return AwsConnectionWrapper(conn=self._share().connection, **own)
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
