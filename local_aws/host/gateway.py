@@ -49,6 +49,7 @@ from local_aws.host import (
     stacks,
     template_checks,
     trust_checks,
+    used_entries,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -93,6 +94,7 @@ _PARTS: tuple[ModuleType, ...] = (
     stacks,
     template_checks,
     trust_checks,
+    used_entries,
 )
 
 
