@@ -37,7 +37,9 @@ from local_aws.host import (
     role_boundaries,
     s3,
     s3_files,
+    s3_lists,
     s3_requests,
+    s3_versions,
     services,
     sessions,
     stack_engine,
@@ -82,7 +84,9 @@ _PARTS: tuple[ModuleType, ...] = (
     role_boundaries,
     s3,
     s3_files,
+    s3_lists,
     s3_requests,
+    s3_versions,
     services,
     sessions,
     stack_engine,
@@ -118,7 +122,6 @@ class Gateway:
 
     def __init__(self, settings: Settings, journal: Journal, disk: Disk) -> None:
         configure(settings)
-        s3_files.recover(settings.state_dir / "s3")
         modules: dict[str, Any] = {name: import_module(name) for name in private_parts()}
         # ministack's own ASGI application.
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
@@ -129,6 +132,7 @@ class Gateway:
         self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
+        self.objects = s3_files.S3Files(modules, disk, settings.state_dir)
         s3.encode_listed_keys(modules)
         s3.encrypt_by_default(modules)
         s3.check_requests(modules)
@@ -136,7 +140,6 @@ class Gateway:
         trust_checks.check_trust_policies(modules)
         managed_policies.know_policies(modules)
         cdk.count_as_bootstrapped(modules)
-        s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)
         model_checks.check_requests(modules)
@@ -151,6 +154,6 @@ class Gateway:
         )
         nested_stacks.check_nested_stacks(modules, self.roles)
         self.cloudwatch = cloudwatch.CloudWatch(modules)
-        self.views = Views(modules)
+        self.views = Views(modules, self.objects.index)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)
