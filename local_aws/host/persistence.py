@@ -142,9 +142,9 @@ class Persistence:
             before = len(rows)
             for member, value in members.items():
                 rows += self._changes(state, member, value, keys, get_state, walk=module in walked)
-            if len(rows) > before:
+            if len(rows) > before or state in self._files:
                 formats.append((state, self._format._state_format_version(state)))
-        if not rows:
+        if not formats:
             return
         try:
             self._rows.write(rows, formats)

@@ -31,6 +31,7 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS moves (body TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY)",
 )
+# ruff: noqa: S608 (statements are made of constants, and values are bound)
 _OF_KEY = "account = ? AND bucket = ? AND key = ?"
 
 
@@ -131,7 +132,7 @@ class S3Index:
 
     def _next(self, table: str, holder: Holder, key: str, *, at: bool) -> str | None:
         found = self._run(
-            f"SELECT key FROM {table} WHERE account = ? AND bucket = ? AND key {'>=' if at else '>'} ?"  # noqa: S608
+            f"SELECT key FROM {table} WHERE account = ? AND bucket = ? AND key {'>=' if at else '>'} ?"
             " ORDER BY key LIMIT 1",
             *holder,
             _blob(key),
@@ -155,7 +156,7 @@ class S3Index:
     def version(self, holder: Holder, key: str, version: str) -> Record | None:
         """Return one version; the newest is said to be."""
         found = self._run(
-            f"SELECT body, number, (SELECT max(number) FROM versions WHERE {_OF_KEY}) FROM versions"  # noqa: S608
+            f"SELECT body, number, (SELECT max(number) FROM versions WHERE {_OF_KEY}) FROM versions"
             f" WHERE {_OF_KEY} AND version = ?",
             *(*holder, _blob(key)) * 2,
             version,
@@ -177,7 +178,7 @@ class S3Index:
             older = f" AND number < (SELECT number FROM versions WHERE {_OF_KEY} AND version = ?)"
             values = [*holder, _blob(key), after]
         found = self._run(
-            f"SELECT body FROM versions WHERE {_OF_KEY}{older} ORDER BY number DESC LIMIT ?",  # noqa: S608
+            f"SELECT body FROM versions WHERE {_OF_KEY}{older} ORDER BY number DESC LIMIT ?",
             *holder,
             _blob(key),
             *values,
@@ -198,7 +199,7 @@ class S3Index:
     def note(self, kind: str, holder: Holder, key: str, version: str | None) -> Any:
         """Return what is noted of a version, such as its tags; None if nothing is."""
         found = self._run(
-            f"SELECT body FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?",  # noqa: S608
+            f"SELECT body FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?",
             kind,
             *holder,
             _blob(key),

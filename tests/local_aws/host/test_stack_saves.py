@@ -126,8 +126,6 @@ _RESOURCES = {
 }
 
 
-
-
 @pytest.fixture(scope="module")
 def accounts(tmp_path_factory):
     """What each step wrote and changed, in a new account and in one with 2 000 of each thing."""
