@@ -1,12 +1,12 @@
 """Keeps ministack's state on disk: a save writes the entries that changed, and costs what these do."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from local_aws.framework.disk import Disk, DiskFull
-from local_aws.host.state_entries import Entry, Part, entry_of
+from local_aws.host.state_entries import Change, Entry, Part, added, changed, entry_of
 from local_aws.host.state_rows import ALL_PARTS, Name, Row, StateRows
 from local_aws.host.used_entries import Used, UsedEntries, used_by_call
 
@@ -31,6 +31,9 @@ _WALKED = frozenset(
         ("sns", "platform_endpoints"),
     }
 )
+
+# What finds the changes of an entry.
+Find = Callable[[Entry, Any], Iterator[Change]]
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +100,8 @@ class Persistence:
         :param services: ministack's names for them
         :raises DiskFull: there is no space
         """
-        self._save(used_by_call() or set(), only={self._module_of(service) for service in services})
+        modules = {self._module_of(service) for service in services}
+        self._save(used_by_call() or set(), only=modules, find=added)
 
     def save_later(self, service: str) -> None:
         """Let the next `save` look for changes of a service that no entry tells about.
@@ -117,13 +121,19 @@ class Persistence:
         return str(self._app.SERVICE_REGISTRY.get(service, {}).get("module", ""))
 
     def _save(
-        self, used: set[Used], *, only: set[str] | None = None, walked: set[str] | frozenset[str] = frozenset()
+        self,
+        used: set[Used],
+        *,
+        only: set[str] | None = None,
+        walked: set[str] | frozenset[str] = frozenset(),
+        find: Find = changed,
     ) -> None:
         """Write the changes of some entries.
 
         :param used: the entries
         :param only: ministack's modules whose state is written; None for all
         :param walked: modules whose members are compared as a whole if no entry tells about their changes
+        :param find: finds the changes of an entry
         :raises DiskFull: there is no space; the next save tries again
         """
         keys: dict[int, list[tuple[Any, ...]]] = {}
@@ -141,7 +151,12 @@ class Persistence:
                 continue
             before = len(rows)
             for member, value in members.items():
-                rows += self._changes(state, member, value, keys, get_state, walk=module in walked)
+                if module in walked or state in self._files:
+                    rows += self._walk(state, member, value, get_state)
+                if type(value) in self._stores.values():
+                    for key in keys.get(id(value), ()):
+                        gone = key not in value._data
+                        rows += self._differing((state, member, key), value._data.get(key), gone=gone, find=find)
             if len(rows) > before or state in self._files:
                 formats.append((state, self._format._state_format_version(state)))
         if not formats:
@@ -157,13 +172,11 @@ class Persistence:
         self._unsure -= {name for name, *_ in rows}
         self._forget_files({state for state, _ in formats})
 
-    def _changes(
-        self, state: str, member: str, value: Any, keys: dict[int, list[tuple[Any, ...]]], get_state: Any, *, walk: bool
-    ) -> Iterator[Row]:
+    def _walk(self, state: str, member: str, value: Any, get_state: Any) -> Iterator[Row]:
+        """Compare all of a member of whose changes no entry tells, or which is still in an earlier version's file."""
         if type(value) not in self._stores.values():
-            if walk or state in self._files:
-                yield from self._differing((state, member, None), value)
-        elif state in self._files or (walk and self._walked(state, member, value, get_state)):
+            yield from self._differing((state, member, None), value)
+        elif state in self._files or self._walked(state, member, value, get_state):
             known = self._known.setdefault((state, member), set())
             names = {(state, member, key) for key in value._data}
             for name in known - names:
@@ -171,10 +184,6 @@ class Persistence:
             self._known[state, member] = names
             for key, entry in list(value._data.items()):
                 yield from self._differing((state, member, key), entry)
-        else:
-            for key in keys.get(id(value), ()):
-                gone = key not in value._data
-                yield from self._differing((state, member, key), value._data.get(key), gone=gone)
 
     def _walked(self, state: str, member: str, value: Any, get_state: Any) -> bool:
         """Tell whether a member must be walked: it is made for the save, or ministack changes what it finds in it."""
@@ -184,7 +193,7 @@ class Persistence:
             self._is_walked[state, member] = made or (state, member) in _WALKED
         return self._is_walked[state, member]
 
-    def _differing(self, name: Name, value: Any, *, gone: bool = False) -> Iterator[Row]:
+    def _differing(self, name: Name, value: Any, *, gone: bool = False, find: Find = changed) -> Iterator[Row]:
         known = name in self._entries
         if name in self._unsure or (gone and known):
             yield name, ALL_PARTS, None
@@ -192,9 +201,8 @@ class Persistence:
             self._entries.pop(name, None)
             return
         if not known:
-            self._entries[name] = entry_of(*name[:2])
-        entry = self._entries[name]
-        yield from ((name, part, text) for part, text in entry.changes(value))
+            self._entries[name], find = entry_of(*name[:2]), changed
+        yield from ((name, part, text) for part, text in find(self._entries[name], value))
 
     # --- loading ----------------------------------------------------------------------------------------------------
 

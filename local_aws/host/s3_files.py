@@ -4,7 +4,6 @@ ministack answers 200 when a file cannot be written. Here a call's files are wri
 their own with the transaction that changes the index.
 """
 
-import json
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from xml.etree import ElementTree as ET
 from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, Disk, is_full
 from local_aws.host.s3_index import S3Index
 from local_aws.host.s3_lists import S3Lists
+from local_aws.host.s3_recovery import recover
 from local_aws.host.s3_uploads import Uploads
 from local_aws.host.s3_versions import S3Versions, name_versions
 
@@ -47,40 +47,11 @@ PRIVATE_PARTS = {
 }
 
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
-_PARTIAL = ".tmp"
 _DESCRIPTION = ".meta.json"
 # ministack keeps these in memory only.
 _IN_MEMORY = ("_object_legal_hold", "_object_retention")
 
 _log = logging.getLogger(__name__)
-
-
-def recover(folder: Path) -> None:
-    """Finish or forget what a killed process of an earlier version was writing, before ministack reads the folder.
-
-    That version wrote a file beside each object, and gave it its name last.
-
-    :param folder: of S3's objects
-    """
-    for partial in list(folder.rglob(f"*{_DESCRIPTION}{_PARTIAL}")):
-        described = partial.with_name(partial.name.removesuffix(_PARTIAL))
-        content = partial.with_name(f"{partial.name.removesuffix(_DESCRIPTION + _PARTIAL)}{_PARTIAL}")
-        # Once the content has its name, the description must follow.
-        if content.exists() or not _is_whole(partial):
-            partial.unlink()
-        else:
-            partial.replace(described)
-    for partial in list(folder.rglob(f"*{_PARTIAL}")):
-        if partial.is_file():
-            partial.unlink()
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        json.loads(path.read_text())
-    except ValueError:
-        return False
-    return True
 
 
 class _Change:

@@ -49,11 +49,12 @@ class S3Index:
         # Statements and rows that they read, for tests.
         self.work = 0
         disk.write(lambda: [self._run(statement) for statement in _TABLES])
-        self._moved = False
         self._in_call = False
-        for (body,) in self._run("SELECT body FROM moves"):
+        moves = self._run("SELECT body FROM moves")
+        for (body,) in moves:
             _move(**json.loads(body))
-        self._run("DELETE FROM moves")
+        # Whether there are moves that have been made; the next change forgets them, because a start may have no space.
+        self._moved = bool(moves)
 
     # --- transactions -----------------------------------------------------------------------------------------------
 

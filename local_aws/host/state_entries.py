@@ -6,7 +6,7 @@ An entry is a row, or several if it grows: lists by pieces, queues by message, l
 import base64
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, Protocol
 
 # A part's name and its text, None for a part that is gone.
@@ -45,6 +45,16 @@ class Entry(Protocol):
 
     def join(self, parts: Iterable[Part]) -> Any:
         """Return the value that some parts are of, and remember them as being on disk."""
+
+
+def changed(entry: Entry, value: Any) -> Iterator[Change]:
+    """Return the changes of an entry."""
+    return entry.changes(value)
+
+
+def added(entry: Entry, value: Any) -> Iterator[Change]:
+    """Return the changes of an entry to which another service has only added something."""
+    return entry.added(value) if isinstance(entry, Queue) else entry.changes(value)
 
 
 class Whole:
@@ -119,6 +129,13 @@ class Queue:
             if self._messages.get(name) != members:
                 self._messages[name] = members
                 yield f"m{name}", written(message)
+
+    def added(self, value: dict[str, Any]) -> Iterator[Change]:
+        """Return the messages that are new; they are the last ones."""
+        new = list(takewhile(lambda message: message["id"] not in self._messages, reversed(value["messages"])))
+        for message in reversed(new):
+            self._messages[message["id"]] = tuple(message.values())
+            yield f"m{message['id']}", written(message)
 
     def join(self, parts: Iterable[Part]) -> dict[str, Any]:
         """Return the queue; its messages are in the order in which they came."""
