@@ -195,8 +195,6 @@ class LogGroup:
 # By state and member; entries of other members are in one row each.
 _KINDS: dict[tuple[str, str], type[Entry]] = {
     ("cloudformation", "stack_events"): Pieces,
-    ("cloudwatch", "alarm_history"): Pieces,
-    ("cloudwatch", "metrics"): Pieces,
     ("cloudwatch_logs", "log_groups"): LogGroup,
     ("sqs", "queues"): Queue,
 }
