@@ -230,6 +230,10 @@ def claim_key(prefix: str, revision: str) -> str:
     return f"{release_prefix(prefix, revision)}claim.json"
 
 
+# The key of the document that says what the endpoints of the account use; no model's folder has this name.
+ENDPOINTS_KEY = "releases/endpoints.json"
+
+
 def board_key(prefix: str) -> str:
     """Return the key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"

@@ -37,6 +37,7 @@ class StoredObject:
 
     key: str
     size_bytes: int
+    modified: datetime
 
 
 def is_missing_object(error: ClientError) -> bool:
@@ -186,7 +187,11 @@ class S3Hook(AwsHook):
         """
         with aws_call("list the objects", uri(bucket, prefix)):
             pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            return [StoredObject(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", ())]
+            return [
+                StoredObject(item["Key"], item["Size"], item["LastModified"])
+                for page in pages
+                for item in page.get("Contents", ())
+            ]
 
     @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ _LOADER = botocore.loaders.Loader()
 # The services that a release calls.
 _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
-    "application-autoscaling",
+    *("application-autoscaling", "resourcegroupstaggingapi"),
 )
 
 

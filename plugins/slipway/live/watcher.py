@@ -11,7 +11,17 @@ from typing import Any
 from slipway.aws.patience import without_patience
 from slipway.errors import UnreadableDocument, problem_of
 from slipway.live.alarms import TOLD, UNTOLD, Firing, firing, untold, untold_json
-from slipway.live.history import RECORDED, History, Recorded, history_key, known_until, points_of, read_from
+from slipway.live.history import (
+    RECORDED,
+    WRITTEN,
+    History,
+    Recorded,
+    Written,
+    history_key,
+    known_until,
+    points_of,
+    read_from,
+)
 from slipway.live.look import LiveSurvey, Seen
 from slipway.live.snapshot import LOOKED, Looked, Snapshot, part_keys
 from slipway.waiting.activity import Activity
@@ -98,9 +108,16 @@ class LiveWatcherTrigger(WatcherTrigger):
         until = known_until(now)
         if until <= since:
             return
-        for endpoint, points in points_of(seen.traffic, since, until).items():
+        every = points_of(seen.traffic, since, until)
+        for endpoint, points in every.items():
             key = history_key(endpoint)
             await store.aset(key, _history(await store.aget(key)).with_points(points, now).to_json())
+        before = Written.from_json(await store.aget(WRITTEN))
+        after, old = before.after(every, now)
+        for endpoint in old:
+            await store.adelete(history_key(endpoint))
+        if after != before:
+            await store.aset(WRITTEN, after.to_json())
         # Last: a watcher that ends before this adds the same points again, in place of themselves.
         await store.aset(RECORDED, recorded.with_span(since, until).to_json())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +17,20 @@ from slipway.registry.metadata import DIGEST, REVISION, TEST_PREFIX, metadata_va
 from slipway.registry.record import (
     Candidate,
 )
+
+# The largest page of ListModelPackages; the default is ten.
+_LISTED_IN_A_PAGE = 100
+
+
+@dataclass(frozen=True)
+class ListedPackage:
+    """A model package as a listing names it.
+
+    :param description: what `register` wrote: the training job, and where the release's zip is
+    """
+
+    arn: str
+    description: str
 
 
 class ModelRegistryHook(SageMakerApiHook):
@@ -118,6 +134,37 @@ class ModelRegistryHook(SageMakerApiHook):
             if any(container.get("ModelDataUrl") == data_url for container in containers):
                 return package
         return None
+
+    @patient
+    def listed_packages(self, group: str, since: datetime | None = None) -> list[ListedPackage]:
+        """List the packages of a group as ListModelPackages names them, the newest first.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageSummary.html
+
+        :param group: the group's name
+        :param since: only those that were made after this
+        :returns: none where the group is missing
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        window = {"CreationTimeAfter": since} if since else {}
+        with aws_call("list the model packages", group):
+            try:
+                pages = self.conn.get_paginator("list_model_packages").paginate(
+                    ModelPackageGroupName=group,
+                    SortBy="CreationTime",
+                    SortOrder="Descending",
+                    MaxResults=_LISTED_IN_A_PAGE,
+                    **window,
+                )
+                return [
+                    ListedPackage(item["ModelPackageArn"], item.get("ModelPackageDescription", ""))
+                    for page in pages
+                    for item in page["ModelPackageSummaryList"]
+                ]
+            except ClientError as error:
+                if is_missing_resource(error):
+                    return []
+                raise
 
     @patient
     def model_package_arns(self, group: str) -> list[str]:

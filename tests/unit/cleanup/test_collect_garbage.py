@@ -41,7 +41,7 @@ def surveys(monkeypatch) -> Surveys:
 
     def survey(*arguments):
         begun.append(arguments)
-        return SimpleNamespace(folders=refuse)
+        return SimpleNamespace(folders=refuse, stacks=lambda: [])
 
     def refuse():
         raise begun.error

@@ -14,10 +14,12 @@ from slipway.states import StackStatus
 
 
 class SageMaker:
-    def list_tagged(self, kind, key, value, **filters):
+    def jobs(self, beginning, status, key, value):
+        assert beginning == "mlops-iris-model-"
+        return [] if status == "Stopping" else self.list_tagged("training job", key, value)
+
+    def list_tagged(self, kind, key, value):
         assert (key, value) == (TAG_MODEL_PREFIX, "iris-model")
-        if kind == "training job" and filters["StatusEquals"] == "Stopping":
-            return []
         return [Resource(kind, f"a {kind}", "arn", "Deleting" if kind == "endpoint" else None)]
 
     def describe_model_package_group(self, group):
@@ -38,7 +40,7 @@ def resources(owner: str = "iris-model", status: StackStatus = StackStatus.UPDAT
         delete_stack=lambda stack_id: ("delete_stack", stack_id),
     )
     made._autoscaling = SimpleNamespace(
-        scalable_targets=lambda endpoint: [ScalableTarget(f"endpoint/{endpoint}/variant/model-a", "d")],
+        scalable_targets=lambda endpoint, variants: [ScalableTarget(f"endpoint/{endpoint}/variant/model-a", "d")],
         deregister=lambda target: ("deregister", target),
     )
     return made

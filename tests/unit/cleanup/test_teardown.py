@@ -1,5 +1,7 @@
 """Teardown: confirmed by name, done in order, resumed anywhere, failed while something is left."""
 
+from datetime import UTC, datetime
+
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
@@ -68,6 +70,9 @@ class World:
             self.things.pop(kind)
 
 
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
 def made(cls, world: World):
     operator = cls(task_id="remove")
     operator.__dict__["model_resources"] = lambda model: world
@@ -81,7 +86,7 @@ def bucket(monkeypatch) -> dict[str, int]:
 
     def objects(hook, bucket, prefix):
         assert bucket == BUCKET
-        return [StoredObject(key, size) for key, size in sizes.items() if key.startswith(prefix)]
+        return [StoredObject(key, size, NOON) for key, size in sizes.items() if key.startswith(prefix)]
 
     monkeypatch.setattr(teardown.S3Hook, "objects", objects)
     monkeypatch.setattr(teardown, "identity", lambda aws_conn_id: AWS)

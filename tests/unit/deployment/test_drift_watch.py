@@ -91,16 +91,17 @@ def test_the_trigger_survives_serialization_and_emits_what_is_new():
     assert arguments == {"stacks": stacks, "aws_conn_id": "aws", "poll_seconds": 5.0}
 
     class Watching(DriftWatcherTrigger):
-        asset_state_store = MemoryStore()
-
         def turns(self):
             return DriftTurns([PRD], SimpleNamespace(read=lambda: [listed("iris-production")]), lambda stack: [ALARM])
 
+    watching = Watching(**arguments)
+    watching.asset_state_store = MemoryStore()
+
     async def first():
-        async for event in Watching(**arguments).run():
+        async for event in watching.run():
             return event.payload
 
     assert asyncio.run(first()) == {"waiting": 1}
-    assert Turns.from_json(Watching.asset_state_store.get(TURNS)).found == {
+    assert Turns.from_json(watching.asset_state_store.get(TURNS)).found == {
         "iris/production": ("the alarm a was deleted",)
     }
