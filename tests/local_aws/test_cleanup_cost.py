@@ -13,7 +13,7 @@ from tests.local_aws.sagemaker_cases import BUCKET, create_config, create_model,
 
 pytestmark = pytest.mark.local_aws
 
-FEW, MANY = 3, 100
+FEW, MANY = 3, 60
 
 
 class Account:
@@ -72,7 +72,7 @@ def test_a_collection_and_a_teardown_cost_the_same_whatever_the_account_holds(ac
         assert [one.name for one in left] == [account.unused]
         found.append((collecting, tearing_down))
     assert found[0] == found[1]
-    assert (found[1][0].total(), found[1][1].total()) == (7, 12)
+    assert (found[1][0].total(), found[1][1].total()) == (7, 11)
 
 
 def test_only_endpoints_that_changed_are_described_again(account):

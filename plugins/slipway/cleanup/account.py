@@ -17,7 +17,7 @@ from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
 from slipway.cleanup.rules import InUse
-from slipway.errors import SlipwayError, UnreadableDocument
+from slipway.errors import AwsError, SlipwayError, UnreadableDocument
 from slipway.formats.stored import known, versioned
 from slipway.states import ON_THE_WAY
 
@@ -82,10 +82,6 @@ class AccountUse:
         )
 
 
-class UnknownUse(SlipwayError):
-    """What an endpoint uses cannot be found out."""
-
-
 class AccountSurvey:
     """Read what the endpoints of an account use.
 
@@ -128,7 +124,9 @@ class AccountSurvey:
         for name in due[:_MOST]:
             try:
                 described = self._described(name, listed.get(name) or endpoints[name])
-            except UnknownUse as error:
+            except AwsError:
+                raise
+            except SlipwayError as error:
                 problem = error
                 continue
             if described:
@@ -177,7 +175,7 @@ class AccountSurvey:
     def _models_of(self, endpoint_name: str, config_name: str) -> set[str]:
         config = self._sagemaker.describe_endpoint_config(config_name)
         if config is None:
-            raise UnknownUse(
+            raise SlipwayError(
                 "Cannot find out which models an endpoint uses",
                 resource=endpoint_name,
                 why=f"its configuration {config_name} was deleted",

@@ -21,6 +21,7 @@ from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.states import StackStatus
+from slipway.waiting.activity import note_activity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -83,6 +84,7 @@ class TeardownOperator(_ModelResourcesOperator):
         """
         model = chosen_model(context["params"])
         teardown_order.check_open(context)
+        note_activity()
         return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
