@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local_aws.compute.base import Container, ContainerSpec
-from local_aws.compute.forked import Fork, ForkParent, forkable
+from local_aws.compute.forked import IDLE_THREADS, Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
 from local_aws.compute.usage import Usage, usage_of
 
@@ -221,6 +221,7 @@ def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(_SOURCE_ROOT),
         "PYTHONUNBUFFERED": "1",
+        **IDLE_THREADS,
         "SM_INPUT_DIR": str(root / "input"),
         "SM_INPUT_CONFIG_DIR": str(root / "input" / "config"),
         "SM_MODEL_DIR": str(root / "model"),
