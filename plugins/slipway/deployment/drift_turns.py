@@ -123,7 +123,8 @@ class DriftTurns:
         due = sorted(changed | gone | found.keys() | (self._stacks.keys() & set(before.waiting)))
         turned, last = before.turned, before.last
         if turned is None or now - datetime.fromisoformat(turned) >= TURN:
-            turned, last = now.isoformat(), self._next(last, live.keys() | found.keys())
+            drifted = {key for key, stack in self._stacks.items() if stack.name in reported}
+            turned, last = now.isoformat(), self._next(last, live.keys() | found.keys() | drifted)
             due = [*([last] if last and last not in due else []), *due]
         waiting = set(due[_MOST:])
         for key in due[:_MOST]:

@@ -121,6 +121,13 @@ def test_what_was_found_is_compared_again_until_it_is_reported_or_gone():
     assert account.found == {}
 
 
+def test_what_was_reported_of_a_stack_that_is_gone_is_found_to_be_over():
+    account = Account(1, 0)
+    account.reported["mlops-deploy-m000-prd"] = ["the endpoint does not exist"]
+    assert [key for _ in range(2) for key in account.look()].count("m000/production") >= 1
+    assert account.found == {"m000/production": ()}
+
+
 def test_the_first_look_compares_all_that_is_live_a_few_at_a_time():
     account = Account(30, 30)
     looks = [account.look() for _ in range(4)]
