@@ -67,8 +67,11 @@ class TaggedResourcesHook(SageMakerHook):
         :returns: the resources that exist and carry the tag
         :raises slipway.errors.AwsError: when a call fails
         """
-        found = (self.tagged_resource(kind, arn, key, value) for arn in self.tagged_arns(kind, key, value))
-        return [one for one in found if one]
+        found = []
+        for arn in self.tagged_arns(kind, key, value):
+            if one := self.tagged_resource(kind, arn, key, value):
+                found.append(one)
+        return found
 
     @patient
     def tagged_resource(self, kind: str, arn: str, key: str, value: str) -> Resource | None:
