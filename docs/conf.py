@@ -23,11 +23,10 @@ include_patterns = ["docs/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "
 # Folders that need not be searched for pages.
 exclude_patterns = [".*", "**/node_modules", "**/__pycache__", "site", "pictures", "build", "dist", "logs"]
 
-extensions = ["myst_parser", "sphinx_copybutton", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 myst_heading_anchors = 4
-myst_fence_as_directive = ["mermaid"]
 # JSON with comments is written as JavaScript is.
 lexers["jsonc"] = JavascriptLexer()
 

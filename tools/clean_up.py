@@ -15,8 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway.command.stacks import ACCOUNT_STACK, LABS_STACK
 from tools import models
-from tools.bootstrap_stack import LABS_STACK_NAME, STACK_NAME
 from tools.settings import Settings
 
 WAIT = {"Delay": 2, "MaxAttempts": 300}
@@ -136,7 +136,7 @@ def clean_up(account: Account, *, data: bool) -> None:
         )
     cloudformation = account.client("cloudformation")
     # The roles of models are kept within a boundary of the account's stack, which so comes last.
-    order = sorted(stacks, key=lambda stack: (stack == STACK_NAME, stack != LABS_STACK_NAME))
+    order = sorted(stacks, key=lambda stack: (stack == ACCOUNT_STACK, stack != LABS_STACK))
     for stack in order:
         print(f"Deleting stack {stack}", flush=True)
         cloudformation.delete_stack(StackName=stack)

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
-TEMPLATES = tuple(ROOT / "include/cfn" / name for name in ("bootstrap.yaml", "model.yaml"))
-ENDPOINT_TEMPLATE = ROOT / "plugins/slipway/deployment/endpoint.yaml"
+from slipway.paths import endpoint_template, set_up_template
+
+TEMPLATES = tuple(set_up_template(name) for name in ("bootstrap", "model"))
+ENDPOINT_TEMPLATE = endpoint_template()
 PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from slipway.command.errors import CommandError
 from tools import bootstrap_stack, database, environment, models, postgres
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
@@ -72,8 +73,8 @@ def up(settings: Settings, console: Console, quiet: bool = False, labs: bool = F
         _wait_healthy(settings, progress)
     if labs:
         try:
-            bootstrap_stack.deploy_labs(partial(admin_client, settings), settings.include_folder, OPERATOR_PRINCIPAL)
-        except bootstrap_stack.StackError as error:
+            bootstrap_stack.deploy_labs(partial(admin_client, settings), OPERATOR_PRINCIPAL)
+        except CommandError as error:
             raise ServicesError(str(error)) from None
     if not (running and quiet):
         _print_broken_models(settings, console)
@@ -143,7 +144,7 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
                 problems = bootstrap_stack.deploy(
                     partial(admin_client, settings), settings.include_folder, AIRFLOW_PRINCIPAL
                 )
-            except bootstrap_stack.StackError as error:
+            except CommandError as error:
                 raise ServicesError(str(error)) from None
             progress.update("AWS set-up stacks", "; ".join(["deployed", *problems]), done=True)
             stack_deployed = True

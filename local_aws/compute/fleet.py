@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from local_aws.compute.base import Compute, Container, ContainerFailed, ContainerSpec, VariantSpec
@@ -224,15 +224,15 @@ class Fleet:
         # Used on the event loop's thread only.
         self._turn = itertools.count()
 
-    def acquire(self, lost: Instance | None = None) -> tuple[Instance, int] | None:
+    def acquire(self, gone: Collection[Instance] = ()) -> tuple[Instance, int] | None:
         """Count a request in at the next instance that takes one; None if there is none.
 
-        :param lost: an instance that has ended but may still count as healthy
+        :param gone: instances that have ended but may still count as healthy
         """
         start = next(self._turn)
         for offset in range(len(self.instances)):
             instance = self.instances[(start + offset) % len(self.instances)]
-            if instance is not lost and (port := instance.acquire()) is not None:
+            if instance not in gone and (port := instance.acquire()) is not None:
                 return instance, port
         return None
 

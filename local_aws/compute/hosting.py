@@ -236,8 +236,9 @@ class Hosting:
         forwarded = forwarded_headers(headers)
         tried: list[Fleet] = []
         lost: InvokeResult | None = None
-        gone: Instance | None = None
-        for _ in range(_MAX_ROUTES_TRIED):
+        # Instances that have ended, and may count as healthy until their threads have noticed.
+        gone: set[Instance] = set()
+        while len(tried) < _MAX_ROUTES_TRIED:
             route = self._routes.get(key)
             if route is None and (self._recovering or self._stopped):
                 return error(
@@ -257,11 +258,13 @@ class Hosting:
             try:
                 result, status = await ask_model(self._connections, key, fleet.spec.name, port, body, forwarded)
             except Unreachable:
+                gone.add(instance)
                 continue
             except InstanceLost as loss:
                 # Another instance is tried once, because a request that kills its model must not reach all instances.
                 if lost is None and len(fleet.instances) > 1:
-                    lost, gone = loss.answer, instance
+                    lost = loss.answer
+                    gone.add(instance)
                     continue
                 result, status = loss.answer, 500
             finally:

@@ -1,7 +1,6 @@
 """Documents of the added services, in one SQLite file that survives a kill of the process."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from local_aws.framework.database import open_database
 from local_aws.framework.disk import Disk, DiskFull
 
 Document = dict[str, Any]
@@ -211,13 +211,7 @@ class Store:
         self._disk = disk
         # Re-entrant: a change made under update() may read other documents.
         self.lock = threading.RLock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # Only this process uses the file. Without shared memory it opens on a full disk, too.
-        # https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
-        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # In WAL mode a committed write survives the death of the process without an fsync for each.
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection = open_database(path)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
             " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"

@@ -13,18 +13,22 @@ from typing import Any
 from local_aws.framework.disk import Disk
 from local_aws.host import (
     accounts,
+    alarm_history,
     alarm_views,
     authentication,
     cdk,
     cloudwatch,
+    cloudwatch_answers,
     cloudwatch_checks,
     drift,
     drift_aware,
     enforcement,
+    former_metrics,
     iam,
     logs_checks,
     managed_policies,
     message_views,
+    metric_requests,
     model_checks,
     nested_stacks,
     object_views,
@@ -53,21 +57,27 @@ from local_aws.host import (
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
 from local_aws.host.views import Views
+from local_aws.metrics.history import AlarmHistory
+from local_aws.metrics.store import MetricStore
 from local_aws.settings import Settings
 
 _PARTS: tuple[ModuleType, ...] = (
     accounts,
+    alarm_history,
     alarm_views,
     authentication,
     cdk,
     cloudwatch,
+    cloudwatch_answers,
     cloudwatch_checks,
     drift,
     drift_aware,
     enforcement,
+    former_metrics,
     iam,
     logs_checks,
     managed_policies,
+    metric_requests,
     model_checks,
     nested_stacks,
     message_views,
@@ -135,6 +145,12 @@ class Gateway:
         managed_policies.know_policies(modules)
         cdk.count_as_bootstrapped(modules)
         s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
+        self.metrics = MetricStore(settings.state_dir / "metrics.sqlite", disk)
+        history = AlarmHistory(self.metrics)
+        answers = cloudwatch_answers.CloudWatchAnswers(modules)
+        metric_requests.serve_metrics(modules, answers, self.metrics)
+        alarm_history.keep_history(modules, answers, history)
+        former_metrics.take_over(modules, self.metrics, history)
         cloudwatch_checks.check_requests(modules)
         logs_checks.check_requests(modules)
         model_checks.check_requests(modules)
@@ -148,7 +164,7 @@ class Gateway:
             modules, self.roles, self.persistence, journal, settings.pace_seconds, settings.clock
         )
         nested_stacks.check_nested_stacks(modules, self.roles)
-        self.cloudwatch = cloudwatch.CloudWatch(modules)
-        self.views = Views(modules)
+        self.cloudwatch = cloudwatch.CloudWatch(modules, self.metrics)
+        self.views = Views(modules, history)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)

@@ -7,16 +7,18 @@ from local_aws.host.alarm_views import AlarmViews
 from local_aws.host.message_views import MessageViews
 from local_aws.host.object_views import ObjectViews
 from local_aws.host.stack_views import StackViews
+from local_aws.metrics.history import AlarmHistory
 
 
 class Views:
     """The views of all services.
 
     :param modules: ministack's modules by name
+    :param history: of alarms
     """
 
-    def __init__(self, modules: Mapping[str, Any]) -> None:
+    def __init__(self, modules: Mapping[str, Any], history: AlarmHistory) -> None:
         self.stacks = StackViews(modules)
         self.objects = ObjectViews(modules)
-        self.alarms = AlarmViews(modules)
+        self.alarms = AlarmViews(modules, history)
         self.messages = MessageViews(modules)

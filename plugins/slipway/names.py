@@ -20,7 +20,7 @@ NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 LIVE_VARIANT = "model-a"
 TRIAL_VARIANT = "model-b"
 
-# The bucket that include/cfn/bootstrap.yaml makes; the placeholders are a model file's.
+# The bucket that command/cfn/bootstrap.yaml makes; the placeholders are a model file's.
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # The tag of every DAG of Slipway; the guard knows them by it.
 DAG_TAG = "slipway"
@@ -178,17 +178,17 @@ def metric_of_key(key: str) -> str | None:
 
 
 def approver_role(prefix: str) -> str:
-    """Name the role as which people approve a model, as include/cfn/model.yaml makes it."""
+    """Name the role as which people approve a model, as command/cfn/model.yaml makes it."""
     return f"slipway-approver-{prefix}"
 
 
 def training_role(prefix: str) -> str:
-    """Name the role that SageMaker trains a model as; include/cfn/model.yaml makes it."""
+    """Name the role that SageMaker trains a model as; command/cfn/model.yaml makes it."""
     return f"slipway-training-{prefix}"
 
 
 def endpoint_role(prefix: str) -> str:
-    """Name the role that SageMaker hosts a model as; include/cfn/model.yaml makes it."""
+    """Name the role that SageMaker hosts a model as; command/cfn/model.yaml makes it."""
     return f"slipway-endpoint-{prefix}"
 
 

@@ -45,6 +45,14 @@ def endpoint_template() -> Path:
     return _PACKAGE / "deployment" / "endpoint.yaml"
 
 
+def set_up_template(name: str) -> Path:
+    """The CloudFormation template of a set-up stack.
+
+    :param name: bootstrap, model or labs
+    """
+    return _PACKAGE / "command" / "cfn" / f"{name}.yaml"
+
+
 def waiters(service: str) -> Path:
     """The botocore waiters of one AWS service.
 

@@ -4,21 +4,18 @@ The context keys are those that AWS documents for each action:
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
-from pathlib import Path
-
 from slipway import names
+from slipway.command.set_up import endpoint_template_key
 from slipway.states import Environment
-from tools import bootstrap_stack
 from tools.settings import ACCOUNT, REGION
 
-ENDPOINT_TEMPLATE = bootstrap_stack.endpoint_template(Path(__file__).parents[2] / "include")
 BUCKET = f"mlops-{REGION}-{ACCOUNT}"
 MODEL, OTHER = "iris-model", "wine-model"
 JOB = f"mlops-{MODEL}-2026-01-31-23-59-59-00112233"
 SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{names.stack_name(MODEL, Environment.PRODUCTION)}/1"
 OBJECTS = f"arn:aws:s3:::{BUCKET}"
-URL = f"https://s3.{REGION}.amazonaws.com/{BUCKET}/{bootstrap_stack.template_key(ENDPOINT_TEMPLATE)}"
+URL = f"https://s3.{REGION}.amazonaws.com/{BUCKET}/{endpoint_template_key()}"
 TAG = {"slipway:model-prefix": MODEL}
 REQUEST_TAG = {f"aws:RequestTag/{key}": value for key, value in TAG.items()}
 RESOURCE_TAG = {f"aws:ResourceTag/{key}": value for key, value in TAG.items()}
@@ -153,7 +150,7 @@ ALLOWED: dict[str, Call] = {
         {"sagemaker:ModelApprovalStatus": "Approved"},
     ),
     "keep a copy": (AIRFLOW, "s3:PutObject", f"{OBJECTS}/releases/{MODEL}/0a/model.tar.gz", {}),
-    "read the template": (AIRFLOW, "s3:GetObject", f"{OBJECTS}/{bootstrap_stack.template_key(ENDPOINT_TEMPLATE)}", {}),
+    "read the template": (AIRFLOW, "s3:GetObject", f"{OBJECTS}/{endpoint_template_key()}", {}),
     "ask for a change set": (AIRFLOW, "cloudformation:CreateChangeSet", STACK, CHANGE_SET),
     "look for drift": (AIRFLOW, "cloudformation:DetectStackDrift", STACK, {}),
     "look for drift of a resource": (AIRFLOW, "cloudformation:DetectStackResourceDrift", STACK, {}),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from slipway import names
+from slipway import names, paths
 from slipway.host import runs
 from slipway.model.config import ModelConfig
 from slipway.plan import ReleasePlan
@@ -152,7 +152,7 @@ def real_account(state: Path, *arguments: str) -> Iterator[tuple[LocalAws, Calla
 
     try:
         assert bootstrap_stack.deploy(aws.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
-        body = (ROOT / "include/cfn/model.yaml").read_text()
+        body = paths.set_up_template("model").read_text()
         prefix = [{"ParameterKey": "ModelPrefix", "ParameterValue": SECOND_MODEL}]
         cloudformation, name = aws.client("cloudformation"), f"slipway-model-{SECOND_MODEL}"
         named = ["CAPABILITY_NAMED_IAM"]

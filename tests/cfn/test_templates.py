@@ -14,7 +14,9 @@ from tests.cfn.stacks import unique
 from tests.local_aws.sagemaker_cases import model_data
 
 ROOT = Path(__file__).parents[2]
-TEMPLATES = {path.name: path for path in (*(ROOT / "include" / "cfn").glob("*.yaml"), paths.endpoint_template())}
+TEMPLATES = {
+    path.name: path for path in (*paths.set_up_template("model").parent.glob("*.yaml"), paths.endpoint_template())
+}
 BUCKET = "mlops-us-west-2-123456789012"
 
 GOOD = {

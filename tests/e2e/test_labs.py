@@ -15,7 +15,7 @@ def instance(tmp_path_factory, free_ports):
     made = Instance.in_folder(tmp_path_factory.mktemp("labs"), free_ports(2), dict(SHORT_PATIENCE))
     try:
         made.services("up")
-        bootstrap_stack.deploy_labs(made.client, made.include, OPERATOR_PRINCIPAL)
+        bootstrap_stack.deploy_labs(made.client, OPERATOR_PRINCIPAL)
         yield made
     finally:
         made.services("down")

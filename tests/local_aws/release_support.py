@@ -5,10 +5,10 @@ import json
 from sklearn.datasets import load_iris
 
 from slipway import paths
+from slipway.command.set_up import endpoint_template_key
 from slipway.model.config import ModelConfig
 from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, changed, deployment, iris_model, request_zip, training_job
-from tools import bootstrap_stack
 
 DATA = f"s3://{BUCKET}/iris-model/input"
 
@@ -40,7 +40,7 @@ def fill_bucket(aws: LocalAws) -> None:
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     template = paths.endpoint_template()
-    s3.put_object(Bucket=BUCKET, Key=bootstrap_stack.template_key(template), Body=template.read_bytes())
+    s3.put_object(Bucket=BUCKET, Key=endpoint_template_key(), Body=template.read_bytes())
     upload_data(aws)
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.host.credentials import AccessKey
-from tests.local_aws.server import ACCOUNT, ROOT, LocalAws
+from tests.local_aws.server import ACCOUNT, LocalAws
 
 Clients = Callable[[str], Any]
 
@@ -54,10 +54,6 @@ def allowing(*actions: str) -> str:
     """A policy that allows actions on everything."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def template(name: str) -> str:
-    return (ROOT / "include" / "cfn" / name).read_text()
 
 
 def deploy(aws: LocalAws, stack: str, body: str, clients: Clients | None = None, **parameters: str) -> dict[str, Any]:

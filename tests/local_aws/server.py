@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from slipway.command import stacks
 from tests.aws_keys import CREDENTIALS
 from tools import bootstrap_stack, ledger
 from tools.settings import AIRFLOW_PRINCIPAL
@@ -43,7 +44,7 @@ FROM_SERVICES = {
 }
 _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 # The stacks of an account are there in tenths of a second here; a look each second would be most of its set-up.
-bootstrap_stack.WAIT.update(Delay=0.05, MaxAttempts=2400)
+stacks.POLL_SECONDS = 0.05
 
 # Who makes the calls of SageMaker, CloudFormation and Application Auto Scaling.
 _OF_AWS = re.compile(r"[a-z.-]+\.amazonaws\.com|.*/(SageMaker|AWSCloudFormation|AutoScaling-UpdateDesiredCapacity)")

@@ -18,7 +18,7 @@ def aws(tmp_path_factory):
     running = LocalAws(tmp_path_factory.mktemp("labs") / "state", "--time-scale", "60", as_admin=True).start()
     try:
         assert bootstrap_stack.deploy(running.client, ROOT / "include", AIRFLOW_PRINCIPAL) == []
-        bootstrap_stack.deploy_labs(running.client, ROOT / "include", OPERATOR_PRINCIPAL)
+        bootstrap_stack.deploy_labs(running.client, OPERATOR_PRINCIPAL)
         yield running
     finally:
         running.stop()

@@ -147,9 +147,9 @@ def test_an_endpoint_that_a_release_is_testing_is_not_loaded_until_its_run_has_e
     [
         ((), {}, 0, "p99_ms is 60000, measured"),
         (("--p99-ms", "0.001"), {}, 1, "broken by"),
-        (("--max-requests", "39"), {}, 2, "max_requests is 39, asked is 40"),
-        (("--max-requests", "100"), {"caps": {"max_requests": 39}}, 2, "max_requests is 39, asked is 40"),
-        ((), {"allowed": False}, 2, "does not allow it"),
+        (("--max-requests", "39"), {}, 4, "max_requests is 39, asked is 40"),
+        (("--max-requests", "100"), {"caps": {"max_requests": 39}}, 4, "max_requests is 39, asked is 40"),
+        ((), {"allowed": False}, 4, "does not allow it"),
     ],
 )
 def test_make_stress_has_the_same_permission_the_same_limits_and_the_same_report(
@@ -158,10 +158,10 @@ def test_make_stress_has_the_same_permission_the_same_limits_and_the_same_report
     model_file(**{"stages": [{"concurrency": 1, "requests": 1}], **stress})
     settings, before = Settings(tmp_path / "home"), sent(local_aws, endpoint)
     assert send(settings, endpoint, ["--stages", "2:40", "--watch", "0", *options]) == status
-    assert said in capsys.readouterr().out
+    assert said in capsys.readouterr().err
     written = sorted(path.name for path in tmp_path.glob("home/stress/*/*"))
-    assert written == ([] if status == 2 else ["report.html", "report.json"])
-    assert sent(local_aws, endpoint) - before == (0 if status == 2 else 40)
+    assert written == ([] if status == 4 else ["report.html", "report.json"])
+    assert sent(local_aws, endpoint) - before == (0 if status == 4 else 40)
     for path in tmp_path.glob("home/stress/*/report.json"):
         assert json.loads(path.read_text())["endpoint"]["name"] == endpoint
 

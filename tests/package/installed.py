@@ -50,6 +50,7 @@ print(json.dumps({
     "tasks": sorted(dag.task_dict),
     "serialized": sorted(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict),
     "template": str(paths.endpoint_template()),
+    "set_up_templates": [str(paths.set_up_template(name)) for name in ("bootstrap", "model", "labs")],
     "template_head": paths.endpoint_template().read_text()[:40],
     "deployed_template": dag.get_task("deploy_dev").template_path,
     "waiters": {service: waiters(service) for service in ("cloudformation", "sagemaker")},
@@ -93,7 +94,7 @@ def python(folder, wheel) -> Path:
     uv = setup.install_uv()
     installer = [uv, "pip", "install", "--python", interpreter] if uv else [interpreter, "-m", "pip", "install"]
     variables = setup.uv_environment(setup.MAIN.python)
-    for wanted in ("apache-airflow", wheel):
+    for wanted in ("apache-airflow", f"slipway[cli] @ {wheel.as_uri()}"):
         run(*installer, "--quiet", "-c", ROOT / "constraints.txt", wanted, env=variables)
     return interpreter
 
@@ -143,6 +144,31 @@ def test_the_package_has_the_template_and_the_waiters(found):
     assert found["deployed_template"] == found["template"]
     assert found["template_head"].startswith("AWSTemplateFormatVersion")
     assert all(found["waiters"].values())
+
+
+def test_the_command_makes_and_checks_a_release_from_an_empty_folder(python, elsewhere, tmp_path):
+    slipway, alone = python.with_name("slipway"), elsewhere | {"cwd": tmp_path}
+    assert run(slipway, "--version", **alone).startswith("slipway ")
+    (tmp_path / "rows.csv").write_text("kind,size\n" + "small,1\nlarge,9\n" * 20)
+    made = ["--csv", "rows.csv", "--label", "kind", "--approver", "alice"]
+    where = ["--account", "123456789012", "--region", "us-west-2"]
+    image = ["--image", "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"]
+    run(slipway, "init", "wine", *made, *where, *image, **alone)
+    checked = json.loads(run(slipway, "check", "wine", "--offline", "--json", **alone))
+    assert (checked["ok"], checked["model"]) == (True, "wine")
+
+
+def test_bootstrap_needs_nothing_of_the_repository(python, elsewhere, tmp_path, found):
+    """Nobody answers at this port, which comes after everything that it needs of its own."""
+    assert all(Path(path).is_relative_to(found["package"]) for path in found["set_up_templates"])
+    assert all(Path(path).is_file() for path in found["set_up_templates"])
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1", "AWS_DEFAULT_REGION": "us-west-2"}
+    keys = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+    command = [python.with_name("slipway"), "bootstrap", "--yes", "--json"]
+    environment = elsewhere["env"] | nowhere | keys
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 7, done.stderr
+    assert json.loads(done.stdout)["error"]["what"] == "Cannot find out the AWS account"
 
 
 def test_airflow_has_the_plugin(found):

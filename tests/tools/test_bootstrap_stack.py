@@ -11,11 +11,15 @@ import sagemaker.core
 from typer.testing import CliRunner
 
 from slipway import names
+from slipway.command import set_up
+from slipway.command.aws import Aws
+from slipway.command.errors import CommandError
 from slipway.command.main import app
+from slipway.command.stacks import ACCOUNT_STACK, Stacks
 from tests.aws_keys import CREDENTIALS
 from tests.cfn.test_templates import TEMPLATES, load
-from tests.local_aws.server import ROOT
-from tools import bootstrap_stack, models
+from tests.local_aws.server import REGION, ROOT
+from tools import bootstrap_stack
 from tools.models import ModelFiles
 from tools.settings import AIRFLOW_PRINCIPAL
 
@@ -33,7 +37,7 @@ def aws(new_local_aws):
     return new_local_aws().start()
 
 
-def parameters(aws, stack: str = bootstrap_stack.STACK_NAME) -> dict[str, str]:
+def parameters(aws, stack: str = ACCOUNT_STACK) -> dict[str, str]:
     return {item["ParameterKey"]: item["ParameterValue"] for item in aws.stack(stack)["Parameters"]}
 
 
@@ -46,7 +50,7 @@ def keys(aws) -> set[str]:
     return {item["Key"] for item in found.get("Contents", [])}
 
 
-def bootstrap_by_command(aws, include: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def bootstrap_by_command(aws, include: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
     """What `slipway bootstrap` says that it has done, as the administrator."""
     for name, value in {
         "AWS_ENDPOINT_URL": aws.endpoint_url,
@@ -55,7 +59,7 @@ def bootstrap_by_command(aws, include: Path, monkeypatch: pytest.MonkeyPatch) ->
         "SLIPWAY_INCLUDE_FOLDER": str(include),
     }.items():
         monkeypatch.setenv(name, value)
-    said = CliRunner().invoke(app, ["bootstrap", "--yes", "--json"])
+    said = CliRunner().invoke(app, ["bootstrap", "--yes", "--json", *words])
     assert said.exit_code == 0, said.output
     return json.loads(said.stdout)
 
@@ -68,24 +72,7 @@ def changes(document: dict[str, Any]) -> dict[str, int]:
 def new_version(template: Path, text: str) -> str:
     with template.open("a") as file:
         file.write(f"# {text}\n")
-    return bootstrap_stack.template_key(template)
-
-
-def test_the_key_is_the_one_that_a_release_asks_for():
-    digest = hashlib.sha256(TEMPLATES["endpoint.yaml"].read_bytes()).hexdigest()
-    assert bootstrap_stack.template_key(TEMPLATES["endpoint.yaml"]) == names.template_key("endpoint", digest)
-
-
-def test_the_template_is_found_beside_the_tools_or_beside_the_model_files(tmp_path, monkeypatch):
-    include, inside = tmp_path / "include", "plugins/slipway/deployment/endpoint.yaml"
-    assert bootstrap_stack.endpoint_template(include) == ROOT / inside
-    # In the container the tools lie elsewhere.
-    monkeypatch.setattr(models, "ROOT", tmp_path / "elsewhere")
-    with pytest.raises(bootstrap_stack.StackError, match=r"elsewhere/plugins/.* and .*deployment/endpoint.yaml"):
-        bootstrap_stack.endpoint_template(include)
-    (tmp_path / inside).parent.mkdir(parents=True)
-    (tmp_path / inside).touch()
-    assert bootstrap_stack.endpoint_template(include) == tmp_path / inside
+    return set_up.endpoint_template_key()
 
 
 def test_the_registries_are_those_of_the_sagemaker_sdk():
@@ -102,8 +89,9 @@ def test_the_registries_are_those_of_the_sagemaker_sdk():
 @pytest.mark.local_aws
 def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monkeypatch):
     template = Path(shutil.copy(TEMPLATES["endpoint.yaml"], include))
-    monkeypatch.setattr(bootstrap_stack, "endpoint_template", lambda include: template)
-    first = bootstrap_stack.template_key(template)
+    monkeypatch.setattr(set_up, "endpoint_template", lambda: template)
+    first = set_up.endpoint_template_key()
+    assert first == names.template_key("endpoint", hashlib.sha256(template.read_bytes()).hexdigest())
     assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
     assert parameters(aws)["AirflowPrincipalArn"] == AIRFLOW_PRINCIPAL
     assert [url.rpartition("/templates/")[2] for url in urls(aws)] == [first.removeprefix("templates/")]
@@ -137,8 +125,10 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
 
 @pytest.mark.local_aws
 def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, include, monkeypatch):
-    path = include / "cfn" / "model.yaml"
-    body, stack = path.read_text(), "slipway-model-iris-model"
+    folder = Path(shutil.copytree(TEMPLATES["model.yaml"].parent, include.with_name("cfn")))
+    monkeypatch.setattr(set_up, "set_up_template", lambda name: folder / f"{name}.yaml")
+    path, stack = folder / "model.yaml", "slipway-model-iris-model"
+    body = path.read_text()
     more = body.replace("Parameters:\n", "Parameters:\n  Gone: {Type: String, Default: soon}\n", 1)
     path.write_text(more.replace("SageMaker trains ${ModelPrefix}", "SageMaker ${Gone} trains ${ModelPrefix}"))
     assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
@@ -148,7 +138,7 @@ def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, inc
     assert "Gone" not in parameters(aws, stack)
 
     # The command line finds the same, and makes a later model's roles.
-    assert changes(bootstrap_by_command(aws, include, monkeypatch)) == {bootstrap_stack.STACK_NAME: 0, stack: 0}
+    assert changes(bootstrap_by_command(aws, include, monkeypatch)) == {ACCOUNT_STACK: 0, stack: 0}
     iris = (include / "models" / "iris-model.yaml").read_text()
     (include / "models" / "wine.yaml").write_text(iris.replace("iris-model", "wine"))
     assert changes(bootstrap_by_command(aws, include, monkeypatch))["slipway-model-wine"] == 2
@@ -158,8 +148,32 @@ def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, inc
 
 @pytest.mark.local_aws
 def test_nobody_is_airflow_unless_an_administrator_says_who(aws, include):
-    with pytest.raises(bootstrap_stack.StackError, match="give --airflow-principal the ARN"):
+    with pytest.raises(CommandError, match="give --airflow-principal the ARN"):
         bootstrap_stack.deploy(aws.client, include)
-    with pytest.raises(bootstrap_stack.StackError, match="AirflowPrincipalArn"):
+    with pytest.raises(CommandError, match="AirflowPrincipalArn"):
         bootstrap_stack.deploy(aws.client, include, "arn:aws:iam::123456789012:root")
     assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+@pytest.mark.local_aws
+@pytest.mark.parametrize("by_command", [False, True])
+def test_a_stack_whose_creation_failed_is_deleted_and_made_again(aws, include, monkeypatch, by_command):
+    """CloudFormation can only delete it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+    """
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    with pytest.raises(CommandError, match="it is ROLLBACK_COMPLETE; Bucket: "):
+        bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL)
+    assert "Bucket: " in Stacks(Aws(aws.client)).why_never_made(ACCOUNT_STACK)
+    # Of a stack that was never made there are no values to keep.
+    with pytest.raises(CommandError, match="give --airflow-principal the ARN"):
+        bootstrap_stack.deploy(aws.client, include)
+    s3.delete_bucket(Bucket=BUCKET)
+    if by_command:
+        done = bootstrap_by_command(aws, include, monkeypatch, "--airflow-principal", AIRFLOW_PRINCIPAL)
+        assert min(changes(done).values()) > 0
+    else:
+        assert bootstrap_stack.deploy(aws.client, include, AIRFLOW_PRINCIPAL) == []
+    assert aws.stack(ACCOUNT_STACK)["StackStatus"] == "CREATE_COMPLETE"

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tools import bootstrap_stack, models
+from slipway.command.stacks import ACCOUNT_STACK
+from slipway.paths import set_up_template
+from tools import models
 
 # Operations that change nothing.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -111,9 +113,8 @@ class Account:
     @property
     def templates(self) -> dict[str, Path]:
         """The set-up templates by their stacks' names."""
-        folder = self.include / "cfn"
-        of_models = {f"slipway-model-{prefix}": folder / "model.yaml" for prefix in self.prefixes}
-        return {bootstrap_stack.STACK_NAME: folder / "bootstrap.yaml", **of_models}
+        of_models = {f"slipway-model-{prefix}": set_up_template("model") for prefix in self.prefixes}
+        return {ACCOUNT_STACK: set_up_template("bootstrap"), **of_models}
 
     def arn(self, service: str, resource: str) -> str:
         """Write the ARN of something of this account and region."""

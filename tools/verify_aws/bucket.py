@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.bootstrap_stack import STACK_NAME
+from slipway.command.stacks import ACCOUNT_STACK
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import CannotTellError, Finding, cannot_tell, compare, refusal, unanswered
 from tools.verify_aws.stacks import template_of
@@ -18,7 +18,7 @@ from tools.verify_aws.template import Template, normal
 def checks(account: Account) -> Iterator[Finding]:
     """Compare the bucket, the queues and the topic with the template."""
     try:
-        template = template_of(account, STACK_NAME)
+        template = template_of(account, ACCOUNT_STACK)
     except (ClientError, BotoCoreError, CannotTellError) as error:
         yield cannot_tell("the bucket, the queues and the topic", unanswered(error) or refusal(error))
         return

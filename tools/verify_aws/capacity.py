@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.bootstrap_stack import STACK_NAME
+from slipway.command.stacks import ACCOUNT_STACK
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import (
     CannotTellError,
@@ -86,7 +86,9 @@ def _images(account: Account) -> Iterator[Finding]:
     https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
     """
     try:
-        template = template_of(account, STACK_NAME if not account.prefixes else f"slipway-model-{account.prefixes[0]}")
+        template = template_of(
+            account, ACCOUNT_STACK if not account.prefixes else f"slipway-model-{account.prefixes[0]}"
+        )
         registry = template.value({"Fn::FindInMap": ["AlgorithmRegistries", account.region, "Account"]})
     except (ClientError, BotoCoreError, CannotTellError, KeyError) as error:
         yield cannot_tell("AWS's XGBoost image", unanswered(error) or refusal(error))

@@ -8,13 +8,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from tools.bootstrap_stack import NO_CHANGES, STACK_NAME, WAIT
+from slipway.command.stacks import ACCOUNT_STACK, NO_CHANGES
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import Finding, cannot_tell, differs, refusal, same, unanswered
 from tools.verify_aws.stacks import READABLE, parameters
 
 OPERATIONS = frozenset({"CreateChangeSet", "DeleteChangeSet", "DetectStackDrift"})
 _DRIFT_SECONDS = 600.0
+_WAIT = {"Delay": 1, "MaxAttempts": 120}
 
 
 def checks(account: Account) -> Iterator[Finding]:
@@ -31,11 +32,11 @@ def _empty(account: Account, mode: str) -> Finding:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
     """
-    check = f"an empty change set of {STACK_NAME}" + (f" in the mode {mode}" if mode else "")
+    check = f"an empty change set of {ACCOUNT_STACK}" + (f" in the mode {mode}" if mode else "")
     stacks, name = account.client("cloudformation"), f"verify-{time.time_ns()}"
-    where = {"StackName": STACK_NAME, "ChangeSetName": name}
+    where = {"StackName": ACCOUNT_STACK, "ChangeSetName": name}
     try:
-        known = parameters(account, STACK_NAME)
+        known = parameters(account, ACCOUNT_STACK)
         stacks.create_change_set(
             **where,
             ChangeSetType="UPDATE",
@@ -55,7 +56,7 @@ def _empty(account: Account, mode: str) -> Finding:
 
 def _reason(check: str, stacks: Any, where: dict[str, str]) -> Finding:
     try:
-        stacks.get_waiter("change_set_create_complete").wait(**where, WaiterConfig=WAIT)
+        stacks.get_waiter("change_set_create_complete").wait(**where, WaiterConfig=_WAIT)
     except WaiterError:
         found = stacks.describe_change_set(**where)
         said = f"{found['Status']}: {found.get('StatusReason', '')}"

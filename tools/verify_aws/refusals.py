@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.bootstrap_stack import STACK_NAME
+from slipway.command.stacks import ACCOUNT_STACK
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import Finding, cannot_tell, differs, refusal, same, unanswered
 
@@ -194,7 +194,7 @@ READS = (
         "a change set that is not there",
         "cloudformation",
         "describe_change_set",
-        given(StackName=STACK_NAME, ChangeSetName=NONE),
+        given(StackName=ACCOUNT_STACK, ChangeSetName=NONE),
         f"ChangeSetNotFound: ChangeSet [{NONE}] does not exist",
         r"^ChangeSetNotFound",
     ),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tools.bootstrap_stack import STACK_NAME
+from slipway.command.stacks import ACCOUNT_STACK
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import Finding
 from tools.verify_aws.refusals import MISSING, NONE, Refusal, ask, given, topic
@@ -99,7 +99,7 @@ SENT = (
     Refusal("the request to an endpoint that is not there", "sagemaker-runtime", "invoke_endpoint",
             given(EndpointName=NONE, Body=b"1"), f"ValidationError: Endpoint {NONE} of account * not found."),
     Refusal("a change set to execute that is not there", "cloudformation", "execute_change_set",
-            given(StackName=STACK_NAME, ChangeSetName=NONE), f"ChangeSetNotFound: ChangeSet [{NONE}] does not exist",
+            given(StackName=ACCOUNT_STACK, ChangeSetName=NONE), f"ChangeSetNotFound: ChangeSet [{NONE}] does not exist",
             r"^ChangeSetNotFound"),
     Refusal("a scalable target that is not there", "application-autoscaling", "deregister_scalable_target",
             given(ServiceNamespace="sagemaker", ResourceId=f"endpoint/{NONE}/variant/model-a",

@@ -10,7 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tools import bootstrap_stack
+from slipway.command.set_up import endpoint_template_key
+from slipway.command.stacks import ACCOUNT_STACK
+from slipway.paths import endpoint_template, set_up_template
 from tools.verify_aws.account import Account
 from tools.verify_aws.findings import CannotTellError, Finding, cannot_tell, compare, same
 from tools.verify_aws.template import Template
@@ -89,7 +91,7 @@ def checks(account: Account) -> Iterator[Finding]:
             lambda stack=stack: _live_template(account, stack),  # type: ignore[misc]
         )
     yield from _endpoint_template(account)
-    for path in (*sorted((account.include / "cfn").glob("*.yaml")), bootstrap_stack.endpoint_template(account.include)):
+    for path in (*map(set_up_template, ("bootstrap", "labs", "model")), endpoint_template()):
         yield _valid(account, path)
     for kind, readable in READABLE.items():
         yield compare(
@@ -116,12 +118,11 @@ def _live_template(account: Account, stack: str) -> str:
 
 
 def _endpoint_template(account: Account) -> Iterator[Finding]:
-    path = bootstrap_stack.endpoint_template(account.include)
-    key = bootstrap_stack.template_key(path)
+    path, key = endpoint_template(), endpoint_template_key()
     url = f"https://s3.{account.region}.{account.domain}/{account.bucket}/{key}"
 
     def allowed() -> bool:
-        return url in parameters(account, bootstrap_stack.STACK_NAME).get("EndpointTemplateUrls", "").split(",")
+        return url in parameters(account, ACCOUNT_STACK).get("EndpointTemplateUrls", "").split(",")
 
     def uploaded() -> str:
         body = account.client("s3").get_object(Bucket=account.bucket, Key=key)["Body"].read()

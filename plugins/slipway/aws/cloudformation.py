@@ -248,7 +248,7 @@ class CloudFormationHook(AwsHook):
         return stack is None or stack.status is StackStatus.UPDATE_ROLLBACK_FAILED
 
     def _template_url(self, request: ChangeSetRequest) -> str:
-        """Write the template's URL in the one form that include/cfn/bootstrap.yaml allows."""
+        """Write the template's URL in the one form that command/cfn/bootstrap.yaml allows."""
         domain = "amazonaws.com.cn" if self.conn_partition == "aws-cn" else "amazonaws.com"
         return f"https://s3.{self.conn_region_name}.{domain}/{request.template_bucket}/{request.template_key}"
 
@@ -267,8 +267,7 @@ class CloudFormationHook(AwsHook):
             "The template that this version of Slipway deploys has not been uploaded",
             resource=uri(request.template_bucket, request.template_key),
             why="Airflow may deploy only templates that an administrator has uploaded, and there is none",
-            fix="have an administrator run `python -m tools.bootstrap_stack`, as docs/aws-account.md says, "
-            "then clear this task",
+            fix="have an administrator run `slipway bootstrap`, as docs/aws-account.md says, then clear this task",
         )
 
     def _validation_failures(self, stack_id: str) -> list[StackResource]:

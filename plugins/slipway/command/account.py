@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slipway.command.aws import Aws, Caller
-from slipway.command.findings import Finding, State, looking, ok, problem, unknown
+from slipway.command.findings import Finding, State, looking, not_checked, ok, problem, unknown
+from slipway.command.set_up import endpoint_template_key
 from slipway.command.stacks import ACCOUNT_STACK, Stacks
-from slipway.names import template_key
-from slipway.paths import endpoint_template
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -27,12 +25,17 @@ def examine(aws: Aws, models: list[ModelConfig]) -> list[Finding]:
     :param models: the models whose parts are looked for
     """
     found: list[Finding] = []
-    with looking("your AWS credentials", found):
+    with looking("your AWS credentials", found, then=("the set-up of the account", "the bucket", "the quotas")):
         caller = aws.caller
         found.append(ok("your AWS credentials", f"{caller.arn}, region {caller.region}"))
         with looking("the set-up of the account", found, otherwise=State.UNKNOWN):
             found += _stacks(aws, caller, models)
+        without = f"the stack {ACCOUNT_STACK}"
+        is_missing = any(one.about == without and one.state is State.PROBLEM for one in found)
         for bucket in sorted({_resolved(model.source.bucket, caller) for model in models} or {_bucket(caller)}):
+            if is_missing and bucket == _bucket(caller):
+                found.append(not_checked(f"the bucket {bucket}", without))
+                continue
             with looking(f"the bucket {bucket}", found):
                 found.append(_versions(aws, bucket))
         with looking("the quotas", found, otherwise=State.UNKNOWN):
@@ -53,9 +56,11 @@ def _stacks(aws: Aws, caller: Caller, models: list[ModelConfig]) -> Iterator[Fin
     parameters = stacks.parameters(ACCOUNT_STACK)
     if parameters is None:
         yield problem(f"the stack {ACCOUNT_STACK}", "it is not there: no bucket, no roles", _BOOTSTRAP)
+        for model in models:
+            yield not_checked(f"the roles of {model.prefix}", f"the stack {ACCOUNT_STACK}")
         return
     yield ok(f"the stack {ACCOUNT_STACK}", "the bucket, and the roles of Airflow and CloudFormation")
-    key = template_key("endpoint", hashlib.sha256(endpoint_template().read_bytes()).hexdigest())
+    key = endpoint_template_key()
     about = "the template of endpoints"
     if any(url.endswith(f"{_bucket(caller)}/{key}") for url in parameters.get("EndpointTemplateUrls", "").split(",")):
         yield ok(about, "Airflow may deploy that of this version")

@@ -22,25 +22,22 @@ def of_server(url: str) -> list[Finding]:
     """Look at what needs no login.
 
     :param url: Airflow's address
+    :raises CommandError: when it does not answer
     """
-    found: list[Finding] = []
-    with looking("Airflow answers", found):
-        health = open_url(f"{url}/api/v2/monitor/health")
-        found.append(ok("Airflow answers", url))
-        for part in _PARTS:
-            state = (health.get(part) or {}).get("status")
-            if state == "healthy":
-                found.append(ok(f"Airflow's {part}"))
-            else:
-                found.append(problem(f"Airflow's {part}", str(state or "no state"), f"start the {part}; read its log"))
-        version = str(open_url(f"{url}/api/v2/version").get("version", ""))
-        if _SUPPORTED.match(version):
-            found.append(ok("Airflow's version", version))
+    health = open_url(f"{url}/api/v2/monitor/health")
+    found = [ok("Airflow answers", url)]
+    for part in _PARTS:
+        state = (health.get(part) or {}).get("status")
+        if state == "healthy":
+            found.append(ok(f"Airflow's {part}"))
         else:
-            found.append(
-                problem("Airflow's version", version or "unknown", "use Airflow 3.3, which Slipway is made for")
-            )
-        found.append(_guard(open_url(f"{url}/slipway/guard/health")))
+            found.append(problem(f"Airflow's {part}", str(state or "no state"), f"start the {part}; read its log"))
+    version = str(open_url(f"{url}/api/v2/version").get("version", ""))
+    if _SUPPORTED.match(version):
+        found.append(ok("Airflow's version", version))
+    else:
+        found.append(problem("Airflow's version", version or "unknown", "use Airflow 3.3, which Slipway is made for"))
+    found.append(_guard(open_url(f"{url}/slipway/guard/health")))
     return found
 
 
@@ -58,11 +55,13 @@ def of_person(airflow: Airflow, wanted: str | None) -> list[Finding]:
 
     :param airflow: the API, as the person
     :param wanted: one model; None for all
+    :raises CommandError: when Airflow does not accept the login
     """
-    found: list[Finding] = []
-    with looking("your login", found):
+    dags = airflow.api("GET", "dags", limit=100, tags="slipway")["dags"]
+    found = [ok("your login")]
+    with looking("the board", found):
         page = airflow.board("releases", limit=100, **({"text": wanted} if wanted else {}))
-        found.append(ok("your login", page["user"]))
+        found[0] = ok("your login", page["user"])
         found.append(ok("Slipway's plugin and its board"))
         found += _survey(page["survey"])
         rows = [row for row in page["models"] if wanted in (None, row["model"])]
@@ -71,8 +70,7 @@ def of_person(airflow: Airflow, wanted: str | None) -> list[Finding]:
             found.append(problem(f"model {wanted}", "Airflow has no pipeline of it", fix))
         for row in rows:
             found += _model(row)
-    with looking("the DAGs", found):
-        found += _dags(airflow.api("GET", "dags", limit=100, tags="slipway")["dags"])
+    found += _dags(dags)
     with looking("the DAG files", found):
         errors = airflow.api("GET", "importErrors")["import_errors"]
         found += [problem("a DAG file", one["filename"], one["stack_trace"].strip().splitlines()[-1]) for one in errors]

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from slipway.command.errors import CommandError, of_release
 from slipway.command.exits import MEANINGS, Exit
 from slipway.command.output import Output
+from slipway.command.release_code import kept_levels
 
 EPILOG = "Exit codes:\n\n" + "\n".join(f"- {code.value}: {text}" for code, text in MEANINGS.items())
 
@@ -21,7 +22,8 @@ class Command(TyperCommand):
         """Run the command."""
         output = Output(as_json=bool(ctx.params.get("as_json")))
         try:
-            return super().invoke(ctx)
+            with kept_levels():
+                return super().invoke(ctx)
         except CommandError as error:
             output.error(error)
             raise typer.Exit(error.code) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +39,13 @@ class Caller:
 
 
 class Aws:
-    """One account in one region."""
+    """One account in one region.
+
+    :param client: makes a client of a service; None for the environment's account
+    """
+
+    def __init__(self, client: Callable[[str], Any] | None = None) -> None:
+        self._make = client
 
     @cached_property
     def _session(self) -> Any:
@@ -56,6 +62,8 @@ class Aws:
         """
         from botocore.config import Config
 
+        if self._make:
+            return self._make(service)
         with self.calling(f"Cannot reach {service}"):
             made = self._session.client(service)
             # The environment's proxy cannot reach this machine.
@@ -75,12 +83,15 @@ class Aws:
         return Caller(found["Account"], sts.meta.region_name, found["Arn"])
 
     @contextmanager
-    def calling(self, what: str, where: str | None = None, fix: str | None = None) -> Iterator[None]:
+    def calling(
+        self, what: str, where: str | None = None, fix: str | None = None, denied: str = _DENIED_FIX
+    ) -> Iterator[None]:
         """Say what boto3's errors in the block mean.
 
         :param what: what failed then
         :param where: the resource
         :param fix: what to do where the kind of error does not say it
+        :param denied: what to do when a permission is missing
         :raises CommandError: for each of them
         """
         from botocore.exceptions import BotoCoreError, ClientError
@@ -91,7 +102,7 @@ class Aws:
             detail = error.response.get("Error", {})
             code = str(detail.get("Code", ""))
             why = f"{error.operation_name} answered {code}: {detail.get('Message', '')}"
-            advice, end = _meaning(code)
+            advice, end = (denied, Exit.REFUSED) if code in _DENIED else _meaning(code)
             raise CommandError(what, where=where, why=why, fix=fix or advice, code=end) from error
         except BotoCoreError as error:
             advice, end = _of_connection(type(error).__name__)
@@ -101,8 +112,6 @@ class Aws:
 def _meaning(code: str) -> tuple[str, Exit]:
     if code in _NO_LOGIN:
         return _LOGIN_FIX, Exit.NO_ACCESS
-    if code in _DENIED:
-        return _DENIED_FIX, Exit.REFUSED
     if code in _MISSING:
         return "check the name, the region and the account", Exit.NOT_FOUND
     return "correct what the answer names, or try again later", Exit.FAILED

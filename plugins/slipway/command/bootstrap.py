@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from slipway.command.aws import Aws
-from slipway.command.errors import CommandError
+from slipway.command.errors import interrupted
 from slipway.command.exits import Exit
-from slipway.command.options import AsJson, Yes, confirm
+from slipway.command.options import AsJson, Models, Yes, confirm
 from slipway.command.output import Output
 from slipway.command.release_code import release_code
-from slipway.command.sources import models_in, nearest_models_folder
-from slipway.command.stacks import ACCOUNT_STACK, ChangeSet, Stacks
-from slipway.names import template_key
-from slipway.paths import endpoint_template
-
-# The version in use and the one before: Airflow goes on deploying while it is brought to a new version.
-_TEMPLATE_VERSIONS = 2
+from slipway.command.set_up import set_up
+from slipway.command.sources import models_in
+from slipway.command.stacks import Stacks
 
 
 def bootstrap(
@@ -33,12 +29,11 @@ def bootstrap(
             show_default="as it is; required at first",
         ),
     ] = None,
-    include: Annotated[
-        Path | None,
-        typer.Option(
-            "--include", metavar="FOLDER", help="The folder with cfn/ and models/.", show_default="the nearest include/"
-        ),
+    labs_principal: Annotated[
+        str | None,
+        typer.Option("--labs-principal", metavar="ARN", help="The role or user who does the labs, for a third stack."),
     ] = None,
+    models: Models = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,80 +45,68 @@ def bootstrap(
     administrator.
     """
     output, aws = Output(as_json=as_json), Aws()
-    folder = _include(include)
-    caller, stacks = aws.caller, Stacks(aws)
+    caller, made = aws.caller, _Made(Stacks(aws), output, yes=yes)
     output.text(f"Account {caller.account}, region {caller.region}, as {caller.arn}")
     with release_code(output):
-        _, models, errors = models_in(folder / "models")
-    template = endpoint_template().read_bytes()
-    key = template_key("endpoint", hashlib.sha256(template).hexdigest())
+        _, found, errors = models_in(models)
     for error in errors:
         output.note(f"Broken model file, passed over: {error}", style="yellow")
-    before = stacks.parameters(ACCOUNT_STACK)
-    if before is None and airflow_principal is None:
-        raise CommandError(
-            "Airflow's identity in AWS is not known",
-            where=ACCOUNT_STACK,
-            why="the stack does not exist yet, and its roles must trust somebody",
-            fix="give --airflow-principal the ARN of the role or user that Airflow's workers and triggerer run as",
-            code=Exit.USAGE,
-        )
-    domain = "amazonaws.com.cn" if caller.arn.split(":")[1] == "aws-cn" else "amazonaws.com"
-    bucket = f"mlops-{caller.region}-{caller.account}"
-    url = f"https://s3.{caller.region}.{domain}/{bucket}/{key}"
-    known = [one for one in (before or {}).get("EndpointTemplateUrls", "").split(",") if one not in ("", url)]
-    urls = ",".join([url, *known][:_TEMPLATE_VERSIONS])
-    wanted = {"AirflowPrincipalArn": airflow_principal, "EndpointTemplateUrls": urls}
-    done = [_deploy(stacks, ACCOUNT_STACK, folder / "cfn" / "bootstrap.yaml", wanted, output, yes=yes)]
-    with aws.calling("The template of endpoints cannot be uploaded", f"s3://{bucket}/{key}"):
-        aws.client("s3").put_object(Bucket=bucket, Key=key, Body=template)
-    for model in models:
-        of_model = {"ModelPrefix": model.prefix, "OtherImageRepositoryArns": None}
-        path = folder / "cfn" / "model.yaml"
-        done.append(_deploy(stacks, f"slipway-model-{model.prefix}", path, of_model, output, yes=yes))
-    output.json({"account": caller.account, "region": caller.region, "stacks": done, "exit_code": 0})
+    prefixes = [one.prefix for one in found]
+    problems = set_up(aws, prefixes, made.deploy, airflow_principal=airflow_principal, labs_principal=labs_principal)
+    end = Exit.FAILED if problems else Exit.DONE
+    told = [one.document()["error"] for one in problems]
+    output.json(
+        {
+            "account": caller.account,
+            "region": caller.region,
+            "stacks": made.stacks,
+            "problems": told,
+            "exit_code": int(end),
+        }
+    )
+    if problems:
+        if not output.as_json:
+            for one in problems:
+                output.error(one)
+        raise typer.Exit(end)
     output.text("The account is ready. Check it with: slipway doctor", style="green")
 
 
-def _include(folder: Path | None) -> Path:
-    """Return the folder with the templates.
+class _Made:
+    """Makes and changes stacks, each after its changes were shown and agreed to."""
 
-    :raises CommandError: when there is none
-    """
-    models = nearest_models_folder()
-    found = folder or (models.parent if models else Path("include"))
-    if (found / "cfn" / "bootstrap.yaml").is_file():
-        return found
-    raise CommandError(
-        "The templates are not there",
-        where=str(found / "cfn" / "bootstrap.yaml"),
-        why="expected the folder include/ of Slipway's repository",
-        fix="run it in the repository, or name the folder with --include",
-        code=Exit.NOT_FOUND,
-    )
+    def __init__(self, stacks: Stacks, output: Output, *, yes: bool) -> None:
+        self._stacks = stacks
+        self._output = output
+        self._yes = yes
+        self.stacks: list[dict[str, Any]] = []
 
+    def deploy(self, stack: str, template: Path, wanted: Mapping[str, str | None]) -> None:
+        """Show what would change in a stack, ask, and change it."""
+        self._clear(stack)
+        self._output.note(f"{stack}: asking CloudFormation what would change …")
+        change = self._stacks.prepare(stack, template, wanted)
+        self.stacks.append({"stack": stack, "changes": change.changes if change else []})
+        if change is None:
+            self._output.text(f"{stack}: nothing would change.")
+            return
+        title = f"{stack}: {'would be made' if change.is_new else 'would change'}"
+        self._output.table(["action", "resource", "type", ""], change.changes, title=title)
+        try:
+            confirm(f"Change {stack}?", self._output, yes=self._yes)
+        except BaseException:
+            self._stacks.discard(change)
+            raise
+        self._output.note(f"{stack}: changing …")
+        with interrupted(stack, "CloudFormation goes on changing it", "run slipway bootstrap again once it is done"):
+            self._stacks.execute(change)
+        self._output.text(f"{stack}: done.", style="green")
 
-def _deploy(
-    stacks: Stacks, stack: str, template: Path, wanted: dict[str, str | None], output: Output, *, yes: bool
-) -> dict[str, Any]:
-    """Show what would change in a stack, ask, and change it."""
-    output.note(f"{stack}: asking CloudFormation what would change …")
-    change = stacks.prepare(stack, template, wanted)
-    if change is None:
-        output.text(f"{stack}: nothing would change.")
-        return {"stack": stack, "changes": []}
-    title = f"{stack}: {'would be made' if change.is_new else 'would change'}"
-    output.table(["action", "resource", "type", ""], change.changes, title=title)
-    try:
-        confirm(f"Change {stack}?", output, yes=yes)
-    except CommandError:
-        stacks.discard(change)
-        raise
-    _execute(stacks, change, output)
-    return {"stack": stack, "changes": change.changes}
-
-
-def _execute(stacks: Stacks, change: ChangeSet, output: Output) -> None:
-    output.note(f"{change.stack}: changing …")
-    stacks.execute(change)
-    output.text(f"{change.stack}: done.", style="green")
+    def _clear(self, stack: str) -> None:
+        """Delete what a failed creation has left, which CloudFormation can neither change nor make again."""
+        if why := self._stacks.why_never_made(stack):
+            self._output.text(f"{stack}: making it failed before ({why}). What is left of it must be deleted first.")
+            confirm(f"Delete what is left of {stack}, and make it again?", self._output, yes=self._yes)
+            self._output.note(f"{stack}: deleting …")
+            with interrupted(stack, "CloudFormation goes on deleting it", "run slipway bootstrap again after that"):
+                self._stacks.remove(stack)

@@ -146,10 +146,11 @@ def _check_data(package: Package, fenced: FencedRequest, aws: Aws | None, report
     if aws is None:
         report.skipped.append("what is in S3, because AWS is not asked")
         return
-    in_s3 = list(data.problems_in_s3(aws, channels, fenced.model.test.data, labels, {*files}))
+    places = data.places_in_s3(channels, fenced.model.test.data, files)
+    in_s3 = list(data.problems_in_s3(aws, places, labels))
     report.problems += in_s3
-    if not in_s3:
-        report.passed.append("the data in S3 that the zip and the model file name")
+    if places and not in_s3:
+        report.passed.append(f"there is data in S3: {', '.join(f'{one.what} ({one.uri})' for one in places)}")
 
 
 def _labels(fenced: FencedRequest) -> data.Labels:

@@ -110,21 +110,37 @@ def problems_of_files(
                     yield from _first_problem(lines, labels, str(path))
 
 
-def problems_in_s3(
-    aws: Aws, channels: Iterable[Channel], test_data: str, labels: Labels, local: set[str]
-) -> Iterator[CommandError]:
-    """Check that each channel has data in S3, and the held-out rows.
+@dataclass(frozen=True)
+class Place:
+    """Where rows must be in S3 before a release.
+
+    :param what: the channel or the field that names it
+    """
+
+    what: str
+    uri: str
+    is_csv: bool
+
+
+def places_in_s3(channels: Iterable[Channel], test_data: str, local: Iterable[str]) -> list[Place]:
+    """Return the places that need data in S3 now: those that no files beside the sources are uploaded to.
 
     :param test_data: the model file's test.data
     :param local: the channels whose data is beside the sources and is uploaded with the zip
     """
-    s3 = aws.client("s3")
-    uploaded = [channel.uri.rstrip("/") + "/" for channel in channels if channel.name in local]
-    for channel in channels:
-        if channel.name not in local:
-            yield from _of_place(aws, s3, channel.uri, labels if channel.is_csv else None, f"channel {channel.name}")
+    named = {channel.name: channel for channel in channels}
+    uploaded = [named[name].uri.rstrip("/") + "/" for name in local if name in named]
+    places = [Place(f"channel {name}", one.uri, one.is_csv) for name, one in named.items() if name not in local]
     if not any(f"{test_data.rstrip('/')}/".startswith(place) for place in uploaded):
-        yield from _of_place(aws, s3, test_data, labels, "test.data of the model file")
+        places.append(Place("test.data of the model file", test_data, is_csv=True))
+    return places
+
+
+def problems_in_s3(aws: Aws, places: Iterable[Place], labels: Labels) -> Iterator[CommandError]:
+    """Check that each place has data."""
+    s3 = aws.client("s3")
+    for place in places:
+        yield from _of_place(aws, s3, place.uri, labels if place.is_csv else None, place.what)
 
 
 def _of_place(aws: Aws, s3: Any, uri: str, labels: Labels | None, what: str) -> Iterator[CommandError]:

@@ -20,6 +20,9 @@ from slipway.command.release_code import release_code
 from slipway.command.settings import Settings
 from slipway.command.sources import models_in
 
+_BEHIND_THE_LOGIN = ("the board", "the DAGs", "the DAG files")
+_IN_AIRFLOW = ("Airflow's parts, version and guard", "your login", *_BEHIND_THE_LOGIN)
+
 
 def doctor(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only this model's parts.")] = None,
@@ -33,11 +36,12 @@ def doctor(
     """
     output = Output(as_json=as_json)
     found = [ok("this computer", f"slipway {__version__}, Python {platform.python_version()}")]
-    with looking("Airflow's address", found):
+    with looking("Airflow's address", found, then=_IN_AIRFLOW):
         url = Settings.read().airflow_url
-        found += airflow_health.of_server(url)
-        with looking("your login", found):
-            found += airflow_health.of_person(session.connect(output), model)
+        with looking("Airflow answers", found, then=_IN_AIRFLOW):
+            found += airflow_health.of_server(url)
+            with looking("your login", found, then=_BEHIND_THE_LOGIN):
+                found += airflow_health.of_person(session.connect(output), model)
     with release_code(output):
         place, known, errors = models_in(models)
         for error in errors:

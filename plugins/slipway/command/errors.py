@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from typer import Abort
 
 from slipway.command.exits import Exit
 
@@ -33,10 +37,31 @@ class CommandError(Exception):
         self.fix = fix
         self.code = code
 
+    def __str__(self) -> str:
+        """Return all of it in a line."""
+        parts = ": ".join(part for part in (self.what, self.where, self.why) if part)
+        return f"{parts}. Fix: {self.fix}" if self.fix else parts
+
     def document(self) -> dict[str, Any]:
         """Return the error as JSON has it."""
         parts = {"what": self.what, "where": self.where, "why": self.why, "fix": self.fix}
         return {"error": parts, "exit_code": int(self.code)}
+
+
+@contextmanager
+def interrupted(where: object, done: str, fix: str | None = None) -> Iterator[None]:
+    """Say what has happened and what has not when the person presses Ctrl-C in the block.
+
+    :param where: what the command works on
+    :param done: how far it is in the block
+    :param fix: what to do then
+    :raises CommandError: after Ctrl-C
+    """
+    # typer makes an Abort of a Ctrl-C at a question.
+    try:
+        yield
+    except (KeyboardInterrupt, Abort) as error:
+        raise CommandError("You pressed Ctrl-C", where=str(where), why=done, fix=fix, code=Exit.INTERRUPTED) from error
 
 
 def of_release(error: Exception, code: Exit = Exit.REFUSED) -> CommandError:

@@ -26,7 +26,7 @@ MEANINGS = {
     Exit.FAILED: "it failed: a release, a load that broke its limits, or a check of the account",
     Exit.USAGE: "the command line is wrong",
     Exit.WAITS: "the release waits for a person's answer",
-    Exit.REFUSED: "refused: the zip, the model file, or what Airflow lets nobody or only approvers do",
+    Exit.REFUSED: "refused: the zip, the load, or something that you may not do",
     Exit.REJECTED: "a person rejected the release, or nobody answered in time",
     Exit.SUPERSEDED: "a newer release took this one's place",
     Exit.UNREACHABLE: "Airflow or AWS does not answer, or answers with an error of its own",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -53,16 +53,25 @@ def unknown(about: str, why: str, fix: str = "") -> Finding:
     return Finding(about, State.UNKNOWN, why, fix)
 
 
+def not_checked(about: str, because_of: str) -> Finding:
+    """Say that something was not looked at because of another finding."""
+    return Finding(about, State.UNKNOWN, f"not checked, because of: {because_of}")
+
+
 @contextmanager
-def looking(about: str, into: list[Finding], *, otherwise: State = State.PROBLEM) -> Iterator[None]:
+def looking(
+    about: str, into: list[Finding], *, otherwise: State = State.PROBLEM, then: Iterable[str] = ()
+) -> Iterator[None]:
     """Make a finding of an error in the block.
 
     :param about: what the block looks at
     :param into: gets the finding
     :param otherwise: what an error means
+    :param then: what cannot be looked at after an error
     """
     try:
         yield
     except CommandError as error:
         why = ": ".join(part for part in (error.what, error.why) if part)
         into.append(Finding(about, otherwise, why, error.fix or ""))
+        into += [not_checked(one, about) for one in then]

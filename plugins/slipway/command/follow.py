@@ -153,7 +153,7 @@ def conclude(release: Mapping[str, Any], result: Exit, airflow: Airflow, output:
         show_figures(release["figures"], output)
         for one in release["decisions"]:
             command = "trial" if one["task_id"] == "decide_trial" else "approve"
-            output.text(f"{name} waits: {one['subject']} {one['waits_for']}", style="bold yellow")
+            output.text(f"{name} waits for an answer: {one['waits_for']}", style="bold yellow")
             output.text(
                 f"Answer it: slipway {command} {model}. Then follow it: slipway status {model} '{run_id}' --follow"
             )

@@ -60,6 +60,9 @@ def slipway(
     """
 
 
+# The load engine reads the rest of its command line.
+_MORE = {stress: {"allow_extra_args": True, "ignore_unknown_options": True}}
+
 for _panel, _commands in _GROUPS.items():
     for _one in _commands:
-        app.command(cls=Command, rich_help_panel=_panel)(_one)
+        app.command(cls=Command, rich_help_panel=_panel, context_settings=_MORE.get(_one))(_one)

@@ -16,8 +16,19 @@ _QUIET = ("slipway", "airflow", "botocore", "boto3")
 
 
 @contextlib.contextmanager
+def kept_levels() -> Iterator[None]:
+    """Give loggers their levels back when a command ends: `release_code` silences them."""
+    levels = {name: logging.getLogger(name).level for name in _QUIET}
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
 def release_code(output: Output) -> Iterator[None]:
-    """Let the block import the release's modules and call them; none of them prints to stdout.
+    """Let the block import the release's modules and call them; none of them prints to stdout, nor logs from then on.
 
     Airflow wants a home folder of its own. It gets one in the person's cache, unless one is set.
 
@@ -28,15 +39,10 @@ def release_code(output: Output) -> Iterator[None]:
     # Read when Airflow is imported. Without it each hook says where its credentials come from.
     os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "slipway.aws.session=WARNING")
     working = output.err.status("Reading the model files …") if output.interactive else contextlib.nullcontext()
-    loggers = [logging.getLogger(name) for name in _QUIET]
-    levels = [logger.level for logger in loggers]
     with working, contextlib.redirect_stdout(sys.stderr):
         import slipway.errors  # noqa: F401
 
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        # Importing Airflow has configured a log at the terminal, where botocore would say how it finds each endpoint.
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield

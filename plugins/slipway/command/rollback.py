@@ -46,7 +46,8 @@ def rollback(
         raise _refused(
             model, "nothing is in production", f"release it first, or name a version with --to: slipway status {model}"
         )
-    output.text(f"Production of {model} serves {f'version {live}' if live else 'no known version'}; it gets {name}.")
+    gets = "the release before" if to == PREVIOUS else name
+    output.text(f"Production of {model} serves {f'version {live}' if live else 'no known version'}; it gets {gets}.")
     confirm("Go on?", output, yes=yes)
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     note = f"Roll-back to {name}"

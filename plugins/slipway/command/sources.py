@@ -124,8 +124,8 @@ def model_of(package: Package, prefix: str | None, folder: Path | None) -> Model
     by_prefix = {model.prefix: model for model in models}
     endpoint_prefix = package.document(DEPLOYMENT).get("EndpointPrefix")
     by_endpoint = {model.policy.endpoint.endpoint_prefix: model for model in models}
+    name = (package.path if package.path.is_dir() else package.path.parent).resolve().name
     if prefix is None:
-        name = (package.path if package.path.is_dir() else package.path.parent).resolve().name
         found = by_prefix.get(name) or (by_endpoint.get(endpoint_prefix) if isinstance(endpoint_prefix, str) else None)
         found = found or (models[0] if len(models) == 1 and not errors else None)
     else:
@@ -134,10 +134,19 @@ def model_of(package: Package, prefix: str | None, folder: Path | None) -> Model
         return found
     if errors:
         raise of_release(errors[0])
+    there = f"the model files in {place} are of {', '.join(sorted(by_prefix)) or 'no model'}"
     raise CommandError(
         f"There is no model file of {prefix}" if prefix else "It is not clear which model this is",
-        where=str(place),
-        why=f"the model files there are of {', '.join(sorted(by_prefix)) or 'no model'}",
-        fix="give --model PREFIX; slipway init makes a model file; --models FOLDER reads another folder",
+        where=str(package.path),
+        why=there if prefix else f"{_signs(package, name, endpoint_prefix)}; {there}",
+        fix="name the model with --model; slipway init makes a model file; --models reads another folder",
         code=Exit.NOT_FOUND,
     )
+
+
+def _signs(package: Package, name: str, endpoint_prefix: Any) -> str:
+    """Say by what a package's model was looked for."""
+    if not zipfile.is_zipfile(io.BytesIO(package.body)):
+        return f"expected a folder or a zip with {TRAINING} and {DEPLOYMENT}, found a file that is no zip"
+    named = f"names EndpointPrefix {endpoint_prefix}" if endpoint_prefix else "names no EndpointPrefix"
+    return f"no model file is of the folder's name {name}, and {DEPLOYMENT} {named}"

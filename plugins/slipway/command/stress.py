@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def stress(
+    context: typer.Context,
     model: Model,
     env: Stage = Environment.DEVELOPMENT,
     stages: Annotated[
@@ -56,7 +56,9 @@ def stress(
     """Send load to an endpoint, check the model file's limits, and write a report.
 
     The model file must allow it (stress: allowed: true), and its caps hold. Without --stages or --rate it is the model
-    file's load. The exit code is 1 if a limit was broken. On AWS it costs what the endpoint costs.
+    file's load. More options may follow: limits, such as --p99-ms, and caps, which may only be lower than the model
+    file's; python -m slipway.load --help lists them. The exit code is 1 if a limit was broken. On AWS it costs what the
+    endpoint costs.
     """
     output, aws = Output(as_json=as_json), Aws()
     caller = aws.caller
@@ -65,14 +67,12 @@ def stress(
         from slipway.load.errors import LoadError
         from slipway.stress.order import StressOrder
 
-        # Airflow makes botocore log where it found credentials.
-        logging.getLogger("botocore").setLevel(logging.WARNING)
         order = StressOrder.of_model(_model(model, models), env)
         rows = data or order.model.resolved(AwsIdentity(caller.account, caller.region)).test.data
         words = [order.endpoint_name, "--data", rows]
         words += ["--stages", stages] if stages else []
         words += ["--rate", str(rate), "--seconds", str(seconds)] if rate is not None else []
-        words += ["--variant", variant] if variant else []
+        words += [*(["--variant", variant] if variant else []), *context.args]
         if stages and rate is not None:
             raise CommandError(
                 "There are two loads",
@@ -154,8 +154,11 @@ def _send(words: list[str], order: StressOrder, aws: Aws, output: Output) -> tup
     answers = answers_under_load(
         described, min_accuracy=given.min_accuracy, target_variant=given.variant or None, aws_conn_id=None
     )
-    caps = Caps(**asdict(order.caps))
-    plan = command.plan_of(given, read_rows(given.data, botocore_session), caps, order.phases, answers=answers)
+    asked, most = asdict(command.caps_of(given)), asdict(order.caps)
+    # The command line may lower what the model file allows.
+    caps: Any = {name: min(asked[name], most[name]) for name in most}
+    rows = read_rows(given.data, botocore_session)
+    plan = command.plan_of(given, rows, Caps(**caps), order.phases, answers=answers)
     return given, command.run(plan, SessionAccess(botocore_session), output.err)
 
 

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from slipway.command import session
-from slipway.command.airflow import Airflow, quoted
+from slipway.command.airflow import Airflow, quoted, run_path
 from slipway.command.aws import Aws
 from slipway.command.check import examine, show
-from slipway.command.errors import CommandError
+from slipway.command.errors import CommandError, interrupted
 from slipway.command.exits import Exit
 from slipway.command.follow import PATIENCE_SECONDS, POLL_SECONDS, Follower, conclude
 from slipway.command.options import AsJson, Models, NoFollow, OfModel, Source
 from slipway.command.output import Output
 from slipway.command.release_code import release_code
 from slipway.command.sources import Package, model_of, read_package
-from slipway.command.upload import Upload, refuse_missing_model, upload_data, upload_zip
+from slipway.command.upload import Upload, refuse_missing_model, run_id_of, upload_data, upload_zip
 
 
 def submit(
@@ -46,23 +46,30 @@ def submit(
     of its own, and so a release.
     """
     output = Output(as_json=as_json)
-    package, aws = read_package(path), Aws()
-    airflow = session.connect(output)
-    prefix, bucket, key = _checked(package, model, models, aws, output, check=check)
-    try:
-        found = airflow.board(f"models/{quoted(prefix)}")
-    except CommandError as error:
-        raise refuse_missing_model(error, prefix) from error
-    if found["row"]["paused"]:
-        output.note(f"The DAG {prefix} is paused: the release starts when somebody unpauses it.", style="yellow")
-    uploaded = upload_data(aws, package, output) if data else []
-    version = upload_zip(aws, package, bucket, key, uploaded_by or found["user"])
+    with interrupted(path, "nothing was uploaded, so no release starts"):
+        package, aws = read_package(path), Aws()
+        airflow = session.connect(output)
+        prefix, bucket, key = _checked(package, model, models, aws, output, check=check)
+        try:
+            found = airflow.board(f"models/{quoted(prefix)}")
+        except CommandError as error:
+            raise refuse_missing_model(error, prefix) from error
+        if found["row"]["paused"]:
+            output.note(f"The DAG {prefix} is paused: the release starts when somebody unpauses it.", style="yellow")
+    with interrupted(path, "data may have been uploaded, but no zip, so no release starts"):
+        uploaded = upload_data(aws, package, output) if data else []
+    unknown = f"the zip was on its way to s3://{bucket}/{key}; if S3 has it, its release starts by itself"
+    with interrupted(path, unknown, fix=f"look with: slipway status {prefix}"):
+        version = upload_zip(aws, package, bucket, key, uploaded_by or found["user"])
     output.note(f"uploaded s3://{bucket}/{key}, version {version.version_id}, as {version.uploaded_by}")
     if no_follow:
         output.json({"upload": version.document(), "data": uploaded, "exit_code": 0})
         output.text(f"The release starts by itself: slipway status {prefix}")
         return
-    run_id = _run_of(airflow, prefix, version)
+    try:
+        run_id = _run_of(airflow, prefix, version, aws)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        raise _not_started(airflow, prefix, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
     output.note(f"release {airflow.run_url(prefix, run_id)}")
     release, result = Follower(airflow, prefix, run_id, output).follow(past_questions=wait_approval)
     raise typer.Exit(conclude({**release, "upload": version.document(), "data": uploaded}, result, airflow, output))
@@ -90,21 +97,20 @@ def _checked(
         return source.prefix, where.resolve(source.source.bucket), source.source.key
 
 
-def _run_of(airflow: Airflow, model: str, version: Upload) -> str:
+def _run_of(airflow: Airflow, model: str, version: Upload, aws: Aws) -> str:
     """Wait for the run that releases a version, and return its id.
 
-    :raises CommandError: when none starts, or the person has had enough
+    :raises CommandError: when none starts
     """
+    run_id = run_id_of(aws, version)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
-        while time.monotonic() < deadline:
-            runs = airflow.api("GET", f"dags/{quoted(model)}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]
-            for run in runs:
-                if (run.get("conf") or {}).get("version_id") == version.version_id:
-                    return str(run["dag_run_id"])
-            time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt as error:
-        raise _not_started(airflow, model, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
+    while time.monotonic() < deadline:
+        try:
+            return str(airflow.api("GET", run_path(model, run_id))["dag_run_id"])
+        except CommandError as error:
+            if error.code is not Exit.NOT_FOUND:
+                raise
+        time.sleep(POLL_SECONDS)
     why = f"Airflow has started none within {PATIENCE_SECONDS:.0f} s{_import_errors(airflow)}"
     raise _not_started(airflow, model, version, why, Exit.FAILED)
 

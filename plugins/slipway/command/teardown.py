@@ -14,7 +14,7 @@ from slipway.command.airflow import Airflow, quoted, run_path
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.follow import PATIENCE_SECONDS, POLL_SECONDS
-from slipway.command.options import AsJson, Model, NoFollow
+from slipway.command.options import AsJson, Model
 from slipway.command.output import Output
 from slipway.names import TEARDOWN_DAG_ID
 
@@ -28,7 +28,9 @@ def teardown(
         bool,
         typer.Option("--remove-record", help="Also who approved what and when; there is no copy.", show_default=False),
     ] = False,
-    no_follow: NoFollow = False,
+    no_follow: Annotated[
+        bool, typer.Option("--no-follow", help="Return at once; the run's page shows the rest.", show_default=False)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a model from AWS: both endpoints, their stacks, configurations and models.

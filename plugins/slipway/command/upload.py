@@ -15,6 +15,7 @@ from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.output import Output
 from slipway.command.sources import TRAINING, Package
+from slipway.names import auto_run_id
 
 # How an upload says who made it: slipway.aws.s3 reads it.
 UPLOADED_BY = "uploaded-by"
@@ -58,6 +59,18 @@ def upload_zip(aws: Aws, package: Package, bucket: str, key: str, who: str) -> U
             fix=f"turn versioning on for {bucket}, then submit again; slipway bootstrap makes such a bucket",
         )
     return Upload(bucket, key, version, who)
+
+
+def run_id_of(aws: Aws, upload: Upload) -> str:
+    """Return the id of the run that an upload starts: Airflow makes it of the version and of when S3 has it from.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+
+    :raises CommandError: when S3 does not say when
+    """
+    with aws.calling("Cannot look at the uploaded zip", f"s3://{upload.bucket}/{upload.key}"):
+        head = aws.client("s3").head_object(Bucket=upload.bucket, Key=upload.key, VersionId=upload.version_id)
+    return auto_run_id(upload.bucket, upload.key, upload.version_id, head["LastModified"].isoformat())
 
 
 def as_metadata(name: str) -> str:

@@ -73,7 +73,7 @@ def _role(name: str) -> str:
 
 
 class Roles(Strict):
-    """The roles that do the work; a zip never chooses them. The defaults are those that include/cfn/ makes."""
+    """The roles that do the work; a zip never chooses them. The defaults are those that command/cfn/ makes."""
 
     training: RoleArn
     endpoint: RoleArn

@@ -1,5 +1,6 @@
 """Shared parts of the compute's tests: the driver's client, data, and a job's specification."""
 
+import contextlib
 import json
 import os
 import random
@@ -48,8 +49,13 @@ class ComputeProcess:
 
     def containers(self):
         """Return the recorded processes as (name, pid)."""
-        records = [json.loads(path.read_text()) for path in (self.state_dir / "processes").glob("*.json")]
-        return [(record["name"], record["pid"]) for record in records]
+        found = []
+        for path in (self.state_dir / "processes").glob("*.json"):
+            # It may be removed, or not be written to its end, at any moment.
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                record = json.loads(path.read_text())
+                found.append((record["name"], record["pid"]))
+        return found
 
     def kill(self):
         """Kill the process with SIGKILL, and leave what it has started."""

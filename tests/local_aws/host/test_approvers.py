@@ -7,13 +7,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from slipway.errors import NotApproved
+from slipway.paths import set_up_template
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.metadata import DIGEST
 from slipway.registry.record import HOW_OUTSIDE
 from tests.aws_keys import CREDENTIALS
 from tests.local_aws import sagemaker_cases as cases
 from tests.local_aws.hooks import lead_hooks_to
-from tests.local_aws.roles import denial, deploy, keys_of, refused, role_arn, session_of, template, trust, user_of
+from tests.local_aws.roles import denial, deploy, keys_of, refused, role_arn, session_of, trust, user_of
 from tests.local_aws.server import ACCOUNT, OPERATOR_ARN, REGION, ROOT, LocalAws
 from tools import bootstrap_stack
 from tools.environment import AIRFLOW_CONNECTION
@@ -41,7 +42,7 @@ def aws(tmp_path_factory):
         running.dora = user_of(running, "dora")
         # The last one is named by mistake: Airflow must not approve, whatever the parameter says.
         named = ",".join((role_arn("data-science"), PERSON, role_arn("slipway-airflow")))
-        found = deploy(running, STACK, template("model.yaml"), ApproverPrincipalArns=named)
+        found = deploy(running, STACK, set_up_template("model").read_text(), ApproverPrincipalArns=named)
         assert found["StackStatus"] == "UPDATE_COMPLETE"
         yield running
     finally:
@@ -180,7 +181,7 @@ class TestWhoBecomesAnApprover:
             assert refused(aws.dora("sts").assume_role, **call)["Code"] == "AccessDenied"
 
     def test_without_approvers_there_is_no_role(self, aws):
-        found = deploy(aws, "slipway-model-rose", template("model.yaml"), ModelPrefix="rose")
+        found = deploy(aws, "slipway-model-rose", set_up_template("model").read_text(), ModelPrefix="rose")
         assert found["StackStatus"] == "CREATE_COMPLETE"
         assert refused(aws.client("iam").get_role, RoleName="slipway-approver-rose")["Code"] == "NoSuchEntity"
         assert "ApproverRoleArn" not in [one["OutputKey"] for one in found["Outputs"]]
@@ -194,7 +195,7 @@ class TestWhoBecomesAnApprover:
         error = refused(
             aws.client("cloudformation").create_stack,
             StackName="slipway-model-tulip",
-            TemplateBody=template("model.yaml"),
+            TemplateBody=set_up_template("model").read_text(),
             Parameters=parameters,
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -206,7 +207,7 @@ class TestAirflowMayApprove:
 
     @pytest.fixture(autouse=True)
     def only_approvers(self, aws):
-        body = template("bootstrap.yaml")
+        body = set_up_template("bootstrap").read_text()
         assert deploy(aws, "slipway-bootstrap", body, AirflowMayApprove="false")["StackStatus"] == "UPDATE_COMPLETE"
         with pytest.MonkeyPatch.context() as patch:
             lead_hooks_to(aws.endpoint_url, patch)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.local_aws.roles import allowing, denial, deploy, refused, role_arn, session_of, template, trust, user_of
+from slipway.paths import set_up_template
+from tests.local_aws.roles import allowing, denial, deploy, refused, role_arn, session_of, trust, user_of
 from tests.local_aws.sagemaker_cases import BUCKET
 from tests.local_aws.server import ACCOUNT, REGION, ROOT, LocalAws
 from tools import bootstrap_stack
@@ -57,7 +58,9 @@ def training(aws):
 
 class TestARoleWithABoundary:
     def test_the_roles_of_models_have_theirs(self, aws):
-        found = deploy(aws, "slipway-model-iris-model", template("model.yaml"), ApproverPrincipalArns=DEPLOYER)
+        found = deploy(
+            aws, "slipway-model-iris-model", set_up_template("model").read_text(), ApproverPrincipalArns=DEPLOYER
+        )
         assert found["StackStatus"] == "UPDATE_COMPLETE"
         iam = aws.client("iam")
         assert {
@@ -102,13 +105,13 @@ class TestARoleWithABoundary:
         assert call["denied"]["why"] == f"the permissions boundary {MODELS} does not allow it"
 
     def test_a_boundary_that_is_not_there_makes_no_role(self, aws):
-        body = template("model.yaml").replace("policy/slipway-model-boundary", "policy/missing")
+        body = set_up_template("model").read_text().replace("policy/slipway-model-boundary", "policy/missing")
         found = deploy(aws, "slipway-model-unbound", body, ModelPrefix="unbound")
         assert found["StackStatus"] == "ROLLBACK_COMPLETE"
         assert refused(aws.client("iam").get_role, RoleName="slipway-training-unbound")["Code"] == "NoSuchEntity"
 
     def test_an_update_changes_a_boundary_and_its_roll_back_puts_it_back(self, aws):
-        body, iam = template("model.yaml"), aws.client("iam")
+        body, iam = set_up_template("model").read_text(), aws.client("iam")
 
         def boundary():
             role = iam.get_role(RoleName="slipway-training-lily")["Role"]
@@ -133,7 +136,7 @@ class TestWhoDeploysModels:
         return " ".join(one.get("ResourceStatusReason", "") for one in events if "FAILED" in one["ResourceStatus"])
 
     def test_deploys_changes_and_deletes_a_models_stack(self, aws, deployer):
-        body, stack = template("model.yaml"), "slipway-model-wine"
+        body, stack = set_up_template("model").read_text(), "slipway-model-wine"
         found = deploy(aws, stack, body, deployer, ModelPrefix="wine", ApproverPrincipalArns=DEPLOYER)
         assert found["StackStatus"] == "CREATE_COMPLETE", self.failed(aws, stack)
         changed = body.replace("SageMaker trains", "It trains")
@@ -147,7 +150,7 @@ class TestWhoDeploysModels:
         "boundary", ["", "      PermissionsBoundary: arn:aws:iam::aws:policy/AdministratorAccess\n"]
     )
     def test_makes_no_role_without_its_boundary(self, aws, deployer, boundary):
-        lines = template("model.yaml").splitlines(keepends=True)
+        lines = set_up_template("model").read_text().splitlines(keepends=True)
         body = "".join(boundary if "slipway-model-boundary" in line else line for line in lines)
         stack = f"slipway-model-open-{len(boundary)}"
         found = deploy(aws, stack, body, deployer, ModelPrefix="open")

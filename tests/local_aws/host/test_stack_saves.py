@@ -146,7 +146,7 @@ def test_what_is_saved_is_what_is_stored_and_only_what_changed_is_written(steps)
 def test_each_type_that_the_templates_use_is_tried():
     used = {
         line.split("Type:")[1].strip()
-        for path in [*(ROOT / "include/cfn").glob("*.yaml"), ROOT / "plugins/slipway/deployment/endpoint.yaml"]
+        for path in (ROOT / "plugins/slipway").glob("*/**/*.yaml")
         for line in path.read_text().splitlines()
         if line.strip().startswith("Type: AWS::")
     }

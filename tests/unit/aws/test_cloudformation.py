@@ -146,7 +146,7 @@ def test_a_template_that_nobody_has_uploaded_is_told_with_what_to_do(hook, answe
     request = ChangeSetRequest("s", "c", True, "b", "templates/endpoint-0a.yaml", {}, {})
     with pytest.raises(AwsRefused if there else StackFailed) as error:
         hook.create_change_set(request)
-    told = r"s3://b/templates/endpoint-0a.yaml.*administrator run `python -m tools.bootstrap_stack`"
+    told = r"s3://b/templates/endpoint-0a.yaml.*administrator run `slipway bootstrap`"
     assert there or re.search(told, str(error.value))
 
 

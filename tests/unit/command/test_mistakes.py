@@ -266,6 +266,31 @@ def test_the_model_is_found_by_the_folder_the_endpoint_prefix_or_the_option(slip
     assert "iris-model" in said.json["error"]["why"]
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "found"),
+    [
+        (
+            "mine.zip",
+            request_zip(None, changed(deployment(), "EndpointPrefix", "iris-model-b")),
+            "deployment.json names EndpointPrefix iris-model-b",
+        ),
+        ("mine.zip", zip_of(("trainingjob.json", "{}")), "deployment.json names no EndpointPrefix"),
+        ("rows.csv", b"0,5.1\n", "found a file that is no zip"),
+    ],
+)
+def test_a_file_of_no_known_model_says_what_was_found_and_how_to_name_it(slipway, name, body, found):
+    models = slipway.folder / "models"
+    models.mkdir()
+    for prefix in ("rose", "wine"):
+        (models / f"{prefix}.yaml").write_text(IRIS.read_text().replace("iris-model", prefix))
+    (slipway.folder / name).write_bytes(body)
+    said = slipway("check", name, "--offline", "--models", "models", "--json")
+    assert said.code == Exit.NOT_FOUND
+    error = said.json["error"]
+    assert (error["where"], found in error["why"], "rose, wine" in error["why"]) == (name, True, True), error
+    assert "--model" in error["fix"]
+
+
 def test_a_broken_model_file_is_told(slipway):
     models = slipway.folder / "models"
     models.mkdir()
