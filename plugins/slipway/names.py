@@ -234,6 +234,11 @@ def claim_key(prefix: str, revision: str) -> str:
 ENDPOINTS_KEY = "releases/endpoints.json"
 
 
+def kept_key(prefix: str) -> str:
+    """Return the key of the document that says which releases have more than a claim."""
+    return f"releases/{prefix}/kept.json"
+
+
 def board_key(prefix: str) -> str:
     """Return the key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _LISTED_EVERY = timedelta(days=1)
 _OVERLAP = timedelta(minutes=10)
 # One collection describes so many endpoints, by three calls each; the next one goes on.
-_MOST = 200
+_MOST = 2500
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         """Look for what nothing needs, without production's lease: the look may take a while."""
         keep = self.model.roll_back.keep_releases
         # What exists before what is in use: see Survey.
-        folders, tagged = survey.folders(), survey.tagged()
+        folders, tagged = survey.folders(plan.revision_id), survey.tagged()
         past, deployed = survey.past(folders, keep)
         stacks = survey.stacks()
         in_use = survey.in_use(stacks)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,6 +17,7 @@ from slipway.aws.sagemaker import Resource
 from slipway.aws.stacks import Stack
 from slipway.aws.tagging import TaggedResourcesHook
 from slipway.cleanup.account import AccountSurvey
+from slipway.cleanup.folders import Folders, ReleaseFolders
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
@@ -54,21 +53,18 @@ class Survey:
         self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.s3 = S3Hook(aws_conn_id=aws_conn_id)
         self._documents = S3Documents(self.s3)
+        self._folders = ReleaseFolders(prefix, bucket, self.s3, self._documents, self.registry)
         self._account = AccountSurvey(bucket, self._documents, EndpointsHook(aws_conn_id=aws_conn_id))
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
-        self._home = names.release_prefix(prefix, "")[:-1]
-        self._of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
 
-    def folders(self) -> dict[str, list[StoredObject]]:
-        """Return the objects under each release's prefix, by revision id, without its claim, which is kept."""
-        found: dict[str, list[StoredObject]] = defaultdict(list)
-        for item in self.s3.objects(self.bucket, self._home):
-            match = self._of_a_release.fullmatch(item.key)
-            if match and item.key != names.claim_key(self.prefix, match[1]):
-                found[match[1]].append(item)
-        return dict(found)
+    def folders(self, own: str) -> Folders:
+        """Return the objects under each release's prefix, by revision id, without its claim, which is kept.
+
+        :param own: the release that collects
+        """
+        return self._folders.read(own, datetime.now(UTC))
 
     def tagged(self) -> list[tuple[str, str]]:
         """Return the kinds and ARNs of what has the model's tag; configs first, because they refer to models."""
@@ -90,7 +86,7 @@ class Survey:
         )
         return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
 
-    def past(self, folders: Mapping[str, list[StoredObject]], keep_releases: int) -> tuple[list[Past], list[str]]:
+    def past(self, folders: Folders, keep_releases: int) -> tuple[list[Past], list[str]]:
         """Read releases, and the newest packages of theirs that production has served.
 
         :param folders: the objects of each release
@@ -129,9 +125,7 @@ class Survey:
             urls |= set(data_urls(stack.parameters))
         return InUse(frozenset(used), frozenset(urls))
 
-    def _registered(
-        self, folders: Mapping[str, list[StoredObject]], keep: int
-    ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    def _registered(self, folders: Folders, keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         """Find the packages of releases, among those that were made since the oldest of them began.
 
         Where an object was written again meanwhile, its package is older: it is looked for among all.
@@ -142,7 +136,7 @@ class Survey:
         for since in (min(times) - _MARGIN, None) if times else ():
             for listed in self.registry.listed_packages(names.model_package_group(self.prefix), since):
                 # `register` wrote where the release's zip is.
-                named = self._of_a_release.search(listed.description)
+                named = self._folders.of_a_release.search(listed.description)
                 if named and named[1] not in wanted:
                     continue
                 package = self.package(listed.arn)

@@ -43,7 +43,7 @@ def surveys(monkeypatch) -> Surveys:
         begun.append(arguments)
         return SimpleNamespace(folders=refuse, stacks=lambda: [])
 
-    def refuse():
+    def refuse(own):
         raise begun.error
 
     monkeypatch.setattr(collect_garbage, "Survey", survey)
