@@ -80,15 +80,12 @@ class ModelResources:
             *(self._registry() if record else ()),
         ]
 
-    def packages(self) -> int | None:
-        """Count the model packages on record; None if there is no record.
+    def newest_package(self) -> int | None:
+        """Return the version of the newest model package on record; None if there is no record.
 
         :raises slipway.errors.AwsError: when a call fails
         """
-        group = names.model_package_group(self.prefix)
-        if self._model_registry.describe_model_package_group(group) is None:
-            return None
-        return len(self._model_registry.model_package_arns(group))
+        return self._model_registry.newest_version(names.model_package_group(self.prefix))
 
     def _training_jobs(self) -> Iterator[OwnedResource]:
         """List jobs that still run; SageMaker keeps ended jobs, which cost nothing."""

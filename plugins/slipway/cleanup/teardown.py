@@ -194,8 +194,8 @@ class NothingLeftOperator(_ModelResourcesOperator):
         :param model: the model file's content
         :param resources: what the model owns
         """
-        packages = resources.packages()
-        if packages is not None:
-            yield kept_registry(model.prefix, packages)
+        newest = resources.newest_package()
+        if newest is not None:
+            yield kept_registry(model.prefix, newest)
         resolve, s3 = identity(model.aws_conn_id).resolve, S3Hook(aws_conn_id=model.aws_conn_id)
         yield from kept_objects(model, resolve, s3.objects)

@@ -172,6 +172,17 @@ class ModelRegistryHook(SageMakerApiHook):
         ]
 
     @patient
+    def newest_version(self, group: str) -> int | None:
+        """Return the version of the newest package of a group, by one call.
+
+        :param group: the group's name
+        :returns: 0 for a group without packages; None where the group is missing
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        page = next(self._pages(group, {"MaxResults": 1}), None)
+        return None if page is None else int(page[0]["ModelPackageArn"].rpartition("/")[2]) if page else 0
+
+    @patient
     def model_package_arns(self, group: str) -> list[str]:
         """List the packages of a group, the newest first.
 
