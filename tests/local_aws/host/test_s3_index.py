@@ -20,12 +20,12 @@ def opened(tmp_path):
 
     def open_again():
         for one in made:
-            one._connection.close()
+            one.close()
         made.append(S3Index(tmp_path / "s3.sqlite", Disk(tmp_path)))
         return made[-1]
 
     yield open_again
-    made[-1]._connection.close()
+    made[-1].close()
 
 
 def put(index, tmp_path, text):
