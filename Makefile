@@ -36,11 +36,15 @@ ARGS ?=
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures. The order is
 # that of tests/conftest.py: pytest-xdist's own begins with the files that have most tests, and ends with the longest.
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# What failed last is not kept in the file of the other tests, which may run at the same time.
+E2E_CACHE = -o cache_dir=.pytest_cache/e2e
 # Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
-E2E = -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py tests/local_aws/console/test_browser.py
+E2E = $(E2E_CACHE) -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_chaos.py tests/e2e tests/local_aws/test_web_pages.py tests/local_aws/console/test_browser.py
 # A machine that stands still for a second can fail a test that waits for a browser or a process. A few that failed run
 # once more, one after the other, and are named at the end; those of tests/faults, which count what is lost, do not.
-AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest --second-try --last-failed --last-failed-no-failures none
+AGAIN = || { test $$? -eq 1 && $(VENV)/python -m pytest $(1) --second-try --last-failed --last-failed-no-failures none
+# Where the tests that run beside the end-to-end ones write until they have ended.
+BESIDE_LOG = .pytest_cache/test-others.log
 # The tests that start no server.
 CHECK = -m "not local_aws and not e2e" tests/unit tests/dags tests/docs tests/tools
 # The tests that make their own inputs; in the other runs they make a few each.
@@ -50,7 +54,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -91,7 +95,7 @@ labs: setup ## Run every cell of the labs' notebooks against the local AWS (make
 	@$(VENV)/python -m tools.services up --quiet --labs
 	@$(VENV)/python -m tools.labs $(ARGS)
 
-bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk)
+bench: setup ## Measure load, parsing, a release and waiting beside what they replace (ARGS="--only c,e"; apt installs wrk and hey, npm autocannon)
 	@$(VENV)/python -m bench $(ARGS)
 
 verify-aws: setup ## Compare the account of the environment's AWS_* with what Slipway relies on (reads only; ARGS="--refusals")
@@ -100,15 +104,23 @@ verify-aws: setup ## Compare the account of the environment's AWS_* with what Sl
 check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
-test: setup lint checkov docs ## Run lint, checkov, the docs' links and every test, the end-to-end ones last
-	@"$(PYTHON)" tools/setup.py labs
-	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(AGAIN) -m "not e2e" $(ARGS); }
-	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
+# The end-to-end tests mostly wait, and their timing suffers from other load. So the other tests run beside them, and get
+# what those leave of the processor. A failure on one side does not stop the other.
+test: setup ## Run lint, checkov, the docs' links and every test
+	@$(MAKE) --no-print-directory -j 2 lint checkov docs
+	@$(MAKE) --no-print-directory -j 2 -k test-e2e test-beside
 
 test-e2e: setup ## Run the end-to-end tests only
 	@$(VENV)/python -m tools.browser
-	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(AGAIN) -m e2e $(ARGS); }
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
+
+test-beside: setup
+	@"$(PYTHON)" tools/setup.py labs
+	@echo "The other tests run beside the end-to-end ones: tail -f $(BESIDE_LOG)"
+	@mkdir -p $(dir $(BESIDE_LOG)); nice $(MAKE) --no-print-directory test-others >$(BESIDE_LOG) 2>&1; status=$$?; cat $(BESIDE_LOG); exit $$status
+
+test-others: setup
+	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(call AGAIN) -m "not e2e" $(ARGS); }
 
 test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk, all labs (15 minutes)
 	@"$(PYTHON)" tools/setup.py labs

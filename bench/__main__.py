@@ -13,15 +13,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import load, parsing, releases, waiting, wrk
+from bench import age, load, openloop, parsing, releases, waiting
+from bench.installed import ToolError
 from bench.report import Part
 from tools.settings import ROOT
 
 # What each letter measures; two of them are measured together.
-_PARTS = {"a": "load", "b": "load", "c": "parsing", "d": "releases", "e": "waiting"}
+_PARTS = {"a": "load", "b": "load", "c": "parsing", "d": "releases", "e": "waiting", "f": "age", "g": "openloop"}
 _HELP = (
     "letters separated by commas: a and b, sending load beside the lab's method and beside wrk; c, parsing up to 1 000 "
-    "models; d, a release beside an empty DAG and stock operators; e, an hour without uploads"
+    "models; d, a release beside an empty DAG and stock operators; e, an hour without uploads; f, an aged account "
+    "beside a fresh one; g, the truth of an open loop beside autocannon and hey"
 )
 
 
@@ -31,7 +33,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=_parts, default=_parts(",".join(_PARTS)), metavar="LETTERS", help=_HELP)
     parser.add_argument("--concurrency", type=int, default=100, help="requests in flight (100, the lab's second stage)")
     parser.add_argument("--seconds", type=float, default=5, help="length of each measurement of load (5)")
-    parser.add_argument("--rounds", type=int, default=3, help="the ratios of a, b and d are medians of the rounds (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of a, b, d and f (3)")
+    parser.add_argument("--scale", type=float, default=1, help="the share of an aged account's history in f (1)")
     parser.add_argument("--report", type=Path, help="write the figures as JSON")
     return parser.parse_args(arguments)
 
@@ -70,6 +73,8 @@ def main() -> int:
         "parsing": lambda: parsing.measure(say),
         "releases": lambda: releases.measure(given.rounds, say),
         "waiting": lambda: waiting.measure(say),
+        "age": lambda: age.measure(given.rounds, given.scale, say),
+        "openloop": lambda: openloop.measure(say),
     }
     # The measurements import Slipway itself.
     sys.path.insert(0, str(ROOT / "plugins"))
@@ -78,7 +83,7 @@ def main() -> int:
         for name in given.only:
             say(f"--- {name}")
             found[name] = measures[name]()
-    except wrk.WrkError as error:
+    except ToolError as error:
         print(f"make: {error}", file=sys.stderr)
         return 2
     for part in found.values():

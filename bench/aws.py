@@ -29,7 +29,8 @@ ENDPOINT = "bench-iris"
 BUCKET = "bench"
 _IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 _ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench"
-_START_SECONDS = 120
+# An account with a long history is read at the start.
+_START_SECONDS = 600
 # The state in /proc/net/tcp: https://docs.kernel.org/networking/proc_net_tcp.html
 _LISTENING = "0A"
 
@@ -62,9 +63,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def local_aws() -> Iterator[Server]:
-    """Run a local AWS, and always stop it and its model servers afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
+def local_aws(home: Path | None = None) -> Iterator[Server]:
+    """Run a local AWS, and always stop it and its model servers afterwards.
+
+    :param home: an instance's folder, which stays; a new one that is removed by default
+    """
+    given, home = home, home or Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     settings = Settings(home, aws_port=free_port())
     command: list[str | Path] = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(settings.aws_port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -78,7 +82,8 @@ def local_aws() -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(60)
-        shutil.rmtree(home, ignore_errors=True)
+        if given is None:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -30,7 +30,8 @@ def measure(server: Server, endpoint: str, rows: list[str], concurrency: int, se
     :param concurrency: number of threads
     :param seconds: how long to send
     """
-    job = {"url": server.url, "endpoint": endpoint, "rows": rows, "concurrency": concurrency, "seconds": seconds}
+    server_of = {"url": server.url, "variables": server.variables}
+    job = {**server_of, "endpoint": endpoint, "rows": rows, "concurrency": concurrency, "seconds": seconds}
     done = subprocess.run(
         [sys.executable, "-m", "bench.lab"],
         input=json.dumps(job),
@@ -43,7 +44,7 @@ def measure(server: Server, endpoint: str, rows: list[str], concurrency: int, se
 
 
 def _threads(job: dict[str, Any]) -> Figures:
-    server = Server(job["url"], Path(), {})
+    server = Server(job["url"], Path(), job["variables"])
     clients = [server.client("sagemaker-runtime") for _ in range(job["concurrency"])]
     latencies: list[float] = []
     rows, ready = job["rows"], threading.Barrier(job["concurrency"] + 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 Span = tuple[float, float]
+# In Airflow's home: what each process of a task took, as JSON lines.
+PROCESSES = "task_processes.jsonl"
 RUNNING, DEFERRED = "running", "deferred"
 # How a task waits for a person: by a trigger, or, for Airflow's own operators, without one.
 PERSON_WAITS = (DEFERRED, "awaiting_input")
@@ -28,6 +30,8 @@ class RunCost:
     :param calls: AWS calls, without polls of the intake and the reaper
     :param slept_seconds: time in which the empty DAG's tasks slept instead of waiting for AWS and a person
     :param noticed_seconds: from the upload to the start of the run; None for a run without an upload
+    :param processes: the CPU seconds of each process of a task, by task
+    :param supervisor_seconds: the CPU seconds of the workers that started these processes
     """
 
     wall_seconds: float
@@ -38,6 +42,8 @@ class RunCost:
     calls: int = 0
     slept_seconds: float = 0.0
     noticed_seconds: float | None = None
+    processes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    supervisor_seconds: float = 0.0
 
     @property
     def overhead_seconds(self) -> float:
@@ -48,6 +54,12 @@ class RunCost:
     def awake_seconds(self) -> float:
         """The time of an empty DAG without its sleep."""
         return self.wall_seconds - self.slept_seconds
+
+    @property
+    def transition_seconds(self) -> float:
+        """The CPU time of one task transition, which is a process of a task: its own and its worker's."""
+        own = [seconds for each in self.processes.values() for seconds in each]
+        return (sum(own) + self.supervisor_seconds) / max(1, len(own))
 
 
 def seconds(text: str) -> float:

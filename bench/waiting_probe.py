@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.05
 _taken_in: dict[str, dict[str, Any]] = {}
 
 
-class _State:
+class State:
     """The state of an asset; it counts how often the watcher reads it."""
 
     def __init__(self, entries: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ async def watch(bucket: str, keys: list[str], polls: int) -> dict[str, int]:
 
     :returns: how often it polled, and how many events it emitted, each of which would start a run of the intake
     """
-    state, events = _State(_taken_in[bucket]), 0
+    state, events = State(_taken_in[bucket]), 0
     trigger = UploadWatcherTrigger(bucket=bucket, keys=keys, poll_seconds=_POLL_SECONDS)
     trigger.asset_state_store = state  # type: ignore[assignment]  # the part of it that the trigger uses
 
@@ -78,7 +78,7 @@ def release(bucket: str, keys: list[str]) -> dict[str, int]:
 
     :returns: how many keys it has looked at
     """
-    state = _State(_taken_in.setdefault(bucket, {}))
+    state = State(_taken_in.setdefault(bucket, {}))
     source = WatchedBucket(bucket, "aws_default", dict.fromkeys(keys, "bench"))
     while True:
         take_in(source, state, S3Versions(), lambda *_: True)

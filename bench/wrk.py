@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import Figures
+from bench.installed import ToolError, debian
 
 PACKAGE = "wrk"
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
@@ -34,30 +33,6 @@ end
 Request = tuple[bytes, Mapping[str, str]]
 
 
-class WrkError(Exception):
-    """wrk is missing or failed; the message says what to do."""
-
-
-def ensure() -> str:
-    """Find wrk, or install Debian's where this process may.
-
-    :returns: its path
-    :raises WrkError: naming the package, when it is missing and cannot be installed
-    """
-    if path := shutil.which("wrk"):
-        return path
-    if os.geteuid() == 0 and (apt := shutil.which("apt-get")):
-        print(f"Installing {PACKAGE}, which make bench needs …", flush=True)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", PACKAGE]):
-            done = subprocess.run([apt, "-qq", *command], env=environment, check=False, capture_output=True, text=True)
-            if done.returncode:
-                raise WrkError(f"apt-get {command[0]} failed, so there is no {PACKAGE}:\n{done.stderr[-2000:]}")
-    if path := shutil.which("wrk"):
-        return path
-    raise WrkError(f"make bench needs {PACKAGE}. Debian and Ubuntu: sudo apt-get install {PACKAGE}")
-
-
 def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: float, folder: Path) -> Figures:
     """Send requests in turn, as fast as they are answered.
 
@@ -66,16 +41,24 @@ def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: fl
     :param concurrency: number of connections
     :param seconds: how long to send
     :param folder: where to write the script
-    :raises WrkError: when a request fails, or wrk does
+    :raises ToolError: when a request fails, or wrk does
     """
     script = folder / "requests.lua"
     script.write_text(_SCRIPT % "\n".join(_added(*request) for request in requests))
-    command = [ensure(), "-t1", f"-c{concurrency}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "--latency"]
+    command = [
+        debian(PACKAGE),
+        "-t1",
+        f"-c{concurrency}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "60s",
+        "--latency",
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([*command, "-s", script, url], check=False, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode or _FAILED.search(done.stdout):
-        raise WrkError(f"wrk did not measure {url}:\n{done.stdout}{done.stderr}")
+        raise ToolError(f"wrk did not measure {url}:\n{done.stdout}{done.stderr}")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     count = int(_found(_COUNT, done.stdout))
     return Figures(
@@ -100,5 +83,5 @@ def _percentile(output: str, percent: int) -> float:
 def _found(pattern: re.Pattern[str], output: str) -> str:
     found = pattern.search(output)
     if found is None:
-        raise WrkError(f"Unexpected output of wrk:\n{output}")
+        raise ToolError(f"Unexpected output of wrk:\n{output}")
     return found[1]

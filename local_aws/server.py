@@ -27,6 +27,7 @@ from local_aws.front.saving import keep_saved
 from local_aws.host.credentials import Credentials
 from local_aws.host.gateway import Gateway
 from local_aws.host.stack_operations import Journal
+from local_aws.metrics.retention import Retention
 from local_aws.sagemaker.views import SageMakerViews
 from local_aws.settings import Settings
 
@@ -74,6 +75,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.
     loop.answered = None if settings.faults else front.plain_invocation
     loop.run_until_complete(_Process(settings, credentials, gateway, front, parts, journal, disk, loop).serve())
+    gateway.metrics.close()
     store.close()
     calls.close()
 
@@ -108,6 +110,7 @@ class _Process:
             for action in actions:
                 action(alarm_scope, arn, alarm)
 
+        self._retention = Retention(gateway.metrics)
         self._alarms = AlarmTicker(gateway.cloudwatch, settings.clock, act)
 
     async def serve(self) -> None:
@@ -132,7 +135,7 @@ class _Process:
                 self._gateway.stacks.engine.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
-                    asyncio.create_task(keep_saved(self._gateway, self._front, self._disk, _SAVE_SECONDS)),
+                    asyncio.create_task(keep_saved(self._gateway, self._disk, _SAVE_SECONDS)),
                 ]
             await send(message)
 
@@ -155,6 +158,7 @@ class _Process:
                 self._asked_to_stop.set()
                 return
         self._tasks.append(asyncio.create_task(self._alarms.run()))
+        self._retention.start()
         self._gateway.stacks.engine.go_on()
         self._front.ready = True
         _log.info("Ready at %s", self._settings.endpoint_url)
@@ -180,6 +184,7 @@ class _Process:
                 await asyncio.to_thread(part.stop)
             except Exception:
                 _log.exception("%s did not stop cleanly", part.service.service_name)
+        await asyncio.to_thread(self._retention.stop)
         self._loop.close_invocations()
         for task in self._tasks:
             task.cancel()

@@ -27,7 +27,7 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 EXTRA_PERIODS = 2
 # A boundary and a timestamp on it may differ by the rounding of floating point.
-_SLACK_SECONDS = 0.001
+SLACK_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,8 @@ def windows(end: float, period_seconds: float, count: int) -> list[tuple[float, 
     :param count: how many
     :returns: start and end of each, the oldest first
     """
-    last = math.floor((end + _SLACK_SECONDS) / period_seconds)
+    last = math.floor((end + SLACK_SECONDS) / period_seconds)
     return [(n * period_seconds, (n + 1) * period_seconds) for n in range(last - count, last)]
-
-
-def within(window: tuple[float, float], timestamp: float) -> bool:
-    """Tell whether a timestamp lies in a period.
-
-    :param window: start and end of the period, epoch seconds
-    :param timestamp: epoch seconds
-    """
-    return window[0] <= timestamp + _SLACK_SECONDS < window[1]
 
 
 def reason(rule: Rule, points: Sequence[Datapoint], old: str, new: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local_aws.framework.store import Scope
+from local_aws.metrics.history import AlarmHistory, Change, Wanted
 
 PRIVATE_PARTS = {
-    "ministack.services.cloudwatch": ("_alarm_history", "_alarms", "_composite_alarms", "_dashboards"),
+    "ministack.services.cloudwatch": ("_alarms", "_composite_alarms", "_dashboards"),
     "ministack.services.cloudwatch_logs": ("_log_groups",),
 }
 
@@ -15,9 +16,11 @@ class AlarmViews:
     """What the console shows of CloudWatch but for metrics; any thread may ask.
 
     :param modules: ministack's modules by name
+    :param history: of alarms
     """
 
-    def __init__(self, modules: Mapping[str, Any]) -> None:
+    def __init__(self, modules: Mapping[str, Any], history: AlarmHistory) -> None:
+        self._history = history
         self._cloudwatch = modules["ministack.services.cloudwatch"]
         self._logs = modules["ministack.services.cloudwatch_logs"]
 
@@ -33,16 +36,9 @@ class AlarmViews:
         found: Mapping[str, Any] | None = self._cloudwatch._alarms._data.get(key)
         return found or self._cloudwatch._composite_alarms._data.get(key)
 
-    def history(self, scope: Scope, name: str, most: int) -> list[Mapping[str, Any]]:
+    def history(self, scope: Scope, name: str, most: int) -> list[Change]:
         """Return the last changes of an alarm, the newest first."""
-        entries = self._cloudwatch._alarm_history._data.get((scope.account_id, scope.region, "entries"), [])
-        found: list[Mapping[str, Any]] = []
-        for entry in reversed(entries):
-            if entry["AlarmName"] == name:
-                found.append(entry)
-                if len(found) == most:
-                    break
-        return found
+        return [change for _, change in self._history.page(scope, Wanted(alarm=name), most)]
 
     def dashboards(self, scope: Scope) -> list[Mapping[str, Any]]:
         """Return the dashboards, by name."""

@@ -1,4 +1,4 @@
-"""ministack's CloudWatch: its metrics and alarms, which `local_aws.alarms` evaluates."""
+"""ministack's CloudWatch: its alarms, which `local_aws.alarms` evaluates by the metrics of `local_aws.metrics`."""
 
 import json
 import logging
@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local_aws.alarms.actions import actions_of, notification
-from local_aws.alarms.evaluation import within
+from local_aws.alarms.evaluation import SLACK_SECONDS
 from local_aws.framework.live_properties import json_as_declared
 from local_aws.framework.store import Scope
+from local_aws.metrics.reading import Asked, datapoints
+from local_aws.metrics.store import Metric, MetricStore
 
 PRIVATE_PARTS = {
     "ministack.core.responses": (
@@ -23,19 +25,10 @@ PRIVATE_PARTS = {
         "_alarms",
         "_dashboards",
         "_resource_tags",
-        "_calc_stats",
-        "_dims_from_list",
-        "_dims_key",
         "_dispatch_alarm_actions",
         "_evaluate_alarm",
         "_evaluate_parent_alarms",
-        "_is_percentile_stat",
-        "_metric_bucket",
-        "_metrics",
-        "_percentile_samples",
         "_record_history",
-        "_stat_value",
-        "_store_datum",
     ),
     "ministack.services.sns": ("_fanout", "topic_policy_allows"),
 }
@@ -70,23 +63,21 @@ _log = logging.getLogger(__name__)
 
 
 class CloudWatch:
-    """ministack's alarms and metrics, without its own evaluation, which knows neither periods nor dimensions.
+    """ministack's alarms, without its own evaluation, which knows neither periods nor dimensions.
 
     Use it on the event loop's thread only.
 
     :param modules: ministack's modules by name
+    :param metrics: what the alarms watch
     """
 
-    def __init__(self, modules: Mapping[str, Any]) -> None:
+    def __init__(self, modules: Mapping[str, Any], metrics: MetricStore) -> None:
+        self._metrics = metrics
         self._cloudwatch = cloudwatch = modules["ministack.services.cloudwatch"]
         self._sns = modules["ministack.services.sns"]
         self._responses = modules["ministack.core.responses"]
-        # Whether an alarm changed without a request, since the flag was last cleared.
-        self.changed = False
         # ministack's own code would change an alarm on any PutMetricData, and send SNS another text than AWS's.
         cloudwatch._evaluate_alarm = lambda alarm: None
-        cloudwatch._store_datum = _storing_values_together(cloudwatch)
-        cloudwatch._percentile_samples = _with_values_together(cloudwatch._percentile_samples)
         cloudwatch._dispatch_alarm_actions = self._notify
 
     def metric_alarms(self) -> list[tuple[Scope, Mapping[str, Any]]]:
@@ -123,20 +114,19 @@ class CloudWatch:
 
         :param scope: its account and region
         :param alarm: the alarm
-        :param periods: start and end of each, epoch seconds
+        :param periods: start and end of each, epoch seconds; each begins where the one before ends
         :returns: the values, None for a period without data
         """
-        host = self._cloudwatch
-        dimensions = host._dims_key(host._dims_from_list(alarm.get("Dimensions") or []))
-        metric = alarm["Namespace"], alarm["MetricName"], dimensions
-        points = host._metrics._data.get((scope.account_id, scope.region, metric), [])
-        unit = alarm.get("Unit")
-        recent = [p for p in points if p["Timestamp"] >= periods[0][0] - 1 and unit in (None, "", p["Unit"])]
+        dimensions = {one["Name"]: one.get("Value", "") for one in alarm.get("Dimensions") or []}
+        metric = Metric.of(scope, alarm["Namespace"], alarm["MetricName"], dimensions)
+        start, period = periods[0][0] - SLACK_SECONDS, periods[0][1] - periods[0][0]
+        asked = Asked(metric, start, periods[-1][1] - SLACK_SECONDS, period, alarm.get("Unit") or None, start)
         statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
-        return [
-            self._statistic(statistic, [point for point in recent if within(period, point["Timestamp"])])
-            for period in periods
-        ]
+        found = {
+            round((one.start - start) / period): one.statistics.get(statistic)
+            for one in datapoints(self._metrics, asked, [statistic])
+        }
+        return [found.get(place) for place in range(len(periods))]
 
     def series(
         self,
@@ -155,21 +145,12 @@ class CloudWatch:
         :param period: in seconds
         :returns: start of the period and value, the oldest first
         """
-        namespace, name, dimensions = metric
-        key = scope.account_id, scope.region, (namespace, name, self._cloudwatch._dims_key(dict(dimensions)))
-        start, end = span
-        found: dict[int, list[dict[str, Any]]] = {}
-        for point in self._cloudwatch._metrics._data.get(key, []):
-            if start <= point["Timestamp"] < end:
-                found.setdefault(int(point["Timestamp"] // period), []).append(point)
-        values = [(number * period, self._statistic(statistic, points)) for number, points in sorted(found.items())]
-        return [(at, value) for at, value in values if value is not None]
-
-    def _statistic(self, name: str, points: list[dict[str, Any]]) -> float | None:
-        statistics = self._cloudwatch._calc_stats(points)
-        if not statistics or not (name in statistics or self._cloudwatch._is_percentile_stat(name)):
-            return None
-        return self._cloudwatch._stat_value(statistics, name, points)
+        asked = Asked(Metric.of(scope, *metric), *span, period)
+        return [
+            (one.start, one.statistics[statistic])
+            for one in datapoints(self._metrics, asked, [statistic])
+            if statistic in one.statistics
+        ]
 
     def change_state(self, scope: Scope, name: str, state: str, why: str, data: str) -> None:
         """Put an alarm into another state, with its history and its actions.
@@ -189,7 +170,6 @@ class CloudWatch:
         self._cloudwatch._record_history(name, old, state, why, reason_data=json.loads(data))
         self._notify(alarm, old, state, why)
         self._cloudwatch._evaluate_parent_alarms(alarm)
-        self.changed = True
 
     def _notify(self, alarm: Mapping[str, Any], old: str, new: str, why: str) -> None:
         scope = Scope(self._responses.get_account_id(), self._responses.get_region())
@@ -201,64 +181,3 @@ class CloudWatch:
                 _log.warning("Alarm %s may not publish to %s: the topic's policy does not allow it", source, arn)
                 continue
             self._sns._fanout(arn, str(uuid.uuid4()), message, subject)
-
-
-def _storing_values_together(cloudwatch: Any) -> Callable[..., None]:
-    """Store the values of one MetricDatum as one point instead of one each.
-
-    ministack copies and writes all points at each save, which takes seconds for the latencies of an endpoint.
-
-    :param cloudwatch: ministack's CloudWatch
-    :returns: what replaces ``_store_datum``
-    """
-    store = cloudwatch._store_datum
-
-    def stored(
-        namespace: str,
-        name: str,
-        dims: Any,
-        ts: float,
-        unit: str,
-        value: Any,
-        values: Any,
-        counts: Any,
-        statistics: Any,
-    ) -> None:
-        if not values:
-            store(namespace, name, dims, ts, unit, value, values, counts, statistics)
-            return
-        numbers = [float(item) for item in values]
-        times = [float(item) for item in counts or [1.0] * len(numbers)]
-        total, count = sum(number * n for number, n in zip(numbers, times, strict=False)), sum(times)
-        cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dims))).append(
-            {
-                "Timestamp": ts,
-                "Unit": unit,
-                "Dimensions": dims,
-                "Value": total / count if count else 0.0,
-                "_stat": {"SampleCount": count, "Sum": total, "Minimum": min(numbers), "Maximum": max(numbers)},
-                "_values": numbers,
-                "_counts": times,
-            }
-        )
-
-    return stored
-
-
-def _with_values_together(samples: Callable[..., Any]) -> Callable[..., Any]:
-    """Let percentiles use the values that are stored together.
-
-    :param samples: ministack's own, which gives the values of points and how often each occurred, or None
-    :returns: what replaces ``samples``
-    """
-
-    def sampled(points: list[dict[str, Any]]) -> list[tuple[float, float]] | None:
-        together = [point for point in points if "_values" in point]
-        apart = [point for point in points if "_values" not in point]
-        found = samples(apart) if apart else []
-        pairs = [pair for point in together for pair in zip(point["_values"], point["_counts"], strict=False)]
-        if found is None or any(value < 0 for value, _ in pairs):
-            return None
-        return found + [(value, count) for value, count in pairs if count > 0] or None
-
-    return sampled

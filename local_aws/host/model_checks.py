@@ -108,23 +108,31 @@ def query_document(service: str, operation: str, given: Mapping[str, str]) -> di
     :param given: the request's names, such as ``Dimensions.member.1.Name``, and their values
     """
     shape = _input_shape(service, operation)
-    return _read(shape, "", given) if shape is not None else {}
+    if shape is None:
+        return {}
+    # Looked up for each member, of which there are thousands in a request with many metrics.
+    beginnings = {key[:place] for key in given for place, sign in enumerate(key) if sign == "."}
+    found: dict[str, Any] = _read(shape, "", given, beginnings)
+    return found
 
 
-def _read(shape: Any, name: str, given: Mapping[str, str]) -> Any:
-    """Read the value of a member; None where there is nothing."""
+def _read(shape: Any, name: str, given: Mapping[str, str], beginnings: set[str]) -> Any:
+    """Read the value of a member; None where there is nothing.
+
+    :param beginnings: the names that are followed by a dot and more
+    """
     if shape.type_name == "structure":
         found = {
-            member: _read(one, f"{name}.{one.serialization.get('name', member)}".lstrip("."), given)
+            member: _read(one, f"{name}.{one.serialization.get('name', member)}".lstrip("."), given, beginnings)
             for member, one in shape.members.items()
-            if not name or any(key.startswith(f"{name}.") for key in given)
+            if not name or name in beginnings
         }
         present = {member: value for member, value in found.items() if value is not None}
         return present if present or not name else None
     if shape.type_name == "list":
         items: list[Any] = []
         prefix = name if shape.serialization.get("flattened") else f"{name}.member"
-        while (item := _read(shape.member, f"{prefix}.{len(items) + 1}", given)) is not None:
+        while (item := _read(shape.member, f"{prefix}.{len(items) + 1}", given, beginnings)) is not None:
             items.append(item)
         return items if items or name in given else None
     text = given.get(name)

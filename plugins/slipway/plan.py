@@ -74,6 +74,7 @@ class ReleasePlan:
     :param stacks: names by dev and prd, as are ``endpoints``
     :param rolled_back_by: the Airflow user name of who ordered a roll-back; None for a release
     :param trial_share: the new model's share of production's requests in an A/B test, 0 to 1; None for all
+    :param model_package_arn: what a roll-back deploys; None for a release, whose package `register` names
     """
 
     prefix: str
@@ -89,11 +90,17 @@ class ReleasePlan:
     endpoints: dict[str, str]
     rolled_back_by: str | None = None
     trial_share: float | None = None
+    model_package_arn: str | None = None
 
     @property
     def rolls_back(self) -> bool:
         """Whether this puts an earlier release back into production."""
         return self.rolled_back_by is not None
+
+    @property
+    def began(self) -> datetime | None:
+        """Since when the release can have made anything; None for a roll-back, whose model is older than its order."""
+        return None if self.rolls_back else datetime.fromisoformat(self.sequence)
 
     @property
     def home_bucket(self) -> str:
@@ -153,6 +160,19 @@ def pull_package_arn(context: Mapping[str, Any]) -> str:
     :raises PermanentError: when ``register`` has left no result
     """
     return _pull(context, "register")["model_package_arn"]
+
+
+def named_package_arn(context: Mapping[str, Any], plan: ReleasePlan) -> str | None:
+    """Read which model package an earlier task has named, to be compared with the Model Registry.
+
+    :param context: the task's Airflow context
+    :param plan: the plan of the running release
+    :returns: what should be the package's ARN; None where no task has named it
+    """
+    if plan.rolls_back:
+        return plan.model_package_arn
+    named = (context["ti"].xcom_pull(task_ids="register") or {}).get("model_package_arn")
+    return named if isinstance(named, str) else None
 
 
 def pull_revision(context: Mapping[str, Any]) -> Revision:

@@ -24,9 +24,9 @@ def lead_hooks_to(endpoint_url: str, patch: pytest.MonkeyPatch) -> None:
 def cheap_hooks() -> Iterator[None]:
     """Share what every new hook would compute again.
 
-    Each hook has a session of its own, which reads boto3's descriptions of the service again; here all sessions share
-    them, as the clients of one session do. For its user agent it looks for the operator through the whole call stack,
-    which is deep in a test.
+    A session of boto3 or of Airflow's own hooks reads boto3's descriptions of the service again; here all sessions
+    share them. For its user agent Airflow's hook looks for the operator through the whole call stack, which is deep
+    in a test.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", _load_file)
@@ -34,6 +34,13 @@ def cheap_hooks() -> Iterator[None]:
         if base := sys.modules.get("airflow.providers.amazon.aws.hooks.base_aws"):
             patch.setattr(base.AwsGenericHook, "_get_caller", lambda hook, target_function_name="execute": "Test")
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_clients() -> None:
+    """Let no test have the sessions and clients of the test before."""
+    if session := sys.modules.get("slipway.aws.session"):
+        session.SHARED.clear()
 
 
 _read = JSONFileLoader.load_file

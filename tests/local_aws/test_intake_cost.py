@@ -5,7 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from slipway.aws.s3 import S3Hook
 from slipway.source.intake import WatchedBucket, take_in
+from slipway.source.listing import RepeatedListing
 from slipway.source.versions import S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
 from tests.local_aws.hooks import lead_hooks_to
@@ -13,6 +15,7 @@ from tests.unit.scripted_aws import MemoryStore
 
 pytestmark = pytest.mark.local_aws
 
+SMALL = {"PageSize": 10}
 SIZES = {"young": (2, 1), "old": (25, 12)}
 
 
@@ -113,6 +116,50 @@ def test_waiting_costs_one_call_a_look_whatever_the_bucket_holds(buckets):
     for bucket in buckets.values():
         _settle(bucket)
         assert bucket.watch(looks=5) == ["ListObjectsV2"] * 4
+
+
+def test_a_page_that_shows_what_it_showed_is_not_parsed_again(buckets):
+    bucket, parsed = buckets["old"], []
+
+    async def story():
+        async with await S3Hook(aws_conn_id=None).get_async_conn() as client:
+            listing = RepeatedListing(client, bucket.name, "training_jobs/")
+            client.meta.events.register("after-call.s3", lambda **call: parsed.append("Contents" in call["parsed"]))
+            first = await listing.objects()
+            assert list(first) == bucket.keys
+            assert await listing.objects() is first
+            bucket.upload(bucket.keys[3], b"changed")
+            changed = await listing.objects()
+            assert [key for key in bucket.keys if changed[key] != first[key]] == [bucket.keys[3]]
+            assert await listing.objects() is changed
+
+    asyncio.run(story())
+    assert parsed == [True, False, True, False]
+
+
+def test_a_listing_of_several_pages_is_read_to_its_end_though_none_is_parsed_again(buckets, monkeypatch):
+    bucket = buckets["old"]
+
+    async def story():
+        async with await S3Hook(aws_conn_id=None).get_async_conn() as client:
+            paginator = client.get_paginator
+
+            def small_pages(operation):
+                pages = paginator(operation)
+                monkeypatch.setattr(
+                    pages, "paginate", lambda **given: type(pages).paginate(pages, **given, PaginationConfig=SMALL)
+                )
+                return pages
+
+            monkeypatch.setattr(client, "get_paginator", small_pages)
+            listing = RepeatedListing(client, bucket.name, "training_jobs/")
+            since = len(bucket.aws.ledger())
+            first = await listing.objects()
+            assert list(first) == bucket.keys
+            assert await listing.objects() is first
+            assert len(bucket.calls(since)) == 2 * -(-len(bucket.keys) // SMALL["PageSize"])
+
+    asyncio.run(story())
 
 
 def test_uploads_of_the_same_content_are_releases_each(buckets):

@@ -102,11 +102,11 @@ def _history(asked: Asked, sources: Sources, name: str) -> Content:
     entries = sources.views.alarms.history(asked.scope, name, _CHANGES)
     rows = []
     for entry in entries:
-        data = json.loads(entry.get("HistoryData") or "{}")
+        data = json.loads(entry.data or "{}")
         new = data.get("newState", {})
         old = data.get("oldState", {}).get("stateValue", "")
-        why = long(new.get("stateReason") or entry["HistorySummary"])
+        why = long(new.get("stateReason") or entry.summary)
         states = (state(old) if old else "", state(new["stateValue"]) if new else "")
-        rows.append((moment(entry["Timestamp"]), *states, why))
+        rows.append((moment(entry.at), *states, why))
     made = table("History, the newest first", ("time (UTC)", "from", "to", "reason"), rows)
     return made if len(rows) <= ROWS else folded("history-folded", f"{len(rows)} changes", made)

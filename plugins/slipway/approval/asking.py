@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 COMMENT = "comment"
-# A decision in the Model Registry must be noticed within ten seconds, whatever the model file says.
-POLL_LIMIT_SECONDS = 5.0
+# Soon after the question, a decision in the Model Registry must be noticed within ten seconds, whatever the file says.
+POLL_LIMIT_SECONDS = 3.0
 
 
 class AskingOperator(StageMixin, HITLOperator):
@@ -57,7 +57,7 @@ class AskingOperator(StageMixin, HITLOperator):
     :param home_bucket: the bucket that keeps the model's releases; may contain {region} and {account}
     :param timeout_days: days until the wait for an answer ends
     :param execution_mode: whether a newer release takes this one's place while it waits
-    :param poll_seconds: time between two looks at the Model Registry; 5 at most
+    :param poll_seconds: time between two looks at the Model Registry, 3 at most; with the age of the question, more
     :param aws_conn_id: Airflow connection with the AWS credentials
     """
 

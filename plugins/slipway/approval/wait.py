@@ -13,6 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from slipway.aws.calls import aws_call
 from slipway.aws.s3 import S3Hook
+from slipway.aws.translation import needs_new_client
 from slipway.errors import AwsError, PermanentError
 from slipway.host.questions import is_answered
 from slipway.registry.hook import ModelRegistryHook
@@ -40,8 +41,8 @@ class ApprovalOutcome(StrEnum):
 class ApprovalTrigger(PollingTrigger):
     """A trigger that polls for a decision until a deadline.
 
-    Airflow resumes a deferred task when its question is answered. This trigger polls for the answer too, because one
-    that is given after the question and before the deferral would go unnoticed.
+    Airflow resumes a deferred task at once when its question is answered. This trigger asks for the answer too, because
+    one that is given after the question and before the deferral would go unnoticed.
 
     :param ti_id: id of the asking task instance
     :param model_package_arn: the model package that is decided on
@@ -115,6 +116,11 @@ class ApprovalTrigger(PollingTrigger):
         """Return the event of an answer, a notice or the deadline; none of them needs AWS."""
         return await self.answer() or self._due()
 
+    def pause_seconds(self) -> float:
+        """Return how long to wait before the next look, never beyond the deadline or the next notice."""
+        due = self.deadline if self.notice_at is None else min(self.deadline, self.notice_at)
+        return max(0.0, min(super().pause_seconds(), due - time.time()))
+
     async def _overtaken(self) -> bool:
         """Read the model's board; a failure counts as no, because the next poll and deploy_prd read it again."""
         if self.ticket is None:
@@ -124,8 +130,8 @@ class ApprovalTrigger(PollingTrigger):
             return await overtaken_async(client, Ticket.from_json(self.ticket)) is not None
         except (AwsError, PermanentError) as error:
             self.log.warning("Cannot look for newer releases, trying again: %s", error.problem)
-            # New clients read the credentials again.
-            await self.cleanup()
+            if isinstance(error, AwsError) and needs_new_client(error):
+                await self.renew_clients()
             return False
 
     def _due(self) -> TriggerEvent | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.placeholders import PLACEHOLDERS, AwsIdentity
 from slipway.aws.session import AwsHook
 from slipway.errors import PermanentError
+
+# Whose credentials the sessions of this process have, which stays the same for each of them.
+_known: WeakKeyDictionary[Any, AwsIdentity] = WeakKeyDictionary()
 
 
 class IdentityHook(AwsHook):
@@ -18,14 +22,17 @@ class IdentityHook(AwsHook):
 
     @patient
     def identity(self) -> AwsIdentity:
-        """Ask for the caller's account.
+        """Ask for the caller's account, once for each session.
 
         https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
         :raises PermanentError: when no region is configured
         :raises slipway.errors.AwsError: when the call fails
         """
-        region = self.get_session().region_name
+        session = self.get_session()
+        if session in _known:
+            return _known[session]
+        region = session.region_name
         if not region:
             raise PermanentError(
                 "No AWS region is configured",
@@ -37,7 +44,9 @@ class IdentityHook(AwsHook):
         with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
             caller = client.get_caller_identity()
         arn = caller["Arn"]
-        return AwsIdentity(account=caller["Account"], region=region, partition=arn.split(":")[1], arn=arn)
+        found = AwsIdentity(account=caller["Account"], region=region, partition=arn.split(":")[1], arn=arn)
+        _known[session] = found
+        return found
 
 
 def same_principal(one: str, other: str) -> bool:

@@ -1,15 +1,20 @@
-"""The base of all hooks; it shares what is slow to make in botocore and the same for all."""
+"""The base of all hooks; the hooks of a process share what is slow to make and the same for all."""
 
 from __future__ import annotations
 
 import copy
 import logging
-from functools import cache
+import os
+import threading
+import time
+from collections.abc import Hashable
+from functools import cache, cached_property
 from typing import Any
 
 import botocore.loaders
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.hooks import HierarchicalEmitter
 
 # Each session would make its own loader, which parses the services' descriptions again.
@@ -20,6 +25,9 @@ _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
     "application-autoscaling",
 )
+# How long new hooks share a connection's session. Then the connection and its credentials are read again, which counts
+# in processes that live long, such as the triggerer.
+SHARED_SECONDS = 60.0
 
 
 def _quieten() -> None:
@@ -52,13 +60,38 @@ def _builtin_handlers() -> HierarchicalEmitter:
 
 
 def _bare_session() -> botocore.session.Session:
-    return botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
+    session = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
+    session.register_component("data_loader", _LOADER)
+    return session
+
+
+class _Shared:
+    """What the hooks of one connection share.
+
+    :param connection: as Airflow has it
+    """
+
+    def __init__(self, connection: AwsConnectionWrapper) -> None:
+        self.connection = connection
+        self.made = time.monotonic()
+        # Threads may share clients, and may not make them at once:
+        # https://docs.aws.amazon.com/boto3/latest/guide/session.html#multithreading-or-multiprocessing-with-sessions
+        self.making = threading.RLock()
+        self.sessions: dict[str | None, Any] = {}
+        self.clients: dict[Hashable, Any] = {}
+
+
+# By connection and environment.
+SHARED: dict[Hashable, _Shared] = {}
+# A connection to AWS belongs to one process.
+os.register_at_fork(after_in_child=SHARED.clear)
 
 
 class AwsHook(AwsGenericHook[Any]):
-    """A hook whose sessions share what is the same for all; without that each one takes a tenth of a second.
+    """A hook that shares its session and its client with the other hooks of its connection, for a minute.
 
-    A subclass sets ``service`` to boto3's name of its service.
+    A task makes several hooks. With a session each, half of its CPU time went into sessions, and a third of its calls
+    assumed the connection's role. A subclass sets ``service`` to boto3's name of its service.
     """
 
     service: str | None = None
@@ -68,13 +101,54 @@ class AwsHook(AwsGenericHook[Any]):
             kwargs["client_type"] = self.service
         super().__init__(*args, **kwargs)
 
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        """The connection, with what this hook has of its own."""
+        return AwsConnectionWrapper(
+            conn=self._share().connection,
+            region_name=self._region_name,
+            botocore_config=self._config,
+            verify=self._verify,
+        )
+
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
-        """Make a session.
+        """Return the session of the connection; one of aiobotocore is made anew each time.
 
         :param region_name: instead of the connection's
         :param deferrable: whether its clients are aiobotocore's
         :returns: boto3's session, or aiobotocore's
         """
+        region_name = region_name or self.region_name
+        if deferrable:
+            return self._new_session(region_name, deferrable=True)
+        shared = self._share()
+        with shared.making:
+            if region_name not in shared.sessions:
+                shared.sessions[region_name] = self._new_session(region_name)
+            return shared.sessions[region_name]
+
+    def get_client_type(self, region_name: str | None = None, config: Any = None, deferrable: bool = False) -> Any:
+        """Return the client of the connection; one with a configuration, or of aiobotocore, is made anew each time."""
+        if deferrable or config or self._config:
+            return super().get_client_type(region_name, config, deferrable)
+        shared = self._share()
+        key = (self.client_type, region_name or self.region_name, self._verify)
+        with shared.making:
+            if key not in shared.clients:
+                shared.clients[key] = super().get_client_type(region_name)
+            return shared.clients[key]
+
+    def _share(self) -> _Shared:
+        """Return what the hooks of the connection share, as long as the environment says the same about it."""
+        said = tuple((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "AIRFLOW_CONN_")))
+        key = (self.aws_conn_id, said)
+        found = SHARED.get(key)
+        if found is None or time.monotonic() - found.made > SHARED_SECONDS:
+            # The provider's property reads the connection. No lock: in the triggerer the event loop may have to help.
+            found = SHARED[key] = _Shared(AwsGenericHook(aws_conn_id=self.aws_conn_id).conn_config)
+        return found
+
+    def _new_session(self, region_name: str | None, deferrable: bool = False) -> Any:
         factory = _Factory(conn=self.conn_config, region_name=region_name, config=self.config)
         session: Any = factory.create_session(deferrable=deferrable)
         # boto3's session wraps botocore's, which it does not show; aiobotocore's is one.
@@ -92,7 +166,6 @@ class AwsHook(AwsGenericHook[Any]):
 def load_service_models() -> None:
     """Parse the descriptions of the services once, so that processes forked from this one have them."""
     session = _bare_session()
-    session.register_component("data_loader", _LOADER)
     # No call is made: with these botocore does not look for credentials, which may use the network.
     session.set_credentials("none", "none")
     for service in _SERVICES:

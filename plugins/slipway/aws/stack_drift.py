@@ -20,9 +20,10 @@ _ADDED = "ADD"
 _RUNNING = "DETECTION_IN_PROGRESS"
 # CloudFormation detects a stack's drift once at a time; only this text tells its refusal.
 _BUSY_TEXT = "already in progress"
-# Between two looks at a detection: it takes seconds, and may take minutes. Their number bounds the calls.
+# Between two looks at a detection: it takes seconds, and may take minutes. Their number bounds the calls. A task holds
+# its worker slot meanwhile, so the first looks come soon.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DetectStackDrift.html
-PAUSES_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
+PAUSES_SECONDS = (0.2, 0.4, 0.8, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 
 
 @dataclass(frozen=True)

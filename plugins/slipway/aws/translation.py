@@ -108,6 +108,8 @@ _FIXES = {
     "ResourceLimitExceeded": _QUOTA_FIX,
     "NoSuchBucket": "correct the bucket's name in the model file, or make the bucket; then clear this task",
 }
+# Passing errors that are about the credentials; _FIXES has the others.
+_STALE_CODES = ("MetadataRetrievalError", "RequestExpired")
 
 
 def translate(error: Exception, *, what: str, resource: str | None = None, fix: str | None = None) -> AwsError:
@@ -146,6 +148,16 @@ def translate(error: Exception, *, what: str, resource: str | None = None, fix: 
         operation=error.operation_name,
         transient=transient,
     )
+
+
+def needs_new_client(error: AwsError) -> bool:
+    """Tell whether only a client with the credentials read again could succeed.
+
+    A client outlives an AWS that is away or throttles: a new one would only cost time.
+
+    :param error: what a call with the client came to
+    """
+    return not error.transient or error.code in _STALE_CODES or _FIXES.get(error.code) is _CREDENTIALS_FIX
 
 
 def _fix(code: str, transient: bool) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway import paths
@@ -28,9 +27,10 @@ from slipway.deployment.endpoint_stack import EndpointStackOperator
 from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
 from slipway.names import ACCOUNT_BUCKET, dashboard_name
-from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, roll_back_target
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, named_package_arn, pull_plan, roll_back_target
 from slipway.registry import approval_check
 from slipway.registry.artefact_store import S3Artefacts
+from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
@@ -71,6 +71,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         )
         self.model = model
         self.environment = environment
+        self._known_package: dict[str, Any] | None = None
         self.configure_stages(model)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -106,6 +107,8 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
     def prepare(self, context: Context) -> None:
         """Read the plan and the request again, and check them against the digest that the release began with."""
         self._plan = plan = pull_plan(context)
+        self._named_package_arn = named_package_arn(context, plan)
+        self._forget_package()
         self._check_ordered(context, plan)
         self._aws = aws = identity(self.model.aws_conn_id)
         self._fenced = load_request(self._s3, plan, self.model, aws)
@@ -186,7 +189,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         return history.live_arn(
             outputs,
             judged=self.model.trial is not None,
-            of_artefact=partial(self._registry.package_of_artefact, self._plan.model_package_group),
+            of_artefact=self._package_of_artefact,
         )
 
     def check_trial(self, stack: Stack | None) -> None:
@@ -234,11 +237,18 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         return self._plan.endpoint(self.environment)
 
     def _package(self) -> dict[str, Any]:
-        plan = self._plan
-        package = self._registry.find_model_package(
-            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
-        )
-        return checks.check_registered(package, plan)
+        """Return the release's model package, which is read once until _forget_package()."""
+        if self._known_package is None:
+            package = self._registry.find_model_package(self._plan, named=self._named_package_arn)
+            self._known_package = checks.check_registered(package, self._plan)
+        return self._known_package
+
+    def _forget_package(self) -> None:
+        """Have the model package read again: it may have changed."""
+        self._known_package = None
+
+    def _package_of_artefact(self, url: str) -> Mapping[str, Any] | None:
+        return package_of_artefact(self._plan.model_package_group, url, self._registry, self._s3)
 
 
 def _outputs(stack: Stack | None) -> dict[str, str]:

@@ -14,9 +14,9 @@ from airflow.sdk import BaseOperator
 from slipway import names
 from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.identity import identity
+from slipway.aws.identity import identity, resolve
 from slipway.aws.links import ModelPackageLink
-from slipway.aws.s3 import S3Hook
+from slipway.aws.s3 import S3Hook, uri
 from slipway.deployment import history, roll_back_order
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
 from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
@@ -24,6 +24,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.plan import PREVIOUS, ReleasePlan, roll_back_target
 from slipway.registry import approval_check, artefact
 from slipway.registry.artefact_store import S3Artefacts
+from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.contents import CONTENTS
@@ -126,8 +127,9 @@ class RollBackOperator(StageMixin, BaseOperator):
     def _named(self, target: str) -> Mapping[str, Any]:
         group = names.model_package_group(self.model.prefix)
         if _REVISION_ID.fullmatch(target):
-            packages = map(self.registry.describe_model_package, self.registry.model_package_arns(group))
-            package = next((one for one in packages if one and _properties(one).get(REVISION) == target), None)
+            bucket = resolve(self.model.source.bucket, self.aws_conn_id)
+            url = uri(bucket, names.artefact_key(self.model.prefix, target))
+            package = package_of_artefact(group, url, self.registry, self.s3)
         elif target.startswith("arn:"):
             package = self.registry.describe_model_package(target)
         else:
@@ -156,7 +158,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
         approval_check.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
         self._check_artefact(package)
-        return replace(plan, sequence=order.at, rolled_back_by=order.by)
+        return replace(plan, sequence=order.at, rolled_back_by=order.by, model_package_arn=arn)
 
     def _check_artefact(self, package: Mapping[str, Any]) -> None:
         try:

@@ -10,6 +10,7 @@ from slipway.notices.news import about_error
 from slipway.notices.send import Notice, Notices
 from slipway.registry import artefact
 from slipway.registry.artefact_store import S3Artefacts
+from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ServedArtefacts:
         """
         for url in urls:
             package = known if known and artefact.data_url(known) == url else None
-            package = package or self._registry.package_of_artefact(self._group, url)
+            package = package or package_of_artefact(self._group, url, self._registry, self._artefacts.s3)
             self._artefacts.check(artefact.on_record(package, url))
 
     def changed(self, urls: Iterable[str]) -> list[ArtefactChanged]:

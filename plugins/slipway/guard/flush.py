@@ -27,6 +27,7 @@ from slipway.guard.caller import Caller, TaskCaller, current_caller
 from slipway.guard.forms import check_form
 from slipway.guard.marked_runs import tell_marked
 from slipway.guard.orders import check_order, refuse_paused, write_order
+from slipway.guard.resumption import lock_deferred, resume
 from slipway.names import AUTO_RUN_PREFIX
 from slipway.registry.record import APPROVE, REJECT, How, comment_problem
 from slipway.signed import proofs
@@ -154,8 +155,9 @@ def _check_task(caller: Caller | TaskCaller, approval: GuardedApproval, *, delet
 
 
 def _take_mark(caller: Caller, approval: GuardedApproval, before: Any) -> None:
-    """Turn an approver's mark into an answer: the task keeps waiting, finds the answer, records it and ends."""
+    """Turn an approver's mark into an answer: the task goes on at once, finds the answer, records it and ends."""
     ti = approval.ti
+    deferred = lock_deferred(ti, approval.session)
     question = _open_question(approval, approval.question())
     _check_waits(ti, before)
     if approval.is_trial:
@@ -173,6 +175,8 @@ def _take_mark(caller: Caller, approval: GuardedApproval, before: Any) -> None:
         detail.chosen_options = [option]
         detail.params_input = {}
         _show_progress(approval, question, detail, option, caller, how)
+        if deferred:
+            resume(ti, detail)
 
 
 def _check_detail(caller: Caller, approval: GuardedApproval, detail: HITLDetail) -> None:

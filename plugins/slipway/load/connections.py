@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 # Load balancers close idle connections; one that may be closed soon is not used again.
 _IDLE_SECONDS = 15.0
 _MAX_HEAD_BYTES = 64 * 1024
+_NEVER = float("inf")
+# What a header begins with, its name in lower case.
+_CONNECTION, _CONTENT_LENGTH, _TRANSFER_ENCODING = b"\r\nconnection:", b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
 
 
 class Broken(Exception):
@@ -25,17 +28,33 @@ class HttpResponse(NamedTuple):
     """A response.
 
     :param status: the HTTP status
-    :param headers: names in lower case
+    :param head: the status line and the headers
+    :param folded: the same in lower case
     :param body: the whole body
     """
 
     status: int
-    headers: Mapping[str, str]
+    head: bytes
+    folded: bytes
     body: bytes
+
+    def header(self, start: bytes) -> str:
+        """Return a header's value, or an empty text.
+
+        :param start: the line end before the header, its name in lower case, and the colon
+        """
+        at = self.folded.find(start)
+        return self.head[at + len(start) :].partition(b"\r\n")[0].strip().decode("latin-1") if at >= 0 else ""
+
+
+# Called once for each request: with its response, or with why there is none.
+OnResponse = Callable[[HttpResponse | Exception], None]
 
 
 class Connections:
     """Connections to one host; only the event loop's thread may use them.
+
+    Responses are passed to functions: with a task, a future and a timer for each request, one takes twice the CPU.
 
     :param url: its host and scheme are used
     :param timeout_seconds: for one response, connecting included
@@ -48,120 +67,147 @@ class Connections:
         self._port = parts.port or (443 if secure else 80)
         self._ssl = ssl.create_default_context() if secure else None
         self._timeout_seconds = timeout_seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._open: set[_Connection] = set()
         self._idle: list[_Connection] = []
 
-    async def ask(self, request: bytes) -> HttpResponse:
+    def ask(self, request: bytes, done: OnResponse) -> None:
         """Send a request, without retries.
 
         :param request: head and body
-        :raises Broken: the connection broke before the response was complete
-        :raises OSError: no connection could be made
-        :raises TimeoutError: the response did not come in time
+        :param done: called later: with the response; with `Broken` when the connection broke before it was complete;
+            with a TimeoutError; with another error when no connection could be made
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout_seconds
-        connection = self._kept(loop.time())
-        if connection is None:
-            async with asyncio.timeout_at(deadline):
-                _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._ssl)
-        try:
-            answer = await connection.ask(request, deadline)
-        except BaseException:
-            # Its response may still come, and must not be read as the response to the next request.
-            connection.close()
-            raise
-        if connection.reusable:
-            self._idle.append(connection)
-        return answer
-
-    def _kept(self, now: float) -> _Connection | None:
+        now = self._loop.time()
+        deadline = now + self._timeout_seconds
         while self._idle:
             connection = self._idle.pop()
-            if connection.reusable and now - connection.used_at < _IDLE_SECONDS:
-                return connection
+            if now - connection.used_at < _IDLE_SECONDS and connection.ask(request, done, deadline):
+                if self._timer is None:
+                    self._timer = self._loop.call_at(deadline, self._expire)
+                return
             connection.close()
-        return None
+        connecting = self._loop.create_task(self._connect(request, done, deadline))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, request: bytes, done: OnResponse, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                _, connection = await self._loop.create_connection(
+                    lambda: _Connection(self._open, self._idle), self._host, self._port, ssl=self._ssl
+                )
+        except Exception as error:
+            # Nobody waits for this task, so every error has to be passed on.
+            done(error)
+            return
+        if not connection.ask(request, done, deadline):
+            done(Broken("closed"))
+        elif self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """End the requests whose time is over. All have the same time, so the one sent first is over first."""
+        now = self._loop.time()
+        for connection in [one for one in self._open if one.deadline <= now]:
+            connection.end(TimeoutError())
+        deadline = min((one.deadline for one in self._open), default=_NEVER)
+        self._timer = None if deadline == _NEVER else self._loop.call_at(deadline, self._expire)
 
     def close(self) -> None:
-        """Close the connections that are idle."""
-        for connection in self._idle:
+        """Close all connections. Requests in flight are forgotten."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._connecting:
+            task.cancel()
+        for connection in self._open:
             connection.close()
         self._idle.clear()
 
 
 class _Connection(asyncio.Protocol):
-    """One connection with one request at a time."""
+    """One connection with one request at a time.
 
-    def __init__(self) -> None:
+    :param connections: all that are open
+    :param idle: those of them that wait for a request
+    """
+
+    def __init__(self, connections: set[_Connection], idle: list[_Connection]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._connections = connections
+        self._idle = idle
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[HttpResponse] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._done: OnResponse | None = None
         self._received = b""
-        self.reusable = False
+        self.deadline = _NEVER
         self.used_at = 0.0
 
-    def ask(self, request: bytes, deadline: float) -> asyncio.Future[HttpResponse]:
+    def ask(self, request: bytes, done: OnResponse, deadline: float) -> bool:
         """Send a request.
 
+        :param done: called with the response
         :param deadline: by the loop's clock
-        :returns: a future of the response
+        :returns: False where the connection is closed; then nothing is sent
         """
-        if self._transport is None or self._transport.is_closing():
-            raise Broken("closed")
-        self._answer = self._loop.create_future()
-        self._timer = self._loop.call_at(deadline, self._fail, TimeoutError())
-        self._transport.write(request)
-        return self._answer
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        self._done, self.deadline = done, deadline
+        transport.write(request)
+        return True
+
+    def end(self, error: Exception) -> None:
+        """Give the request up. Its response may still come, and must not be read as the response to the next one."""
+        done = self._done
+        self.close()
+        if done is not None:
+            done(error)
 
     def close(self) -> None:
-        """Close the connection."""
-        self.reusable = False
-        if self._timer:
-            self._timer.cancel()
-        if self._transport:
+        """Close the connection and forget the request."""
+        self._done, self.deadline = None, _NEVER
+        if self._transport is not None:
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.reusable = False
+        self._connections.discard(self)
         if self._received:
-            self._read(ended=True)
-        self._fail(Broken(type(error).__name__ if error else "closed"))
+            self._read(self._received, ended=True)
+        self.end(Broken(type(error).__name__ if error else "closed"))
 
     def data_received(self, data: bytes) -> None:
-        self._received = self._received + data if self._received else data
-        self._read(ended=False)
+        self._read(self._received + data if self._received else data, ended=False)
 
-    def _fail(self, error: Exception) -> None:
-        if self._timer:
-            self._timer.cancel()
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(error)
-
-    def _read(self, ended: bool) -> None:
-        if self._answer is None or self._answer.done():
+    def _read(self, received: bytes, ended: bool) -> None:
+        done = self._done
+        if done is None:
             # Data without a request: the next response could not be told from it.
             self.close()
             return
         try:
-            found = parse_response(self._received, ended)
+            found = parse_response(received, ended)
         except ValueError:
-            self._fail(Broken("not HTTP"))
-            self.close()
+            self.end(Broken("not HTTP"))
             return
-        if found is not None:
-            answer, keep = found
-            self._received = b""
+        if found is None:
+            self._received = received
+            return
+        answer, keep = found
+        self._received = b""
+        if keep and not ended:
+            self._done, self.deadline = None, _NEVER
             self.used_at = self._loop.time()
-            self.reusable = keep and not ended
-            if self._timer:
-                self._timer.cancel()
-            self._answer.set_result(answer)
-            if not self.reusable:
-                self.close()
+            self._idle.append(self)
+        else:
+            self.close()
+        done(answer)
 
 
 def parse_response(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | None:
@@ -177,28 +223,31 @@ def parse_response(received: bytes, ended: bool) -> tuple[HttpResponse, bool] | 
         if len(head) > _MAX_HEAD_BYTES:
             raise ValueError("the head is too long")
         return None
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, status_line = first.partition(" ")
-    if not version.startswith("HTTP/1."):
-        raise ValueError(f"it begins with {first[:40]!r}")
-    status = int(status_line[:3])
+    if not head.startswith(b"HTTP/1."):
+        raise ValueError(f"it begins with {head[:40]!r}")
+    status = int(head[9:12])
     if 100 <= status < 200:
         # An interim response comes before the final one.
         return parse_response(rest, ended)
-    headers = {name.lower(): value.strip() for name, _, value in [line.partition(":") for line in lines]}
-    connection = headers.get("connection", "").lower()
-    keep = connection == "keep-alive" or (version == "HTTP/1.1" and connection != "close")
+    # Only the headers that are needed are looked up: a table of all of them takes as long as everything else here.
+    folded = head.lower()
+    if (at := folded.find(_CONNECTION)) < 0:
+        keep = head.startswith(b"HTTP/1.1")
+    else:
+        connection = folded[at + len(_CONNECTION) :].partition(b"\r\n")[0].strip()
+        keep = connection == b"keep-alive" or (head.startswith(b"HTTP/1.1") and connection != b"close")
     body: bytes | None
-    if "transfer-encoding" in headers:
+    if _TRANSFER_ENCODING in folded:
         body, left = _unchunked(rest)
-    elif (length := headers.get("content-length")) is not None:
-        body, left = (rest[: int(length)], rest[int(length) :]) if len(rest) >= int(length) else (None, b"")
+    elif (at := folded.find(_CONTENT_LENGTH)) >= 0:
+        size = int(folded[at + len(_CONTENT_LENGTH) :].partition(b"\r\n")[0])
+        body, left = (rest[:size], rest[size:]) if len(rest) >= size else (None, b"")
     elif status in (204, 304):
         body, left = b"", rest
     else:
         body, left = rest if ended else None, b""
     # Data after the response: the next response could not be told from it.
-    return None if body is None else (HttpResponse(status, headers, body), keep and not left)
+    return None if body is None else (HttpResponse(status, head, folded, body), keep and not left)
 
 
 def _unchunked(rest: bytes) -> tuple[bytes | None, bytes]:

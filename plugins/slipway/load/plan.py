@@ -17,9 +17,9 @@ from slipway.load.errors import LoadRefused
 from slipway.load.phases import LAB_STAGES, Arrivals, Phase, phase_to_json
 from slipway.load.rows import Row
 
-# What one process can send each second on a core of its own, with a margin: on an idle machine a request was measured
-# to take 125 µs of CPU (docs/benchmarks.md).
-PROCESS_RPS = 2500
+# What one process can send each second on a core of its own, with a margin for TLS and a busy machine: a request was
+# measured to take 40 µs of CPU (docs/benchmarks.md).
+PROCESS_RPS = 5000
 DRAIN_SECONDS = 5.0
 # Each sending process keeps all rows in memory.
 MAX_ROWS_MIB = 16

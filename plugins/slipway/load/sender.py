@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
-from slipway.load.connections import Broken, Connections
+from slipway.load.connections import Broken, Connections, HttpResponse
 from slipway.load.signing import RequestSigner, Target
 
 # Headers that the sender writes itself.
 _FRAMING = ("host", "content-length")
-_VARIANT_HEADER = "x-amzn-invoked-production-variant"
+_VARIANT, _ERROR = b"\r\nx-amzn-invoked-production-variant:", b"\r\nx-amzn-errortype:"
 
 
 class Reply(NamedTuple):
@@ -24,25 +26,29 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class NoReply(Exception):
+class NoReply(NamedTuple):
     """A request that the model did not answer.
 
     :param kind: how it is counted: the status and AWS's error code, ``timeout`` or ``connection``
     """
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    kind: str
+
+
+OnReply = Callable[[Reply | NoReply], None]
 
 
 class Sender(Protocol):
     """What the loops need to send a request."""
 
-    async def send(self, body: bytes) -> Reply:
+    def send(self, body: bytes, done: OnReply) -> None:
         """Send one request.
 
-        :raises NoReply: when the model does not answer
+        :param done: called once, after this method has returned
         """
+
+    def abandon(self) -> None:
+        """Forget the requests in flight."""
 
 
 class HttpSender:
@@ -73,30 +79,43 @@ class HttpSender:
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
 
-    async def send(self, body: bytes) -> Reply:
-        """Send one request."""
-        try:
-            status, headers, answer = await self._connections.ask(self._request(body))
-        except TimeoutError:
-            raise NoReply("timeout") from None
-        except Broken as error:
-            raise NoReply(f"connection: {error}") from None
-        except OSError as error:
-            raise NoReply(f"connection: {type(error).__name__}") from None
-        if status != 200:
-            code = headers.get("x-amzn-errortype", "").partition(":")[0]
-            raise NoReply(f"{status} {code}".rstrip())
-        return Reply(headers.get(_VARIANT_HEADER, ""), answer)
+    def send(self, body: bytes, done: OnReply) -> None:
+        """Send one request.
+
+        :param done: called with the answer
+        """
+        self._connections.ask(self._request(body), partial(_answer, done))
+
+    def abandon(self) -> None:
+        """Forget the requests in flight."""
+        self._connections.close()
 
     def _request(self, body: bytes) -> bytes:
-        headers = self._signer.headers(body)
-        if self._generation != self._signer.generation:
-            self._generation = self._signer.generation
+        generation = self._signer.generation()
+        if self._generation != generation:
+            self._generation = generation
             # Old requests are useless now and would keep two kilobytes for each row.
             self._requests.clear()
         made = self._requests.get(body)
         if made is None:
+            headers = self._signer.headers(body)
             fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _FRAMING)
             head = f"{self._start}{fields}Content-Length: {len(body)}\r\n\r\n"
             made = self._requests[body] = head.encode("latin-1") + body
         return made
+
+
+def _answer(done: OnReply, response: HttpResponse | Exception) -> None:
+    if isinstance(response, Exception):
+        done(NoReply(_kind(response)))
+    elif response.status != 200:
+        code = response.header(_ERROR).partition(":")[0]
+        done(NoReply(f"{response.status} {code}".rstrip()))
+    else:
+        done(Reply(response.header(_VARIANT), response.body))
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return f"connection: {error}" if isinstance(error, Broken) else f"connection: {type(error).__name__}"

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 
 from slipway.load.answers import Answers, is_right
 from slipway.load.phases import Share
 from slipway.load.plan import DRAIN_SECONDS
 from slipway.load.rows import Row
-from slipway.load.sender import NoReply, Sender
+from slipway.load.sender import NoReply, Reply, Sender
 from slipway.load.tally import Tally
 
 ABANDONED = "abandoned"
-_LONGEST_SLEEP_SECONDS = 0.25
 
 
 class Drive:
@@ -30,7 +29,6 @@ class Drive:
     :param sender: sends a request
     :param starts_at: when the phase begins, by the clock
     :param clock: returns seconds; the same for all processes of a machine
-    :param sleep: waits so many seconds
     :param answers: what the variants answer, by name; under the empty name for all others
     """
 
@@ -41,23 +39,30 @@ class Drive:
         sender: Sender,
         starts_at: float,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         answers: Mapping[str, Answers] = {},
     ) -> None:
         self._share = share
+        self._interval = share.interval_seconds
         self._rows = [(row.label, row.features.encode()) for row in rows]
         self._sender = sender
         self._starts_at = starts_at
         self._answers = answers
         self._clock = clock
-        self._sleep = sleep
-        self._numbers = iter(range(share.first, share.requests, share.step))
-        self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # The number of the next request.
+        self._number = share.first
+        self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._drain_seconds = DRAIN_SECONDS
+        self._over: asyncio.Future[None] = self._loop.create_future()
         self._tally = Tally()
 
     def stop(self) -> None:
         """Send nothing more; `run` returns when the requests in flight have ended."""
-        self._stopping.set()
+        if not self._stopping:
+            self._stopping = True
+            self._loop.call_soon(self._drain)
 
     def take(self) -> Tally:
         """Return what was counted since the last call."""
@@ -69,59 +74,89 @@ class Drive:
 
         :param drain_seconds: how long requests in flight may still take after `stop`
         """
-        await self._until(self._starts_at)
-        slots = [asyncio.create_task(self._slot()) for _ in range(self._share.concurrency)]
-        stopping = asyncio.create_task(self._stopping.wait())
+        self._drain_seconds = drain_seconds
+        self._fill()
         try:
-            pending = set(slots)
-            while pending and not stopping.done():
-                done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                pending -= done
-                for slot in done - {stopping}:
-                    # An error in a slot is a bug here and must not be hidden: less load would be sent.
-                    slot.result()
-            if pending:
-                await asyncio.wait(pending, timeout=drain_seconds)
+            await self._over
         finally:
-            for task in (stopping, *slots):
-                task.cancel()
-            await asyncio.gather(stopping, *slots, return_exceptions=True)
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _slot(self) -> None:
-        """Send one request after another; each slot has one in flight."""
-        for number in self._numbers:
-            due = self._due(number)
-            if due is not None:
-                await self._until(due)
-            if self._stopping.is_set():
-                return
-            await self._request(number, due)
-
-    def _due(self, number: int) -> float | None:
-        interval = self._share.interval_seconds
-        return None if interval is None else self._starts_at + number * interval
-
-    async def _until(self, moment: float) -> None:
-        # The event loop's timers are coarser than the intervals of a high rate, so the wait is checked again.
-        while not self._stopping.is_set() and (wait := moment - self._clock()) > 0:
-            await self._sleep(min(wait, _LONGEST_SLEEP_SECONDS))
-
-    async def _request(self, number: int, due: float | None) -> None:
-        label, body = self._rows[number % len(self._rows)]
-        self._tally.sent += 1
-        sent = self._clock()
+    def _fill(self) -> None:
+        """Send the requests that are due, as many as may be in flight."""
         try:
-            reply = await self._sender.send(body)
-        except NoReply as error:
-            self._tally.errors[error.kind] += 1
+            while self._in_flight < self._share.concurrency and not self._stopping:
+                if self._number >= self._share.requests:
+                    break
+                now = self._clock()
+                due = self._starts_at if self._interval is None else self._starts_at + self._number * self._interval
+                if now < due:
+                    self._wait(due - now)
+                    break
+                label, body = self._rows[self._number % len(self._rows)]
+                self._number += self._share.step
+                self._tally.sent += 1
+                self._in_flight += 1
+                counted_from = now if self._interval is None else due
+                self._sender.send(body, partial(self._answered, label, counted_from, now))
+        except Exception as error:
+            # A bug here must not be hidden: less load would be sent.
+            self._end(error)
+        else:
+            if not self._in_flight and (self._stopping or self._number >= self._share.requests):
+                self._end()
+
+    def _wait(self, seconds: float) -> None:
+        # The event loop's timers are coarser than the intervals of a high rate, so the clock is read again afterwards.
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._fill()
+
+    def _answered(self, label: str, counted_from: float, sent: float, reply: Reply | NoReply) -> None:
+        if self._over.done():
+            # It was counted as abandoned.
             return
-        except asyncio.CancelledError:
-            self._tally.errors[ABANDONED] += 1
-            raise
         now = self._clock()
-        answers = self._answers.get(reply.variant) or self._answers.get("", Answers.UNKNOWN)
-        correct = _correct(label, reply.body, answers)
-        self._tally.answer(reply.variant, correct, now - (sent if due is None else due), now - sent)
+        self._in_flight -= 1
+        try:
+            if isinstance(reply, NoReply):
+                self._tally.errors[reply.kind] += 1
+            else:
+                answers = self._answers.get(reply.variant) or self._answers.get("", Answers.UNKNOWN)
+                correct = _correct(label, reply.body, answers)
+                self._tally.answer(reply.variant, correct, now - counted_from, now - sent)
+        except Exception as error:
+            self._end(error)
+        else:
+            self._fill()
+
+    def _drain(self) -> None:
+        if self._over.done():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._in_flight:
+            self._timer = self._loop.call_later(self._drain_seconds, self._abandon)
+        else:
+            self._end()
+
+    def _abandon(self) -> None:
+        if self._in_flight:
+            self._tally.errors[ABANDONED] += self._in_flight
+        self._end()
+
+    def _end(self, error: Exception | None = None) -> None:
+        if self._over.done():
+            return
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
+        if self._in_flight:
+            self._sender.abandon()
 
 
 @lru_cache(maxsize=65_536)

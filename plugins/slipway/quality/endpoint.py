@@ -22,7 +22,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
-from slipway.plan import TESTED_AT, ReleasePlan, pull_package_arn, pull_plan
+from slipway.plan import TESTED_AT, ReleasePlan, named_package_arn, pull_package_arn, pull_plan
 from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
 from slipway.quality.held_out import HeldOutHook, check_labels
@@ -124,7 +124,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 fix=f"fix what the reason names, then {self._deploy_again}",
             )
         outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
-        registered = self._data_url(plan)
+        registered = self._data_url(context, plan)
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
         served = containers(self.hook, endpoint)
@@ -158,15 +158,14 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             self.leave_stages(context, STAGE_OF[self.environment])
         return result
 
-    def _data_url(self, plan: ReleasePlan) -> str:
+    def _data_url(self, context: Context, plan: ReleasePlan) -> str:
         """Return the artefact of the release's model package, or of the package that production is rolled back to."""
-        group, revision_id, digest = plan.model_package_group, plan.revision_id, plan.digest
-        package = self.registry.find_model_package(group, revision_id=revision_id, digest=digest)
+        package = self.registry.find_model_package(plan, named=named_package_arn(context, plan))
         if package is None:
             raise EndpointTestFailed(
                 "The model package of this release no longer exists",
-                resource=group,
-                why=f"no package has revision {revision_id} and digest {digest}",
+                resource=plan.model_package_group,
+                why=f"no package has revision {plan.revision_id} and digest {plan.digest}",
                 fix="start a roll-back to a release whose package exists"
                 if plan.rolls_back
                 else "clear the task register and what follows; the new package needs an approval again",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.s3 import S3Hook
 from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.formats.json_numbers import json_value, number_of, number_text
 from slipway.host.task_errors import TaskErrors
 from slipway.plan import ReleasePlan, pull_plan
 from slipway.quality.gates import GateResult, judge_metrics
+from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION, metrics_of
 from slipway.states import Environment
@@ -33,6 +34,7 @@ class EvaluateOperator(TaskErrors):
 
     registry = client(ModelRegistryHook)
     cloudformation = client(CloudFormationHook)
+    s3 = client(S3Hook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -71,7 +73,7 @@ class EvaluateOperator(TaskErrors):
         arn = live_arn(
             stack.outputs if stack else {},
             judged=self.model.trial is not None,
-            of_artefact=partial(self.registry.package_of_artefact, plan.model_package_group),
+            of_artefact=lambda url: package_of_artefact(plan.model_package_group, url, self.registry, self.s3),
         )
         package = self.registry.describe_model_package(arn) if arn else None
         if package is None or package.get("CustomerMetadataProperties", {}).get(REVISION) == plan.revision_id:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,10 +12,16 @@ from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.errors import NotApproved
+from slipway.plan import ReleasePlan
 from slipway.registry.metadata import DIGEST, REVISION, TEST_PREFIX, metadata_value
-from slipway.registry.record import (
-    Candidate,
-)
+from slipway.registry.record import Candidate
+
+# The largest page; the default is ten.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
+_PAGE_SIZE = 100
+# How much two clocks may differ: AWS refuses requests from a clock that is off by more.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (RequestTimeTooSkewed)
+_CLOCK_MARGIN = timedelta(minutes=15)
 
 
 class ModelRegistryHook(SageMakerApiHook):
@@ -83,41 +90,56 @@ class ModelRegistryHook(SageMakerApiHook):
         return self.describe_or_none("describe_model_package", arn, ModelPackageName=arn)
 
     @patient
-    def find_model_package(self, group: str, *, revision_id: str, digest: str) -> dict | None:
-        """Find the package of one release.
+    def find_model_package(self, plan: ReleasePlan, *, named: str | None = None) -> dict | None:
+        """Find the package of one release: by its ARN if that is known, else among those made since it began.
 
         The same zip uploaded twice makes two revisions with one digest and two models, so both have to match.
 
-        :param group: the model package group's name
-        :param revision_id: the revision's id
-        :param digest: SHA-256 of the zip, hexadecimal
+        :param plan: the release's plan
+        :param named: the ARN that another task has passed on; a package of another group or release is ignored
         :returns: the package's description, or None
         :raises slipway.errors.AwsError: when a call fails
         """
-        for arn in self._package_arns(group):
-            package = self.describe_model_package(arn) or {}
+
+        def is_wanted(package: Mapping[str, Any]) -> bool:
             properties = package.get("CustomerMetadataProperties", {})
-            if properties.get(REVISION) == revision_id and properties.get(DIGEST) == digest:
+            return properties.get(REVISION) == plan.revision_id and properties.get(DIGEST) == plan.digest
+
+        if named and self._is_of_group(named, plan.model_package_group):
+            package = self.describe_model_package(named)
+            if package and is_wanted(package):
                 return package
-        return None
+        window = {"CreationTimeAfter": plan.began - _CLOCK_MARGIN} if plan.began else {}
+        return self._find(plan.model_package_group, plan.request_uri, is_wanted, window)
 
     @patient
-    def package_of_artefact(self, group: str, data_url: str) -> Mapping[str, Any] | None:
+    def package_of_artefact(
+        self, group: str, data_url: str, *, written_at: datetime | None = None
+    ) -> Mapping[str, Any] | None:
         """Find the newest package of an artefact.
 
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeModelPackage.html
+        `register` makes a package right after the copy of its artefact, so the time of the copy is where to look first.
 
         :param group: the model package group's name
         :param data_url: S3 URI of the artefact
+        :param written_at: when S3 got the artefact; None if unknown
         :returns: the package's description, or None
         :raises slipway.errors.AwsError: when a call fails
         """
-        for arn in self.model_package_arns(group):
-            package = self.describe_model_package(arn) or {}
+
+        def is_wanted(package: Mapping[str, Any]) -> bool:
             containers = package.get("InferenceSpecification", {}).get("Containers", ())
-            if any(container.get("ModelDataUrl") == data_url for container in containers):
-                return package
-        return None
+            return any(container.get("ModelDataUrl") == data_url for container in containers)
+
+        folder = f"{data_url.rpartition('/')[0]}/"
+        if written_at is None:
+            return self._find(group, folder, is_wanted, {})
+        since = written_at - _CLOCK_MARGIN
+        after = {"CreationTimeAfter": since, "SortOrder": "Ascending"}
+        # An artefact that was overwritten is younger than its package.
+        return self._find(group, folder, is_wanted, after) or self._find(
+            group, folder, is_wanted, {"CreationTimeBefore": since}
+        )
 
     @patient
     def model_package_arns(self, group: str) -> list[str]:
@@ -129,20 +151,46 @@ class ModelRegistryHook(SageMakerApiHook):
         :returns: ARNs; none where the group is missing
         :raises slipway.errors.AwsError: when a call fails
         """
-        return list(self._package_arns(group))
+        return [item["ModelPackageArn"] for page in self._pages(group, {}) for item in page]
 
-    def _package_arns(self, group: str) -> Iterator[str]:
-        """List the packages of a group; pages are fetched only as far as they are read."""
+    def _find(
+        self, group: str, place: str, is_wanted: Callable[[Mapping[str, Any]], bool], window: Mapping[str, Any]
+    ) -> dict | None:
+        """Describe the packages whose description names a place in S3, the newest of each page first.
+
+        `register` writes where the release's zip is into the description, which the listing shows and no call changes.
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageSummary.html
+        """
+        for page in self._pages(group, window):
+            for item in reversed(page) if window.get("SortOrder") == "Ascending" else page:
+                # A package without a description is looked at: it may be anybody's.
+                if place not in item.get("ModelPackageDescription", place):
+                    continue
+                package = self.describe_model_package(item["ModelPackageArn"])
+                if package and is_wanted(package):
+                    return package
+        return None
+
+    def _pages(self, group: str, window: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """List the packages of a group, the newest first; pages are fetched only as far as they are read."""
+        request = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": _PAGE_SIZE, **window}
         with aws_call("list the model packages", group):
             try:
-                pages = self.conn.get_paginator("list_model_packages").paginate(
-                    ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
-                )
+                pages = self.conn.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group, **request)
                 for page in pages:
-                    yield from (item["ModelPackageArn"] for item in page["ModelPackageSummaryList"])
+                    yield page["ModelPackageSummaryList"]
             except ClientError as error:
                 if not is_missing_resource(error):
                     raise
+
+    def _is_of_group(self, arn: str, group: str) -> bool:
+        """Check that an ARN is of a version of this account's group: a task may have passed on any."""
+        found = self.describe_model_package_group(group)
+        if found is None:
+            return False
+        versions = found["ModelPackageGroupArn"].replace(":model-package-group/", ":model-package/", 1)
+        of_group, _, version = arn.rpartition("/")
+        return of_group.lower() == versions.lower() and version.isdecimal()
 
     @patient
     def record_test(self, arn: str, results: Mapping[str, str], *, digest: str) -> None:

@@ -78,9 +78,7 @@ class RegisterModelOperator(TaskErrors):
             description=f"Versions of {plan.prefix}, registered by Slipway",
             tags={TAG_MODEL_PREFIX: plan.prefix},
         )
-        package = self.registry.find_model_package(
-            plan.model_package_group, revision_id=plan.revision_id, digest=plan.digest
-        )
+        package = self.registry.find_model_package(plan)
         if package is None:
             metrics_uri = self._upload_metrics(plan, trained["metrics"])
             dag_run = context["dag_run"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from slipway.source.key_look import KeyLook, look_async
+from slipway.source.listing import RepeatedListing
 from slipway.source.uploads import (
     COMMON_PREFIX,
     IntakeState,
@@ -16,7 +17,7 @@ from slipway.source.uploads import (
     is_request,
     keys_elsewhere,
 )
-from slipway.source.versions import CurrentObject, ObjectVersion, current_object_async, current_objects_async
+from slipway.source.versions import CurrentObject, ObjectVersion, current_object_async
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,32 @@ class BucketView:
         self._bucket = bucket
         self._keys = frozenset(keys)
         self._turns = keys_elsewhere(keys)
-        self._below_prefix: dict[str, CurrentObject] = {}
+        self._listing = RepeatedListing(client, bucket, COMMON_PREFIX)
+        self._below_prefix: Mapping[str, CurrentObject] = {}
         self._elsewhere: dict[str, CurrentObject | None] = {}
         # The newest versions that are known to hide none.
         self._settled: dict[str, str] = {}
+        self._stored: tuple[Any, IntakeState | None] = (None, None)
+        # Where nothing waited: the listing, the objects elsewhere and the intake's state. A thousand keys are compared
+        # again only after one of the three has changed.
+        self._quiet: tuple[Mapping[str, CurrentObject], Mapping[str, CurrentObject | None], IntakeState] | None = None
 
     async def refresh(self) -> None:
         """Look at the current objects."""
-        self._below_prefix = await current_objects_async(self._client, self._bucket, COMMON_PREFIX)
+        self._below_prefix = await self._listing.objects()
         if self._turns:
             key = self._turns.pop(0)
             self._turns.append(key)
             self._elsewhere[key] = await current_object_async(self._client, self._bucket, key)
+
+    def intake(self, value: Any) -> IntakeState | None:
+        """Read what the intake has stored: the same object again while it is the same.
+
+        :raises ValueError: as `IntakeState.from_json`
+        """
+        if value != self._stored[0]:
+            self._stored = value, IntakeState.from_json(value)
+        return self._stored[1]
 
     async def judge(self, intake: IntakeState | None, named: Collection[VersionKey]) -> Judged:
         """Compare what was listed with what the intake has stored.
@@ -70,6 +85,9 @@ class BucketView:
         unasked = {version for version in named if not is_request(version[0], self._keys)}
         if intake is None:
             return Judged(frozenset(), frozenset(unasked))
+        if not named and self._is_quiet(intake):
+            return Judged(frozenset(), frozenset())
+        young = False
         waiting: set[Hashable] = set()
         seen = self._seen(intake)
         changed = {key for key in seen if self._has_changed(key, intake)}
@@ -82,7 +100,9 @@ class BucketView:
             elif state.waiting and key in self._keys:
                 waiting |= {(key, version_id) for version_id in state.waiting}
             elif state.may_hide_one and self._settled.get(key) != state.newest:
+                young = True
                 waiting |= {(one.key, one.version_id) for one in await self._new_versions(key, state)}
+        self._quiet = None if waiting or young else (self._below_prefix, dict(self._elsewhere), intake)
         handled = set(unasked)
         looks: dict[str, list[ObjectVersion]] = {}
         for version in set(named) - unasked:
@@ -91,6 +111,13 @@ class BucketView:
             elif version[0] not in changed:
                 waiting.add(version)
         return Judged(frozenset(waiting), frozenset(handled))
+
+    def _is_quiet(self, intake: IntakeState) -> bool:
+        """Tell whether nothing has changed since nothing waited."""
+        if self._quiet is None:
+            return False
+        listed, elsewhere, stored = self._quiet
+        return listed is self._below_prefix and stored is intake and elsewhere == self._elsewhere
 
     def _has_changed(self, key: str, intake: IntakeState) -> bool:
         current, state = self._current(key), intake.keys.get(key)

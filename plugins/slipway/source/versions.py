@@ -14,6 +14,9 @@ from slipway.aws.s3 import UNVERSIONED, S3Store, iso_utc, uri
 from slipway.errors import PermanentError
 from slipway.plan import Revision
 
+# How many versions are listed at a time where those of one second are wanted.
+_SECOND_PAGE = 10
+
 
 @dataclass(frozen=True, order=True)
 class ObjectVersion:
@@ -46,23 +49,6 @@ def current_of(page: Mapping[str, Any]) -> dict[str, CurrentObject]:
     return {
         item["Key"]: CurrentObject(item["ETag"], iso_utc(item["LastModified"])) for item in page.get("Contents", ())
     }
-
-
-async def current_objects_async(client: Any, bucket: str, prefix: str) -> dict[str, CurrentObject]:
-    """List the objects below a prefix that exist now, without blocking the event loop.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-
-    :param client: an aiobotocore S3 client, which the caller keeps between polls
-    :param bucket: the bucket
-    :param prefix: key prefix; one List call for up to 1000 objects
-    :raises slipway.errors.AwsError: when a call fails
-    """
-    found: dict[str, CurrentObject] = {}
-    with aws_call("list the objects", uri(bucket, prefix)):
-        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found |= current_of(page)
-    return found
 
 
 async def current_object_async(client: Any, bucket: str, key: str) -> CurrentObject | None:
@@ -157,11 +143,17 @@ class S3Versions(S3Store):
         bucket, key, second = revision.bucket, revision.key, revision.written_at.replace(microsecond=0)
         with aws_call("list the object versions", uri(bucket, key)):
             # The listing starts after this version, with the one that was stored before it.
-            answer = self.s3.conn.list_object_versions(
-                Bucket=bucket, Prefix=key, KeyMarker=key, VersionIdMarker=revision.version_id
+            pages = self.s3.conn.get_paginator("list_object_versions").paginate(
+                Bucket=bucket,
+                Prefix=key,
+                KeyMarker=key,
+                VersionIdMarker=revision.version_id,
+                PaginationConfig={"PageSize": _SECOND_PAGE},
             )
-        before = takewhile(
-            lambda item: item["Key"] == key and item["LastModified"].replace(microsecond=0) == second,
-            answer.get("Versions", ()),
-        )
-        return iso_utc(second + timedelta(microseconds=sum(1 for _ in before)))
+            before = list(
+                takewhile(
+                    lambda item: item["Key"] == key and item["LastModified"].replace(microsecond=0) == second,
+                    (item for page in pages for item in page.get("Versions", ())),
+                )
+            )
+        return iso_utc(second + timedelta(microseconds=len(before)))

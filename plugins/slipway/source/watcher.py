@@ -14,7 +14,7 @@ from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.source.bucket_view import BucketView
 from slipway.source.notification_queue import NotificationQueue
-from slipway.source.uploads import STATE_KEY, IntakeState
+from slipway.source.uploads import STATE_KEY
 from slipway.waiting.watcher import Look, WatcherTrigger
 
 # Nothing has been uploaded for so long: the watcher looks less often.
@@ -114,7 +114,7 @@ class UploadWatcherTrigger(WatcherTrigger):
         # List first: a version that the intake handles in between is then in both.
         await view.refresh()
         try:
-            intake = IntakeState.from_json(await self.asset_state_store.aget(STATE_KEY))
+            intake = view.intake(await self.asset_state_store.aget(STATE_KEY))
         except ValueError:
             # The event starts the intake, which fails and says what to do; nobody would see a log line here.
             intake = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from airflow.utils.state import TaskInstanceState
@@ -58,21 +57,16 @@ class TrainingJobTrigger(PatientWaiterTrigger):
         self.owner = known(JobOwner, owner) if owner else None
         # A restarted triggerer makes a new trigger, which reads the log from the start again.
         self._tail = LogTail(job_name)
-        self._logs_clients = AsyncExitStack()
-        self._logs_client: Any = None
 
-    async def observe(self, client: Any, response: dict[str, Any]) -> None:
+    async def observe(self, response: dict[str, Any]) -> None:
         """Copy the new lines of the job's log; an unreadable log does not end the wait.
 
-        :param client: SageMaker's client, unused here
         :param response: the response of DescribeTrainingJob
         """
         try:
-            if self._logs_client is None:
-                logs = LogsHook(**self._hook_parameters)
-                self._logs_client = await self._logs_clients.enter_async_context(await logs.get_async_conn())
+            client = await self.client(LogsHook, lambda: LogsHook(**self._hook_parameters))
             instances = response.get("ResourceConfig", {}).get("InstanceCount", 1)
-            lines = await self._tail.read(self._logs_client, stream_count=instances)
+            lines = await self._tail.read(client, stream_count=instances)
             if len(lines) > MAX_LINES:
                 self.log.info("%s lines are left out here; CloudWatch Logs has them", len(lines) - MAX_LINES)
             for line in lines[-MAX_LINES:]:
@@ -83,11 +77,6 @@ class TrainingJobTrigger(PatientWaiterTrigger):
                 raise
             if not is_no_log_yet(known):
                 self.log.warning("The job's log cannot be read now: %s", error)
-
-    async def cleanup(self) -> None:
-        """Close the client of CloudWatch Logs; the job keeps running."""
-        await self._logs_clients.aclose()
-        self._logs_client = None
 
     async def on_kill(self) -> None:
         """Stop the job because a person failed, cleared or deleted the task.

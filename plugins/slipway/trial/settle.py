@@ -183,6 +183,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         """Record that the promotion has failed, before the weights change: a later attempt goes on from there."""
         self.log.error("%s failed while it was promoted (%s): restoring the trial's weights", TRIAL_VARIANT, why)
         self.records.record_outcome(self._package_arn, TrialOutcome.SENT_BACK, why, digest=self._plan.digest)
+        self._forget_package()
         self._record = record_of(self._package()) or self._record
 
     def _finish_sent_back(
@@ -235,7 +236,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         if self._record.verdict is TrialVerdict.RETIRE and stack.parameters.get("ModelBDataUrl"):
             # The next release is compared with the live model, which the stack must name.
             url = stack.parameters["ModelADataUrl"]
-            live = self.records.package_of_artefact(self._plan.model_package_group, url)
+            live = self._package_of_artefact(url)
         arn = live["ModelPackageArn"] if live else None
         return parameters.settled(stack.parameters, self._record.verdict, arn)
 

@@ -49,7 +49,7 @@ class _MeasuringTrigger(PollingTrigger):
 
     def pause_seconds(self) -> float:
         """Return how long to wait before the next look, never beyond the deadline."""
-        return max(0.0, min(self.poll_seconds, self.deadline - time.time()))
+        return max(0.0, min(super().pause_seconds(), self.deadline - time.time()))
 
     @property
     def over(self) -> bool:

@@ -1,4 +1,4 @@
-"""When a watcher emits an event for what waits, and when it does so again."""
+"""How often a wait looks, by its age; and when a watcher emits an event for what waits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from collections.abc import Collection, Hashable
 # An event is repeated for what stays unhandled: soon, then ever less often, because each one costs a run of a DAG.
 EMIT_AGAIN_SECONDS = 20.0
 EMIT_AGAIN_LIMIT_SECONDS = 80.0
+# A wait that has lasted for an hour looks once a minute.
+_SHARE_OF_AGE = 1 / 60
+_PAUSE_LIMIT_SECONDS = 60.0
+
+
+def pause_by_age(age_seconds: float, poll_seconds: float) -> float:
+    """Return how long a wait pauses before its next look: the older it is, the longer, up to a minute.
+
+    :param age_seconds: how long it has waited
+    :param poll_seconds: the shortest pause
+    """
+    return max(poll_seconds, min(age_seconds * _SHARE_OF_AGE, _PAUSE_LIMIT_SECONDS))
 
 
 class EventPacing:

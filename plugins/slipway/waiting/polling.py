@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import random
+import time
+from asyncio import sleep
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
@@ -12,16 +13,23 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from slipway.aws.calls import aws_call
+from slipway.aws.translation import needs_new_client
 from slipway.errors import AwsError, PermanentError, SlipwayError, problem_of
+from slipway.waiting.clients import SharedClients
+from slipway.waiting.pacing import pause_by_age
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
+
+# A wait whose first look should have been longer ago than this was begun by another triggerer process.
+_RESUMED_AFTER_SECONDS = 30.0
 
 
 class PollingTrigger(BaseTrigger):
     """Fires one event: what look() returns. Transient errors of AWS and of Airflow are retried with back-off.
 
-    After each of them new clients are made, which read the credentials again. Any other error ends the wait as refused.
+    New clients, which read the credentials again, are made only where the error is about them. Any other error ends the
+    wait as refused.
 
-    :param poll_seconds: time between two looks
+    :param poll_seconds: time between two looks of a young wait; an old one looks less often
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
     """
@@ -31,8 +39,7 @@ class PollingTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
         self.first_look = first_look_time() if first_look is None else first_look
         self.aws_conn_id = aws_conn_id
-        self._clients = AsyncExitStack()
-        self._by_class: dict[type[AwsGenericHook], Any] = {}
+        self._clients = SharedClients()
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that build this trigger again; a subclass adds its own."""
@@ -51,13 +58,40 @@ class PollingTrigger(BaseTrigger):
         return None
 
     def pause_seconds(self) -> float:
-        """Return how long to wait before the next look."""
-        return self.poll_seconds
+        """Return how long to wait before the next look: longer for a wait that has lasted."""
+        return pause_by_age(time.time() - self.first_look, self.poll_seconds)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an event, and fire it."""
+        try:
+            yield await self._wait()
+        finally:
+            await self.cleanup()
+
+    async def client(self, hook_class: type[AwsGenericHook]) -> Any:
+        """Return an aiobotocore client, which all triggers of this connection share."""
+        # To connect may include a call for a role's credentials.
+        with aws_call("connect to AWS", f"Airflow connection {self.aws_conn_id}"):
+            return await self._clients.client((hook_class, self.aws_conn_id), lambda: self.hook(hook_class))
+
+    def hook(self, hook_class: type[AwsGenericHook]) -> AwsGenericHook:
+        """Make the hook whose connection is polled."""
+        return hook_class(aws_conn_id=self.aws_conn_id)
+
+    async def renew_clients(self) -> None:
+        """Have the credentials read again at the next look."""
+        await self._clients.renew()
+
+    async def cleanup(self) -> None:
+        """Give the clients back."""
+        await self._clients.close()
+
+    async def _wait(self) -> TriggerEvent:
         failures = 0
         await sleep_until_first_look(self.first_look)
+        if time.time() - self.first_look > _RESUMED_AFTER_SECONDS:
+            # The triggerer has started again: not all waits look at the same moment.
+            await sleep(random.uniform(0, self.pause_seconds()))
         while True:
             try:
                 event = await self.look()
@@ -65,30 +99,12 @@ class PollingTrigger(BaseTrigger):
             except (AwsError, PermanentError, AirflowRuntimeError) as error:
                 failures += 1
                 pause = backoff_seconds(failures, base_seconds=self.poll_seconds)
-                await self.cleanup()
+                if isinstance(error, AwsError) and needs_new_client(error):
+                    await self.renew_clients()
                 event = await self._outlast(error)
             if event is not None:
-                break
-            await asyncio.sleep(pause)
-        yield event
-
-    async def client(self, hook_class: type[AwsGenericHook]) -> Any:
-        """Return an aiobotocore client, which is kept because making one is slow."""
-        if hook_class not in self._by_class:
-            # To connect may include a call for a role's credentials.
-            with aws_call("connect to AWS", f"Airflow connection {self.aws_conn_id}"):
-                connection = await self.hook(hook_class).get_async_conn()
-                self._by_class[hook_class] = await self._clients.enter_async_context(connection)
-        return self._by_class[hook_class]
-
-    def hook(self, hook_class: type[AwsGenericHook]) -> AwsGenericHook:
-        """Make the hook whose connection is polled."""
-        return hook_class(aws_conn_id=self.aws_conn_id)
-
-    async def cleanup(self) -> None:
-        """Close the clients."""
-        self._by_class.clear()
-        await self._clients.aclose()
+                return event
+            await sleep(pause)
 
     async def _outlast(self, error: Exception) -> TriggerEvent | None:
         # An API server that does not answer is a transient error too.

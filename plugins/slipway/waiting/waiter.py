@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from botocore.exceptions import ClientError
 from botocore.waiter import SingleWaiterConfig, WaiterModel
 
 from slipway.aws.calls import call_error
-from slipway.aws.translation import translate
+from slipway.aws.translation import needs_new_client, translate
+from slipway.errors import AwsError
+from slipway.waiting.clients import SharedClients
 from slipway.waiting.results import (
     WaitOutcome,
     WaitResult,
@@ -53,10 +55,10 @@ def waiter_state(waiter: SingleWaiterConfig, response: dict[str, Any]) -> str | 
 class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     """Polls one describe operation until a waiter's success or failure state, or a deadline.
 
-    Throttling, 5xx, refused connections and expired tokens are retried with jittered back-off; after each of them a
-    new client is made, which reads the credentials again. Any other error that the waiter does not name ends the wait
-    as refused. Subclasses set aws_hook_class (whose waiter_path names the waiter file) and may stream something
-    between polls in observe().
+    Throttling, 5xx, refused connections and expired tokens are retried with jittered back-off. All triggers of a
+    connection share a client; after an expired token a new one reads the credentials again. Any other error that the
+    waiter does not name ends the wait as refused. Subclasses set aws_hook_class (whose waiter_path names the waiter
+    file) and may stream something between polls in observe().
 
     :param serialized_fields: the subclass's own constructor arguments
     :param waiter_name: a waiter of the hook's waiter_path
@@ -107,6 +109,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         self.deadline = deadline
         self.poll_seconds = poll_seconds
         self.first_look = first_look_time() if first_look is None else first_look
+        self._clients = SharedClients()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that build this trigger again."""
@@ -121,35 +124,55 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
-    async def observe(self, client: Any, response: dict[str, Any]) -> None:
+    async def observe(self, response: dict[str, Any]) -> None:
         """Run after every answered poll, the last one included; must handle its own errors."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the wait ends, and fire one event, made from a WaitResult."""
+        try:
+            yield (await self._wait()).to_event()
+        finally:
+            await self.cleanup()
+
+    async def client(self, hook_class: type[AwsGenericHook], hook: Callable[[], AwsGenericHook]) -> Any:
+        """Return an aiobotocore client, which all triggers of this connection share.
+
+        :param hook_class: the service's hook
+        :param hook: makes the hook of the connection
+        """
+        connection = (self.aws_conn_id, self.region_name, self.verify, repr(self.botocore_config))
+        return await self._clients.client((hook_class, *connection), hook)
+
+    async def cleanup(self) -> None:
+        """Give the clients back."""
+        await self._clients.close()
+
+    async def _wait(self) -> WaitResult:
         waiter = load_waiter(Path(str(self.hook().waiter_path)), self.waiter_name)
         errors_in_a_row = 0
-        result: WaitResult | None = None
         pause = pauses(self.poll_seconds)
         await sleep_until_first_look(min(self.first_look, self.deadline))
-        while result is None:
+        while True:
             try:
-                async with await self.hook().get_async_conn() as client:
-                    while result is None:
-                        response = await self._ask(client, waiter.operation)
-                        errors_in_a_row = 0
-                        result = self._judge(waiter, response)
-                        await self.observe(client, response)
-                        if result is None:
-                            await self._sleep(next(pause))
+                client = await self.client(self.aws_hook_class, self.hook)
+                response = await self._ask(client, waiter.operation)
+                errors_in_a_row = 0
+                result = self._judge(waiter, response)
+                await self.observe(response)
+                pause_seconds = next(pause)
             except Exception as error:
                 known = call_error(error)
                 if known is None:
                     raise
                 errors_in_a_row += 1
-                result = self._outlast(known)
-                if result is None:
-                    await self._sleep(backoff_seconds(errors_in_a_row, base_seconds=self.poll_seconds))
-        yield result.to_event()
+                translated = translate(known, what=f"Cannot poll {self.waiter_name}")
+                if needs_new_client(translated):
+                    await self._clients.renew()
+                result = self._outlast(translated)
+                pause_seconds = backoff_seconds(errors_in_a_row, base_seconds=self.poll_seconds)
+            if result is not None:
+                return result
+            await self._sleep(pause_seconds)
 
     async def _ask(self, client: Any, operation: str) -> dict[str, Any]:
         try:
@@ -175,13 +198,12 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
             return WaitResult(WaitOutcome.TIMEOUT, status, reason)
         return None
 
-    def _outlast(self, error: Exception) -> WaitResult | None:
-        translated = translate(error, what=f"Cannot poll {self.waiter_name}")
-        if not translated.transient:
-            return WaitResult(WaitOutcome.REFUSED, reason=translated.problem, fix=translated.fix or "")
+    def _outlast(self, error: AwsError) -> WaitResult | None:
+        if not error.transient:
+            return WaitResult(WaitOutcome.REFUSED, reason=error.problem, fix=error.fix or "")
         if time.time() >= self.deadline:
-            return WaitResult(WaitOutcome.TIMEOUT, reason=translated.problem)
-        self.log.warning("%s; still waiting", translated.problem)
+            return WaitResult(WaitOutcome.TIMEOUT, reason=error.problem)
+        self.log.warning("%s; still waiting", error.problem)
         return None
 
     async def _sleep(self, seconds: float) -> None:

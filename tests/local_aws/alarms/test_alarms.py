@@ -9,12 +9,13 @@ from tests.local_aws.server import FROM_SERVICES, LocalAws, eventually
 
 pytestmark = pytest.mark.local_aws
 
+TIME_SCALE = 120
 DIMENSIONS = [{"Name": "EndpointName", "Value": "e"}]
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
-    running = LocalAws(tmp_path_factory.mktemp("alarms") / "state", "--time-scale", "120").start()
+    running = LocalAws(tmp_path_factory.mktemp("alarms") / "state", "--time-scale", str(TIME_SCALE)).start()
     yield running
     running.stop()
 
@@ -67,9 +68,12 @@ def stored_states(stored, name):
     return set()
 
 
-def put_values(cloudwatch, name, *values, dimensions=DIMENSIONS):
+def put_values(cloudwatch, name, *values, dimensions=DIMENSIONS, periods=1):
+    """Put values for this period, and for some before it, however late a busy machine is."""
     datum = {"MetricName": name, "Dimensions": dimensions, "Values": [float(value) for value in values]}
-    cloudwatch.put_metric_data(Namespace="Slipway", MetricData=[datum])
+    now = time.time()
+    data = [{**datum, "Timestamp": now - 60 / TIME_SCALE * number} for number in range(periods)]
+    cloudwatch.put_metric_data(Namespace="Slipway", MetricData=data)
 
 
 def alarm(cloudwatch, name):
@@ -89,7 +93,7 @@ def until(cloudwatch, name, state, act=lambda: None):
 def test_a_percentile_goes_off_and_comes_back(cloudwatch, topic):
     arn, received = topic
     put_alarm(cloudwatch, "p90", ExtendedStatistic="p90", AlarmActions=[arn], OKActions=[arn])
-    found = until(cloudwatch, "p90", "ALARM", lambda: put_values(cloudwatch, "p90", *range(1, 101)))
+    found = until(cloudwatch, "p90", "ALARM", lambda: put_values(cloudwatch, "p90", *range(1, 101), periods=3))
     assert "out of the last 3 datapoints [9" in found["StateReason"]
     assert "were greater than the threshold (50.0) (minimum 2 datapoints for" in found["StateReason"]
     assert json.loads(found["StateReasonData"])["statistic"] == "p90"
@@ -151,8 +155,7 @@ def test_a_state_outlives_the_process(aws, cloudwatch):
     put_alarm(cloudwatch, "kept", Statistic="Sum", TreatMissingData="ignore", EvaluationPeriods=1, DatapointsToAlarm=1)
     until(cloudwatch, "kept", "ALARM", lambda: put_values(cloudwatch, "kept", 1000))
     # No request makes this change, so it is saved later.
-    path = aws.state_dir / "ministack/cloudwatch.json"
-    eventually(lambda: stored_states(json.loads(path.read_text()), "kept"), lambda states: "ALARM" in states)
+    eventually(lambda: stored_states(aws.saved(), "kept"), lambda states: "ALARM" in states)
     aws.kill()
     aws.start()
     assert alarm(cloudwatch, "kept")["StateValue"] == "ALARM"

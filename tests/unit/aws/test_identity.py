@@ -37,6 +37,13 @@ def test_account_and_region_are_asked_for(monkeypatch):
     assert resolve("{account}", None) == "123456789012"
 
 
+def test_a_session_asks_once(monkeypatch):
+    _hook_with(monkeypatch, _Sts())
+    assert identity(None) == AWS
+    _hook_with(monkeypatch, _Sts(NoCredentialsError()))
+    assert identity(None) == AWS
+
+
 def test_without_placeholders_nothing_is_asked(monkeypatch):
     monkeypatch.setattr("slipway.aws.identity.identity", lambda aws_conn_id: pytest.fail("asked AWS"))
     assert resolve("mlops-bucket", "aws_default") == "mlops-bucket"

@@ -26,7 +26,7 @@ MODULES = [
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 # A retry may send a message twice; its caller sends it again when it failed.
 # StackDriftHook.detect is made of steps that have it.
-IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session", "StackDriftHook.detect"}
+IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session", "AwsHook.get_client_type", "StackDriftHook.detect"}
 
 
 class Hook:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import multiprocessing
 
 import pytest
+from botocore.config import Config
 from botocore.credentials import CredentialResolver
 from botocore.exceptions import ParamValidationError
 from botocore.loaders import JSONFileLoader
 
 from slipway.aws import session
+from slipway.aws.identity import IdentityHook
 from slipway.aws.s3 import S3Hook
 from slipway.aws.session import AwsHook
 
@@ -18,7 +21,7 @@ def parsed():
     session.load_service_models()
 
 
-def test_hooks_share_the_descriptions_of_services_and_nothing_else():
+def test_all_sessions_share_the_descriptions_of_services():
     one, other = AwsHook(aws_conn_id=None), S3Hook(aws_conn_id=None)
     sessions = [one.get_session("us-west-2"), other.get_session("eu-west-1")]
     assert [made.region_name for made in sessions] == ["us-west-2", "eu-west-1"]
@@ -27,13 +30,52 @@ def test_hooks_share_the_descriptions_of_services_and_nothing_else():
     assert len(loaders) == 1
 
 
-def test_what_is_registered_with_a_session_stays_with_it(monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-    hook = AwsHook(region_name="us-west-2")
-    one, other = hook.get_session(), hook.get_session()
+def test_what_is_registered_with_a_session_stays_with_it():
+    hook = AwsHook(aws_conn_id=None)
+    one, other = hook.get_session("us-west-2"), hook.get_session("eu-west-1")
     one.events.register("slipway", lambda **_: "heard")
     assert [answer for _, answer in one.events.emit("slipway")] == ["heard"]
     assert other.events.emit("slipway") == []
+
+
+def session_of(aws_conn_id="aws_default", region_name="us-west-2"):
+    return S3Hook(aws_conn_id=aws_conn_id, region_name=region_name).get_session()
+
+
+def test_the_hooks_of_a_connection_share_its_session_and_one_client_for_each_service():
+    assert S3Hook().conn is S3Hook().conn
+    assert S3Hook().conn is not IdentityHook().conn
+    assert S3Hook().get_session() is IdentityHook().get_session()
+
+
+def test_hooks_of_others_share_nothing(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "aws://")
+    made = [session_of(), session_of("other"), session_of(None), session_of(region_name="eu-west-1")]
+    for name, value in (("AIRFLOW_CONN_OTHER", "aws://key:secret@"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:10")):
+        monkeypatch.setenv(name, value)
+        made.append(session_of("other"))
+    assert len(set(map(id, made))) == len(made)
+
+
+def test_a_client_with_a_configuration_belongs_to_its_hook():
+    impatient = Config(retries={"total_max_attempts": 1})
+    assert S3Hook(config=impatient).conn is not S3Hook(config=impatient).conn
+    assert S3Hook(config=impatient).get_session() is S3Hook().get_session()
+    assert S3Hook(config=impatient).conn.meta.config.retries["total_max_attempts"] == 1
+
+
+def test_a_connection_is_read_again_after_a_minute(monkeypatch):
+    """The triggerer lives long, and somebody corrects a connection."""
+    before = session_of()
+    monkeypatch.setattr(session, "SHARED_SECONDS", 0.0)
+    assert session_of() is not before
+
+
+def test_a_forked_process_has_no_socket_of_its_parents():
+    assert S3Hook().conn
+    with multiprocessing.get_context("fork").Pool(1) as child:
+        assert child.apply(_shared) == 0
+    assert _shared() == 1
 
 
 def test_a_session_has_what_botocore_registers(monkeypatch):
@@ -78,6 +120,10 @@ def test_where_credentials_and_endpoints_come_from_is_not_in_a_tasks_log(caplog,
     else:
         assert hook.conn
     assert [record.name for record in caplog.records if "botocore" in record.name] == []
+
+
+def _shared():
+    return len(session.SHARED)
 
 
 async def _connect(hook):

@@ -15,7 +15,7 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import DagRunState, TaskInstanceState
 from fastapi import HTTPException
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.orm import Session
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
@@ -232,15 +232,25 @@ class TestAnApprover:
         ("state", "approve", "option", "how"),
         [(SUCCESS, True, "Approve", How.MARKED_SUCCESS), (FAILED, False, "Reject", How.MARKED_FAILED)],
     )
-    def test_marks_the_task_and_it_goes_on_waiting_for_its_answer(self, airflow, state, approve, option, how):
+    def test_marks_the_task_and_it_goes_on_at_once_with_its_answer(self, airflow, state, approve, option, how):
         airflow.asks()
         airflow.marks("alice", state)
         answer = airflow.answer()
         assert (answer.approve, answer.by, answer.how) == (approve, "alice", how)
-        assert airflow.read(TaskInstance.state) == DEFERRED
+        assert airflow.read(TaskInstance.state) == TaskInstanceState.SCHEDULED
+        assert airflow.read(TaskInstance.next_kwargs)["event"]["chosen_options"] == [option]
         assert airflow.read(TaskInstance.end_date) is None
         assert airflow.read(HITLDetail.chosen_options) == [option]
         assert airflow.read(HITLDetail.responded_by) == {"id": "alice", "name": "alice"}
+
+    def test_marks_a_task_that_runs_and_looks_for_the_answer_itself(self, airflow):
+        airflow.asks()
+        with airflow.engine.begin() as connection:
+            connection.execute(update(TaskInstance.__table__).values(state=TaskInstanceState.RUNNING.value))
+        airflow.marks("alice", SUCCESS)
+        assert airflow.answer().by == "alice"
+        assert airflow.read(TaskInstance.state) == TaskInstanceState.RUNNING
+        assert airflow.read(TaskInstance.next_kwargs) is None
 
     def test_marks_an_attempt_whose_question_is_not_put_yet(self, airflow):
         airflow.stores(QUESTION, Question(5.0, ARN).to_json())

@@ -52,19 +52,23 @@ class StallingSender:
 
     def __init__(self, clock, stall=(0, 0), error=None):
         self.clock, self.stall, self.error = clock, stall, error
+        self.abandoned = False
         self.sent_at = []
         self.bodies = []
 
-    async def send(self, body):
+    def send(self, body, done):
         now = self.clock()
         self.sent_at.append(now)
         self.bodies.append(body)
         begin, end = self.stall
-        if begin <= now < end:
-            await asyncio.sleep(end - now)
-        if self.error:
-            raise NoReply(self.error)
+        reply = NoReply(self.error) if self.error else self.reply(body)
+        asyncio.get_running_loop().call_later(end - now if begin <= now < end else 0, done, reply)
+
+    def reply(self, body):
         return Reply("blue", body.partition(b",")[0])
+
+    def abandon(self):
+        self.abandoned = True
 
 
 class HttpEndpoint:

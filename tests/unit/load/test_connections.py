@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.load.connections import Broken, Connections, HttpResponse, parse_response
+from slipway.load.connections import Broken, Connections, HttpResponse, _Connection, parse_response
+from tests.unit.load.endpoints import in_virtual_time
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n1.0"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n1.\r\n1\r\n0\r\n0\r\n\r\n"
@@ -39,13 +40,22 @@ def test_an_answer_is_whole_with_its_last_byte(received, status, body, keep):
 def test_an_answer_without_a_length_ends_with_the_connection():
     received = b"HTTP/1.1 500 Oh\r\nX-Amzn-ErrorType: InternalFailure\r\n\r\nno"
     assert parse_response(received, ended=False) is None
-    assert parse_response(received, ended=True)[0] == HttpResponse(500, {"x-amzn-errortype": "InternalFailure"}, b"no")
+    answer, _ = parse_response(received, ended=True)
+    assert (answer.status, answer.header(b"\r\nx-amzn-errortype:"), answer.body) == (500, "InternalFailure", b"no")
+    assert answer.header(b"\r\nerrortype:") == ""
 
 
 @pytest.mark.parametrize("received", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 70_000])
 def test_what_is_no_http_is_refused(received):
     with pytest.raises(ValueError, match=r"."):
         parse_response(received, ended=False)
+
+
+async def ask(client):
+    """Send a request; gives the response or the error."""
+    answered = asyncio.get_running_loop().create_future()
+    client.ask(b"POST / HTTP/1.1\r\n\r\n", answered.set_result)
+    return await answered
 
 
 def asked(*script, times=1, timeout_seconds=30.0):
@@ -68,10 +78,8 @@ def asked(*script, times=1, timeout_seconds=30.0):
         client = Connections(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_seconds)
         answers = []
         for _ in range(times):
-            try:
-                answers.append((await client.ask(b"POST / HTTP/1.1\r\n\r\n")).body)
-            except (Broken, TimeoutError) as error:
-                answers.append(error)
+            answer = await ask(client)
+            answers.append(answer.body if isinstance(answer, HttpResponse) else answer)
             # What times out is the first answer, and no later one because the machine is busy.
             client._timeout_seconds = 120.0
         client.close()
@@ -102,6 +110,42 @@ def test_a_late_answer_is_not_the_next_ones():
     [error, answer], connections = asked([], [OK], times=2, timeout_seconds=0.2)
     assert isinstance(error, TimeoutError)
     assert (answer, connections) == (b"1.0", 2)
+
+
+class Transport:
+    """Takes requests, and answers none."""
+
+    closed = False
+
+    def write(self, data):
+        pass
+
+    def is_closing(self):
+        return self.closed
+
+    def close(self):
+        self.closed = True
+
+
+def test_each_request_has_the_same_time_from_when_it_was_sent():
+    async def run(clock):
+        client, ended = Connections("http://x/", 10.0), []
+        for sent_at in (0, 1, 4, 30):
+            await asyncio.sleep(sent_at - clock())
+            connection = _Connection(client._open, client._idle)
+            connection.connection_made(Transport())
+            connection.used_at = clock()
+            client._idle.append(connection)
+            client.ask(b"POST", lambda end, sent_at=sent_at: ended.append((sent_at, type(end), clock())))
+            if sent_at == 1:
+                connection.data_received(OK)
+                client._idle.clear()
+        await asyncio.sleep(20)
+        return [(sent_at, end, round(moment, 6)) for sent_at, end, moment in ended], len(client._idle)
+
+    ended, idle = in_virtual_time(lambda clock: run(clock))
+    assert ended == [(1, HttpResponse, 1), (0, TimeoutError, 10), (4, TimeoutError, 14), (30, TimeoutError, 40)]
+    assert idle == 0
 
 
 @pytest.fixture
@@ -135,14 +179,13 @@ async def over_tls(certificate):
     server = await asyncio.start_server(serve, "localhost", 0, ssl=context)
     client = Connections(f"https://localhost:{server.sockets[0].getsockname()[1]}/", 30.0)
     try:
-        return await client.ask(b"POST / HTTP/1.1\r\n\r\n")
+        return await ask(client)
     finally:
         client.close()
         server.close()
 
 
 def test_https_is_spoken_to_whom_the_system_trusts_only(certificate, monkeypatch):
-    with pytest.raises(ssl.SSLCertVerificationError):
-        asyncio.run(over_tls(certificate))
+    assert isinstance(asyncio.run(over_tls(certificate)), ssl.SSLCertVerificationError)
     monkeypatch.setenv("SSL_CERT_FILE", certificate)
     assert asyncio.run(over_tls(certificate)).body == b"1.0"

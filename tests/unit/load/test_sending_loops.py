@@ -93,28 +93,63 @@ def test_a_stop_sends_nothing_more_and_lets_what_is_in_flight_end():
 
 
 def test_a_stop_abandons_what_is_not_answered_in_time_and_says_so():
-    [tally], _, ended_at = driven(LoadStage(4, 100), stall=(0, 1000), stop_at=1.0)
+    [tally], [sender], ended_at = driven(LoadStage(4, 100), stall=(0, 1000), stop_at=1.0)
     assert (tally.sent, tally.answered, dict(tally.errors)) == (4, 0, {ABANDONED: 4})
     assert ended_at == pytest.approx(6.0)
+    assert sender.abandoned
 
 
-def test_a_fault_of_the_program_is_no_small_load():
-    class Broken:
-        async def send(self, body):
-            raise KeyError("bug")
+class Refusing(StallingSender):
+    """Has a bug in its sending."""
 
+    def send(self, body, done):
+        raise KeyError("bug")
+
+
+class Wrong(StallingSender):
+    """Has a bug in its answers."""
+
+    def reply(self, body):
+        return Reply("blue", None)
+
+
+@pytest.mark.parametrize(("sender", "error"), [(Refusing, KeyError), (Wrong, AttributeError)])
+def test_a_fault_of_the_program_is_no_small_load(sender, error):
     async def run(clock):
-        await Drive(shares(LoadStage(2, 10), 1)[0], ROWS, Broken(), 0.0, clock).run()
+        await Drive(shares(LoadStage(2, 10), 1)[0], ROWS, sender(clock), 0.0, clock).run()
 
-    with pytest.raises(KeyError, match="bug"):
-        in_virtual_time(run)
+    with pytest.raises(error):
+        in_virtual_time(lambda clock: run(clock))
+
+
+def test_an_answer_that_comes_after_it_was_abandoned_does_not_count():
+    async def run(clock):
+        sender = StallingSender(clock, (0, 100))
+        drive = Drive(shares(LoadStage(4, 100), 1)[0], ROWS, sender, 0.0, clock)
+        asyncio.get_running_loop().call_at(1.0, drive.stop)
+        await drive.run()
+        await asyncio.sleep(200)
+        return drive.take().settle(), len(sender.sent_at)
+
+    tally, sent = in_virtual_time(lambda clock: run(clock))
+    assert (tally.answered, dict(tally.errors), sent) == (0, {ABANDONED: 4}, 4)
+
+
+def test_a_stop_before_the_start_sends_nothing():
+    async def run(clock):
+        sender = StallingSender(clock)
+        drive = Drive(shares(LoadStage(4, 100), 1)[0], ROWS, sender, 5.0, clock)
+        drive.stop()
+        await drive.run()
+        return drive.take().sent, clock()
+
+    assert in_virtual_time(lambda clock: run(clock)) == (0, 0.0)
 
 
 @pytest.mark.parametrize(("answers", "correct"), [({}, 0), ({"model-a": "margin"}, 4), ({"": "margin"}, 4)])
 def test_answers_are_counted_by_what_their_variant_answers(answers, correct):
     class Scores(StallingSender):
-        async def send(self, body):
-            await super().send(body)
+        def reply(self, body):
             return Reply("model-a", b"7.5")
 
     async def run(clock):

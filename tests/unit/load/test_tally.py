@@ -3,7 +3,7 @@
 import json
 import random
 
-from slipway.load.tally import PERCENTILES, Tally, merged, milliseconds
+from slipway.load.tally import PERCENTILES, Tally, histogram, merged, milliseconds
 
 
 def tally(latencies, variant="blue"):
@@ -31,6 +31,20 @@ def test_a_percentile_is_right_to_three_digits():
     counted = tally(exact).settle()
     for percentile in (50, 90, 99):
         assert abs(milliseconds(counted.latency, percentile) / (percentile * 10) - 1) < 0.001
+
+
+def test_times_are_recorded_as_the_histogram_would_record_each():
+    noise = random.Random(5)
+    times = [noise.expovariate(1 / scale) for scale in (1e-6, 1e-4, 0.002, 0.004, 0.05, 1, 3000) for _ in range(400)]
+    counted, one_by_one = tally(times).settle(), histogram()
+    for seconds in times:
+        one_by_one.record_value(min(3_600_000_000, max(1, round(seconds * 1e6))))
+    found, expected = (list(each.get_recorded_iterator()) for each in (counted.latency, one_by_one))
+    assert [(entry.value_iterated_to, entry.count_at_value_iterated_to) for entry in found] == [
+        (entry.value_iterated_to, entry.count_at_value_iterated_to) for entry in expected
+    ]
+    assert counted.latency.get_max_value() == one_by_one.get_max_value()
+    assert counted.service.get_total_count() == len(times)
 
 
 def test_variants_and_errors_add_up():

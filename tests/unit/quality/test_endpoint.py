@@ -83,8 +83,8 @@ class Registry:
     def __init__(self, registered):
         self.registered, self.kept = registered, []
 
-    def find_model_package(self, group, *, revision_id, digest):
-        assert (group, revision_id, digest) == ("mlops-iris-model", release_plan().revision_id, release_plan().digest)
+    def find_model_package(self, plan, *, named):
+        assert plan == release_plan()
         specification = {"Containers": [{"Image": "image", "ModelDataUrl": self.registered}]}
         return self.registered and {"ModelPackageArn": "arn", "InferenceSpecification": specification}
 

@@ -39,8 +39,8 @@ class Registry:
     def ensure_model_package_group(self, group, *, description, tags):
         self.groups.append((group, tags))
 
-    def find_model_package(self, group, *, revision_id, digest):
-        wanted = {"slipway-revision": revision_id, "slipway-digest": digest}
+    def find_model_package(self, plan):
+        wanted = {"slipway-revision": plan.revision_id, "slipway-digest": plan.digest}
         for package in self.packages:
             if package["CustomerMetadataProperties"].items() >= wanted.items():
                 return {**package, "ModelPackageArn": ARN}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
+from unittest.mock import Mock
 
 BEGAN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -65,7 +66,8 @@ class Bucket:
         keys = [key for key in sorted(self.items) if key.startswith(prefix) and self.items[key]]
         if operation == "list_objects_v2":
             newest = [self.items[key][0] for key in keys]
-            return [{"Contents": [item for item in newest if "ETag" in item]}]
+            # The digest is RepeatedListing's, which it takes of the answer's bytes.
+            return [{"Contents": [item for item in newest if "ETag" in item], "SlipwayDigest": repr(newest)}]
         date = format_datetime(BEGAN + timedelta(seconds=self.clock_seconds), usegmt=True)
         listed = [{**item, "IsLatest": not at} for key in keys for at, item in enumerate(self.items[key])]
         # Small pages, so that most tests cross one.
@@ -106,6 +108,7 @@ class AsyncBucket:
 
     def __init__(self, bucket: Bucket, *errors: Exception) -> None:
         self.bucket, self.errors = bucket, list(errors)
+        self.meta = Mock()
 
     def get_paginator(self, operation: str) -> Pages:
         if operation == "list_objects_v2" and self.errors:

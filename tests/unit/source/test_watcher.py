@@ -145,7 +145,7 @@ def test_the_wait_ends_at_the_deadline():
 
 def test_the_wait_goes_on_after_a_transient_error():
     result, hook = wait_for_object(client_error("SlowDown", status=503), client_error("ExpiredToken"), THERE)
-    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 2)
 
 
 def test_the_wait_goes_on_when_the_credentials_of_a_role_cannot_be_had():

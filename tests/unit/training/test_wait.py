@@ -101,8 +101,12 @@ def test_a_job_with_a_huge_log_does_not_block_other_triggers():
         return [f"[{number}]" for number in range(MAX_LINES + 5)]
 
     flooded = trigger(Telling)
-    flooded._logs_client, flooded._tail = object(), SimpleNamespace(read=read)
-    asyncio.run(flooded.observe(None, {}))
+
+    async def client(hook_class, hook):
+        return object()
+
+    flooded.client, flooded._tail = client, SimpleNamespace(read=read)
+    asyncio.run(flooded.observe({}))
     assert told[0].startswith("5 lines are left out here")
     assert told[1:] == [f"[{number}]" for number in range(5, MAX_LINES + 5)]
 

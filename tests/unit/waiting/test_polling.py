@@ -1,4 +1,4 @@
-"""The polling loop: what ends it, which errors it retries, and that it then reads the credentials again."""
+"""The polling loop: what ends it, which errors it retries, and when it reads the credentials again."""
 
 from types import SimpleNamespace
 
@@ -16,6 +16,7 @@ from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.task_runs import first_event
 
 DONE = TriggerEvent({"outcome": "done"})
+HOUR = 3600
 API_AWAY = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
 
 
@@ -61,10 +62,59 @@ def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch):
     assert len(trigger.script.calls) == 1
 
 
-def test_each_error_that_may_pass_makes_a_new_client():
+def test_an_error_that_may_pass_leaves_the_client_as_it_is():
     trigger = Looking(passing(), None, API_AWAY, DONE)
     assert first_event(trigger) == DONE.payload
+    assert trigger.aws.connections == 1
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
+def test_an_error_about_the_credentials_makes_a_new_client(code):
+    stale = translate(client_error(code), what="Cannot look")
+    trigger = Looking(stale, None, stale, DONE)
+    assert first_event(trigger) == DONE.payload
     assert trigger.aws.connections == 3
+
+
+def test_the_older_a_wait_the_less_often_it_looks(monkeypatch):
+    now, looks = [1000.0], []
+    trigger = Looking(None)
+    trigger.poll_seconds, trigger.first_look = 3.0, 1000.0
+
+    async def look():
+        looks.append(now[0] - 1000.0)
+        return DONE if looks[-1] > 2 * HOUR else None
+
+    async def sleep(seconds):
+        now[0] += seconds
+
+    trigger.look = look
+    monkeypatch.setattr(polling, "sleep_until_first_look", sleep_not)
+    monkeypatch.setattr(polling, "sleep", sleep)
+    monkeypatch.setattr(polling.time, "time", lambda: now[0])
+    first_event(trigger)
+    assert [round(one) for one in looks[:4]] == [0, 3, 6, 9]
+    in_hour = [sum(1 for one in looks if hour * HOUR < one <= (hour + 1) * HOUR) for hour in range(2)]
+    assert in_hour == [241, 60]
+
+
+async def sleep_not(when):
+    pass
+
+
+def test_waits_that_go_on_in_a_new_triggerer_do_not_all_look_at_once(monkeypatch):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(polling, "sleep", sleep)
+    for _ in range(20):
+        trigger = Looking(DONE)
+        trigger.first_look = 1.0
+        first_event(trigger)
+    assert len(set(slept)) == 20
+    assert all(0 <= one <= 60 for one in slept)
 
 
 def test_an_error_that_may_pass_ends_a_wait_that_is_over():

@@ -1,0 +1,24 @@
+"""What the hooks of a task cost beside their work, by the local AWS's ledger: for a few hooks and for many."""
+
+import pytest
+
+from slipway.aws.identity import resolve
+from slipway.aws.s3 import S3Hook
+from slipway.aws.sagemaker import SageMakerHook
+from tests.local_aws.hooks import lead_hooks_to
+from tools.environment import AIRFLOW_CONNECTION
+
+pytestmark = pytest.mark.local_aws
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_task_assumes_its_connections_role_once_and_asks_once_who_it_is(local_aws, monkeypatch, count):
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_OF_A_ROLE", AIRFLOW_CONNECTION)
+    since = len(local_aws.ledger())
+    for _ in range(count):
+        bucket = resolve("mlops-{region}-{account}", "of_a_role")
+        assert S3Hook(aws_conn_id="of_a_role").objects(bucket, "training_jobs/nothing") == []
+        assert SageMakerHook(aws_conn_id="of_a_role").describe_endpoint("nothing") is None
+    calls = [line["operation"] for line in local_aws.ledger()[since:] if line["service"] == "sts"]
+    assert calls == ["AssumeRole", "GetCallerIdentity"]
