@@ -90,9 +90,18 @@ def _checked(
     return called
 
 
+def data_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all data of a PutMetricData, those of entities as well.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_EntityMetricData.html
+    """
+    entities = document.get("EntityMetricData") or []
+    return [*(document.get("MetricData") or []), *(one for each in entities for one in each.get("MetricData") or [])]
+
+
 def _data_problem(document: dict[str, Any]) -> Problem | None:
-    data = document.get("MetricData") or []
-    if not data and not document.get("EntityMetricData"):
+    data = data_of(document)
+    if not data:
         return "MissingParameter", "The parameter MetricData is required."
     if len(data) > _MOST_DATA:
         return _INVALID, f"The collection MetricData must not have a size greater than {_MOST_DATA}."
@@ -146,11 +155,13 @@ def _datum_problem(name: str, datum: dict[str, Any], now: float) -> Problem | No
 def _numbers(name: str, datum: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if datum.get("Value") is not None:
         yield f"{name}.Value", datum["Value"]
-    for member in ("Sum", "Minimum", "Maximum"):
+    for member in ("SampleCount", "Sum", "Minimum", "Maximum"):
         if (value := (datum.get("StatisticValues") or {}).get(member)) is not None:
             yield f"{name}.StatisticValues.{member}", value
     for position, value in enumerate(datum.get("Values") or [], 1):
         yield f"{name}.Values.member.{position}", value
+    for position, count in enumerate(datum.get("Counts") or [], 1):
+        yield f"{name}.Counts.member.{position}", count
 
 
 def _seconds(when: Any) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from local_aws.framework.store import Scope
 from local_aws.host.cloudwatch_answers import CloudWatchAnswers, Document, token_of, written_token
+from local_aws.host.cloudwatch_checks import data_of
 from local_aws.metrics.points import Point, of_statistics, of_values
 from local_aws.metrics.reading import Asked, datapoints, page
 from local_aws.metrics.retention import available_since, resolution_at
@@ -71,7 +72,7 @@ class MetricOperations:
         now = time.time()
         self._store.add(
             (_metric(scope, {**datum, "Namespace": document["Namespace"]}), self._point(datum, now))
-            for datum in document.get("MetricData") or []
+            for datum in data_of(document)
         )
         return {}
 
@@ -116,7 +117,9 @@ class MetricOperations:
         basic, extended = document.get("Statistics") or [], document.get("ExtendedStatistics") or []
         asked = self._asked(scope, document, document, document)
         points: list[Document] = []
-        for one in datapoints(self._store, asked, [*basic, *extended]):
+        # "If you have two otherwise identical metrics that have different units, two separate data streams are returned."
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Unit
+        for one in datapoints(self._store, asked, [*basic, *extended], by_unit=True):
             point = {"Timestamp": one.start, "Unit": one.unit}
             point |= {name: one.statistics[name] for name in basic}
             percentiles = {name: one.statistics[name] for name in extended if name in one.statistics}
@@ -163,10 +166,10 @@ class MetricOperations:
         assert end is not None  # noqa: S101
         now, period = time.time(), int(stat["Period"])
         start = max(start, available_since(period, now))
-        # "Start time between 15 and 63 days ago - Round down to the nearest 5-minute clock interval."
-        resolution = resolution_at(start, now)
-        if resolution > 60:
-            start = math.floor(start / resolution) * resolution
+        # "Start time less than 15 days ago - Round down to the nearest whole minute", before to coarser ones, and for
+        # shorter periods "to even 5-, 10-, 20-, or 30-second divisions of a minute".
+        resolution = max(min(period, 60), resolution_at(start, now) if period >= 60 else 1)
+        start = math.floor(start / resolution) * resolution
         return Asked(_metric(scope, metric), start, end, period, stat.get("Unit"))
 
 

@@ -9,14 +9,14 @@ import os
 import re
 import sqlite3
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, Disk, is_full
+from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, Disk, DiskFull, is_full
 from local_aws.host.s3_index import S3Index
 from local_aws.host.s3_lists import S3Lists
 from local_aws.host.s3_recovery import recover
@@ -50,6 +50,7 @@ _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _DESCRIPTION = ".meta.json"
 # ministack keeps these in memory only.
 _IN_MEMORY = ("_object_legal_hold", "_object_retention")
+_REFUSED = 400
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class _Change:
         self.failure: BaseException | None = None
 
     def write(self, path: str, data: bytes | str) -> None:
-        partial = self._written.get(path) or str(self._folder / str(next(_NUMBERS)))
+        # A start repeats the last call's moves, so no other call may ever have written under these names.
+        partial = self._written.get(path) or str(self._folder / uuid.uuid4().hex)
         self._written[path] = partial
         if path in self._removed:
             self._removed.remove(path)
@@ -89,13 +91,15 @@ class _Change:
     def commit(self, index: S3Index) -> None:
         index.commit([(partial, path) for path, partial in self._written.items()], self._removed)
 
-    def undo(self, index: S3Index) -> None:
-        index.roll_back()
+    def undo(self, index: S3Index) -> bool:
+        """Undo all; return False where the index has been committed, which gives the files their names later."""
+        if not index.roll_back():
+            return False
         for partial in self._written.values():
             Path(partial).unlink(missing_ok=True)
+        return True
 
 
-_NUMBERS = count(1)
 _CHANGE: ContextVar[_Change | None] = ContextVar("local_aws.s3_change", default=None)
 
 
@@ -139,7 +143,7 @@ class S3Files:
         if failure is None:
             return answer
         resource = f"/{bucket}/{key}" if key else f"/{bucket}"
-        if is_full(failure):
+        if isinstance(failure, DiskFull) or is_full(failure):
             return self._s3._error(UNAVAILABLE, self._disk.why(), UNAVAILABLE_STATUS, resource)
         _log.error("S3 %s %s failed", method, resource, exc_info=failure)
         return self._s3._error("InternalError", "We encountered an internal error. Please try again.", 500, resource)
@@ -154,6 +158,10 @@ class S3Files:
         self.index.begin()
         try:
             answer = self._dispatch(method, bucket, key, headers, body, query)
+            if change.failure is None and answer[0] >= _REFUSED:
+                # ministack finds some faults after it has changed its memory.
+                self._undo(change, former)
+                return answer, None
             if change.failure is None:
                 upload = _upload_id(method, query, answer[2])
                 ended = self._uploads.keep(self._account_id(), upload, change.write) if upload else None
@@ -163,17 +171,20 @@ class S3Files:
                 for tell in change.events:
                     tell()
                 return answer, None
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, DiskFull) as error:
             change.failure = change.failure or error
         except BaseException:
-            change.undo(self.index)
+            self._undo(change, former)
             raise
         finally:
             _CHANGE.reset(marked)
-        change.undo(self.index)
-        for restore in former:
-            restore()
+        self._undo(change, former)
         return None, change.failure
+
+    def _undo(self, change: _Change, former: list[Callable[[], None]]) -> None:
+        if change.undo(self.index):
+            for restore in former:
+                restore()
 
     def _keys(self, key: str, body: bytes, query: Any) -> list[str]:
         """Name the keys that a call may change."""

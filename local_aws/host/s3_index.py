@@ -55,6 +55,8 @@ class S3Index:
             _move(**json.loads(body))
         # Whether there are moves that have been made; the next change forgets them, because a start may have no space.
         self._moved = bool(moves)
+        # What is committed and could not be done yet.
+        self._left: tuple[list[tuple[str, str]], list[str]] = ([], [])
 
     # --- transactions -----------------------------------------------------------------------------------------------
 
@@ -68,7 +70,10 @@ class S3Index:
         :param moves: from which name to which
         :param removed: files that are no longer there
         :raises sqlite3.Error: nothing was changed
+        :raises OSError: a file could not get its name, and gets it with the next change or start
+        :raises DiskFull: as OSError
         """
+        self._finish()
         if moves or removed:
             if self._moved:
                 self._change("DELETE FROM moves")
@@ -78,14 +83,21 @@ class S3Index:
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
             self._in_call = False
-        self._disk.write(lambda: _move(moves, removed))
+        self._left = moves, removed
+        self._finish()
 
-    def roll_back(self) -> None:
-        """Forget what was changed since the last commit."""
+    def _finish(self) -> None:
+        if any(self._left):
+            self._disk.write(lambda: _move(*self._left))
+            self._left = [], []
+
+    def roll_back(self) -> bool:
+        """Forget what was changed since `begin`; return False where it is committed already."""
         with self._lock, suppress(sqlite3.Error):
-            self._in_call = False
+            is_open, self._in_call = self._in_call, False
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+        return is_open
 
     def _change(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -120,27 +132,27 @@ class S3Index:
 
     def put_object(self, holder: Holder, key: str, record: Record) -> None:
         """Keep the current object of a key."""
-        self._change("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", *holder, _blob(key), json.dumps(record))
+        self._change("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", *holder, as_bytes(key), json.dumps(record))
 
     def remove_object(self, holder: Holder, key: str) -> None:
         """Forget the current object of a key."""
-        self._change(f"DELETE FROM objects WHERE {_OF_KEY}", *holder, _blob(key))
+        self._change(f"DELETE FROM objects WHERE {_OF_KEY}", *holder, as_bytes(key))
 
-    def next_object(self, holder: Holder, key: str, *, at: bool) -> str | None:
+    def next_object(self, holder: Holder, key: str | bytes, *, at: bool) -> str | None:
         """Return the first key of a current object that is greater than a text, or equal to it with `at`."""
         return self._next("objects", holder, key, at=at)
 
-    def next_key(self, holder: Holder, key: str, *, at: bool) -> str | None:
+    def next_key(self, holder: Holder, key: str | bytes, *, at: bool) -> str | None:
         """Return the first key as `next_object` does, of those too that only have versions."""
         found = [self._next(table, holder, key, at=at) for table in ("objects", "versions")]
-        return min((one for one in found if one is not None), key=_blob, default=None)
+        return min((one for one in found if one is not None), key=as_bytes, default=None)
 
-    def _next(self, table: str, holder: Holder, key: str, *, at: bool) -> str | None:
+    def _next(self, table: str, holder: Holder, key: str | bytes, *, at: bool) -> str | None:
         found = self._run(
             f"SELECT key FROM {table} WHERE account = ? AND bucket = ? AND key {'>=' if at else '>'} ?"
             " ORDER BY key LIMIT 1",
             *holder,
-            _blob(key),
+            key if isinstance(key, bytes) else as_bytes(key),
         )
         return _text(found[0][0]) if found else None
 
@@ -153,7 +165,7 @@ class S3Index:
             "INSERT INTO versions SELECT ?1, ?2, ?3, 1 + ifnull(max(number), 0), ?4, ?5 FROM versions"
             " WHERE account = ?1 AND bucket = ?2 AND key = ?3",
             *holder,
-            _blob(key),
+            as_bytes(key),
             version["version_id"],
             json.dumps(kept),
         )
@@ -163,37 +175,45 @@ class S3Index:
         found = self._run(
             f"SELECT body, number, (SELECT max(number) FROM versions WHERE {_OF_KEY}) FROM versions"
             f" WHERE {_OF_KEY} AND version = ?",
-            *(*holder, _blob(key)) * 2,
+            *(*holder, as_bytes(key)) * 2,
             version,
         )
         return _version(found[0][0], latest=found[0][1] == found[0][2]) if found else None
 
     def remove_version(self, holder: Holder, key: str, version: str) -> None:
         """Forget one version."""
-        self._change(f"DELETE FROM versions WHERE {_OF_KEY} AND version = ?", *holder, _blob(key), version)
+        self._change(f"DELETE FROM versions WHERE {_OF_KEY} AND version = ?", *holder, as_bytes(key), version)
 
     def newest(self, holder: Holder, key: str, count: int, after: str = "") -> list[Record]:
         """Return versions of a key, the newest first.
 
         :param count: at most so many
-        :param after: only those older than this one; none if it does not exist
+        :param after: only those older than this one, named by its id or by a `marker`
         """
         older, values = "", []
-        if after:
+        _, _, number = after.partition(".")
+        if number.isdecimal():
+            older, values = " AND number < ?", [int(number)]
+        elif after:
             older = f" AND number < (SELECT number FROM versions WHERE {_OF_KEY} AND version = ?)"
-            values = [*holder, _blob(key), after]
+            values = [*holder, as_bytes(key), after]
         found = self._run(
             f"SELECT body FROM versions WHERE {_OF_KEY}{older} ORDER BY number DESC LIMIT ?",
             *holder,
-            _blob(key),
+            as_bytes(key),
             *values,
             count,
         )
         return [_version(body, latest=not after and place == 0) for place, (body,) in enumerate(found)]
 
+    def marker(self, holder: Holder, key: str, version: str) -> str:
+        """Name a version so that lists go on after it, even if it is deleted or replaced meanwhile."""
+        found = self._run(f"SELECT number FROM versions WHERE {_OF_KEY} AND version = ?", *holder, as_bytes(key), version)
+        return f"{version}.{found[0][0]}" if found else version
+
     def count(self, holder: Holder, key: str) -> int:
         """Count the versions of a key."""
-        return int(self._run(f"SELECT count(*) FROM versions WHERE {_OF_KEY}", *holder, _blob(key))[0][0])
+        return int(self._run(f"SELECT count(*) FROM versions WHERE {_OF_KEY}", *holder, as_bytes(key))[0][0])
 
     def has_versions(self, holder: Holder) -> bool:
         """Tell whether a bucket has a version of any key."""
@@ -207,14 +227,14 @@ class S3Index:
             f"SELECT body FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?",
             kind,
             *holder,
-            _blob(key),
+            as_bytes(key),
             version or "",
         )
         return json.loads(found[0][0]) if found else None
 
     def put_note(self, kind: str, holder: Holder, key: str, version: str | None, value: Any) -> None:
         """Note something of a version; None for nothing."""
-        named = (kind, *holder, _blob(key), version or "")
+        named = (kind, *holder, as_bytes(key), version or "")
         if value is None:
             self._change(f"DELETE FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?", *named)
         else:
@@ -241,8 +261,8 @@ def _version(body: str, *, latest: bool) -> Record:
     return {**json.loads(body), "is_latest": latest, "data": None}
 
 
-def _blob(key: str) -> bytes:
-    # Bytes are ordered as S3 orders keys.
+def as_bytes(key: str) -> bytes:
+    """Return the bytes of a key, which are ordered as S3 orders keys."""
     return key.encode("utf-8", "surrogatepass")
 
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
-from local_aws.host.s3_index import Holder, Record, S3Index
+from local_aws.host.s3_index import Holder, Record, S3Index, as_bytes
 
 PRIVATE_PARTS = {
     "ministack.core.responses": ("get_account_id",),
@@ -28,7 +28,10 @@ PRIVATE_PARTS = {
 }
 
 _LISTED: ContextVar[str] = ContextVar("local_aws.s3_listed_bucket")
-_LAST = chr(0x10FFFF)
+# Of a page, whatever is asked for.
+_MOST_KEYS = 1000
+# Greater than what any key has after a common prefix: no UTF-8 has this byte.
+_LAST = b"\xff"
 
 
 class S3Lists:
@@ -51,7 +54,7 @@ class S3Lists:
         self, objects: Any, prefix: str, delimiter: str, count: int, after: str
     ) -> tuple[list[str], list[str], bool, str]:
         """Return keys, common prefixes, whether there are more, and the last one of a page."""
-        holder = self._account_id(), _LISTED.get()
+        holder, count = (self._account_id(), _LISTED.get()), min(count, _MOST_KEYS)
         keys: list[str] = []
         groups: list[str] = []
         last = ""
@@ -68,11 +71,12 @@ class S3Lists:
         if s3._ensure_bucket(bucket) is None:
             return s3._no_such_bucket(bucket)
         asked = {name: s3._qp(query, name, "") for name in ("prefix", "delimiter", "key-marker", "version-id-marker")}
-        most = int(s3._qp(query, "max-keys", "1000"))
+        most = min(int(s3._qp(query, "max-keys", "1000")), _MOST_KEYS)
         rows: list[Element] = []
         groups: list[str] = []
         following = None
-        for key, version in self._walked((self._account_id(), bucket), asked, most):
+        holder = self._account_id(), bucket
+        for key, version in self._walked(holder, asked, most):
             if len(rows) + len(groups) >= most:
                 following = rows or groups
                 break
@@ -81,6 +85,8 @@ class S3Lists:
             else:
                 rows.append(self._described(key, version))
             last = key, version["version_id"] if version else ""
+        if following and last[1]:
+            last = last[0], self._index.marker(holder, *last)
         root = Element("ListVersionsResult", xmlns=s3.S3_NS)
         for name, text in (
             ("Name", bucket),
@@ -148,19 +154,19 @@ def _walk(
     :param following: returns the first key from a text on
     :param after: the last entry before
     """
-    at, position = True, prefix
+    at, position = True, as_bytes(prefix)
     if after >= prefix:
-        in_group = delimiter and after.endswith(delimiter) and after != prefix
-        at, position = False, after + _LAST if in_group and after.startswith(prefix) else after
+        in_group = delimiter and after.endswith(delimiter) and after != prefix and after.startswith(prefix)
+        at, position = False, as_bytes(after) + (_LAST if in_group else b"")
     while (key := following(holder, position, at=at)) is not None and key.startswith(prefix):
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
         if cut < 0:
             yield key, False
-            at, position = False, key
+            at, position = False, as_bytes(key)
         else:
             group = key[: cut + len(delimiter)]
             yield group, True
-            at, position = False, group + _LAST
+            at, position = False, as_bytes(group) + _LAST
 
 
 def _of_bucket(listed: Callable[..., Any]) -> Callable[..., Any]:

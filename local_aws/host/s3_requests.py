@@ -19,6 +19,7 @@ PRIVATE_PARTS = {
         "_create_multipart_upload",
         "_delete_objects",
         "_error",
+        "_list_object_versions",
         "_list_objects_v1",
         "_list_objects_v2",
         "_put_bucket_tagging",
@@ -75,6 +76,7 @@ def refuse_requests(modules: Mapping[str, Any]) -> None:
     checked("_complete_multipart_upload", lambda _, key, body, *rest: _parts_problem(body))
     checked("_delete_objects", lambda _, body, *rest: _deletion_problem(body))
     checked("_put_bucket_tagging", lambda _, body: _tags_problem(body))
+    checked("_list_object_versions", listed)
     checked("_list_objects_v1", listed)
     checked("_list_objects_v2", listed)
 

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 
 from __future__ import annotations
 
+import math
 import zlib
 from array import array
 from collections import Counter
@@ -99,7 +100,7 @@ def samples(points: Iterable[Point]) -> Samples | None:
             return None
         if point.distribution is not None:
             found += [(value, count) for value, count in _decoded(point.distribution) if count > 0]
-        elif point.least == point.most and point.total == point.least * point.count:
+        elif point.least == point.most and math.isclose(point.total, point.least * point.count):
             found.append((point.least, point.count))
         else:
             return None

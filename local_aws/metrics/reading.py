@@ -50,10 +50,13 @@ class Datapoint:
     statistics: dict[str, float]
 
 
-def datapoints(store: MetricStore, asked: Asked, statistics: Sequence[str]) -> list[Datapoint]:
+def datapoints(
+    store: MetricStore, asked: Asked, statistics: Sequence[str], *, by_unit: bool = False
+) -> list[Datapoint]:
     """Return statistics of the periods that have data, the oldest first.
 
     :param statistics: such as ``Sum`` or ``p99``; a period lacks those that cannot be calculated
+    :param by_unit: whether a period has a datapoint for each unit
     """
     number = store.number(asked.metric)
     if number is None:
@@ -62,18 +65,23 @@ def datapoints(store: MetricStore, asked: Asked, statistics: Sequence[str]) -> l
     units = asked.unit, asked.unit
     found = store.rows(
         f"SELECT {_NUMBER} AS number, min(unit), sum(count), sum(total), min(least), max(most) FROM points"  # noqa: S608
-        f" WHERE {_WITHIN} GROUP BY number ORDER BY number",
+        f" WHERE {_WITHIN} GROUP BY number{', unit' if by_unit else ''} ORDER BY number",
         (*where, *units),
     )
-    values: dict[int, list[Point]] = {}
+    values: dict[tuple[int, str], list[Point]] = {}
     if found and any(map(is_percentile, statistics)):
-        for period, *point in store.rows(
+        for period, *members in store.rows(
             f"SELECT {_NUMBER}, at, unit, count, total, least, most, distribution FROM points WHERE {_WITHIN}",  # noqa: S608
             (*where, *units),
         ):
-            values.setdefault(period, []).append(Point(*point))
+            point = Point(*members)
+            values.setdefault((period, point.unit if by_unit else ""), []).append(point)
     return [
-        Datapoint(asked.origin + period * asked.period, unit, _statistics(statistics, whole, values.get(period, [])))
+        Datapoint(
+            asked.origin + period * asked.period,
+            unit,
+            _statistics(statistics, whole, values.get((period, unit if by_unit else ""), [])),
+        )
         for period, unit, *whole in found
     ]
 

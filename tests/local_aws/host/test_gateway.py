@@ -1,5 +1,6 @@
 """The gateway: start and refusal to start, health, routing, S3's versions, CloudFormation's corner cases, IAM."""
 
+import itertools
 import json
 import socket
 import subprocess
@@ -135,6 +136,39 @@ class TestS3Versions:
         )
         seen = [version["VersionId"] for page in pages for version in page.get("Versions", [])]
         assert sorted(seen) == sorted(made)
+
+    def test_a_bucket_is_emptied_page_by_page(self, s3):
+        # The version that a page ends with is gone when the next one is asked for.
+        for number in range(7):
+            self.put(s3, "emptied/a", str(number).encode())
+        pages = s3.get_paginator("list_object_versions").paginate(
+            Bucket="versions", Prefix="emptied/", PaginationConfig={"PageSize": 2}
+        )
+        for page in pages:
+            found = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in page["Versions"]]
+            s3.delete_objects(Bucket="versions", Delete={"Objects": found})
+        assert "Versions" not in s3.list_object_versions(Bucket="versions", Prefix="emptied/")
+
+    def test_a_common_prefix_stands_for_any_key_below_it(self, s3):
+        for key in ("grouped/a/\U0010ffffx", "grouped/a/b", "grouped/b"):
+            self.put(s3, key, b"x")
+        for operation, listed in (("list_objects_v2", "Contents"), ("list_object_versions", "Versions")):
+            pages = s3.get_paginator(operation).paginate(
+                Bucket="versions", Prefix="grouped/", Delimiter="/", PaginationConfig={"PageSize": 1}
+            )
+            found = list(itertools.islice(pages, 5))
+            assert [[one["Prefix"] for one in page.get("CommonPrefixes", [])] for page in found] == [["grouped/a/"], []]
+            assert [[one["Key"] for one in page.get(listed, [])] for page in found] == [[], ["grouped/b"]]
+
+    def test_a_put_that_is_refused_changes_nothing(self, s3):
+        self.put(s3, "refused", b"1")
+        with pytest.raises(ClientError, match="Object tags cannot be greater than 10"):
+            s3.put_object(Bucket="versions", Key="refused", Body=b"2", Tagging="&".join(f"k{n}=v" for n in range(11)))
+        assert s3.get_object(Bucket="versions", Key="refused")["Body"].read() == b"1"
+
+    def test_the_length_of_a_page_is_a_number(self, s3):
+        with pytest.raises(ClientError, match="InvalidArgument"):
+            s3.list_object_versions(Bucket="versions", MaxKeys=-1)
 
 
 class TestCloudFormation:

@@ -1,5 +1,10 @@
 """A call's files and what the index says of them are there together, whenever the process is killed."""
 
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from local_aws.framework.disk import Disk
@@ -83,3 +88,32 @@ def test_what_failed_is_forgotten(opened, tmp_path):
     # Outside of a call a change takes effect at once.
     index.put_object(HOLDER, "k", {"etag": "2"})
     assert kept(opened(), tmp_path)[0] == ["2"]
+
+
+def test_a_file_that_cannot_get_its_name_gets_it_later(opened, tmp_path, monkeypatch):
+    index = opened()
+
+    def fails(moves, removed):
+        raise OSError(errno.EIO, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3_index, "_move", fails)
+        for is_undone in (False, True):
+            with pytest.raises(OSError, match="no"):
+                index.commit(put(index, tmp_path, "1"), [])
+            # The caller keeps the file of what is committed.
+            assert index.roll_back() is is_undone
+    assert kept(index, tmp_path) == (["1"], [])
+    index.commit([], [])
+    assert kept(index, tmp_path) == (["1"], ["1"])
+
+
+def test_no_call_writes_under_the_names_of_an_earlier_process(tmp_path):
+    # A start repeats the last moves.
+    command = (
+        "import sys; from pathlib import Path; from local_aws.host.s3_files import _Change;"
+        "_Change(Path(sys.argv[1])).write('a', b'1')"
+    )
+    for number in (1, 2):
+        subprocess.run([sys.executable, "-c", command, tmp_path], cwd=Path(__file__).parents[3], check=True)
+        assert len(list(tmp_path.iterdir())) == number

@@ -200,3 +200,58 @@ def test_metrics_outlive_a_kill_and_those_of_an_earlier_version_are_taken_over(n
     aws.kill()
     aws.start()
     assert look() == (6, 137, 100)
+
+
+def test_a_start_is_rounded_down(cloudwatch):
+    # "Start time less than 15 days ago - Round down to the nearest whole minute."
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+    client, namespace = cloudwatch
+    at = minute_ago(5)
+    put(client, namespace, *({"MetricName": "Early", "Value": 1.0, "Timestamp": at + MINUTE / 60 * n} for n in (10, 40)))
+    for start, period, expected in ((30, 60, 2.0), (15, 10, 2.0), (25, 10, 1.0)):
+        asked = [query(namespace, "Early", "Sum", Period=period)]
+        (found,) = client.get_metric_data(
+            MetricDataQueries=asked, StartTime=at + MINUTE / 60 * start, EndTime=at + MINUTE
+        )["MetricDataResults"]
+        assert sum(found["Values"]) == expected
+
+
+def test_units_are_told_apart(cloudwatch):
+    client, namespace = cloudwatch
+    at = minute_ago(5)
+    put(
+        client,
+        namespace,
+        *(
+            {"MetricName": "Units", "Timestamp": at, "Unit": unit, "Value": value}
+            for unit, value in (("Seconds", 1.0), ("Bytes", 5.0), ("Bytes", 7.0))
+        ),
+    )
+    asked = {"Namespace": namespace, "MetricName": "Units", "Dimensions": DIMENSIONS, "Period": 60}
+    found = client.get_metric_statistics(**asked, StartTime=at, EndTime=at + MINUTE, Statistics=["Sum"])["Datapoints"]
+    assert {one["Unit"]: one["Sum"] for one in found} == {"Seconds": 1.0, "Bytes": 12.0}
+    found = client.get_metric_statistics(**asked, StartTime=at, EndTime=at + MINUTE, ExtendedStatistics=["p50"])
+    assert {one["Unit"]: one["ExtendedStatistics"]["p50"] for one in found["Datapoints"]} == {"Seconds": 1, "Bytes": 6}
+
+
+def test_data_of_entities_are_metrics_too(cloudwatch):
+    client, namespace = cloudwatch
+    entity = {"KeyAttributes": {"Type": "Service", "Name": "s", "Environment": "e"}}
+    data = {"Entity": entity, "MetricData": [{"MetricName": "OfEntity", "Value": 1.0}]}
+    client.put_metric_data(Namespace=f"{namespace}/Entities", EntityMetricData=[data])
+    (listed,) = client.list_metrics(Namespace=f"{namespace}/Entities")["Metrics"]
+    assert listed["MetricName"] == "OfEntity"
+
+
+@pytest.mark.parametrize(
+    "datum",
+    [
+        {"StatisticValues": {"SampleCount": float("nan"), "Sum": 1.0, "Minimum": 1.0, "Maximum": 1.0}},
+        {"Values": [1.0, 2.0], "Counts": [float("nan"), 1.0]},
+        {"Values": [1.0, 2.0], "Counts": [float("inf"), 1.0]},
+    ],
+)
+def test_counts_are_numbers(cloudwatch, datum):
+    client, namespace = cloudwatch
+    with pytest.raises(ClientError, match="InvalidParameterValue"):
+        client.put_metric_data(Namespace=namespace, MetricData=[{"MetricName": "Counts", **datum}])

@@ -130,6 +130,8 @@ def test_percentiles_are_of_the_values_that_were_put(store):
         (of_statistics(NOW, "None", {"SampleCount": 4, "Sum": 12, "Minimum": 3, "Maximum": 3}), {"p50": 3, "p99": 3}),
         (of_statistics(NOW, "None", {"SampleCount": 4, "Sum": 12, "Minimum": 1, "Maximum": 5}), {}),
         (of_values(NOW, "None", [-1.0, 2.0]), {}),
+        # The sum of the ten is not exactly 1.
+        (of_values(NOW, "None", [0.1] * 10), {"p50": 0.1, "p99": 0.1}),
     ):
         one = metric(str(put.total))
         store.add([(one, put)])
