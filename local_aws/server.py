@@ -139,7 +139,13 @@ class _Process:
                 ]
             await send(message)
 
-        await self._gateway.asgi_app(scope, receive, speak)
+        try:
+            await self._gateway.asgi_app(scope, receive, speak)
+        except Exception:
+            # The server would go on without the state.
+            _log.exception("The state cannot be loaded")
+            self._asked_to_stop.set()
+            raise
 
     async def _start_services(self) -> None:
         # Services recover through the gateway, for instance they download an endpoint's model.

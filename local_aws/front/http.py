@@ -43,7 +43,11 @@ from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
 from local_aws.host.used_entries import begin_call
 
 # Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
-_SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
+_SAVED_LATER = re.compile(
+    r"(s3:(?!.*(Bucket|PublicAccessBlock|ObjectLockConfiguration)).*|monitoring:PutMetricData|logs:PutLogEvents)"
+)
+# Half of a character beyond 16 bits, in JSON. Without the other half it has no UTF-8.
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 # They need little space or none, and give some back.
 _FREES_SPACE = re.compile(r"s3:(AbortMultipartUpload|DeleteBucket|DeleteObjects?)")
 # The services that a service passes messages to before it answers.
@@ -128,6 +132,11 @@ class Front:
         if not self._fits(request, len(body)):
             await self._refuse(scope, request, send, self._disk.why(), began)
             return
+        if "x-amz-target" in request.headers and not _is_text(body):
+            await self._refuse(
+                scope, request, send, "The request has a character that is none", began, ("SerializationException", 400)
+            )
+            return
         started: dict[str, Any] = {}
         refused = False
         begin_call()
@@ -165,11 +174,20 @@ class Front:
             return True
         return self._disk.has_room(length)
 
-    async def _refuse(self, scope: AsgiScope, request: HttpRequest, send: Send, why: str, began: float) -> None:
-        """Answer that the call's change cannot be kept, in the call's protocol."""
-        refusal = error_answer(self._named(request)[0], request, UNAVAILABLE, why, UNAVAILABLE_STATUS)
+    async def _refuse(
+        self,
+        scope: AsgiScope,
+        request: HttpRequest,
+        send: Send,
+        why: str,
+        began: float,
+        error: tuple[str, int] = (UNAVAILABLE, UNAVAILABLE_STATUS),
+    ) -> None:
+        """Answer in the call's protocol that it is not performed, or that its change cannot be kept."""
+        code, status = error
+        refusal = error_answer(self._named(request)[0], request, code, why, status)
         request_id = refusal.headers.get("x-amzn-requestid") or refusal.headers.get("x-amz-request-id", "")
-        self._write(request, UNAVAILABLE, refusal.status, request_id, fault_met(scope), began)
+        self._write(request, code, refusal.status, request_id, fault_met(scope), began)
         await answer(send, refusal.status, refusal.headers, refusal.body)
 
     def _readable(self, request: HttpRequest, start: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
@@ -310,6 +328,20 @@ class Front:
             _log.exception("The invocation of %s failed", name)
             return 500, {"x-amzn-errortype": "InternalFailure"}, b'{"Message": "The local AWS failed."}'
         return result.status, {key.lower(): value for key, value in result.headers.items()}, result.body
+
+
+def _is_text(body: bytes) -> bool:
+    """Tell whether all texts of a JSON document have UTF-8."""
+    if not _HALF_CHARACTER.search(body):
+        return True
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except ValueError:
+        # Whoever reads it says what is wrong.
+        pass
+    return True
 
 
 def _denied(status: int) -> dict[str, Any] | None:

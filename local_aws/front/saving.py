@@ -1,10 +1,12 @@
 """Saves what ministack's state has changed by without a call that saves it."""
 
 import asyncio
-from contextlib import suppress
+import logging
 
 from local_aws.framework.disk import Disk, DiskFull
 from local_aws.host.gateway import Gateway
+
+_log = logging.getLogger(__name__)
 
 
 async def keep_saved(gateway: Gateway, disk: Disk, seconds: float) -> None:
@@ -18,5 +20,9 @@ async def keep_saved(gateway: Gateway, disk: Disk, seconds: float) -> None:
         await asyncio.sleep(seconds)
         # It says in the log when space ends and when there is some again.
         disk.has_room()
-        with suppress(DiskFull):
+        try:
             gateway.persistence.save()
+        except DiskFull:
+            pass
+        except Exception:
+            _log.exception("A change could not be saved; what others have changed will be")

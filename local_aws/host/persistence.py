@@ -61,6 +61,8 @@ class Persistence:
         self._is_walked: dict[tuple[str, str], bool] = {}
         # The services that have changed by calls which `save` writes.
         self._later: set[str] = set()
+        # Why the current save cannot write some entry.
+        self._unwritable: Exception | None = None
         # States that an earlier version wrote, each into a file of its own.
         self._files: set[str] = set()
         self._load_file, load_all = self._app.load_state, self._app._load_persisted_state
@@ -135,12 +137,15 @@ class Persistence:
         :param walked: modules whose members are compared as a whole if no entry tells about their changes
         :param find: finds the changes of an entry
         :raises DiskFull: there is no space; the next save tries again
+        :raises Exception: some entry cannot be written; the others are
         """
         keys: dict[int, list[tuple[Any, ...]]] = {}
-        for store, key in used:
+        # Threads may note more.
+        for store, key in list(used):
             keys.setdefault(store, []).append(key)
         rows: list[Row] = []
         formats = []
+        self._unwritable = None
         for state, get_state in self._app._build_persistence_save_dict().items():
             module = self._app._state_map[state]
             if only is not None and module not in only:
@@ -159,18 +164,23 @@ class Persistence:
                         rows += self._differing((state, member, key), value._data.get(key), gone=gone, find=find)
             if len(rows) > before or state in self._files:
                 formats.append((state, self._format._state_format_version(state)))
-        if not formats:
-            return
+        if formats:
+            self._write(rows, formats, used)
+        if self._unwritable:
+            raise self._unwritable
+
+    def _write(self, rows: list[Row], formats: list[tuple[str, int]], used: set[Used]) -> None:
         try:
             self._rows.write(rows, formats)
-        except DiskFull:
+        except Exception:
             for name, *_ in rows:
                 self._entries.pop(name, None)
                 self._unsure.add(name)
             self._used.put_back(used)
             raise
         self._unsure -= {name for name, *_ in rows}
-        self._forget_files({state for state, _ in formats})
+        if self._unwritable is None:
+            self._forget_files({state for state, _ in formats})
 
     def _walk(self, state: str, member: str, value: Any, get_state: Any) -> Iterator[Row]:
         """Compare all of a member of whose changes no entry tells, or which is still in an earlier version's file."""
@@ -195,14 +205,23 @@ class Persistence:
 
     def _differing(self, name: Name, value: Any, *, gone: bool = False, find: Find = changed) -> Iterator[Row]:
         known = name in self._entries
-        if name in self._unsure or (gone and known):
-            yield name, ALL_PARTS, None
+        parts: list[Change] = []
         if gone:
             self._entries.pop(name, None)
-            return
-        if not known:
-            self._entries[name], find = entry_of(*name[:2]), changed
-        yield from ((name, part, text) for part, text in find(self._entries[name], value))
+        else:
+            if not known:
+                self._entries[name], find = entry_of(*name[:2]), changed
+            try:
+                parts = list(find(self._entries[name], value))
+            except (TypeError, ValueError, RecursionError) as error:
+                # The other entries are written all the same.
+                self._unwritable = error
+                self._entries.pop(name)
+                self._unsure.add(name)
+                return
+        if name in self._unsure or (gone and known):
+            yield name, ALL_PARTS, None
+        yield from ((name, part, text) for part, text in parts)
 
     # --- loading ----------------------------------------------------------------------------------------------------
 

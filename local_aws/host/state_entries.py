@@ -26,10 +26,26 @@ def _as_json(value: Any) -> Any:
 
 
 def _from_json(found: dict[str, Any]) -> Any:
-    return base64.b64decode(found[_BYTES]) if _BYTES in found else found
+    if _BYTES in found:
+        return base64.b64decode(found[_BYTES])
+    return {name[1:] if name.endswith(_BYTES) else name: value for name, value in found.items()}
 
 
-written = json.JSONEncoder(default=_as_json).encode
+_encoded = json.JSONEncoder(default=_as_json).encode
+
+
+def written(value: Any) -> str:
+    """Return the text of a value."""
+    text = _encoded(value)
+    # A user may call something as bytes are marked.
+    return _encoded(_marked(value)) if _BYTES in text else text
+
+
+def _marked(value: Any) -> Any:
+    """Put a mark before names that end as that of bytes does."""
+    if isinstance(value, dict):
+        return {f"_{name}" if str(name).endswith(_BYTES) else name: _marked(one) for name, one in value.items()}
+    return [_marked(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def read(text: str) -> Any:

@@ -205,3 +205,28 @@ def test_accounts_survive_apart(new_local_aws):
     assert len(aws.client_of(other, "sns").list_topics()["Topics"]) == 1
     with pytest.raises(ClientError):
         aws.client("s3").head_bucket(Bucket="kept")
+
+
+def test_odd_names_survive_sigkill(new_local_aws):
+    aws = new_local_aws().start()
+    s3, sqs, logs = (aws.client(service) for service in ("s3", "sqs", "logs"))
+    logs.create_log_group(logGroupName="kept")
+    with pytest.raises(ClientError, match="SerializationException"):
+        logs.create_log_stream(logGroupName="kept", logStreamName="half a character \ud800")
+    logs.create_log_stream(logGroupName="kept", logStreamName="whole \U0001f600")
+    queue = sqs.create_queue(QueueName="kept", tags={"__bytes__": "!", "_ __bytes__": "b"})["QueueUrl"]
+    # ministack marks bytes by this name.
+    attributes = {"__bytes__": {"DataType": "String", "StringValue": "x"}}
+    sqs.send_message(QueueUrl=queue, MessageBody="m", MessageAttributes=attributes)
+    s3.create_bucket(Bucket="open", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_public_access_block(
+        Bucket="open", PublicAccessBlockConfiguration={"BlockPublicAcls": True, "BlockPublicPolicy": False}
+    )
+    aws.kill()
+    aws.start()
+    assert s3.get_public_access_block(Bucket="open")["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] is False
+    assert sqs.list_queue_tags(QueueUrl=queue)["Tags"] == {"__bytes__": "!", "_ __bytes__": "b"}
+    (message,) = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"]
+    assert message["MessageAttributes"] == attributes
+    (stream,) = logs.describe_log_streams(logGroupName="kept")["logStreams"]
+    assert stream["logStreamName"] == "whole \U0001f600"
