@@ -122,7 +122,7 @@ class S3Versions:
         s3, holder = self._s3, self._holder(bucket)
         versioning = s3._bucket_versioning.get(bucket)
         if versioning != "Enabled":
-            s3._object_annotations.pop((bucket, key, None), None)
+            self._forget_notes(bucket, key)
         if versioning not in ("Enabled", "Suspended"):
             return None
         s3._persist_displaced_version(bucket, key, prior, versioning)
@@ -144,12 +144,21 @@ class S3Versions:
             self._keep_null_version(holder, key, prior)
         else:
             self._index.remove_version(holder, key, _NULL)
+            self._forget_notes(bucket, key)
         version: str = self._responses.new_uuid() if enabled else _NULL
         now = self._responses.now_iso()
         marker = {"version_id": version, "last_modified": now, "etag": "", "size": 0, "is_delete_marker": True}
         self._index.add_version(holder, key, marker)
         self._index.remove_object(holder, key)
         return version
+
+    def _forget_notes(self, bucket: str, key: str) -> None:
+        """Forget the tags and the like of the object without a version that goes: a new object has none of them.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        """
+        for name in NOTES:
+            getattr(self._s3, name).pop((bucket, key, None), None)
 
     def _keep_null_version(self, holder: Holder, key: str, prior: Record | None) -> None:
         """Keep the object of before versioning as the version null."""
