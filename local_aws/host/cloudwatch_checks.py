@@ -38,6 +38,9 @@ _MOST_DATA = 1000
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
 _SHORT_PERIODS_SECONDS = (1, 5, 10, 20, 30)
 _MOST_DATAPOINTS = 1440
+_STATISTIC = re.compile(r"SampleCount|Sum|Average|Minimum|Maximum|IQM|(TM|TC|TS|WM|PR)\([^()]+\)", re.ASCII)
+_OF_PERCENT = re.compile(r"(?:p|tm|tc|ts|wm)(\d+(?:\.\d+)?)", re.ASCII | re.IGNORECASE)
+_LARGEST_PERCENT = 100
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _SHORT_ALARM_PERIODS_SECONDS = (10, 20, 30)
 _TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
@@ -183,6 +186,16 @@ def _period_problem(period: Any, short: tuple[int, ...]) -> Problem | None:
     return _INVALID, f"The parameter Period must be one of {listed} or a multiple of 60; it is {period}."
 
 
+def _statistic_problem(statistic: str, name: str) -> Problem | None:
+    """Refuse what is no statistic of CloudWatch's.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html
+    """
+    percent = _OF_PERCENT.fullmatch(statistic)
+    known = float(percent[1]) <= _LARGEST_PERCENT if percent else _STATISTIC.fullmatch(statistic)
+    return None if known else (_INVALID, f"The value {statistic} for parameter {name} is not supported.")
+
+
 def _statistics_problem(document: dict[str, Any]) -> Problem | None:
     """Check GetMetricStatistics.
 
@@ -195,6 +208,9 @@ def _statistics_problem(document: dict[str, Any]) -> Problem | None:
             _COMBINATION,
             "At least one of the parameters Statistics and ExtendedStatistics must be specified.",
         )
+    for number, statistic in enumerate(document.get("ExtendedStatistics") or [], 1):
+        if found := _statistic_problem(statistic, f"ExtendedStatistics.member.{number}"):
+            return found
     if found := _range_problem(document):
         return found
     wanted = math.ceil((_seconds(document["EndTime"]) - _seconds(document["StartTime"])) / int(document["Period"]))
@@ -230,8 +246,10 @@ def _queries_problem(document: dict[str, Any]) -> Problem | None:
         if query["Id"] in seen:
             return code, f"The values for parameter id in MetricDataQueries are not unique: {query['Id']}."
         seen.add(query["Id"])
-        period = (query.get("MetricStat") or {}).get("Period")
-        if found := _period_problem(period, _SHORT_PERIODS_SECONDS):
+        stat = query.get("MetricStat") or {}
+        if found := _period_problem(stat.get("Period"), _SHORT_PERIODS_SECONDS):
+            return code, found[1]
+        if stat and (found := _statistic_problem(stat["Stat"], f"{name}.MetricStat.Stat")):
             return code, found[1]
     return (code, found[1]) if (found := _range_problem(document)) else None
 
@@ -247,6 +265,9 @@ def alarm_problem(document: dict[str, Any]) -> Problem | None:
     code = "ValidationError"
     period, periods = document.get("Period"), int(document.get("EvaluationPeriods", 1))
     if found := _period_problem(period, _SHORT_ALARM_PERIODS_SECONDS):
+        return found
+    extended = document.get("ExtendedStatistic")
+    if extended and (found := _statistic_problem(extended, "ExtendedStatistic")):
         return found
     if int(document.get("DatapointsToAlarm") or 1) > periods:
         return code, "DatapointsToAlarm must be less than or equal to EvaluationPeriods."

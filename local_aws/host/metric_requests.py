@@ -117,7 +117,8 @@ class MetricOperations:
         basic, extended = document.get("Statistics") or [], document.get("ExtendedStatistics") or []
         asked = self._asked(scope, document, document, document)
         points: list[Document] = []
-        # "If you have two otherwise identical metrics that have different units, two separate data streams are returned."
+        # "If you have two otherwise identical metrics that have different units, two separate data streams are
+        # returned."
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Unit
         for one in datapoints(self._store, asked, [*basic, *extended], by_unit=True):
             point = {"Timestamp": one.start, "Unit": one.unit}

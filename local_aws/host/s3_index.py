@@ -190,7 +190,8 @@ class S3Index:
         :param count: at most so many
         :param after: only those older than this one, named by its id or by a `marker`
         """
-        older, values = "", []
+        older = ""
+        values: list[Any] = []
         _, _, number = after.partition(".")
         if number.isdecimal():
             older, values = " AND number < ?", [int(number)]
@@ -208,7 +209,8 @@ class S3Index:
 
     def marker(self, holder: Holder, key: str, version: str) -> str:
         """Name a version so that lists go on after it, even if it is deleted or replaced meanwhile."""
-        found = self._run(f"SELECT number FROM versions WHERE {_OF_KEY} AND version = ?", *holder, as_bytes(key), version)
+        of = (*holder, as_bytes(key), version)
+        found = self._run(f"SELECT number FROM versions WHERE {_OF_KEY} AND version = ?", *of)
         return f"{version}.{found[0][0]}" if found else version
 
     def count(self, holder: Holder, key: str) -> int:

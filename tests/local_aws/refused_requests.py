@@ -233,6 +233,18 @@ REFUSED_REQUESTS = [
         _PUT_ALARM,
     ),
     Case(
+        "an alarm on a percentile above 100",
+        _alarm(ExtendedStatistic="p101"),
+        "InvalidParameterValue: The value p101 for parameter ExtendedStatistic is not supported.",
+        _PUT_ALARM,
+    ),
+    Case(
+        "data of a statistic that is none",
+        _queries("a", Stat="Median"),
+        "ValidationError: The value Median for parameter MetricDataQueries.member.1.MetricStat.Stat is not supported.",
+        f"{_METRICS}/API_MetricStat.html",
+    ),
+    Case(
         "an unknown treatment of missing data",
         _alarm(TreatMissingData="nope"),
         "ValidationError: *TreatMissingData*",

@@ -207,7 +207,9 @@ def test_a_start_is_rounded_down(cloudwatch):
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
     client, namespace = cloudwatch
     at = minute_ago(5)
-    put(client, namespace, *({"MetricName": "Early", "Value": 1.0, "Timestamp": at + MINUTE / 60 * n} for n in (10, 40)))
+    put(
+        client, namespace, *({"MetricName": "Early", "Value": 1.0, "Timestamp": at + MINUTE / 60 * n} for n in (10, 40))
+    )
     for start, period, expected in ((30, 60, 2.0), (15, 10, 2.0), (25, 10, 1.0)):
         asked = [query(namespace, "Early", "Sum", Period=period)]
         (found,) = client.get_metric_data(
