@@ -1,7 +1,7 @@
 """Give a stopped local AWS the history of a large account, offline: in minutes instead of the days that calls take.
 
-Documents are written by the local AWS's own store, and are copies of what a real release has left; objects are written
-as ministack keeps them.
+Documents are written by the local AWS's own store, and are copies of what a real release has left; S3's objects are
+written with its own index.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from bench.account_size import LAST_VERSION, PREFIX, Size
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope, Store
+from local_aws.host.s3_index import S3Index
 from slipway import names
 from slipway.deployment.history import BEFORE, COLLECTED
 from slipway.registry.metadata import DIGEST, REVISION, VERSION_ID
@@ -38,11 +39,14 @@ class Account:
         state.mkdir(parents=True, exist_ok=True)
         self._state = state
         self._store = Store(state / "local_aws.sqlite", Disk(state))
+        self._objects = S3Index(state / "s3.sqlite", Disk(state))
+        self._holder = ACCOUNT, _BUCKET
         self._began = datetime.now(UTC) - _YEAR
 
     def close(self) -> None:
         """Close its files, so that the local AWS can start."""
         self._store.close()
+        self._objects.close()
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Read a document of the local AWS's store."""
@@ -187,19 +191,20 @@ class Account:
         former = self._folder("s3/.versions")
         shared = former / _SHARED / key
         path = self._folder("s3") / key
-        described = path.with_name(f"{path.name}.meta.json")
-        if path.exists():
-            meta = json.loads(described.read_text())
-            meta["versions"] = [*versions, *meta["versions"]]
-        else:
+        present = self._objects.newest(self._holder, key, -1)[::-1]
+        self._objects.begin()
+        for version in present:
+            self._objects.remove_version(self._holder, key, version["version_id"])
+        for version in [*versions, *present]:
+            self._objects.add_version(self._holder, key, version)
+        if not present:
             path.parent.mkdir(parents=True)
             path.write_bytes(b"zip")
-            newest = versions[-1] | {"is_latest": True}
-            meta = {**newest, "key": key, "versions": [*versions[:-1], newest]}
-        described.write_text(json.dumps(meta))
+            self._objects.put_object(self._holder, key, versions[-1])
+        self._objects.commit([], [])
         shared.parent.mkdir(parents=True, exist_ok=True)
         shared.write_bytes(b"zip")
-        for version in meta["versions"][:-1]:
+        for version in [*versions, *present][:-1]:
             link = former / version["version_id"]
             if not link.exists():
                 link.symlink_to(_SHARED)
@@ -217,8 +222,11 @@ class Account:
         path, body = self._folder("s3") / key, json.dumps(claim)
         path.parent.mkdir(parents=True)
         path.write_text(body)
-        meta = {**version, "version_id": str(uuid.uuid4()), "size": len(body), "key": key}
-        path.with_name(f"{path.name}.meta.json").write_text(json.dumps(meta))
+        record = {**version, "version_id": str(uuid.uuid4()), "size": len(body)}
+        self._objects.begin()
+        self._objects.put_object(self._holder, key, record)
+        self._objects.add_version(self._holder, key, record)
+        self._objects.commit([], [])
 
     def _folder(self, of: str) -> Path:
         return self._state / of / ACCOUNT / _BUCKET

@@ -107,6 +107,10 @@ class S3Index:
         """Note something of this file."""
         self._change("INSERT OR IGNORE INTO facts VALUES (?)", fact)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
     # --- current objects --------------------------------------------------------------------------------------------
 
     def objects(self) -> Iterator[tuple[Holder, str, Record]]:

@@ -1,7 +1,6 @@
 """Part f: what it makes of its figures, the history it writes, and the clock of its approvals."""
 
 import asyncio
-import json
 import time
 
 import pytest
@@ -10,6 +9,8 @@ from bench import virtual_time
 from bench.account_history import Account
 from bench.account_size import LAST_VERSION, Size
 from bench.age import AGED, FRESH, INTAKE, POLL, RELEASE, Cost, part
+from local_aws.framework.disk import Disk
+from local_aws.host.s3_index import S3Index
 from slipway import names
 from slipway.deployment.history import BEFORE
 from slipway.registry.metadata import REVISION
@@ -88,10 +89,14 @@ def test_a_history_is_made_from_what_one_release_has_left(tmp_path):
     again.close()
 
     bucket = tmp_path / "s3" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
-    described = json.loads((bucket / f"{names.source_key('model-0000')}.meta.json").read_text())
-    assert [version["is_latest"] for version in described["versions"]] == [False, False, True]
+    index = S3Index(tmp_path / "s3.sqlite", Disk(tmp_path))
+    holder, key = (ACCOUNT, bucket.name), names.source_key("model-0000")
+    versions = index.newest(holder, key, -1)
+    assert [version["is_latest"] for version in versions] == [True, False, False]
+    assert index.next_object(holder, key, at=True) == key
+    index.close()
     former = tmp_path / "s3/.versions" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
-    for version in described["versions"][:-1]:
+    for version in versions[1:]:
         assert (former / version["version_id"] / names.source_key("model-0000")).is_file()
     assert len(list((bucket / "releases/iris-model").glob("*/claim.json"))) == 5
 
