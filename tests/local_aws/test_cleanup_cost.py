@@ -13,7 +13,7 @@ from tests.local_aws.sagemaker_cases import BUCKET, create_config, create_model,
 
 pytestmark = pytest.mark.local_aws
 
-FEW, MANY = 3, 60
+FEW, MANY = 3, 20
 
 
 class Account:
