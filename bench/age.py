@@ -206,12 +206,17 @@ def _young(say: Callable[[str], None]) -> Path:
 
 
 def _grown(home: Path, young: Path, size: Size) -> Path:
+    from bench import account_metrics
     from bench.account_history import Account
+    from slipway.names import LIVE_VARIANT, endpoint_name
+    from slipway.states import Environment
 
     shutil.copytree(young, home)
     account = Account(home / "aws")
     account.grow(size)
     account.close()
+    if size.days:
+        account_metrics.put_a_year(home / "aws", endpoint_name(PREFIX, Environment.PRODUCTION), LIVE_VARIANT, size.days)
     return home
 
 

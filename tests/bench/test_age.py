@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bench import virtual_time
+from bench import account_metrics, virtual_time
 from bench.account_history import Account
 from bench.account_size import LAST_VERSION, Size
 from bench.age import AGED, FRESH, INTAKE, POLL, RELEASE, Cost, part
@@ -122,3 +122,13 @@ def _release_left(account: Account) -> None:
             made = {name: called, named: f"{arn}{kind}/{called.lower()}", **more, **variants}
             account.put(kind, called.lower(), made)
             account.put("sagemaker_tags", made[named], {"tags": {"slipway:model-prefix": "iris-model"}})
+
+
+def test_a_year_of_metrics_is_as_coarse_as_cloudwatch_keeps_it(tmp_path):
+    now = 1_700_000_000.0
+    # Of a minute for 15 days, of five minutes up to 63 days, then of an hour.
+    expected = 15 * 24 * 60 + (63 - 15) * 24 * 12 + (365 - 63) * 24
+    assert len(list(account_metrics.moments(now, 365))) == pytest.approx(expected, abs=20)
+    assert account_metrics.put_a_year(tmp_path, "iris-model-production", "model-a", 1 / 24) == pytest.approx(
+        9 * 60, abs=9
+    )
