@@ -135,7 +135,7 @@ class _Process:
                 self._gateway.stacks.engine.restore()
                 self._tasks = [
                     asyncio.create_task(self._start_services()),
-                    asyncio.create_task(keep_saved(self._gateway, self._front, self._disk, _SAVE_SECONDS)),
+                    asyncio.create_task(keep_saved(self._gateway, self._disk, _SAVE_SECONDS)),
                 ]
             await send(message)
 

@@ -99,7 +99,7 @@ class Disk:
         except (OSError, sqlite3.Error) as error:
             if not is_full(error):
                 raise
-        self._release()
+        self.release()
         try:
             return work()
         except (OSError, sqlite3.Error) as error:
@@ -131,7 +131,8 @@ class Disk:
         self._held = True
         return True
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give the reserve's space to what has begun."""
         with self._lock:
             self._held = False
             self._reserve.unlink(missing_ok=True)

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from local_aws.framework.api import ServiceError
+from local_aws.framework.store import FAMILY, Collection, Conditions, Scope
 
 # The first part of each token's content.
 _MARK = "after"
+_SIZE = 10
+FAMILY_ORDER = "_order"
+_NAME = "_name"
 
 
 def paginate(
@@ -39,7 +43,11 @@ def paginate(
     page = ordered[: parameters.get("MaxResults", default_size)]
     if len(page) == len(ordered):
         return page, None
-    return page, base64.urlsafe_b64encode(json.dumps([_MARK, *key(page[-1])]).encode()).decode()
+    return page, _token(key(page[-1]))
+
+
+def _token(position: tuple[Any, ...]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([_MARK, *position]).encode()).decode()
 
 
 def _position(token: str, example: tuple[Any, ...] | None) -> tuple[Any, ...]:
@@ -59,53 +67,77 @@ def _position(token: str, example: tuple[Any, ...] | None) -> tuple[Any, ...]:
     return found
 
 
-def select(
-    documents: list[dict[str, Any]],
+def page_of(
+    collection: Collection,
+    scope: Scope,
     parameters: dict[str, Any],
     *,
     name_field: str,
     sort_fields: dict[str, str],
     status_field: str | None = None,
-    default_sort: str = "CreationTime",
     default_order: str = "Descending",
-    unique_field: str | None = None,
+    family: str | None = None,
+    conditions: Conditions | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Filter, sort and page documents by the parameters SageMaker's List operations share.
+    """Filter, sort and page documents by the parameters that SageMaker's List operations share.
 
+    By CreationTime and by name a page is read from an index; by other members, all that fit are sorted.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
-    :param documents: all of them
+    :param collection: where the documents are, by their names in small letters
+    :param scope: whose documents
     :param parameters: the request: NameContains, StatusEquals, Creation-/LastModifiedTimeAfter/-Before, SortBy,
         SortOrder, MaxResults, NextToken
     :param name_field: the member that holds the name
-    :param sort_fields: member to sort by, for each value of SortBy
+    :param sort_fields: member to sort by, for each value of SortBy; FAMILY_ORDER for names with numbers after a slash
     :param status_field: the member StatusEquals is compared with
-    :param default_sort: SortBy when absent
     :param default_order: SortOrder when absent, as the page of the operation says
-    :param unique_field: the member that decides between equals; the name when None
+    :param family: what the names begin with up to their slash; empty for names without one, None for all
+    :param conditions: more conditions
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here
     """
-    found = [document for document in documents if _wanted(document, parameters, name_field, status_field)]
-    sort_field = sort_fields[parameters.get("SortBy", default_sort)]
-    return paginate(
-        found,
-        parameters,
-        key=lambda document: (document[sort_field], document[unique_field or name_field]),
-        descending=parameters.get("SortOrder", default_order) == "Descending",
-        default_size=10,
-    )
+    wanted: Conditions = [*(conditions or []), *_conditions(parameters, status_field)]
+    if family is not None:
+        wanted.insert(0, (f"{FAMILY} = ?", family))
+    descending = parameters.get("SortOrder", default_order) == "Descending"
+    field = sort_fields[parameters.get("SortBy", "CreationTime")]
+    by = {"CreationTime": "created, name", name_field: "name"}.get(field)
+    if by is None:
+        rows = collection.page(scope, -1, None, by="name", descending=False, conditions=wanted)
+        return paginate(
+            [{**document, FAMILY_ORDER: _in_family(name), _NAME: name} for name, document in rows],
+            parameters,
+            key=lambda document: (document[field], document[_NAME]),
+            descending=descending,
+            default_size=_SIZE,
+        )
+    after = None
+    if "NextToken" in parameters:
+        after = _position(parameters["NextToken"], (0.0, "") if "," in by else ("",))
+    size = parameters.get("MaxResults", _SIZE)
+    rows = collection.page(scope, size + 1, after, by=by, descending=descending, conditions=wanted)
+    page = [document for _, document in rows[:size]]
+    if len(rows) <= size:
+        return page, None
+    name, last = rows[size - 1]
+    return page, _token((float(last["CreationTime"]), name) if "," in by else (name,))
 
 
-def _wanted(document: dict[str, Any], parameters: dict[str, Any], name_field: str, status_field: str | None) -> bool:
-    if parameters.get("NameContains", "").lower() not in document[name_field].lower():
-        return False
-    if status_field and parameters.get("StatusEquals", document[status_field]) != document[status_field]:
-        return False
-    return all(
-        parameters.get(f"{member}After", float("-inf"))
-        <= document[member]
-        <= parameters.get(f"{member}Before", float("inf"))
-        for member in ("CreationTime", "LastModifiedTime")
-        if member in document
-    )
+def _conditions(parameters: dict[str, Any], status_field: str | None) -> Conditions:
+    """Return what a request asks for, in SQL."""
+    modified = "json_extract(body, '$.LastModifiedTime')"
+    asked = {
+        "NameContains": f"instr(rtrim(coalesce(nullif({FAMILY}, ''), name), '/'), lower(?)) > 0",
+        "CreationTimeAfter": "created >= ?",
+        "CreationTimeBefore": "created <= ?",
+        "LastModifiedTimeAfter": f"ifnull({modified} >= ?, 1)",
+        "LastModifiedTimeBefore": f"ifnull({modified} <= ?, 1)",
+        **({"StatusEquals": f"json_extract(body, '$.{status_field}') = ?"} if status_field else {}),
+    }
+    return [(one, parameters[name]) for name, one in asked.items() if name in parameters]
+
+
+def _in_family(name: str) -> list[str | int]:
+    family, _, number = name.partition("/")
+    return [family, int(number) if number.isdecimal() else 0]

@@ -38,6 +38,9 @@ class Scope:
 # Defined here because Collection.list hides the builtin inside the class.
 Everywhere = list[tuple[Scope, str, Document]]
 Page = list[tuple[str, Document]]
+Conditions = list[tuple[str, str | float]]
+# The part of a name up to its slash, such as the group of a version; empty for a name without one.
+FAMILY = "substr(name, 1, instr(name, '/'))"
 Result = TypeVar("Result")
 # Greater than the CreationTime of any document.
 _AFTER_ALL = (1e12, "")
@@ -177,6 +180,38 @@ class Collection:
         )
         return [(name, json.loads(body)) for name, body in rows]
 
+    def page(
+        self,
+        scope: Scope,
+        count: int,
+        after: tuple[Any, ...] | None,
+        *,
+        by: str,
+        descending: bool,
+        conditions: Conditions,
+    ) -> Page:
+        """Read a page from an index, which costs the rows up to its end.
+
+        :param scope: whose documents
+        :param count: of the page
+        :param after: of the last document of the page before, what the pages are ordered by
+        :param by: ``created, name`` or ``name``
+        :param descending: whether the last one comes first
+        :param conditions: of SQL, each with its value
+        :returns: name and a copy of each document
+        """
+        marks = ", ".join("?" for _ in by.split(","))
+        wanted = [one for one, _ in conditions]
+        if after is not None:
+            wanted.append(f"({by}) {'<' if descending else '>'} ({marks})")
+        order = ", ".join(f"{one} {'DESC' if descending else 'ASC'}" for one in by.split(","))
+        rows = self._store.execute(
+            "SELECT name, body FROM documents WHERE kind = ? AND account = ? AND region = ?"  # noqa: S608 (constants)
+            f"{''.join(f' AND {one}' for one in wanted)} ORDER BY {order} LIMIT ?",
+            (self._kind, scope.account_id, scope.region, *(value for _, value in conditions), *(after or ()), count),
+        )
+        return [(name, json.loads(body)) for name, body in rows]
+
     def count(self, scope: Scope) -> int:
         """Count the documents of one account and region.
 
@@ -219,7 +254,7 @@ class Store:
         disk.write(self._order_by_creation)
 
     def _order_by_creation(self) -> None:
-        """Add the column `created` to the file of an earlier version, all or nothing, and the index on it."""
+        """Add the column `created` to the file of an earlier version, all or nothing, and the indexes."""
         with self._connection:
             self._connection.execute("BEGIN")
             columns = [row[1] for row in self._executed("PRAGMA table_info(documents)", ())]
@@ -232,6 +267,10 @@ class Store:
                     )
             self._connection.execute(
                 "CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)"
+            )
+            self._connection.execute(
+                "CREATE INDEX IF NOT EXISTS documents_by_family ON documents"
+                f" (kind, account, region, {FAMILY}, created)"
             )
 
     def collection(self, kind: str) -> Collection:

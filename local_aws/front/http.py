@@ -40,6 +40,7 @@ from local_aws.front.xml_answers import readable
 from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
+from local_aws.host.used_entries import begin_call
 
 # Objects are on disk before their answer. Metrics and log lines are many, so `keep_saved` writes them later.
 _SAVED_LATER = re.compile(r"(s3:(?!.*Bucket).*|monitoring:PutMetricData|logs:PutLogEvents)")
@@ -75,8 +76,6 @@ class Front:
         # The console's pages.
         self.console: Asgi | None = None
         self.ready = False
-        # Whether a call may have changed state since the flag was last cleared.
-        self.changed = False
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -131,6 +130,7 @@ class Front:
             return
         started: dict[str, Any] = {}
         refused = False
+        begin_call()
 
         async def speak(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -192,11 +192,11 @@ class Front:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
         status = start["status"]
         if status < 400 and changes_something(operation):
-            self.changed = True
-            if not _SAVED_LATER.fullmatch(f"{service}:{operation}"):
-                await self._gateway.persistence.save_service(service)
-            for receiver in _DELIVERS_TO.get(service, ()):
-                await self._gateway.persistence.save_service(receiver)
+            if _SAVED_LATER.fullmatch(f"{service}:{operation}"):
+                self._gateway.persistence.save_later(service)
+            else:
+                self._gateway.persistence.save_service(service)
+            self._gateway.persistence.save_delivered(_DELIVERS_TO.get(service, ()))
         elif service == "cloudformation":
             # The answer may show the end of an operation, which must be on disk before.
             async with self._gateway.stacks.engine.ending:

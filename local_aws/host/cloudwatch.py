@@ -76,8 +76,6 @@ class CloudWatch:
         self._cloudwatch = cloudwatch = modules["ministack.services.cloudwatch"]
         self._sns = modules["ministack.services.sns"]
         self._responses = modules["ministack.core.responses"]
-        # Whether an alarm changed without a request, since the flag was last cleared.
-        self.changed = False
         # ministack's own code would change an alarm on any PutMetricData, and send SNS another text than AWS's.
         cloudwatch._evaluate_alarm = lambda alarm: None
         cloudwatch._dispatch_alarm_actions = self._notify
@@ -172,7 +170,6 @@ class CloudWatch:
         self._cloudwatch._record_history(name, old, state, why, reason_data=json.loads(data))
         self._notify(alarm, old, state, why)
         self._cloudwatch._evaluate_parent_alarms(alarm)
-        self.changed = True
 
     def _notify(self, alarm: Mapping[str, Any], old: str, new: str, why: str) -> None:
         scope = Scope(self._responses.get_account_id(), self._responses.get_region())

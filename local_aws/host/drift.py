@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-d
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,7 +53,7 @@ class DriftDetection:
     :param pace_seconds: how long a detection stays in progress beyond the work itself
     """
 
-    def __init__(self, modules: Mapping[str, Any], save: Callable[[], Awaitable[None]], pace_seconds: float) -> None:
+    def __init__(self, modules: Mapping[str, Any], save: Callable[[], None], pace_seconds: float) -> None:
         self._state = modules["ministack.services.cloudformation"]
         self._drift = modules["ministack.services.cloudformation.drift"]
         self._handlers = modules["ministack.services.cloudformation.handlers"]
@@ -124,7 +124,7 @@ class DriftDetection:
             detection |= {"DetectionStatus": _FAILED, "DetectionStatusReason": "The local AWS failed."}
         finally:
             del self._running[detection["StackDriftDetectionId"]]
-        await self._save()
+        self._save()
 
     async def _detect(self, stack: Document, wanted: list[str], detection: Document) -> None:
         before, records = _version(stack), dict(stack.get("_resources", {}))
@@ -156,9 +156,11 @@ class DriftDetection:
     def _status(self, params: dict[str, Any]) -> _Answer:
         """Answer DescribeStackDriftDetectionStatus; a detection of an earlier process has failed."""
         name = self._handlers._p(params, "StackDriftDetectionId")
-        for stack in self._state._stacks.values():
+        for stack_name, stack in self._state._stacks.items():
             detection = (stack.get("_drift_detections") or {}).get(name, {})
             if detection.get("DetectionStatus") == _IN_PROGRESS and name not in self._running:
+                # By its key, so that the change is saved.
+                detection = self._state._stacks[stack_name]["_drift_detections"][name]
                 detection |= {"DetectionStatus": _FAILED, "DetectionStatusReason": _INTERRUPTED}
         return self._describe_status(params)
 

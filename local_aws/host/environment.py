@@ -21,7 +21,8 @@ def configure(settings: Settings) -> None:
             "BIND_HOST": settings.bind,
             "PERSIST_STATE": "1",
             "STATE_DIR": str(settings.state_dir / "ministack"),
-            "S3_PERSIST": "1",
+            # `s3_versions` turns it on, when it has replaced what ministack reads and writes.
+            "S3_PERSIST": "0",
             "S3_DATA_DIR": str(settings.state_dir / "s3"),
             # The secret of the keys of twelve digits, which the account's own services sign with.
             "AWS_SECRET_ACCESS_KEY": settings.inside_secret,

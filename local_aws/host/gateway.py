@@ -41,7 +41,9 @@ from local_aws.host import (
     role_boundaries,
     s3,
     s3_files,
+    s3_lists,
     s3_requests,
+    s3_versions,
     services,
     sessions,
     stack_engine,
@@ -53,6 +55,7 @@ from local_aws.host import (
     stacks,
     template_checks,
     trust_checks,
+    used_entries,
 )
 from local_aws.host.environment import configure
 from local_aws.host.stack_operations import Journal
@@ -91,7 +94,9 @@ _PARTS: tuple[ModuleType, ...] = (
     role_boundaries,
     s3,
     s3_files,
+    s3_lists,
     s3_requests,
+    s3_versions,
     services,
     sessions,
     stack_engine,
@@ -103,6 +108,7 @@ _PARTS: tuple[ModuleType, ...] = (
     stacks,
     template_checks,
     trust_checks,
+    used_entries,
 )
 
 
@@ -126,7 +132,6 @@ class Gateway:
 
     def __init__(self, settings: Settings, journal: Journal, disk: Disk) -> None:
         configure(settings)
-        s3_files.recover(settings.state_dir / "s3")
         modules: dict[str, Any] = {name: import_module(name) for name in private_parts()}
         # ministack's own ASGI application.
         self.asgi_app: Callable[..., Awaitable[None]] = modules["ministack.app"].app
@@ -137,6 +142,7 @@ class Gateway:
         self.services = services.Services(modules, self.requests, self.iam.permissions)
         patterns.bound_cloudformation(modules)
         patterns.bound_logs(modules)
+        self.objects = s3_files.S3Files(modules, disk, settings.state_dir)
         s3.encode_listed_keys(modules)
         s3.encrypt_by_default(modules)
         s3.check_requests(modules)
@@ -144,7 +150,6 @@ class Gateway:
         trust_checks.check_trust_policies(modules)
         managed_policies.know_policies(modules)
         cdk.count_as_bootstrapped(modules)
-        s3_files.S3Files(modules, disk, settings.state_dir / "uploads")
         self.metrics = MetricStore(settings.state_dir / "metrics.sqlite", disk)
         history = AlarmHistory(self.metrics)
         answers = cloudwatch_answers.CloudWatchAnswers(modules)
@@ -165,6 +170,6 @@ class Gateway:
         )
         nested_stacks.check_nested_stacks(modules, self.roles)
         self.cloudwatch = cloudwatch.CloudWatch(modules, self.metrics)
-        self.views = Views(modules, history)
+        self.views = Views(modules, self.objects.index, history)
         for type_name, (read, compared) in self.cloudwatch.readers().items():
             self.stacks.drift.add_reader(type_name, self.roles.reading(type_name, read), compared)

@@ -1,13 +1,13 @@
 """Reads S3's buckets and the names of their objects for people; no content."""
 
-import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from local_aws.framework.store import Scope
+from local_aws.host.s3_index import S3Index
 
-PRIVATE_PARTS = {"ministack.services.s3": ("_bucket_versioning", "_buckets", "_object_versions")}
+PRIVATE_PARTS = {"ministack.services.s3": ("_bucket_versioning", "_buckets")}
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class ObjectViews:
     """What the console shows of S3; any thread may ask.
 
     :param modules: ministack's modules by name
+    :param index: what S3 knows
     """
 
-    def __init__(self, modules: Mapping[str, Any]) -> None:
+    def __init__(self, modules: Mapping[str, Any], index: S3Index) -> None:
         self._s3 = modules["ministack.services.s3"]
+        self._index = index
 
     def buckets(self, scope: Scope) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the account's buckets by name, with created, region, versioning and how many objects there are."""
@@ -65,28 +67,26 @@ class ObjectViews:
         :param count: of the page
         :returns: by key; None when there is no such bucket
         """
-        held = self._s3._buckets._data.get((scope.account_id, bucket))
-        if held is None:
+        holder = scope.account_id, bucket
+        if holder not in self._s3._buckets._data:
             return None
-        # Lists of references: a change by another thread must not disturb the walk.
-        current = list(held["objects"])
-        past = [
-            key
-            for account, (holder, key) in list(self._s3._object_versions._data)
-            if holder == bucket and account == scope.account_id and key not in held["objects"]
-        ]
-        wanted = (key for key in (*current, *past) if key > after and key.startswith(prefix))
-        listed = []
-        for key in heapq.nsmallest(count, wanted):
-            if versions := self.versions(scope, bucket, key):
-                listed.append(ListedKey(key, versions[0], len(versions)))
+        listed: list[ListedKey] = []
+        at, position = prefix > after, max(prefix, after)
+        while len(listed) < count and (key := self._index.next_key(holder, position, at=at)) is not None:
+            if not key.startswith(prefix):
+                break
+            listed.append(ListedKey(key, self.versions(scope, bucket, key, 1)[0], self._index.count(holder, key) or 1))
+            at, position = False, key
         return listed
 
-    def versions(self, scope: Scope, bucket: str, key: str) -> list[ObjectVersion]:
-        """Return the versions of a key, the newest first; none when there is no such key."""
-        kept = list(self._s3._object_versions._data.get((scope.account_id, (bucket, key))) or [])
+    def versions(self, scope: Scope, bucket: str, key: str, count: int = -1) -> list[ObjectVersion]:
+        """Return versions of a key, the newest first; none when there is no such key.
+
+        :param count: at most so many; all for -1
+        """
+        kept = self._index.newest((scope.account_id, bucket), key, count)
         if kept:
-            return [_version(one) for one in reversed(kept)]
+            return [_version(one) for one in kept]
         held = self._s3._buckets._data.get((scope.account_id, bucket)) or {"objects": {}}
         found = held["objects"].get(key)
         return [] if found is None else [_version({"version_id": "null", "is_latest": True, **found})]

@@ -1,31 +1,45 @@
-"""Writes ministack's state to disk."""
+"""Keeps ministack's state on disk: a save writes the entries that changed, and costs what these do."""
 
-import asyncio
-import copy
-import json
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from local_aws.framework.disk import Disk, DiskFull
+from local_aws.host.state_entries import Change, Entry, Part, added, changed, entry_of
+from local_aws.host.state_rows import ALL_PARTS, Name, Row, StateRows
+from local_aws.host.used_entries import Used, UsedEntries, used_by_call
 
 PRIVATE_PARTS = {
-    "ministack.app": ("SERVICE_REGISTRY", "_build_persistence_save_dict", "_state_map"),
-    "ministack.core.persistence": ("STATE_DIR", "_json_default", "_state_format_version", "save_state"),
+    "ministack.app": (
+        "SERVICE_REGISTRY",
+        "_build_persistence_save_dict",
+        "_load_persisted_state",
+        "_state_map",
+        "load_state",
+        "save_all",
+    ),
+    "ministack.core.persistence": ("STATE_DIR", "_state_format_version"),
     "ministack.core.responses": ("AccountRegionScopedDict", "AccountScopedDict"),
 }
-# The states whose `get_state` only copies what is stored: those of all services in use but KMS.
-_UNCOPIED = frozenset({"cloudformation", "cloudwatch", "cloudwatch_logs", "iam", "s3", "sns", "sqs"})
+# ministack finds the entries of these by a walk, and changes them then; there are few.
+_WALKED = frozenset(
+    {
+        ("cloudwatch", "composite_alarms"),
+        ("cloudwatch", "composite_triggers"),
+        ("kms", "grants"),
+        ("sns", "platform_endpoints"),
+    }
+)
+
+# What finds the changes of an entry.
+Find = Callable[[Entry, Any], Iterator[Change]]
 
 _log = logging.getLogger(__name__)
 
 
 class Persistence:
-    """The state of ministack's services on disk.
+    """The state of ministack's services on disk. Use it on the event loop's thread only.
 
     :param modules: ministack's modules by name
     :param disk: the disk it is on
@@ -34,120 +48,199 @@ class Persistence:
     def __init__(self, modules: Mapping[str, Any], disk: Disk) -> None:
         self._app = modules["ministack.app"]
         self._format = modules["ministack.core.persistence"]
-        self._disk = disk
-        self._stores = _Stores(modules["ministack.core.responses"])
-        # ministack calls it at a stop, service by service.
-        self._format.save_state = self._save_last
-        for partial in Path(self._format.STATE_DIR).glob("*.json.tmp"):
-            # Of a process that was killed meanwhile; the disk may be full.
-            partial.unlink()
-        # ministack writes each state file through one temporary file with a fixed name.
-        self._saving = threading.Lock()
-        self._numbers = count(1)
-        # By state: the number and the text of the newest on disk.
-        self._saved: dict[str, tuple[int, str]] = {}
+        responses = modules["ministack.core.responses"]
+        # By the length of a key with its account or its account and region.
+        self._stores: dict[int, Any] = {2: responses.AccountScopedDict, 3: responses.AccountRegionScopedDict}
+        self._used = UsedEntries(modules)
+        self._rows = StateRows(Path(self._format.STATE_DIR) / "state.sqlite", disk)
+        # What is on disk; of `_unsure` entries only some parts may be there.
+        self._entries: dict[Name, Entry] = {}
+        self._unsure: set[Name] = set()
+        # The entries of a member that is walked, and whether a member is.
+        self._known: dict[tuple[str, str], set[Name]] = {}
+        self._is_walked: dict[tuple[str, str], bool] = {}
+        # The services that have changed by calls which `save` writes.
+        self._later: set[str] = set()
+        # States that an earlier version wrote, each into a file of its own.
+        self._files: set[str] = set()
+        self._load_file, load_all = self._app.load_state, self._app._load_persisted_state
+        self._app.load_state = self._load
+        self._app._load_persisted_state = lambda: self._take_files(load_all)
+        # ministack calls it at a stop.
+        self._app.save_all = lambda _: self._save_last()
 
-    async def save(self) -> None:
-        """Write the state of every service of ministack that was in use.
+    # --- saving -----------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write what has changed since this was called before and is not written yet.
 
         :raises DiskFull: there is no space
         """
-        await self._save(lambda key: True)
+        used, later = self._used.take(), self._later
+        self._later = set()
+        try:
+            self._save(used, walked={self._module_of(service) for service in later})
+        except DiskFull:
+            self._later |= later
+            raise
 
-    async def save_service(self, service: str) -> None:
-        """Write the state of one service, for a call whose answer promises it.
+    def save_service(self, service: str | None) -> None:
+        """Write what the current call, or the operation that it began, has changed of a service.
+
+        :param service: ministack's name for it; None if any may have changed
+        :raises DiskFull: there is no space
+        """
+        modules = set(self._app._state_map.values()) if service is None else {self._module_of(service)}
+        used = used_by_call()
+        self._save(self._used.since() if used is None else used, only=modules, walked=modules)
+
+    def save_delivered(self, services: Iterable[str]) -> None:
+        """Write the messages that the current call has passed on to other services.
+
+        :param services: ministack's names for them
+        :raises DiskFull: there is no space
+        """
+        modules = {self._module_of(service) for service in services}
+        self._save(used_by_call() or set(), only=modules, find=added)
+
+    def save_later(self, service: str) -> None:
+        """Let the next `save` look for changes of a service that no entry tells about.
 
         :param service: ministack's name for it
-        :raises DiskFull: there is no space
         """
-        await self._save(self._of(service))
+        self._later.add(service)
 
-    async def _save(self, wanted: Callable[[str], bool]) -> None:
-        for key, number, text in self._texts(wanted):
-            await asyncio.to_thread(self._write, key, number, text)
-
-    def save_now(self, service: str | None) -> None:
-        """Write as `save` does, for a change that CloudFormation makes on the event loop and depends on next.
-
-        :param service: ministack's name for the only service that may have changed; None if any may have
-        :raises DiskFull: there is no space
-        """
-        for key, number, text in self._texts(self._of(service) if service else lambda key: True):
-            self._write(key, number, text)
-
-    def _of(self, service: str) -> Callable[[str], bool]:
-        """Return what tells whether a state file is a service's."""
-        module = self._app.SERVICE_REGISTRY.get(service, {}).get("module")
-        return lambda key: bool(self._app._state_map[key] == module)
-
-    def _texts(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, str]]:
-        """Encode states on the event loop, where they cannot change meanwhile; each with its key and number."""
-        for key, get_state in self._app._build_persistence_save_dict().items():
-            if not wanted(key):
-                continue
-            # A copy takes several times as long as the encoding, and nothing runs between the two.
-            with self._stores.uncopied() if key in _UNCOPIED else nullcontext():
-                state = get_state()
-            if state is not None:
-                yield key, next(self._numbers), self._encoded(key, state)
-
-    def _write(self, key: str, number: int, text: str) -> None:
-        with self._saving:
-            if number > self._saved.get(key, (0, ""))[0]:
-                if text != self._saved.get(key, (0, ""))[1]:
-                    self._put(key, text)
-                self._saved[key] = number, text
-
-    def _save_last(self, key: str, state: Any) -> None:
+    def _save_last(self) -> None:
+        self._later = set(self._app.SERVICE_REGISTRY)
         try:
-            self._put(key, self._encoded(key, state))
+            self.save()
         except DiskFull as full:
-            _log.error("%s The last changes of %s, none of them answered, are not saved.", full, key)
+            _log.error("%s The last changes, none of them answered, are not saved.", full)
 
-    def _encoded(self, key: str, state: Any) -> str:
-        wrapped = {"__ministack_format__": self._format._state_format_version(key), "payload": state}
-        return json.dumps(wrapped, default=self._format._json_default)
+    def _module_of(self, service: str) -> str:
+        return str(self._app.SERVICE_REGISTRY.get(service, {}).get("module", ""))
 
-    def _put(self, key: str, text: str) -> None:
-        """Write one state file as ministack does, but tell when it cannot be written."""
-        path = Path(self._format.STATE_DIR) / f"{key}.json"
-        partial = path.with_suffix(".json.tmp")
+    def _save(
+        self,
+        used: set[Used],
+        *,
+        only: set[str] | None = None,
+        walked: set[str] | frozenset[str] = frozenset(),
+        find: Find = changed,
+    ) -> None:
+        """Write the changes of some entries.
 
-        def write() -> None:
-            try:
-                partial.write_text(text)
-                partial.replace(path)
-            except OSError:
-                partial.unlink(missing_ok=True)
-                raise
-
-        self._disk.write(write)
-
-
-class _Stores:
-    """The containers of ministack's states, which `get_state` copies for whoever keeps the result.
-
-    :param responses: the module with their classes
-    """
-
-    def __init__(self, responses: Any) -> None:
-        self._encoding = encoding = threading.local()
-
-        def copied(store: Any, memo: dict[int, Any]) -> Any:
-            if getattr(encoding, "now", False):
-                return store
-            made = memo[id(store)] = type(store)()
-            made._data = copy.deepcopy(store._data, memo)
-            return made
-
-        for kind in (responses.AccountScopedDict, responses.AccountRegionScopedDict):
-            kind.__deepcopy__ = copied
-
-    @contextmanager
-    def uncopied(self) -> Iterator[None]:
-        """Let this thread get the stores themselves from `get_state`, to encode them at once."""
-        self._encoding.now = True
+        :param used: the entries
+        :param only: ministack's modules whose state is written; None for all
+        :param walked: modules whose members are compared as a whole if no entry tells about their changes
+        :param find: finds the changes of an entry
+        :raises DiskFull: there is no space; the next save tries again
+        """
+        keys: dict[int, list[tuple[Any, ...]]] = {}
+        for store, key in used:
+            keys.setdefault(store, []).append(key)
+        rows: list[Row] = []
+        formats = []
+        for state, get_state in self._app._build_persistence_save_dict().items():
+            module = self._app._state_map[state]
+            if only is not None and module not in only:
+                continue
+            with self._used.uncopied():
+                members = get_state()
+            if members is None:
+                continue
+            before = len(rows)
+            for member, value in members.items():
+                if module in walked or state in self._files:
+                    rows += self._walk(state, member, value, get_state)
+                if type(value) in self._stores.values():
+                    for key in keys.get(id(value), ()):
+                        gone = key not in value._data
+                        rows += self._differing((state, member, key), value._data.get(key), gone=gone, find=find)
+            if len(rows) > before or state in self._files:
+                formats.append((state, self._format._state_format_version(state)))
+        if not formats:
+            return
         try:
-            yield
-        finally:
-            self._encoding.now = False
+            self._rows.write(rows, formats)
+        except DiskFull:
+            for name, *_ in rows:
+                self._entries.pop(name, None)
+                self._unsure.add(name)
+            self._used.put_back(used)
+            raise
+        self._unsure -= {name for name, *_ in rows}
+        self._forget_files({state for state, _ in formats})
+
+    def _walk(self, state: str, member: str, value: Any, get_state: Any) -> Iterator[Row]:
+        """Compare all of a member of whose changes no entry tells, or which is still in an earlier version's file."""
+        if type(value) not in self._stores.values():
+            yield from self._differing((state, member, None), value)
+        elif state in self._files or self._walked(state, member, value, get_state):
+            known = self._known.setdefault((state, member), set())
+            names = {(state, member, key) for key in value._data}
+            for name in known - names:
+                yield from self._differing(name, None, gone=True)
+            self._known[state, member] = names
+            for key, entry in list(value._data.items()):
+                yield from self._differing((state, member, key), entry)
+
+    def _walked(self, state: str, member: str, value: Any, get_state: Any) -> bool:
+        """Tell whether a member must be walked: it is made for the save, or ministack changes what it finds in it."""
+        if (state, member) not in self._is_walked:
+            with self._used.uncopied():
+                made = get_state()[member] is not value
+            self._is_walked[state, member] = made or (state, member) in _WALKED
+        return self._is_walked[state, member]
+
+    def _differing(self, name: Name, value: Any, *, gone: bool = False, find: Find = changed) -> Iterator[Row]:
+        known = name in self._entries
+        if name in self._unsure or (gone and known):
+            yield name, ALL_PARTS, None
+        if gone:
+            self._entries.pop(name, None)
+            return
+        if not known:
+            self._entries[name], find = entry_of(*name[:2]), changed
+        yield from ((name, part, text) for part, text in find(self._entries[name], value))
+
+    # --- loading ----------------------------------------------------------------------------------------------------
+
+    def _load(self, state: str) -> dict[str, Any] | None:
+        saved_in = self._rows.format_of(state)
+        if saved_in is None:
+            found: dict[str, Any] | None = self._load_file(state)
+            if found:
+                self._files.add(state)
+            return found
+        if saved_in > self._format._state_format_version(state):
+            _log.error("The state of %s was saved by a newer version, and is not loaded", state)
+            return None
+        parts: dict[Name, list[Part]] = {}
+        for name, part, text in self._rows.read(state):
+            parts.setdefault(name, []).append((part, text))
+        members: dict[str, Any] = {}
+        for name, known in parts.items():
+            _, member, key = name
+            entry = self._entries[name] = entry_of(state, member)
+            value = entry.join(known)
+            if key is None:
+                members[member] = value
+            else:
+                members.setdefault(member, self._stores[len(key)]())._data[key] = value
+                self._known.setdefault((state, member), set()).add(name)
+        return members
+
+    def _take_files(self, load_all: Any) -> None:
+        """Load all states, and write those that an earlier version wrote into files as rows."""
+        load_all()
+        if self._files:
+            try:
+                self._save(set(), only={self._app._state_map[state] for state in self._files})
+            except DiskFull:
+                _log.warning("There is no space for the state of an earlier version in its new form; it stays as it is")
+
+    def _forget_files(self, states: set[str]) -> None:
+        for state in self._files & states:
+            (Path(self._format.STATE_DIR) / f"{state}.json").unlink(missing_ok=True)
+        self._files -= states

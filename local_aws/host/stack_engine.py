@@ -3,7 +3,8 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, copy_context
 from typing import Any
 
 from local_aws.framework.disk import DiskFull
@@ -13,6 +14,7 @@ from local_aws.host.drift import forget_drift
 from local_aws.host.stack_notifications import StackNotifications
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 from local_aws.host.stack_roles import StackRoles
+from local_aws.host.used_entries import begin_call
 from local_aws.settings import Clock
 
 _CLOUDFORMATION = "ministack.services.cloudformation"
@@ -76,8 +78,7 @@ class StackEngine:
     :param journal: where operations are written down
     :param roles: whose permissions count
     :param clock: how fast AWS's minutes pass
-    :param save: makes CloudFormation's state durable
-    :param save_now: makes the state of one service durable, or of every service for None, on the event loop
+    :param save: makes durable what the current operation has changed of one service, or of every service for None
     """
 
     def __init__(
@@ -86,8 +87,7 @@ class StackEngine:
         journal: Journal,
         roles: StackRoles,
         clock: Clock,
-        save: Callable[[], Awaitable[None]],
-        save_now: Callable[[str | None], None],
+        save: Callable[[str | None], None],
     ) -> None:
         self._responses = modules["ministack.core.responses"]
         self._state = modules[_CLOUDFORMATION]
@@ -99,9 +99,8 @@ class StackEngine:
         self._clock = clock
         self._notifications = StackNotifications(modules)
         self._save = save
-        self._save_now = save_now
         self._described: dict[int, Document] = {}
-        self._begun: list[tuple[Operation, Coroutine[Any, Any, None]]] = []
+        self._begun: list[tuple[Operation, Coroutine[Any, Any, None], Context]] = []
         # Held from when a stack shows the end of its operation until that is on disk.
         self.ending = asyncio.Lock()
         self._begin_task = self._stacks._create_stack_task_in_region
@@ -150,6 +149,10 @@ class StackEngine:
     def _begin(self, coroutine: Coroutine[Any, Any, None], stack: Document, stack_id: str) -> None:
         """Record an operation and let the host begin it, before the caller is answered."""
         call = self._described.pop(id(coroutine))
+        for name, change_set in self._state._change_sets.items():
+            if change_set.get("StackId") == stack_id:
+                # An update has just made the stack's other change sets obsolete, which it found by a walk.
+                self._state._change_sets.get(name)
         forget_drift(stack)
         self._notifications.keep(stack)
         stack_timeouts.keep(stack, self._clock)
@@ -166,7 +169,7 @@ class StackEngine:
         while True:
             try:
                 async with self.ending:
-                    await self._save()
+                    self._save("cloudformation")
                 operation.end()
                 return
             except DiskFull:
@@ -193,7 +196,7 @@ class StackEngine:
             def save() -> None:
                 # A handler with its own thread saves its state itself. The stack is saved when its operation ends.
                 if not self._stacks._runs_on_worker_thread(type_name):
-                    self._save_now(_SERVICES.get(type_name.rpartition("::")[0]))
+                    self._save(_SERVICES.get(type_name.rpartition("::")[0]))
 
             return operation.step(f"{name} {type_name} {resource}", work, save)
 
@@ -235,21 +238,27 @@ class StackEngine:
             self._state._stacks[name] = stack
             # The events after that are written again.
             self._state._stack_events[stack_id] = self._state._stack_events.get(stack_id, [])[: operation.events]
-            self._begun.append((operation, self._coroutine(operation.call)))
-        unfinished = {operation.stack["StackId"] for operation, _ in self._begun}
+            # What it uses is its own to save, as that of a call.
+            context = copy_context()
+            context.run(begin_call)
+            self._begun.append((operation, context.run(self._coroutine, operation.call), context))
+        unfinished = {operation.stack["StackId"] for operation, *_ in self._begun}
         for (account, region, name), stack in list(self._state._stacks._data.items()):
             if stack.get("StackStatus") in _ABANDONED and stack["StackId"] not in unfinished:
                 self._enter_scope(Scope(account, region))
-                self._abandon(name, stack)
+                self._abandon(name, self._state._stacks[name])
 
     def go_on(self) -> None:
         """Continue what was restored, once the services that make resources run."""
-        for operation, coroutine in self._begun:
-            self._enter_scope(operation.scope)
+        for operation, coroutine, context in self._begun:
             stack = operation.stack
             _log.warning("An operation of stack %s was interrupted and continues", stack["StackName"])
-            self._begin_task(self._carry_out(operation, coroutine, stack), stack, stack["StackId"])
+            context.run(self._go_on, operation, coroutine, stack)
         self._begun = []
+
+    def _go_on(self, operation: Operation, coroutine: Coroutine[Any, Any, None], stack: Document) -> None:
+        self._enter_scope(operation.scope)
+        self._begin_task(self._carry_out(operation, coroutine, stack), stack, stack["StackId"])
 
     def _coroutine(self, call: Document) -> Coroutine[Any, Any, None]:
         arguments = [self._from_data(value) for value in call["arguments"]]

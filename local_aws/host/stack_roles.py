@@ -73,8 +73,9 @@ class StackRoles:
 
     def _with_kept(self, match: re.Match[str]) -> str:
         """Add what ministack does not describe: the role, the topics and the time for the creation."""
-        stacks = self._cloudformation._stacks._data.values()
-        stack: Document = next((stack for stack in stacks if stack["StackId"] == match[1]), {})
+        name = match[1].partition(":stack/")[2].partition("/")[0]
+        stack: Document = self._cloudformation._stacks.get(name) or {}
+        stack = stack if stack.get("StackId") == match[1] else {}
         topics = "".join(f"<member>{topic}</member>" for topic in stack.get("NotificationARNs", []))
         kept = {_MEMBER: stack.get(_MEMBER), "TimeoutInMinutes": stack.get("TimeoutInMinutes")}
         kept["NotificationARNs"] = topics

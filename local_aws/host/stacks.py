@@ -1,7 +1,7 @@
 """ministack's CloudFormation: resource types added to it, change sets that compare as AWS's do, and its engine."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.framework.cloudformation import ReadableType, ResourceType
@@ -66,11 +66,8 @@ class Stacks:
         # A handler that blocks on the event loop would stop every service at once.
         stacks._runs_on_worker_thread = lambda name: name in self._added_types or blocks(name)
 
-        def save() -> Awaitable[None]:
-            return persistence.save_service("cloudformation")
-
-        self.engine = StackEngine(modules, journal, roles, clock, save, persistence.save_now)
-        self.drift = DriftDetection(modules, save, pace_seconds)
+        self.engine = StackEngine(modules, journal, roles, clock, persistence.save_service)
+        self.drift = DriftDetection(modules, lambda: persistence.save_service("cloudformation"), pace_seconds)
 
     def add_resource_type(self, type_name: str, resource_type: ResourceType) -> None:
         """Let CloudFormation make resources of a type.
@@ -88,11 +85,6 @@ class Stacks:
         if isinstance(resource_type, ReadableType):
             read = reader(resource_type, self._roles.detection_context)
             self.drift.add_reader(type_name, read, resource_type.compared_properties)
-
-    def operation_runs(self) -> bool:
-        """Tell whether an operation of any stack is in progress, so that state changes without a request."""
-        stacks = self._cloudformation._stacks._data.values()
-        return any(stack.get("StackStatus", "").endswith("_IN_PROGRESS") for stack in stacks)
 
 
 def _with_conditions(resolve: Callable[..., dict[str, Any]], evaluate: Callable[..., dict[str, bool]]) -> Any:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConf
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext
-from local_aws.framework.listing import select
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Store
 from local_aws.sagemaker.resources import ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
@@ -70,8 +70,9 @@ class EndpointConfigs:
         return {"InitialVariantWeight": 1.0, **variant}
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        configs, token = select(
-            self._kind.documents.list(context),
+        configs, token = page_of(
+            self._kind.documents,
+            context,
             parameters,
             name_field="EndpointConfigName",
             sort_fields={"Name": "EndpointConfigName", "CreationTime": "CreationTime"},

@@ -13,7 +13,7 @@ from local_aws.compute.base import ContainerFailed
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.update_policy import UpdatePolicy
 from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.listing import select
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker import deployment_config
 from local_aws.sagemaker.endpoint_deployer import EndpointDeployer, key_of
@@ -168,8 +168,9 @@ class Endpoints:
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        endpoints, token = select(
-            self._kind.documents.list(context),
+        endpoints, token = page_of(
+            self._kind.documents,
+            context,
             parameters,
             name_field="EndpointName",
             sort_fields={"Name": "EndpointName", "CreationTime": "CreationTime", "Status": "EndpointStatus"},

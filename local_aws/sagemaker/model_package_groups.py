@@ -9,7 +9,7 @@ from typing import Any
 from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError, service_model
 from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest
 from local_aws.framework.coercion import coerced
-from local_aws.framework.listing import select
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.tags import Tags
 
@@ -90,8 +90,9 @@ class ModelPackageGroups:
         return self.get(context, parameters["ModelPackageGroupName"])
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        page, token = select(
-            self._groups.list(context),
+        page, token = page_of(
+            self._groups,
+            context,
             parameters,
             name_field="ModelPackageGroupName",
             sort_fields={"Name": "ModelPackageGroupName", "CreationTime": "CreationTime"},
@@ -102,7 +103,7 @@ class ModelPackageGroups:
     def _delete(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         group = self.get(context, parameters["ModelPackageGroupName"])
         name = group["ModelPackageGroupName"]
-        if any(package.get("ModelPackageGroupName") == name for package in self._packages.list(context)):
+        if self._packages.newest(context, 1, under=f"{name.lower()}/"):
             raise ServiceError(
                 "ConflictException",
                 f"Model Package Group {group['ModelPackageGroupArn']} cannot be deleted: it still has model packages.",

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.listing import select
-from local_aws.framework.store import Document, Scope, Store
+from local_aws.framework.listing import FAMILY_ORDER, page_of
+from local_aws.framework.store import FAMILY, Conditions, Document, Scope, Store
 from local_aws.sagemaker.model_package_groups import ModelPackageGroups
 from local_aws.sagemaker.tags import Tags, refuse_on_version
 
@@ -102,29 +102,27 @@ class ModelPackages:
         return self._get(context, parameters["ModelPackageName"])
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        packages = self._packages.list(context)
+        kind = parameters.get("ModelPackageType", "Unversioned")
+        family: str | None = None
+        conditions: Conditions = []
         if group_name := parameters.get("ModelPackageGroupName"):
-            group = self._groups.get(context, group_name)
-            found = [p for p in packages if p.get("ModelPackageGroupName") == group["ModelPackageGroupName"]]
-        else:
+            family = f"{self._groups.get(context, group_name)['ModelPackageGroupName'].lower()}/"
+        elif kind == "Unversioned":
+            family = ""
+        elif kind == "Versioned":
             # Versions are listed only with their group or by type.
-            kind = parameters.get("ModelPackageType", "Unversioned")
-            found = [
-                p for p in packages if kind in ("Both", "Versioned" if "ModelPackageVersion" in p else "Unversioned")
-            ]
+            conditions.append((f"{FAMILY} > ?", ""))
         if status := parameters.get("ModelApprovalStatus"):
-            found = [p for p in found if p.get("ModelApprovalStatus") == status]
-        for package in found:
-            package["_name"] = package.get("ModelPackageName") or package["ModelPackageGroupName"]
-            # Two versions of a group made at the same time need an order too.
-            package["_order"] = [package["_name"], package.get("ModelPackageVersion", 0)]
-        page, token = select(
-            found,
+            conditions.append(("json_extract(body, '$.ModelApprovalStatus') = ?", status))
+        page, token = page_of(
+            self._packages,
+            context,
             parameters,
-            name_field="_name",
-            sort_fields={"Name": "_order", "CreationTime": "CreationTime"},
-            unique_field="ModelPackageArn",
+            name_field="ModelPackageName",
+            sort_fields={"Name": FAMILY_ORDER, "CreationTime": "CreationTime"},
             default_order="Ascending",
+            family=family,
+            conditions=conditions,
         )
         return {"ModelPackageSummaryList": page, "NextToken": token}
 

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext
-from local_aws.framework.listing import select
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
@@ -88,8 +88,9 @@ class Models:
             self._objects.require_object(context, container["ModelDataUrl"], role_arn)
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        models, token = select(
-            self._kind.documents.list(context),
+        models, token = page_of(
+            self._kind.documents,
+            context,
             parameters,
             name_field="ModelName",
             sort_fields={"Name": "ModelName", "CreationTime": "CreationTime"},

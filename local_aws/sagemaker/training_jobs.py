@@ -18,7 +18,7 @@ from local_aws.compute.base import (
 from local_aws.compute.images import algorithm
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.listing import select
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.objects import ObjectCheck
@@ -152,8 +152,11 @@ class TrainingJobs:
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         # There are no warm pools and no training plans here.
         narrowed = {"WarmPoolStatusEquals", "TrainingPlanArnEquals"} & parameters.keys()
-        jobs, token = select(
-            [] if narrowed else self._jobs.list(context),
+        if narrowed:
+            return {"TrainingJobSummaries": []}
+        jobs, token = page_of(
+            self._jobs,
+            context,
             parameters,
             name_field="TrainingJobName",
             sort_fields={"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"},

@@ -13,13 +13,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
 from botocore.credentials import ReadOnlyCredentials
 
 from slipway.load.phases import Share
 from slipway.load.rows import Row
-from slipway.load.sender import HttpSender, NoReply, Reply
+from slipway.load.sender import HttpSender, NoReply, OnReply, Reply
 from slipway.load.sending_loops import Drive
 from slipway.load.signing import RequestSigner, Target
 from tests.aws_keys import CREDENTIALS
@@ -109,18 +110,19 @@ class _WrittenDown:
         self._sender = sender
         self._write = write
 
-    async def send(self, body: bytes) -> Reply:
-        sent = time.time()
-        answer, variant, error = None, "", "abandoned"
-        try:
-            reply = await self._sender.send(body)
-            answer, variant, error = int(float(reply.body)), reply.variant, ""
-        except NoReply as failure:
-            error = failure.kind
-            raise
-        finally:
-            self._write(json.dumps([sent, _LABELS[body], answer, variant, error]) + "\n")
-        return reply
+    def send(self, body: bytes, done: OnReply) -> None:
+        self._sender.send(body, partial(self._answered, time.time(), _LABELS[body], done))
+
+    def _answered(self, sent: float, label: int, done: OnReply, reply: Reply | NoReply) -> None:
+        if isinstance(reply, NoReply):
+            record = [sent, label, None, "", reply.kind]
+        else:
+            record = [sent, label, int(float(reply.body)), reply.variant, ""]
+        self._write(json.dumps(record) + "\n")
+        done(reply)
+
+    def abandon(self) -> None:
+        self._sender.abandon()
 
 
 async def _main(url: str, endpoint_name: str, rate_rps: str, path: str) -> None:

@@ -7,8 +7,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -181,6 +184,15 @@ class LocalAws:
         """The calls so far whose members are as given."""
         calls = ledger.read(self.state_dir / "ledger.jsonl")
         return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+
+    def saved(self) -> list[Any]:
+        """What is on disk of ministack's state, an entry or a part of one each."""
+        with tempfile.TemporaryDirectory() as folder:
+            # The server has locked its files.
+            for file in (self.state_dir / "ministack").glob("state.sqlite*"):
+                shutil.copy(file, folder)
+            with contextlib.closing(sqlite3.connect(Path(folder) / "state.sqlite")) as connection:
+                return [json.loads(body) for (body,) in connection.execute("SELECT body FROM entries")]
 
     def asked(self) -> list[dict[str, Any]]:
         """The calls so far of everybody but AWS's own services, which go on with the endpoints of other tests."""

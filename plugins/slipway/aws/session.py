@@ -104,8 +104,12 @@ class AwsHook(AwsGenericHook[Any]):
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
         """The connection, with what this hook has of its own."""
-        own = {"region_name": self._region_name, "botocore_config": self._config, "verify": self._verify}
-        return AwsConnectionWrapper(conn=self._share().connection, **own)
+        return AwsConnectionWrapper(
+            conn=self._share().connection,
+            region_name=self._region_name,
+            botocore_config=self._config,
+            verify=self._verify,
+        )
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return the session of the connection; one of aiobotocore is made anew each time.

@@ -155,8 +155,7 @@ def test_a_state_outlives_the_process(aws, cloudwatch):
     put_alarm(cloudwatch, "kept", Statistic="Sum", TreatMissingData="ignore", EvaluationPeriods=1, DatapointsToAlarm=1)
     until(cloudwatch, "kept", "ALARM", lambda: put_values(cloudwatch, "kept", 1000))
     # No request makes this change, so it is saved later.
-    path = aws.state_dir / "ministack/cloudwatch.json"
-    eventually(lambda: stored_states(json.loads(path.read_text()), "kept"), lambda states: "ALARM" in states)
+    eventually(lambda: stored_states(aws.saved(), "kept"), lambda states: "ALARM" in states)
     aws.kill()
     aws.start()
     assert alarm(cloudwatch, "kept")["StateValue"] == "ALARM"

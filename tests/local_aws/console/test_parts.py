@@ -12,8 +12,10 @@ from local_aws.console.ledger_lines import Position
 from local_aws.console.pages.jobs import metrics_of
 from local_aws.console.parts import moment, plain, size, state, table
 from local_aws.console.plots import plot
+from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope
 from local_aws.host.object_views import ObjectViews
+from local_aws.host.s3_index import S3Index
 from local_aws.host.stack_views import StackViews
 
 SCOPE = Scope("123456789012", "us-west-2")
@@ -166,18 +168,20 @@ def test_what_is_no_position_is_none(written):
     assert Position.of(written) is None
 
 
-def test_a_page_of_ten_thousand_keys():
+def test_a_page_of_ten_thousand_keys(tmp_path):
     objects = {f"key-{number:05}": {"size": 1, "etag": '"e"', "last_modified": "2026"} for number in range(10_000)}
-    bucket = {"created": "2026", "objects": objects}
-    views = ObjectViews(
-        {
-            "ministack.services.s3": Module(
-                _buckets={(SCOPE.account_id, "b"): bucket}, _bucket_versioning={}, _object_versions={}
-            )
-        }
-    )
+    holder = SCOPE.account_id, "b"
+    index = S3Index(tmp_path / "s3.sqlite", Disk(tmp_path))
+    index.begin()
+    for key, record in objects.items():
+        index.put_object(holder, key, record)
+    index.commit([], [])
+    stores = {"_buckets": {holder: {"created": "2026", "objects": objects}}, "_bucket_versioning": {}}
+    views = ObjectViews({"ministack.services.s3": Module(**stores)}, index)
+    work = index.work
     page = views.keys(SCOPE, "b", "key-", "key-04999", 3)
     assert [one.key for one in page] == ["key-05000", "key-05001", "key-05002"]
+    assert index.work - work < 30
     assert views.keys(SCOPE, "other", "", "", 3) is None
     assert views.buckets(SCOPE)[0][1]["objects"] == 10_000
 

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from local_aws.framework import store as store_module
+from local_aws.framework.listing import page_of
 from local_aws.framework.store import Scope, Store
 
 EARLIER = (
@@ -120,3 +121,48 @@ def test_the_file_of_an_earlier_version_is_ordered_too(tmp_path):
         store = Store(path, Writes())
         assert pages_of(store.collection("things"), 5) == [["a", "b", "c"]]
         store.close()
+
+
+def work_of(store, call):
+    """Return how much SQLite did for a call, in its own steps."""
+    steps = []
+    store._connection.set_progress_handler(lambda: steps.append(1) and None, 10)
+    call()
+    store._connection.set_progress_handler(None, 0)
+    return len(steps)
+
+
+def renew(document):
+    document["Renewed"] = True
+
+
+def test_a_page_and_a_change_cost_the_same_whatever_there_is(store):
+    collection = store.collection("things")
+    work = {}
+    for size in (50, 2000):
+        store.execute("BEGIN", ())
+        for number in range(size):
+            for name in (f"{number:05}", f"of/{number:05}"):
+                collection.put(SCOPE, name, {"Name": name, "CreationTime": float(number)})
+        store.execute("COMMIT", ())
+
+        def listed(by, family, **more):
+            return page_of(
+                collection,
+                SCOPE,
+                {"SortBy": by, "MaxResults": 20, **more},
+                name_field="Name",
+                sort_fields={"CreationTime": "CreationTime", "Name": "Name"},
+                family=family,
+            )
+
+        for by, family in (("CreationTime", ""), ("CreationTime", "of/"), ("Name", "of/")):
+            _, token = listed(by, family)
+            page, _ = listed(by, family, NextToken=token)
+            assert [one["Name"] for one in page] == [f"{family}{n:05}" for n in range(size - 21, size - 41, -1)]
+            steps = work_of(store, lambda by=by, family=family, token=token: listed(by, family, NextToken=token))
+            work[size, by, family] = steps
+        work[size, "change"] = work_of(store, lambda: collection.update(SCOPE, "00007", renew))
+    for size, *what in list(work):
+        if size == 50:
+            assert work[2000, *what] <= work[50, *what] + 5, (what, work)

@@ -199,12 +199,12 @@ def test_a_change_set_is_executed_once_though_the_process_ended_before_its_answe
         TemplateBody=json.dumps(TEMPLATE),
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
-    saved, before = aws.state_dir / "ministack/cloudformation.json", aws.state_dir / "before.json"
-    shutil.copy(saved, before)
+    saved, before = aws.state_dir / "ministack", aws.state_dir / "before"
+    shutil.copytree(saved, before)
     stack.cloudformation.execute_change_set(**request)
     aws.kill()
     # As if the process had ended right after the operation was written down.
-    shutil.copy(before, saved)
+    shutil.copytree(before, saved, dirs_exist_ok=True)
     aws.start()
     again = outcome(lambda: stack.cloudformation.execute_change_set(**request))
     assert again.startswith("InvalidChangeSetStatus"), again

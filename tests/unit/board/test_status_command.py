@@ -78,4 +78,4 @@ def test_what_the_record_does_not_name_may_still_be_rolled_back(engine, world, r
     if served:
         Stored(engine).survey(endpoint("iris-model"))
     roll_back()
-    assert "serves no known version; it gets previous." in capsys.readouterr().out
+    assert "serves no known version; it gets the release before." in capsys.readouterr().out

@@ -199,7 +199,7 @@ def test_every_field_is_documented():
 
     # The two parts of an image reference are shown as they are written.
     missing = {name for name in names_in(ModelConfig.model_json_schema()) if f"{name}`" not in page}
-    assert missing == {"algorithm", "version"}
+    assert missing <= {"algorithm", "version"}
 
 
 @pytest.mark.parametrize("metrics", [{"two\nlines": "x=(.)"}, {"m": "x=(.)\n"}, {"m": "x=(.)\u2028"}])

@@ -1,0 +1,246 @@
+"""What S3 knows about objects, in one SQLite file: a call reads and writes what it is about, whatever else there is.
+
+A call's files have other names at first. The transaction that changes the index says which names they get, so a call
+takes effect as a whole or not at all, whenever the process is killed.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from local_aws.framework.database import open_database
+from local_aws.framework.disk import Disk
+
+Record = dict[str, Any]
+# Account and bucket.
+Holder = tuple[str, str]
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS objects (account TEXT, bucket TEXT, key BLOB, body TEXT NOT NULL,"
+    " PRIMARY KEY (account, bucket, key)) WITHOUT ROWID",
+    # The newest version of a key has the greatest number.
+    "CREATE TABLE IF NOT EXISTS versions (account TEXT, bucket TEXT, key BLOB, number INTEGER, version TEXT NOT NULL,"
+    " body TEXT NOT NULL, PRIMARY KEY (account, bucket, key, number)) WITHOUT ROWID",
+    "CREATE UNIQUE INDEX IF NOT EXISTS versions_by_id ON versions (account, bucket, key, version)",
+    "CREATE TABLE IF NOT EXISTS notes (kind TEXT, account TEXT, bucket TEXT, key BLOB, version TEXT,"
+    " body TEXT NOT NULL, PRIMARY KEY (kind, account, bucket, key, version)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS moves (body TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY)",
+)
+# ruff: noqa: S608 (statements are made of constants, and values are bound)
+_OF_KEY = "account = ? AND bucket = ? AND key = ?"
+
+
+class S3Index:
+    """The file.
+
+    :param path: the file; created when missing
+    :param disk: the disk it is on
+    """
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._disk = disk
+        self._lock = threading.RLock()
+        self._connection = open_database(path)
+        # Statements and rows that they read, for tests.
+        self.work = 0
+        disk.write(lambda: [self._run(statement) for statement in _TABLES])
+        self._in_call = False
+        moves = self._run("SELECT body FROM moves")
+        for (body,) in moves:
+            _move(**json.loads(body))
+        # Whether there are moves that have been made; the next change forgets them, because a start may have no space.
+        self._moved = bool(moves)
+
+    # --- transactions -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Let what follows take effect with `commit`, and not at once."""
+        self._in_call = True
+
+    def commit(self, moves: list[tuple[str, str]], removed: list[str]) -> None:
+        """Keep what was changed, and give files their names.
+
+        :param moves: from which name to which
+        :param removed: files that are no longer there
+        :raises sqlite3.Error: nothing was changed
+        """
+        if moves or removed:
+            if self._moved:
+                self._change("DELETE FROM moves")
+            self._change("INSERT INTO moves VALUES (?)", json.dumps({"moves": moves, "removed": removed}))
+            self._moved = True
+        with self._lock:
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+            self._in_call = False
+        self._disk.write(lambda: _move(moves, removed))
+
+    def roll_back(self) -> None:
+        """Forget what was changed since the last commit."""
+        with self._lock, suppress(sqlite3.Error):
+            self._in_call = False
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _change(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            if self._in_call and not self._connection.in_transaction:
+                self._connection.execute("BEGIN")
+        return self._run(statement, *values)
+
+    def _run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            found = self._connection.execute(statement, values).fetchall()
+        self.work += 1 + len(found)
+        return found
+
+    def knows(self, fact: str) -> bool:
+        """Tell whether something was noted of this file."""
+        return bool(self._run("SELECT 1 FROM facts WHERE name = ?", fact))
+
+    def learn(self, fact: str) -> None:
+        """Note something of this file."""
+        self._change("INSERT OR IGNORE INTO facts VALUES (?)", fact)
+
+    # --- current objects --------------------------------------------------------------------------------------------
+
+    def objects(self) -> Iterator[tuple[Holder, str, Record]]:
+        """Return all current objects."""
+        for account, bucket, key, body in self._run("SELECT account, bucket, key, body FROM objects"):
+            yield (account, bucket), _text(key), json.loads(body)
+
+    def put_object(self, holder: Holder, key: str, record: Record) -> None:
+        """Keep the current object of a key."""
+        self._change("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", *holder, _blob(key), json.dumps(record))
+
+    def remove_object(self, holder: Holder, key: str) -> None:
+        """Forget the current object of a key."""
+        self._change(f"DELETE FROM objects WHERE {_OF_KEY}", *holder, _blob(key))
+
+    def next_object(self, holder: Holder, key: str, *, at: bool) -> str | None:
+        """Return the first key of a current object that is greater than a text, or equal to it with `at`."""
+        return self._next("objects", holder, key, at=at)
+
+    def next_key(self, holder: Holder, key: str, *, at: bool) -> str | None:
+        """Return the first key as `next_object` does, of those too that only have versions."""
+        found = [self._next(table, holder, key, at=at) for table in ("objects", "versions")]
+        return min((one for one in found if one is not None), key=_blob, default=None)
+
+    def _next(self, table: str, holder: Holder, key: str, *, at: bool) -> str | None:
+        found = self._run(
+            f"SELECT key FROM {table} WHERE account = ? AND bucket = ? AND key {'>=' if at else '>'} ?"
+            " ORDER BY key LIMIT 1",
+            *holder,
+            _blob(key),
+        )
+        return _text(found[0][0]) if found else None
+
+    # --- versions ---------------------------------------------------------------------------------------------------
+
+    def add_version(self, holder: Holder, key: str, version: Record) -> None:
+        """Make a version the newest of its key."""
+        kept = {name: value for name, value in version.items() if name not in ("data", "is_latest")}
+        self._change(
+            "INSERT INTO versions SELECT ?1, ?2, ?3, 1 + ifnull(max(number), 0), ?4, ?5 FROM versions"
+            " WHERE account = ?1 AND bucket = ?2 AND key = ?3",
+            *holder,
+            _blob(key),
+            version["version_id"],
+            json.dumps(kept),
+        )
+
+    def version(self, holder: Holder, key: str, version: str) -> Record | None:
+        """Return one version; the newest is said to be."""
+        found = self._run(
+            f"SELECT body, number, (SELECT max(number) FROM versions WHERE {_OF_KEY}) FROM versions"
+            f" WHERE {_OF_KEY} AND version = ?",
+            *(*holder, _blob(key)) * 2,
+            version,
+        )
+        return _version(found[0][0], latest=found[0][1] == found[0][2]) if found else None
+
+    def remove_version(self, holder: Holder, key: str, version: str) -> None:
+        """Forget one version."""
+        self._change(f"DELETE FROM versions WHERE {_OF_KEY} AND version = ?", *holder, _blob(key), version)
+
+    def newest(self, holder: Holder, key: str, count: int, after: str = "") -> list[Record]:
+        """Return versions of a key, the newest first.
+
+        :param count: at most so many
+        :param after: only those older than this one; none if it does not exist
+        """
+        older, values = "", []
+        if after:
+            older = f" AND number < (SELECT number FROM versions WHERE {_OF_KEY} AND version = ?)"
+            values = [*holder, _blob(key), after]
+        found = self._run(
+            f"SELECT body FROM versions WHERE {_OF_KEY}{older} ORDER BY number DESC LIMIT ?",
+            *holder,
+            _blob(key),
+            *values,
+            count,
+        )
+        return [_version(body, latest=not after and place == 0) for place, (body,) in enumerate(found)]
+
+    def count(self, holder: Holder, key: str) -> int:
+        """Count the versions of a key."""
+        return int(self._run(f"SELECT count(*) FROM versions WHERE {_OF_KEY}", *holder, _blob(key))[0][0])
+
+    def has_versions(self, holder: Holder) -> bool:
+        """Tell whether a bucket has a version of any key."""
+        return bool(self._run("SELECT 1 FROM versions WHERE account = ? AND bucket = ? LIMIT 1", *holder))
+
+    # --- notes on versions ------------------------------------------------------------------------------------------
+
+    def note(self, kind: str, holder: Holder, key: str, version: str | None) -> Any:
+        """Return what is noted of a version, such as its tags; None if nothing is."""
+        found = self._run(
+            f"SELECT body FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?",
+            kind,
+            *holder,
+            _blob(key),
+            version or "",
+        )
+        return json.loads(found[0][0]) if found else None
+
+    def put_note(self, kind: str, holder: Holder, key: str, version: str | None, value: Any) -> None:
+        """Note something of a version; None for nothing."""
+        named = (kind, *holder, _blob(key), version or "")
+        if value is None:
+            self._change(f"DELETE FROM notes WHERE kind = ? AND {_OF_KEY} AND version = ?", *named)
+        else:
+            self._change("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?, ?)", *named, json.dumps(value))
+
+    def noted(self, kind: str, account: str) -> list[tuple[str, str, str | None]]:
+        """Return bucket, key and version of all notes of an account."""
+        found = self._run("SELECT bucket, key, version FROM notes WHERE kind = ? AND account = ?", kind, account)
+        return [(bucket, _text(key), version or None) for bucket, key, version in found]
+
+
+def _move(moves: list[tuple[str, str]], removed: list[str]) -> None:
+    """Give files their names; those that have them already stay as they are."""
+    for partial, path in moves:
+        with suppress(FileNotFoundError):
+            Path(partial).replace(path)
+    for path in removed:
+        # Another key's folder may have this name.
+        if Path(path).is_file():
+            Path(path).unlink()
+
+
+def _version(body: str, *, latest: bool) -> Record:
+    return {**json.loads(body), "is_latest": latest, "data": None}
+
+
+def _blob(key: str) -> bytes:
+    # Bytes are ordered as S3 orders keys.
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
