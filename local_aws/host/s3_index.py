@@ -107,6 +107,11 @@ class S3Index:
         """Note something of this file."""
         self._change("INSERT OR IGNORE INTO facts VALUES (?)", fact)
 
+    def close(self) -> None:
+        """Close the file; the index cannot be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
     # --- current objects --------------------------------------------------------------------------------------------
 
     def objects(self) -> Iterator[tuple[Holder, str, Record]]:

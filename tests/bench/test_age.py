@@ -1,7 +1,6 @@
 """Part f: what it makes of its figures, the history it writes, and the clock of its approvals."""
 
 import asyncio
-import json
 import time
 
 import pytest
@@ -10,6 +9,8 @@ from bench import account_metrics, virtual_time
 from bench.account_history import Account
 from bench.account_size import LAST_VERSION, Size
 from bench.age import AGED, FRESH, INTAKE, POLL, RELEASE, Cost, part
+from local_aws.framework.disk import Disk
+from local_aws.host.s3_index import S3Index
 from slipway import names
 from slipway.deployment.history import BEFORE
 from slipway.registry.metadata import REVISION
@@ -87,13 +88,15 @@ def test_a_history_is_made_from_what_one_release_has_left(tmp_path):
     assert tags == {"slipway:model-prefix": "model-0001"}
     again.close()
 
-    bucket = tmp_path / "s3" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
-    described = json.loads((bucket / f"{names.source_key('model-0000')}.meta.json").read_text())
-    assert [version["is_latest"] for version in described["versions"]] == [False, False, True]
-    former = tmp_path / "s3/.versions" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
-    for version in described["versions"][:-1]:
-        assert (former / version["version_id"] / names.source_key("model-0000")).is_file()
-    assert len(list((bucket / "releases/iris-model").glob("*/claim.json"))) == 5
+    index = S3Index(tmp_path / "s3.sqlite", Disk(tmp_path))
+    holder = (ACCOUNT, f"mlops-{REGION}-{ACCOUNT}")
+    assert index.count(holder, names.source_key("iris-model")) == 7
+    assert index.count(holder, names.source_key("model-0000")) == 3
+    current = {key: record["version_id"] for _, key, record in index.objects()}
+    newest = index.newest(holder, names.source_key("model-0000"), 1)
+    assert current[names.source_key("model-0000")] == newest[0]["version_id"]
+    assert sum(key.endswith("/claim.json") for key in current) == 5
+    index.close()
 
 
 def _release_left(account: Account) -> None:
