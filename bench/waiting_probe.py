@@ -1,4 +1,4 @@
-"""Wait for uploads with the real watcher, the real reaper's search and the stock sensor: `bench.waiting` runs this.
+"""Wait with the real watchers, of uploads, orphans, endpoints and drift, and the stock sensor: `bench.waiting` runs it.
 
 Each line of JSON on its input gets a line on its output; the local AWS's ledger has the calls.
 """
@@ -9,12 +9,19 @@ import asyncio
 import json
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 
+from slipway.aws.endpoints import EndpointList, EndpointsHook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.deployment.drift_turns import DriftTurns, Turns
+from slipway.deployment.drift_watch import POLL_SECONDS, build_drift_dags, comparing, stacks_of
+from slipway.live.look import LiveSurvey
+from slipway.live.snapshot import Snapshot
+from slipway.live.survey_dag import build_live_dags
 from slipway.model.files import load_models
 from slipway.model.pipelines import Pipeline
 from slipway.source.intake import WatchedBucket, build_intake_dags, take_in
@@ -94,6 +101,27 @@ def search(polls: int) -> dict[str, int]:
     return {"polls": polls, "events": sum(len(orphans.find("bench")) for _ in range(polls))}
 
 
+def survey(include: str, polls: int) -> dict[str, int]:
+    """Look at what is live as the survey's trigger does."""
+    models, _ = load_models(Path(include) / "models")
+    looking = LiveSurvey([model.prefix for model in models], "aws_default")
+    return {"polls": polls, "events": sum(len(looking.look(Snapshot()).snapshot.endpoints) for _ in range(polls))}
+
+
+def drift(include: str, polls: int) -> dict[str, int]:
+    """Compare the stacks that are due as the drift watcher does."""
+    models, _ = load_models(Path(include) / "models")
+    endpoints = EndpointList(EndpointsHook())
+    turns, stored, begin = (
+        DriftTurns(stacks_of(models), endpoints, comparing("aws_default")),
+        Turns(),
+        datetime.now(UTC),
+    )
+    for look in range(polls):
+        stored = turns.look(stored, {}, begin + look * timedelta(seconds=POLL_SECONDS))
+    return {"polls": polls, "events": len(stored.found)}
+
+
 def poke(bucket: str, key: str, polls: int) -> dict[str, int]:
     """Let a stock sensor poll.
 
@@ -113,6 +141,7 @@ def watchers(include: str) -> dict[str, int]:
     """
     models, _ = load_models(Path(include) / "models")
     dags = [*build_intake_dags(map(Pipeline, models)), *build_reaper_dags(models)]
+    dags += [*build_live_dags(models), *build_drift_dags(models)]
     # Each DAG is scheduled by a list of one asset.
     assets: list[Any] = [asset for dag in dags for asset in dag.schedule]  # type: ignore[union-attr]
     return {"models": len(models), "triggers": sum(len(asset.watchers) for asset in assets)}
@@ -123,6 +152,8 @@ def _do(order: dict[str, Any]) -> dict[str, int]:
         return asyncio.run(watch(order["bucket"], order["keys"], order["polls"]))
     if order["what"] == "release":
         return release(order["bucket"], order["keys"])
+    if order["what"] in ("survey", "drift"):
+        return (survey if order["what"] == "survey" else drift)(order["include"], order["polls"])
     if order["what"] == "watchers":
         return watchers(order["include"])
     return search(order["polls"]) if order["what"] == "search" else poke(order["bucket"], order["key"], order["polls"])

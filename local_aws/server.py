@@ -67,7 +67,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
             gateway.stacks.add_resource_type(type_name, resource_type)
         if part.invoke:
             front.invoke, front.needs = part.invoke, part.service.needs
-    sagemaker, autoscaling = (part.service for part in parts)
+    sagemaker, autoscaling, *_ = (part.service for part in parts)
     views = SageMakerViews(store, sagemaker)
     front.console = Console(Sources(gateway.views, gateway.cloudwatch, views, autoscaling, settings), credentials)
     # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.

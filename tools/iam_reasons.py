@@ -17,6 +17,10 @@ _PARTS = (
     "an upload in [parts](https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions) "
     "that breaks off is removed; the files here are too small for parts"
 )
+_NAMES = (
+    "the tagging API gives ARNs, with names in small letters: where SageMaker does not know a resource by such a name, "
+    "its list is read; `tests/unit/aws/test_tagging.py` shows it"
+)
 _TAGGING = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html"
 
 # The holder's name, the statement's Sid and the action, as patterns → the reason.
@@ -32,6 +36,8 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("slipway-airflow", "ChangeTheEndpointStacks", "cloudformation:TagResource"): (
         f"stacks are [made with tags]({_TAGGING}); no API call has this name, and the local AWS does not ask for it"
     ),
+    ("slipway-airflow", "ListWhatIsThere", "sagemaker:ListEndpointConfigs"): _NAMES,
+    ("slipway-airflow", "ListWhatIsThere", "sagemaker:ListModels"): _NAMES,
     ("slipway-airflow", "NotifyInCipher", "kms:*"): (
         "SNS [asks for it](https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html) when somebody publishes "
         "to a topic with a key of the account; the local AWS encrypts no message"

@@ -108,9 +108,8 @@ class S3Index:
         self._change("INSERT OR IGNORE INTO facts VALUES (?)", fact)
 
     def close(self) -> None:
-        """Close the file; the index cannot be used afterwards."""
-        with self._lock:
-            self._connection.close()
+        """Close the file."""
+        self._connection.close()
 
     # --- current objects --------------------------------------------------------------------------------------------
 

@@ -45,8 +45,11 @@ SERVICES = frozenset(
         "sns",
         "sqs",
         "sts",
+        "tagging",
     }
 )
+# What ministack calls a service that boto3 calls something else.
+_NAMES_IN_HOST = {"resourcegroupstaggingapi": "tagging"}
 # Where a stack's wait condition is signalled. The address contains a secret, as AWS's presigned one does.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-waitcondition.html
 SIGNALS_PATH = "/_ministack/cfn-signal/"
@@ -83,7 +86,7 @@ class Services:
 
         :param service: the service
         """
-        name = service.service_name
+        name = _NAMES_IN_HOST.get(service.service_name, service.service_name)
         service.guard = self._permissions
 
         async def handle(

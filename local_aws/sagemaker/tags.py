@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 """
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext, ServiceError
@@ -52,6 +52,16 @@ class Tags:
         :returns: value by key
         """
         return (self._tags.get(scope, arn) or {"tags": {}})["tags"]
+
+    def everything(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
+        """Read the tags of all resources of an account and region.
+
+        :param scope: the account and region
+        :returns: ARNs, and values by key
+        """
+        for where, arn, document in self._tags.everywhere():
+            if (where.account_id, where.region) == (scope.account_id, scope.region):
+                yield arn, document["tags"]
 
     def operations(self) -> dict[str, Operation]:
         """Return the API's operations by name."""

@@ -230,6 +230,15 @@ def claim_key(prefix: str, revision: str) -> str:
     return f"{release_prefix(prefix, revision)}claim.json"
 
 
+# The key of the document that says what the endpoints of the account use; no model's folder has this name.
+ENDPOINTS_KEY = "releases/endpoints.json"
+
+
+def kept_key(prefix: str) -> str:
+    """Return the key of the document that says which releases have more than a claim."""
+    return f"releases/{prefix}/kept.json"
+
+
 def board_key(prefix: str) -> str:
     """Return the key of the document that says which release is at which stage."""
     return f"releases/{prefix}/stages.json"

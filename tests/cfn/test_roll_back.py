@@ -147,6 +147,7 @@ def test_a_later_upload_can(story):
 def test_packages_say_what_was_before_them_and_who_brought_them_back(aws, story):
     first, second, later = story.releases
     assert "no release before it is on record" in story.too_far
+    assert f"slipway rollback {story.model.prefix} --to VERSION" in story.too_far
     assert marks(first)["slipway-production-before"] == "-"
     assert " by alice from 2 in manual__back" in marks(first)["slipway-rolled-back"]
     # A roll-back keeps the release's mark, so the next step back leads to the same package as before.

@@ -32,8 +32,8 @@ from tests.unit.task_runs import context
 pytestmark = pytest.mark.local_aws
 
 BUCKET, KEY, TRAINED_KEY = "registry-cost", "training_jobs/iris-model/trainingjob.zip", "job/output/model.tar.gz"
-# More than a page of a list.
-SIZES = {"young": 3, "old": 105}
+# More than two pages of a list, which are of ten packages here.
+SIZES = {"young": 3, "old": 25}
 RULES = Rules((ApprovalStage(ONLY_STAGE, ("alice", "carol")),))
 
 
@@ -112,6 +112,7 @@ def groups(local_aws):
         patch.setattr(asking, "put_question", lambda **detail: None)
         # All packages of this test are made within less time than clocks may differ.
         patch.setattr(hook, "_CLOCK_MARGIN", timedelta(0))
+        patch.setattr(hook, "_PAGE_SIZE", 10)
         s3 = local_aws.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -173,4 +174,5 @@ def test_an_artefact_that_was_overwritten_is_found_without_describing_the_others
     found = []
     calls = group.calls(lambda: found.append(package_of_artefact(group.name, f"s3://{BUCKET}/{key}", registry, s3)))
     assert found[0]["ModelPackageArn"] == group.first_arn
-    assert calls.count("DescribeModelPackage") == 1
+    # The window from the new time on has one page, what is older has three.
+    assert calls == ["HeadObject", *["ListModelPackages"] * 4, "DescribeModelPackage"]

@@ -71,3 +71,6 @@ class MemoryStore:
 
     async def aset(self, key, value):
         self.set(key, value)
+
+    async def adelete(self, key):
+        self.delete(key)

@@ -68,22 +68,20 @@ class AutoScalingHook(AwsHook):
     service = "application-autoscaling"
 
     @patient
-    def scalable_targets(self, endpoint_name: str) -> list[ScalableTarget]:
-        """List the scalable targets of an endpoint's variants.
+    def scalable_targets(self, endpoint_name: str, variants: Sequence[str]) -> list[ScalableTarget]:
+        """Find the scalable targets of an endpoint's variants by one call, however many the account has.
 
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html
 
         :param endpoint_name: the endpoint's name
+        :param variants: the variants' names
         :returns: the targets; also those of an endpoint that was deleted
         :raises slipway.errors.AwsError: when a call fails
         """
         with aws_call("list the scalable targets of", endpoint_name):
-            listed = self._pages("describe_scalable_targets", "ScalableTargets")
-        return [
-            ScalableTarget(target["ResourceId"], target["ScalableDimension"])
-            for target in listed
-            if target["ResourceId"].startswith(f"endpoint/{endpoint_name}/")
-        ]
+            ids = [_resource_id(endpoint_name, variant) for variant in variants]
+            listed = self._pages("describe_scalable_targets", "ScalableTargets", ResourceIds=ids)
+        return [ScalableTarget(target["ResourceId"], target["ScalableDimension"]) for target in listed]
 
     @patient
     def scaling(self, endpoint_name: str, variants: Sequence[str]) -> list[VariantScaling]:

@@ -37,6 +37,7 @@ class StoredObject:
 
     key: str
     size_bytes: int
+    modified: datetime
 
 
 def is_missing_object(error: ClientError) -> bool:
@@ -175,18 +176,24 @@ class S3Hook(AwsHook):
         return True
 
     @patient
-    def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
+    def objects(self, bucket: str, prefix: str, most: int | None = None) -> list[StoredObject]:
         """List the objects that exist now.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
         :param bucket: the bucket
         :param prefix: what the keys begin with
+        :param most: how many at most; None for all
         :raises slipway.errors.AwsError: when the call fails
         """
+        limit = {"PaginationConfig": {"MaxItems": most}} if most else {}
         with aws_call("list the objects", uri(bucket, prefix)):
-            pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            return [StoredObject(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", ())]
+            pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **limit)
+            return [
+                StoredObject(item["Key"], item["Size"], item["LastModified"])
+                for page in pages
+                for item in page.get("Contents", ())
+            ]
 
     @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:

@@ -23,8 +23,8 @@ from slipway.states import TrainingJobStatus
 _ENDED_TEXT = "training job is in status"
 # SageMaker's answer about an endpoint that is being changed, also by auto scaling.
 _BUSY_TEXT = "in-progress endpoint"
-# The largest page of ListTrainingJobs; the default is ten.
-_PAGE_SIZE = 100
+# The largest page of the List operations; the default is ten.
+PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class _Listing:
+class Listing:
+    """How a kind of resource is listed: boto3's operation, and the members of its answer."""
+
     operation: str
     items: str
     name: str
@@ -58,13 +60,13 @@ class _Listing:
     status: str | None = None
 
 
-_LISTINGS = {
-    "training job": _Listing(
+LISTINGS = {
+    "training job": Listing(
         "list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "TrainingJobArn", "TrainingJobStatus"
     ),
-    "endpoint": _Listing("list_endpoints", "Endpoints", "EndpointName", "EndpointArn", "EndpointStatus"),
-    "endpoint config": _Listing("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
-    "model": _Listing("list_models", "Models", "ModelName", "ModelArn"),
+    "endpoint": Listing("list_endpoints", "Endpoints", "EndpointName", "EndpointArn", "EndpointStatus"),
+    "endpoint config": Listing("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
+    "model": Listing("list_models", "Models", "ModelName", "ModelArn"),
 }
 
 
@@ -136,7 +138,7 @@ class SageMakerHook(SageMakerApiHook):
             "NameContains": name_contains,
             "StatusEquals": TrainingJobStatus.IN_PROGRESS.value,
             "CreationTimeBefore": created_before,
-            "MaxResults": _PAGE_SIZE,
+            "MaxResults": PAGE_SIZE,
         }
         return list(self._list("training job", filters))
 
@@ -190,44 +192,15 @@ class SageMakerHook(SageMakerApiHook):
                 raise
         return True
 
-    @patient
-    def list_tagged(self, kind: str, key: str, value: str, **filters: str) -> list[Resource]:
-        """List the resources of one kind that carry a tag.
-
-        SageMaker's List operations cannot filter by tag, so each resource's tags are read.
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html
-
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
-        :param key: the tag's key
-        :param value: the tag's value
-        :param filters: further parameters of the List operation
-        :returns: the resources that carry the tag
-        :raises slipway.errors.AwsError: when a call fails
-        """
-        listed = self._list(kind, filters)
-        return [resource for resource in listed if self._tags_or_none(resource.arn).get(key) == value]
-
-    @patient
-    def list_all(self, kind: str) -> list[Resource]:
-        """List the resources of one kind, of the whole account and region.
-
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListEndpoints.html
-
-        :param kind: ``training job``, ``endpoint``, ``endpoint config`` or ``model``
-        :returns: the resources
-        :raises slipway.errors.AwsError: when a call fails
-        """
-        return list(self._list(kind, {}))
-
     def delete_resource(self, resource: Resource) -> bool:
         """Delete an endpoint, endpoint config or model.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpoint.html
 
-        :param resource: what to delete, as `list_tagged` gave it
+        :param resource: what to delete
         :returns: False if it was gone
         """
-        operation, named = resource.kind.replace(" ", "_"), {_LISTINGS[resource.kind].name: resource.name}
+        operation, named = resource.kind.replace(" ", "_"), {LISTINGS[resource.kind].name: resource.name}
         try:
             return self.delete(f"delete_{operation}", resource.name, **named)
         except AwsError as error:
@@ -272,7 +245,7 @@ class SageMakerHook(SageMakerApiHook):
         )
 
     def _list(self, kind: str, filters: Mapping[str, Any]) -> Iterator[Resource]:
-        listing = _LISTINGS[kind]
+        listing = LISTINGS[kind]
         with aws_call(listing.operation.replace("_", " "), kind):
             for page in self.conn.get_paginator(listing.operation).paginate(**filters):
                 for item in page[listing.items]:

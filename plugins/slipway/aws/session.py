@@ -23,7 +23,7 @@ _LOADER = botocore.loaders.Loader()
 # The services that a release calls.
 _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
-    "application-autoscaling",
+    *("application-autoscaling", "resourcegroupstaggingapi"),
 )
 # How long new hooks share a connection's session. Then the connection and its credentials are read again, which counts
 # in processes that live long, such as the triggerer.

@@ -73,7 +73,7 @@ class Found:
             say = f"AWS could not be read yet: {problem}" if problem else f"A first look is missing: {_HOW_TO_START}."
             return Survey(state=SurveyState.NONE, at=None, say=say)
         at = min(one for one in moments if one)
-        if now - at <= OLD_AFTER:
+        if not any(_overdue(one, now) for one in self.looks):
             return Survey(state=SurveyState.FRESH, at=at, say=None)
         say = f"AWS cannot be read: {problem}" if problem else f"Nobody looks at AWS any more: {_HOW_TO_START}."
         return Survey(state=SurveyState.OLD, at=at, say=say)
@@ -101,6 +101,12 @@ class Found:
             drift=self.drift.get(stack, []),
             cost_an_hour=None if None in costs else round(sum(filter(None, costs)), 4),
         )
+
+
+def _overdue(looked: Looked, now: datetime) -> bool:
+    """Tell whether the next look should have been long ago."""
+    due = timedelta(seconds=looked.pause_seconds)
+    return looked.at is None or now - datetime.fromisoformat(looked.at) > max(due, timedelta()) + OLD_AFTER
 
 
 def found(session: Session) -> Found:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.s3 import StoredObject, bucket_and_key
 from slipway.aws.sagemaker import Resource
+from slipway.aws.stacks import Stack
 from slipway.cleanup import rules
-from slipway.cleanup.rules import InUse, Past
+from slipway.cleanup.rules import Past
 from slipway.cleanup.survey import Survey
 from slipway.deployment import history, served_artefacts
 from slipway.deployment.parameters import data_urls
@@ -30,12 +33,34 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 
+@dataclass(frozen=True)
+class Garbage:
+    """What a look has found.
+
+    :param releases: the superseded releases with their objects, by revision id
+    :param resources: models and endpoint configs that nothing uses
+    :param stacks: the model's stacks as they were
+    :param kept: how many releases are kept
+    """
+
+    releases: dict[str, tuple[Past, list[StoredObject]]]
+    resources: list[Resource]
+    stacks: list[Stack]
+    kept: int
+
+    @staticmethod
+    def removed(revisions: list[str], resources: list[Resource], freed: int) -> dict[str, Any]:
+        """Write what the task returns."""
+        return {"revisions": revisions, "resources": [f"{one.kind} {one.name}" for one in resources], "bytes": freed}
+
+
 class CollectGarbageOperator(StageMixin, BaseOperator):
     """Remove documents and artefacts of superseded releases, and models and endpoint configs that nothing uses.
 
     CloudFormation removes what it replaces. This task removes what CloudFormation could not remove or did not make.
     It keeps what an endpoint of the account or a stack of the model uses, what a roll-back may need, what a run still
-    works with, and what waits for an approval. It holds production's lease, so no roll-back starts meanwhile.
+    works with, and what waits for an approval. It holds production's lease while it removes, so no roll-back starts
+    meanwhile; what it looks at costs the same calls however large the account is.
 
     The release is already deployed. What cannot be removed is logged, and the next release tries again; the task does
     not fail. It fails, and removes nothing, only if an artefact of production is not the one on record; then it also
@@ -90,39 +115,53 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
-        ticket = self.ticket(context, BoardStage.PRD)
+        plan = pull_plan(context)
+        if self.gate.holder(plan.home_bucket, names.board_key(plan.prefix), BoardStage.PRD):
+            self.log.info("Another run holds production: this run collects nothing")
+            return {}
+        survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)
+        garbage = self._find(survey, plan)
+        if not garbage.releases and not garbage.resources:
+            self.log.info("There is nothing to collect")
+            return garbage.removed([], [], 0)
         collected: dict[str, Any] = {}
         try:
-            if self.gate.enter(ticket).outcome is Outcome.ENTERED:
-                collected = self._sweep(pull_plan(context))
-            else:
+            if self.gate.enter(self.ticket(context, BoardStage.PRD)).outcome is not Outcome.ENTERED:
                 self.log.info("Another run holds production: this run collects nothing")
+            elif survey.stacks() != garbage.stacks:
+                self.log.info("A stack has changed since it was looked at: the next release collects")
+            else:
+                collected = self._remove(survey, garbage)
         except Exception:
             self.leave_stages(context, BoardStage.PRD)
             raise
         self.leave_stages(context, BoardStage.PRD)
         return collected
 
-    def _sweep(self, plan: ReleasePlan) -> dict[str, Any]:
-        survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)
+    def _find(self, survey: Survey, plan: ReleasePlan) -> Garbage:
+        """Look for what nothing needs, without production's lease: the look may take a while."""
         keep = self.model.roll_back.keep_releases
         # What exists before what is in use: see Survey.
-        folders, resources = survey.folders(), survey.resources()
-        past, deployed = survey.past(list(folders), keep)
+        folders, tagged = survey.folders(plan.revision_id), survey.tagged()
+        past, deployed = survey.past(folders, keep)
         stacks = survey.stacks()
         in_use = survey.in_use(stacks)
         gone = rules.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
-        freed = sum(self._remove_release(survey, one, folders[one.revision_id]) for one in gone)
         if any(stack.status.in_progress for stack in stacks):
             self.log.info("A stack is being changed: the next release collects models and endpoint configs")
-            resources = []
-        removed = [one for one in resources if self._remove_unused(survey, one, in_use)]
-        self.log.info("Collected %d releases, %d bytes; kept %d", len(gone), freed, len(past) - len(gone))
-        return {
-            "revisions": [one.revision_id for one in gone],
-            "resources": [f"{one.kind} {one.name}" for one in removed],
-            "bytes": freed,
-        }
+            tagged = []
+        return Garbage(
+            {one.revision_id: (one, folders[one.revision_id]) for one in gone},
+            survey.unused(tagged, in_use),
+            stacks,
+            len(past) - len(gone),
+        )
+
+    def _remove(self, survey: Survey, garbage: Garbage) -> dict[str, Any]:
+        freed = sum(self._remove_release(survey, past, folder) for past, folder in garbage.releases.values())
+        removed = [one for one in garbage.resources if self._remove_unused(survey, one)]
+        self.log.info("Collected %d releases, %d bytes; kept %d", len(garbage.releases), freed, garbage.kept)
+        return garbage.removed(list(garbage.releases), removed, freed)
 
     def _remove_release(self, survey: Survey, past: Past, folder: list[StoredObject]) -> int:
         """Remove a release's artefacts, then its documents, by which a later collection finds an interrupted one.
@@ -150,8 +189,6 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             survey.s3.remove(survey.bucket, [one.key for one in objects])
         return size_bytes
 
-    def _remove_unused(self, survey: Survey, resource: Resource, in_use: InUse) -> bool:
-        if in_use.has_name(resource.name, resource.arn):
-            return False
+    def _remove_unused(self, survey: Survey, resource: Resource) -> bool:
         self.log.info("Removing the %s %s, which no endpoint and no stack uses", resource.kind, resource.name)
         return survey.sagemaker.delete_resource(resource)

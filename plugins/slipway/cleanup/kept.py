@@ -15,6 +15,11 @@ from slipway.model.config import ModelConfig
 # https://docs.aws.amazon.com/cli/latest/reference/s3/rm.html
 _REMOVE = "aws s3 rm"
 _REMOVE_ALL = "aws s3 rm --recursive"
+# One call lists so many objects; of more only that is said.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+_COUNTED = 1000
+# Lists at most so many objects of a bucket below a prefix.
+Objects = Callable[[str, str, int], list[StoredObject]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,12 @@ class Kept:
         return f"{self.what}, {self.where}{size}. To remove it: {self.removal}"
 
 
-def kept_objects(
-    model: ModelConfig, resolve: Callable[[str], str], objects: Callable[[str, str], list[StoredObject]]
-) -> Iterator[Kept]:
+def kept_objects(model: ModelConfig, resolve: Callable[[str], str], objects: Objects) -> Iterator[Kept]:
     """List what stays of a model in S3; places without objects are left out.
 
     :param model: the model file's content
     :param resolve: fills in account and region
-    :param objects: lists the objects of a bucket below a prefix
+    :param objects: lists objects
     """
     bucket, key = resolve(model.source.bucket), model.source.key
     for what, prefix, command in (
@@ -69,24 +72,26 @@ def kept_objects(
         )
 
 
-def kept_registry(prefix: str, packages: int) -> Kept:
+def kept_registry(prefix: str, newest: int) -> Kept:
     """Describe the Model Registry's record of a model that was kept.
 
     :param prefix: the model's prefix
-    :param packages: how many model packages there are
+    :param newest: the version of the newest model package
     """
     return Kept(
         "the record of releases and decisions in the Model Registry",
         names.model_package_group(prefix),
-        f"{packages} model packages",
+        f"model packages up to version {newest}",
         'trigger the teardown again with "Remove the record too"',
     )
 
 
-def _size(objects: Callable[[str, str], list[StoredObject]], bucket: str, prefix: str) -> str:
+def _size(objects: Objects, bucket: str, prefix: str) -> str:
     try:
-        found = objects(bucket, prefix)
+        found = objects(bucket, prefix, _COUNTED)
     except SlipwayError as error:
         # Everything else has been removed, so this only makes the list less exact.
         return f"not counted: {error.problem}"
+    if len(found) == _COUNTED:
+        return f"{_COUNTED} objects or more"
     return f"{len(found)} objects, {sum(one.size_bytes for one in found)} bytes" if found else ""

@@ -10,7 +10,7 @@ from functools import partial
 from slipway import names
 from slipway.aws.autoscaling import AutoScalingHook
 from slipway.aws.cloudformation import CloudFormationHook
-from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.tagging import TaggedResourcesHook
 from slipway.errors import NameConflict
 from slipway.plan import TAG_MODEL_PREFIX
 from slipway.registry.hook import ModelRegistryHook
@@ -57,7 +57,7 @@ class ModelResources:
     def __init__(self, prefix: str, endpoint_prefix: str, aws_conn_id: str | None = "aws_default") -> None:
         self.prefix = prefix
         self.endpoint_prefix = endpoint_prefix
-        self._sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
+        self._sagemaker = TaggedResourcesHook(aws_conn_id=aws_conn_id)
         self._model_registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._autoscaling = AutoScalingHook(aws_conn_id=aws_conn_id)
@@ -80,21 +80,18 @@ class ModelResources:
             *(self._registry() if record else ()),
         ]
 
-    def packages(self) -> int | None:
-        """Count the model packages on record; None if there is no record.
+    def newest_package(self) -> int | None:
+        """Return the version of the newest model package on record; None if there is no record.
 
         :raises slipway.errors.AwsError: when a call fails
         """
-        group = names.model_package_group(self.prefix)
-        if self._model_registry.describe_model_package_group(group) is None:
-            return None
-        return len(self._model_registry.model_package_arns(group))
+        return self._model_registry.newest_version(names.model_package_group(self.prefix))
 
     def _training_jobs(self) -> Iterator[OwnedResource]:
         """List jobs that still run; SageMaker keeps ended jobs, which cost nothing."""
         for status in (TrainingJobStatus.IN_PROGRESS, TrainingJobStatus.STOPPING):
-            filters = {"NameContains": f"mlops-{self.prefix}-", "StatusEquals": status.value}
-            for job in self._sagemaker.list_tagged("training job", TAG_MODEL_PREFIX, self.prefix, **filters):
+            beginning = f"{names.TRAINING_JOB_PREFIX}{self.prefix}-"
+            for job in self._sagemaker.jobs(beginning, status, TAG_MODEL_PREFIX, self.prefix):
                 running = status is TrainingJobStatus.IN_PROGRESS
                 stop = partial(self._sagemaker.stop_training_job, job.name) if running else None
                 yield OwnedResource(RemovalStep.JOBS_AND_STACKS, job.kind, job.name, status.value, stop)
@@ -120,7 +117,7 @@ class ModelResources:
     def _scalable_targets(self) -> Iterator[OwnedResource]:
         for environment in Environment:
             endpoint = names.endpoint_name(self.endpoint_prefix, environment)
-            for target in self._autoscaling.scalable_targets(endpoint):
+            for target in self._autoscaling.scalable_targets(endpoint, (names.LIVE_VARIANT, names.TRIAL_VARIANT)):
                 yield OwnedResource(
                     RemovalStep.SCALABLE_TARGETS,
                     "scalable target",

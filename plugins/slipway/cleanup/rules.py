@@ -44,6 +44,11 @@ class InUse:
         """Return whether a model or endpoint config is in use."""
         return name in self.names or arn in self.names
 
+    def has_arn(self, arn: str) -> bool:
+        """Return whether a model or endpoint config may be in use, by its ARN, which has the name in small letters."""
+        wanted = _short(arn)
+        return any(_short(name) == wanted for name in self.names)
+
     def has_below(self, folder: str) -> bool:
         """Return whether an artefact in this folder, an S3 URI that ends in a slash, is in use."""
         return any(url.startswith(folder) or folder.startswith(f"{url.rstrip('/')}/") for url in self.data_urls)
@@ -84,3 +89,7 @@ def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collect
         and one.package_arn not in kept
         and not any(in_use.has_below(folder) for folder in (one.home, *one.outputs))
     ]
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2].lower()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.documents import S3Documents, reading
+from slipway.aws.endpoints import EndpointsHook
 from slipway.aws.s3 import S3Hook, StoredObject, uri
-from slipway.aws.sagemaker import Resource, SageMakerHook
+from slipway.aws.sagemaker import Resource
 from slipway.aws.stacks import Stack
+from slipway.aws.tagging import TaggedResourcesHook
+from slipway.cleanup.account import AccountSurvey
+from slipway.cleanup.folders import Folders, ReleaseFolders
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
-from slipway.errors import PermanentError, SlipwayError
+from slipway.errors import PermanentError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
@@ -29,6 +32,8 @@ from slipway.states import Environment, ModelApprovalStatus
 log = logging.getLogger(__name__)
 
 _MAX_JOBS = 9
+# How much the clocks of S3 and SageMaker may differ.
+_MARGIN = timedelta(hours=1)
 
 
 class Survey:
@@ -44,39 +49,52 @@ class Survey:
 
     def __init__(self, prefix: str, bucket: str, aws_conn_id: str | None, goes_on: Callable[[str, str], bool]) -> None:
         self.prefix, self.bucket = prefix, bucket
-        self.sagemaker = SageMakerHook(aws_conn_id=aws_conn_id)
+        self.sagemaker = TaggedResourcesHook(aws_conn_id=aws_conn_id)
         self.registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self.s3 = S3Hook(aws_conn_id=aws_conn_id)
         self._documents = S3Documents(self.s3)
+        self._folders = ReleaseFolders(prefix, bucket, self.s3, self._documents, self.registry)
+        self._account = AccountSurvey(bucket, self._documents, EndpointsHook(aws_conn_id=aws_conn_id))
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
 
-    def folders(self) -> dict[str, list[StoredObject]]:
-        """Return the objects under each release's prefix, by revision id, without its claim, which is kept."""
-        home = names.release_prefix(self.prefix, "")[:-1]
-        of_a_release = re.compile(rf"{re.escape(home)}([0-9a-f]{{32}})/(.+)")
-        found: dict[str, list[StoredObject]] = defaultdict(list)
-        for item in self.s3.objects(self.bucket, home):
-            match = of_a_release.fullmatch(item.key)
-            if match and item.key != names.claim_key(self.prefix, match[1]):
-                found[match[1]].append(item)
-        return dict(found)
+    def folders(self, own: str) -> Folders:
+        """Return the objects under each release's prefix, by revision id, without its claim, which is kept.
 
-    def resources(self) -> list[Resource]:
-        """Return the endpoint configs and models with the model's tag; configs first, because they refer to models."""
+        :param own: the release that collects
+        """
+        return self._folders.read(own, datetime.now(UTC))
+
+    def tagged(self) -> list[tuple[str, str]]:
+        """Return the kinds and ARNs of what has the model's tag; configs first, because they refer to models."""
         kinds = ("endpoint config", "model")
-        return [one for kind in kinds for one in self.sagemaker.list_tagged(kind, TAG_MODEL_PREFIX, self.prefix)]
+        return [
+            (kind, arn) for kind in kinds for arn in self.sagemaker.tagged_arns(kind, TAG_MODEL_PREFIX, self.prefix)
+        ]
 
-    def past(self, revision_ids: list[str], keep_releases: int) -> tuple[list[Past], list[str]]:
-        """Read releases, and the newest packages that production has served.
+    def unused(self, tagged: Iterable[tuple[str, str]], in_use: InUse) -> list[Resource]:
+        """Describe what nothing uses.
 
-        :param revision_ids: the releases
+        :param tagged: what has the model's tag
+        :param in_use: what endpoints and stacks use
+        """
+        found = (
+            self.sagemaker.tagged_resource(kind, arn, TAG_MODEL_PREFIX, self.prefix)
+            for kind, arn in tagged
+            if not in_use.has_arn(arn)
+        )
+        return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
+
+    def past(self, folders: Folders, keep_releases: int) -> tuple[list[Past], list[str]]:
+        """Read releases, and the newest packages of theirs that production has served.
+
+        :param folders: the objects of each release
         :param keep_releases: how many packages of production to find
         :returns: the releases; the ARNs of those packages, newest first
         """
-        by_revision, deployed = self._registered(set(revision_ids), keep_releases)
-        return [self._past(one, by_revision.get(one)) for one in revision_ids], deployed
+        by_revision, deployed = self._registered(folders, keep_releases)
+        return [self._past(one, by_revision.get(one)) for one in folders], deployed
 
     def package(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeModelPackage, which is cached; None if the package was deleted."""
@@ -98,52 +116,44 @@ class Survey:
     def in_use(self, stacks: list[Stack]) -> InUse:
         """Read what every endpoint of the account uses, also those of others, and what the model's stacks use.
 
-        :raises SlipwayError: when the configuration of an endpoint was deleted
+        :raises SlipwayError: when that is not known of every endpoint
         """
-        used, urls = set(), set()
+        account = self._account.in_use(datetime.now(UTC))
+        used, urls = set(account.names), set(account.data_urls)
         for stack in stacks:
             used |= {item.physical_id for item in self._cloudformation.resources(stack.stack_id)}
             urls |= set(data_urls(stack.parameters))
-        for endpoint in self.sagemaker.list_all("endpoint"):
-            for config_name in self._configs_of(endpoint.name):
-                models = self._models_of(endpoint.name, config_name)
-                used |= {config_name, *models}
-                for model in models:
-                    urls |= set(_data_urls(self.sagemaker.describe_model(model) or {}))
         return InUse(frozenset(used), frozenset(urls))
 
-    def _configs_of(self, endpoint_name: str) -> set[str]:
-        """Return the configuration that an endpoint serves, and the one that it is being updated to."""
-        found = self.sagemaker.describe_endpoint(endpoint_name) or {}
-        wanted = (found, found.get("PendingDeploymentSummary", {}))
-        return {each["EndpointConfigName"] for each in wanted if "EndpointConfigName" in each}
+    def _registered(self, folders: Folders, keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+        """Find the packages of releases, among those that were made since the oldest of them began.
 
-    def _models_of(self, endpoint_name: str, config_name: str) -> set[str]:
-        config = self.sagemaker.describe_endpoint_config(config_name)
-        if config is None:
-            raise SlipwayError(
-                "Cannot find out which models an endpoint uses",
-                resource=endpoint_name,
-                why=f"its configuration {config_name} was deleted",
-                fix="update the endpoint to a configuration that exists, or delete it",
-            )
-        variants = [*config.get("ProductionVariants", ()), *config.get("ShadowProductionVariants", ())]
-        return {variant["ModelName"] for variant in variants if "ModelName" in variant}
-
-    def _registered(self, revision_ids: set[str], keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-        wanted, by_revision = set(revision_ids), {}
+        Where an object was written again meanwhile, its package is older: it is looked for among all.
+        """
+        wanted, by_revision = set(folders), {}
         deployed: list[str] = []
-        for arn in self.registry.model_package_arns(names.model_package_group(self.prefix)):
-            package = self.package(arn)
-            properties = package.get("CustomerMetadataProperties", {}) if package else {}
-            if package and properties.get(REVISION) in wanted:
-                by_revision[properties[REVISION]] = package
-                wanted.discard(properties[REVISION])
-            if history.BEFORE in properties:
-                deployed.append(arn)
-            if not wanted and len(deployed) >= keep:
+        times = [item.modified for objects in folders.values() for item in objects]
+        for since in (min(times) - _MARGIN, None) if times else ():
+            for listed in self.registry.listed_packages(names.model_package_group(self.prefix), since):
+                # `register` wrote where the release's zip is.
+                named = self._folders.of_a_release.search(listed.description)
+                if named and named[1] not in wanted:
+                    continue
+                package = self.package(listed.arn)
+                properties = package.get("CustomerMetadataProperties", {}) if package else {}
+                if package and properties.get(REVISION) in wanted:
+                    by_revision[properties[REVISION]] = package
+                    wanted.discard(properties[REVISION])
+                    if history.BEFORE in properties and len(deployed) < keep:
+                        deployed.append(listed.arn)
+            if not any(self._has_a_model(one, folders[one]) for one in wanted):
                 break
         return by_revision, deployed
+
+    def _has_a_model(self, revision_id: str, objects: Iterable[StoredObject]) -> bool:
+        """Tell whether a release has come so far that it may have a package."""
+        key = names.artefact_key(self.prefix, revision_id)
+        return any(item.key == key for item in objects)
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
         home = uri(self.bucket, names.release_prefix(self.prefix, revision_id))
@@ -184,9 +194,3 @@ class Survey:
             yield f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/"
             if attempt == _MAX_JOBS:
                 return
-
-
-def _data_urls(model: Mapping[str, Any]) -> Iterator[str]:
-    for container in [model.get("PrimaryContainer", {}), *model.get("Containers", ())]:
-        source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
-        yield from (url for url in (container.get("ModelDataUrl"), source) if url)

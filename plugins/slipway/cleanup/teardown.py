@@ -21,6 +21,7 @@ from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.states import StackStatus
+from slipway.waiting.activity import note_activity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -83,6 +84,7 @@ class TeardownOperator(_ModelResourcesOperator):
         """
         model = chosen_model(context["params"])
         teardown_order.check_open(context)
+        note_activity()
         return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
@@ -192,8 +194,8 @@ class NothingLeftOperator(_ModelResourcesOperator):
         :param model: the model file's content
         :param resources: what the model owns
         """
-        packages = resources.packages()
-        if packages is not None:
-            yield kept_registry(model.prefix, packages)
+        newest = resources.newest_package()
+        if newest is not None:
+            yield kept_registry(model.prefix, newest)
         resolve, s3 = identity(model.aws_conn_id).resolve, S3Hook(aws_conn_id=model.aws_conn_id)
         yield from kept_objects(model, resolve, s3.objects)

@@ -36,6 +36,7 @@ from slipway.request.fence import load_request
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import Environment
+from slipway.waiting.activity import note_activity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -175,6 +176,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with the package that it replaces, while the stack still names that one."""
+        note_activity()
         if self.environment is not Environment.PRODUCTION:
             return
         package, live_arn = self._package(), self._live_package_arn(_outputs(stack))

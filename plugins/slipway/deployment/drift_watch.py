@@ -1,24 +1,28 @@
 """The drift watcher: it reports what somebody has changed by hand in the models' stacks, between releases.
 
-A watcher compares both stacks of each model with what is live, every ten minutes, and emits an event when something
-else differs than what was reported last. This DAG compares again, notifies the model's topic and fails with what
-differs. It reports a difference once, until it changes or is gone. A stack that a release or a trial holds is left out.
-It puts nothing right: the next release does.
+A watcher compares a stack with what is live within a quarter of an hour after its endpoint has changed, and every other
+stack in its turn, two an hour (drift_turns.py). It emits an event when something else differs than what was reported
+last. This DAG compares those again, notifies the model's topic and fails with what differs. A run by hand compares all.
+It reports a difference once, until it changes or is gone. A stack that a release or a trial holds is left out. It puts
+nothing right: the next release does.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_current_context, task
 
 from slipway import names
+from slipway.aws.endpoints import EndpointList, EndpointsHook
 from slipway.aws.identity import resolve
 from slipway.aws.patience import without_patience
 from slipway.deployment import drift
+from slipway.deployment.drift_turns import Compare, DriftTurns, Turns, WatchedStack
 from slipway.errors import StackFailed
 from slipway.host.links import run_url
 from slipway.host.task_errors import with_error_block
@@ -26,42 +30,32 @@ from slipway.notices.send import Message, Notice, Notices
 from slipway.stages.mixin import STAGE_OF, stage_gate
 from slipway.states import Environment
 from slipway.waiting.watcher import Look, WatcherTrigger
-from slipway.waiting.watcher_dag import StateStore, by_connection, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import BY_THE_WATCHER, StateStore, by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
-POLL_SECONDS = 600.0
-# The beginning of the name of each asset whose state says what was reported, and the key there.
+POLL_SECONDS = 900.0
+# The beginning of the name of each asset whose state says what was reported, and the keys there: what the task has
+# reported, and what the watcher goes by.
 ASSET_PREFIX = "slipway-drift-"
 REPORTED = "reported"
+TURNS = "turns"
 TASK_ID = "report_drift"
-
-
-@dataclass(frozen=True)
-class WatchedStack:
-    """One stack of a model.
-
-    :param bucket: the bucket of the model's board; may contain {region} and {account}
-    """
-
-    model: str
-    environment: str
-    bucket: str
-
-    @property
-    def name(self) -> str:
-        """The stack's name."""
-        return names.stack_name(self.model, Environment(self.environment))
-
-
-# What differs in a stack; None while a release or a trial holds it.
-Compare = Callable[[WatchedStack], list[drift.Difference] | None]
 
 
 def stacks_of(models: Iterable[ModelConfig]) -> list[WatchedStack]:
     """Return both stacks of each model."""
-    return [WatchedStack(model.prefix, one.value, model.source.bucket) for model in models for one in Environment]
+    return [
+        WatchedStack(
+            model.prefix,
+            one.value,
+            model.source.bucket,
+            names.endpoint_name(model.policy.endpoint.endpoint_prefix, one),
+        )
+        for model in models
+        for one in Environment
+    ]
 
 
 def comparing(aws_conn_id: str | None) -> Compare:
@@ -117,21 +111,25 @@ class DriftWatcherTrigger(WatcherTrigger):
         """Return the arguments that build this trigger again."""
         return {"stacks": self.stacks, **super().arguments()}
 
-    def compare(self) -> Compare:
-        """Return what compares a stack."""
-        return comparing(self.aws_conn_id)
+    def turns(self) -> DriftTurns:
+        """Return what compares the stacks that are due."""
+        endpoints = EndpointList(EndpointsHook(aws_conn_id=self.aws_conn_id))
+        return DriftTurns([WatchedStack(**stack) for stack in self.stacks], endpoints, comparing(self.aws_conn_id))
 
     async def looks(self) -> AsyncGenerator[Look]:
         """Compare again and again."""
-        stacks, compare = [WatchedStack(**stack) for stack in self.stacks], self.compare()
+        turns, store = self.turns(), self._store()
         while True:
-            store: Any = self.asset_state_store
-            reported = (await store.aget(REPORTED) if store else None) or {}
+            before, reported = Turns.from_json(await store.aget(TURNS)), await store.aget(REPORTED) or {}
             # The comparison is synchronous: it gets a thread, which must not wait long. This loop waits instead.
             with without_patience():
-                found = await asyncio.to_thread(changed, stacks, compare, reported)
-            yield [(stack.name, *map(str, now)) for stack, now in found.items()], {"waiting": len(found)}
+                after = await asyncio.to_thread(turns.look, before, reported, datetime.now(UTC))
+            await store.aset(TURNS, after.to_json())
+            yield [(key, *texts) for key, texts in after.found.items()], {"waiting": len(after.found)}
             await asyncio.sleep(self.poll_seconds)
+
+    def _store(self) -> Any:
+        return self.asset_state_store
 
 
 def build_drift_dags(models: Iterable[ModelConfig]) -> list[DAG]:
@@ -153,7 +151,10 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
         @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block
         def report_drift(*, asset_state_store: Any = None) -> int:
-            context = get_current_context()
+            context, store = get_current_context(), asset_state_store[asset]
+            due = stacks
+            if context["dag_run"].run_type == BY_THE_WATCHER:
+                due = [stack for stack in stacks if stack.key in Turns.from_json(store.get(TURNS)).found]
 
             def notify(stack: WatchedStack, why: str, fix: str) -> None:
                 dag_run = context["dag_run"]
@@ -165,7 +166,7 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
                 )
                 receivers[stack.model].send(message, context, aws_conn_id)
 
-            return report(stacks, comparing(aws_conn_id), asset_state_store[asset], notify)
+            return report(due, comparing(aws_conn_id), store, notify)
 
         report_drift()
     return dag
@@ -179,7 +180,7 @@ def report(
 ) -> int:
     """Report what differs and was not reported; the body of the watcher's only task.
 
-    :param stacks: the stacks
+    :param stacks: the stacks to compare
     :param compare: compares one
     :param store: the state of the watcher's asset
     :param notify: sends what differs in a stack, and the fix, to its model's receivers

@@ -21,13 +21,14 @@ from slipway.names import DAG_TAG, DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, REL
 from slipway.paths import models_folder
 from slipway.source import uploads
 from slipway.training.owner import INSTANCE_VARIABLE
+from slipway.waiting.activity import ACTIVITY_VARIABLE
 
 log = logging.getLogger(__name__)
 
 # The guard's own test writes to this id. No DAG has it, because ids have no spaces.
 # https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html
 TEST_DAG_ID = "test of the approval guard"
-VARIABLES = frozenset({INSTANCE_VARIABLE})
+VARIABLES = frozenset({INSTANCE_VARIABLE, ACTIVITY_VARIABLE})
 _DEFAULT_CONNECTION = "aws_default"
 
 

@@ -18,6 +18,8 @@ from slipway.live.snapshot import Minute
 # The keys in the state store: an endpoint's document, and the spans of time in which every endpoint's points are known.
 _HISTORY = "history-"
 RECORDED = "recorded"
+# When each endpoint's document was written last: what is older than all of its points leaves the store.
+WRITTEN = "written"
 FINE, COARSE = timedelta(minutes=5), timedelta(hours=1)
 FINE_FOR, COARSE_FOR = timedelta(days=1), timedelta(days=7)
 # One look reads at most so far back: more values of a metric cost no more, and a call returns 100,800 of them.
@@ -200,6 +202,37 @@ class Recorded:
         if self.until is not None and begin <= self.until and spans:
             begin = datetime.fromisoformat(spans.pop().begin)
         return type(self)((*spans, Span(begin.isoformat(), end.isoformat()))[-_SPANS:])
+
+
+@dataclass(frozen=True)
+class Written:
+    """The day on which each endpoint's document was written last, ISO 8601, UTC."""
+
+    endpoints: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read what ``to_json`` returned; None and what cannot be read are before the first document."""
+        try:
+            return known(cls, {} if value is None else value)
+        except UnreadableDocument:
+            return cls()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return versioned(asdict(self))
+
+    def after(self, written: Iterable[str], now: datetime) -> tuple[Self, list[str]]:
+        """Note what was written, and find the documents of which no point is shown any more.
+
+        :param written: the endpoints whose documents were written
+        :param now: when
+        :returns: what must be stored, and the endpoints whose documents must be deleted
+        """
+        every = {**self.endpoints, **dict.fromkeys(written, now.date().isoformat())}
+        first = (now - COARSE_FOR - COARSE).date().isoformat()
+        old = [name for name, day in every.items() if day < first]
+        return type(self)({name: day for name, day in every.items() if day >= first}), old
 
 
 def history_key(endpoint: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway import names
 from slipway.aws.endpoint_metrics import AlarmState, EndpointMetricsHook, MetricOfVariant
-from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
+from slipway.aws.endpoints import EndpointList, EndpointsHook, ListedEndpoint
 from slipway.live.history import Traffic
 from slipway.live.snapshot import LiveEndpoint, LiveVariant, Minute, Snapshot
 from slipway.plan import TAG_MODEL_PREFIX
@@ -47,8 +47,9 @@ class Seen:
 class LiveSurvey:
     """Look at the endpoints of some models.
 
-    A look lists endpoints and alarms, in pages of a hundred, and reads one metric of each variant. It describes an
-    endpoint that is new, has changed since the look before, or is changing.
+    A look lists endpoints (of more than a page only those that have changed) and alarms, in pages of a hundred, and
+    reads one metric of each variant. It describes an endpoint that is new, has changed since the look before, or is
+    changing.
 
     :param models: the prefixes of the models
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -57,6 +58,7 @@ class LiveSurvey:
     def __init__(self, models: Collection[str], aws_conn_id: str | None) -> None:
         self._models = frozenset(models)
         self._endpoints = EndpointsHook(aws_conn_id=aws_conn_id)
+        self._list = EndpointList(self._endpoints)
         self._registry = ModelRegistryHook(aws_conn_id=aws_conn_id)
         self._metrics = EndpointMetricsHook(aws_conn_id=aws_conn_id)
         # Endpoints of others, by ARN and creation time: their tags are read once.
@@ -75,7 +77,7 @@ class LiveSurvey:
         packages = {
             one.artefact: one.package_arn for endpoint in before.endpoints.values() for one in endpoint.variants
         }
-        listed = [one for one in self._endpoints.endpoints() if names.environment_of(one.name)]
+        listed = [one for one in self._list.read() if names.environment_of(one.name)]
         self._foreign &= {(one.arn, one.created) for one in listed}
         found = {}
         for one in listed:
@@ -108,6 +110,7 @@ class LiveSurvey:
             return before
         description = self._endpoints.describe_endpoint(listed.name)
         if description is None:
+            self._list.forget(listed.name)
             return None
         environment = names.environment_of(listed.name)
         return LiveEndpoint(

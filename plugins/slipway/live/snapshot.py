@@ -96,11 +96,13 @@ class Looked:
     :param at: when the snapshot was true; ISO 8601, UTC; None before the first one
     :param parts: how many parts the snapshot has
     :param problem: why the newest look failed
+    :param pause_seconds: how long after that the next look is due
     """
 
     at: str | None = None
     parts: int = 0
     problem: str | None = None
+    pause_seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

@@ -25,13 +25,10 @@ from slipway.live.snapshot import ASSET_PREFIX, LOOKED, TASK_ID, Looked, Snapsho
 from slipway.live.watcher import LiveWatcherTrigger
 from slipway.names import LIVE_DAG_ID
 from slipway.notices.send import Message, Notices
-from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
+from slipway.waiting.watcher_dag import BY_THE_WATCHER, by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
-
-# The type of a run that an asset's event has started.
-_BY_THE_WATCHER = "asset_triggered"
 
 
 def build_live_dags(models: Iterable[ModelConfig]) -> list[DAG]:
@@ -57,7 +54,7 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
         @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block
         def describe_everything(*, asset_state_store: Any = None) -> int:
-            if get_current_context()["dag_run"].run_type == _BY_THE_WATCHER:
+            if get_current_context()["dag_run"].run_type == BY_THE_WATCHER:
                 raise AirflowSkipException("The watcher started this run because of an alarm")
             found = LiveSurvey(prefixes, aws_conn_id).look(Snapshot()).snapshot
             store, parts = asset_state_store[asset], found.parts()

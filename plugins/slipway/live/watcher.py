@@ -11,13 +11,26 @@ from typing import Any
 from slipway.aws.patience import without_patience
 from slipway.errors import UnreadableDocument, problem_of
 from slipway.live.alarms import TOLD, UNTOLD, Firing, firing, untold, untold_json
-from slipway.live.history import RECORDED, History, Recorded, history_key, known_until, points_of, read_from
+from slipway.live.history import (
+    RECORDED,
+    WRITTEN,
+    History,
+    Recorded,
+    Written,
+    history_key,
+    known_until,
+    points_of,
+    read_from,
+)
 from slipway.live.look import LiveSurvey, Seen
 from slipway.live.snapshot import LOOKED, Looked, Snapshot, part_keys
+from slipway.waiting.activity import Activity
 from slipway.waiting.watcher import Look, WatcherTrigger
 
 # With the look itself, what is shown is at most a minute old.
 POLL_SECONDS = 55.0
+# Between two looks while no endpoint has requests, no alarm fires, and nothing changes.
+CALM_POLL_SECONDS = 300.0
 
 
 class LiveWatcherTrigger(WatcherTrigger):
@@ -30,7 +43,7 @@ class LiveWatcherTrigger(WatcherTrigger):
     :param models: the prefixes of the models
     :param notified: those whose alarms somebody must be told of
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param poll_seconds: time between two looks
+    :param poll_seconds: time between two looks; longer while nothing happens
     """
 
     watched = "what is live"
@@ -57,7 +70,7 @@ class LiveWatcherTrigger(WatcherTrigger):
 
     async def looks(self) -> AsyncGenerator[Look]:
         """Look again and again."""
-        survey, store = self.survey(), self._store()
+        survey, store, activity = self.survey(), self._store(), self.activity()
         while True:
             looked = _looked(await store.aget(LOOKED))
             before = {key: await store.aget(key) for key in part_keys(looked.parts)}
@@ -75,20 +88,36 @@ class LiveWatcherTrigger(WatcherTrigger):
             for key, part in after.items():
                 if before.get(key) != part:
                     await store.aset(key, part)
-            await store.aset(LOOKED, Looked(datetime.now(UTC).isoformat(), len(after)).to_json())
-            await self._record(store, seen, recorded, since, now)
             alarms = await self._untold(store, seen)
+            if _happens(seen, _snapshot(before.values())) or alarms:
+                activity.happened()
+            pauses = (self.poll_seconds, max(self.poll_seconds, CALM_POLL_SECONDS))
+            pause_seconds = pauses[activity.calm]
+            looked = Looked(datetime.now(UTC).isoformat(), len(after), pause_seconds=pause_seconds)
+            await store.aset(LOOKED, looked.to_json())
+            await self._record(store, seen, recorded, since, now)
             yield [one.key for one in alarms], {"alarms": len(alarms)}
-            await asyncio.sleep(self.poll_seconds)
+            await activity.pause(*pauses)
+
+    def activity(self) -> Activity:
+        """Return what decides how long the pauses are."""
+        return Activity()
 
     async def _record(self, store: Any, seen: Seen, recorded: Recorded, since: datetime, now: datetime) -> None:
         """Add the points that were complete when the look began to the endpoints' histories, and note it."""
         until = known_until(now)
         if until <= since:
             return
-        for endpoint, points in points_of(seen.traffic, since, until).items():
+        every = points_of(seen.traffic, since, until)
+        for endpoint, points in every.items():
             key = history_key(endpoint)
             await store.aset(key, _history(await store.aget(key)).with_points(points, now).to_json())
+        before = Written.from_json(await store.aget(WRITTEN))
+        after, old = before.after(every, now)
+        for endpoint in old:
+            await store.adelete(history_key(endpoint))
+        if after != before:
+            await store.aset(WRITTEN, after.to_json())
         # Last: a watcher that ends before this adds the same points again, in place of themselves.
         await store.aset(RECORDED, recorded.with_span(since, until).to_json())
 
@@ -104,6 +133,11 @@ class LiveWatcherTrigger(WatcherTrigger):
 
     def _store(self) -> Any:
         return self.asset_state_store
+
+
+def _happens(seen: Seen, before: Snapshot) -> bool:
+    """Tell whether a look has found requests, an alarm that fires, or anything else than the look before."""
+    return bool(seen.traffic or seen.firing) or seen.snapshot != before
 
 
 def _looked(stored: Any) -> Looked:

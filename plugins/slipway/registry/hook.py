@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,17 @@ _PAGE_SIZE = 100
 # How much two clocks may differ: AWS refuses requests from a clock that is off by more.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (RequestTimeTooSkewed)
 _CLOCK_MARGIN = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class ListedPackage:
+    """A model package as a listing names it.
+
+    :param description: what `register` wrote: the training job, and where the release's zip is
+    """
+
+    arn: str
+    description: str
 
 
 class ModelRegistryHook(SageMakerApiHook):
@@ -140,6 +152,35 @@ class ModelRegistryHook(SageMakerApiHook):
         return self._find(group, folder, is_wanted, after) or self._find(
             group, folder, is_wanted, {"CreationTimeBefore": since}
         )
+
+    @patient
+    def listed_packages(self, group: str, since: datetime | None = None) -> list[ListedPackage]:
+        """List the packages of a group as ListModelPackages names them, the newest first.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageSummary.html
+
+        :param group: the group's name
+        :param since: only those that were made after this
+        :returns: none where the group is missing
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        window = {"CreationTimeAfter": since} if since else {}
+        return [
+            ListedPackage(item["ModelPackageArn"], item.get("ModelPackageDescription", ""))
+            for page in self._pages(group, window)
+            for item in page
+        ]
+
+    @patient
+    def newest_version(self, group: str) -> int | None:
+        """Return the version of the newest package of a group, by one call.
+
+        :param group: the group's name
+        :returns: 0 for a group without packages; None where the group is missing
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        page = next(self._pages(group, {"MaxResults": 1}), None)
+        return None if page is None else int(page[0]["ModelPackageArn"].rpartition("/")[2]) if page else 0
 
     @patient
     def model_package_arns(self, group: str) -> list[str]:

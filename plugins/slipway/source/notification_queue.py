@@ -21,7 +21,7 @@ _BACKOFF_BASE_SECONDS = 1.0
 # The pause after messages that had all come before: a queue may deliver a message again at once.
 _REST_SECONDS = 1.0
 # The pause after a long poll that brought nothing, while nothing has happened for some time.
-CALM_REST_SECONDS = 10.0
+CALM_REST_SECONDS = 40.0
 # How many messages that are no notifications are remembered, so that each is logged once.
 _UNREAD_MAX = 1000
 

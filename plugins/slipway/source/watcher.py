@@ -22,7 +22,7 @@ CALM_AFTER_SECONDS = 600.0
 CALM_POLL_SECONDS = 6.0
 # Between two listings while a queue reports uploads: the listing then only finds what the queue has lost.
 POLL_BESIDE_QUEUE_SECONDS = 30.0
-CALM_POLL_BESIDE_QUEUE_SECONDS = 180.0
+CALM_POLL_BESIDE_QUEUE_SECONDS = 300.0
 
 
 class UploadWatcherTrigger(WatcherTrigger):

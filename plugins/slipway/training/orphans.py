@@ -11,12 +11,15 @@ from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.names import TRAINING_JOB_PREFIX
 from slipway.training.owner import AirflowTasks, JobOwner, TaskStates, airflow_id, waits
+from slipway.waiting.activity import Activity
 from slipway.waiting.watcher import Look, WatcherTrigger
 
 # The task of a job younger than this may not wait for it yet.
 GRACE = timedelta(seconds=20)
 # How long the tags of a job that is not this Airflow's are remembered: a run of this one may adopt the job.
 FOREIGN_SECONDS = 300.0
+# Between two listings while no job of this Airflow runs and no task has noted that it begins something.
+CALM_POLL_SECONDS = 300.0
 
 
 class OrphanSearch:
@@ -34,6 +37,11 @@ class OrphanSearch:
         self._owners: dict[str, JobOwner] = {}
         # When each job of somebody else is to be looked at again, by its ARN.
         self._foreign_until: dict[str, float] = {}
+
+    @property
+    def watches_jobs(self) -> bool:
+        """Tell whether the last search has found jobs of this Airflow, orphaned or not."""
+        return bool(self._owners)
 
     def find(self, airflow: str | None) -> list[tuple[Resource, JobOwner]]:
         """Search once.
@@ -74,7 +82,7 @@ class OrphanWatcherTrigger(WatcherTrigger):
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
 
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param poll_seconds: time between two listings
+    :param poll_seconds: time between two listings; longer while this Airflow trains nothing
     """
 
     watched = "the training jobs"
@@ -84,13 +92,19 @@ class OrphanWatcherTrigger(WatcherTrigger):
 
     async def looks(self) -> AsyncGenerator[Look]:
         """Search again and again."""
-        search = self.search()
+        search, activity = self.search(), self.activity()
         while True:
             # The search is synchronous: it gets a thread, which must not wait long. This loop waits instead.
             with without_patience():
                 orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
             yield [job.arn for job, _ in orphans], {"waiting": len(orphans)}
-            await asyncio.sleep(self.poll_seconds)
+            if search.watches_jobs:
+                activity.happened()
+            await activity.pause(self.poll_seconds, max(self.poll_seconds, CALM_POLL_SECONDS))
+
+    def activity(self) -> Activity:
+        """Return what decides how long the pauses are."""
+        return Activity()
 
     def search(self) -> OrphanSearch:
         """Return a search with a new client."""

@@ -28,6 +28,7 @@ from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, TrainingJobStatus
 from slipway.training.owner import STOPPED_BY_TAG, JobOwner, ensure_airflow_id
 from slipway.training.wait import TrainingJobTrigger
+from slipway.waiting.activity import note_activity
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
 
     def _train(self, context: Context, *, give_up_at: float) -> dict[str, Any]:
         plan, owner = pull_plan(context), self._owner(context)
+        note_activity()
         for attempt in count(1):
             name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
             try:

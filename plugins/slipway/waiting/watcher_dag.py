@@ -13,6 +13,9 @@ from airflow.sdk import DAG, Asset, AssetWatcher
 from slipway import names
 from slipway.waiting.watcher import WatcherTrigger
 
+# The type of a run that an asset's event has started.
+BY_THE_WATCHER = "asset_triggered"
+
 
 class OfConnection(Protocol):
     """What is watched in the account of an AWS connection: a model."""

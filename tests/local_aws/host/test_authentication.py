@@ -45,6 +45,7 @@ SERVICES = {
     "logs": ("describe_log_groups", {}, JSON),
     "kms": ("list_keys", {}, JSON),
     "application-autoscaling": ("describe_scalable_targets", {"ServiceNamespace": "sagemaker"}, JSON),
+    "resourcegroupstaggingapi": ("get_resources", {}, JSON),
     "s3": ("list_buckets", {}, ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")),
 }
 

@@ -27,10 +27,12 @@ def hook():
     return AutoScalingHook(aws_conn_id=None, region_name="us-west-2")
 
 
-def test_lists_the_targets_of_the_endpoint_alone(hook):
-    found = {"ScalableTargets": [target("iris-production"), target("iris-production-2")]}
-    stubbed(hook, "application-autoscaling").add_response("describe_scalable_targets", found)
-    assert hook.scalable_targets("iris-production") == [
+def test_asks_for_the_targets_of_the_endpoint_alone(hook):
+    found, asked = {"ScalableTargets": [target("iris-production")]}, ["endpoint/iris-production/variant/model-a"]
+    stubbed(hook, "application-autoscaling").add_response(
+        "describe_scalable_targets", found, {"ServiceNamespace": "sagemaker", "ResourceIds": asked}
+    )
+    assert hook.scalable_targets("iris-production", ["model-a"]) == [
         ScalableTarget("endpoint/iris-production/variant/model-a", DIMENSION)
     ]
 

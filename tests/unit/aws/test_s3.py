@@ -129,12 +129,19 @@ def hook(**operations) -> S3Hook:
     return made
 
 
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
 def test_every_page_is_listed():
-    pages = [{"Contents": [{"Key": "a", "Size": 1}]}, {}, {"Contents": [{"Key": "b", "Size": 2}]}]
+    pages = [
+        {"Contents": [{"Key": "a", "Size": 1, "LastModified": NOON}]},
+        {},
+        {"Contents": [{"Key": "b", "Size": 2, "LastModified": NOON}]},
+    ]
     listing = SimpleNamespace(paginate=lambda Bucket, Prefix: pages)
     assert hook(get_paginator=lambda operation: listing).objects("bucket", "p/") == [
-        StoredObject("a", 1),
-        StoredObject("b", 2),
+        StoredObject("a", 1, NOON),
+        StoredObject("b", 2, NOON),
     ]
 
 

@@ -87,18 +87,6 @@ def test_tags_are_read_page_by_page(hook):
     assert hook.list_tags(ARN) == {"a": "1", "b": "2"}
 
 
-def test_only_tagged_resources_are_listed(hook):
-    stub = stubbed(hook, "sagemaker")
-    models = [
-        {"ModelName": name, "ModelArn": f"{ARN}-{name}", "CreationTime": 0} for name in ("ours", "theirs", "gone")
-    ]
-    stub.add_response("list_models", {"Models": models}, {})
-    stub.add_response("list_tags", {"Tags": [{"Key": "k", "Value": "v"}]})
-    stub.add_response("list_tags", {"Tags": [{"Key": "k", "Value": "other"}]})
-    stub.add_client_error("list_tags", "ValidationException", "does not exist")
-    assert hook.list_tagged("model", "k", "v") == [Resource("model", "ours", f"{ARN}-ours")]
-
-
 def test_deleting_what_is_gone_is_no_error(hook):
     stub = stubbed(hook, "sagemaker")
     stub.add_client_error(

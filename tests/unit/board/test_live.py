@@ -8,6 +8,7 @@ from airflow.models.asset import AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from sqlalchemy.orm import Session
 
+from slipway.board.live import Found
 from slipway.live.snapshot import LOOKED, LiveEndpoint, LiveVariant, Looked, Minute, Snapshot
 from slipway.request.contents import CONTENTS, contents_of
 from tests.unit.board.world import RELEASED, arn, results, upto
@@ -272,3 +273,10 @@ def test_beside_a_trial_the_live_model_is_the_one_that_the_release_was_compared_
     assert decision["live_version"] == "12"
     assert decision["effect"].startswith("Version 14 takes the place of version 12 in production")
     assert decision["changes"]["why_not"].startswith("The board does not know the zip of version 12")
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(7, "fresh"), (9, "old")])
+def test_while_nothing_happens_a_look_is_late_only_after_the_next_was_due(minutes, state):
+    looked = Looked("2026-11-29T12:00:00+00:00", pause_seconds=300.0)
+    now = datetime(2026, 11, 29, 12, minutes, tzinfo=UTC)
+    assert Found(looks=(looked,)).survey(now).state == state

@@ -41,9 +41,9 @@ def surveys(monkeypatch) -> Surveys:
 
     def survey(*arguments):
         begun.append(arguments)
-        return SimpleNamespace(folders=refuse)
+        return SimpleNamespace(folders=refuse, stacks=lambda: [])
 
-    def refuse():
+    def refuse(own):
         raise begun.error
 
     monkeypatch.setattr(collect_garbage, "Survey", survey)

@@ -14,14 +14,19 @@ from slipway.states import StackStatus
 
 
 class SageMaker:
-    def list_tagged(self, kind, key, value, **filters):
+    def jobs(self, beginning, status, key, value):
+        assert beginning == "mlops-iris-model-"
+        return [] if status == "Stopping" else self.list_tagged("training job", key, value)
+
+    def list_tagged(self, kind, key, value):
         assert (key, value) == (TAG_MODEL_PREFIX, "iris-model")
-        if kind == "training job" and filters["StatusEquals"] == "Stopping":
-            return []
         return [Resource(kind, f"a {kind}", "arn", "Deleting" if kind == "endpoint" else None)]
 
     def describe_model_package_group(self, group):
         return {"ModelPackageGroupName": group}
+
+    def newest_version(self, group):
+        return 2
 
     def model_package_arns(self, group):
         return ["arn/2", "arn/1"]
@@ -38,7 +43,7 @@ def resources(owner: str = "iris-model", status: StackStatus = StackStatus.UPDAT
         delete_stack=lambda stack_id: ("delete_stack", stack_id),
     )
     made._autoscaling = SimpleNamespace(
-        scalable_targets=lambda endpoint: [ScalableTarget(f"endpoint/{endpoint}/variant/model-a", "d")],
+        scalable_targets=lambda endpoint, variants: [ScalableTarget(f"endpoint/{endpoint}/variant/model-a", "d")],
         deregister=lambda target: ("deregister", target),
     )
     return made
@@ -55,7 +60,7 @@ def test_everything_is_listed_in_the_order_of_removal():
 def test_the_record_is_listed_only_on_request():
     kept = {RemovalStep.MODEL_PACKAGES, RemovalStep.MODEL_PACKAGE_GROUP}
     assert {item.step for item in resources().remaining(record=False)} == set(RemovalStep) - kept
-    assert resources().packages() == 2
+    assert resources().newest_package() == 2
 
 
 def test_each_thing_is_removed_by_its_own_call():

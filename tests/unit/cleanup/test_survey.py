@@ -2,17 +2,22 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from slipway.aws.sagemaker import Resource
+from slipway.aws.endpoints import ListedEndpoint
+from slipway.aws.s3 import StoredObject
+from slipway.cleanup.account import AccountSurvey
 from slipway.cleanup.rules import InUse, superseded
 from slipway.cleanup.survey import Survey
 from slipway.errors import SlipwayError
+from tests.unit.stage_runs import MemoryDocuments
 from tests.unit.test_plan import REVISION
 
-ENDPOINT = Resource("endpoint", "e", "arn:e", "Updating")
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+ENDPOINT = ListedEndpoint("e", "arn:e", "Updating", NOON.isoformat(), NOON.isoformat())
 CONFIGS = {
     "old": {"ProductionVariants": [{"ModelName": "a"}], "ShadowProductionVariants": [{"ModelName": "shadow"}]},
     "new": {"ProductionVariants": [{"ModelName": "b"}, {"VariantName": "of inference components"}]},
@@ -25,12 +30,13 @@ MODELS = {
 
 def survey(**endpoint) -> Survey:
     made = Survey("iris-model", "b", None, lambda dag_id, run_id: False)
-    made.sagemaker = SimpleNamespace(
-        list_all=lambda kind: [ENDPOINT],
+    sagemaker = SimpleNamespace(
+        endpoints=lambda since=None: [ENDPOINT],
         describe_endpoint=lambda name: endpoint,
         describe_endpoint_config=CONFIGS.get,
         describe_model=MODELS.get,
     )
+    made._account = AccountSurvey("b", MemoryDocuments(), sagemaker)
     return made
 
 
@@ -75,7 +81,7 @@ CLAIM = {"dag_id": "iris-model", "run_id": "r", "sequence": "2025-05-01T12:00:00
 def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go(name, content, caplog):
     made, good, bad = survey(), "0" * 32, "f" * 32
     made.sagemaker = SimpleNamespace(describe_training_job=lambda name: None)
-    made.registry = SimpleNamespace(model_package_arns=lambda group: [])
+    made.registry = SimpleNamespace(listed_packages=lambda group, since: [])
     bodies = {
         f"releases/iris-model/{revision}/{document}": body
         for revision in (good, bad)
@@ -84,6 +90,6 @@ def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go
     bodies[f"releases/iris-model/{bad}/{name}"] = content
     answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
     made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
-    past, _ = made.past([good, bad], 1)
+    past, _ = made.past({one: [StoredObject("any", 1, NOON)] for one in (good, bad)}, 1)
     assert [one.revision_id for one in superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())] == [good]
     assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text

@@ -1,5 +1,7 @@
 """Teardown: confirmed by name, done in order, resumed anywhere, failed while something is left."""
 
+from datetime import UTC, datetime
+
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
@@ -32,7 +34,7 @@ class World:
     def failures(self, stack_id):
         return ["Endpoint (AWS::SageMaker::Endpoint) DELETE_FAILED: in use"]
 
-    def packages(self):
+    def newest_package(self):
         return 3 if "group" in self.things else None
 
     def settle(self, _trigger=None) -> None:
@@ -68,6 +70,9 @@ class World:
             self.things.pop(kind)
 
 
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
 def made(cls, world: World):
     operator = cls(task_id="remove")
     operator.__dict__["model_resources"] = lambda model: world
@@ -79,9 +84,9 @@ def bucket(monkeypatch) -> dict[str, int]:
     """Sizes of the objects in the model's bucket, by key; the account is that of the samples."""
     sizes = {KEY: 10, "releases/iris-model/r/claim.json": 2, "releases/iris-model/r/model.tar.gz": 30, "other": 1}
 
-    def objects(hook, bucket, prefix):
+    def objects(hook, bucket, prefix, most=None):
         assert bucket == BUCKET
-        return [StoredObject(key, size) for key, size in sizes.items() if key.startswith(prefix)]
+        return [StoredObject(key, size, NOON) for key, size in sizes.items() if key.startswith(prefix)]
 
     monkeypatch.setattr(teardown.S3Hook, "objects", objects)
     monkeypatch.setattr(teardown, "identity", lambda aws_conn_id: AWS)
@@ -102,14 +107,16 @@ def test_what_is_kept_is_listed_with_the_command_that_removes_it():
     assert list(world.things) == ["group"]
     assert made(NothingLeftOperator, world).execute(form) == []
     record, upload, releases, *data = form["ti"].pushed[KEPT]
-    assert "mlops-iris-model (3 model packages)" in record and 'again with "Remove the record too"' in record
+    assert (
+        "mlops-iris-model (model packages up to version 3)" in record and 'again with "Remove the record too"' in record
+    )
     assert f"(1 objects, 10 bytes). To remove it: aws s3 rm s3://{BUCKET}/{KEY}" in upload
     assert f"(2 objects, 32 bytes). To remove it: aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in releases
     assert [one.rpartition(" ")[2] for one in data] == list(map(AWS.resolve, iris_model().policy.s3_prefixes))
 
 
 def test_a_list_that_aws_refuses_is_no_failure(monkeypatch):
-    def refuse(hook, bucket, prefix):
+    def refuse(hook, bucket, prefix, most):
         raise AwsError("Could not list the objects", code="AccessDenied")
 
     monkeypatch.setattr(teardown.S3Hook, "objects", refuse)

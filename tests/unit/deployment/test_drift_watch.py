@@ -1,24 +1,27 @@
 """The drift watcher: it reports a difference once, until it changes or is gone, and never during a release."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from slipway.deployment.drift import Difference, Remedy
+from slipway.deployment.drift_turns import DriftTurns, Turns, WatchedStack
 from slipway.deployment.drift_watch import (
     REPORTED,
+    TURNS,
     DriftWatcherTrigger,
-    WatchedStack,
     build_drift_dags,
     changed,
     report,
     stacks_of,
 )
 from slipway.errors import StackFailed
+from tests.unit.deployment.test_drift_turns import listed
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
 
-PRD, DEV = WatchedStack("iris", "production", "b"), WatchedStack("iris", "development", "b")
+PRD, DEV = (WatchedStack("iris", one, "b", f"iris-{one}") for one in ("production", "development"))
 ALARM = Difference("the alarm a was deleted", Remedy.REVERTED)
 TAG = Difference("a tag", Remedy.PERSON, "aws fix")
 
@@ -82,19 +85,23 @@ def test_both_stacks_of_each_model_are_watched():
 
 
 def test_the_trigger_survives_serialization_and_emits_what_is_new():
-    stacks = [{"model": "iris", "environment": "production", "bucket": "b"}]
+    stacks = [{"model": "iris", "environment": "production", "bucket": "b", "endpoint": "iris-production"}]
     path, arguments = DriftWatcherTrigger(stacks=stacks, aws_conn_id="aws", poll_seconds=5.0).serialize()
     assert path == "slipway.deployment.drift_watch.DriftWatcherTrigger"
     assert arguments == {"stacks": stacks, "aws_conn_id": "aws", "poll_seconds": 5.0}
 
     class Watching(DriftWatcherTrigger):
-        asset_state_store = MemoryStore()
+        def turns(self):
+            return DriftTurns([PRD], SimpleNamespace(read=lambda: [listed("iris-production")]), lambda stack: [ALARM])
 
-        def compare(self):
-            return lambda stack: [ALARM]
+    watching = Watching(**arguments)
+    watching.asset_state_store = MemoryStore()
 
     async def first():
-        async for event in Watching(**arguments).run():
+        async for event in watching.run():
             return event.payload
 
     assert asyncio.run(first()) == {"waiting": 1}
+    assert Turns.from_json(watching.asset_state_store.get(TURNS)).found == {
+        "iris/production": ("the alarm a was deleted",)
+    }

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,11 +11,12 @@ from slipway.aws.endpoint_metrics import AlarmState
 from slipway.errors import AwsError
 from slipway.live import watcher
 from slipway.live.alarms import TOLD, UNTOLD
-from slipway.live.history import RECORDED, History, Recorded, history_key
+from slipway.live.history import RECORDED, WRITTEN, History, Recorded, history_key
 from slipway.live.look import Seen
 from slipway.live.snapshot import LOOKED, Looked, Minute, Snapshot
 from slipway.live.survey_dag import build_live_dags
 from slipway.live.watcher import LiveWatcherTrigger
+from slipway.waiting import activity
 from tests.unit.board.test_live import endpoint
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
@@ -242,3 +244,46 @@ def test_an_alarm_of_a_model_without_notifiers_starts_nothing():
     store = MemoryStore()
     assert watch(store, other).waiting == [[]]
     assert store.get(UNTOLD) is None
+
+
+def test_the_history_of_an_endpoint_that_had_no_requests_for_a_week_leaves_the_store(clock):
+    store = Recording()
+    watch(store, busy(-20))
+    clock.shows = NOON + timedelta(days=7)
+    watch(store, Seen(many(2)))
+    assert store.get(history_key("m000-production")) is not None
+    clock.shows = NOON + timedelta(days=9)
+    store.written.clear()
+    watch(store, Seen(many(2)), Seen(many(2)))
+    assert store.get(history_key("m000-production")) is None
+    assert store.written.count(WRITTEN) == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "calm"),
+    [
+        (Seen(many(1)), True),
+        (busy(-20), False),
+        (Seen(many(2)), False),
+        (Seen(many(1), firing=(AlarmState("m000-production", "a", "ALARM"),)), False),
+    ],
+)
+def test_it_looks_seldom_while_nothing_happens_and_says_when(monkeypatch, seen, calm):
+    store, at = MemoryStore(), [0.0]
+    monkeypatch.setattr(activity, "time", SimpleNamespace(monotonic=lambda: at[0]))
+    watch(store, Seen(many(1)))
+    monkeypatch.setattr(Scripted, "activity", lambda trigger: Quiet())
+    watch(store, seen)
+    pause_seconds = Looked.from_json(store.get(LOOKED)).pause_seconds
+    assert pause_seconds == (watcher.CALM_POLL_SECONDS if calm else 0.0)
+
+
+class Quiet(activity.Activity):
+    """Nothing has happened for some time, and pauses are none."""
+
+    def __init__(self) -> None:
+        super().__init__(noted=lambda: None)
+        self._busy_until = 0.0
+
+    async def pause(self, busy_seconds, calm_seconds):
+        pass

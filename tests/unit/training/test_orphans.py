@@ -128,7 +128,9 @@ def test_an_event_for_orphans_and_no_error_ends_the_watch(monkeypatch):
     look = Script([], client_error("ExpiredToken"), OSError("no network"), [(JOB, HERE)])
     made = []
     trigger = OrphanWatcherTrigger(aws_conn_id=None, poll_seconds=0.001)
-    trigger.search = lambda: made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow))
+    trigger.search = lambda: (
+        made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow), watches_jobs=False)
+    )
 
     async def first():
         stream = trigger.run()

@@ -1,0 +1,200 @@
+"""What the endpoints of an account use: one document in S3 for all models of a bucket, kept up by those that collect.
+
+A collection describes only the endpoints that have changed since the one before, of whatever model, and lists all of
+them once a day. So its cost does not follow the size of the account. What is remembered of an endpoint that was deleted
+keeps things for a day longer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from slipway import names
+from slipway.aws.documents import S3Documents
+from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
+from slipway.cleanup.rules import InUse
+from slipway.errors import AwsError, SlipwayError, UnreadableDocument
+from slipway.formats.stored import known, versioned
+from slipway.states import ON_THE_WAY
+
+log = logging.getLogger(__name__)
+
+# How often all endpoints are listed, and how far two clocks or a late listing may be off.
+_LISTED_EVERY = timedelta(days=1)
+_OVERLAP = timedelta(minutes=10)
+# One collection describes so many endpoints, by three calls each; the next one goes on.
+_MOST = 2500
+
+
+@dataclass(frozen=True)
+class UsedBy:
+    """What one endpoint uses.
+
+    :param created: when it was made, ISO 8601; with the name it tells it from an earlier one
+    :param modified: when it had changed last as it was described
+    :param settled: whether it was not being changed then
+    :param names: its configurations and models
+    :param data_urls: S3 URIs of artefacts, or of folders of them
+    """
+
+    created: str
+    modified: str
+    settled: bool
+    names: tuple[str, ...] = ()
+    data_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AccountUse:
+    """What is remembered.
+
+    :param looked: until when the changes of endpoints are known; None before the first look
+    :param listed: when all endpoints were listed
+    :param endpoints: by name
+    """
+
+    looked: str | None = None
+    listed: str | None = None
+    endpoints: dict[str, UsedBy] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read what ``to_json`` returned; what cannot be read is found out again."""
+        try:
+            return known(cls, {} if value is None else value)
+        except UnreadableDocument:
+            return cls()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return versioned(asdict(self))
+
+    def in_use(self) -> InUse:
+        """Return what the endpoints use."""
+        every = self.endpoints.values()
+        return InUse(
+            frozenset(name for one in every for name in one.names),
+            frozenset(url for one in every for url in one.data_urls),
+        )
+
+
+class AccountSurvey:
+    """Read what the endpoints of an account use.
+
+    :param bucket: where the document is
+    :param documents: S3
+    :param sagemaker: SageMaker
+    """
+
+    def __init__(self, bucket: str, documents: S3Documents, sagemaker: EndpointsHook) -> None:
+        self._bucket, self._documents, self._sagemaker = bucket, documents, sagemaker
+
+    def in_use(self, now: datetime) -> InUse:
+        """Return what every endpoint of the account uses, also those of others.
+
+        :param now: when the look begins
+        :raises SlipwayError: when the configuration of an endpoint was deleted, or there were too many to describe
+        """
+        document = self._documents.read(self._bucket, names.ENDPOINTS_KEY)
+        before = AccountUse.from_json(document.content)
+        after, problem = self._looked(before, now)
+        if after != before:
+            # Where another collection was faster, its document is as true as this one.
+            self._documents.write(self._bucket, names.ENDPOINTS_KEY, after.to_json(), etag=document.etag)
+        if problem:
+            raise problem
+        return after.in_use()
+
+    def _looked(self, before: AccountUse, now: datetime) -> tuple[AccountUse, SlipwayError | None]:
+        """Return what is known now, and why it is not all."""
+        endpoints = dict(before.endpoints)
+        whole = before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY
+        if whole or before.looked is None:
+            listed = {one.name: one for one in self._sagemaker.endpoints()}
+            endpoints = {name: one for name, one in endpoints.items() if name in listed}
+        else:
+            since = datetime.fromisoformat(before.looked) - _OVERLAP
+            listed = {one.name: one for one in self._sagemaker.endpoints(since)}
+        due = [*self._changed(listed.values(), endpoints), *self._unsettled(listed, endpoints)]
+        problem = _too_many(len(due) - _MOST) if len(due) > _MOST else None
+        for name in due[:_MOST]:
+            try:
+                described = self._described(name, listed.get(name) or endpoints[name])
+            except AwsError:
+                raise
+            except SlipwayError as error:
+                problem = error
+                continue
+            if described:
+                endpoints[name] = described
+            else:
+                endpoints.pop(name, None)
+        if problem:
+            # The next look begins where this one did.
+            return AccountUse(before.looked, before.listed, endpoints), problem
+        return AccountUse(now.isoformat(), now.isoformat() if whole else before.listed, endpoints), None
+
+    @staticmethod
+    def _changed(listed: Iterable[ListedEndpoint], known_before: Mapping[str, UsedBy]) -> Iterator[str]:
+        for one in listed:
+            before = known_before.get(one.name)
+            if before is None or (before.created, before.modified) != (one.created, one.modified):
+                yield one.name
+
+    @staticmethod
+    def _unsettled(listed: Mapping[str, ListedEndpoint], known_before: Mapping[str, UsedBy]) -> Iterator[str]:
+        """Return the endpoints that were being changed and that the listing does not show as changed."""
+        for name, before in known_before.items():
+            now = listed.get(name)
+            if not before.settled and (now is None or now.modified == before.modified):
+                yield name
+
+    def _described(self, name: str, listed: ListedEndpoint | UsedBy) -> UsedBy | None:
+        found = self._sagemaker.describe_endpoint(name)
+        if found is None:
+            return None
+        used, urls = set(), set()
+        wanted = (found, found.get("PendingDeploymentSummary", {}))
+        for config_name in {each["EndpointConfigName"] for each in wanted if "EndpointConfigName" in each}:
+            models = self._models_of(name, config_name)
+            used |= {config_name, *models}
+            for model in models:
+                urls |= set(_data_urls(self._sagemaker.describe_model(model) or {}))
+        return UsedBy(
+            listed.created,
+            listed.modified,
+            found.get("EndpointStatus") not in ON_THE_WAY,
+            tuple(sorted(used)),
+            tuple(sorted(urls)),
+        )
+
+    def _models_of(self, endpoint_name: str, config_name: str) -> set[str]:
+        config = self._sagemaker.describe_endpoint_config(config_name)
+        if config is None:
+            raise SlipwayError(
+                "Cannot find out which models an endpoint uses",
+                resource=endpoint_name,
+                why=f"its configuration {config_name} was deleted",
+                fix="update the endpoint to a configuration that exists, or delete it",
+            )
+        variants = [*config.get("ProductionVariants", ()), *config.get("ShadowProductionVariants", ())]
+        return {variant["ModelName"] for variant in variants if "ModelName" in variant}
+
+
+def _too_many(left: int) -> SlipwayError:
+    return SlipwayError(
+        "Not all endpoints of the account are known yet",
+        resource=f"{left} endpoints",
+        why=f"a collection describes {_MOST} of them",
+        fix="nothing: the next collections describe the others",
+    )
+
+
+def _data_urls(model: Mapping[str, Any]) -> Iterator[str]:
+    for container in [model.get("PrimaryContainer", {}), *model.get("Containers", ())]:
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
+        yield from (url for url in (container.get("ModelDataUrl"), source) if url)

@@ -1,0 +1,114 @@
+"""Which releases of a model have left something in S3, at a cost that does not follow how many there have been.
+
+Each release leaves its claim for good. So where there are many, all are listed once a day, and a document names those
+that had more than a claim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from slipway import names
+from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import S3Hook, StoredObject
+from slipway.errors import UnreadableDocument
+from slipway.formats.stored import known, versioned
+from slipway.registry.hook import ModelRegistryHook
+
+_LISTED_EVERY = timedelta(days=1)
+# How much the clocks of S3 and SageMaker may differ.
+_MARGIN = timedelta(hours=1)
+# So many objects are listed by one call, and need no document.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+_PAGE_SIZE = 1000
+
+Folders = dict[str, list[StoredObject]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the last collections have found.
+
+    :param listed: when all objects were listed, ISO 8601; None before that
+    :param revisions: the ids of the releases that had more than a claim
+    """
+
+    listed: str | None = None
+    revisions: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read what ``to_json`` returned; what cannot be read is found out again."""
+        try:
+            return known(cls, {} if value is None else value)
+        except UnreadableDocument:
+            return cls()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return versioned(asdict(self))
+
+
+class ReleaseFolders:
+    """Reads what releases have left in S3.
+
+    :param prefix: the model's prefix
+    :param bucket: the bucket of its releases
+    :param s3: S3
+    :param documents: S3
+    :param registry: the Model Registry
+    """
+
+    def __init__(
+        self, prefix: str, bucket: str, s3: S3Hook, documents: S3Documents, registry: ModelRegistryHook
+    ) -> None:
+        self._prefix, self._bucket, self._s3, self._registry = prefix, bucket, s3, registry
+        self._documents = documents
+        self._home = names.release_prefix(prefix, "")[:-1]
+        self.of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
+
+    def read(self, own: str, now: datetime) -> Folders:
+        """Return the objects of each release, by revision id, without its claim, which is kept.
+
+        A release that failed before it had a package is found by the next listing of all.
+
+        :param own: the release that collects
+        :param now: when
+        """
+        document = self._documents.read(self._bucket, names.kept_key(self._prefix))
+        before = Kept.from_json(document.content)
+        if before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
+            objects = self._s3.objects(self._bucket, self._home)
+            found = self._by_release(objects)
+            if len(objects) <= _PAGE_SIZE:
+                return found
+            after = Kept(now.isoformat(), tuple(sorted(found)))
+        else:
+            since = datetime.fromisoformat(before.listed) - _MARGIN
+            wanted = sorted({*before.revisions, own, *self._registered(since)})
+            folders = (names.release_prefix(self._prefix, one) for one in wanted)
+            found = self._by_release(one for folder in folders for one in self._s3.objects(self._bucket, folder))
+            after = Kept(before.listed, tuple(sorted(found)))
+        if after != before:
+            # Where another collection was faster, its document is as true as this one.
+            self._documents.write(self._bucket, names.kept_key(self._prefix), after.to_json(), etag=document.etag)
+        return found
+
+    def _by_release(self, objects: Iterable[StoredObject]) -> Folders:
+        found: Folders = defaultdict(list)
+        for item in objects:
+            match = self.of_a_release.fullmatch(item.key)
+            if match and item.key != names.claim_key(self._prefix, match[1]):
+                found[match[1]].append(item)
+        return dict(found)
+
+    def _registered(self, since: datetime) -> set[str]:
+        """Return the releases whose packages were made since then."""
+        listed = self._registry.listed_packages(names.model_package_group(self._prefix), since)
+        matches = (self.of_a_release.search(one.description) for one in listed)
+        return {match[1] for match in matches if match}

@@ -1,0 +1,116 @@
+"""What the account's endpoints use: described when it changes, remembered otherwise, and never forgotten too soon."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.aws.endpoints import ListedEndpoint
+from slipway.cleanup import account
+from slipway.cleanup.account import AccountSurvey
+from slipway.errors import SlipwayError
+from tests.unit.stage_runs import MemoryDocuments
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+class SageMaker:
+    """Endpoints, each with a configuration and a model of its own name; it counts calls."""
+
+    def __init__(self, count: int) -> None:
+        self.endpoints_there = {f"e{number:03}": (NOON - timedelta(days=1), "InService") for number in range(count)}
+        self.gone_configs: set[str] = set()
+        self.described: list[str] = []
+        self.asked: list[datetime | None] = []
+
+    def endpoints(self, modified_after=None):
+        self.asked.append(modified_after)
+        return [
+            ListedEndpoint(name, f"arn:{name}", status, NOON.isoformat(), at.isoformat())
+            for name, (at, status) in self.endpoints_there.items()
+            if modified_after is None or at >= modified_after
+        ]
+
+    def describe_endpoint(self, name):
+        self.described.append(name)
+        if name not in self.endpoints_there:
+            return None
+        return {"EndpointConfigName": f"config-{name}", "EndpointStatus": self.endpoints_there[name][1]}
+
+    def describe_endpoint_config(self, name):
+        if name in self.gone_configs:
+            return None
+        return {"ProductionVariants": [{"ModelName": name.replace("config", "model")}]}
+
+    def describe_model(self, name):
+        return {"PrimaryContainer": {"ModelDataUrl": f"s3://b/{name}/model.tar.gz"}}
+
+
+class Account:
+    def __init__(self, count: int) -> None:
+        self.sagemaker, self.documents, self.now = SageMaker(count), MemoryDocuments(), NOON
+
+    def look(self) -> list[str]:
+        """What a collection describes; each has a survey of its own."""
+        self.sagemaker.described.clear()
+        self.in_use = AccountSurvey("b", self.documents, self.sagemaker).in_use(self.now)
+        self.now += timedelta(hours=1)
+        return list(self.sagemaker.described)
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_a_second_look_describes_only_what_changed(count):
+    there = Account(count)
+    assert len(there.look()) == count
+    assert there.look() == []
+    there.sagemaker.endpoints_there["e001"] = (there.now, "InService")
+    assert there.look() == ["e001"]
+    assert there.sagemaker.asked[0] is None and None not in there.sagemaker.asked[1:]
+    assert there.in_use.has_name("model-e002", "arn") and there.in_use.has_below("s3://b/model-e002/")
+
+
+def test_an_endpoint_that_is_being_changed_is_described_until_it_is_settled():
+    there = Account(3)
+    there.sagemaker.endpoints_there["e001"] = (NOON - timedelta(days=1), "Updating")
+    there.look()
+    assert there.look() == ["e001"]
+    there.sagemaker.endpoints_there["e001"] = (NOON - timedelta(days=1), "InService")
+    assert there.look() == ["e001"]
+    assert there.look() == []
+
+
+def test_what_a_deleted_endpoint_used_is_kept_until_all_are_listed_again():
+    there = Account(3)
+    there.look()
+    del there.sagemaker.endpoints_there["e001"]
+    assert there.look() == []
+    assert there.in_use.has_name("model-e001", "arn")
+    there.now += timedelta(days=1)
+    there.look()
+    assert there.sagemaker.asked[-1] is None
+    assert not there.in_use.has_name("model-e001", "arn")
+
+
+def test_a_large_account_is_described_by_several_collections_and_nothing_is_removed_before(monkeypatch):
+    monkeypatch.setattr(account, "_MOST", 40)
+    there = Account(100)
+    for left in (60, 20):
+        with pytest.raises(SlipwayError, match=f"{left} endpoints"):
+            there.look()
+    assert len(there.look()) == 20
+    assert len(there.in_use.names) == 200
+
+
+def test_an_endpoint_that_nobody_understands_stops_the_collection_but_not_the_look():
+    there = Account(3)
+    there.sagemaker.gone_configs.add("config-e000")
+    with pytest.raises(SlipwayError, match="config-e000 was deleted"):
+        there.look()
+    with pytest.raises(SlipwayError, match="config-e000 was deleted"):
+        there.look()
+    assert there.sagemaker.described == ["e000"]
+
+
+def test_what_another_version_has_stored_is_found_out_again():
+    there = Account(3)
+    there.documents.write("b", "releases/endpoints.json", {"endpoints": "text"}, etag=None)
+    assert len(there.look()) == 3

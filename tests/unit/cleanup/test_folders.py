@@ -1,0 +1,77 @@
+"""Which releases have left something: all are listed once a day where there are many, and known ones in between."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.aws.s3 import StoredObject
+from slipway.cleanup.folders import ReleaseFolders
+from slipway.registry.hook import ListedPackage
+from tests.unit.stage_runs import MemoryDocuments
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def revision(number: int) -> str:
+    return f"{number:032x}"
+
+
+class Bucket:
+    """The objects of a model's releases, and its packages; it notes what is listed."""
+
+    def __init__(self, claims: int, whole: int) -> None:
+        self.keys = [f"releases/m/{revision(number)}/claim.json" for number in range(claims)]
+        for number in range(claims - whole, claims):
+            self.add(number)
+        self.packages: list[ListedPackage] = []
+        self.listed: list[str] = []
+        self.now = NOON
+        self.documents = MemoryDocuments()
+
+    def add(self, number: int) -> None:
+        self.keys.append(f"releases/m/{revision(number)}/model.tar.gz")
+
+    def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
+        self.listed.append(prefix)
+        return [StoredObject(key, 1, NOON) for key in self.keys if key.startswith(prefix)]
+
+    def listed_packages(self, group: str, since: datetime) -> list[ListedPackage]:
+        return self.packages
+
+    def read(self, own: int) -> list[str]:
+        """The releases that the next collection finds."""
+        self.listed.clear()
+        found = ReleaseFolders("m", "b", self, self.documents, self).read(revision(own), self.now)
+        assert all("claim.json" not in one.key for objects in found.values() for one in objects)
+        self.now += timedelta(hours=1)
+        return sorted(found)
+
+
+def test_few_are_listed_each_time():
+    bucket = Bucket(claims=10, whole=3)
+    for _ in range(2):
+        assert bucket.read(9) == [revision(number) for number in (7, 8, 9)]
+        assert bucket.listed == ["releases/m/"]
+
+
+@pytest.mark.parametrize("claims", [2000, 5000])
+def test_of_many_only_those_that_have_more_than_a_claim_are_listed_again(claims):
+    bucket = Bucket(claims, whole=3)
+    last = [revision(number) for number in range(claims - 3, claims)]
+    assert bucket.read(claims - 1) == last
+    assert bucket.listed == ["releases/m/"]
+    bucket.add(claims)
+    bucket.add(claims + 1)
+    bucket.add(claims + 2)
+    bucket.packages = [ListedPackage("arn", f"Trained by j from s3://b/releases/m/{revision(claims)}/trainingjob.zip")]
+    # It knows its own, and one by its package; the third has failed before it had one.
+    assert bucket.read(claims + 1) == [*last, revision(claims), revision(claims + 1)]
+    assert len(bucket.listed) == 5
+    bucket.packages = []
+    bucket.keys = [key for key in bucket.keys if last[0] not in key]
+    assert bucket.read(claims + 1) == [*last[1:], revision(claims), revision(claims + 1)]
+    bucket.read(claims + 1)
+    assert f"releases/m/{last[0]}/" not in bucket.listed
+    bucket.now += timedelta(days=1)
+    assert revision(claims + 2) in bucket.read(claims + 1)
+    assert bucket.listed == ["releases/m/"]
