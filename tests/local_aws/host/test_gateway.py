@@ -166,6 +166,13 @@ class TestS3Versions:
             s3.put_object(Bucket="versions", Key="refused", Body=b"2", Tagging="&".join(f"k{n}=v" for n in range(11)))
         assert s3.get_object(Bucket="versions", Key="refused")["Body"].read() == b"1"
 
+    def test_a_new_object_has_no_tags_of_the_one_before(self, s3):
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        for tags in ({"Tagging": "a=b"}, {}):
+            s3.put_object(Bucket="unversioned", Key="k", Body=b"x", **tags)
+        assert s3.get_object_tagging(Bucket="unversioned", Key="k")["TagSet"] == []
+
     def test_the_length_of_a_page_is_a_number(self, s3):
         with pytest.raises(ClientError, match="InvalidArgument"):
             s3.list_object_versions(Bucket="versions", MaxKeys=-1)
