@@ -42,7 +42,10 @@ class Account:
         """What an act returns, and the calls that it made by HTTP."""
         before = len(self.aws.ledger())
         answer = act()
-        return answer, Counter(call["operation"] for call in self.aws.ledger()[before:] if "milliseconds" in call)
+        calls = Counter(call["operation"] for call in self.aws.ledger()[before:] if "milliseconds" in call)
+        # Asked by whichever hook is the first in a minute.
+        del calls["GetCallerIdentity"]
+        return answer, calls
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
+from slipway.aws.session import forget_shared
+
 # A client keeps the connection's settings and keys. After this time a new one reads what a person has changed there.
 CLIENT_SECONDS = 900.0
 
@@ -65,6 +67,8 @@ class SharedClients:
         """Have new clients made at the next use, by every trigger: they read the credentials again."""
         for shared in self._used.values():
             shared.retired = True
+        # Hooks share what they have read of a connection.
+        forget_shared()
         await self.close()
 
     async def close(self) -> None:

@@ -26,8 +26,8 @@ _RESUMED_AFTER_SECONDS = 30.0
 class PollingTrigger(BaseTrigger):
     """Fires one event: what look() returns. Transient errors of AWS and of Airflow are retried with back-off.
 
-    New clients, which read the credentials again, are made only where the error is about them. Any other error ends the
-    wait as refused.
+    New clients, which read the credentials again, are made only where the error is about them; only the next such error
+    ends the wait. Any other error ends it as refused.
 
     :param poll_seconds: time between two looks of a young wait; an old one looks less often
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -99,9 +99,11 @@ class PollingTrigger(BaseTrigger):
             except (AwsError, PermanentError, AirflowRuntimeError) as error:
                 failures += 1
                 pause = backoff_seconds(failures, base_seconds=self.poll_seconds)
-                if isinstance(error, AwsError) and needs_new_client(error):
+                about_credentials = isinstance(error, AwsError) and needs_new_client(error)
+                if about_credentials:
                     await self.renew_clients()
-                event = await self._outlast(error)
+                # Somebody may have replaced the keys since the client was made.
+                event = None if about_credentials and failures == 1 else await self._outlast(error)
             if event is not None:
                 return event
             await sleep(pause)

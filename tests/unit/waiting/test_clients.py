@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from slipway.aws import session
 from slipway.waiting import clients
 from slipway.waiting.clients import SharedClients
 
@@ -62,6 +63,19 @@ def test_a_renewed_client_is_replaced_for_everybody_once_and_closed_when_nobody_
         assert (hook.open, hook.made) == ([2], 2)
         await first.close()
         await second.close()
+
+    asyncio.run(story())
+
+
+def test_a_renewed_client_is_made_of_a_connection_that_is_read_again():
+    hook, user = Hook(), SharedClients()
+    session.SHARED["as it was a minute ago"] = SimpleNamespace()
+
+    async def story():
+        await user.client("s3", lambda: hook)
+        await user.renew()
+        assert not session.SHARED
+        await user.close()
 
     asyncio.run(story())
 
