@@ -1,7 +1,7 @@
 """Give a stopped local AWS the history of a large account, offline: in minutes instead of the days that calls take.
 
-Documents are written by the local AWS's own store, and are copies of what a real release has left; S3's objects are
-written with its own index.
+Documents are written by the local AWS's own store, and are copies of what a real release has left; objects are
+written by its index of S3.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tools.settings import ACCOUNT, REGION
 
 _SCOPE = Scope(ACCOUNT, REGION)
 _BUCKET = f"mlops-{REGION}-{ACCOUNT}"
+_HOLDER = (ACCOUNT, _BUCKET)
 _YEAR = timedelta(days=365)
 # What a young account keeps of its releases; the artefacts of older ones were collected.
 _KEPT = 3
-_SHARED = "of-all"
 
 
 class Account:
@@ -40,7 +40,6 @@ class Account:
         self._state = state
         self._store = Store(state / "local_aws.sqlite", Disk(state))
         self._objects = S3Index(state / "s3.sqlite", Disk(state))
-        self._holder = ACCOUNT, _BUCKET
         self._began = datetime.now(UTC) - _YEAR
 
     def close(self) -> None:
@@ -78,10 +77,12 @@ class Account:
     def grow(self, size: Size) -> None:
         """Add a history to an account that has released the iris model once."""
         self._store.execute("BEGIN", ())
+        self._objects.begin()
         self._history(size)
         for number in range(size.models):
             self._model(f"model-{number:04}", size.zips_each)
         self._store.execute("COMMIT", ())
+        self._objects.commit([], [])
 
     def _history(self, size: Size) -> None:
         """Write the earlier releases of the iris model: packages, claims, and versions of its zip."""
@@ -173,7 +174,6 @@ class Account:
                 "last_modified": f"{self._began + step * (number + 1):%Y-%m-%dT%H:%M:%S}.000Z",
                 "etag": f'"{number:032x}"',
                 "size": 3,
-                "is_latest": False,
                 "content_type": "application/zip",
                 "content_encoding": None,
                 "metadata": {},
@@ -187,49 +187,36 @@ class Account:
         ]
 
     def _zip(self, key: str, versions: list[dict[str, Any]]) -> None:
-        """Put versions behind a zip, or make it; former versions of a key share one file."""
-        former = self._folder("s3/.versions")
-        shared = former / _SHARED / key
-        path = self._folder("s3") / key
-        present = self._objects.newest(self._holder, key, -1)[::-1]
-        self._objects.begin()
-        for version in present:
-            self._objects.remove_version(self._holder, key, version["version_id"])
-        for version in [*versions, *present]:
-            self._objects.add_version(self._holder, key, version)
-        if not present:
-            path.parent.mkdir(parents=True)
-            path.write_bytes(b"zip")
-            self._objects.put_object(self._holder, key, versions[-1])
-        self._objects.commit([], [])
-        shared.parent.mkdir(parents=True, exist_ok=True)
-        shared.write_bytes(b"zip")
-        for version in [*versions, *present][:-1]:
-            link = former / version["version_id"]
-            if not link.exists():
-                link.symlink_to(_SHARED)
+        """Put versions behind a zip, or make it. Nobody reads the content of former ones, so that they have no file."""
+        live = self._objects.newest(_HOLDER, key, 1)
+        for version in live:
+            self._objects.remove_version(_HOLDER, key, version["version_id"])
+        for version in (*versions, *live):
+            self._objects.add_version(_HOLDER, key, version)
+        if not live:
+            self._put_object(key, versions[-1], b"zip")
 
     def _claim(self, revision: str, version: dict[str, Any]) -> None:
         """Write the claim of a collected release, which stays for good."""
         key = names.claim_key(PREFIX, revision)
+        moment = version["last_modified"].replace(".000Z", "+00:00")
         claim = {
             "format_version": 1,
             "dag_id": PREFIX,
             "run_id": f"s3__{version['version_id']}",
-            "sequence": version["last_modified"].replace(".000Z", "+00:00"),
-            "claimed_at": version["last_modified"].replace(".000Z", "+00:00"),
+            "sequence": moment,
+            "claimed_at": moment,
         }
-        path, body = self._folder("s3") / key, json.dumps(claim)
-        path.parent.mkdir(parents=True)
-        path.write_text(body)
+        body = json.dumps(claim).encode()
         record = {**version, "version_id": str(uuid.uuid4()), "size": len(body)}
-        self._objects.begin()
-        self._objects.put_object(self._holder, key, record)
-        self._objects.add_version(self._holder, key, record)
-        self._objects.commit([], [])
+        self._objects.add_version(_HOLDER, key, record)
+        self._put_object(key, record, body)
 
-    def _folder(self, of: str) -> Path:
-        return self._state / of / ACCOUNT / _BUCKET
+    def _put_object(self, key: str, record: dict[str, Any], body: bytes) -> None:
+        self._objects.put_object(_HOLDER, key, record)
+        path = self._state / "s3" / ACCOUNT / _BUCKET / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
 
 
 def _seconds(text: str) -> float:

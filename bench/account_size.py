@@ -17,18 +17,20 @@ class Size:
     :param zips: versions of the iris model's zip
     :param models: other models, each with two endpoints and a package that waits for its approval
     :param zips_each: versions of the zip of each
+    :param days: of metrics of the iris model's production endpoint
     """
 
     releases: int
     zips: int
     models: int
     zips_each: int
+    days: float = 0
 
     @classmethod
     def aged(cls, scale: float) -> Size:
         """Return a part of 100 000 versions of zips, 10 000 packages, 2 000 endpoints and 1 000 models, all in all."""
         models = max(1, round(1000 * scale) - 1)
-        return cls(round(LAST_VERSION * scale), round(10_089 * scale), models, 90)
+        return cls(round(LAST_VERSION * scale), round(10_089 * scale), models, 90, 365 * scale)
 
     @classmethod
     def fresh(cls) -> Size:

@@ -71,11 +71,11 @@ class Side:
         """Take a path, and return what the process says and what it took."""
         before = len(ledger.read(self.settings.ledger))
         found = self._probe.ask({"what": what, **more})
-        calls = Counter(
-            call["operation"]
-            for call in ledger.read(self.settings.ledger)[before:]
-            if "slipway-airflow" in call["caller"] and call["time"] >= found.get("began", "")
-        )
+        made = [call for call in ledger.read(self.settings.ledger)[before:] if "slipway-airflow" in call["caller"]]
+        # A collection that is denied something says so in its log alone, and costs little.
+        if denied := [call["operation"] for call in made if "denied" in call]:
+            raise SystemExit(f"bench: {what} was denied {', '.join(denied)}")
+        calls = Counter(call["operation"] for call in made if call["time"] >= found.get("began", ""))
         return found, Cost(calls, found.get("cpu_seconds", 0.0))
 
 
@@ -185,8 +185,8 @@ def _young(say: Callable[[str], None]) -> Path:
     """Return the state of an account that has released the iris model once, made if need be."""
     from bench.account_history import Account
 
-    # Another local AWS may keep its state in another form.
-    made_by = sorted((ROOT / "local_aws").rglob("*.py"))
+    # Another local AWS may keep its state in another form, and other roles may do other things.
+    made_by = sorted([*(ROOT / "local_aws").rglob("*.py"), *(ROOT / "include/cfn").glob("*.yaml")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()
     kept = _KEPT / f"account-{digest[:16]}"
     if not kept.exists():
@@ -206,12 +206,17 @@ def _young(say: Callable[[str], None]) -> Path:
 
 
 def _grown(home: Path, young: Path, size: Size) -> Path:
+    from bench import account_metrics
     from bench.account_history import Account
+    from slipway.names import LIVE_VARIANT, endpoint_name
+    from slipway.states import Environment
 
     shutil.copytree(young, home)
     account = Account(home / "aws")
     account.grow(size)
     account.close()
+    if size.days:
+        account_metrics.put_a_year(home / "aws", endpoint_name(PREFIX, Environment.PRODUCTION), LIVE_VARIANT, size.days)
     return home
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
-
-from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
 
 Result = TypeVar("Result")
 # How long to wait for a request or a thread before looking again whether one has ended.
@@ -38,7 +37,7 @@ class _Selector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """The loop; time passes only while every coroutine sleeps.
 
-    A request to AWS and a thread count as being under way; nothing else may wait for the outside.
+    A thread, and what is done within `busy`, count as being under way; nothing else may wait for the outside.
     """
 
     def __init__(self) -> None:
@@ -60,25 +59,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _ended(self) -> None:
         self.under_way -= 1
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Let the clock stand while something is awaited."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in virtual time, by which `time.time` and `time.monotonic` go too."""
     loop = VirtualLoop()
-    send, wall, monotonic = AIOHTTPSession.send, time.time, time.monotonic
+    wall, monotonic = time.time, time.monotonic
     began_wall, began_monotonic = wall(), monotonic()
-
-    async def counted(session: AIOHTTPSession, request: Any) -> Any:
-        loop.under_way += 1
-        try:
-            return await send(session, request)
-        finally:
-            loop.under_way -= 1
-
-    AIOHTTPSession.send = counted
     time.time, time.monotonic = (lambda: began_wall + loop.now), (lambda: began_monotonic + loop.now)
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(main)
     finally:
-        AIOHTTPSession.send = send
         time.time, time.monotonic = wall, monotonic

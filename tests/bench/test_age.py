@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bench import virtual_time
+from bench import account_metrics, virtual_time
 from bench.account_history import Account
 from bench.account_size import LAST_VERSION, Size
 from bench.age import AGED, FRESH, INTAKE, POLL, RELEASE, Cost, part
@@ -88,17 +88,15 @@ def test_a_history_is_made_from_what_one_release_has_left(tmp_path):
     assert tags == {"slipway:model-prefix": "model-0001"}
     again.close()
 
-    bucket = tmp_path / "s3" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
     index = S3Index(tmp_path / "s3.sqlite", Disk(tmp_path))
-    holder, key = (ACCOUNT, bucket.name), names.source_key("model-0000")
-    versions = index.newest(holder, key, -1)
-    assert [version["is_latest"] for version in versions] == [True, False, False]
-    assert index.next_object(holder, key, at=True) == key
+    holder = (ACCOUNT, f"mlops-{REGION}-{ACCOUNT}")
+    assert index.count(holder, names.source_key("iris-model")) == 7
+    assert index.count(holder, names.source_key("model-0000")) == 3
+    current = {key: record["version_id"] for _, key, record in index.objects()}
+    newest = index.newest(holder, names.source_key("model-0000"), 1)
+    assert current[names.source_key("model-0000")] == newest[0]["version_id"]
+    assert sum(key.endswith("/claim.json") for key in current) == 5
     index.close()
-    former = tmp_path / "s3/.versions" / ACCOUNT / f"mlops-{REGION}-{ACCOUNT}"
-    for version in versions[1:]:
-        assert (former / version["version_id"] / names.source_key("model-0000")).is_file()
-    assert len(list((bucket / "releases/iris-model").glob("*/claim.json"))) == 5
 
 
 def _release_left(account: Account) -> None:
@@ -127,3 +125,12 @@ def _release_left(account: Account) -> None:
             made = {name: called, named: f"{arn}{kind}/{called.lower()}", **more, **variants}
             account.put(kind, called.lower(), made)
             account.put("sagemaker_tags", made[named], {"tags": {"slipway:model-prefix": "iris-model"}})
+
+
+def test_a_year_of_metrics_is_as_coarse_as_cloudwatch_keeps_it(tmp_path):
+    now = 1_700_000_000.0
+    # Of a minute for 15 days, of five minutes up to 63 days, then of an hour.
+    expected = 15 * 24 * 60 + (63 - 15) * 24 * 12 + (365 - 63) * 24
+    assert len(list(account_metrics.moments(now, 365))) == pytest.approx(expected, abs=20)
+    written = account_metrics.put_a_year(tmp_path, "iris-model-production", "model-a", 1 / 24)
+    assert written == pytest.approx(10 * 60, abs=20)

@@ -84,6 +84,7 @@ ALLOWED: dict[str, Call] = {
         RESOURCE_TAG,
     ),
     "list models": (AIRFLOW, "sagemaker:ListModels", "*", {}),
+    "find what carries the tag": (AIRFLOW, "tag:GetResources", "*", {}),
     "deregister a variant": (
         AIRFLOW,
         "application-autoscaling:DeregisterScalableTarget",

@@ -149,7 +149,7 @@ def test_a_template_above_the_limit_of_requests_is_no_matter(aws, tmp_path):
 def test_a_template_that_nobody_has_uploaded_is_not_deployed(aws, tmp_path):
     deployment = Deployment(tmp_path).write(template())
     deployment.path.write_text("# of my own\n" + deployment.path.read_text())
-    with pytest.raises(StackFailed, match=rf"s3://{BUCKET}/templates/.*administrator run `python -m tools"):
+    with pytest.raises(StackFailed, match=rf"s3://{BUCKET}/templates/.*administrator run `slipway bootstrap`"):
         deployment.run(unique("topic"))
     assert executions(aws, deployment.name) == []
     # The operator has not uploaded the template.

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.sdk.exceptions import TaskDeferred
 from botocore.httpsession import URLLib3Session
 
@@ -55,7 +54,6 @@ class Crashes:
 
         patch.setattr(URLLib3Session, "send", sending)
         patch.setattr(AIOHTTPSession, "send", sending_async)
-        share_clients(patch)
         return crashes
 
     @contextmanager
@@ -191,22 +189,3 @@ class Waits:
                     except KilledError:
                         continue
         return run()
-
-
-def share_clients(patch: pytest.MonkeyPatch) -> None:
-    """Make each service's client once: hundreds of attempts would spend their time on that.
-
-    :param patch: ends it
-    """
-    made: dict[str, Any] = {}
-    make = AwsGenericHook.get_client_type
-
-    def get_client_type(hook: Any, *arguments: Any, **options: Any) -> Any:
-        if options.get("deferrable"):
-            return make(hook, *arguments, **options)
-        key = f"{hook.client_type} {arguments} {options}"
-        if key not in made:
-            made[key] = make(hook, *arguments, **options)
-        return made[key]
-
-    patch.setattr(AwsGenericHook, "get_client_type", get_client_type)

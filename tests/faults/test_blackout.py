@@ -17,7 +17,6 @@ from slipway.source.intake import WatchedBucket, take_in
 from slipway.source.versions import S3Versions
 from slipway.training.owner import AirflowTasks
 from slipway.training.reaper import reap
-from tests.faults.crashes import share_clients
 from tests.faults.injection import FaultInjection
 from tests.faults.releases import Run, approve, tasks
 from tests.local_aws.release_support import model, zip_with
@@ -61,7 +60,6 @@ def faults(aws):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "120")
-        share_clients(patch)
         patch.setattr(asking, "put_question", lambda **detail: None)
         yield FaultInjection(aws.endpoint_url)
 

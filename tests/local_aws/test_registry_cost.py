@@ -87,9 +87,9 @@ class Group:
 
     def calls(self, act) -> list[str]:
         """Do something; give the operations that it calls."""
-        since = len(self.aws.ledger())
+        since = len(self.aws.asked())
         act()
-        return [line["operation"] for line in self.aws.ledger()[since:]]
+        return [line["operation"] for line in self.aws.asked()[since:]]
 
     def _package(self, revision_id: str) -> dict:
         types = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}

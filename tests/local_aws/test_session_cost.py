@@ -15,10 +15,10 @@ pytestmark = pytest.mark.local_aws
 def test_a_task_assumes_its_connections_role_once_and_asks_once_who_it_is(local_aws, monkeypatch, count):
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_OF_A_ROLE", AIRFLOW_CONNECTION)
-    since = len(local_aws.ledger())
+    since = len(local_aws.asked())
     for _ in range(count):
         bucket = resolve("mlops-{region}-{account}", "of_a_role")
         assert S3Hook(aws_conn_id="of_a_role").objects(bucket, "training_jobs/nothing") == []
         assert SageMakerHook(aws_conn_id="of_a_role").describe_endpoint("nothing") is None
-    calls = [line["operation"] for line in local_aws.ledger()[since:] if line["service"] == "sts"]
+    calls = [line["operation"] for line in local_aws.asked()[since:] if line["service"] == "sts"]
     assert calls == ["AssumeRole", "GetCallerIdentity"]

@@ -85,10 +85,10 @@ def test_the_calls_of_a_waiting_approval_in_a_minute_by_its_age(
         clock[0] += seconds
 
     monkeypatch.setattr(polling, "sleep", sleep)
-    since = len(local_aws.ledger())
+    since = len(local_aws.asked())
     event = asyncio.run(last_event(approval(package, clock[0], age_seconds, 60)))
     assert event == {"outcome": "timeout"}
-    calls = Counter(line["operation"] for line in local_aws.ledger()[since:])
+    calls = Counter(line["operation"] for line in local_aws.asked()[since:])
     assert calls == {"DescribeModelPackage": most, "GetObject": most}
 
 
@@ -102,12 +102,12 @@ def test_all_waiting_approvals_have_two_clients(local_aws, package, clock, monke
         return await connect(hook)
 
     monkeypatch.setattr(AwsHook, "get_async_conn", counted)
-    since = len(local_aws.ledger())
+    since = len(local_aws.asked())
 
     async def story():
         return await asyncio.gather(*(last_event(approval(package, clock[0], 0.0, 0.0)) for _ in range(waiting)))
 
     assert asyncio.run(story()) == [{"outcome": "timeout"}] * waiting
     assert sorted(made) == ["s3", "sagemaker"]
-    calls = Counter(line["operation"] for line in local_aws.ledger()[since:])
+    calls = Counter(line["operation"] for line in local_aws.asked()[since:])
     assert calls == {"DescribeModelPackage": waiting, "GetObject": waiting}

@@ -269,9 +269,17 @@ def test_metrics_are_put_by_endpoint_and_variant(compute, local_aws, model, endp
 
 def test_utilization_is_put_by_endpoint_and_variant(compute, local_aws, model, endpoint):
     deploy(compute, endpoint, variant("model-a", model, instance_count=2))
-    compute("measure")
+
+    def used() -> bool:
+        compute("invoke", name=endpoint, body="\n".join(list(ROW_OF.values()) * 1000))
+        compute("measure")
+        found = datapoints(local_aws, endpoint, "CPUUtilization", "/aws/sagemaker/Endpoints")
+        return any(point["Maximum"] > 0 for point in found)
+
+    # The kernel counts in hundredths of a second.
+    wait_until(used)
     for name, least, most in [
-        # Both have loaded a model; none can have used more than the machine has.
+        # None can have used more than the machine has.
         ("CPUUtilization", 0.0, 100 * os.cpu_count()),
         ("MemoryUtilization", 0.01, 100),
         ("DiskUtilization", 0.01, 100),
