@@ -90,7 +90,10 @@ async def _take(key: Hashable, hook: Callable[[], AwsGenericHook]) -> _Shared:
         making = pool.get(key)
         if making is None or (making.done() and not _is_usable(making)):
             # In a task of its own: whoever waits for it too must not lose it with the trigger that began.
-            making = pool[key] = asyncio.create_task(_make(hook))
+            before, making = making, asyncio.create_task(_make(hook))
+            pool[key] = making
+            if before:
+                await _close_unused(before)
         shared = await asyncio.shield(making)
         # The last user may have closed it meanwhile.
         if not shared.is_old:
@@ -99,6 +102,16 @@ async def _take(key: Hashable, hook: Callable[[], AwsGenericHook]) -> _Shared:
 
 def _is_usable(made: asyncio.Task[_Shared]) -> bool:
     return not made.cancelled() and made.exception() is None and not made.result().is_old
+
+
+async def _close_unused(made: asyncio.Task[_Shared]) -> None:
+    """Close a client that nobody has given back, because whoever had it made ended before."""
+    if made.cancelled() or made.exception() is not None:
+        return
+    shared = made.result()
+    if shared.users == 0 and not shared.retired:
+        shared.retired = True
+        await shared.close()
 
 
 async def _make(hook: Callable[[], AwsGenericHook]) -> _Shared:

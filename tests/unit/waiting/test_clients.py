@@ -95,6 +95,25 @@ def test_an_old_client_is_replaced(monkeypatch):
     asyncio.run(aged())
 
 
+def test_a_client_whose_trigger_ended_before_it_was_made_is_closed_when_it_is_replaced(monkeypatch):
+    hook, ending, next_one, now = Hook(), SharedClients(), SharedClients(), [0.0]
+    monkeypatch.setattr(clients.time, "monotonic", lambda: now[0])
+
+    async def story():
+        begun = asyncio.create_task(ending.client("s3", lambda: hook))
+        await asyncio.sleep(0)
+        begun.cancel()
+        await asyncio.gather(begun, return_exceptions=True)
+        while not hook.open:
+            await asyncio.sleep(0)
+        now[0] = 901.0
+        assert (await next_one.client("s3", lambda: hook)).number == 2
+        assert hook.open == [2]
+        await next_one.close()
+
+    asyncio.run(story())
+
+
 def test_whoever_waits_for_a_client_that_cannot_be_made_is_told_and_the_next_one_tries_again():
     hook, users = Hook(ValueError("no credentials")), [SharedClients() for _ in range(3)]
 
