@@ -1,5 +1,6 @@
 """The polling loop: what ends it, which errors it retries, and when it reads the credentials again."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -127,6 +128,13 @@ def test_waits_that_go_on_in_a_new_triggerer_do_not_all_look_at_once(monkeypatch
         first_event(trigger)
     assert len(set(slept)) == 20
     assert all(0 <= one <= 60 for one in slept)
+
+
+def test_a_look_that_gets_no_answer_ends_a_wait_that_is_over(monkeypatch):
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 0.01)
+    trigger = Looking(away=DONE)
+    trigger.look = asyncio.Event().wait
+    assert first_event(trigger) == DONE.payload
 
 
 def test_an_error_that_may_pass_ends_a_wait_that_is_over():
