@@ -9,7 +9,7 @@ import pytest
 
 from slipway.aws.endpoint_metrics import AlarmState
 from slipway.errors import AwsError
-from slipway.live import watcher
+from slipway.live import survey_dag, watcher
 from slipway.live.alarms import TOLD, UNTOLD
 from slipway.live.history import RECORDED, WRITTEN, History, Recorded, history_key
 from slipway.live.look import Seen
@@ -147,6 +147,17 @@ def test_one_survey_a_connection():
     assert len({dag.dag_id for dag in dags}) == 2
     assert all(dag.dag_id.startswith("live-") for dag in dags)
     assert [dag.task_ids for dag in dags] == [["describe_everything", "tell_alarms"]] * 2
+
+
+def test_after_a_look_by_hand_the_watchers_longest_pause_is_not_late(monkeypatch):
+    by_hand = SimpleNamespace(run_type="manual")
+    monkeypatch.setattr(survey_dag, "get_current_context", lambda: {"dag_run": by_hand})
+    monkeypatch.setattr(survey_dag.LiveSurvey, "look", lambda survey, before: Seen(many(1)))
+    (dag,) = build_live_dags([iris_model()])
+    describe = dag.get_task("describe_everything")
+    store = MemoryStore()
+    describe.python_callable(asset_state_store={describe.inlets[0]: store})
+    assert Looked.from_json(store.get(LOOKED)).pause_seconds == watcher.CALM_POLL_SECONDS
 
 
 def busy(*minutes: int, requests: int = 10) -> Seen:
