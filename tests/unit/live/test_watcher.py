@@ -289,6 +289,14 @@ def test_it_looks_seldom_while_nothing_happens_and_says_when(monkeypatch, seen, 
     assert pause_seconds == (watcher.CALM_POLL_SECONDS if calm else 0.0)
 
 
+def test_it_looks_often_while_an_endpoint_is_being_changed(monkeypatch):
+    store, changing = MemoryStore(), Seen(Snapshot.of([endpoint("m000", status="Updating")]))
+    watch(store, changing)
+    monkeypatch.setattr(Scripted, "activity", lambda trigger: Quiet())
+    watch(store, changing)
+    assert Looked.from_json(store.get(LOOKED)).pause_seconds == 0.0
+
+
 class Quiet(activity.Activity):
     """Nothing has happened for some time, and pauses are none."""
 
