@@ -137,7 +137,7 @@ class LiveWatcherTrigger(WatcherTrigger):
 
 
 def _happens(seen: Seen, before: Snapshot) -> bool:
-    """Tell whether a look has found requests, an alarm that fires, a change under way, or something else than before."""
+    """Tell whether a look has found requests, an alarm that fires, a change under way, or anything new."""
     under_way = any(one.status in ON_THE_WAY for one in seen.snapshot.endpoints.values())
     return bool(seen.traffic or seen.firing) or under_way or seen.snapshot != before
 
