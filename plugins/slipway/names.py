@@ -230,8 +230,9 @@ def claim_key(prefix: str, revision: str) -> str:
     return f"{release_prefix(prefix, revision)}claim.json"
 
 
-# The key of the document that says what the endpoints of the account use; no model's folder has this name.
-ENDPOINTS_KEY = "releases/endpoints.json"
+def endpoints_key(account: str, region: str) -> str:
+    """Return the key of the document that says what endpoints use; models of several accounts may share a bucket."""
+    return f"releases/endpoints-{account}-{region}.json"
 
 
 def kept_key(prefix: str) -> str:

@@ -42,7 +42,10 @@ class Account:
         """What an act returns, and the calls that it made."""
         before = len(self.aws.asked())
         answer = act()
-        return answer, Counter(call["operation"] for call in self.aws.asked()[before:])
+        calls = Counter(call["operation"] for call in self.aws.asked()[before:])
+        # Asked by whichever hook is the first in a minute.
+        del calls["GetCallerIdentity"]
+        return answer, calls
 
 
 @pytest.fixture(scope="module")

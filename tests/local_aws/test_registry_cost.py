@@ -46,7 +46,7 @@ class Group:
         self.first_arn = self.register(self.first)
         client = aws.client("sagemaker")
         for number in range(size):
-            arn = client.create_model_package(**self._package(f"{number:032x}"))["ModelPackageArn"]
+            arn = client.create_model_package(**self.package(f"{number:032x}"))["ModelPackageArn"]
         self.newest = client.describe_model_package(ModelPackageName=arn)["CreationTime"]
         self.plan = self.begin()
         # S3's times have whole seconds.
@@ -91,7 +91,7 @@ class Group:
         act()
         return [line["operation"] for line in self.aws.asked()[since:]]
 
-    def _package(self, revision_id: str) -> dict:
+    def package(self, revision_id: str) -> dict:
         types = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
         home = f"s3://{BUCKET}/{names.release_prefix('iris-model', revision_id)}"
         return {
@@ -176,3 +176,19 @@ def test_an_artefact_that_was_overwritten_is_found_without_describing_the_others
     assert found[0]["ModelPackageArn"] == group.first_arn
     # The window from the new time on has one page, what is older has three.
     assert calls == ["HeadObject", *["ListModelPackages"] * 4, "DescribeModelPackage"]
+
+
+def test_an_artefact_that_a_person_registers_again_stays_that_of_its_release(groups, local_aws):
+    group, registry, s3 = groups["young"], ModelRegistryHook(aws_conn_id=None), S3Hook(aws_conn_id=None)
+    url = f"s3://{BUCKET}/{names.artefact_key('iris-model', group.first.revision_id)}"
+    again = group.package(group.first.revision_id) | {"CustomerMetadataProperties": {"by": "hand"}}
+    del again["ModelPackageDescription"]
+    by_hand = local_aws.client("sagemaker").create_model_package(**again)["ModelPackageArn"]
+    try:
+        found = [
+            package_of_artefact(group.name, url, registry, s3, revision_id=each)["ModelPackageArn"]
+            for each in (None, group.first.revision_id)
+        ]
+        assert found == [by_hand, group.first_arn]
+    finally:
+        local_aws.client("sagemaker").delete_model_package(ModelPackageName=by_hand)

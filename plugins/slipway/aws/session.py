@@ -87,6 +87,11 @@ SHARED: dict[Hashable, _Shared] = {}
 os.register_at_fork(after_in_child=SHARED.clear)
 
 
+def forget_shared() -> None:
+    """Have new hooks read connections and credentials again at once: those that are shared were refused."""
+    SHARED.clear()
+
+
 class AwsHook(AwsGenericHook[Any]):
     """A hook that shares its session and its client with the other hooks of its connection, for a minute.
 

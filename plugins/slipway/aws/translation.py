@@ -151,13 +151,13 @@ def translate(error: Exception, *, what: str, resource: str | None = None, fix: 
 
 
 def needs_new_client(error: AwsError) -> bool:
-    """Tell whether only a client with the credentials read again could succeed.
+    """Tell whether a client with the credentials read again could succeed where this one did not.
 
-    A client outlives an AWS that is away or throttles: a new one would only cost time.
+    A client outlives an AWS that is away or throttles, and a missing permission: a new one would only cost time.
 
     :param error: what a call with the client came to
     """
-    return not error.transient or error.code in _STALE_CODES or _FIXES.get(error.code) is _CREDENTIALS_FIX
+    return error.code in _STALE_CODES or _FIXES.get(error.code) is _CREDENTIALS_FIX
 
 
 def _fix(code: str, transient: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""What the endpoints of an account use: one document in S3 for all models of a bucket, kept up by those that collect.
+"""What the endpoints of an account use: one document in S3 for its models of a bucket, kept up by those that collect.
 
 A collection describes only the endpoints that have changed since the one before, of whatever model, and lists all of
 them once a day. So its cost does not follow the size of the account. What is remembered of an endpoint that was deleted
@@ -8,7 +8,7 @@ keeps things for a day longer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -16,6 +16,7 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
+from slipway.aws.placeholders import AwsIdentity
 from slipway.cleanup.rules import InUse
 from slipway.errors import AwsError, SlipwayError, UnreadableDocument
 from slipway.formats.stored import known, versioned
@@ -88,10 +89,13 @@ class AccountSurvey:
     :param bucket: where the document is
     :param documents: S3
     :param sagemaker: SageMaker
+    :param identity: finds out the account and the region
     """
 
-    def __init__(self, bucket: str, documents: S3Documents, sagemaker: EndpointsHook) -> None:
-        self._bucket, self._documents, self._sagemaker = bucket, documents, sagemaker
+    def __init__(
+        self, bucket: str, documents: S3Documents, sagemaker: EndpointsHook, identity: Callable[[], AwsIdentity]
+    ) -> None:
+        self._bucket, self._documents, self._sagemaker, self._identity = bucket, documents, sagemaker, identity
 
     def in_use(self, now: datetime) -> InUse:
         """Return what every endpoint of the account uses, also those of others.
@@ -99,12 +103,14 @@ class AccountSurvey:
         :param now: when the look begins
         :raises SlipwayError: when the configuration of an endpoint was deleted, or there were too many to describe
         """
-        document = self._documents.read(self._bucket, names.ENDPOINTS_KEY)
+        aws = self._identity()
+        key = names.endpoints_key(aws.account, aws.region)
+        document = self._documents.read(self._bucket, key)
         before = AccountUse.from_json(document.content)
         after, problem = self._looked(before, now)
         if after != before:
             # Where another collection was faster, its document is as true as this one.
-            self._documents.write(self._bucket, names.ENDPOINTS_KEY, after.to_json(), etag=document.etag)
+            self._documents.write(self._bucket, key, after.to_json(), etag=document.etag)
         if problem:
             raise problem
         return after.in_use()

@@ -115,8 +115,12 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             raise changed[0]
 
     def _collect(self, context: Context) -> dict[str, Any]:
-        plan = pull_plan(context)
-        if self.gate.holder(plan.home_bucket, names.board_key(plan.prefix), BoardStage.PRD):
+        plan, dag_run = pull_plan(context), context["dag_run"]
+        holder = self.gate.holder(plan.home_bucket, names.board_key(plan.prefix), BoardStage.PRD)
+        if holder and holder.run == (dag_run.dag_id, dag_run.run_id):
+            # An attempt was killed while it removed: this one looks first, as that one did.
+            self.leave_stages(context, BoardStage.PRD)
+        elif holder:
             self.log.info("Another run holds production: this run collects nothing")
             return {}
         survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)

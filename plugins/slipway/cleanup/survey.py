@@ -12,6 +12,7 @@ from slipway import names
 from slipway.aws.cloudformation import CloudFormationHook
 from slipway.aws.documents import S3Documents, reading
 from slipway.aws.endpoints import EndpointsHook
+from slipway.aws.identity import identity
 from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource
 from slipway.aws.stacks import Stack
@@ -54,7 +55,8 @@ class Survey:
         self.s3 = S3Hook(aws_conn_id=aws_conn_id)
         self._documents = S3Documents(self.s3)
         self._folders = ReleaseFolders(prefix, bucket, self.s3, self._documents, self.registry)
-        self._account = AccountSurvey(bucket, self._documents, EndpointsHook(aws_conn_id=aws_conn_id))
+        endpoints = EndpointsHook(aws_conn_id=aws_conn_id)
+        self._account = AccountSurvey(bucket, self._documents, endpoints, lambda: identity(aws_conn_id))
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}

@@ -5,6 +5,7 @@ A comparison takes ten calls of AWS. So an hour without changes costs the same f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.endpoints import EndpointList, ListedEndpoint
 from slipway.deployment import drift
-from slipway.errors import UnreadableDocument
+from slipway.errors import SlipwayError, UnreadableDocument
 from slipway.formats.stored import known, versioned
 from slipway.states import Environment
+
+log = logging.getLogger(__name__)
 
 # A stack without a change of its endpoint is compared in its turn, one in this time.
 TURN = timedelta(minutes=30)
@@ -61,7 +64,7 @@ class Turns:
     :param turned: when a stack was compared in its turn
     :param last: that stack
     :param live: the stacks whose endpoint exists
-    :param waiting: those that the next look must compare
+    :param waiting: those that the next look must compare, those first that have waited longest
     :param found: what differs and was not reported
     """
 
@@ -120,18 +123,20 @@ class DriftTurns:
         }
         changed = {key for key, one in live.items() if self._compared.get(key) != one.modified}
         gone = {key for key in before.live if key in self._stacks} - live.keys()
-        due = sorted(changed | gone | found.keys() | (self._stacks.keys() & set(before.waiting)))
+        # Those that have waited come first: stacks that stay held must not keep others from being compared.
+        waited = [key for key in before.waiting if key in self._stacks]
+        due = [*waited, *sorted((changed | gone | found.keys()) - set(waited))]
         turned, last = before.turned, before.last
         if turned is None or now - datetime.fromisoformat(turned) >= TURN:
             drifted = {key for key, stack in self._stacks.items() if stack.name in reported}
             turned, last = now.isoformat(), self._next(last, live.keys() | found.keys() | drifted)
             due = [*([last] if last and last not in due else []), *due]
-        waiting = set(due[_MOST:])
+        waiting = due[_MOST:]
         for key in due[:_MOST]:
             stack = self._stacks[key]
-            differences = self._compare(stack)
+            differences = self._differences(stack)
             if differences is None:
-                waiting.add(key)
+                waiting.append(key)
                 continue
             if key in live:
                 self._compared[key] = live[key].modified
@@ -139,7 +144,15 @@ class DriftTurns:
             found.pop(key, None)
             if sorted(texts) != sorted(reported.get(stack.name, ())):
                 found[key] = texts
-        return Turns(now.isoformat(), turned, last, tuple(sorted(live)), tuple(sorted(waiting)), found)
+        return Turns(now.isoformat(), turned, last, tuple(sorted(live)), tuple(waiting), found)
+
+    def _differences(self, stack: WatchedStack) -> list[drift.Difference] | None:
+        """Compare a stack; None where that must wait. A stack that AWS refuses to show must not hide the others."""
+        try:
+            return self._compare(stack)
+        except SlipwayError as error:
+            log.warning("Cannot compare the stack %s, trying again: %s", stack.name, error.problem)
+            return None
 
     def _recall(self, before: Turns, live: Mapping[str, ListedEndpoint]) -> None:
         """Take for compared what an earlier process has compared, as far as the stored look says so."""

@@ -129,7 +129,8 @@ class RollBackOperator(StageMixin, BaseOperator):
         if _REVISION_ID.fullmatch(target):
             bucket = resolve(self.model.source.bucket, self.aws_conn_id)
             url = uri(bucket, names.artefact_key(self.model.prefix, target))
-            package = package_of_artefact(group, url, self.registry, self.s3)
+            # A person may have registered its artefact again.
+            package = package_of_artefact(group, url, self.registry, self.s3, revision_id=target)
         elif target.startswith("arn:"):
             package = self.registry.describe_model_package(target)
         else:

@@ -22,7 +22,7 @@ from slipway.host.task_errors import with_error_block
 from slipway.live.alarms import TELL_TASK_ID, tell
 from slipway.live.look import LiveSurvey
 from slipway.live.snapshot import ASSET_PREFIX, LOOKED, TASK_ID, Looked, Snapshot
-from slipway.live.watcher import LiveWatcherTrigger
+from slipway.live.watcher import CALM_POLL_SECONDS, LiveWatcherTrigger
 from slipway.names import LIVE_DAG_ID
 from slipway.notices.send import Message, Notices
 from slipway.waiting.watcher_dag import BY_THE_WATCHER, by_connection, slug, watched_asset, watcher_dag
@@ -60,7 +60,9 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
             store, parts = asset_state_store[asset], found.parts()
             for key, part in parts.items():
                 store.set(key, part)
-            store.set(LOOKED, Looked(datetime.now(UTC).isoformat(), len(parts)).to_json())
+            # The watcher may have begun its longest pause a moment ago.
+            looked = Looked(datetime.now(UTC).isoformat(), len(parts), pause_seconds=CALM_POLL_SECONDS)
+            store.set(LOOKED, looked.to_json())
             return len(found.endpoints)
 
         @task(task_id=TELL_TASK_ID, inlets=[asset])

@@ -24,6 +24,7 @@ from slipway.live.history import (
 )
 from slipway.live.look import LiveSurvey, Seen
 from slipway.live.snapshot import LOOKED, Looked, Snapshot, part_keys
+from slipway.states import ON_THE_WAY
 from slipway.waiting.activity import Activity
 from slipway.waiting.watcher import Look, WatcherTrigger
 
@@ -136,8 +137,9 @@ class LiveWatcherTrigger(WatcherTrigger):
 
 
 def _happens(seen: Seen, before: Snapshot) -> bool:
-    """Tell whether a look has found requests, an alarm that fires, or anything else than the look before."""
-    return bool(seen.traffic or seen.firing) or seen.snapshot != before
+    """Tell whether a look has found requests, an alarm that fires, a change under way, or anything new."""
+    under_way = any(one.status in ON_THE_WAY for one in seen.snapshot.endpoints.values())
+    return bool(seen.traffic or seen.firing) or under_way or seen.snapshot != before
 
 
 def _looked(stored: Any) -> Looked:

@@ -126,7 +126,7 @@ class ModelRegistryHook(SageMakerApiHook):
 
     @patient
     def package_of_artefact(
-        self, group: str, data_url: str, *, written_at: datetime | None = None
+        self, group: str, data_url: str, *, written_at: datetime | None = None, revision_id: str | None = None
     ) -> Mapping[str, Any] | None:
         """Find the newest package of an artefact.
 
@@ -135,13 +135,17 @@ class ModelRegistryHook(SageMakerApiHook):
         :param group: the model package group's name
         :param data_url: S3 URI of the artefact
         :param written_at: when S3 got the artefact; None if unknown
+        :param revision_id: the release that must have registered it; None for anybody
         :returns: the package's description, or None
         :raises slipway.errors.AwsError: when a call fails
         """
 
         def is_wanted(package: Mapping[str, Any]) -> bool:
+            properties = package.get("CustomerMetadataProperties", {})
             containers = package.get("InferenceSpecification", {}).get("Containers", ())
-            return any(container.get("ModelDataUrl") == data_url for container in containers)
+            return any(container.get("ModelDataUrl") == data_url for container in containers) and (
+                revision_id is None or properties.get(REVISION) == revision_id
+            )
 
         folder = f"{data_url.rpartition('/')[0]}/"
         if written_at is None:

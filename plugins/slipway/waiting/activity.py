@@ -63,11 +63,16 @@ class Activity:
     async def pause(self, busy_seconds: float, calm_seconds: float) -> None:
         """Wait until the next look; a task's note ends a long wait.
 
+        A wait that began busy stays short: the watcher may have said when its next look is due.
+
         :param busy_seconds: how long while something happens
         :param calm_seconds: how long while nothing does
         """
-        started = time.monotonic()
-        while (left := started + (calm_seconds if self.calm else busy_seconds) - time.monotonic()) > 0:
+        started, began_calm = time.monotonic(), self.calm
+        while True:
+            seconds = calm_seconds if began_calm and self.calm else busy_seconds
+            if (left := started + seconds - time.monotonic()) <= 0:
+                break
             await asyncio.sleep(min(left, _PEEK_SECONDS))
             note = await asyncio.to_thread(self._noted)
             if note != self._note:

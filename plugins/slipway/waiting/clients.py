@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
+from slipway.aws.session import forget_shared
+
 # A client keeps the connection's settings and keys. After this time a new one reads what a person has changed there.
 CLIENT_SECONDS = 900.0
 
@@ -65,6 +67,8 @@ class SharedClients:
         """Have new clients made at the next use, by every trigger: they read the credentials again."""
         for shared in self._used.values():
             shared.retired = True
+        # Hooks share what they have read of a connection.
+        forget_shared()
         await self.close()
 
     async def close(self) -> None:
@@ -86,7 +90,10 @@ async def _take(key: Hashable, hook: Callable[[], AwsGenericHook]) -> _Shared:
         making = pool.get(key)
         if making is None or (making.done() and not _is_usable(making)):
             # In a task of its own: whoever waits for it too must not lose it with the trigger that began.
-            making = pool[key] = asyncio.create_task(_make(hook))
+            before, making = making, asyncio.create_task(_make(hook))
+            pool[key] = making
+            if before:
+                await _close_unused(before)
         shared = await asyncio.shield(making)
         # The last user may have closed it meanwhile.
         if not shared.is_old:
@@ -95,6 +102,16 @@ async def _take(key: Hashable, hook: Callable[[], AwsGenericHook]) -> _Shared:
 
 def _is_usable(made: asyncio.Task[_Shared]) -> bool:
     return not made.cancelled() and made.exception() is None and not made.result().is_old
+
+
+async def _close_unused(made: asyncio.Task[_Shared]) -> None:
+    """Close a client that nobody has given back, because whoever had it made ended before."""
+    if made.cancelled() or made.exception() is not None:
+        return
+    shared = made.result()
+    if shared.users == 0 and not shared.retired:
+        shared.retired = True
+        await shared.close()
 
 
 async def _make(hook: Callable[[], AwsGenericHook]) -> _Shared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from asyncio import sleep
+from asyncio import sleep, timeout
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +19,9 @@ from slipway.waiting.clients import SharedClients
 from slipway.waiting.pacing import pause_by_age
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
 
+# While AWS does not answer, all triggers queue for the few connections of their client. So a look is given up after
+# this time, and what needs no AWS, such as a deadline, is seen to.
+LOOK_SECONDS = 120.0
 # A wait whose first look should have been longer ago than this was begun by another triggerer process.
 _RESUMED_AFTER_SECONDS = 30.0
 
@@ -26,8 +29,8 @@ _RESUMED_AFTER_SECONDS = 30.0
 class PollingTrigger(BaseTrigger):
     """Fires one event: what look() returns. Transient errors of AWS and of Airflow are retried with back-off.
 
-    New clients, which read the credentials again, are made only where the error is about them. Any other error ends the
-    wait as refused.
+    New clients, which read the credentials again, are made only where the error is about them; only the next such error
+    ends the wait. Any other error ends it as refused.
 
     :param poll_seconds: time between two looks of a young wait; an old one looks less often
     :param aws_conn_id: Airflow connection with the AWS credentials
@@ -94,17 +97,27 @@ class PollingTrigger(BaseTrigger):
             await sleep(random.uniform(0, self.pause_seconds()))
         while True:
             try:
-                event = await self.look()
+                event = await self._look()
                 failures, pause = 0, self.pause_seconds()
             except (AwsError, PermanentError, AirflowRuntimeError) as error:
                 failures += 1
                 pause = backoff_seconds(failures, base_seconds=self.poll_seconds)
-                if isinstance(error, AwsError) and needs_new_client(error):
+                about_credentials = isinstance(error, AwsError) and needs_new_client(error)
+                if about_credentials:
                     await self.renew_clients()
-                event = await self._outlast(error)
+                # Somebody may have replaced the keys since the client was made.
+                event = None if about_credentials and failures == 1 else await self._outlast(error)
             if event is not None:
                 return event
             await sleep(pause)
+
+    async def _look(self) -> TriggerEvent | None:
+        try:
+            async with timeout(LOOK_SECONDS):
+                return await self.look()
+        except TimeoutError as error:
+            why = f"there was no answer within {LOOK_SECONDS:.0f} s"
+            raise AwsError("Cannot look", why=why, transient=True) from error
 
     async def _outlast(self, error: Exception) -> TriggerEvent | None:
         # An API server that does not answer is a transient error too.

@@ -156,8 +156,9 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
             try:
                 client = await self.client(self.aws_hook_class, self.hook)
                 response = await self._ask(client, waiter.operation)
-                errors_in_a_row = 0
                 result = self._judge(waiter, response)
+                # Here: an error of the service is a response until it is judged.
+                errors_in_a_row = 0
                 await self.observe(response)
                 pause_seconds = next(pause)
             except Exception as error:
@@ -166,9 +167,11 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
                     raise
                 errors_in_a_row += 1
                 translated = translate(known, what=f"Cannot poll {self.waiter_name}")
-                if needs_new_client(translated):
+                about_credentials = needs_new_client(translated)
+                if about_credentials:
                     await self._clients.renew()
-                result = self._outlast(translated)
+                # Somebody may have replaced the keys since the client was made.
+                result = None if about_credentials and errors_in_a_row == 1 else self._outlast(translated)
                 pause_seconds = backoff_seconds(errors_in_a_row, base_seconds=self.poll_seconds)
             if result is not None:
                 return result

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.aws.endpoints import ListedEndpoint
+from slipway.aws.placeholders import AwsIdentity
 from slipway.cleanup import account
 from slipway.cleanup.account import AccountSurvey
 from slipway.errors import SlipwayError
@@ -46,13 +47,14 @@ class SageMaker:
 
 
 class Account:
-    def __init__(self, count: int) -> None:
-        self.sagemaker, self.documents, self.now = SageMaker(count), MemoryDocuments(), NOON
+    def __init__(self, count: int, documents: MemoryDocuments | None = None, region: str = "us-east-1") -> None:
+        self.sagemaker, self.documents, self.now = SageMaker(count), documents or MemoryDocuments(), NOON
+        self.identity = AwsIdentity("123456789012", region)
 
     def look(self) -> list[str]:
         """What a collection describes; each has a survey of its own."""
         self.sagemaker.described.clear()
-        self.in_use = AccountSurvey("b", self.documents, self.sagemaker).in_use(self.now)
+        self.in_use = AccountSurvey("b", self.documents, self.sagemaker, lambda: self.identity).in_use(self.now)
         self.now += timedelta(hours=1)
         return list(self.sagemaker.described)
 
@@ -112,5 +114,14 @@ def test_an_endpoint_that_nobody_understands_stops_the_collection_but_not_the_lo
 
 def test_what_another_version_has_stored_is_found_out_again():
     there = Account(3)
-    there.documents.write("b", "releases/endpoints.json", {"endpoints": "text"}, etag=None)
+    there.documents.write("b", "releases/endpoints-123456789012-us-east-1.json", {"endpoints": "text"}, etag=None)
     assert len(there.look()) == 3
+
+
+def test_models_of_several_accounts_or_regions_may_share_a_bucket():
+    here = Account(3)
+    there = Account(1, here.documents, "eu-west-1")
+    for one in (here, there, here):
+        one.look()
+    assert here.in_use.has_name("model-e002", "arn")
+    assert not there.in_use.has_name("model-e002", "arn")

@@ -123,3 +123,12 @@ def test_while_another_run_is_at_production_it_collects_nothing_and_waits_for_no
     place = Board.from_json(documents.read("b", BOARD).content)[BoardStage.PRD]
     assert (place.holder, place.waiting) == (holder, ())
     assert surveys == []
+
+
+def test_an_attempt_goes_on_where_one_was_killed_while_it_held_production(surveys):
+    documents, run = MemoryDocuments(), context(xcoms())
+    killed = operator(documents)
+    killed.gate.enter(killed.ticket(run, BoardStage.PRD))
+    operator(documents).execute(run)
+    assert len(surveys) == 1
+    assert Board.from_json(documents.read("b", BOARD).content)[BoardStage.PRD].holder is None

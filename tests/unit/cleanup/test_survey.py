@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.aws.endpoints import ListedEndpoint
+from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import StoredObject
 from slipway.cleanup.account import AccountSurvey
 from slipway.cleanup.rules import InUse, superseded
@@ -36,7 +37,7 @@ def survey(**endpoint) -> Survey:
         describe_endpoint_config=CONFIGS.get,
         describe_model=MODELS.get,
     )
-    made._account = AccountSurvey("b", MemoryDocuments(), sagemaker)
+    made._account = AccountSurvey("b", MemoryDocuments(), sagemaker, lambda: AwsIdentity("123456789012", "us-east-1"))
     return made
 
 

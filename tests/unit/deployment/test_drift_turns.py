@@ -8,6 +8,7 @@ import pytest
 from slipway.aws.endpoints import ListedEndpoint
 from slipway.deployment.drift import Difference, Remedy
 from slipway.deployment.drift_turns import DriftTurns, Turns, WatchedStack
+from slipway.errors import AwsError
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 ALARM = Difference("the alarm a was deleted", Remedy.REVERTED)
@@ -28,7 +29,7 @@ class Account:
             for environment in ("development", "production")
         ]
         self.endpoints = {stack.endpoint: listed(stack.endpoint) for stack in self.stacks[: 2 * live]}
-        self.differ, self.held, self.reported = {}, set(), {}
+        self.differ, self.held, self.refused, self.reported = {}, set(), set(), {}
         self.compared: list[str] = []
         self.now, self.stored = NOON, None
         self.start()
@@ -42,6 +43,8 @@ class Account:
 
     def compare(self, stack: WatchedStack) -> list[Difference] | None:
         self.compared.append(stack.key)
+        if stack.key in self.refused:
+            raise AwsError("Cannot describe the stack", resource=stack.name)
         return None if stack.key in self.held else self.differ.get(stack.key, [])
 
     def look(self) -> list[str]:
@@ -105,6 +108,20 @@ def test_a_held_stack_is_compared_again_until_it_is_free():
     account.differ["m000/production"] = [ALARM]
     account.look()
     assert account.found == {"m000/production": ("the alarm a was deleted",)}
+
+
+@pytest.mark.parametrize("why", ["held", "refused"])
+def test_stacks_that_cannot_be_compared_keep_no_others_from_it(why):
+    account = Account(30, 30)
+    account.settle()
+    first = account.stacks[:25]
+    getattr(account, why).update(stack.key for stack in first)
+    for stack in [*first, account.stacks[-1]]:
+        account.endpoints[stack.endpoint] = listed(stack.endpoint, account.now)
+    account.differ[account.stacks[-1].key] = [ALARM]
+    looked = [key for _ in range(3) for key in account.look()]
+    assert account.found == {account.stacks[-1].key: ("the alarm a was deleted",)}
+    assert {stack.key for stack in first} <= set(looked)
 
 
 def test_what_was_found_is_compared_again_until_it_is_reported_or_gone():

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.aws.endpoint_metrics import AlarmState
 from slipway.errors import AwsError
-from slipway.live import watcher
+from slipway.live import survey_dag, watcher
 from slipway.live.alarms import TOLD, UNTOLD
 from slipway.live.history import RECORDED, WRITTEN, History, Recorded, history_key
 from slipway.live.look import Seen
@@ -149,6 +149,17 @@ def test_one_survey_a_connection():
     assert [dag.task_ids for dag in dags] == [["describe_everything", "tell_alarms"]] * 2
 
 
+def test_after_a_look_by_hand_the_watchers_longest_pause_is_not_late(monkeypatch):
+    by_hand = SimpleNamespace(run_type="manual")
+    monkeypatch.setattr(survey_dag, "get_current_context", lambda: {"dag_run": by_hand})
+    monkeypatch.setattr(survey_dag.LiveSurvey, "look", lambda survey, before: Seen(many(1)))
+    (dag,) = build_live_dags([iris_model()])
+    describe = dag.get_task("describe_everything")
+    store = MemoryStore()
+    describe.python_callable(asset_state_store={describe.inlets[0]: store})
+    assert Looked.from_json(store.get(LOOKED)).pause_seconds == watcher.CALM_POLL_SECONDS
+
+
 def busy(*minutes: int, requests: int = 10) -> Seen:
     """A look that saw requests, in minutes counted from noon."""
     found = [Minute((NOON + timedelta(minutes=one)).isoformat(), requests, 1, float(20 + one)) for one in minutes]
@@ -276,6 +287,14 @@ def test_it_looks_seldom_while_nothing_happens_and_says_when(monkeypatch, seen, 
     watch(store, seen)
     pause_seconds = Looked.from_json(store.get(LOOKED)).pause_seconds
     assert pause_seconds == (watcher.CALM_POLL_SECONDS if calm else 0.0)
+
+
+def test_it_looks_often_while_an_endpoint_is_being_changed(monkeypatch):
+    store, changing = MemoryStore(), Seen(Snapshot.of([endpoint("m000", status="Updating")]))
+    watch(store, changing)
+    monkeypatch.setattr(Scripted, "activity", lambda trigger: Quiet())
+    watch(store, changing)
+    assert Looked.from_json(store.get(LOOKED)).pause_seconds == 0.0
 
 
 class Quiet(activity.Activity):

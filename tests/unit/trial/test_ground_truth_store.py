@@ -29,7 +29,8 @@ def hits(truths) -> Hits:
 
 
 def lists(stub, prefix, *keys) -> None:
-    found = {"Contents": [{"Key": key, "Size": 1} for key in keys]} if keys else {}
+    now = datetime.now(UTC)
+    found = {"Contents": [{"Key": key, "Size": 1, "LastModified": now} for key in keys]} if keys else {}
     stub.add_response("list_objects_v2", found, {"Bucket": "b-1", "Prefix": prefix})
 
 

@@ -49,6 +49,15 @@ def test_an_hour_without_anything_has_twelve_looks(hours):
     assert looks_in(3600.0, made, hours) == 12
 
 
+def test_a_pause_that_began_busy_ends_when_the_watcher_has_said(hours):
+    made, began = Activity(noted=lambda: None), hours.now
+    hours.now += BUSY_SECONDS - 20.0
+    assert not made.calm
+    asyncio.run(made.pause(55.0, 300.0))
+    assert made.calm
+    assert hours.now - began == BUSY_SECONDS + 35.0
+
+
 def test_a_note_ends_a_long_pause_within_ten_seconds(hours):
     made = Activity(noted=lambda: "now" if hours.now >= 5000.0 else None)
     looks_in(BUSY_SECONDS, made, hours)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from slipway.aws import session
 from slipway.waiting import clients
 from slipway.waiting.clients import SharedClients
 
@@ -66,6 +67,19 @@ def test_a_renewed_client_is_replaced_for_everybody_once_and_closed_when_nobody_
     asyncio.run(story())
 
 
+def test_a_renewed_client_is_made_of_a_connection_that_is_read_again():
+    hook, user = Hook(), SharedClients()
+    session.SHARED["as it was a minute ago"] = SimpleNamespace()
+
+    async def story():
+        await user.client("s3", lambda: hook)
+        await user.renew()
+        assert not session.SHARED
+        await user.close()
+
+    asyncio.run(story())
+
+
 def test_an_old_client_is_replaced(monkeypatch):
     hook, user, now = Hook(), SharedClients(), [0.0]
     monkeypatch.setattr(clients.time, "monotonic", lambda: now[0])
@@ -79,6 +93,25 @@ def test_an_old_client_is_replaced(monkeypatch):
         await user.close()
 
     asyncio.run(aged())
+
+
+def test_a_client_whose_trigger_ended_before_it_was_made_is_closed_when_it_is_replaced(monkeypatch):
+    hook, ending, next_one, now = Hook(), SharedClients(), SharedClients(), [0.0]
+    monkeypatch.setattr(clients.time, "monotonic", lambda: now[0])
+
+    async def story():
+        begun = asyncio.create_task(ending.client("s3", lambda: hook))
+        await asyncio.sleep(0)
+        begun.cancel()
+        await asyncio.gather(begun, return_exceptions=True)
+        while not hook.open:
+            await asyncio.sleep(0)
+        now[0] = 901.0
+        assert (await next_one.client("s3", lambda: hook)).number == 2
+        assert hook.open == [2]
+        await next_one.close()
+
+    asyncio.run(story())
 
 
 def test_whoever_waits_for_a_client_that_cannot_be_made_is_told_and_the_next_one_tries_again():

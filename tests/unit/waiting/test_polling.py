@@ -1,5 +1,6 @@
 """The polling loop: what ends it, which errors it retries, and when it reads the credentials again."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,8 @@ def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch):
         happened.append((when, len(trigger.script.calls)))
 
     monkeypatch.setattr(polling, "sleep_until_first_look", sleep)
+    # A wait of so long ago is one that another triggerer began, and rests before it looks.
+    monkeypatch.setattr(polling, "sleep", sleep_not)
     trigger.first_look = 17.5
     first_event(trigger)
     assert happened == [(17.5, 0)]
@@ -74,6 +77,16 @@ def test_an_error_about_the_credentials_makes_a_new_client(code):
     trigger = Looking(stale, None, stale, DONE)
     assert first_event(trigger) == DONE.payload
     assert trigger.aws.connections == 3
+
+
+@pytest.mark.parametrize("code", ["InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"])
+def test_keys_that_were_replaced_are_read_again_before_a_wait_ends(code):
+    replaced = translate(client_error(code, status=403), what="Cannot look")
+    trigger = Looking(None, replaced, None, replaced, DONE)
+    assert first_event(trigger) == DONE.payload
+    assert trigger.aws.connections == 3
+    event = first_event(Looking(replaced, replaced, DONE))
+    assert (event["outcome"], event["reason"]) == ("refused", replaced.problem)
 
 
 def test_the_older_a_wait_the_less_often_it_looks(monkeypatch):
@@ -115,6 +128,13 @@ def test_waits_that_go_on_in_a_new_triggerer_do_not_all_look_at_once(monkeypatch
         first_event(trigger)
     assert len(set(slept)) == 20
     assert all(0 <= one <= 60 for one in slept)
+
+
+def test_a_look_that_gets_no_answer_ends_a_wait_that_is_over(monkeypatch):
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 0.01)
+    trigger = Looking(away=DONE)
+    trigger.look = asyncio.Event().wait
+    assert first_event(trigger) == DONE.payload
 
 
 def test_an_error_that_may_pass_ends_a_wait_that_is_over():

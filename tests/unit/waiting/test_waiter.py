@@ -194,11 +194,34 @@ def test_passing_errors_are_waited_out_with_one_client(passing, waiter_file):
     assert hook.connections == 1
 
 
+def test_the_pauses_grow_while_aws_throttles(waiter_file, monkeypatch):
+    counted = []
+    monkeypatch.setattr(waiter, "backoff_seconds", lambda errors, *, base_seconds: counted.append(errors) or 0.0)
+    run(
+        [
+            *[client_error("ThrottlingException")] * 3,
+            job("InProgress"),
+            *[client_error("x", 500)] * 2,
+            job("Completed"),
+        ],
+        waiter_file,
+    )
+    assert counted == [1, 2, 3, 1, 2]
+
+
 def test_an_expired_token_is_waited_out_with_new_clients_which_read_the_credentials_again(waiter_file):
     expired = client_error("ExpiredTokenException")
     result, hook, _ = run([expired, expired, job("Completed")], waiter_file)
     assert result.outcome is WaitOutcome.REACHED
     assert hook.connections == 3
+
+
+def test_keys_that_were_replaced_are_read_again_before_a_wait_ends(waiter_file):
+    replaced = client_error("InvalidClientTokenId", 403)
+    result, hook, _ = run([replaced, job("InProgress"), replaced, job("Completed")], waiter_file)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REACHED, 3)
+    result, hook, _ = run([replaced, replaced, job("Completed")], waiter_file)
+    assert (result.outcome, hook.connections) == (WaitOutcome.REFUSED, 2)
 
 
 def test_an_error_that_the_waiter_does_not_name_ends_the_wait(waiter_file):
