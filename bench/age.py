@@ -186,7 +186,7 @@ def _young(say: Callable[[str], None]) -> Path:
     from bench.account_history import Account
 
     # Another local AWS may keep its state in another form, and other roles may do other things.
-    made_by = sorted([*(ROOT / "local_aws").rglob("*.py"), *(ROOT / "include/cfn").glob("*.yaml")])
+    made_by = sorted([*(ROOT / "local_aws").rglob("*.py"), *(ROOT / "plugins/slipway/command/cfn").glob("*.yaml")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()
     kept = _KEPT / f"account-{digest[:16]}"
     if not kept.exists():
