@@ -186,9 +186,7 @@ class AccountSurvey:
             for model in models:
                 urls |= set(_data_urls(self._sagemaker.describe_model(model) or {}))
         settled = found.get("EndpointStatus") not in ON_THE_WAY
-        return UsedBy(
-            created=created, modified=modified, settled=settled, names=sorted(used), data_urls=sorted(urls)
-        )
+        return UsedBy(created=created, modified=modified, settled=settled, names=sorted(used), data_urls=sorted(urls))
 
     def _models_of(self, endpoint_name: str, config_name: str) -> set[str]:
         config = self._sagemaker.describe_endpoint_config(config_name)
