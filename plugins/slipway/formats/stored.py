@@ -77,7 +77,7 @@ def unreadable(where: str, why: str) -> UnreadableDocument:
 
 def _object(kind: type[Any], value: Any, path: str, required: Collection[str] = ()) -> Any:
     value = an_object(value, path)
-    hints, content = _hints(kind), {}
+    hints, content = _hints(kind), {}  # type: ignore[arg-type]  # mypy: a class is hashable
     for one in fields(kind):
         if one.name == _MORE:
             content[_MORE] = unknown(kind, value)
