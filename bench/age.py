@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,16 +100,37 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
         found[INTAKE] = {name: cost for name, (_, cost) in intake.items()}
         say(f"{INTAKE}: {intake[AGED][0]}")
         found[APPROVAL] = _both(sides, 1, say, APPROVAL, _approvals)
-        # The first release of a process reads descriptions of services, for instance.
-        _both(sides, 1, say, "a release before", lambda side: side.ask("release")[1])
-        found[RELEASE] = _both(sides, rounds, say, RELEASE, lambda side: side.ask("release")[1])
-        found[COLLECTION] = _both(sides, rounds, say, COLLECTION, lambda side: side.ask("collection")[1])
-        found[TEARDOWN] = _both(sides, 1, say, TEARDOWN, lambda side: side.ask("teardown")[1])
+        # The first release of a process reads descriptions of services, for instance, and the first collection of an
+        # account describes every endpoint.
+        _both(sides, 1, say, "a release before", _release)
+        _both(sides, 1, say, "a collection before", _collection)
+        taken = [
+            (_both(sides, 1, say, RELEASE, _release), _both(sides, 1, say, COLLECTION, _collection))
+            for _ in range(rounds)
+        ]
+        for path, each in zip((RELEASE, COLLECTION), zip(*taken, strict=True), strict=True):
+            found[path] = {name: _cheapest([costs[name] for costs in each]) for name in sides}
         few = _both({FRESH: sides[FRESH]}, 1, say, "a poll of two models", _poll)[FRESH]
-        # What a poll costs follows the number of models: see the note.
-        many = stack.enter_context(_as_many_models(sides[FRESH], sizes[AGED]))
-        found[POLL] = _both({FRESH: many, AGED: sides[AGED]}, rounds, say, POLL, _poll)
+        # What a poll and a teardown cost follows the number of models, too: see the notes. The processes are new ones.
+        alike = {
+            FRESH: stack.enter_context(_as_many_models(sides[FRESH], sizes[AGED])),
+            AGED: stack.enter_context(_probe(sides[AGED].settings, sizes[AGED])),
+        }
+        found[POLL] = _both(alike, rounds, say, POLL, _poll)
+        found[TEARDOWN] = _both(alike, 1, say, TEARDOWN, lambda side: side.ask("teardown")[1])
     return part(found, intake[AGED][0], sizes[AGED], few)
+
+
+def _release(side: Side) -> Cost:
+    return side.ask("release")[1]
+
+
+def _collection(side: Side) -> Cost:
+    return side.ask("collection")[1]
+
+
+def _cheapest(costs: Iterable[Cost]) -> Cost:
+    return min(costs, key=lambda cost: cost.cpu_seconds)
 
 
 def _poll(side: Side) -> Cost:
@@ -137,7 +158,7 @@ def _both(
             costs[name].append(take(side))
         said = (f"{name} {each[-1].all_calls:.1f} calls, {each[-1].cpu_seconds:.3f} s" for name, each in costs.items())
         say(f"{path}: {'; '.join(said)}")
-    return {name: min(each, key=lambda cost: cost.cpu_seconds) for name, each in costs.items()}
+    return {name: _cheapest(each) for name, each in costs.items()}
 
 
 def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], size: Size, few: Cost) -> Part:
@@ -174,8 +195,8 @@ def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], s
     figures = {path: {name: vars(cost) for name, cost in costs.items()} for path, costs in found.items()}
     notes = [
         f"f: {size}",
-        f"f: the polls compared are of as many models; one of two models takes {few.all_calls:.0f} call and "
-        f"{few.cpu_seconds * 1000:.1f} ms of CPU",
+        f"f: the polls and teardowns compared are of as many models; a poll of two models takes "
+        f"{few.all_calls:.0f} call and {few.cpu_seconds * 1000:.1f} ms of CPU",
     ]
     columns = ("f: age", "calls fresh", "aged", "CPU ms fresh", "aged", "calls aged / fresh", "CPU aged / fresh")
     return Part(columns, rows, bounds, {"paths": figures, "intake": dict(intake), "size": vars(size)}, notes)
@@ -186,7 +207,7 @@ def _young(say: Callable[[str], None]) -> Path:
     from bench.account_history import Account
 
     # Another local AWS may keep its state in another form, and other roles may do other things.
-    made_by = sorted([*(ROOT / "local_aws").rglob("*.py"), *(ROOT / "include/cfn").glob("*.yaml")])
+    made_by = sorted([*(ROOT / "local_aws").rglob("*.py"), *(ROOT / "plugins/slipway/command/cfn").glob("*.yaml")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()
     kept = _KEPT / f"account-{digest[:16]}"
     if not kept.exists():

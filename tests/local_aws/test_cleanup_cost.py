@@ -75,7 +75,7 @@ def test_a_collection_and_a_teardown_cost_the_same_whatever_the_account_holds(ac
         assert [one.name for one in left] == [account.unused]
         found.append((collecting, tearing_down))
     assert found[0] == found[1]
-    assert (found[1][0].total(), found[1][1].total()) == (7, 11)
+    assert (found[1][0].total(), found[1][1].total()) == (6, 11)
 
 
 def test_only_endpoints_that_changed_are_described_again(account):

@@ -74,10 +74,14 @@ class S3Documents(S3Store):
         :raises slipway.errors.AwsError: when the call fails for another reason
         """
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-        body = json.dumps(content, indent=1).encode()
+        # A line for each member: an indent for all of them would be written by Python instead of C.
+        members = (f" {json.dumps(name)}: {json.dumps(item)}" for name, item in content.items())
+        body = "\n".join(["{", ",\n".join(members), "}"])
         with aws_call("write the document", uri(bucket, key)):
             try:
-                self.s3.conn.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+                self.s3.conn.put_object(
+                    Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition
+                )
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _CHANGED_CODES:
                     return False

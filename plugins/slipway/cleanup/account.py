@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.aws.endpoints import EndpointsHook, ListedEndpoint
 from slipway.aws.placeholders import AwsIdentity
 from slipway.cleanup.rules import InUse
-from slipway.errors import AwsError, SlipwayError, UnreadableDocument
-from slipway.formats.stored import known, versioned
+from slipway.errors import AwsError, SlipwayError
+from slipway.formats.stored import versioned
 from slipway.states import ON_THE_WAY
 
 log = logging.getLogger(__name__)
@@ -31,22 +31,21 @@ _OVERLAP = timedelta(minutes=10)
 _MOST = 2500
 
 
-@dataclass(frozen=True)
-class UsedBy:
-    """What one endpoint uses.
+class UsedBy(TypedDict):
+    """What one endpoint uses, as it is stored: a dataclass for each of thousands would take longer than the rest.
 
-    :param created: when it was made, ISO 8601; with the name it tells it from an earlier one
-    :param modified: when it had changed last as it was described
-    :param settled: whether it was not being changed then
-    :param names: its configurations and models
-    :param data_urls: S3 URIs of artefacts, or of folders of them
+    created: when it was made, ISO 8601; with the name it tells it from an earlier one.
+    modified: when it had changed last as it was described.
+    settled: whether it was not being changed then.
+    names: its configurations and models.
+    data_urls: S3 URIs of artefacts, or of folders of them.
     """
 
     created: str
     modified: str
     settled: bool
-    names: tuple[str, ...] = ()
-    data_urls: tuple[str, ...] = ()
+    names: list[str]
+    data_urls: list[str]
 
 
 @dataclass(frozen=True)
@@ -65,22 +64,41 @@ class AccountUse:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read what ``to_json`` returned; what cannot be read is found out again."""
-        try:
-            return known(cls, {} if value is None else value)
-        except UnreadableDocument:
-            return cls()
+        content = value if isinstance(value, Mapping) else {}
+        looked, listed, endpoints = (content.get(one.name) for one in fields(cls))
+        moments = all(one is None or _is_moment(one) for one in (looked, listed))
+        if moments and isinstance(endpoints, dict) and all(map(_is_use, endpoints.values())):
+            return cls(looked, listed, endpoints)
+        return cls()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return versioned(asdict(self))
+        return versioned({one.name: getattr(self, one.name) for one in fields(self)})
 
     def in_use(self) -> InUse:
         """Return what the endpoints use."""
         every = self.endpoints.values()
         return InUse(
-            frozenset(name for one in every for name in one.names),
-            frozenset(url for one in every for url in one.data_urls),
+            frozenset(name for one in every for name in one["names"]),
+            frozenset(url for one in every for url in one["data_urls"]),
         )
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_use(value: Any) -> bool:
+    """Tell whether an entry has all that a collection relies on."""
+    if not isinstance(value, dict) or not isinstance(value.get("settled"), bool):
+        return False
+    used, urls = value.get("names"), value.get("data_urls")
+    if not isinstance(used, list) or not isinstance(urls, list):
+        return False
+    return set(map(type, (value.get("created"), value.get("modified"), *used, *urls))) == {str}
 
 
 class AccountSurvey:
@@ -129,7 +147,7 @@ class AccountSurvey:
         problem = _too_many(len(due) - _MOST) if len(due) > _MOST else None
         for name in due[:_MOST]:
             try:
-                described = self._described(name, listed.get(name) or endpoints[name])
+                described = self._described(name, *_moments(listed.get(name) or endpoints[name]))
             except AwsError:
                 raise
             except SlipwayError as error:
@@ -142,13 +160,16 @@ class AccountSurvey:
         if problem:
             # The next look begins where this one did.
             return AccountUse(before.looked, before.listed, endpoints), problem
+        if not whole and endpoints == before.endpoints:
+            # The next look begins where this one did, and there is nothing to write.
+            return before, None
         return AccountUse(now.isoformat(), now.isoformat() if whole else before.listed, endpoints), None
 
     @staticmethod
     def _changed(listed: Iterable[ListedEndpoint], known_before: Mapping[str, UsedBy]) -> Iterator[str]:
         for one in listed:
             before = known_before.get(one.name)
-            if before is None or (before.created, before.modified) != (one.created, one.modified):
+            if before is None or _moments(before) != _moments(one):
                 yield one.name
 
     @staticmethod
@@ -156,10 +177,10 @@ class AccountSurvey:
         """Return the endpoints that were being changed and that the listing does not show as changed."""
         for name, before in known_before.items():
             now = listed.get(name)
-            if not before.settled and (now is None or now.modified == before.modified):
+            if not before["settled"] and (now is None or now.modified == before["modified"]):
                 yield name
 
-    def _described(self, name: str, listed: ListedEndpoint | UsedBy) -> UsedBy | None:
+    def _described(self, name: str, created: str, modified: str) -> UsedBy | None:
         found = self._sagemaker.describe_endpoint(name)
         if found is None:
             return None
@@ -170,13 +191,8 @@ class AccountSurvey:
             used |= {config_name, *models}
             for model in models:
                 urls |= set(_data_urls(self._sagemaker.describe_model(model) or {}))
-        return UsedBy(
-            listed.created,
-            listed.modified,
-            found.get("EndpointStatus") not in ON_THE_WAY,
-            tuple(sorted(used)),
-            tuple(sorted(urls)),
-        )
+        settled = found.get("EndpointStatus") not in ON_THE_WAY
+        return UsedBy(created=created, modified=modified, settled=settled, names=sorted(used), data_urls=sorted(urls))
 
     def _models_of(self, endpoint_name: str, config_name: str) -> set[str]:
         config = self._sagemaker.describe_endpoint_config(config_name)
@@ -189,6 +205,11 @@ class AccountSurvey:
             )
         variants = [*config.get("ProductionVariants", ()), *config.get("ShadowProductionVariants", ())]
         return {variant["ModelName"] for variant in variants if "ModelName" in variant}
+
+
+def _moments(one: ListedEndpoint | UsedBy) -> tuple[str, str]:
+    """Return when an endpoint was made and when it had changed last."""
+    return (one.created, one.modified) if isinstance(one, ListedEndpoint) else (one["created"], one["modified"])
 
 
 def _too_many(left: int) -> SlipwayError:

@@ -15,9 +15,8 @@ from slipway.model.config import ModelConfig
 # https://docs.aws.amazon.com/cli/latest/reference/s3/rm.html
 _REMOVE = "aws s3 rm"
 _REMOVE_ALL = "aws s3 rm --recursive"
-# One call lists so many objects; of more only that is said.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-_COUNTED = 1000
+# So many objects are counted; of more only that is said, because releases leave their claims for good.
+_COUNTED = 100
 # Lists at most so many objects of a bucket below a prefix.
 Objects = Callable[[str, str, int], list[StoredObject]]
 

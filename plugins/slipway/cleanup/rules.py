@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 
 
@@ -46,12 +48,27 @@ class InUse:
 
     def has_arn(self, arn: str) -> bool:
         """Return whether a model or endpoint config may be in use, by its ARN, which has the name in small letters."""
-        wanted = _short(arn)
-        return any(_short(name) == wanted for name in self.names)
+        return _short(arn) in self._short_names
 
     def has_below(self, folder: str) -> bool:
         """Return whether an artefact in this folder, an S3 URI that ends in a slash, is in use."""
-        return any(url.startswith(folder) or folder.startswith(f"{url.rstrip('/')}/") for url in self.data_urls)
+        first = bisect_left(self._sorted_urls, folder)
+        if any(url.startswith(folder) for url in self._sorted_urls[first : first + 1]):
+            return True
+        return any(folder[:end] in self._folders for end, letter in enumerate(folder) if letter == "/")
+
+    # There are thousands of names and URIs, and a collection asks about each of its resources and releases.
+    @cached_property
+    def _short_names(self) -> frozenset[str]:
+        return frozenset(map(_short, self.names))
+
+    @cached_property
+    def _sorted_urls(self) -> list[str]:
+        return sorted(self.data_urls)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        return frozenset(url.rstrip("/") for url in self.data_urls)
 
 
 def needed(chain: Iterable[str], deployed: Iterable[str], keep_releases: int) -> frozenset[str]:

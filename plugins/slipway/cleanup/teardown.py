@@ -85,7 +85,7 @@ class TeardownOperator(_ModelResourcesOperator):
         model = chosen_model(context["params"])
         teardown_order.check_open(context)
         note_activity()
-        return self._remove(context, time.time() + model.timeouts.stack_seconds, {}, {})
+        return self._remove(context, model, time.time() + model.timeouts.stack_seconds, {}, {})
 
     def go_on(
         self, context: Context, event: Any, deadline: float, deletions: dict[str, int], removed: dict[str, int]
@@ -99,12 +99,16 @@ class TeardownOperator(_ModelResourcesOperator):
         :param removed: how many removals of each kind were started
         :returns: as execute
         """
-        return self._remove(context, deadline, deletions, removed)
+        return self._remove(context, chosen_model(context["params"]), deadline, deletions, removed)
 
     def _remove(
-        self, context: Context, deadline: float, deletions: Mapping[str, int], removed: Mapping[str, int]
+        self,
+        context: Context,
+        model: ModelConfig,
+        deadline: float,
+        deletions: Mapping[str, int],
+        removed: Mapping[str, int],
     ) -> dict[str, int]:
-        model = chosen_model(context["params"])
         teardown_order.check(context, model.approval.rules())
         resources, deletions_by_id, removed_by_kind = self.model_resources(model), Counter(deletions), Counter(removed)
         done: set[RemovalStep] = set()

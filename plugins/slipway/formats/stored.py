@@ -10,6 +10,7 @@ import types
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from slipway.errors import UnreadableDocument
@@ -76,7 +77,7 @@ def unreadable(where: str, why: str) -> UnreadableDocument:
 
 def _object(kind: type[Any], value: Any, path: str, required: Collection[str] = ()) -> Any:
     value = an_object(value, path)
-    hints, content = get_type_hints(kind), {}
+    hints, content = _hints(kind), {}  # type: ignore[arg-type]  # mypy: a class is hashable
     for one in fields(kind):
         if one.name == _MORE:
             content[_MORE] = unknown(kind, value)
@@ -85,6 +86,12 @@ def _object(kind: type[Any], value: Any, path: str, required: Collection[str] = 
         elif one.name in required or (one.default is MISSING and one.default_factory is MISSING):
             raise unreadable(path, f"the member {one.name} is missing")
     return kind(**content)
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    # Annotations are text, which takes longer to evaluate than a member takes to read.
+    return get_type_hints(kind)
 
 
 def _member(hint: Any, value: Any, path: str) -> Any:

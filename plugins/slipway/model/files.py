@@ -95,7 +95,7 @@ def model_files(folder: Path) -> list[Path]:
     :raises ModelFileError: when the folder is not there or cannot be listed
     """
     try:
-        return sorted(filter(is_model_file, folder.iterdir()))
+        return sorted(filter(is_model_file, folder.iterdir()), key=lambda path: path.name)
     except FileNotFoundError as error:
         raise ModelFileError(
             "There is no folder of model files",

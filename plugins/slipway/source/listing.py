@@ -43,8 +43,9 @@ class RepeatedListing:
         self._client, self._bucket, self._prefix = client, bucket, prefix
         self._pages: dict[str, _Page] = {}
         self._found: Mapping[str, CurrentObject] = {}
+        # With the wildcard there, botocore calls it before its own function, which would parse the body for an error.
         # https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html
-        client.meta.events.register("before-parse.s3.ListObjectsV2", self._before_parse)
+        client.meta.events.register("before-parse.*.ListObjectsV2", self._before_parse)
 
     async def objects(self) -> Mapping[str, CurrentObject]:
         """Return the objects that exist now by key: the same mapping again while nothing changes.

@@ -112,9 +112,24 @@ def test_an_endpoint_that_nobody_understands_stops_the_collection_but_not_the_lo
     assert there.sagemaker.described == ["e000"]
 
 
-def test_what_another_version_has_stored_is_found_out_again():
+USE = {"created": "c", "modified": "m", "settled": True, "names": ["one"], "data_urls": []}
+LATER = (NOON + timedelta(hours=1)).isoformat()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"endpoints": "text"},
+        {"looked": LATER, "listed": LATER, "endpoints": {"e000": USE | {"names": "one"}}},
+        {"looked": LATER, "listed": LATER, "endpoints": {"e000": USE | {"data_urls": [1]}}},
+        {"looked": LATER, "listed": LATER, "endpoints": {"e000": {"created": "c", "modified": "m", "settled": True}}},
+        {"looked": LATER, "listed": LATER, "endpoints": {"e000": "text"}},
+        {"looked": "noon", "listed": "2026-11-29T12:00:00", "endpoints": {"e000": USE}},
+    ],
+)
+def test_what_another_version_has_stored_is_found_out_again(stored):
     there = Account(3)
-    there.documents.write("b", "releases/endpoints-123456789012-us-east-1.json", {"endpoints": "text"}, etag=None)
+    there.documents.write("b", "releases/endpoints-123456789012-us-east-1.json", stored, etag=None)
     assert len(there.look()) == 3
 
 
@@ -125,3 +140,14 @@ def test_models_of_several_accounts_or_regions_may_share_a_bucket():
         one.look()
     assert here.in_use.has_name("model-e002", "arn")
     assert not there.in_use.has_name("model-e002", "arn")
+
+
+def test_a_look_that_finds_no_change_writes_nothing():
+    there = Account(3)
+    there.look()
+    there.look()
+    assert there.documents.writes == 1
+    there.sagemaker.endpoints_there["e001"] = (there.now, "InService")
+    there.look()
+    there.look()
+    assert there.documents.writes == 2

@@ -93,6 +93,16 @@ def test_a_folder_is_in_use_for_an_artefact_in_it_and_for_one_that_it_is_part_of
         assert not InUse(data_urls=frozenset({url})).has_below(folder), url
 
 
+PATHS = st.lists(st.sampled_from(["a", "ab", "b", ""]), max_size=4).map(lambda parts: "/".join(["s3:/", "b", *parts]))
+
+
+@given(PATHS, st.frozensets(PATHS | PATHS.map("{}/".format), max_size=6))
+def test_a_folder_is_in_use_as_if_each_uri_were_compared(path, urls):
+    folder = f"{path}/"
+    compared = any(url.startswith(folder) or folder.startswith(f"{url.rstrip('/')}/") for url in urls)
+    assert InUse(data_urls=urls).has_below(folder) == compared
+
+
 def test_a_resource_is_in_use_by_its_name_or_its_arn():
     in_use = InUse(names=frozenset({"one", "arn:two"}))
     assert in_use.has_name("one", "arn:one")
