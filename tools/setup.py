@@ -170,8 +170,10 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
     if virtual.constraints.exists():
         arguments += ["-c", virtual.constraints]
     environment = uv_environment(MAIN.python)
-    # Compiled now: otherwise each of Airflow's processes would do it at the first start.
-    fast: list[str | Path] = [uv or "", "pip", "install", "--compile-bytecode", "--python", virtual.python]
+    # Compiled now: otherwise each of Airflow's processes would do it at the first start. In the other environments few
+    # modules are ever imported, and compiling all of SageMaker's SDK takes minutes.
+    compiled = ["--compile-bytecode"] if virtual in (MAIN, AWS, FAB) else []
+    fast: list[str | Path] = [uv or "", "pip", "install", *compiled, "--python", virtual.python]
     if uv is not None and run([*fast, *arguments], environment):
         return
     print("uv could not install the packages; trying pip", flush=True)
