@@ -160,7 +160,9 @@ class Account:
         ):
             made = copied(document)
             if kind == "endpoints":
-                made |= {"ProductionVariants": [], "LiveVariants": {}}
+                # Nobody has changed it for a year, so that no look lists it as changed.
+                times = dict.fromkeys(("CreationTime", "LastModifiedTime"), self._began.timestamp())
+                made |= {"ProductionVariants": [], "LiveVariants": {}, **times}
             self.put(kind, made[f"{member}Name"].lower(), made)
             tags = self.get("sagemaker_tags", document[f"{member}Arn"])
             self.put("sagemaker_tags", made[f"{member}Arn"], copied(tags))
