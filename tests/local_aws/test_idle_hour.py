@@ -89,7 +89,7 @@ class Hour:
     def calls(self, trigger, store: MemoryStore, seconds: float = HOUR) -> Counter:
         """The calls that a watcher makes in an hour, or in another time."""
         trigger.asset_state_store, until = store, self.clock.now + seconds
-        before = len(self.aws.ledger())
+        before = len(self.aws.asked())
 
         async def watch() -> None:
             async with aclosing(trigger.looks()) as looks:
@@ -98,7 +98,7 @@ class Hour:
                     assert not waiting
 
         asyncio.run(watch())
-        return Counter(call["operation"] for call in self.aws.ledger()[before:] if "milliseconds" in call)
+        return Counter(call["operation"] for call in self.aws.asked()[before:])
 
     def uploads(self, seconds: float) -> Counter:
         trigger = UploadWatcherTrigger(bucket=self.bucket, keys=self.keys, aws_conn_id=None)

@@ -18,6 +18,7 @@ CLASSES = {
 NOTHING_TO_DO = {
     ("deployment/roll_back.py", "Skipped"): "the run releases an upload, so the task of a roll-back is skipped",
     ("source/pin.py", "Skipped"): "the run rolls production back, so the tasks of a release are skipped",
+    ("waiting/polling.py", "AwsError"): "the wait looks again by itself",
 }
 # Texts that tell nobody what to do.
 EMPTY_FIXES = ("check the log", "see the log", "contact", "try again later", "deploy again", "run it again")
