@@ -1,14 +1,12 @@
 """Documents of the added services, in one SQLite file that survives a kill of the process."""
 
 import json
-import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from local_aws.framework.database import open_database
+from local_aws.framework.database import Database
 from local_aws.framework.disk import Disk, DiskFull
 
 Document = dict[str, Any]
@@ -235,6 +233,12 @@ class Collection:
         return [(Scope(account, region), name, json.loads(body)) for account, region, name, body in rows]
 
 
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
+    " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+)
+
+
 class Store:
     """One SQLite file shared by the threads of the process.
 
@@ -244,34 +248,25 @@ class Store:
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._disk = disk
-        # Re-entrant: a change made under update() may read other documents.
-        self.lock = threading.RLock()
-        self._connection = open_database(path)
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
-            " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
-        )
-        disk.write(self._order_by_creation)
+        self._database = Database(path, disk)
+        # A change made under update() may read other documents.
+        self.lock = self._database.lock
+        self._database.change(self._create)
 
-    def _order_by_creation(self) -> None:
-        """Add the column `created` to the file of an earlier version, all or nothing, and the indexes."""
-        with self._connection:
-            self._connection.execute("BEGIN")
-            columns = [row[1] for row in self._executed("PRAGMA table_info(documents)", ())]
-            if "created" not in columns:
-                self._connection.execute("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
-                for *key, body in self._executed("SELECT kind, account, region, name, body FROM documents", ()):
-                    self._executed(
-                        "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
-                        (_created(json.loads(body)), *key),
-                    )
-            self._connection.execute(
-                "CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)"
-            )
-            self._connection.execute(
-                "CREATE INDEX IF NOT EXISTS documents_by_family ON documents"
-                f" (kind, account, region, {FAMILY}, created)"
-            )
+    def _create(self) -> None:
+        """Make the table and the indexes, and add the column `created` to the file of an earlier version."""
+        rows = self._database.rows
+        rows(_TABLE)
+        columns = [row[1] for row in rows("PRAGMA table_info(documents)")]
+        if "created" not in columns:
+            rows("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
+            for *key, body in rows("SELECT kind, account, region, name, body FROM documents"):
+                rows(
+                    "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                    (_created(json.loads(body)), *key),
+                )
+        rows("CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)")
+        rows(f"CREATE INDEX IF NOT EXISTS documents_by_family ON documents (kind, account, region, {FAMILY}, created)")
 
     def collection(self, kind: str) -> Collection:
         """Open the documents of one kind.
@@ -289,11 +284,7 @@ class Store:
         :returns: the rows
         """
         with self.lock:
-            return self._disk.write(lambda: self._executed(statement, arguments))
-
-    def _executed(self, statement: str, arguments: tuple[str | float, ...]) -> list[tuple[str, ...]]:
-        with closing(self._connection.execute(statement, arguments)) as cursor:
-            return cursor.fetchall()
+            return self._disk.write(lambda: self._database.rows(statement, arguments))
 
     def written(self, work: Callable[[], Result]) -> Result:
         """Do what writes documents; a thread that no request waits for waits for space, without the lock.
@@ -311,8 +302,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
-        with self.lock:
-            self._connection.close()
+        self._database.close()
 
 
 def _created(document: Document) -> float:

@@ -6,13 +6,12 @@ takes effect as a whole or not at all, whenever the process is killed.
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from local_aws.framework.database import open_database
+from local_aws.framework.database import Database
 from local_aws.framework.disk import Disk
 
 Record = dict[str, Any]
@@ -44,11 +43,9 @@ class S3Index:
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._disk = disk
-        self._lock = threading.RLock()
-        self._connection = open_database(path)
+        self._database = Database(path, disk, _TABLES)
         # Statements and rows that they read, for tests.
         self.work = 0
-        disk.write(lambda: [self._run(statement) for statement in _TABLES])
         self._in_call = False
         moves = self._run("SELECT body FROM moves")
         for (body,) in moves:
@@ -79,9 +76,9 @@ class S3Index:
                 self._change("DELETE FROM moves")
             self._change("INSERT INTO moves VALUES (?)", json.dumps({"moves": moves, "removed": removed}))
             self._moved = True
-        with self._lock:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
+        with self._database.lock:
+            if self._database.connection.in_transaction:
+                self._database.rows("COMMIT")
             self._in_call = False
         self._left = moves, removed
         self._finish()
@@ -93,21 +90,20 @@ class S3Index:
 
     def roll_back(self) -> bool:
         """Forget what was changed since `begin`; return False where it is committed already."""
-        with self._lock, suppress(sqlite3.Error):
+        with self._database.lock, suppress(sqlite3.Error):
             is_open, self._in_call = self._in_call, False
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if self._database.connection.in_transaction:
+                self._database.rows("ROLLBACK")
         return is_open
 
     def _change(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._in_call and not self._connection.in_transaction:
-                self._connection.execute("BEGIN")
+        with self._database.lock:
+            if self._in_call and not self._database.connection.in_transaction:
+                self._database.rows("BEGIN")
         return self._run(statement, *values)
 
     def _run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            found = self._connection.execute(statement, values).fetchall()
+        found = self._database.rows(statement, values)
         self.work += 1 + len(found)
         return found
 
@@ -121,7 +117,7 @@ class S3Index:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._database.close()
 
     # --- current objects --------------------------------------------------------------------------------------------
 

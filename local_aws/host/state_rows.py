@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from local_aws.framework.database import open_database
+from local_aws.framework.database import Database
 from local_aws.framework.disk import Disk
 
 # Of an entry: the state, the member of it, and the key with its account and region; None for a member that is one
@@ -32,22 +32,16 @@ class StateRows:
     """
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        self._disk = disk
-        self._connection = open_database(path)
-        disk.write(self._create)
-
-    def _create(self) -> None:
-        for statement in _TABLES:
-            self._connection.execute(statement)
+        self._database = Database(path, disk, _TABLES)
 
     def format_of(self, state: str) -> int | None:
         """Return the format that a state was saved in, None for one that was not."""
-        found = self._connection.execute("SELECT format FROM formats WHERE state = ?", (state,)).fetchone()
-        return None if found is None else int(found[0])
+        found = self._database.rows("SELECT format FROM formats WHERE state = ?", (state,))
+        return int(found[0][0]) if found else None
 
     def read(self, state: str) -> Iterator[tuple[Name, str, str]]:
         """Return name, part and text of each row of a state, in the order in which they came."""
-        rows = self._connection.execute(
+        rows = self._database.connection.execute(
             "SELECT member, key, part, body FROM entries WHERE state = ? ORDER BY place", (state,)
         )
         for member, key, part, body in rows:
@@ -69,23 +63,20 @@ class StateRows:
                 kept.append((*name, text))
 
         def work() -> None:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                self._connection.executemany(
-                    "DELETE FROM entries WHERE state = ?1 AND member = ?2 AND key = ?3 AND (part = ?4 OR ?4 = ?5)", gone
-                )
-                self._connection.executemany(
-                    "INSERT INTO entries (state, member, key, part, body) VALUES (?, ?, ?, ?, ?)"
-                    " ON CONFLICT (state, member, key, part) DO UPDATE SET body = excluded.body",
-                    kept,
-                )
-                self._connection.executemany("INSERT OR REPLACE INTO formats VALUES (?, ?)", formats)
+            many = self._database.connection.executemany
+            many("DELETE FROM entries WHERE state = ?1 AND member = ?2 AND key = ?3 AND (part = ?4 OR ?4 = ?5)", gone)
+            many(
+                "INSERT INTO entries (state, member, key, part, body) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (state, member, key, part) DO UPDATE SET body = excluded.body",
+                kept,
+            )
+            many("INSERT OR REPLACE INTO formats VALUES (?, ?)", formats)
 
-        self._disk.write(work)
+        self._database.change(work)
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._database.close()
 
 
 def _text(key: tuple[Any, ...] | None) -> str:

@@ -7,14 +7,13 @@ once for each resolution.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from local_aws.framework.database import open_database
+from local_aws.framework.database import Database
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Scope
 from local_aws.metrics.points import Point
@@ -81,13 +80,9 @@ class MetricStore:
     """
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        self._disk = disk
-        self._lock = threading.RLock()
-        self._connection = open_database(path)
+        self._database = Database(path, disk, _TABLES)
         # How many rows were read, for tests of what a reader costs.
         self.rows_read = 0
-        for table in _TABLES:
-            disk.write(lambda table=table: self._connection.execute(table))  # type: ignore[misc]
 
     def add(self, data: Iterable[tuple[Metric, Point]]) -> None:
         """Add points, all of them or none.
@@ -110,7 +105,7 @@ class MetricStore:
 
         :param number: of the metric
         """
-        with self._lock, closing(self._connection.cursor()) as cursor:
+        with self._database.lock, closing(self._database.connection.cursor()) as cursor:
             cursor.executemany(
                 _ADD,
                 (
@@ -135,19 +130,12 @@ class MetricStore:
         :returns: its result
         :raises DiskFull: there is no space, and nothing is changed
         """
-
-        def whole() -> Result:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                return work()
-
-        with self._lock:
-            return self._disk.write(whole)
+        return self._database.change(work)
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[Row]:
         """Run one SQL statement and return its rows."""
-        with self._lock, closing(self._connection.execute(statement, arguments)) as cursor:
-            found = cursor.fetchall()
+        with self._database.lock:
+            found = self._database.rows(statement, arguments)
             self.rows_read += len(found)
             return found
 
@@ -177,8 +165,7 @@ class MetricStore:
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
     def number(self, metric: Metric) -> int | None:
         """Return the number of a metric, None if nothing was put of it."""

@@ -126,9 +126,9 @@ def test_the_file_of_an_earlier_version_is_ordered_too(tmp_path):
 def work_of(store, call):
     """Return how much SQLite did for a call, in its own steps."""
     steps = []
-    store._connection.set_progress_handler(lambda: steps.append(1) and None, 10)
+    store._database.connection.set_progress_handler(lambda: steps.append(1) and None, 10)
     call()
-    store._connection.set_progress_handler(None, 0)
+    store._database.connection.set_progress_handler(None, 0)
     return len(steps)
 
 
