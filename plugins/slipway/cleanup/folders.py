@@ -16,8 +16,7 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.aws.s3 import S3Hook, StoredObject
-from slipway.errors import UnreadableDocument
-from slipway.formats.stored import known, versioned
+from slipway.formats.stored import known_or_new, versioned
 from slipway.registry.hook import ModelRegistryHook
 
 _LISTED_EVERY = timedelta(days=1)
@@ -31,7 +30,7 @@ Folders = dict[str, list[StoredObject]]
 
 
 @dataclass(frozen=True)
-class Kept:
+class FoundReleases:
     """What the last collections have found.
 
     :param listed: when all objects were listed, ISO 8601; None before that
@@ -44,10 +43,7 @@ class Kept:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read what ``to_json`` returned; what cannot be read is found out again."""
-        try:
-            return known(cls, {} if value is None else value)
-        except UnreadableDocument:
-            return cls()
+        return known_or_new(cls, value)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -81,19 +77,19 @@ class ReleaseFolders:
         :param now: when
         """
         document = self._documents.read(self._bucket, names.kept_key(self._prefix))
-        before = Kept.from_json(document.content)
+        before = FoundReleases.from_json(document.content)
         if before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
             objects = self._s3.objects(self._bucket, self._home)
             found = self._by_release(objects)
             if len(objects) <= _PAGE_SIZE:
                 return found
-            after = Kept(now.isoformat(), tuple(sorted(found)))
+            after = FoundReleases(now.isoformat(), tuple(sorted(found)))
         else:
             since = datetime.fromisoformat(before.listed) - _MARGIN
             wanted = sorted({*before.revisions, own, *self._registered(since)})
             folders = (names.release_prefix(self._prefix, one) for one in wanted)
             found = self._by_release(one for folder in folders for one in self._s3.objects(self._bucket, folder))
-            after = Kept(before.listed, tuple(sorted(found)))
+            after = FoundReleases(before.listed, tuple(sorted(found)))
         if after != before:
             # Where another collection was faster, its document is as true as this one.
             self._documents.write(self._bucket, names.kept_key(self._prefix), after.to_json(), etag=document.etag)

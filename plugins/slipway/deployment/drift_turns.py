@@ -14,8 +14,8 @@ from typing import Any, Self
 from slipway import names
 from slipway.aws.endpoints import EndpointList, ListedEndpoint
 from slipway.deployment import drift
-from slipway.errors import SlipwayError, UnreadableDocument
-from slipway.formats.stored import known, versioned
+from slipway.errors import SlipwayError
+from slipway.formats.stored import known_or_new, versioned
 from slipway.states import Environment
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,7 @@ class Turns:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read what ``to_json`` returned; None and what cannot be read are before the first look."""
-        try:
-            return known(cls, {} if value is None else value)
-        except UnreadableDocument:
-            return cls()
+        return known_or_new(cls, value)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

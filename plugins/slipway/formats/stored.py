@@ -42,6 +42,18 @@ def known(kind: type[Stored], value: Any, required: Collection[str] = ()) -> Sto
     return _object(kind, value, kind.__name__, required)
 
 
+def known_or_new(kind: type[Stored], value: Any) -> Stored:
+    """Read as `known` does what can be found out again: nothing stored, and what cannot be read, is a new one.
+
+    :param kind: the dataclass, whose members all have defaults
+    :param value: what is stored, or None
+    """
+    try:
+        return known(kind, {} if value is None else value)
+    except UnreadableDocument:
+        return kind()
+
+
 def unknown(kind: type[object], value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that a dataclass does not know, so that a document can be written again with them."""
     names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # a type cannot be bound to dataclasses

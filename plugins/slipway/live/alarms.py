@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from slipway.aws.endpoint_metrics import AlarmState
-from slipway.errors import UnreadableDocument
-from slipway.formats.stored import known, versioned
+from slipway.formats.stored import known_or_new, versioned
 from slipway.host.links import model_url
 from slipway.live.snapshot import LiveEndpoint, Snapshot
 from slipway.names import package_version
@@ -154,14 +153,8 @@ def tell(store: StateStore, send: Callable[[Message], bool], *, last_try: bool) 
 
 
 def _untold(stored: Any) -> Collection[Firing]:
-    try:
-        return known(_Untold, {} if stored is None else stored).alarms
-    except UnreadableDocument:
-        return ()
+    return known_or_new(_Untold, stored).alarms
 
 
 def _told(stored: Any) -> Collection[str]:
-    try:
-        return known(_Told, {} if stored is None else stored).keys
-    except UnreadableDocument:
-        return ()
+    return known_or_new(_Told, stored).keys

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from slipway.errors import UnreadableDocument
-from slipway.formats.stored import known, unreadable, versioned
+from slipway.formats.stored import known, known_or_new, unreadable, versioned
 from slipway.live.snapshot import Minute
 
 # The keys in the state store: an endpoint's document, and the spans of time in which every endpoint's points are known.
@@ -213,10 +213,7 @@ class Written:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read what ``to_json`` returned; None and what cannot be read are before the first document."""
-        try:
-            return known(cls, {} if value is None else value)
-        except UnreadableDocument:
-            return cls()
+        return known_or_new(cls, value)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
