@@ -1,37 +1,19 @@
 """A state folder of an earlier version is taken over, and then kept in the new form."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.local_aws.gateway_script import run_with_gateway
+
 ACCOUNT, REGION, TOPIC = "123456789012", "us-west-2", "arn:aws:sns:us-west-2:123456789012:kept"
 VERSIONS = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"]
 
 # Runs where ministack is installed; prints what a start finds.
 _START = """
-import json, sys
-from pathlib import Path
-from local_aws.framework.disk import Disk
-from local_aws.framework.store import Store
-from local_aws.host import gateway
-from local_aws.host.stack_operations import Journal
-from local_aws.settings import Settings
-
-folder = Path(sys.argv[1])
-disk = Disk(folder)
-built = gateway.Gateway(
-    Settings(port=1, bind="127.0.0.1", state_dir=folder), Journal(Store(folder / "store", disk)), disk
-)
-from ministack import app
-from ministack.core import responses
 from ministack.services import s3, sns, sqs
 
 app._load_persisted_state()
-responses.set_request_account_id("123456789012")
-responses.set_request_region("us-west-2")
 
 def get(key, **query):
     return s3._dispatch("GET", "kept", key, {}, b"", {name: [text] for name, text in query.items()})
@@ -96,16 +78,7 @@ def folder(tmp_path):
 
 def test_a_folder_of_an_earlier_version_is_taken_over_once(folder):
     def start():
-        answer = subprocess.run(
-            [ROOT / ".venv-aws/bin/python", "-c", _START, folder, *VERSIONS],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout.splitlines()[-1])
+        return json.loads(run_with_gateway(_START, folder, *VERSIONS))
 
     found = {
         "topics": [TOPIC],

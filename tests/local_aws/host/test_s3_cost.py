@@ -1,34 +1,17 @@
 """What a call to S3 costs does not follow the history of the key or the bucket."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.local_aws.gateway_script import run_with_gateway
 
 # Runs where ministack is installed; prints by number of versions what each call read and wrote: statements and rows of
 # the index, bytes of files, and rows of SQS.
 _CALLS = """
-import asyncio, json, re, sys
-from pathlib import Path
-from local_aws.framework.disk import Disk
-from local_aws.framework.store import Store
-from local_aws.host import gateway, s3_files, used_entries
-from local_aws.host.stack_operations import Journal
-from local_aws.settings import Settings
-
-folder = Path(sys.argv[1])
-disk = Disk(folder)
-built = gateway.Gateway(
-    Settings(port=1, bind="127.0.0.1", state_dir=folder), Journal(Store(folder / "store", disk)), disk
-)
-from ministack.core import responses
+from local_aws.host import used_entries
 from ministack.services import s3, sqs
 
-responses.set_request_account_id("123456789012")
-responses.set_request_region("us-west-2")
 index, told = built.objects.index, {}
 
 def call(method, key="", query=(), body=b""):
@@ -96,10 +79,7 @@ print(json.dumps(told))
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What calls cost, by the number of versions and of objects."""
-    command = [ROOT / ".venv-aws/bin/python", "-c", _CALLS, tmp_path_factory.mktemp("s3"), "5", "500"]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout.splitlines()[-1])
+    return json.loads(run_with_gateway(_CALLS, tmp_path_factory.mktemp("s3"), "5", "500"))
 
 
 def test_a_call_costs_the_same_with_5_and_with_500_versions(told):

@@ -1,35 +1,20 @@
 """A step of a stack's operation saves the service that it changed, and no other one."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.local_aws.gateway_script import run_with_gateway
+from tests.local_aws.server import ROOT
 
 # Runs where ministack is installed: takes steps of one operation in an account that is new, and in one with a history.
 # Prints by step which members of which states had rows written, how many and how long, and what the step had changed.
 _STEPS = """
-import asyncio, copy, json, sys
-from pathlib import Path
-from local_aws.framework.disk import Disk
-from local_aws.framework.store import Scope, Store
-from local_aws.host import gateway, used_entries
-from local_aws.host.stack_operations import Journal
-from local_aws.settings import Settings
-
-folder, aged = Path(sys.argv[1]), int(sys.argv[3])
-disk = Disk(folder)
-journal = Journal(Store(folder / "store", disk))
-built = gateway.Gateway(Settings(port=1, bind="127.0.0.1", state_dir=folder), journal, disk)
-from ministack import app
-from ministack.core import persistence, responses
+from local_aws.host import used_entries
 from ministack.services import cloudformation, cloudwatch, iam, kms, s3, sns, sqs
 from ministack.services.cloudformation import stacks
 
-responses.set_request_account_id("123456789012")
-responses.set_request_region("us-west-2")
+aged = int(sys.argv[3])
 states = app._build_persistence_save_dict
 
 def look():
@@ -132,16 +117,7 @@ def accounts(tmp_path_factory):
 
     def steps(count):
         folder = tmp_path_factory.mktemp("steps")
-        answer = subprocess.run(
-            [ROOT / ".venv-aws/bin/python", "-c", _STEPS, folder, json.dumps(wanted), str(count)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout.splitlines()[-1])
+        return json.loads(run_with_gateway(_STEPS, folder, json.dumps(wanted), str(count)))
 
     return {"new": steps(0), "aged": steps(2000)}
 

@@ -1,33 +1,16 @@
 """What a save writes and an alarm's evaluation reads does not follow how many points were put."""
 
 import json
-import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.local_aws.gateway_script import run_with_gateway
 
 # Runs where ministack is installed: puts points by the hour, and prints what is saved and read after each time.
 _PUTS = """
-import asyncio, json, sys, time
-from pathlib import Path
+import time
 from local_aws.alarms.evaluation import windows
-from local_aws.framework.disk import Disk
-from local_aws.framework.store import Scope, Store
-from local_aws.host import gateway
-from local_aws.host.stack_operations import Journal
-from local_aws.settings import Settings
-
-folder = Path(sys.argv[1])
-disk = Disk(folder)
-journal = Journal(Store(folder / "store", disk))
-built = gateway.Gateway(Settings(port=1, bind="127.0.0.1", state_dir=folder), journal, disk)
-from ministack import app
-from ministack.core import persistence, responses
 from ministack.services import cloudwatch
 
 scope = Scope("123456789012", "us-west-2")
-responses.set_request_account_id(scope.account_id)
-responses.set_request_region(scope.region)
 
 def call(operation, **document):
     target = f"GraniteServiceVersion20100801.{operation}"
@@ -56,9 +39,5 @@ print(json.dumps(costs))
 
 
 def test_neither_a_save_nor_an_alarm_follows_the_history(tmp_path):
-    answer = subprocess.run(
-        [ROOT / ".venv-aws/bin/python", "-c", _PUTS, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    (bytes_saved, rows_read), later = json.loads(answer.stdout.splitlines()[-1])
+    (bytes_saved, rows_read), later = json.loads(run_with_gateway(_PUTS, tmp_path))
     assert later == [bytes_saved, rows_read]

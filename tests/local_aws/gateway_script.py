@@ -1,0 +1,44 @@
+"""Programs of tests that use ministack as the local AWS does, in a process of the environment where it is installed."""
+
+import subprocess
+from pathlib import Path
+
+from tests.local_aws.server import ROOT
+
+_START = """
+import asyncio, json, sys
+from pathlib import Path
+from local_aws.framework.disk import Disk
+from local_aws.framework.store import Scope, Store
+from local_aws.host import gateway
+from local_aws.host.stack_operations import Journal
+from local_aws.settings import Settings
+
+folder = Path(sys.argv[1])
+disk = Disk(folder)
+journal = Journal(Store(folder / "store", disk))
+built = gateway.Gateway(Settings(port=1, bind="127.0.0.1", state_dir=folder), journal, disk)
+from ministack import app
+from ministack.core import persistence, responses
+
+responses.set_request_account_id("123456789012")
+responses.set_request_region("us-west-2")
+"""
+
+
+def run_with_gateway(script: str, folder: Path, *arguments: str) -> str:
+    """Run a program after the gateway has been built, and return the last line that it prints.
+
+    :param script: finds `built`, `disk`, `folder`, `journal`, and `sys.argv` with the arguments from the second on
+    :param folder: the state folder
+    """
+    answer = subprocess.run(
+        [ROOT / ".venv-aws/bin/python", "-c", _START + script, folder, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return (answer.stdout.splitlines() or [""])[-1]
