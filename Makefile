@@ -54,7 +54,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs package test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -144,7 +144,12 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 test-logs: setup ## Run a release with Airflow's logs in S3, and read its training log (3 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/remote_logs.py $(ARGS)
 
-test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
+package: setup ## Build wheel, sdist and the list of what they need into dist/ (makes .venv-package)
+	@"$(PYTHON)" tools/setup.py package
+	@$(VENV)/python -m tools.package
+
+test-package: setup ## Build the package twice, install it beside Airflow in a new environment, and release a model there
+	@"$(PYTHON)" tools/setup.py package
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
 
 test-clients: setup ## Run the AWS CLI, the SageMaker and JavaScript SDKs and the CDK (ARGS="-k sdk2"; 10 minutes)

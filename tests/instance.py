@@ -44,6 +44,9 @@ class Instance:
     include: Path
     # SLIPWAY_ variables beside those of the settings.
     extra: dict[str, str] = field(default_factory=dict)
+    # Whose Airflow runs, and from which checkout.
+    python: Path = Path(sys.executable)
+    checkout: Path = ROOT
     _apis: dict[str, AirflowApi] = field(default_factory=dict)
 
     @classmethod
@@ -70,8 +73,8 @@ class Instance:
         """Runs one of the tools for this instance."""
         variables = self.settings.variables() | self.extra | {"SLIPWAY_INCLUDE_FOLDER": str(self.include)}
         done = subprocess.run(
-            [sys.executable, "-m", module, command],
-            cwd=ROOT,
+            [str(self.python), "-m", module, command],
+            cwd=self.checkout,
             env=os.environ | variables,
             capture_output=True,
             text=True,

@@ -76,6 +76,13 @@ CHECKOV = VirtualEnvironment(
 # For make docs: nothing of Slipway is imported there.
 DOCS = VirtualEnvironment(ROOT / ".venv-docs", ROOT / "docs" / "requirements.txt", ROOT / "docs" / "constraints.txt")
 
+# For make package: what builds the archives, in fixed versions, because another one may build others.
+PACKAGE = VirtualEnvironment(
+    ROOT / ".venv-package",
+    ROOT / "tools" / "package" / "requirements.txt",
+    ROOT / "tools" / "package" / "constraints.txt",
+)
+
 # For make test-clients only: the AWS clients that people bring, each with versions of its own.
 CLIENTS = tuple(
     VirtualEnvironment(
@@ -233,7 +240,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, DOCS, *CLIENTS):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, DOCS, PACKAGE, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -250,7 +257,8 @@ def lock() -> None:
 def main() -> int:
     """Run make setup or make lock, or prepare one of the targets that have environments of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    more = {"fab": (FAB,), "labs": (LABS,), "checkov": (CHECKOV,), "docs": (DOCS,), "clients": CLIENTS}
+    single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "docs": DOCS, "package": PACKAGE}
+    more = {"clients": CLIENTS} | {name: (made,) for name, made in single.items()}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:
         commands = {"setup": setup, "lock": lock} | {name: partial(setup, *made) for name, made in more.items()}

@@ -1,6 +1,6 @@
 """Slipway launches SageMaker models with Airflow: train, deploy to development, approve, deploy to production.
 
-What a DAG file of your own may use is here: `from slipway import ModelConfig, build_release_dag`.
+What a DAG file of your own may use is here: `from slipway import build_release_dag, load_model`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         UnsafeConfiguration,
     )
     from slipway.model.config import ModelConfig
+    from slipway.model.files import load_model
     from slipway.quality.endpoint import EndpointTestOperator
     from slipway.quality.evaluate import EvaluateOperator
     from slipway.registry.register import RegisterModelOperator
@@ -103,6 +104,7 @@ __all__ = [
     "UnreadableDocument",
     "UnsafeConfiguration",
     "build_release_dag",
+    "load_model",
 ]
 
 # Where each name is; the errors are in _ERRORS. A name is imported when it is first used: Airflow imports this package
@@ -123,6 +125,7 @@ _MODULES = {
     "TrialSettleOperator": "slipway.trial.settle",
     "TrialWatchOperator": "slipway.trial.watch",
     "build_release_dag": "slipway.release_dag",
+    "load_model": "slipway.model.files",
 }
 _ERRORS = "slipway.errors"
 

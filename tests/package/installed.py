@@ -5,17 +5,24 @@ Installs Airflow from a package index, so its name keeps it from being collected
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo import upload
+from tests.instance import SHORT_PATIENCE, Instance
 from tools import setup
+from tools.package.__main__ import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,12 +35,15 @@ from pathlib import Path
 import slipway
 import yaml
 from botocore.waiter import WaiterModel
-from slipway import ModelConfig, ModelFileError, build_release_dag, paths
+from slipway import ModelConfig, ModelFileError, build_release_dag, load_model, paths
 
 model = ModelConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text()))
+assert model == load_model(Path(sys.argv[1]))
 dag = build_release_dag(model)
 
 from airflow import plugins_manager
+from airflow.configuration import conf
+from airflow.providers_manager import ProvidersManager
 from airflow.serialization.serialized_objects import DagSerialization
 
 def waiters(service):
@@ -45,7 +55,7 @@ def plugin():
 
 print(json.dumps({
     "package": str(Path(slipway.__file__).parent),
-    "versions": [slipway.__version__, version("slipway")],
+    "versions": [slipway.__version__, version("airflow-slipway")],
     "dag": dag.dag_id,
     "tasks": sorted(dag.task_dict),
     "serialized": sorted(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict),
@@ -56,6 +66,9 @@ print(json.dumps({
     "waiters": {service: waiters(service) for service in ("cloudformation", "sagemaker")},
     "plugin": plugin(),
     "plugin_errors": plugins_manager.get_import_errors(),
+    "provider": ProvidersManager().providers["airflow-slipway"].data,
+    "patience": conf.get("slipway", "aws_patience_seconds"),
+    "signing_key": conf.get("slipway", "approval_signing_key"),
 }))
 """
 
@@ -76,12 +89,12 @@ def folder(tmp_path_factory) -> Path:
 def wheel(folder) -> Path:
     """The wheel, built from a copy: a build leaves folders beside its sources."""
     source = folder / "source"
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pyc")
-    shutil.copytree(ROOT / "plugins", source / "plugins", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for name in ("plugins", "dags", "include"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"):
         shutil.copy(ROOT / name, source)
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", source)
-    [found] = (folder / "wheels").glob("slipway-*.whl")
+    [found] = [path for path in build(source, folder / "dist") if path.suffix == ".whl"]
     return found
 
 
@@ -94,7 +107,7 @@ def python(folder, wheel) -> Path:
     uv = setup.install_uv()
     installer = [uv, "pip", "install", "--python", interpreter] if uv else [interpreter, "-m", "pip", "install"]
     variables = setup.uv_environment(setup.MAIN.python)
-    for wanted in ("apache-airflow", f"slipway[cli] @ {wheel.as_uri()}"):
+    for wanted in ("apache-airflow", f"airflow-slipway[cli] @ {wheel.as_uri()}"):
         run(*installer, "--quiet", "-c", ROOT / "constraints.txt", wanted, env=variables)
     return interpreter
 
@@ -110,6 +123,8 @@ def elsewhere(folder) -> dict[str, Any]:
         "HOME": str(place),
         "AIRFLOW_HOME": str(place / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # Only an option that the provider declares as sensitive may come from a command.
+        "AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY_CMD": "echo from-a-command",
     }
     return {"cwd": place, "env": variables}
 
@@ -126,6 +141,16 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
     sources = (path for path in (ROOT / "plugins" / "slipway").rglob("*") if path.is_file())
     wanted = {str(path.relative_to(ROOT / "plugins")) for path in sources if "__pycache__" not in path.parts}
     assert names == wanted
+
+
+def test_the_wheel_names_its_licence_and_the_sdist_has_what_is_for_copying(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+    [sdist] = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        there = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"CHANGELOG.md", "LICENSE", "dags/release.py", "include/models/iris-model.yaml"} <= there
+    assert not [name for name in there if name.startswith(("tests/", "local_aws/", "ui/"))]
 
 
 def test_it_is_the_installed_package(found, folder):
@@ -179,6 +204,12 @@ def test_airflow_has_the_plugin(found):
     assert found["plugin_errors"] == {}
 
 
+def test_airflow_has_the_provider_with_its_options(found):
+    assert found["provider"]["config"]["slipway"]["options"]["approval_signing_key"]["sensitive"] is True
+    assert found["patience"] == "300"
+    assert found["signing_key"] == "from-a-command"
+
+
 def test_every_dag_file_is_imported(python, elsewhere):
     code = "import pathlib, runpy; [runpy.run_path(str(file)) for file in sorted(pathlib.Path('dags').glob('*.py'))]"
     variables = elsewhere["env"] | {"SLIPWAY_INCLUDE_FOLDER": str(elsewhere["cwd"] / "include")}
@@ -192,3 +223,58 @@ def test_without_a_setting_the_missing_model_files_are_an_error_that_names_it(py
     assert done.returncode == 1
     assert "There is no folder of model files" in done.stderr
     assert "Fix: set SLIPWAY_INCLUDE_FOLDER" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def running(python, folder, free_ports) -> Iterator[Instance]:
+    """An Airflow that has the installed package, a folder with the shortest DAG file, and no plugins folder."""
+    dags, plugins = folder / "dags", folder / "no-plugins"
+    shutil.copytree(ROOT / "docs/examples/dags", dags)
+    shutil.copy(ROOT / "include/models/iris-model.yaml", dags)
+    plugins.mkdir()
+    options = {
+        "SLIPWAY_AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "SLIPWAY_AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
+        "SLIPWAY_DATABASE_URL": "sqlite",
+    }
+    instance = Instance.in_folder(folder / "running", free_ports(2), SHORT_PATIENCE | options)
+    instance.python = python
+    try:
+        instance.services("up")
+        yield instance
+    finally:
+        instance.services("down")
+
+
+def test_the_shortest_dag_file_releases_a_model(running):
+    """Without the intake, so somebody triggers the run."""
+    running.wait("the DAG", lambda: "iris-model" in running.api().dag_ids())
+    assert running.api().dag_ids() == {"iris-model"}
+    uploaded = upload.upload_zip(running.settings, "iris-model")
+    conf = {"bucket": uploaded.bucket, "key": uploaded.key, "version_id": uploaded.version_id}
+    run_id = running.api().trigger("iris-model", conf)
+    running.wait_approval("iris-model", run_id)
+    running.api().answer("iris-model", run_id, "approve", "Approve")
+    assert running.wait_end("iris-model", run_id) == "success", running.story("iris-model", run_id)
+    assert running.ask("iris-model-production").accuracy >= 0.93
+    assert len(running.ledger(operation="CreateTrainingJob", outcome="ok")) == 1
+
+
+def test_two_clones_give_the_same_archives(tmp_path):
+    """In other folders, with another umask and time zone. What is committed is built."""
+    made = []
+    for name, umask, zone in (("one", 0o022, "UTC"), ("a folder/two", 0o077, "Asia/Tokyo")):
+        clone = tmp_path / name
+        former = os.umask(umask)
+        try:
+            run("git", "clone", "--quiet", "--no-hardlinks", ROOT, clone)
+            for virtual in (setup.MAIN, setup.PACKAGE):
+                (clone / virtual.folder.name).symlink_to(virtual.folder)
+            out = tmp_path / f"dist-{len(made)}"
+            environment = setup.clean_environment() | {"TZ": zone}
+            run(sys.executable, "-m", "tools.package", "--out", out, cwd=clone, env=environment)
+        finally:
+            os.umask(former)
+        made.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()})
+    assert len(made[0]) == 3
+    assert made[0] == made[1]

@@ -19,11 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.aws.translation import translate
 from slipway.errors import AwsError, problem_of
+from slipway.options import AWS_PATIENCE, SECTION
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 300.0
 # The longest pause between two attempts: short enough to notice soon that AWS is back, long enough for many tasks.
 PAUSE_LIMIT_SECONDS = 10.0
 # A client keeps its credentials. Airflow's next attempt of the task makes a new client.
@@ -34,7 +34,7 @@ _hurried: ContextVar[bool] = ContextVar("slipway_hurried", default=False)
 
 def patience_seconds() -> float:
     """Return how long a call is retried: ``[slipway] aws_patience_seconds``; with 0, each error is raised at once."""
-    return float(conf.getfloat("slipway", "aws_patience_seconds", fallback=PATIENCE_SECONDS))
+    return float(conf.getfloat(SECTION, AWS_PATIENCE.name, fallback=float(AWS_PATIENCE.default)))
 
 
 @contextmanager

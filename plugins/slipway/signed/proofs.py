@@ -21,12 +21,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from slipway.errors import UnsafeConfiguration
+from slipway.options import PUBLIC_KEYS, SECTION, SIGNING_KEY, Option
 
 Key = TypeVar("Key")
 
-SECTION = "slipway"
-SIGNING_KEY = "approval_signing_key"
-PUBLIC_KEYS = "approval_public_keys"
 _HOW_TO_MAKE = "make a pair with `python -m slipway.signed.proofs`; docs/approval.md says who gets which"
 # So that no signature is valid for another purpose or a later format.
 _PURPOSE = "slipway guard 1"
@@ -111,13 +109,13 @@ def signer() -> Signer:
     :raises UnsafeConfiguration: when there is none, or its public half is not among the public keys, so that no task
         would accept what it signs
     """
-    text = conf.get(SECTION, SIGNING_KEY, fallback="").strip()
+    text = conf.get(SECTION, SIGNING_KEY.name, fallback=SIGNING_KEY.default).strip()
     key = _key(SIGNING_KEY, text, Ed25519PrivateKey.from_private_bytes)
     if _raw(key.public_key()) not in {_raw(one) for one in verifier().keys}:
         raise UnsafeConfiguration(
             "Approvals cannot be proved",
-            resource=f"[{SECTION}] {PUBLIC_KEYS}",
-            why=f"the public half of [{SECTION}] {SIGNING_KEY} is not among them",
+            resource=f"[{SECTION}] {PUBLIC_KEYS.name}",
+            why=f"the public half of [{SECTION}] {SIGNING_KEY.name} is not among them",
             fix=f"put {_encode(_raw(key.public_key()))} there, for the API server and for everything that runs tasks",
         )
     return Signer(key)
@@ -129,7 +127,7 @@ def verifier() -> Verifier:
 
     :raises UnsafeConfiguration: when there are none, or one cannot be read
     """
-    texts = conf.get(SECTION, PUBLIC_KEYS, fallback="").split(",")
+    texts = conf.get(SECTION, PUBLIC_KEYS.name, fallback=PUBLIC_KEYS.default).split(",")
     keys = [_key(PUBLIC_KEYS, text.strip(), Ed25519PublicKey.from_public_bytes) for text in texts]
     return Verifier(tuple(keys))
 
@@ -140,13 +138,13 @@ def new_keys() -> tuple[str, str]:
     return _encode(key.private_bytes_raw()), _encode(_raw(key.public_key()))
 
 
-def _key(option: str, text: str, read: Callable[[bytes], Key]) -> Key:
+def _key(option: Option, text: str, read: Callable[[bytes], Key]) -> Key:
     try:
         return read(_decode(text))
     except (binascii.Error, ValueError) as error:
         raise UnsafeConfiguration(
             "Approvals cannot be proved",
-            resource=f"[{SECTION}] {option}",
+            resource=f"[{SECTION}] {option.name}",
             why="it is not set" if not text else f"it holds no Ed25519 key: {error}",
             fix=_HOW_TO_MAKE,
         ) from None
