@@ -54,7 +54,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs package test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs package test-package test-versions mwaa test-mwaa test-upgrade test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -151,6 +151,20 @@ package: setup ## Build wheel, sdist and the list of what they need into dist/ (
 test-package: setup ## Build the package twice, install it beside Airflow in a new environment, and release a model there
 	@"$(PYTHON)" tools/setup.py package
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)
+
+test-versions: setup ## Run the unit tests with the oldest and with the newest Airflow and providers that are allowed (a package index)
+	@$(VENV)/python -m tools.versions oldest $(ARGS)
+	@$(VENV)/python -m tools.versions newest $(ARGS)
+
+mwaa: setup ## Build plugins.zip, requirements.txt, startup.sh and dags/ for MWAA into dist/mwaa/
+	@$(VENV)/python -m tools.mwaa
+
+test-mwaa: setup ## Run the unit tests, and what make mwaa builds, with the packages of MWAA's image (Python 3.12, a package index)
+	@$(VENV)/python -m tools.versions mwaa $(ARGS)
+	@$(VENV)/python -m pytest tests/mwaa/image.py
+
+test-upgrade: setup ## Bring an instance with a waiting release from an earlier version to this one (5 minutes; UPGRADE_FROM=commit)
+	@$(VENV)/python -m pytest -m e2e tests/upgrade/in_place.py $(ARGS)
 
 test-clients: setup ## Run the AWS CLI, the SageMaker and JavaScript SDKs and the CDK (ARGS="-k sdk2"; 10 minutes)
 	@"$(PYTHON)" tools/setup.py clients

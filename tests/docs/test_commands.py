@@ -24,6 +24,8 @@ OTHERS = {
     "echo",
     "export",
     "grep",
+    "helm",
+    "pip",
     "source",
     "sudo",
     "tail",
@@ -34,6 +36,7 @@ ASSIGNMENT = re.compile(r"^(\w+)=")
 # Commands of the AWS CLI that are no operations: https://docs.aws.amazon.com/cli/latest/reference/
 CUSTOM = {
     ("s3", "cp"): set(),
+    ("s3", "sync"): {"delete"},
     ("cloudformation", "deploy"): {"stack-name", "template-file", "capabilities", "parameter-overrides"},
 }
 GLOBAL = {"query", "output", "region", "profile"}

@@ -69,7 +69,7 @@ def _table(wanted: str) -> ModuleType:
             "Cannot look up the container image",
             resource=wanted,
             why="the SageMaker SDK is not installed",
-            fix="pip install 'slipway[sdk]' (needs Python 3.11), or give the image's full URI instead",
+            fix="pip install 'airflow-slipway[sdk]' (needs Python 3.11), or give the image's full URI instead",
         ) from error
     # The SDK logs the defaults of every look-up.
     logging.getLogger(image_uris.__name__).setLevel(logging.WARNING)
