@@ -124,7 +124,7 @@ def elsewhere(folder) -> dict[str, Any]:
         "AIRFLOW_HOME": str(place / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # Only an option that the provider declares as sensitive may come from a command.
-        "AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY_CMD": "echo from-a-command",
+        "AIRFLOW__SLIPWAY__APPROVAL_SIGNING_KEY_CMD": "printf from-a-command",
     }
     return {"cwd": place, "env": variables}
 
