@@ -32,6 +32,7 @@ NAVIGATION = {
         "docs/docker.md",
         "docs/aws-account.md",
         "docs/how-to/airflow-settings.md",
+        "docs/scale.md",
         "docs/troubleshooting.md",
         "docs/failures.md",
     ],
