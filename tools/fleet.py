@@ -35,7 +35,13 @@ def options(settings: Settings) -> dict[str, str]:
         # While Redis is away a task that is sent waits for it. By default the fourth failure within a second fails
         # the task; so each try lasts a second, and sixty of them are made.
         "CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
-        "CELERY__EXTRA_CELERY_CONFIG": json.dumps({"task_publish_retry_policy": {"max_retries": None}}),
+        "CELERY__EXTRA_CELERY_CONFIG": json.dumps(
+            {
+                "task_publish_retry_policy": {"max_retries": None},
+                # Loaded once and not by each task.
+                "imports": ["slipway.preload"],
+            }
+        ),
         # Airflow knows the long time for addresses that begin with redis:// only; Celery's own is an hour.
         "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": str(broker.VISIBILITY_SECONDS),
         # A task whose message a killed worker had taken, and not begun, is sent again after two minutes instead of ten.
