@@ -54,7 +54,8 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs package test-package test-versions mwaa test-mwaa test-upgrade test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+# Every target is a name only, no file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -66,7 +67,8 @@ help: ## List the targets
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
 	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
 	@echo "SLIPWAY_DATABASE_URL (an embedded PostgreSQL; 'sqlite' for a file, or the URL of a server),"
-	@echo "SLIPWAY_API_WORKERS (1; processes that serve Airflow's API)"
+	@echo "SLIPWAY_API_WORKERS (1; processes that serve Airflow's API),"
+	@echo "SLIPWAY_CELERY_WORKERS (0; Celery workers that run the tasks, with Redis between them and the scheduler)"
 
 setup: ## Make .venv and .venv-aws from the pinned requirements (needs Python 3.11)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found. On Debian or Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
@@ -102,6 +104,7 @@ verify-aws: setup ## Compare the account of the environment's AWS_* with what Sl
 	@$(VENV)/python -m tools.verify_aws $(ARGS)
 
 check: lint ## Run lint and the tests that start no server: two minutes
+	@"$(PYTHON)" tools/setup.py redis
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
 # The end-to-end tests mostly wait, and their timing suffers from other load. So the other tests run beside them, and get
@@ -111,11 +114,13 @@ test: setup ## Run lint, checkov, the docs' links and every test
 	@$(MAKE) --no-print-directory -j 2 -k test-e2e test-beside
 
 test-e2e: setup ## Run the end-to-end tests only
+	@"$(PYTHON)" tools/setup.py redis
 	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
 
 test-beside: setup
 	@"$(PYTHON)" tools/setup.py labs
+	@"$(PYTHON)" tools/setup.py redis
 	@echo "The other tests run beside the end-to-end ones: tail -f $(BESIDE_LOG)"
 	@mkdir -p $(dir $(BESIDE_LOG)); nice $(MAKE) --no-print-directory test-others >$(BESIDE_LOG) 2>&1; status=$$?; cat $(BESIDE_LOG); exit $$status
 
@@ -133,6 +138,10 @@ test-postgres: setup ## Run the approval's end-to-end tests on PostgreSQL and tw
 
 test-sqlite: setup ## Run the approval's end-to-end tests on SQLite
 	@E2E_SLIPWAY_DATABASE_URL=sqlite $(VENV)/python -m pytest -m e2e $(APPROVAL_TESTS) $(ARGS)
+
+test-celery: setup ## Kill workers, schedulers, triggerers, Redis and PostgreSQL during releases on Celery (10 minutes)
+	@"$(PYTHON)" tools/setup.py redis
+	@$(VENV)/python -m pytest -m e2e tests/e2e/test_celery.py tests/e2e/celery_faults.py $(ARGS)
 
 test-fab: setup ## Run the approval's end-to-end tests with the users of Flask-AppBuilder (makes .venv-fab)
 	@"$(PYTHON)" tools/setup.py fab
@@ -185,6 +194,10 @@ chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report
 
 burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)
 	@$(VENV)/python -m tests.faults.burst $(ARGS)
+
+fleet: setup ## Release 20 models three times each at once on Celery, and measure (an hour and more; ARGS="--models 4 --each 1")
+	@"$(PYTHON)" tools/setup.py redis
+	@$(VENV)/python -m tests.faults.fleet $(ARGS)
 
 blackout: setup ## Take AWS away for a minute at each stage of a release (20 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/blackout.py $(ARGS)

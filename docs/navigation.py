@@ -36,6 +36,7 @@ NAVIGATION = {
         "docs/kubernetes.md",
         "docs/aws-account.md",
         "docs/how-to/airflow-settings.md",
+        "docs/scale.md",
         "docs/troubleshooting.md",
         "docs/failures.md",
     ],

@@ -50,12 +50,15 @@ class Instance:
     _apis: dict[str, AirflowApi] = field(default_factory=dict)
 
     @classmethod
-    def in_folder(cls, folder: Path, ports: list[int], extra: dict[str, str], *, faults: bool = False) -> Self:
+    def in_folder(
+        cls, folder: Path, ports: list[int], extra: dict[str, str], *, faults: bool = False, celery_workers: int = 0
+    ) -> Self:
         """An instance that does not run yet, with a copy of include/ that has the iris model only.
 
         :param ports: two free ones.
         :param extra: SLIPWAY_ variables of another kind of instance.
         :param faults: whether its AWS can be made to fail.
+        :param celery_workers: that run the tasks; 0 for the scheduler's own workers.
         """
         include = folder / "include"
         shutil.copytree(ROOT / "include", include)
@@ -63,7 +66,8 @@ class Instance:
             if model.name != "iris-model.yaml":
                 model.unlink()
         airflow_port, aws_port = ports
-        return cls(Settings(folder / "home", airflow_port, aws_port, faults=faults), include, extra)
+        settings = Settings(folder / "home", airflow_port, aws_port, faults=faults, celery_workers=celery_workers)
+        return cls(settings, include, extra)
 
     def services(self, command: str) -> None:
         """Runs what a make target runs."""

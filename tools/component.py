@@ -40,6 +40,7 @@ class Component:
     # Whether children may go on: those of the scheduler finish their tasks without it.
     children_go_on: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
+    folder: Path = ROOT  # it works in
     # The session of every start: a worker that outlives its scheduler still belongs to the old session.
     sessions: list[int] = field(default_factory=list)
     exit_code: int | None = None
@@ -58,7 +59,7 @@ class Component:
             self.process = subprocess.Popen(
                 self.command,
                 env=self.environment | once,
-                cwd=ROOT,
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

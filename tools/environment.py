@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
-from tools import approval_keys, database
+from tools import approval_keys, database, fleet
 from tools.settings import AIRFLOW_ROLE, OPERATORS, REGION, ROOT, Settings
 
 # Without letters and digits that look alike, such as l and 1: people type passwords from a screen.
@@ -215,6 +215,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
     }
+    if settings.celery_workers:
+        options |= fleet.options(settings)
     variables = {f"AIRFLOW__{name}": value for name, value in (options | callers_options()).items()}
     variables["AIRFLOW_HOME"] = str(settings.airflow_home)
     # Nobody can open AWS's console, where Airflow's links would lead: docs/decisions.md, decision 76.

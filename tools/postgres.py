@@ -62,9 +62,9 @@ def socket_folder(settings: Settings) -> Path:
     return Path("/tmp") / f"slipway-{os.getuid()}-{name}"  # noqa: S108 -- make_socket_folder looks whose it is
 
 
-def url(settings: Settings) -> str:
-    """Return the URL of the database for Airflow."""
-    return f"postgresql+psycopg2://{USER}@/postgres?host={socket_folder(settings)}"
+def url(settings: Settings, name: str = "postgres") -> str:
+    """Return the URL of a database; without a name, of Airflow's."""
+    return f"postgresql+psycopg2://{USER}@/{name}?host={socket_folder(settings)}"
 
 
 def answers(settings: Settings) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -18,6 +19,8 @@ from tools.settings import Settings
 
 # The process title of a LocalExecutor worker between two tasks.
 IDLE_WORKER = "airflow worker -- LocalExecutor: <idle>"
+# What the titles contain that Airflow and Celery give their processes.
+TITLES = re.compile("airflow|celery")
 
 
 def supervised(settings: Settings) -> dict[int, str]:
@@ -39,7 +42,7 @@ def supervised(settings: Settings) -> dict[int, str]:
                 continue
             session = _session_of(entry)
             marked = marker in (entry / "environ").read_bytes().split(b"\0")
-            if marked or (session in sessions and "airflow" in command):
+            if marked or (session in sessions and TITLES.search(command)):
                 found[int(entry.name)] = command
     return found
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.command.errors import CommandError
-from tools import bootstrap_stack, database, environment, models, postgres
+from tools import bootstrap_stack, broker, database, environment, fleet, models, postgres
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
 from tools.processes import locked, port_is_free, stop_leftovers
@@ -68,7 +68,7 @@ def up(settings: Settings, console: Console, quiet: bool = False, labs: bool = F
     else:
         _start_supervisor(settings, console)
     embedded = [POSTGRES] if database.kind(settings) is database.Kind.EMBEDDED else []
-    names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD]
+    names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD, *_workers(settings)]
     with Progress(console, names) as progress:
         _wait_healthy(settings, progress)
     if labs:
@@ -109,6 +109,8 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
         database.check(settings)
     except database.DatabaseError as error:
         raise ServicesError(f"{error} Nothing was started.") from None
+    if settings.celery_workers:
+        _check_fleet(settings)
     settings.status_file.unlink(missing_ok=True)
     if note := database.why_sqlite(settings):
         console.print(note)
@@ -124,6 +126,19 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _check_fleet(settings: Settings) -> None:
+    if database.url(settings).startswith("sqlite"):
+        raise ServicesError("Celery workers and two schedulers need PostgreSQL. Nothing was started.")
+    try:
+        broker.program()
+    except broker.BrokerError as error:
+        raise ServicesError(f"{error} Nothing was started.") from None
+
+
+def _workers(settings: Settings) -> list[str]:
+    return [name for name in fleet.names(settings) if name.startswith("worker")]
 
 
 def _wait_healthy(settings: Settings, progress: Progress) -> None:
@@ -230,7 +245,7 @@ def components_health(settings: Settings) -> dict[str, str]:
         airflow = api.health()
     except (OSError, ApiError, ValueError):
         waiting = phase if phase != "running" else _silent(status, "api-server")
-        return health | dict.fromkeys([*HEALTH_KEYS, "api-server", GUARD], waiting)
+        return health | dict.fromkeys([*HEALTH_KEYS, "api-server", GUARD, *_workers(settings)], waiting)
     health[GUARD] = api.guard()
     health["api-server"] = airflow["metadatabase"]["status"]
     for name, key in HEALTH_KEYS.items():
@@ -239,6 +254,9 @@ def components_health(settings: Settings) -> dict[str, str]:
         # A heartbeat from before this start says nothing about the current process.
         fresh = beat and component and datetime.fromisoformat(beat).timestamp() >= component.started
         health[name] = "healthy" if fresh and airflow[key]["status"] == "healthy" else _silent(status, name)
+    if workers := _workers(settings):
+        answering = fleet.answering(settings)
+        health |= {name: "healthy" if name in answering else "starting" for name in workers}
     return health
 
 
@@ -298,6 +316,7 @@ def down(settings: Settings, console: Console) -> None:
             _stop_supervisor(settings, status)
     left = stop_leftovers(settings)
     postgres.remove_rest(settings)
+    broker.remove_socket(settings)
     settings.status_file.unlink(missing_ok=True)
     if is_running(settings):
         raise ServicesError(f"The supervisor still holds {settings.lock_file}; see {settings.logs / 'supervisor.log'}.")

@@ -33,6 +33,7 @@ class Settings:
     database_url: str = field(default="", repr=False)
     api_workers: int = 1  # processes that serve Airflow's API
     time_scale: float = 1.0  # how much faster the local AWS's periods, cooldowns and bake times pass
+    celery_workers: int = 0  # Celery workers that run the tasks; 0 for the scheduler's own
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -43,9 +44,9 @@ class Settings:
         home = Path(os.environ.get("SLIPWAY_HOME") or ROOT / ".slipway").expanduser().resolve()
         ports = (_port("SLIPWAY_AIRFLOW_PORT", 8080), _port("SLIPWAY_AWS_PORT", 4566))
         database_url = os.environ.get("SLIPWAY_DATABASE_URL") or ""
-        workers = _count("SLIPWAY_API_WORKERS")
+        workers, celery = _count("SLIPWAY_API_WORKERS", 1), _count("SLIPWAY_CELERY_WORKERS", 0)
         pace, scale = _seconds("SLIPWAY_PACE"), _scale("SLIPWAY_TIME_SCALE")
-        return cls(home, *ports, pace, _switch("SLIPWAY_FAULTS"), database_url, workers, scale)
+        return cls(home, *ports, pace, _switch("SLIPWAY_FAULTS"), database_url, workers, scale, celery)
 
     @property
     def airflow_url(self) -> str:
@@ -135,6 +136,7 @@ class Settings:
             "SLIPWAY_DATABASE_URL": self.database_url,
             "SLIPWAY_API_WORKERS": str(self.api_workers),
             "SLIPWAY_TIME_SCALE": f"{self.time_scale:g}",
+            "SLIPWAY_CELERY_WORKERS": str(self.celery_workers),
         }
 
 
@@ -174,8 +176,9 @@ def _switch(variable: str) -> bool:
     return text == "1"
 
 
-def _count(variable: str) -> int:
-    text = os.environ.get(variable) or "1"
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{variable} must be a whole number, 1 or more, got {text!r}")
+def _count(variable: str, least: int) -> int:
+    """Return the variable's whole number; without one, the least."""
+    text = os.environ.get(variable) or str(least)
+    if not text.isdecimal() or int(text) < least:
+        raise ValueError(f"{variable} must be a whole number, {least} or more, got {text!r}")
     return int(text)

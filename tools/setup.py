@@ -73,6 +73,12 @@ CHECKOV = VirtualEnvironment(
     ROOT / "tools" / "checkov" / "requirements.txt",
     ROOT / "tools" / "checkov" / "constraints.txt",
 )
+# For what starts Celery workers: the program of a Redis server.
+REDIS = VirtualEnvironment(
+    ROOT / ".venv-redis",
+    ROOT / "tools" / "redis" / "requirements.txt",
+    ROOT / "tools" / "redis" / "constraints.txt",
+)
 # For make docs: nothing of Slipway is imported there.
 DOCS = VirtualEnvironment(ROOT / ".venv-docs", ROOT / "docs" / "requirements.txt", ROOT / "docs" / "constraints.txt")
 
@@ -240,7 +246,7 @@ def lock() -> None:
     :raises SetupError: when the requirements do not resolve.
     """
     uv = MAIN.folder / "bin" / "uv"
-    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, DOCS, PACKAGE, *CLIENTS):
+    for virtual in (MAIN, AWS, FAB, LABS, CHECKOV, REDIS, DOCS, PACKAGE, *CLIENTS):
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
         # Without the index in the output, pins made behind a mirror work everywhere.
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", MAIN.python]
@@ -257,7 +263,7 @@ def lock() -> None:
 def main() -> int:
     """Run make setup or make lock, or prepare one of the targets that have environments of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "docs": DOCS, "package": PACKAGE}
+    single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "redis": REDIS, "docs": DOCS, "package": PACKAGE}
     more = {"clients": CLIENTS} | {name: (made,) for name, made in single.items()}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from tools import database, migration, postgres
+from tools import database, fleet, migration, postgres
 from tools.component import Component
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.liveness import AIRFLOW_HEALTH, PROBE_TIMEOUT_SECONDS, SQLITE_SECONDS, Probe, Watch, page_probe
@@ -120,7 +120,7 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Kill idle workers of killed schedulers; those with a task finish it first."""
-        former = {pid for one in self.components if one.name == "scheduler" for pid in one.sessions[:-1]}
+        former = {pid for one in self.components if one.name.startswith("scheduler") for pid in one.sessions[:-1]}
         if former and time.monotonic() >= self.swept + SWEEP_SECONDS:
             self.swept = time.monotonic()
             end_idle_workers(former)
@@ -154,13 +154,21 @@ class Supervisor:
             yield True
         if self._kind is database.Kind.FILE:
             database.keep_trigger_ids_unique(database.sqlite_file(self.settings))
+        if self.settings.celery_workers:
+            fleet.make_result_database(self.settings)
+            self.components.append(fleet.redis_component(self.settings, base_variables(self.settings)))
         for name in AIRFLOW:
+            if self.settings.celery_workers and name in ("scheduler", "triggerer"):
+                self.components.append(fleet.component(self.settings, name, environment))
+                continue
             # The API server reads the logs of tasks and triggers from the shared disk.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             command = [sys.executable, "-m", "airflow", name, *options]
             log = self.settings.logs / f"{name}.log"
             variables = api_server_variables(self.settings) if name == "api-server" else environment
             self.components.append(Component(name, command, variables, log, children_go_on=name == "scheduler"))
+        for name in fleet.names(self.settings):
+            self.components.append(fleet.component(self.settings, name, environment))
         self.phase = "running"
         yield True
         while True:
@@ -204,7 +212,7 @@ class Supervisor:
         """Stop what starts work first, then what it needs to end well: API server and local AWS, then the database."""
         self.phase = "stopping"
         self._write_status()
-        turns = {"api-server": 1, "local-aws": 1, "postgres": 2}
+        turns = {"api-server": 1, "local-aws": 1, fleet.REDIS: 2, "postgres": 2}
         for turn in range(3):
             group = [component for component in self.components if turns.get(component.name, 0) == turn]
             for component in group:

@@ -28,21 +28,31 @@ POLICY = {
 }
 
 
-@pytest.fixture(scope="module", params=["False", "True"], ids=["copies stay", "copies are deleted"])
-def logging_slipway(request, tmp_path_factory, free_ports):
-    """An instance whose Airflow keeps its logs in S3; its own copies stay or are deleted."""
-    remote = {
+def remote_logging(delete_local_logs: str = "False") -> dict[str, str]:
+    """The variables of an instance whose Airflow keeps its logs in S3."""
+    return {
         f"{OPTION_PREFIX}LOGGING__REMOTE_LOGGING": "True",
         f"{OPTION_PREFIX}LOGGING__REMOTE_BASE_LOG_FOLDER": f"s3://{BUCKET}/logs",
         f"{OPTION_PREFIX}LOGGING__REMOTE_LOG_CONN_ID": "aws_default",
-        f"{OPTION_PREFIX}LOGGING__DELETE_LOCAL_LOGS": request.param,
+        f"{OPTION_PREFIX}LOGGING__DELETE_LOCAL_LOGS": delete_local_logs,
     }
+
+
+def keep_logs(instance: Instance) -> None:
+    """Makes the bucket of the logs."""
+    s3 = instance.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(POLICY))
+
+
+@pytest.fixture(scope="module", params=["False", "True"], ids=["copies stay", "copies are deleted"])
+def logging_slipway(request, tmp_path_factory, free_ports):
+    """An instance whose Airflow keeps its logs in S3; its own copies stay or are deleted."""
+    remote = remote_logging(request.param)
     instance = Instance.in_folder(tmp_path_factory.mktemp("logs"), free_ports(2), SHORT_PATIENCE | remote)
     try:
         instance.services("up")
-        s3 = instance.client("s3")
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(POLICY))
+        keep_logs(instance)
         yield instance
     finally:
         instance.services("down")

@@ -22,8 +22,10 @@ def test_it_counts_what_airflow_took_for_killed(tmp_path):
         "TaskInstance Finished: task_id=approve, state=running, executor=LocalExecutor, executor_state=success\n"
         "the task instance burst-0.train finished with state success, but the task instance's state is queued\n"
     )
-    burst = Burst(instance, 2, writes=[0.3, 0.1, 4.0], states={"burst-0": "success", "burst-1": "failed"})
-    assert burst.attempts() == {"burst-0.train": 2, "burst-0.deploy_prd": 4}
+    burst = Burst(
+        instance, 2, writes=[0.3, 0.1, 4.0], states={("burst-0", "run"): "success", ("burst-1", "run"): "failed"}
+    )
+    assert burst.attempts() == {"burst-0.run.train": 2, "burst-0.run.deploy_prd": 4}
     assert report(burst, 200.0).splitlines() == [
         "releases: 2, of which 1 succeeded, 200 s",
         "deferrals: 8, reported late: 2, taken for killed: 1",

@@ -12,7 +12,7 @@ from tools.settings import ROOT, Settings
 
 
 def test_the_variables_are_read_as_they_are_written(tmp_path, monkeypatch):
-    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3, 60.0)
+    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3, 60.0, 2)
     for name, value in given.variables().items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment() == given

@@ -1,5 +1,9 @@
 """The Airflow plugin."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from airflow import plugins_manager
 
@@ -10,6 +14,7 @@ from slipway.model.files import load_models
 from slipway.paths import models_folder
 from slipway.plugin import SlipwayPlugin
 from slipway.release_dag import build_release_dag
+from tools.settings import ROOT
 
 STRESS = {"allowed": True, "before_production": True, "slo": {"p99_ms": 500}}
 
@@ -49,3 +54,21 @@ def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard
     assert [entry["middleware"].__name__ for entry in middlewares] == [plugin.guard_approvals.__name__]
     assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard", "/slipway/api/v1", "/slipway/board"]
     assert tried
+
+
+def test_a_task_of_a_celery_worker_loads_nothing_of_slipway():
+    """Its process is forked when `slipway.preload` was imported."""
+    script = """
+import runpy, sys
+import slipway.preload
+before = set(sys.modules)
+runpy.run_path("dags/release.py")
+runpy.run_path("dags/intake.py")
+new = set(sys.modules) - before
+print(sorted(name for name in new if name.partition(".")[0] in ("slipway", "botocore", "pydantic")))
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "plugins"}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
 
 from slipway import names
 from slipway.aws.identity import resolve
@@ -71,13 +72,23 @@ class _ReportPlace:
         self.hook.put(self.bucket, self.key(file.name), file.content, content_type=file.content_type)
 
 
+def load_queue() -> str:
+    """Return the queue of the tasks that send load: ``[slipway] load_queue``, or Airflow's default queue.
+
+    With Celery, workers of a queue of its own keep a load from taking the slots and the processors of releases. Other
+    executors run every queue.
+    https://airflow.apache.org/docs/apache-airflow-providers-celery/stable/celery_executor.html#queues
+    """
+    return str(conf.get("slipway", "load_queue", fallback="") or conf.get("operators", "default_queue"))
+
+
 class LoadOperator(TaskErrors):
     """Send load from this process and those it starts; the task keeps its worker slot until the load has ended."""
 
     operator_extra_links: tuple[BaseOperatorLink, ...] = (StressReportLink(), EndpointLink())
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"queue": load_queue()} | kwargs)
         self._engine: Engine | None = None
         self._killed = False
         self._logged_at = 0.0

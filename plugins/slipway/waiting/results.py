@@ -16,8 +16,10 @@ from airflow.triggers.base import TriggerEvent
 from slipway.errors import AwsError
 
 BACKOFF_LIMIT_SECONDS = 60.0
-# The executor with which a task may be resumed at any time. By its path: the class would load Airflow's executors.
+# The executors with which a task may be resumed at any time (docs/decisions.md, 71 and 104). By their names: the
+# classes would load Airflow's executors.
 EXECUTOR = "slipway.host.executor.DeferringLocalExecutor"
+CELERY_EXECUTORS = ("CeleryExecutor", "airflow.providers.celery.executors.celery_executor.CeleryExecutor")
 FIRST_PAUSE_SECONDS = 1.0
 # For an answer of AWS that has no fix of its own.
 REFUSED_FIX = "correct what the answer names, in the IAM policy or the model file; then clear this task"
@@ -97,7 +99,7 @@ def first_look_time() -> float:
 
 
 def _first_pause_seconds() -> float:
-    if conf.get("core", "executor") == EXECUTOR:
+    if conf.get("core", "executor") in (EXECUTOR, *CELERY_EXECUTORS):
         return FIRST_PAUSE_SECONDS
     return 2 * conf.getfloat("workers", "min_heartbeat_interval")
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,23 @@ class Burst:
     """Ten models, say, whose zips are uploaded at one moment.
 
     :param count: how many models
+    :param each: how many zips of each; with more than one, they enter a stage one after the other
+    :param limit_seconds: how long all may take
+    :param watch: called at each look at the releases
     """
 
     instance: Instance
     count: int
+    each: int = 1
+    limit_seconds: float = _LIMIT_SECONDS
+    watch: Callable[[], None] = lambda: None
     writes: list[float] = field(default_factory=list)
-    states: dict[str, str] = field(default_factory=dict)
+    # Of the releases, by model and run.
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.models = [Model(f"burst-{number}") for number in range(self.count)]
+        mode = "QUEUED" if self.each > 1 else "SUPERSEDED"
+        self.models = [Model(f"burst-{number}", mode=mode) for number in range(self.count)]
         self._answered: set[str] = set()
 
     def add_models(self) -> None:
@@ -56,7 +65,9 @@ class Burst:
         folder = self.instance.include / "models"
         template = (folder / f"{FIRST}.yaml").read_text()
         for model in self.models:
-            (folder / f"{model.prefix}.yaml").write_text(template.replace(FIRST, model.prefix))
+            text = template.replace(FIRST, model.prefix)
+            text = text.replace("description:", f"execution_mode: {model.mode}\ndescription:", 1)
+            (folder / f"{model.prefix}.yaml").write_text(text)
 
     def run(self) -> float:
         """Upload, approve, and wait until every release has ended.
@@ -71,15 +82,20 @@ class Burst:
         # What lies in a bucket at the first look is history.
         instance.wait("the first look", lambda: any(run["state"] == "success" for run in instance.api().runs("intake")))
         began = time.monotonic()
-        for number, model in enumerate(self.models):
+        for number in range(self.count * self.each):
+            model = self.models[number % self.count]
             upload.upload_zip(instance.settings, model.prefix, build_zip(model, instance.settings.bucket, number))
-        while not all(self.states.get(model.prefix) in _ENDED for model in self.models):
-            if time.monotonic() - began > _LIMIT_SECONDS:
-                break
+        while not self.ended() and time.monotonic() - began < self.limit_seconds:
             for model in self.models:
                 self._turn(model.prefix)
+            self.watch()
             time.sleep(1)
         return time.monotonic() - began
+
+    def ended(self) -> bool:
+        """Return whether every release has ended."""
+        ended = [state for state in self.states.values() if state in _ENDED]
+        return len(ended) == self.count * self.each
 
     def attempts(self) -> dict[str, int]:
         """Return every task that needed more than one attempt, and how many it needed."""
@@ -88,7 +104,7 @@ class Burst:
             for run in self.instance.api().runs(model.prefix):
                 for name, task in self.instance.api().tasks(model.prefix, run["dag_run_id"]).items():
                     if task["try_number"] > 1:
-                        found[f"{model.prefix}.{name}"] = task["try_number"]
+                        found[f"{model.prefix}.{run['dag_run_id']}.{name}"] = task["try_number"]
         return found
 
     def late_reports(self) -> int:
@@ -106,19 +122,20 @@ class Burst:
         return count
 
     def _scheduler_log(self) -> list[str]:
-        return (self.instance.settings.logs / "scheduler.log").read_text(errors="replace").splitlines()
+        logs = sorted(self.instance.settings.logs.glob("scheduler*.log"))
+        return [line for log in logs for line in log.read_text(errors="replace").splitlines()]
 
     def _turn(self, prefix: str) -> None:
         api = self.instance.api()
         for run in api.runs(prefix):
-            self.states[prefix] = run["state"]
             run_id = run["dag_run_id"]
+            self.states[prefix, run_id] = run["state"]
             if run["state"] in _ENDED:
                 continue
             # A write that changes little, as somebody at the UI makes.
             self._write("PATCH", f"/dags/{prefix}/dagRuns/{run_id}", {"note": f"seen {len(self.writes)}"})
             task = api.tasks(prefix, run_id).get("approve", {})
-            if task.get("state") in _WAITING and prefix not in self._answered:
+            if task.get("state") in _WAITING and run_id not in self._answered:
                 self._answer(prefix, run_id)
 
     def _answer(self, prefix: str, run_id: str) -> None:
@@ -128,7 +145,7 @@ class Burst:
         path = f"/dags/{prefix}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
         body = {"chosen_options": ["Approve"], "params_input": {"comment": "burst"}}
         if self._write("PATCH", path, body):
-            self._answered.add(prefix)
+            self._answered.add(run_id)
 
     def _write(self, method: str, path: str, body: dict[str, Any]) -> bool:
         began = time.monotonic()
@@ -148,7 +165,7 @@ def report(burst: Burst, seconds: float) -> str:
     ended = list(burst.states.values())
     return "\n".join(
         [
-            f"releases: {burst.count}, of which {ended.count('success')} succeeded, {seconds:.0f} s",
+            f"releases: {burst.count * burst.each}, of which {ended.count('success')} succeeded, {seconds:.0f} s",
             f"deferrals: {burst.deferrals()}, reported late: {burst.late_reports()}, taken for killed: {killed}",
             f"tasks with more than one attempt: {len(attempts)}, at most {max(attempts.values(), default=1)} attempts",
             f"writes of the API: {len(writes)}, median {writes[len(writes) // 2]:.2f} s, longest {writes[-1]:.1f} s",

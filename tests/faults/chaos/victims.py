@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,23 @@ def _task(settings: Settings, chance: random.Random) -> Victim | None:
     return Victim("task", worker if worker and worker > 1 and chance.random() < 0.3 else pid)
 
 
+def task_components(settings: Settings) -> list[str]:
+    """:returns: the components that run a task now, such as a Celery worker"""
+    status = Status.read(settings)
+    names = {one.pid: name for name, one in status.components.items() if one.pid} if status else {}
+    running = [pid for pid, command in supervised(settings).items() if _TASK.match(command)]
+    return sorted({name for pid in running for ancestor, name in names.items() if _descends(pid, {ancestor})})
+
+
+def component_family(settings: Settings, kind: str) -> list[int]:
+    """:returns: the processes of all components of a kind, such as triggerer and triggerer-2"""
+    status = Status.read(settings)
+    roots = (
+        {one.pid for name, one in status.components.items() if name.startswith(kind) and one.pid} if status else set()
+    )
+    return [pid for pid in supervised(settings) if _descends(pid, roots)]
+
+
 def strays(settings: Settings) -> list[Process]:
     """Find the instance's processes that descend from none of those that the supervisor runs now."""
     status = Status.read(settings)
@@ -97,7 +115,7 @@ def strays(settings: Settings) -> list[Process]:
     return [Process(pid, command) for pid, command in sorted(commands.items()) if not _descends(pid, ours)]
 
 
-def _descends(pid: int, ancestors: set[int]) -> bool:
+def _descends(pid: int, ancestors: Collection[int | None]) -> bool:
     current: int | None = pid
     while current and current > 1:
         if current in ancestors:

@@ -4,6 +4,7 @@ import inspect
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ from slipway.model.config import ModelConfig
 from slipway.states import Environment
 from slipway.stress import report_files
 from slipway.stress import send as module
-from slipway.stress.operators import StressTestOperator
+from slipway.stress.operators import ReleaseStressOperator, StressTestOperator
 from slipway.stress.order import StressOrder
 from slipway.stress.send import DRAIN_SECONDS
 from tests.unit.load import test_slo as slo_cases
@@ -138,3 +139,12 @@ def test_a_task_that_is_ended_waits_for_no_metrics(monkeypatch):
 def test_requests_in_flight_have_less_time_than_airflow_leaves_a_task_that_is_to_end():
     """Five seconds: https://github.com/apache/airflow/blob/3.3.2/task-sdk/src/airflow/sdk/execution_time/supervisor.py"""
     assert inspect.signature(WatchedSubprocess.kill).parameters["escalation_delay"].default > DRAIN_SECONDS
+
+
+def test_load_goes_to_airflows_default_queue_or_to_the_one_of_the_setting(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "everything")
+    kinds = (StressTestOperator, partial(ReleaseStressOperator, model=model()))
+    assert {kind(task_id="stress").queue for kind in kinds} == {"everything"}
+    monkeypatch.setenv("AIRFLOW__SLIPWAY__LOAD_QUEUE", "load")
+    assert {kind(task_id="stress").queue for kind in kinds} == {"load"}
+    assert StressTestOperator(task_id="stress", queue="chosen").queue == "chosen"

@@ -145,8 +145,9 @@ def test_a_trigger_that_a_task_makes_looks_after_twice_the_workers_interval(monk
     assert JobTrigger(**made.serialize()[1]).first_look == 110
 
 
-def test_it_does_not_wait_for_the_worker_where_a_task_may_be_resumed_at_any_time(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", results.EXECUTOR)
+@pytest.mark.parametrize("executor", [results.EXECUTOR, *results.CELERY_EXECUTORS])
+def test_it_does_not_wait_for_the_worker_where_a_task_may_be_resumed_at_any_time(monkeypatch, executor):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
     assert JobTrigger("job-1", deadline=500.0, poll_seconds=1.0).first_look == 101
     assert slept(monkeypatch, 104) == 1
