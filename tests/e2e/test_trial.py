@@ -166,6 +166,30 @@ def test_a_roll_back_whose_processes_are_killed_ends_with_the_model_before(slipw
     assert outputs(slipway)["ModelPackageArn"] == package(slipway, first.run_id)["ModelPackageArn"]
 
 
+def test_another_dag_ran_on_each_change_of_what_is_live_and_learnt_which(slipway, first, promoted):
+    """After all of the kills: the first release, the trial's winner and the way back, each told once."""
+
+    def told() -> list[dict]:
+        runs = [run["dag_run_id"] for run in slipway.api().runs("new_model") if run["state"] == "success"]
+        return [extra for run in runs for extra in slipway.api().xcom("new_model", run, "use_it")]
+
+    versions = [package(slipway, run_id)["ModelPackageVersion"] for run_id in (first.run_id, promoted.run_id)]
+    changes = {("released", versions[0]), ("promoted", versions[1]), ("rolled back", versions[0])}
+    slipway.wait("the runs of the other DAG", lambda: {(one["change"], one["version"]) for one in told()} >= changes)
+    said = told()
+    assert len(said) == len(changes)
+    assert all(one["held_out"]["accuracy"] >= 0.9 for one in said)
+    assert {one["rolled_back_by"] for one in said} == {None, "alice"}
+    # A task that is cleared and ends well again changes nothing of what is live.
+    rolled_back = next(one["run"]["run_id"] for one in said if one["rolled_back_by"])
+    again = {"dag_run_id": rolled_back, "task_ids": ["test_prd"], "only_failed": False, "dry_run": False}
+    slipway.api("alice").call("POST", f"/dags/{WINE}/clearTaskInstances", again)
+    slipway.wait("the second test", lambda: slipway.api().tasks(WINE, rolled_back)["test_prd"]["try_number"] > 1)
+    assert slipway.wait_end(WINE, rolled_back) == "success"
+    events = slipway.api().call("GET", "/assets/events", source_dag_id=WINE)["asset_events"]
+    assert [event["extra"]["change"] for event in events] == [one["change"] for one in (said[0], said[1], said[2])]
+
+
 def test_a_teardown_leaves_nothing_of_it(slipway, first):
     refused = slipway.api("alice").trigger("teardown", {"model": WINE, "confirm": "iris-model"})
     assert slipway.wait_end("teardown", refused) == "failed"
