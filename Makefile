@@ -54,7 +54,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs test-metrics test-package test-clients cases tour generated chaos burst blackout under-load iam dashboard docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -143,6 +143,12 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 
 test-logs: setup ## Run a release with Airflow's logs in S3, and read its training log (3 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/remote_logs.py $(ARGS)
+
+test-metrics: setup ## Run releases with metrics on, and ask a real Prometheus each query of the dashboard (15 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/metrics.py $(ARGS)
+
+dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
+	@PYTHONPATH=plugins $(VENV)/python -m tools.dashboard
 
 test-package: setup ## Install Slipway by pip beside Airflow in a new environment, and use it there (a package index)
 	@$(VENV)/python -m pytest tests/package/installed.py $(ARGS)

@@ -20,6 +20,7 @@ NAVIGATION = {
         "docs/how-to/write-a-model-file.md",
         "docs/approval.md",
         "docs/board.md",
+        "docs/observability.md",
         "docs/how-to/roll-back.md",
         "docs/how-to/guardrails.md",
         "docs/trials.md",
