@@ -1,1 +1,1 @@
-"""Airflow's assets: production's endpoints, which other DAGs wait for, and the training data that a model waits for."""
+"""Airflow's assets of production's endpoints, which other DAGs wait for; those of training data are in source/."""
