@@ -202,8 +202,7 @@ def _record_costs(before: Snapshot, endpoints: Iterable[LiveEndpoint]) -> None:
     """Record what is live costs an hour, as far as its instances have a price; what is gone costs nothing."""
     costs = {(one.model, one.environment): 0.0 for one in before.endpoints.values()}
     for endpoint in endpoints:
-        region = endpoint.arn.split(":")[3]
-        each = ((prices().of(one.instance_type, region) or 0.0) * one.instances for one in endpoint.variants)
+        each = ((prices().of(one.instance_type, endpoint.region) or 0.0) * one.instances for one in endpoint.variants)
         costs[endpoint.model, endpoint.environment] = sum(each)
     for (model, environment), usd in costs.items():
         record(LIVE_COST, usd, model=model, environment=environment)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,13 @@ class _Process:
     provider: MeterProvider | None = None
     instruments: dict[str, Any] = {}
     recorded = False
+    # The triggerer records in its event loop and in threads.
+    making = threading.Lock()
 
 
 def _forget() -> None:
     _Process.provider, _Process.instruments, _Process.recorded = None, {}, False
+    _Process.making = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -78,15 +82,24 @@ def flush() -> None:
         log.warning("The metrics of this task could not be sent: %s", error)
 
 
+def load() -> None:
+    """Import what records and sends, where metrics are on, so that processes forked from this one have it."""
+    if enabled():
+        _exporter_class()
+        import opentelemetry.sdk.metrics.export
+        import opentelemetry.sdk.resources  # noqa: F401
+
+
 def _instrument(metric: Metric) -> Any:
-    if _Process.provider is None:
-        _Process.provider = _new_provider()
-    if metric.name not in _Process.instruments:
-        meter = _Process.provider.get_meter("slipway")
-        make = getattr(meter, f"create_{metric.kind}")
-        more = {"explicit_bucket_boundaries_advisory": metric.buckets} if metric.kind is Kind.HISTOGRAM else {}
-        _Process.instruments[metric.name] = make(metric.name, metric.unit, metric.description, **more)
-    return _Process.instruments[metric.name]
+    with _Process.making:
+        if _Process.provider is None:
+            _Process.provider = _new_provider()
+        if metric.name not in _Process.instruments:
+            meter = _Process.provider.get_meter("slipway")
+            make = getattr(meter, f"create_{metric.kind}")
+            more = {"explicit_bucket_boundaries_advisory": metric.buckets} if metric.kind is Kind.HISTOGRAM else {}
+            _Process.instruments[metric.name] = make(metric.name, metric.unit, metric.description, **more)
+        return _Process.instruments[metric.name]
 
 
 def _new_provider() -> MeterProvider:
@@ -114,10 +127,16 @@ def _exporter() -> MetricExporter:
         scheme = "https" if conf.getboolean("metrics", "otel_ssl_active", fallback=False) else "http"
         host = conf.get("metrics", "otel_host", fallback="localhost")
         given["endpoint"] = f"{scheme}://{host}:{conf.get('metrics', 'otel_port', fallback='4318')}/v1/metrics"
-    elif next(filter(None, map(os.environ.get, _PROTOCOLS)), "") == "grpc":
+    made: MetricExporter = _exporter_class()(**given)
+    return made
+
+
+def _exporter_class() -> Any:
+    protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "")
+    if protocol == "grpc" and any(map(os.environ.get, _VARIABLES)):
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
 
-        return GrpcExporter(**given)
+        return GrpcExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-    return OTLPMetricExporter(**given)
+    return OTLPMetricExporter
